@@ -1,0 +1,222 @@
+/**
+ * Every way in which Everywire says no, once. All that a wire shows of an error (HTTP status, WebSocket
+ * close code, MQTT reason code, gRPC status) is derived from this table, so that no transport can drift.
+ */
+
+/** When a peer may try the same thing again. */
+export type ComeBack =
+  'never' | 'without-cursor' | 'with-new-token' | 'at-once' | 'by-cursor' | 'elsewhere' | 'later';
+
+export interface ErrorRow {
+  /** One sentence for people; problem `title`, STOMP ERROR body, close and MQTT reason. */
+  readonly title: string;
+  readonly http: number;
+  /** WebSocket close code: 4000–4049 come back with the cursor, 4050–4099 not unchanged. */
+  readonly close: number;
+  /** MQTT 5 reason code for a DISCONNECT or an acknowledgement; exceptions live in the MQTT transport. */
+  readonly mqtt: number;
+  /** gRPC status code. */
+  readonly grpc: number;
+  readonly comeBack: ComeBack;
+}
+
+export const errorTable = {
+  malformed: {
+    title: 'The bytes break the protocol.',
+    http: 400,
+    close: 1002,
+    mqtt: 0x81,
+    grpc: 3,
+    comeBack: 'never',
+  },
+  bad_name: {
+    title: 'The channel or filter name is not allowed.',
+    http: 400,
+    close: 4050,
+    mqtt: 0x90,
+    grpc: 3,
+    comeBack: 'never',
+  },
+  bad_cursor: {
+    title: 'This is not a cursor.',
+    http: 400,
+    close: 4051,
+    mqtt: 0x83,
+    grpc: 3,
+    comeBack: 'without-cursor',
+  },
+  invalid: {
+    title: 'A field has a value it cannot have.',
+    http: 422,
+    close: 4052,
+    mqtt: 0x82,
+    grpc: 3,
+    comeBack: 'never',
+  },
+  unsupported: {
+    title: 'This version, type or method is not spoken here.',
+    http: 415,
+    close: 1003,
+    mqtt: 0x83,
+    grpc: 12,
+    comeBack: 'never',
+  },
+  unauthorized: {
+    title: 'The token is missing, wrong or expired.',
+    http: 401,
+    close: 1008,
+    mqtt: 0x87,
+    grpc: 16,
+    comeBack: 'with-new-token',
+  },
+  forbidden: {
+    title: 'The token does not allow this.',
+    http: 403,
+    close: 1008,
+    mqtt: 0x87,
+    grpc: 7,
+    comeBack: 'never',
+  },
+  not_found: {
+    title: 'There is no such thing.',
+    http: 404,
+    close: 4053,
+    mqtt: 0x83,
+    grpc: 5,
+    comeBack: 'never',
+  },
+  conflict: {
+    title: 'The publish id was used for another message.',
+    http: 409,
+    close: 4054,
+    mqtt: 0x83,
+    grpc: 6,
+    comeBack: 'never',
+  },
+  session_taken: {
+    title: 'The same session was opened elsewhere.',
+    http: 409,
+    close: 4055,
+    mqtt: 0x8e,
+    grpc: 10,
+    comeBack: 'never',
+  },
+  quota_exceeded: {
+    title: 'This identity holds as much as it may.',
+    http: 403,
+    close: 4056,
+    mqtt: 0x97,
+    grpc: 8,
+    comeBack: 'never',
+  },
+  too_large: {
+    title: 'The message is over the limit.',
+    http: 413,
+    close: 1009,
+    mqtt: 0x95,
+    grpc: 8,
+    comeBack: 'never',
+  },
+  rate_limited: {
+    title: 'Too many requests.',
+    http: 429,
+    close: 1013,
+    mqtt: 0x96,
+    grpc: 8,
+    comeBack: 'later',
+  },
+  timed_out: {
+    title: 'Nothing was heard in time.',
+    http: 408,
+    close: 4000,
+    mqtt: 0x8d,
+    grpc: 4,
+    comeBack: 'at-once',
+  },
+  slow_peer: {
+    title: 'The peer stopped reading.',
+    http: 503,
+    close: 4001,
+    mqtt: 0x97,
+    grpc: 8,
+    comeBack: 'by-cursor',
+  },
+  going_away: {
+    title: 'This node is stopping.',
+    http: 503,
+    close: 1001,
+    mqtt: 0x8b,
+    grpc: 14,
+    comeBack: 'elsewhere',
+  },
+  store_full: {
+    title: 'The store has no room.',
+    http: 507,
+    close: 1013,
+    mqtt: 0x97,
+    grpc: 8,
+    comeBack: 'later',
+  },
+  store_unavailable: {
+    title: 'The store cannot be reached.',
+    http: 503,
+    close: 1013,
+    mqtt: 0x89,
+    grpc: 14,
+    comeBack: 'later',
+  },
+  internal: {
+    title: 'Something broke here.',
+    http: 500,
+    close: 1011,
+    mqtt: 0x80,
+    grpc: 13,
+    comeBack: 'later',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface EverywireErrorOptions {
+  readonly cause?: unknown;
+  /** When trying again makes sense, milliseconds from now. */
+  readonly retryAfterMs?: number;
+  /** Overrides the row's HTTP status where one code has several (405 and 406 are `unsupported`). */
+  readonly httpStatus?: number;
+  /** JSON pointers to the fields that are wrong (RFC 6901). */
+  readonly pointers?: readonly string[];
+}
+
+/** A refusal. `message` is one sentence for people: what was wrong and what is allowed; never a token or a payload. */
+export class EverywireError extends Error {
+  override readonly name = 'EverywireError';
+  readonly code: ErrorCode;
+  readonly retryAfterMs: number | undefined;
+  readonly pointers: readonly string[];
+  readonly #httpStatus: number | undefined;
+
+  constructor(code: ErrorCode, detail: string, options: EverywireErrorOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+    this.pointers = options.pointers ?? [];
+    this.#httpStatus = options.httpStatus;
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+
+  get httpStatus(): number {
+    return this.#httpStatus ?? this.row.http;
+  }
+}
+
+/** What `caught` says to a peer: refusals as they are; anything else is ours, and tells nothing of the inside. */
+export function toEverywireError(caught: unknown): EverywireError {
+  return caught instanceof EverywireError
+    ? caught
+    : new EverywireError('internal', 'The server failed to handle this; the cause is in its log.', {
+        cause: caught,
+      });
+}

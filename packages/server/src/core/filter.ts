@@ -1,0 +1,169 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from './limits.ts';
+import { checkText } from './names.ts';
+
+/** A pattern over channel names: `*` is one level, `**` at the end is that level and the rest, also none. */
+export interface Filter {
+  /** The one spelling of this filter: `+` and `#` are written `*` and `**`. Two filters are equal if these are. */
+  readonly text: string;
+  readonly levels: readonly string[];
+  /** The channel, when the filter has no wildcard. */
+  readonly channel: string | undefined;
+}
+
+type FilterLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>;
+
+const rest = '**';
+const one = '*';
+
+/**
+ * Reads a filter. MQTT's `+` and `#` are accepted everywhere and mean the same.
+ * `a/**` matches `a`, `a/b` and `a/b/c`, as `a/#` does in MQTT [MQTT-4.7.1-2 in 3.1.1, §4.7.1.2 in 5].
+ * @throws EverywireError `bad_name`
+ */
+export function parseFilter(text: string, limits: FilterLimits): Filter {
+  checkText(text, 'filter', limits);
+  if (text.startsWith('$'))
+    throw new EverywireError('bad_name', 'Names that begin with $ belong to the server.');
+  const levels = text.split('/').map((level) => (level === '+' ? one : level === '#' ? rest : level));
+  let wildcards = 0;
+  for (const [at, level] of levels.entries()) {
+    if (level === one || level === rest) wildcards += 1;
+    else if (/[+#*]/.test(level))
+      throw new EverywireError('bad_name', 'A wildcard stands alone in its level.');
+    if (level === rest && at !== levels.length - 1) {
+      throw new EverywireError('bad_name', '** (or #) stands only at the end of a filter.');
+    }
+  }
+  if (wildcards > limits.filterWildcardsMax) {
+    throw new EverywireError('bad_name', `A filter has at most ${limits.filterWildcardsMax} wildcards.`);
+  }
+  const canonical = levels.join('/');
+  return { text: canonical, levels, channel: wildcards === 0 ? canonical : undefined };
+}
+
+/** The filter that matches exactly one channel, for a name that was already checked. */
+export function exactFilter(channel: string): Filter {
+  return { text: channel, levels: channel.split('/'), channel };
+}
+
+/** Whether `channel` matches. For many filters at once there is `FilterTrie`. */
+export function matches(filter: Filter, channel: string): boolean {
+  if (filter.channel !== undefined) return filter.channel === channel;
+  const names = channel.split('/');
+  const { levels } = filter;
+  // Names of the server are matched only by filters that say so [MQTT-4.7.2-1].
+  if (names[0]!.startsWith('$') && (levels[0] === one || levels[0] === rest)) return false;
+  for (const [at, level] of levels.entries()) {
+    if (level === rest) return true;
+    if (at >= names.length || (level !== one && level !== names[at])) return false;
+  }
+  return levels.length === names.length;
+}
+
+/** The literal beginning that every matching name has: where a scan over sorted names can start. */
+export function literalPrefix(filter: Filter): string {
+  const at = filter.levels.findIndex((level) => level === one || level === rest);
+  if (at < 0) return filter.text;
+  const literal = filter.levels.slice(0, at).join('/');
+  // `a/**` also matches `a` itself, so its prefix has no slash at the end.
+  return at > 0 && filter.levels[at] !== rest ? `${literal}/` : literal;
+}
+
+interface Node<V> {
+  /** A Map, since peers choose the keys. */
+  children: Map<string, Node<V>> | undefined;
+  one: Node<V> | undefined;
+  rest: Set<V> | undefined;
+  here: Set<V> | undefined;
+}
+
+function emptyNode<V>(): Node<V> {
+  return { children: undefined, one: undefined, rest: undefined, here: undefined };
+}
+
+/** Finds the values of all filters that match a channel in one walk: at most 2^wildcards paths of 16 levels. */
+export class FilterTrie<V> {
+  readonly #root = emptyNode<V>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(filter: Filter, value: V): void {
+    let node = this.#root;
+    for (const level of filter.levels) {
+      if (level === rest) {
+        node.rest ??= new Set();
+        if (!node.rest.has(value)) this.#size += 1;
+        node.rest.add(value);
+        return;
+      }
+      node = level === one ? (node.one ??= emptyNode()) : child(node, level);
+    }
+    node.here ??= new Set();
+    if (!node.here.has(value)) this.#size += 1;
+    node.here.add(value);
+  }
+
+  remove(filter: Filter, value: V): void {
+    if (this.#removeFrom(this.#root, filter.levels, 0, value)) this.#size -= 1;
+  }
+
+  /** Calls `found` once for each filter that matches `channel`, in no promised order. */
+  match(channel: string, found: (value: V) => void): void {
+    walk(this.#root, channel.split('/'), 0, found);
+  }
+
+  #removeFrom(node: Node<V>, levels: readonly string[], at: number, value: V): boolean {
+    const level = levels[at];
+    if (level === rest || level === undefined) {
+      const set = level === rest ? node.rest : node.here;
+      const removed = set?.delete(value) ?? false;
+      if (set?.size === 0) {
+        if (level === rest) node.rest = undefined;
+        else node.here = undefined;
+      }
+      return removed;
+    }
+    const next = level === one ? node.one : node.children?.get(level);
+    if (next === undefined) return false;
+    const removed = this.#removeFrom(next, levels, at + 1, value);
+    if (isEmpty(next)) {
+      if (level === one) node.one = undefined;
+      else node.children?.delete(level);
+      if (node.children?.size === 0) node.children = undefined;
+    }
+    return removed;
+  }
+}
+
+function child<V>(node: Node<V>, level: string): Node<V> {
+  node.children ??= new Map();
+  let next = node.children.get(level);
+  if (next === undefined) node.children.set(level, (next = emptyNode()));
+  return next;
+}
+
+function isEmpty<V>(node: Node<V>): boolean {
+  return (
+    node.children === undefined &&
+    node.one === undefined &&
+    node.rest === undefined &&
+    node.here === undefined
+  );
+}
+
+function walk<V>(node: Node<V>, names: readonly string[], at: number, found: (value: V) => void): void {
+  const isServerName = at === 0 && names[0]!.startsWith('$');
+  if (node.rest !== undefined && !isServerName) for (const value of node.rest) found(value);
+  const name = names[at];
+  if (name === undefined) {
+    if (node.here !== undefined) for (const value of node.here) found(value);
+    return;
+  }
+  if (node.one !== undefined && !isServerName) walk(node.one, names, at + 1, found);
+  const next = node.children?.get(name);
+  if (next !== undefined) walk(next, names, at + 1, found);
+}

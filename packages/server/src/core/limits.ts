@@ -1,0 +1,119 @@
+/**
+ * Every bound, with its default and where the number comes from. Sizes, memory and time-outs hold always;
+ * a bound that depends on another is checked by `checkLimits`.
+ */
+export interface Limits {
+  /** Largest payload of a message. 64 KiB: what one frame of every wire carries comfortably; at most 1 MiB. */
+  readonly payloadBytesMax: number;
+  /** Channel and filter names, in bytes of UTF-8. */
+  readonly nameBytesMax: number;
+  readonly nameLevelsMax: number;
+  /** Wildcards in one filter; hostile filters cost the matcher a path for each. */
+  readonly filterWildcardsMax: number;
+  /** Filters in one `/stream` request or on one connection. */
+  readonly subscriptionsMax: number;
+  /** HTTP header section (Node answers 431 beyond it) and number of header fields. */
+  readonly headerBytesMax: number;
+  readonly headerCountMax: number;
+  readonly urlBytesMax: number;
+  /** Time for a complete request head, and for a peer to authenticate. */
+  readonly handshakeTimeoutMs: number;
+  /** A request body slower than this is answered 408: slow POST. */
+  readonly bodyBytesPerSecondMin: number;
+  /** Messages in one page of `GET /channels/x`, and in one catch-up read. */
+  readonly pageMessagesMax: number;
+  readonly pageMessagesDefault: number;
+  /** Messages in one `POST /publish`. */
+  readonly publishBatchMax: number;
+  /** Bytes (payload and estimated envelope) in one batch: what a peer that stops reading can be left holding. */
+  readonly batchBytesMax: number;
+  /** A socket that has this much unsent is held at its cursor. */
+  readonly outboundHeldFromBytes: number;
+  /** Answers and deliveries a connection may leave unsent before the server stops reading from it. */
+  readonly outboundBytesMax: number;
+  /** Longest long poll. Proxies and load balancers commonly cut at 60 s. */
+  readonly waitMsMax: number;
+  readonly heartbeatEveryMs: number;
+  /** The `retry:` of SSE and the least `Retry-After`, before jitter. */
+  readonly retryAfterMs: number;
+  /** WebSocket: frames per message, and unanswerable or malformed commands before the connection is closed. */
+  readonly fragmentsMax: number;
+  readonly badCommandsMax: number;
+  /** WebSocket pings a peer may send per second. */
+  readonly pingsPerSecondMax: number;
+  /** Time a peer has to answer our Close before the socket is ended. */
+  readonly closeTimeoutMs: number;
+  /** Nesting of JSON that the server itself parses. Payloads are never parsed. */
+  readonly jsonDepthMax: number;
+  /** Headers of a message: how many, and bytes of names and values together. */
+  readonly messageHeadersMax: number;
+  readonly messageHeaderBytesMax: number;
+  readonly eventBytesMax: number;
+  readonly typeBytesMax: number;
+  readonly publishIdBytesMax: number;
+  /** How long, and how many per channel, publish ids are remembered. */
+  readonly publishIdAgeMsMax: number;
+  readonly publishIdsMax: number;
+  /** Memory for pages that several readers catch up through. */
+  readonly pageCacheBytesMax: number;
+  /** How long draining may take before what is left is cut. */
+  readonly drainMs: number;
+}
+
+const kib = 1024;
+
+export const payloadBytesHardMax = 1024 * kib;
+
+export const defaultLimits: Limits = {
+  payloadBytesMax: 64 * kib,
+  nameBytesMax: 255,
+  nameLevelsMax: 16,
+  filterWildcardsMax: 4,
+  subscriptionsMax: 256,
+  headerBytesMax: 16 * kib,
+  headerCountMax: 100,
+  urlBytesMax: 16 * kib,
+  handshakeTimeoutMs: 10_000,
+  bodyBytesPerSecondMin: 256,
+  pageMessagesMax: 1_000,
+  pageMessagesDefault: 100,
+  publishBatchMax: 1_000,
+  batchBytesMax: 48 * kib,
+  outboundHeldFromBytes: 8 * kib,
+  outboundBytesMax: 1024 * kib,
+  waitMsMax: 55_000,
+  heartbeatEveryMs: 15_000,
+  retryAfterMs: 2_000,
+  fragmentsMax: 64,
+  badCommandsMax: 10,
+  pingsPerSecondMax: 20,
+  closeTimeoutMs: 5_000,
+  jsonDepthMax: 32,
+  messageHeadersMax: 32,
+  messageHeaderBytesMax: 8 * kib,
+  eventBytesMax: 255,
+  typeBytesMax: 255,
+  publishIdBytesMax: 255,
+  publishIdAgeMsMax: 24 * 3_600_000,
+  publishIdsMax: 1_000_000,
+  pageCacheBytesMax: 32 * 1024 * kib,
+  drainMs: 10_000,
+};
+
+/** Throws when bounds contradict each other: a programmer's or an operator's mistake, found at start. */
+export function checkLimits(limits: Limits): Limits {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`limits.${name} must be a whole number ≥ 0`);
+  }
+  if (limits.payloadBytesMax > payloadBytesHardMax) {
+    throw new RangeError(`limits.payloadBytesMax is at most ${payloadBytesHardMax}`);
+  }
+  if (limits.pageMessagesDefault > limits.pageMessagesMax) {
+    throw new RangeError('limits.pageMessagesDefault must not exceed limits.pageMessagesMax');
+  }
+  if (limits.outboundHeldFromBytes + limits.batchBytesMax > limits.outboundBytesMax) {
+    throw new RangeError('limits.outboundBytesMax must hold one batch beside outboundHeldFromBytes');
+  }
+  return limits;
+}

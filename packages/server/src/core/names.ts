@@ -1,0 +1,37 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from './limits.ts';
+
+type NameLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax'>;
+
+// C0, DEL and C1. U+2028 and U+2029 are not control characters and stay literal.
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+
+/**
+ * Checks a channel name and returns it unchanged: levels parted by `/`, where an empty level is a level, so `/a`, `a/`
+ * and `a` are three names. Nothing is normalised.
+ * @throws EverywireError `bad_name`
+ */
+export function checkChannel(name: string, limits: NameLimits): string {
+  checkText(name, 'channel', limits);
+  if (/[+#*]/.test(name))
+    throw new EverywireError('bad_name', 'A channel name has none of the characters + # *.');
+  if (name.startsWith('$'))
+    throw new EverywireError('bad_name', 'Names that begin with $ belong to the server.');
+  return name;
+}
+
+/** What names of channels and filters have in common. */
+export function checkText(name: string, what: 'channel' | 'filter', limits: NameLimits): void {
+  if (name.length === 0) throw new EverywireError('bad_name', `A ${what} name has at least one character.`);
+  if (!name.isWellFormed()) throw new EverywireError('bad_name', `A ${what} name is well-formed Unicode.`);
+  // Every UTF-16 unit is at least one byte, which spares measuring what is far too long.
+  if (name.length > limits.nameBytesMax || Buffer.byteLength(name) > limits.nameBytesMax) {
+    throw new EverywireError('bad_name', `A ${what} name has at most ${limits.nameBytesMax} bytes of UTF-8.`);
+  }
+  if (control.test(name)) throw new EverywireError('bad_name', `A ${what} name has no control characters.`);
+  let levels = 1;
+  for (let at = name.indexOf('/'); at >= 0; at = name.indexOf('/', at + 1)) levels += 1;
+  if (levels > limits.nameLevelsMax) {
+    throw new EverywireError('bad_name', `A ${what} name has at most ${limits.nameLevelsMax} levels.`);
+  }
+}

@@ -1,0 +1,177 @@
+import type { EverywireError, GapReason, Position } from '@everywire/protocol';
+import type { Filter } from './filter.ts';
+import type { Draft, Message, Place } from './message.ts';
+
+/**
+ * Where channels live. One implementation per folder of `stores/`; one contract suite runs on all of them.
+ *
+ * Duties of every store:
+ * - Offsets of a channel are 1, 2, 3 … without holes; seq grows strictly over the whole store, and nobody sees seq n+1
+ *   before n is durable or known never to come: one wildcard cursor depends on it.
+ * - Nothing that a crash can take back is ever read, listed, counted or fed (durability `fsync`).
+ * - A position never names two messages. Every opening of the log by a writer begins a new epoch; the store remembers
+ *   which seqs each epoch covers, so positions of earlier openings stay valid.
+ * - Reads are by position and come in seq order.
+ */
+export interface Store {
+  readonly name: string;
+  readonly traits: StoreTraits;
+  /** Makes the store ready, or throws an error that tells an operator what to do. */
+  open(feed: Feed): Promise<void>;
+  /** Flushes what was appended and lets go of everything. */
+  close(): Promise<void>;
+  /**
+   * Appends in the order given. Resolves once everything is as durable as asked; the feed has been told by then.
+   * Entry by entry the result is a place or a refusal (`conflict`, `store_full`). With `atomic`, one refusal refuses all.
+   * Rejects with `store_unavailable` when nothing can be said to be stored.
+   */
+  append(entries: readonly Entry[], options?: AppendOptions): Promise<readonly Appended[]>;
+  /** Messages that match `filter` after `after`, in seq order. Never throws for an odd position: that is a gap in the page. */
+  read(filter: Filter, after: Position, limit: PageLimit): Promise<Page>;
+  /** The place such that what is read after it begins as asked. */
+  locate(filter: Filter, start: Start): Promise<Position>;
+  /** From the returned place on, the feed carries what matches `filter`. */
+  follow(filter: Filter): Promise<Position>;
+  unfollow(filter: Filter): Promise<void>;
+  /** Channels that match, by name in code-unit order, after the name `after`. */
+  channels(filter: Filter, after: string | undefined, limit: number): Promise<readonly ChannelInfo[]>;
+  /** Retained messages of matching channels, in seq order. They outlive retention. */
+  retained(filter: Filter, limit: number): Promise<readonly Message[]>;
+  /** Deletes a channel's log, its publish ids and its retained message. False when there was none. */
+  drop(channel: string): Promise<boolean>;
+  /** Trims by age what `append` has no occasion to trim, and forgets what only time makes old. */
+  sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void>;
+  health(): Health;
+  readonly records: RecordStore;
+}
+
+export interface StoreTraits {
+  /** Survives the process. */
+  readonly durable: boolean;
+  /** Other processes append too, so the feed may be late, and a wake-up may be lost until `interrupted` tells of it. */
+  readonly shared: boolean;
+}
+
+export type Durability = 'fsync' | 'os' | 'memory';
+
+export interface Retention {
+  readonly countMax: number;
+  readonly ageMsMax: number;
+  /** Payload bytes of a channel. */
+  readonly bytesMax: number;
+}
+
+export interface Entry {
+  readonly channel: string;
+  readonly draft: Draft;
+  readonly retention: Retention;
+  /** At least this; a store may do more. */
+  readonly durability: Durability;
+}
+
+export interface AppendOptions {
+  readonly atomic?: boolean;
+  /** Written in the same transaction as the messages. */
+  readonly records?: readonly RecordWrite[];
+}
+
+/** Where an entry was stored, or, when `duplicate`, where it had been stored the first time. */
+export interface Placement extends Place {
+  readonly channel: string;
+  readonly id: string;
+  readonly timeMs: number;
+  readonly duplicate: boolean;
+}
+
+export type Appended = Placement | EverywireError;
+
+export interface PageLimit {
+  readonly messagesMax: number;
+  /** Estimated bytes; a page holds at least one message however large. */
+  readonly bytesMax: number;
+}
+
+export interface Page {
+  readonly messages: readonly Message[];
+  /** Everything that matches up to here is in this page, in a gap of it, or before `after`. */
+  readonly through: Position;
+  /** False when the limit cut the page: read again after `through`. */
+  readonly atHead: boolean;
+  /** Empty means exact: nothing between `after` and `through` is missing. */
+  readonly gaps: readonly Gap[];
+}
+
+export interface Gap {
+  /** The channel, or the filter's text where no single channel can be named. */
+  readonly channel: string;
+  /** First and last offset that are gone; absent where they cannot be known. */
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  readonly reason: GapReason;
+  /** Reading goes on from here. */
+  readonly next: Position;
+}
+
+export type Start =
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'last'; readonly count: number }
+  /** The first message published at or after this instant, as far as clocks can be believed. */
+  | { readonly kind: 'time'; readonly timeMs: number };
+
+export interface ChannelInfo {
+  readonly channel: string;
+  /** The offset of the newest message. */
+  readonly offset: number;
+  /** The oldest offset that can still be read; `offset + 1` when none can. */
+  readonly firstOffset: number;
+  /** Which life of this channel: another after it was deleted and made again. */
+  readonly epoch: string;
+  /** Payload bytes kept. */
+  readonly bytes: number;
+}
+
+export interface Health {
+  readonly ok: boolean;
+  /** What is wrong and what to do, for an operator. */
+  readonly detail?: string;
+}
+
+/**
+ * How a store reports what was appended: the one source of fan-out, for messages of this node and of every other alike.
+ * Calls come in seq order. A store that is not `shared` loses nothing.
+ */
+export interface Feed {
+  /** A run of consecutive messages of one channel, durable by now. Must not be changed. */
+  appended(channel: string, messages: readonly Message[]): void;
+  /** Something may have been missed: read again from the positions you hold. */
+  interrupted(): void;
+  /** The channel's log is gone. */
+  dropped(channel: string): void;
+}
+
+/** Durable rows beside the log: sessions, webhooks, read positions. Keys are bytewise ordered; both parts are UTF-8. */
+export interface RecordStore {
+  get(table: string, key: string): Promise<Buffer | undefined>;
+  /** All or none, durable when it resolves. */
+  write(writes: readonly RecordWrite[]): Promise<void>;
+  /** Rows of `table` whose key begins with `prefix` and is above `after`, in key order. */
+  list(
+    table: string,
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly RecordRow[]>;
+}
+
+export interface RecordWrite {
+  readonly table: string;
+  readonly key: string;
+  /** `undefined` removes the row. */
+  readonly value: Buffer | undefined;
+}
+
+export interface RecordRow {
+  readonly key: string;
+  readonly value: Buffer;
+}

@@ -1,0 +1,186 @@
+import type { EverywireError, Position } from '@everywire/protocol';
+import type { Credentials, Identity } from './access.ts';
+import type { Batch } from './batch.ts';
+import type { Clock, Random } from './clock.ts';
+import type { Limits } from './limits.ts';
+import type { Message } from './message.ts';
+import type { ChannelInfo, Gap, Health, Page, Start } from './store.ts';
+
+/** A way in and out of the hub; one folder each. */
+export interface Transport {
+  readonly name: string;
+  /** Registers routes or listens. Throws an error for the operator when it cannot. */
+  start(host: Host): Promise<void>;
+  /**
+   * Stops accepting, tells every peer in its own protocol to come back elsewhere, and resolves when they are gone
+   * or when `deadline` aborts, having cut the rest by then.
+   */
+  drain(deadline: AbortSignal): Promise<void>;
+  /** Where it listens, once started: lines for the table that the server prints. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface Endpoint {
+  readonly transport: string;
+  readonly url: string;
+  /** A command to try it with. */
+  readonly tryIt: string;
+}
+
+/** All that a transport may touch. */
+export interface Host {
+  readonly hub: HubFront;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface Log {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+/** What the hub offers to transports. */
+export interface HubFront {
+  /** @throws EverywireError `unauthorized` */
+  authenticate(credentials: Credentials): Promise<Identity>;
+  /** Admits a party. Everything it does goes through the session; `sink` is where deliveries for it go out. */
+  open(identity: Identity, hello: Hello, sink: Sink): Session;
+  /** The durable head: the cursor of somebody who has read everything. */
+  readonly head: Position;
+  readonly isDraining: boolean;
+  health(): Health;
+}
+
+export interface Hello {
+  /** The transport's name, for logs and metrics. */
+  readonly transport: string;
+  readonly address?: string | undefined;
+}
+
+/** The hub's half of an admitted party. Every method authorises and enforces limits; refusals are `EverywireError`. */
+export interface Session {
+  readonly identity: Identity;
+  /** Resolves once the store has the message as durably as its namespace asks. */
+  publish(channel: string, draft: PublishDraft): Promise<Published>;
+  /** Publishes in order; each entry gets its own result. With `atomic`, all or none. */
+  publishAll(
+    entries: readonly PublishEntry[],
+    options?: { readonly atomic?: boolean },
+  ): Promise<readonly PublishResult[]>;
+  /** Begins to follow `filter`. Deliveries may reach the sink before this resolves, never before it is called. */
+  subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
+  /** One page, for peers that poll. `from` absent: the newest `messagesMax`. */
+  read(filter: string, from: From | undefined, messagesMax: number): Promise<Page>;
+  retained(filter: string, limit: number): Promise<readonly Message[]>;
+  channels(filter: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]>;
+  drop(channel: string): Promise<boolean>;
+  /** The peer takes bytes again: what `deliver` answered false to goes on. */
+  drained(): void;
+  /** `left`: the peer said goodbye. `lost`: the connection broke; a durable position is kept. */
+  end(how: 'left' | 'lost'): void;
+}
+
+export interface ListedChannel extends ChannelInfo {
+  /** Subscriptions of this node that match. */
+  readonly subscribers: number;
+}
+
+/** A place to begin: a cursor as the peer gave it (text, still to be checked), or a described start. */
+export type From = { readonly after: string } | { readonly since: Start };
+
+export interface SubscribeOptions {
+  /** Absent: from now on. */
+  readonly from?: From | undefined;
+  /** `peer`: what is delivered stays in the window until the peer acks it. Default `delivered`. */
+  readonly acknowledge?: 'delivered' | 'peer' | undefined;
+  /** Messages delivered and not yet acked, at most. Only with `acknowledge: 'peer'`. */
+  readonly windowMessages?: number | undefined;
+  /** End by itself after this many batches: 1 is a long poll. */
+  readonly batches?: number | undefined;
+  /** Largest batch; default as the limits say. */
+  readonly batchMessagesMax?: number | undefined;
+  /** False: messages published by this same session are not delivered to it. Default true. */
+  readonly echo?: boolean | undefined;
+  /** The transport's own handle, given back with each delivery. */
+  readonly tag?: unknown;
+}
+
+/** A session following a filter: a cursor and a window, never a queue. */
+export interface Subscription {
+  readonly filter: string;
+  /** The transport's own handle. */
+  readonly tag: unknown;
+  /** Where the subscription began, as a cursor. */
+  readonly startCursor: string;
+  /** What was missing at the place where it began; empty means exact. Later gaps are notices. */
+  readonly startGaps: readonly Gap[];
+  /** The cursor of a peer that has taken everything delivered so far; the durable head while nothing is on its way. */
+  readonly cursor: string;
+  /** At the head, new messages are pushed. Otherwise it is reading the log, or held. */
+  readonly isLive: boolean;
+  /** The peer has processed everything delivered up to `seq`, or with `only` just that message. */
+  ack(seq: number, only?: boolean): void;
+  /** Everything unacknowledged is delivered again, from the oldest. */
+  rewind(): void;
+  cancel(): void;
+}
+
+/**
+ * The transport's half of a session: where deliveries go out.
+ * Its methods are called from the fan-out loop: they MUST NOT throw, wait, or change the bytes, which a thousand other
+ * sinks share.
+ */
+export interface Sink {
+  /**
+   * Hands over a batch; it counts as delivered. False: hold all subscriptions of this session until `drained()`.
+   * What a sink keeps unsent must stay within one batch beyond `limits.outboundHeldFromBytes`.
+   */
+  deliver(batch: Batch, subscription: Subscription): boolean;
+  notify(notice: Notice): void;
+  /** Ends the peer in its own terms. The session has ended. */
+  close(reason: CloseReason): void;
+}
+
+/** News that is not a message. */
+export type Notice =
+  | { readonly kind: 'gap'; readonly subscription: Subscription; readonly gap: Gap }
+  /** The subscription ended by itself: its batches are used up, or its right was withdrawn. */
+  | { readonly kind: 'ended'; readonly subscription: Subscription; readonly error?: EverywireError }
+  | { readonly kind: 'goaway'; readonly retryAfterMs: number };
+
+export interface CloseReason {
+  readonly error: EverywireError;
+}
+
+/** A message as a peer gives it, unchecked. */
+export interface PublishDraft {
+  readonly payload: Buffer;
+  /** Default `application/octet-stream`. */
+  readonly type?: string | undefined;
+  readonly event?: string | undefined;
+  readonly headers?: ReadonlyMap<string, string> | undefined;
+  readonly key?: string | undefined;
+  readonly retain?: boolean | undefined;
+  readonly ttlMs?: number | undefined;
+}
+
+export interface PublishEntry {
+  readonly channel: string;
+  readonly draft: PublishDraft;
+}
+
+export interface Published {
+  readonly channel: string;
+  readonly offset: number;
+  readonly cursor: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly timeMs: number;
+  readonly duplicate: boolean;
+}
+
+export type PublishResult = Published | EverywireError;
