@@ -1,0 +1,54 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Start } from './store.ts';
+import type { From } from './transport.ts';
+
+const durationUnitsMs: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
+
+// RFC 3339 §5.6, with a four-digit year; a space instead of T is not accepted.
+const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+
+/** Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` when it is none. */
+export function parseDurationMs(text: string): number | undefined {
+  const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text);
+  if (match === null) return undefined;
+  return Math.round(Number(match[1]) * durationUnitsMs.get(match[2] ?? 's')!);
+}
+
+/**
+ * Reads `since`: `earliest`, `latest`, `last-<n>`, an RFC 3339 instant, or `-5m` (that long ago).
+ * @throws EverywireError `invalid`
+ */
+export function parseSince(text: string, nowMs: number): Start {
+  if (text === 'earliest' || text === 'latest') return { kind: text };
+  const last = /^last-(\d{1,9})$/.exec(text);
+  if (last !== null) return { kind: 'last', count: Number(last[1]) };
+  if (text.startsWith('-')) {
+    const agoMs = parseDurationMs(text.slice(1));
+    if (agoMs !== undefined) return { kind: 'time', timeMs: nowMs - agoMs };
+  }
+  if (rfc3339.test(text)) {
+    const timeMs = Date.parse(text);
+    if (!Number.isNaN(timeMs)) return { kind: 'time', timeMs };
+  }
+  throw new EverywireError(
+    'invalid',
+    'since is earliest, latest, last-<n>, an RFC 3339 time such as 2026-01-31T09:00:00Z, or a time ago such as -5m.',
+    { httpStatus: 400, pointers: ['/since'] },
+  );
+}
+
+/** What a peer said of where to begin. A cursor wins over `since`, being the more exact of the two. */
+export function parseFrom(
+  given: { readonly after?: string | undefined; readonly since?: string | undefined },
+  nowMs: number,
+): From | undefined {
+  if (given.after !== undefined) return { after: given.after };
+  if (given.since !== undefined) return { since: parseSince(given.since, nowMs) };
+  return undefined;
+}
