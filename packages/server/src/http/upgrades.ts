@@ -1,0 +1,89 @@
+import { EverywireError } from '@everywire/protocol';
+import { STATUS_CODES, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+type Matches = (path: string) => boolean;
+type Handle = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** How long a refused peer has to close its half. */
+const lingerMs = 2_000;
+
+/** Which transport takes over a connection whose request asks for `Upgrade: websocket`. */
+export class UpgradeRouter {
+  readonly #routes: { readonly matches: Matches; readonly handle: Handle }[] = [];
+
+  /** `matches` is given the raw path, before any decoding. From `handle` on, the socket is the transport's. */
+  add(matches: Matches, handle: Handle): void {
+    this.#routes.push({ matches, handle });
+  }
+
+  /** Whether some transport upgrades here; a plain request to a path that is nothing else deserves a 400. */
+  knows(path: string): boolean {
+    return this.#routes.some((route) => route.matches(path));
+  }
+
+  handle(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const path = pathOf(request);
+    const route = this.#routes.find(({ matches }) => matches(path));
+    if (route === undefined) {
+      refuseUpgrade(socket, path, new EverywireError('not_found', 'Nothing upgrades at this path.'));
+      return;
+    }
+    route.handle(request, socket, head);
+  }
+}
+
+/** The target's path as it came, without the query; also of an absolute-form target (RFC 9112 §3.2.2). */
+export function pathOf(request: IncomingMessage): string {
+  const target = (request.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '');
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  return path === '' ? '/' : path;
+}
+
+/**
+ * Whether the request asks for WebSocket. Any other `Upgrade` may be ignored (RFC 9110 §7.8), so this is what to give
+ * Node as `shouldUpgradeCallback`.
+ */
+export function wantsWebSocket(request: IncomingMessage): boolean {
+  return (request.headers.upgrade ?? '').split(',').some((one) => one.trim().toLowerCase() === 'websocket');
+}
+
+/**
+ * Answers a handshake with a problem (RFC 9457) instead of 101, and closes. By hand, because a socket that was
+ * detached for an upgrade has no response object any more.
+ */
+export function refuseUpgrade(
+  socket: Duplex,
+  path: string,
+  error: EverywireError,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const status = error.httpStatus;
+  const body = JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: error.message,
+    instance: path,
+    code: error.code,
+  });
+  const all: Readonly<Record<string, string>> = {
+    Connection: 'close',
+    'Content-Type': 'application/problem+json',
+    'Content-Length': String(Buffer.byteLength(body)),
+    'Cache-Control': 'no-store',
+    ...(error.retryAfterMs === undefined
+      ? {}
+      : { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  // The peer may be gone; then there is nobody to tell, and the stream is destroyed by its own error.
+  socket.on('error', () => socket.destroy());
+  // Ended rather than destroyed: a socket closed with unread input sends RST, which can overtake the answer.
+  socket.resume();
+  const cut = setTimeout(() => socket.destroy(), lingerMs).unref();
+  socket.once('close', () => clearTimeout(cut));
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${lines.join('')}\r\n${body}`);
+}
