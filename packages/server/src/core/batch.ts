@@ -50,6 +50,8 @@ export class Batch {
   #format: string | undefined;
   #encoded: Encoded | undefined;
   #others: Map<string, Encoded> | undefined;
+  #end: Position | undefined;
+  #mayExpire: boolean | undefined;
 
   /** `messages` must not be empty. */
   constructor(messages: readonly Message[], view?: { readonly parent: Batch; readonly from: number }) {
@@ -68,7 +70,7 @@ export class Batch {
 
   /** The place after the last message. */
   get end(): Position {
-    return this.messages[this.messages.length - 1]!.position;
+    return (this.#end ??= this.messages[this.messages.length - 1]!.position);
   }
 
   /** The messages in `format`, encoded on first use; everyone who asks later is handed the same Buffer. */
@@ -101,11 +103,29 @@ export class Batch {
     return new Batch(this.messages.slice(low), { parent: this, from: low });
   }
 
+  /** The first `count` messages, at least one, as a view that shares this batch's bytes. */
+  first(count: number): Batch {
+    if (count >= this.messages.length) return this;
+    return new Batch(this.messages.slice(0, Math.max(1, count)), { parent: this, from: 0 });
+  }
+
   /** The messages that `keep` accepts; this same batch when that is all, `undefined` when it is none. */
   only(keep: (message: Message) => boolean): Batch | undefined {
+    if (this.messages.every(keep)) return this;
     const kept = this.messages.filter(keep);
-    if (kept.length === this.messages.length) return this;
     return kept.length === 0 ? undefined : new Batch(kept);
+  }
+
+  /** Most batches have no message with a time to live, and are asked once per reader: remembered. */
+  get mayExpire(): boolean {
+    return (this.#mayExpire ??=
+      this.#parent?.mayExpire ?? this.messages.some(({ expiresAtMs }) => expiresAtMs !== undefined));
+  }
+
+  /** Without the messages whose time to live is over. */
+  unexpired(nowMs: number): Batch | undefined {
+    if (!this.mayExpire) return this;
+    return this.only(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > nowMs);
   }
 
   #sliceOfParent(format: WireFormat): Encoded | undefined {
@@ -113,10 +133,12 @@ export class Batch {
     const whole = this.#parent.as(format);
     if (whole.ends === undefined) return undefined;
     const start = whole.ends[this.#from - 1] ?? 0;
+    const ends = whole.ends.slice(this.#from, this.#from + this.messages.length).map((end) => end - start);
+    const length = ends[ends.length - 1]!;
     return {
-      bytes: whole.bytes.subarray(start),
-      slots: whole.slots.filter((slot) => slot >= start).map((slot) => slot - start),
-      ends: whole.ends.slice(this.#from).map((end) => end - start),
+      bytes: whole.bytes.subarray(start, start + length),
+      slots: whole.slots.map((slot) => slot - start).filter((slot) => slot >= 0 && slot < length),
+      ends,
     };
   }
 }

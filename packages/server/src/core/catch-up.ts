@@ -1,0 +1,163 @@
+import type { Position } from '@everywire/protocol';
+import type { Clock } from './clock.ts';
+import type { Filter } from './filter.ts';
+import { PageCache, type CachedPage } from './page-cache.ts';
+import type { Gap, Page, PageLimit, Store } from './store.ts';
+import type { LogSubscription, Outcome } from './subscription.ts';
+
+/** What the catch-up needs of the hub. */
+export interface CatchUpHost {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly pageLimit: PageLimit;
+  readonly pageCacheBytesMax: number;
+  settle(subscription: LogSubscription, outcome: Outcome): void;
+  notifyGap(subscription: LogSubscription, gap: Gap): void;
+  broken(subscription: LogSubscription, cause: unknown): void;
+  /** Calls `run` after a while: a read failed. */
+  retry(run: () => void, cause: unknown): void;
+}
+
+/** How long one turn of the event loop may go to readers of the log, so that live delivery is not late. */
+const turnMs = 4;
+/** Steps between two looks at the clock. */
+const stepsPerLook = 8;
+/** Reads of one turn that may wait for a store at the same time. */
+const readsMax = 64;
+
+/**
+ * Subscriptions that are behind take turns: one page each, then back to the end of the queue, until they have what the
+ * live ones have. However many there are, memory holds one page per filter and place, not one per reader.
+ */
+export class CatchUp {
+  readonly #host: CatchUpHost;
+  readonly #pages: PageCache;
+  #queue: LogSubscription[] = [];
+  #next = 0;
+  #reads = 0;
+  #isScheduled = false;
+  /** Pages handed out, for metrics. */
+  pagesDelivered = 0;
+
+  constructor(host: CatchUpHost) {
+    this.#host = host;
+    this.#pages = new PageCache(host.pageCacheBytesMax);
+  }
+
+  get waiting(): number {
+    return this.#queue.length - this.#next;
+  }
+
+  get cacheBytes(): number {
+    return this.#pages.bytes;
+  }
+
+  /** The first page after a position that a peer gave: the store says whether the place still exists. */
+  async firstPage(filter: Filter, position: Position): Promise<{ page: CachedPage; gaps: readonly Gap[] }> {
+    const nowMs = this.#host.clock.monotonicMs();
+    const known = this.#pages.find(filter, position, false, nowMs);
+    if (known !== undefined) return { page: known, gaps: [] };
+    const page = await this.#read(filter, position);
+    return { page: this.#pages.add(filter, position, page, nowMs), gaps: page.gaps };
+  }
+
+  enqueue(subscription: LogSubscription): void {
+    subscription.stage = 'reading';
+    this.#queue.push(subscription);
+    this.#schedule();
+  }
+
+  forgetChannel(channel: string): void {
+    this.#pages.forgetChannel(channel);
+  }
+
+  forgetUnused(sinceMs: number): void {
+    this.#pages.forgetUnused(sinceMs);
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#reads >= readsMax) return;
+    this.#isScheduled = true;
+    this.#host.clock.turn(() => {
+      this.#isScheduled = false;
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    const untilMs = this.#host.clock.monotonicMs() + turnMs;
+    // Who is enqueued while this runs waits for the next turn: live delivery comes between.
+    const count = this.#queue.length;
+    for (let steps = 0; this.#next < count && this.#reads < readsMax; steps += 1) {
+      if (steps % stepsPerLook === stepsPerLook - 1 && this.#host.clock.monotonicMs() >= untilMs) break;
+      const subscription = this.#queue[this.#next]!;
+      this.#next += 1;
+      if (subscription.stage === 'reading') this.#step(subscription);
+    }
+    if (this.#next > 0 && this.#next >= this.#queue.length / 2) {
+      this.#queue = this.#queue.slice(this.#next);
+      this.#next = 0;
+    }
+    if (this.#next < this.#queue.length) this.#schedule();
+  }
+
+  #step(subscription: LogSubscription): void {
+    const { filter } = subscription.follower;
+    const { position, firstPage } = subscription;
+    subscription.firstPage = undefined;
+    const page = firstPage ?? this.#pages.find(filter, position, true, this.#host.clock.monotonicMs());
+    if (page !== undefined) {
+      this.#give(subscription, page);
+      return;
+    }
+    this.#reads += 1;
+    this.#read(filter, position).then(
+      (read) => {
+        this.#reads -= 1;
+        const known = this.#pages.add(filter, position, read, this.#host.clock.monotonicMs());
+        // It may have ended, been held or been rewound while the store was asked.
+        if (subscription.stage === 'reading' && subscription.position === position) {
+          for (const gap of read.gaps) this.#host.notifyGap(subscription, gap);
+          if (isReading(subscription)) this.#give(subscription, known);
+        }
+        this.#schedule();
+      },
+      (cause: unknown) => {
+        this.#reads -= 1;
+        this.#host.retry(() => {
+          if (subscription.stage === 'reading') this.enqueue(subscription);
+        }, cause);
+        this.#schedule();
+      },
+    );
+  }
+
+  /** Hands over a page that begins at the subscription's position. */
+  #give(subscription: LogSubscription, page: CachedPage): void {
+    const batch = page.batch?.unexpired(this.#host.clock.nowMs());
+    let outcome: Outcome = 'taken';
+    if (batch === undefined) {
+      subscription.position = page.through;
+    } else {
+      this.pagesDelivered += 1;
+      try {
+        outcome = subscription.offer(batch, page.through);
+      } catch (cause) {
+        this.#host.broken(subscription, cause);
+        return;
+      }
+    }
+    if (!isReading(subscription)) return;
+    if (outcome !== 'taken') this.#host.settle(subscription, outcome);
+    else if (!subscription.follower.join(subscription)) this.enqueue(subscription);
+  }
+
+  #read(filter: Filter, position: Position): Promise<Page> {
+    return this.#host.store.read(filter, position, this.#host.pageLimit);
+  }
+}
+
+/** The sink may have ended the subscription meanwhile, which the compiler cannot see. */
+function isReading(subscription: LogSubscription): boolean {
+  return subscription.stage === 'reading';
+}

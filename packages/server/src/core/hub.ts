@@ -1,0 +1,330 @@
+import { EverywireError, formatCursor, noTag, type Position } from '@everywire/protocol';
+import type { Access, Credentials, Identity } from './access.ts';
+import { CatchUp } from './catch-up.ts';
+import type { Clock, Random, Timer } from './clock.ts';
+import { checkDraft } from './drafts.ts';
+import { FilterTrie, exactFilter, type Filter } from './filter.ts';
+import { Follower } from './follower.ts';
+import { createIds } from './ids.ts';
+import type { Limits } from './limits.ts';
+import type { Message } from './message.ts';
+import type { Namespaces } from './namespaces.ts';
+import { checkChannel } from './names.ts';
+import { HubSession, readableGap } from './session.ts';
+import type { Entry, Feed, Gap, Health, Store } from './store.ts';
+import type { LogSubscription, Outcome } from './subscription.ts';
+import type {
+  Hello,
+  HubFront,
+  Log,
+  Published,
+  PublishDraft,
+  PublishResult,
+  Session,
+  Sink,
+} from './transport.ts';
+
+export interface HubOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly access: Access;
+  readonly namespaces: Namespaces;
+  readonly limits: Limits;
+  readonly log: Log;
+}
+
+/** Counters since the start, and what is held now. */
+export interface Figures {
+  published: number;
+  refused: number;
+  delivered: number;
+  flushes: number;
+  subscriptions: number;
+  /** Open sessions by transport. */
+  readonly sessions: Map<string, number>;
+}
+
+/** How often the store trims by age and unused pages are let go. */
+const sweepEveryMs = 5_000;
+/** Before a read that failed is tried again. */
+const retryReadMs = 250;
+/** Channels whose matching wildcard followers are remembered. */
+const wildcardMatchesMax = 10_000;
+
+export function createHub(options: HubOptions): Hub {
+  return new Hub(options);
+}
+
+/** The front door of the core: authenticates, opens sessions, publishes, and brings what the feed reports to followers. */
+export class Hub implements HubFront, Feed {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly access: Access;
+  readonly limits: Limits;
+  readonly catchUp: CatchUp;
+  readonly figures: Figures = {
+    published: 0,
+    refused: 0,
+    delivered: 0,
+    flushes: 0,
+    subscriptions: 0,
+    sessions: new Map(),
+  };
+  readonly batchBytesMax: number;
+  readonly batchMessagesMax: number;
+  readonly #namespaces: Namespaces;
+  readonly #log: Log;
+  readonly #nextId: () => string;
+  readonly #byChannel = new Map<string, Follower>();
+  readonly #byWildcard = new Map<string, Follower>();
+  readonly #wildcards = new FilterTrie<Follower>();
+  readonly #wildcardMatches = new Map<string, readonly Follower[]>();
+  #head: Position = { epoch: '000000', seq: 0, tag: noTag };
+  #dirty = new Set<Follower>();
+  #isFlushScheduled = false;
+  #sweepTimer: Timer | undefined;
+  #isDraining = false;
+  #isStopped = false;
+
+  constructor(options: HubOptions) {
+    this.store = options.store;
+    this.clock = options.clock;
+    this.access = options.access;
+    this.limits = options.limits;
+    this.#namespaces = options.namespaces;
+    this.#log = options.log;
+    this.#nextId = createIds(options.clock, options.random);
+    this.batchBytesMax = options.limits.batchBytesMax;
+    this.batchMessagesMax = options.limits.pageMessagesMax;
+    this.catchUp = new CatchUp({
+      store: options.store,
+      clock: options.clock,
+      pageLimit: { messagesMax: this.batchMessagesMax, bytesMax: this.batchBytesMax },
+      pageCacheBytesMax: options.limits.pageCacheBytesMax,
+      settle: (subscription, outcome) => this.settle(subscription, outcome),
+      notifyGap: (subscription, gap) => this.notifyGap(subscription, gap),
+      broken: (subscription, cause) => this.broken(subscription, cause),
+      retry: (run, cause) => this.retry(run, cause),
+    });
+  }
+
+  /** Opens the store. From here on the hub is its feed. */
+  async start(): Promise<void> {
+    await this.store.open(this);
+    this.#head = await this.store.locate(exactFilter('-'), { kind: 'latest' });
+    this.#scheduleSweep();
+  }
+
+  /** Sessions are the transports' to end, before this. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#sweepTimer?.cancel();
+    await this.store.close();
+  }
+
+  beginDrain(): void {
+    this.#isDraining = true;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  get head(): Position {
+    return this.#head;
+  }
+
+  health(): Health {
+    return this.store.health();
+  }
+
+  authenticate(credentials: Credentials): Promise<Identity> {
+    return this.access.authenticate(credentials);
+  }
+
+  open(identity: Identity, hello: Hello, sink: Sink): Session {
+    const { sessions } = this.figures;
+    sessions.set(hello.transport, (sessions.get(hello.transport) ?? 0) + 1);
+    return new HubSession(this, identity, hello, sink);
+  }
+
+  closed(session: HubSession): void {
+    const { sessions } = this.figures;
+    const { transport } = session.hello;
+    sessions.set(transport, (sessions.get(transport) ?? 1) - 1);
+  }
+
+  /** Checks one message of a publisher. @throws EverywireError */
+  prepare(identity: Identity, channel: string, given: PublishDraft): Entry {
+    try {
+      checkChannel(channel, this.limits);
+      this.access.authorizePublish(identity, channel);
+      const stamp = { id: this.#nextId(), nowMs: this.clock.nowMs(), from: identity.subject };
+      const draft = checkDraft(given, stamp, this.limits);
+      return { channel, draft, ...this.#namespaces.rulesOf(channel) };
+    } catch (refusal) {
+      this.figures.refused += 1;
+      throw refusal;
+    }
+  }
+
+  async append(
+    entries: readonly Entry[],
+    options?: { readonly atomic?: boolean },
+  ): Promise<readonly PublishResult[]> {
+    const appended = await this.store.append(entries, options);
+    return appended.map((result) => {
+      if (result instanceof EverywireError) {
+        this.figures.refused += 1;
+        return result;
+      }
+      if (!result.duplicate) this.figures.published += 1;
+      const { channel, offset, seq, id, timeMs, duplicate } = result;
+      return {
+        channel,
+        offset,
+        cursor: formatCursor(result),
+        seq,
+        id,
+        timeMs,
+        duplicate,
+      } satisfies Published;
+    });
+  }
+
+  followerOf(filter: Filter): Follower {
+    const followers = filter.channel === undefined ? this.#byWildcard : this.#byChannel;
+    let follower = followers.get(filter.text);
+    if (follower === undefined) {
+      follower = new Follower(filter, this);
+      followers.set(filter.text, follower);
+      if (filter.channel === undefined) {
+        this.#wildcards.add(filter, follower);
+        this.#wildcardMatches.clear();
+      }
+    }
+    return follower;
+  }
+
+  subscribersOf(channel: string): number {
+    return this.#wildcardFollowersOf(channel).reduce(
+      (sum, follower) => sum + follower.holders,
+      this.#byChannel.get(channel)?.holders ?? 0,
+    );
+  }
+
+  appended(channel: string, messages: readonly Message[]): void {
+    const last = messages[messages.length - 1]!;
+    if (last.seq > this.#head.seq) this.#head = last.position;
+    this.#byChannel.get(channel)?.accept(messages);
+    if (this.#wildcards.size > 0)
+      for (const follower of this.#wildcardFollowersOf(channel)) follower.accept(messages);
+  }
+
+  interrupted(): void {
+    for (const follower of this.#byChannel.values()) follower.readAgain();
+    for (const follower of this.#byWildcard.values()) follower.readAgain();
+  }
+
+  dropped(channel: string): void {
+    this.catchUp.forgetChannel(channel);
+    this.#byChannel.get(channel)?.channelDropped();
+  }
+
+  nowMs(): number {
+    return this.clock.nowMs();
+  }
+
+  scheduleFlush(follower: Follower): void {
+    this.#dirty.add(follower);
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    this.clock.turn(() => this.#flush());
+  }
+
+  settle(subscription: LogSubscription, outcome: Outcome): void {
+    if (subscription.stage === 'ended') return;
+    switch (outcome) {
+      case 'held':
+      case 'full':
+        subscription.stage = outcome;
+        break;
+      case 'ended':
+        subscription.cancel();
+        subscription.owner.sink.notify({ kind: 'ended', subscription });
+        break;
+      case 'behind':
+      case 'taken':
+        this.catchUp.enqueue(subscription);
+        break;
+    }
+  }
+
+  notifyGap(subscription: LogSubscription, gap: Gap): void {
+    const told = readableGap(subscription.follower.filter, gap, subscription.position);
+    subscription.owner.sink.notify({ kind: 'gap', subscription, gap: told });
+  }
+
+  /** A sink threw, which is a fault in a transport: it costs that one peer, who may come back with its cursor. */
+  broken(subscription: LogSubscription, cause: unknown): void {
+    this.#log.error(
+      { err: cause, filter: subscription.filter },
+      'a delivery failed; the connection is closed',
+    );
+    const error = new EverywireError('internal', 'A delivery failed; come back with the cursor.', { cause });
+    const { sink } = subscription.owner;
+    subscription.cancel();
+    sink.close({ error });
+  }
+
+  retry(run: () => void, cause: unknown): void {
+    this.#log.warn({ err: cause }, 'the store could not be read; trying again');
+    if (!this.#isStopped) this.clock.after(retryReadMs, run);
+  }
+
+  forget(follower: Follower): void {
+    const { filter } = follower;
+    if (filter.channel === undefined) {
+      this.#byWildcard.delete(filter.text);
+      this.#wildcards.remove(filter, follower);
+      this.#wildcardMatches.clear();
+    } else {
+      this.#byChannel.delete(filter.text);
+    }
+    this.store.unfollow(filter).catch((cause: unknown) => {
+      this.#log.warn({ err: cause, filter: filter.text }, 'the store could not stop following');
+    });
+  }
+
+  #flush(): void {
+    this.#isFlushScheduled = false;
+    const followers = this.#dirty;
+    this.#dirty = new Set();
+    this.figures.flushes += 1;
+    for (const follower of followers) follower.flush();
+  }
+
+  #wildcardFollowersOf(channel: string): readonly Follower[] {
+    if (this.#wildcards.size === 0) return [];
+    const known = this.#wildcardMatches.get(channel);
+    if (known !== undefined) return known;
+    const found: Follower[] = [];
+    this.#wildcards.match(channel, (follower) => found.push(follower));
+    if (this.#wildcardMatches.size >= wildcardMatchesMax) this.#wildcardMatches.clear();
+    this.#wildcardMatches.set(channel, found);
+    return found;
+  }
+
+  #scheduleSweep(): void {
+    this.#sweepTimer = this.clock.after(sweepEveryMs, () => {
+      this.catchUp.forgetUnused(this.clock.monotonicMs() - sweepEveryMs);
+      this.store
+        .sweep(this.clock.nowMs(), (channel) => this.#namespaces.rulesOf(channel).retention)
+        .catch((cause: unknown) => this.#log.error({ err: cause }, 'the store could not trim by age'))
+        .finally(() => {
+          if (!this.#isStopped) this.#scheduleSweep();
+        });
+    });
+  }
+}

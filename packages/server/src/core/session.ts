@@ -1,0 +1,274 @@
+import {
+  EverywireError,
+  formatCursor,
+  parseCursor,
+  toEverywireError,
+  type Position,
+} from '@everywire/protocol';
+import type { Identity } from './access.ts';
+import { parseFilter, type Filter } from './filter.ts';
+import type { Follower } from './follower.ts';
+import type { Hub } from './hub.ts';
+import type { Message } from './message.ts';
+import { checkChannel } from './names.ts';
+import { isSamePlace } from './page-cache.ts';
+import type { Gap, Page, Start } from './store.ts';
+import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
+import type {
+  From,
+  Hello,
+  ListedChannel,
+  Published,
+  PublishDraft,
+  PublishEntry,
+  PublishResult,
+  Session,
+  Sink,
+  SubscribeOptions,
+} from './transport.ts';
+
+/** How many of its own messages a session remembers in order to leave them out where echo is off. */
+const ownMessagesMax = 10_000;
+
+/** Acknowledged deliveries without a window of the subscriber's own: RELIABILITY, in flight. */
+const windowMessagesDefault = 64;
+
+export class HubSession implements Session, Owner {
+  readonly identity: Identity;
+  readonly hello: Hello;
+  readonly sink: Sink;
+  readonly #hub: Hub;
+  readonly #subscriptions: LogSubscription[] = [];
+  #ownMessages: Set<string> | undefined;
+  #hasEnded = false;
+
+  constructor(hub: Hub, identity: Identity, hello: Hello, sink: Sink) {
+    this.#hub = hub;
+    this.identity = identity;
+    this.hello = hello;
+    this.sink = sink;
+  }
+
+  async publish(channel: string, draft: PublishDraft): Promise<Published> {
+    const entry = this.#hub.prepare(this.identity, channel, draft);
+    this.#noteOwn(entry.draft.id);
+    const [result] = await this.#hub.append([entry]);
+    if (result instanceof EverywireError) throw result;
+    return result!;
+  }
+
+  async publishAll(
+    entries: readonly PublishEntry[],
+    options: { readonly atomic?: boolean } = {},
+  ): Promise<readonly PublishResult[]> {
+    const results: (PublishResult | undefined)[] = [];
+    const accepted: ReturnType<Hub['prepare']>[] = [];
+    for (const { channel, draft } of entries) {
+      try {
+        accepted.push(this.#hub.prepare(this.identity, channel, draft));
+        results.push(undefined);
+      } catch (refusal) {
+        if (options.atomic === true) throw refusal;
+        results.push(toEverywireError(refusal));
+      }
+    }
+    for (const { draft } of accepted) this.#noteOwn(draft.id);
+    const appended = accepted.length === 0 ? [] : await this.#hub.append(accepted, options);
+    let next = 0;
+    return results.map((refused) => refused ?? appended[next++]!);
+  }
+
+  async subscribe(text: string, options: SubscribeOptions): Promise<LogSubscription> {
+    const filter = this.#checkFilter(text);
+    const { limits } = this.#hub;
+    if (this.#subscriptions.length >= limits.subscriptionsMax) {
+      throw new EverywireError(
+        'quota_exceeded',
+        `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
+      );
+    }
+    const cursor =
+      options.from !== undefined && 'after' in options.from ? checkCursor(options.from.after) : undefined;
+    const follower = this.#hub.followerOf(filter);
+    follower.hold();
+    const subscription = new LogSubscription(this, follower, this.#hub.head, {
+      filter: text,
+      tag: options.tag,
+      restrictions: this.#restrictions(filter, options),
+    });
+    this.#subscriptions.push(subscription);
+    try {
+      await this.#begin(subscription, follower, cursor, options.from);
+    } catch (cause) {
+      subscription.cancel();
+      throw cause;
+    }
+    if (hasEnded(subscription))
+      throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+    return subscription;
+  }
+
+  async read(text: string, from: From | undefined, messagesMax: number): Promise<Page> {
+    const filter = this.#checkFilter(text);
+    const cursor = from !== undefined && 'after' in from ? checkCursor(from.after) : undefined;
+    const start: Start =
+      from !== undefined && 'since' in from ? from.since : { kind: 'last', count: messagesMax };
+    const { store, limits } = this.#hub;
+    const position = cursor ?? (await store.locate(filter, start));
+    const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
+    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    const nowMs = this.#hub.clock.nowMs();
+    const messages = page.messages.filter(
+      ({ channel, expiresAtMs }) =>
+        (mayDeliver === undefined || mayDeliver(channel)) &&
+        (expiresAtMs === undefined || expiresAtMs > nowMs),
+    );
+    return { ...page, messages, gaps: page.gaps.map((gap) => readableGap(filter, gap, position)) };
+  }
+
+  async retained(text: string, limit: number): Promise<readonly Message[]> {
+    const filter = this.#checkFilter(text);
+    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    const nowMs = this.#hub.clock.nowMs();
+    const messages = await this.#hub.store.retained(filter, limit);
+    return messages.filter(
+      ({ channel, expiresAtMs }) =>
+        (mayDeliver === undefined || mayDeliver(channel)) &&
+        (expiresAtMs === undefined || expiresAtMs > nowMs),
+    );
+  }
+
+  async channels(text: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]> {
+    const filter = this.#checkFilter(text);
+    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    const channels = await this.#hub.store.channels(filter, after, limit);
+    return channels
+      .filter(({ channel }) => mayDeliver === undefined || mayDeliver(channel))
+      .map((info) => ({ ...info, subscribers: this.#hub.subscribersOf(info.channel) }));
+  }
+
+  async drop(channel: string): Promise<boolean> {
+    checkChannel(channel, this.#hub.limits);
+    this.#hub.access.authorizeAdmin(this.identity, 'delete a channel');
+    return this.#hub.store.drop(channel);
+  }
+
+  drained(): void {
+    for (const subscription of this.#subscriptions) {
+      if (subscription.stage === 'held') this.resume(subscription);
+    }
+  }
+
+  end(_how: 'left' | 'lost'): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    for (const subscription of [...this.#subscriptions]) subscription.cancel();
+    this.#hub.closed(this);
+  }
+
+  countDelivered(messages: number): void {
+    this.#hub.figures.delivered += messages;
+  }
+
+  isOwnMessage(id: string): boolean {
+    return this.#ownMessages?.has(id) ?? false;
+  }
+
+  resume(subscription: LogSubscription): void {
+    subscription.follower.leave(subscription);
+    if (!subscription.follower.join(subscription)) this.#hub.catchUp.enqueue(subscription);
+  }
+
+  remove(subscription: LogSubscription): void {
+    const at = this.#subscriptions.indexOf(subscription);
+    if (at >= 0) this.#subscriptions.splice(at, 1);
+    this.#hub.figures.subscriptions -= 1;
+  }
+
+  #checkFilter(text: string): Filter {
+    if (this.#hasEnded) throw new EverywireError('going_away', 'The session has ended.');
+    const filter = parseFilter(text, this.#hub.limits);
+    this.#hub.access.authorizeSubscribe(this.identity, filter);
+    return filter;
+  }
+
+  /** Finds the place to begin, tells what is missing there, and sets the subscription going. */
+  async #begin(
+    subscription: LogSubscription,
+    follower: Follower,
+    cursor: Position | undefined,
+    from: From | undefined,
+  ): Promise<void> {
+    this.#hub.figures.subscriptions += 1;
+    await follower.ready;
+    if (hasEnded(subscription)) return;
+    const hub = this.#hub;
+    const since = from !== undefined && 'since' in from ? from.since : undefined;
+    const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
+    let position = cursor ?? hub.head;
+    if (!isFromNow && cursor === undefined) position = await hub.store.locate(follower.filter, since!);
+    subscription.position = position;
+    if (isFromNow || isSamePlace(position, hub.head)) {
+      subscription.startCursor = formatCursor(position);
+      // Nothing to read unless the follower is ahead of what the feed has told, as a shared store's may be.
+      this.resume(subscription);
+      return;
+    }
+    const { page, gaps } = await hub.catchUp.firstPage(follower.filter, position);
+    if (hasEnded(subscription)) return;
+    subscription.startGaps = gaps.map((gap) => readableGap(follower.filter, gap, position));
+    subscription.startCursor = formatCursor(subscription.startGaps[0]?.next ?? position);
+    subscription.firstPage = page;
+    hub.catchUp.enqueue(subscription);
+  }
+
+  #restrictions(filter: Filter, options: SubscribeOptions): Restrictions | undefined {
+    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    const echo = options.echo ?? true;
+    if (!echo) this.#ownMessages ??= new Set();
+    const isPlain =
+      mayDeliver === undefined &&
+      echo &&
+      options.acknowledge !== 'peer' &&
+      options.batches === undefined &&
+      options.batchMessagesMax === undefined;
+    if (isPlain) return undefined;
+    return {
+      mayDeliver,
+      echo,
+      batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
+      batches: options.batches ?? Number.POSITIVE_INFINITY,
+      window:
+        options.acknowledge === 'peer'
+          ? { messagesMax: options.windowMessages ?? windowMessagesDefault }
+          : undefined,
+    };
+  }
+
+  #noteOwn(id: string): void {
+    const own = this.#ownMessages;
+    if (own === undefined) return;
+    own.add(id);
+    if (own.size > ownMessagesMax) own.delete(own.values().next().value!);
+  }
+}
+
+function checkCursor(text: string): Position {
+  const position = parseCursor(text);
+  if (position === undefined)
+    throw new EverywireError('bad_cursor', 'after is a cursor as this server gave it.');
+  return position;
+}
+
+/**
+ * In a wildcard's gap only one channel lacks messages; the others go on from where the reader stood. The next valid
+ * cursor is then that place itself, or a reader that kept the gap's cursor would skip them.
+ */
+export function readableGap(filter: Filter, gap: Gap, position: Position): Gap {
+  return filter.channel !== undefined || gap.reason === 'restored' ? gap : { ...gap, next: position };
+}
+
+/** It may end while something is awaited, which the compiler cannot see. */
+function hasEnded(subscription: LogSubscription): boolean {
+  return subscription.stage === 'ended';
+}

@@ -1,0 +1,145 @@
+import { formatCursor, type Position } from '@everywire/protocol';
+import type { Batch } from './batch.ts';
+import type { Follower } from './follower.ts';
+import type { CachedPage } from './page-cache.ts';
+import type { Gap } from './store.ts';
+import type { Sink, Subscription } from './transport.ts';
+import { Window, type WindowOptions } from './window.ts';
+
+/**
+ * Where a subscription stands:
+ * `starting` its first page is being read · `reading` it is behind and waits for its turn to read the log ·
+ * `live` new messages are pushed · `held` the peer does not take bytes · `full` the window waits for acks · `ended`.
+ */
+export type Stage = 'starting' | 'reading' | 'live' | 'held' | 'full' | 'ended';
+
+/** What an offer came to. `behind`: only a part was taken, the log has the rest. */
+export type Outcome = 'taken' | 'held' | 'full' | 'behind' | 'ended';
+
+/** What a subscription needs of its session. */
+export interface Owner {
+  readonly sink: Sink;
+  countDelivered(messages: number): void;
+  isOwnMessage(id: string): boolean;
+  /** The window has room again, or the position was moved: go on from it. */
+  resume(subscription: LogSubscription): void;
+  remove(subscription: LogSubscription): void;
+}
+
+/** Everything that keeps a subscription from being handed the shared batch as it is. */
+export interface Restrictions {
+  readonly mayDeliver?: ((channel: string) => boolean) | undefined;
+  readonly echo: boolean;
+  readonly batchMessagesMax: number;
+  readonly batches: number;
+  readonly window?: WindowOptions | undefined;
+}
+
+export class LogSubscription implements Subscription {
+  readonly filter: string;
+  readonly tag: unknown;
+  readonly follower: Follower;
+  readonly owner: Owner;
+  startCursor = '';
+  startGaps: readonly Gap[] = [];
+  /** Everything up to here was handed to the sink. */
+  position: Position;
+  stage: Stage = 'starting';
+  /** Where it stands among the follower's live subscriptions; -1 when it does not. */
+  liveIndex = -1;
+  /** The page that was read to answer the subscriber, until its turn comes. */
+  firstPage: CachedPage | undefined;
+  readonly #restrictions: Restrictions | undefined;
+  readonly #window: Window | undefined;
+  #batchesLeft: number;
+
+  constructor(
+    owner: Owner,
+    follower: Follower,
+    position: Position,
+    options: {
+      readonly filter: string;
+      readonly tag: unknown;
+      readonly restrictions?: Restrictions | undefined;
+    },
+  ) {
+    this.owner = owner;
+    this.follower = follower;
+    this.position = position;
+    this.filter = options.filter;
+    this.tag = options.tag;
+    this.#restrictions = options.restrictions;
+    this.#batchesLeft = options.restrictions?.batches ?? Number.POSITIVE_INFINITY;
+    const window = options.restrictions?.window;
+    this.#window = window === undefined ? undefined : new Window(window, position);
+  }
+
+  get isLive(): boolean {
+    return this.stage === 'live';
+  }
+
+  get cursor(): string {
+    return formatCursor(this.isLive ? this.follower.caughtUpPosition(this.position) : this.position);
+  }
+
+  /** How far messages were delivered before: at or below it a delivery is a repetition. */
+  get redeliveredThroughSeq(): number {
+    return this.#window?.redeliveredThroughSeq ?? 0;
+  }
+
+  /** Hands over messages above `position`; `end` is the place after all of them. Sets the position before the sink is called. */
+  offer(batch: Batch, end: Position): Outcome {
+    if (this.#restrictions !== undefined) return this.#offerWithin(this.#restrictions, batch, end);
+    this.position = end;
+    this.owner.countDelivered(batch.messages.length);
+    return this.owner.sink.deliver(batch, this) ? 'taken' : 'held';
+  }
+
+  ack(seq: number, only = false): void {
+    if (this.stage === 'ended') return;
+    this.#window?.ack(seq, only);
+    if (this.stage === 'full') this.owner.resume(this);
+  }
+
+  rewind(): void {
+    if (this.#window === undefined || this.stage === 'ended') return;
+    this.position = this.#window.rewind(this.position);
+    if (this.stage !== 'held') this.owner.resume(this);
+  }
+
+  cancel(): void {
+    if (this.stage === 'ended') return;
+    this.follower.leave(this);
+    this.stage = 'ended';
+    this.firstPage = undefined;
+    this.follower.release();
+    this.owner.remove(this);
+  }
+
+  #offerWithin(restrictions: Restrictions, batch: Batch, end: Position): Outcome {
+    const { mayDeliver } = restrictions;
+    const room = Math.min(this.#window?.room ?? Number.POSITIVE_INFINITY, restrictions.batchMessagesMax);
+    if (room <= 0) return 'full';
+    const view = batch.only(
+      (message) =>
+        (mayDeliver === undefined || mayDeliver(message.channel)) &&
+        (restrictions.echo || !this.owner.isOwnMessage(message.id)) &&
+        this.#window?.isAcked(message.seq) !== true,
+    );
+    if (view === undefined) {
+      this.position = end;
+      return 'taken';
+    }
+    const part = view.first(room);
+    const isAll = part.messages.length === view.messages.length;
+    this.position = isAll ? end : part.end;
+    this.#window?.add(part.messages);
+    this.#batchesLeft -= 1;
+    this.owner.countDelivered(part.messages.length);
+    const takesMore = this.owner.sink.deliver(part, this);
+    if (this.#batchesLeft <= 0) return 'ended';
+    if (!takesMore) return 'held';
+    if (this.#window !== undefined && this.#window.room <= 0) return 'full';
+    return isAll ? 'taken' : 'behind';
+  }
+}

@@ -1,0 +1,75 @@
+import type { Position } from '@everywire/protocol';
+import type { Message } from './message.ts';
+
+export interface WindowOptions {
+  /** Messages delivered and not acknowledged, at most. */
+  readonly messagesMax: number;
+}
+
+/** What was delivered and is not acknowledged yet. Its size is bounded, so a subscription stays a cursor and a window. */
+export class Window {
+  readonly #messagesMax: number;
+  /** Unacknowledged, in the order of delivery: seq → place. */
+  readonly #inFlight = new Map<number, Position>();
+  /** Acknowledged one by one above the oldest that is not. */
+  readonly #ackedAhead = new Map<number, Position>();
+  /** Everything up to here is acknowledged. */
+  #ackedThrough: Position;
+  #deliveredThroughSeq: number;
+  redeliveredThroughSeq = 0;
+
+  constructor(options: WindowOptions, start: Position) {
+    this.#messagesMax = options.messagesMax;
+    this.#ackedThrough = start;
+    this.#deliveredThroughSeq = start.seq;
+  }
+
+  /** How many more may be delivered. Those acknowledged out of order still count: the position cannot pass the gap. */
+  get room(): number {
+    return this.#messagesMax - this.#inFlight.size - this.#ackedAhead.size;
+  }
+
+  isAcked(seq: number): boolean {
+    return this.#ackedAhead.has(seq);
+  }
+
+  add(messages: readonly Message[]): void {
+    for (const message of messages) {
+      this.#inFlight.set(message.seq, message.position);
+      if (message.seq > this.#deliveredThroughSeq) this.#deliveredThroughSeq = message.seq;
+    }
+  }
+
+  /** Acknowledges everything delivered up to `seq`, or `only` that message. Unknown seqs are ignored. */
+  ack(seq: number, only: boolean): void {
+    const acked = only
+      ? this.#inFlight.has(seq)
+        ? [seq]
+        : []
+      : [...this.#inFlight.keys()].filter((known) => known <= seq);
+    for (const one of acked) {
+      const place = this.#inFlight.get(one)!;
+      this.#inFlight.delete(one);
+      this.#ackedAhead.set(one, place);
+    }
+    this.#advance();
+  }
+
+  /** The position from which everything unacknowledged is delivered again; what was acknowledged is left out. */
+  rewind(position: Position): Position {
+    if (this.#inFlight.size === 0) return position;
+    this.redeliveredThroughSeq = Math.max(this.redeliveredThroughSeq, this.#deliveredThroughSeq);
+    this.#inFlight.clear();
+    return this.#ackedThrough;
+  }
+
+  #advance(): void {
+    const oldest = this.#inFlight.keys().next().value ?? Number.POSITIVE_INFINITY;
+    const inOrder = [...this.#ackedAhead].sort(([left], [right]) => left - right);
+    for (const [seq, place] of inOrder) {
+      if (seq > oldest) break;
+      this.#ackedThrough = place;
+      this.#ackedAhead.delete(seq);
+    }
+  }
+}
