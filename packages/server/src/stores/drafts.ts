@@ -1,0 +1,47 @@
+import { hash } from 'node:crypto';
+import type { Random } from '../core/clock.ts';
+import type { Draft } from '../core/message.ts';
+
+/** The smallest buffer worth letting go of: Node's own pool has this size, and its slices share their lifetime. */
+const sharedBytesMax = 8192;
+
+/**
+ * The payload, copied when it is a small part of something bigger: a message of 64 bytes must not keep the 64 KiB alive
+ * that came from the socket with it.
+ */
+export function ownPayload(payload: Buffer): Buffer {
+  const heldBytes = payload.buffer.byteLength;
+  return heldBytes > sharedBytesMax && heldBytes > 2 * payload.length ? Buffer.from(payload) : payload;
+}
+
+/**
+ * What makes two publishes with one publish id the same one: payload, event and author, 32 hex digits. Media type,
+ * headers and expiry are left out, because the same retry on another transport may spell them differently.
+ */
+export function fingerprint(draft: Pick<Draft, 'payload' | 'event' | 'from'>): string {
+  const { event = '', from = '', payload } = draft;
+  // Lengths first, so that no two different triples make the same bytes.
+  const head = Buffer.from(`${event.length},${from.length},${event}${from}`);
+  return hash('sha256', Buffer.concat([head, payload]), 'hex').slice(0, 32);
+}
+
+/** Check tags, drawn many at a time: one call for random bytes per message would cost more than appending it. */
+export class Tags {
+  static readonly #perDraw = 64;
+  static readonly #digits = 16;
+  readonly #random: Random;
+  #drawn = '';
+  #at = 0;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  next(): string {
+    if (this.#at >= this.#drawn.length) {
+      this.#drawn = this.#random.hex((Tags.#perDraw * Tags.#digits) / 2);
+      this.#at = 0;
+    }
+    return this.#drawn.slice(this.#at, (this.#at += Tags.#digits));
+  }
+}

@@ -1,0 +1,29 @@
+import type { Position } from '@everywire/protocol';
+import type { Gap } from '../core/store.ts';
+
+/** Up to where a channel's messages are gone. It outlives them, so that whoever had not read them can be told. */
+export interface Edge {
+  readonly channel: string;
+  /** The number of the life that lost them: a channel made again has another. */
+  readonly channelNo: number;
+  /** The place of the last message that is gone. */
+  readonly through: Position;
+  /** Its offset. */
+  readonly offset: number;
+  readonly reason: 'retention' | 'deleted';
+}
+
+export interface LostRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Gaps of one page that are named channel by channel; what is beyond is summed up in one. */
+export const gapsPerPageMax = 100;
+
+/** One gap for each edge, or for the first of them and one under the filter's text for the rest. */
+export function summarise(gaps: readonly Gap[], filterText: string, next: Position): readonly Gap[] {
+  if (gaps.length <= gapsPerPageMax) return gaps;
+  const rest = gaps[gapsPerPageMax]!;
+  return [...gaps.slice(0, gapsPerPageMax), { channel: filterText, reason: rest.reason, next }];
+}

@@ -1,0 +1,33 @@
+import type { Clock, Random } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import type { Durability, Store } from '../core/store.ts';
+import type { Log } from '../core/transport.ts';
+
+export interface StoreOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly durability: Durability;
+}
+
+type Factory = (place: string, options: StoreOptions) => Promise<Store>;
+
+/** Imported when asked for, so that the memory store needs no native module. */
+const factories: ReadonlyMap<string, Factory> = new Map<string, Factory>([
+  ['memory', async (_place, options) => (await import('./memory/store.ts')).createMemoryStore(options)],
+]);
+
+/**
+ * Makes the store that `url` names: `memory:` or `lmdb:<folder>`. It still has to be opened.
+ * @throws Error that tells an operator which URLs there are
+ */
+export async function createStore(url: string, options: StoreOptions): Promise<Store> {
+  const colon = url.indexOf(':');
+  const factory = colon < 0 ? undefined : factories.get(url.slice(0, colon));
+  if (factory === undefined) {
+    const known = [...factories.keys()].map((name) => `${name}:`).join(', ');
+    throw new Error(`There is no store for "${url}". A store URL begins with one of: ${known}`);
+  }
+  return factory(url.slice(colon + 1), options);
+}

@@ -1,0 +1,107 @@
+import type { Filter } from '../../core/filter.ts';
+import { literalPrefix, matches } from '../../core/filter.ts';
+import type { Edge } from '../edges.ts';
+import { ChannelLog } from './channel-log.ts';
+import { compareCodeUnits, SortedKeys } from './sorted-keys.ts';
+
+interface Matching {
+  readonly logs: ChannelLog[];
+  /** Channels above this number were made later and have not been looked at. */
+  lookedThroughNo: number;
+}
+
+/** Filters whose channels are remembered between reads. */
+const filtersMax = 256;
+
+/** Which channels there are, and which there were. */
+export class Catalogue {
+  readonly #byName = new Map<string, ChannelLog>();
+  /** Index = channel number; a hole is a life that has ended. */
+  readonly #byNo: (ChannelLog | undefined)[] = [];
+  readonly #names = new SortedKeys(compareCodeUnits);
+  /** Where deleted channels ended. A channel that was made again keeps its tombstone. */
+  readonly #tombstones = new Map<string, Edge>();
+  readonly #matching = new Map<string, Matching>();
+
+  get(name: string): ChannelLog | undefined {
+    return this.#byName.get(name);
+  }
+
+  byNo(no: number): ChannelLog | undefined {
+    return this.#byNo[no];
+  }
+
+  tombstone(name: string): Edge | undefined {
+    return this.#tombstones.get(name);
+  }
+
+  all(): Iterable<ChannelLog> {
+    return this.#byName.values();
+  }
+
+  add(name: string, epoch: string): ChannelLog {
+    const log = new ChannelLog(name, this.#byNo.length, epoch);
+    this.#byNo.push(log);
+    this.#byName.set(name, log);
+    this.#names.add(name);
+    return log;
+  }
+
+  remove(log: ChannelLog, tombstone: Edge): void {
+    this.#byName.delete(log.name);
+    this.#byNo[log.no] = undefined;
+    this.#names.remove(log.name);
+    this.#tombstones.set(log.name, tombstone);
+    this.#matching.clear();
+  }
+
+  /** Positions up to `seq` cannot be checked any more and are gaps anyway, so no tombstone is needed for them. */
+  forgetTombstonesThrough(seq: number): void {
+    for (const [name, edge] of this.#tombstones) if (edge.through.seq <= seq) this.#tombstones.delete(name);
+  }
+
+  matching(filter: Filter): readonly ChannelLog[] {
+    if (filter.channel !== undefined) {
+      const log = this.#byName.get(filter.channel);
+      return log === undefined ? [] : [log];
+    }
+    const known = this.#matching.get(filter.text) ?? { logs: [], lookedThroughNo: -1 };
+    for (let no = known.lookedThroughNo + 1; no < this.#byNo.length; no += 1) {
+      const log = this.#byNo[no];
+      if (log !== undefined && matches(filter, log.name)) known.logs.push(log);
+    }
+    known.lookedThroughNo = this.#byNo.length - 1;
+    // The filter used longest ago goes first.
+    this.#matching.delete(filter.text);
+    this.#matching.set(filter.text, known);
+    if (this.#matching.size > filtersMax) this.#matching.delete(this.#matching.keys().next().value!);
+    return known.logs;
+  }
+
+  /** Where matching channels were trimmed or deleted after `seq`, in that order of seq. */
+  edgesAfter(filter: Filter, seq: number): readonly Edge[] {
+    const edges: Edge[] = [];
+    for (const log of this.matching(filter)) if (log.edge !== undefined) edges.push(log.edge);
+    if (filter.channel !== undefined) {
+      const tombstone = this.#tombstones.get(filter.channel);
+      if (tombstone !== undefined) edges.push(tombstone);
+    } else {
+      for (const [name, edge] of this.#tombstones) if (matches(filter, name)) edges.push(edge);
+    }
+    return edges.filter((edge) => edge.through.seq > seq).sort((a, b) => a.through.seq - b.through.seq);
+  }
+
+  /** Matching channels by name, after the name `after`. */
+  list(filter: Filter, after: string | undefined, limit: number): readonly ChannelLog[] {
+    const prefix = literalPrefix(filter);
+    const names = this.#names.all();
+    const found: ChannelLog[] = [];
+    let at = Math.max(this.#names.above(after), this.#names.notBelow(prefix));
+    for (; at < names.length && found.length < limit; at += 1) {
+      const name = names[at]!;
+      if (!name.startsWith(prefix)) break;
+      if (matches(filter, name)) found.push(this.#byName.get(name)!);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,290 @@
+import { EverywireError, type Position } from '@everywire/protocol';
+import type { Clock, Random } from '../../core/clock.ts';
+import type { Filter } from '../../core/filter.ts';
+import type { Limits } from '../../core/limits.ts';
+import { type Draft, Message, type Place } from '../../core/message.ts';
+import type {
+  Appended,
+  AppendOptions,
+  ChannelInfo,
+  Entry,
+  Feed,
+  Health,
+  Page,
+  PageLimit,
+  Placement,
+  Retention,
+  Start,
+  Store,
+} from '../../core/store.ts';
+import { fingerprint, ownPayload, Tags } from '../drafts.ts';
+import { Lineage, newEpoch } from '../lineage.ts';
+import { Catalogue } from './catalogue.ts';
+import type { ChannelLog } from './channel-log.ts';
+import { Reader } from './reader.ts';
+import { MemoryRecords } from './records.ts';
+import { SeqIndex } from './seq-index.ts';
+
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  /** How many seqs are remembered beyond their messages; 20 bytes each. */
+  readonly seqsRememberedMax?: number;
+}
+
+/** Keeps everything in this process and nothing beyond it. For development, tests, and data that is worth no disk. */
+export function createMemoryStore(options: MemoryStoreOptions): Store {
+  return new MemoryStore(options);
+}
+
+/** A step of the store, and who waits for it. Steps run one after the other in a microtask, never inside a caller. */
+type Step = () => void;
+
+class MemoryStore implements Store {
+  readonly name = 'memory';
+  readonly traits = { durable: false, shared: false };
+  readonly records = new MemoryRecords();
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #limits: MemoryStoreOptions['limits'];
+  readonly #tags: Tags;
+  readonly #catalogue = new Catalogue();
+  readonly #index: SeqIndex;
+  readonly #epoch: string;
+  readonly #reader: Reader;
+  readonly #steps: Step[] = [];
+  #feed: Feed | undefined;
+
+  constructor({ clock, random, limits, seqsRememberedMax = 1_000_000 }: MemoryStoreOptions) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#limits = limits;
+    this.#tags = new Tags(random);
+    this.#index = new SeqIndex(seqsRememberedMax);
+    this.#epoch = newEpoch(random);
+    this.#reader = new Reader(
+      this.#catalogue,
+      this.#index,
+      new Lineage([{ epoch: this.#epoch, firstSeq: 1 }]),
+    );
+  }
+
+  async open(feed: Feed): Promise<void> {
+    this.#feed = feed;
+  }
+
+  async close(): Promise<void> {
+    if (this.#feed === undefined) return;
+    await this.#step(() => undefined);
+    this.#feed = undefined;
+  }
+
+  append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
+    return this.#step((feed) => {
+      const results =
+        options.atomic === true ? this.#appendAtomic(entries, feed) : this.#appendEach(entries, feed);
+      const isRefused = options.atomic === true && results.some((result) => result instanceof EverywireError);
+      if (!isRefused && options.records !== undefined) this.records.apply(options.records);
+      return results;
+    });
+  }
+
+  async read(filter: Filter, after: Position, limit: PageLimit): Promise<Page> {
+    this.#openFeed();
+    return this.#reader.read(filter, after, limit);
+  }
+
+  async locate(filter: Filter, start: Start): Promise<Position> {
+    this.#openFeed();
+    return this.#reader.locate(filter, start);
+  }
+
+  /** The feed carries everything of this process, so there is nothing to switch on. */
+  async follow(): Promise<Position> {
+    this.#openFeed();
+    return this.#reader.head;
+  }
+
+  async unfollow(): Promise<void> {
+    this.#openFeed();
+  }
+
+  async channels(filter: Filter, after: string | undefined, limit: number): Promise<readonly ChannelInfo[]> {
+    this.#openFeed();
+    return this.#catalogue.list(filter, after, limit).map((log) => ({
+      channel: log.name,
+      offset: log.offset,
+      firstOffset: log.firstOffset,
+      epoch: log.epoch,
+      bytes: log.bytes,
+    }));
+  }
+
+  async retained(filter: Filter, limit: number): Promise<readonly Message[]> {
+    this.#openFeed();
+    const found: Message[] = [];
+    for (const log of this.#catalogue.matching(filter))
+      if (log.retained !== undefined) found.push(log.retained);
+    return found.sort((a, b) => a.seq - b.seq).slice(0, limit);
+  }
+
+  drop(channel: string): Promise<boolean> {
+    return this.#step((feed) => {
+      const log = this.#catalogue.get(channel);
+      if (log === undefined) return false;
+      const through = log.newest?.position ?? log.edge!.through;
+      this.#catalogue.remove(log, {
+        channel,
+        channelNo: log.no,
+        through,
+        offset: log.offset,
+        reason: 'deleted',
+      });
+      feed.dropped(channel);
+      return true;
+    });
+  }
+
+  sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void> {
+    return this.#step(() => {
+      for (const log of this.#catalogue.all()) {
+        const oldestMs = nowMs - retentionOf(log.name).ageMsMax;
+        log.trim(log.indexOf((message) => message.timeMs >= oldestMs));
+        if ((log.retained?.expiresAtMs ?? Infinity) <= nowMs) log.retained = undefined;
+        this.#forgetPublishIds(log);
+      }
+      this.#catalogue.forgetTombstonesThrough(this.#index.floorSeq);
+    });
+  }
+
+  health(): Health {
+    return this.#feed === undefined ? { ok: false, detail: 'The memory store is not open.' } : { ok: true };
+  }
+
+  /** Runs `step` behind all earlier ones; the first of a turn brings the microtask that runs them. */
+  #step<T>(step: (feed: Feed) => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#steps.push(() => {
+        try {
+          resolve(step(this.#openFeed()));
+        } catch (error) {
+          reject(error);
+        }
+      });
+      if (this.#steps.length === 1) {
+        queueMicrotask(() => {
+          // What the feed leads to may add steps, which then belong to this same run.
+          for (let at = 0; at < this.#steps.length; at += 1) this.#steps[at]!();
+          this.#steps.length = 0;
+        });
+      }
+    });
+  }
+
+  #openFeed(): Feed {
+    if (this.#feed === undefined)
+      throw new EverywireError('store_unavailable', 'The memory store is not open.');
+    return this.#feed;
+  }
+
+  #appendEach(entries: readonly Entry[], feed: Feed): readonly Appended[] {
+    const results: Appended[] = [];
+    let run: Message[] = [];
+    for (const { channel, draft, retention } of entries) {
+      const log = this.#catalogue.get(channel);
+      const known = this.#remembered(log, draft);
+      if (known !== undefined) {
+        results.push(known);
+        continue;
+      }
+      const message = this.#add(log ?? this.#addChannel(channel), draft, retention);
+      results.push(placement(channel, message, false));
+      if (run.length > 0 && run[0]!.channel !== channel) {
+        feed.appended(run[0]!.channel, run);
+        run = [];
+      }
+      run.push(message);
+    }
+    if (run.length > 0) feed.appended(run[0]!.channel, run);
+    return results;
+  }
+
+  /** All or none: refusals are looked for before anything is stored. */
+  #appendAtomic(entries: readonly Entry[], feed: Feed): readonly Appended[] {
+    const inThisCall = new Map<string, string>();
+    for (const { channel, draft } of entries) {
+      if (draft.key === undefined) continue;
+      const name = `${channel}\n${draft.key}`;
+      const mark = fingerprint(draft);
+      const known =
+        inThisCall.get(name) ?? this.#catalogue.get(channel)?.publishIds.get(draft.key)?.fingerprint;
+      if (known !== undefined && known !== mark) return entries.map(() => conflict());
+      inThisCall.set(name, mark);
+    }
+    return this.#appendEach(entries, feed);
+  }
+
+  #remembered(log: ChannelLog | undefined, draft: Draft): Appended | undefined {
+    if (draft.key === undefined || log === undefined) return undefined;
+    const known = log.publishIds.get(draft.key);
+    if (known === undefined) return undefined;
+    if (known.fingerprint !== fingerprint(draft)) return conflict();
+    return placement(log.name, known.message, true);
+  }
+
+  #add(log: ChannelLog, draft: Draft, retention: Retention): Message {
+    const offset = log.offset + 1;
+    const tag = this.#tags.next();
+    const seq = this.#index.add(log.no, offset, tag);
+    const payload = ownPayload(draft.payload);
+    const message = new Message(
+      log.name,
+      { epoch: this.#epoch, seq, offset, tag },
+      payload === draft.payload ? draft : { ...draft, payload },
+    );
+    log.push(message, retention);
+    if (draft.retain === true) log.retained = payload.length === 0 ? undefined : message;
+    if (draft.key !== undefined) {
+      const { epoch, id, timeMs } = message;
+      log.publishIds.set(draft.key, {
+        fingerprint: fingerprint(draft),
+        // Not the message itself: its payload would live as long as its publish id.
+        message: { epoch, seq, offset, tag, id, timeMs },
+        rememberedMs: this.#clock.monotonicMs(),
+      });
+      if (log.publishIds.size > this.#limits.publishIdsMax) {
+        log.publishIds.delete(log.publishIds.keys().next().value!);
+      }
+    }
+    return message;
+  }
+
+  #addChannel(name: string): ChannelLog {
+    return this.#catalogue.add(name, newEpoch(this.#random));
+  }
+
+  #forgetPublishIds(log: ChannelLog): void {
+    const oldestMs = this.#clock.monotonicMs() - this.#limits.publishIdAgeMsMax;
+    for (const [key, { rememberedMs }] of log.publishIds) {
+      if (rememberedMs > oldestMs) break;
+      log.publishIds.delete(key);
+    }
+  }
+}
+
+function placement(
+  channel: string,
+  message: Place & Pick<Message, 'id' | 'timeMs'>,
+  duplicate: boolean,
+): Placement {
+  const { epoch, seq, offset, tag, id, timeMs } = message;
+  return { channel, epoch, seq, offset, tag, id, timeMs, duplicate };
+}
+
+function conflict(): EverywireError {
+  return new EverywireError(
+    'conflict',
+    'This publish id was used on this channel for another message; use a new one for new content.',
+  );
+}
