@@ -12,7 +12,9 @@ test('a turn comes after everything that is already due, and after promises', as
     process.nextTick(() => order.push('tick'));
     order.push('now');
   });
-  expect(order).toEqual(['now', 'tick', 'promise', 'turn']);
+  expect(order[0]).toBe('now');
+  expect(order.slice(1, 3).toSorted()).toEqual(['promise', 'tick']);
+  expect(order[3]).toBe('turn');
 });
 
 test('a cancelled timer does not run, another does', async () => {

@@ -1,0 +1,57 @@
+import { BlockList, isIP } from 'node:net';
+import { parseFilter } from '../core/filter.ts';
+import { checkLimits } from '../core/limits.ts';
+import type { Config } from './schema.ts';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+export function isLoopback(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host === 'localhost';
+  return loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
+}
+
+/** What is wrong with a configuration whose keys are each right by themselves. One sentence each; empty is good. */
+export function findContradictions(config: Config): readonly string[] {
+  return [...findOpenDoors(config), ...findImpossible(config)];
+}
+
+/** Settings that would leave the server more open than its operator believes. */
+function findOpenDoors({ auth, http, insecure }: Config): readonly string[] {
+  const problems: string[] = [];
+  for (const name of Object.keys(auth.jwt)) {
+    problems.push(
+      `auth.jwt.${name} is set, but this version does not check tokens yet: it would start open to everyone. ` +
+        'Remove it, and keep the server on loopback or behind something that authenticates.',
+    );
+  }
+  if (!insecure && !isLoopback(http.host)) {
+    problems.push(
+      `http.host ${http.host} is not loopback, and authentication is off: everyone who can reach it could read and ` +
+        'publish everything. Use 127.0.0.1, or --insecure if something in front of it authenticates.',
+    );
+  }
+  return problems;
+}
+
+function findImpossible({ http, limits, namespaces, transports }: Config): readonly string[] {
+  const problems: string[] = [];
+  if (http.port === -1) problems.push('http.port -1 turns off the only listener there is.');
+  if (!Object.values(transports).includes(true)) problems.push('transports: every transport is off.');
+  try {
+    checkLimits(limits);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    problems.push(`${error.message}.`);
+  }
+  for (const filter of Object.keys(namespaces)) {
+    try {
+      parseFilter(filter, limits);
+    } catch (error) {
+      problems.push(`namespaces: ${JSON.stringify(filter)} is not a filter. ${(error as Error).message}`);
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,201 @@
+import Type, { type TInteger } from 'typebox';
+import { defaultLimits, type Limits } from '../core/limits.ts';
+
+/**
+ * The whole configuration, once: its types, its defaults, `config schema`, and what flags, environment and file are
+ * checked against are all derived from here. A leaf marked `secret` is never shown and can be read from a file.
+ */
+
+function port(description: string): { minimum: number; maximum: number; description: string } {
+  return { minimum: -1, maximum: 65_535, description: `${description} 0: the system chooses; -1: off.` };
+}
+
+const durability = Type.Union([Type.Literal('fsync'), Type.Literal('os'), Type.Literal('memory')], {
+  default: 'fsync',
+  description: 'What has happened to a message before its publisher is answered.',
+});
+
+const count = Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('unlimited')], {
+  default: 10_000,
+  description: 'Messages kept per channel.',
+});
+
+const age = Type.Union(
+  [
+    Type.Integer({ minimum: 1 }),
+    Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }),
+    Type.Literal('unlimited'),
+  ],
+  { default: '7d', description: 'How long messages are kept: 30s, 15m, 12h, 7d; a bare number is seconds.' },
+);
+
+const bytes = Type.Union(
+  [
+    Type.Integer({ minimum: 1 }),
+    Type.String({ pattern: '^\\d{1,9}(KiB|MiB|GiB)$' }),
+    Type.Literal('unlimited'),
+  ],
+  { default: '1GiB', description: 'Payload bytes kept per channel: 512KiB, 64MiB, 1GiB, or a number.' },
+);
+
+const strict = { additionalProperties: false };
+
+const namespace = Type.Object(
+  {
+    retention: Type.Optional(
+      Type.Object(
+        { count: Type.Optional(count), age: Type.Optional(age), bytes: Type.Optional(bytes) },
+        strict,
+      ),
+    ),
+    durability: Type.Optional(durability),
+  },
+  strict,
+);
+
+function limitSchemas(): Record<keyof Limits, TInteger> {
+  const entries = Object.entries(defaultLimits).map(([name, value]: [string, number]) => [
+    name,
+    Type.Integer({ default: value, minimum: 0 }),
+  ]);
+  return Object.fromEntries(entries) as Record<keyof Limits, TInteger>;
+}
+
+export const configSchema = Type.Object(
+  {
+    http: Type.Object(
+      {
+        host: Type.String({
+          default: '127.0.0.1',
+          minLength: 1,
+          description: 'Address to listen on. A public one is refused while authentication is off.',
+        }),
+        port: Type.Integer({ default: 8080, ...port('Port of the HTTP family and WebSocket.') }),
+      },
+      strict,
+    ),
+    // No defaults: the listeners do not exist yet, and a default would claim that they do.
+    mqtt: Type.Object({ port: Type.Optional(Type.Integer(port('MQTT over TCP: not built yet.'))) }, strict),
+    stomp: Type.Object({ port: Type.Optional(Type.Integer(port('STOMP over TCP: not built yet.'))) }, strict),
+    grpc: Type.Object({ port: Type.Optional(Type.Integer(port('gRPC: not built yet.'))) }, strict),
+    transports: Type.Object(
+      {
+        poll: Type.Boolean({ default: true, description: 'Polling and long polling.' }),
+        stream: Type.Boolean({ default: true, description: 'HTTP streaming.' }),
+        sse: Type.Boolean({ default: true, description: 'Server-Sent Events.' }),
+        websocket: Type.Boolean({ default: true, description: 'WebSocket, raw and everywire.v1.' }),
+      },
+      strict,
+    ),
+    store: Type.String({
+      default: 'lmdb:./data',
+      minLength: 1,
+      secret: true,
+      description: 'lmdb:FOLDER keeps messages on disk, memory: keeps them while the server runs.',
+    }),
+    durability,
+    retention: Type.Object({ count, age, bytes }, strict),
+    namespaces: Type.Record(Type.String(), namespace, {
+      description: 'Settings by channel filter, such as "chat/**"; the most specific filter wins.',
+    }),
+    allowedOrigins: Type.Array(Type.String({ pattern: '^(\\*|https?://[^/\\s]+)$' }), {
+      default: [],
+      description: 'Origins of web pages that may use this server, such as https://app.example.',
+    }),
+    auth: Type.Object(
+      {
+        jwt: Type.Object(
+          {
+            secret: Type.Optional(Type.String({ secret: true, description: 'Shared signing key.' })),
+            publicKey: Type.Optional(Type.String({ description: 'Public key, PEM.' })),
+            jwks: Type.Optional(Type.String({ description: 'URL of a key set.' })),
+            issuer: Type.Optional(Type.String()),
+            audience: Type.Optional(Type.String()),
+            algorithm: Type.Optional(Type.String()),
+          },
+          strict,
+        ),
+      },
+      strict,
+    ),
+    insecure: Type.Boolean({
+      default: false,
+      description: 'Listen on a public address although authentication is off.',
+    }),
+    workers: Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('auto')], {
+      default: 1,
+      description: 'Worker processes: not built yet beyond 1.',
+    }),
+    limits: Type.Object(limitSchemas(), strict),
+    log: Type.Object(
+      {
+        level: Type.Union(
+          ['silent', 'error', 'warn', 'info', 'debug'].map((level) => Type.Literal(level)),
+          { default: 'info' },
+        ),
+        format: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('text')], {
+          default: 'auto',
+          description: 'auto: text on a terminal, JSON otherwise.',
+        }),
+      },
+      strict,
+    ),
+    readyFile: Type.Optional(
+      Type.String({ minLength: 1, description: 'Written with pid and URLs once ready, removed at exit.' }),
+    ),
+  },
+  strict,
+);
+
+/** A complete configuration: every key has its value. */
+export type Config = Type.Static<typeof configSchema>;
+
+type Partially<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T]?: Partially<T[K]> }
+    : T;
+
+/** What somebody wants different from the defaults. */
+export type ConfigInput = Partially<Config>;
+
+/** What the tree of schemas is made of, as far as walking it needs to know. */
+export interface SchemaNode {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly patternProperties?: Readonly<Record<string, SchemaNode>>;
+  readonly anyOf?: readonly SchemaNode[];
+  readonly items?: SchemaNode;
+  readonly const?: unknown;
+  readonly pattern?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly secret?: boolean;
+}
+
+export interface Leaf {
+  readonly path: readonly string[];
+  readonly schema: SchemaNode;
+}
+
+/** Every key that holds a value; `namespaces` counts as one. */
+export function listLeaves(schema: SchemaNode = configSchema, path: readonly string[] = []): readonly Leaf[] {
+  if (schema.properties === undefined) return [{ path, schema }];
+  return Object.entries(schema.properties).flatMap(([name, child]) => listLeaves(child, [...path, name]));
+}
+
+/**
+ * The configuration file as JSON Schema (2020-12). Nothing is required in it, because every key has a default.
+ */
+export function configJsonSchema(): unknown {
+  const withoutRequired = JSON.parse(
+    JSON.stringify(configSchema, (key, value: unknown) => (key === 'required' ? undefined : value)),
+  ) as object;
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'everywire.yaml',
+    ...withoutRequired,
+  };
+}

@@ -1,0 +1,164 @@
+import { Check } from 'typebox/value';
+import { configSchema, listLeaves, type SchemaNode } from './schema.ts';
+import { nearest } from './suggest.ts';
+
+/** One value that somebody gave, with where it was given, in words for people. */
+export interface Setting {
+  readonly path: readonly string[];
+  readonly value: unknown;
+  readonly source: string;
+}
+
+/** What one source (flags, environment, file) says, and what is wrong in it. */
+export interface Layer {
+  readonly settings: readonly Setting[];
+  readonly problems: readonly string[];
+}
+
+/** The configuration cannot be used. `problems` holds one sentence each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+/** Checks a tree of values against the schema. `sourceOf` says where a path was written. */
+export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => string): Layer {
+  const settings: Setting[] = [];
+  const problems: string[] = [];
+  const walk = (schema: SchemaNode, value: unknown, path: readonly string[]): void => {
+    const source = sourceOf(path);
+    const childOf = childSchemas(schema);
+    if (childOf === undefined) {
+      const problem = findProblem({ path, value, source }, schema);
+      if (problem === undefined) settings.push({ path, value, source });
+      else problems.push(problem);
+      return;
+    }
+    // A section whose keys are all commented out is null in YAML.
+    if (value === null || value === undefined) return;
+    if (typeof value !== 'object' || Array.isArray(value)) {
+      problems.push(
+        `${source}: ${describePath(path)} is a section with keys of its own, not ${quoteValue(value)}.`,
+      );
+      return;
+    }
+    for (const [name, child] of Object.entries(value)) {
+      const childPath = [...path, name];
+      const childSchema = childOf(name);
+      if (childSchema === undefined) problems.push(describeUnknown(schema, childPath, sourceOf(childPath)));
+      else if (child !== undefined) walk(childSchema, child, childPath);
+    }
+  };
+  walk(configSchema, tree, []);
+  return { settings, problems };
+}
+
+/** Reads the text of a flag or of an environment variable as the schema at `path` wants it. */
+export function readText(path: readonly string[], text: string, source: string): Layer {
+  const schema = schemaAt(path);
+  if (schema?.patternProperties !== undefined) return readRecord(path, text, source);
+  const value =
+    candidatesOf(text).find((candidate) => schema !== undefined && Check(schema, candidate)) ?? text;
+  const problem =
+    schema === undefined ? `${source}: no such key.` : findProblem({ path, value, source }, schema);
+  return problem === undefined
+    ? { settings: [{ path, value, source }], problems: [] }
+    : { settings: [], problems: [problem] };
+}
+
+export function schemaAt(path: readonly string[]): SchemaNode | undefined {
+  let schema: SchemaNode | undefined = configSchema;
+  for (const name of path) schema = schema === undefined ? undefined : childSchemas(schema)?.(name);
+  return schema;
+}
+
+/** The sections and keys under a schema; `undefined` for a leaf. */
+function childSchemas(schema: SchemaNode): ((name: string) => SchemaNode | undefined) | undefined {
+  const { properties, patternProperties } = schema;
+  if (properties !== undefined) {
+    return (name) => (Object.hasOwn(properties, name) ? properties[name] : undefined);
+  }
+  if (patternProperties !== undefined) {
+    const [only] = Object.values(patternProperties);
+    return () => only;
+  }
+  return undefined;
+}
+
+function readRecord(path: readonly string[], text: string, source: string): Layer {
+  let tree: unknown;
+  try {
+    tree = JSON.parse(text);
+  } catch (error) {
+    // The parser's own words would repeat the text; where it is written is enough to find it.
+    if (!(error instanceof SyntaxError)) throw error;
+    return { settings: [], problems: [`${source}: ${describePath(path)} is JSON here, and this is not.`] };
+  }
+  const nested = path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), tree);
+  return readTree(nested, () => source);
+}
+
+const words: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['1', true],
+  ['yes', true],
+  ['on', true],
+  ['false', false],
+  ['0', false],
+  ['no', false],
+  ['off', false],
+]);
+
+/** What a text can mean; the schema picks the first that fits. */
+function candidatesOf(text: string): readonly unknown[] {
+  const list = text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  const number = /^-?\d{1,15}$/.test(text) ? [Number(text)] : [];
+  return [...number, words.get(text.toLowerCase()), list, text];
+}
+
+function findProblem({ path, value, source }: Setting, schema: SchemaNode): string | undefined {
+  if (Check(schema, value)) return undefined;
+  const given = schema.secret === true ? 'something else' : quoteValue(value);
+  return `${source}: ${describePath(path)} is ${describeSchema(schema)}, not ${given}.`;
+}
+
+function describeUnknown(schema: SchemaNode, path: readonly string[], source: string): string {
+  const name = path.at(-1)!;
+  const sibling = nearest(name, Object.keys(schema.properties ?? {}));
+  // A key in the wrong section (`port` at the top) is as common as a misspelt one.
+  const elsewhere = listLeaves().find((leaf) => leaf.path.at(-1) === name)?.path;
+  const meant = sibling === undefined ? elsewhere : [...path.slice(0, -1), sibling];
+  const hint = meant === undefined ? '' : ` Did you mean ${describePath(meant)}?`;
+  return `${source}: unknown key ${describePath(path)}.${hint}`;
+}
+
+export function describePath(path: readonly string[]): string {
+  return path.length === 0 ? 'the configuration' : path.join('.');
+}
+
+/** What a schema accepts, in words. */
+export function describeSchema(schema: SchemaNode): string {
+  if (schema.anyOf !== undefined) return schema.anyOf.map(describeSchema).join(' or ');
+  if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.type === 'integer') {
+    if (schema.maximum !== undefined)
+      return `a whole number from ${schema.minimum ?? 0} to ${schema.maximum}`;
+    return schema.minimum === undefined ? 'a whole number' : `a whole number of at least ${schema.minimum}`;
+  }
+  if (schema.type === 'boolean') return 'true or false';
+  if (schema.type === 'array') return `a list, each ${describeSchema(schema.items ?? {})}`;
+  return schema.pattern === undefined ? 'text' : `text like ${schema.pattern}`;
+}
+
+function quoteValue(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}

@@ -1,0 +1,53 @@
+import { schemaAt, type Setting } from './settings.ts';
+
+const mask = '********';
+
+/** The configuration as YAML that can be used as a file, each value with its source behind it; secrets are masked. */
+export function showConfig(settings: readonly Setting[]): string {
+  const rows: { readonly text: string; readonly source: string | undefined }[] = [];
+  let open: readonly string[] = [];
+  for (const { path, value, source } of settings.filter(isWorthShowing)) {
+    const sections = path.slice(0, -1);
+    const common = sections.findIndex((name, depth) => name !== open[depth]);
+    for (let depth = common < 0 ? sections.length : common; depth < sections.length; depth += 1) {
+      rows.push({ text: `${'  '.repeat(depth)}${quoteKey(sections[depth]!)}:`, source: undefined });
+    }
+    open = sections;
+    const shown = `${'  '.repeat(sections.length)}${quoteKey(path.at(-1)!)}: ${quoteValue(maskSecret(path, value))}`;
+    rows.push({ text: shown, source });
+  }
+  const width = Math.min(60, Math.max(...rows.map(({ text }) => text.length)));
+  return rows
+    .map(({ text, source }) => (source === undefined ? `${text}\n` : `${text.padEnd(width)}  # ${source}\n`))
+    .join('');
+}
+
+/** The same for programs: `{"http.port": {"value": 8080, "source": "default"}, …}`. */
+export function showConfigJson(settings: readonly Setting[]): string {
+  const entries = settings
+    .filter(isWorthShowing)
+    .map(({ path, value, source }) => [path.join('.'), { value: maskSecret(path, value), source }]);
+  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+}
+
+/** Keys that are unset and have no default are absent from the configuration too. */
+function isWorthShowing({ value }: Setting): boolean {
+  return (
+    value !== undefined &&
+    !(typeof value === 'object' && Object.keys(value as object).length === 0 && !Array.isArray(value))
+  );
+}
+
+function maskSecret(path: readonly string[], value: unknown): unknown {
+  if (schemaAt(path)?.secret !== true || typeof value !== 'string') return value;
+  // A store's URL is worth seeing; only a password in it is not.
+  return path[0] === 'store' ? value.replace(/(:\/\/[^:@/]*):[^@/]*@/, `$1:${mask}@`) : mask;
+}
+
+function quoteKey(name: string): string {
+  return /^[A-Za-z][A-Za-z0-9]*$/.test(name) ? name : JSON.stringify(name);
+}
+
+function quoteValue(value: unknown): string {
+  return JSON.stringify(value);
+}

@@ -1,0 +1,238 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { completeConfig, loadConfig, type Flag, type LoadedConfig } from '../../src/config/load.ts';
+import { ConfigError } from '../../src/config/settings.ts';
+import { defaultLimits } from '../../src/core/limits.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'everywire-config-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+interface Given {
+  readonly file?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly flags?: readonly Flag[];
+}
+
+function load({ file, env = {}, flags = [] }: Given): LoadedConfig {
+  if (file !== undefined) writeFileSync(join(folder, 'everywire.yaml'), file);
+  return loadConfig({ folder, env, flags });
+}
+
+function problemsOf(given: Given): readonly string[] {
+  try {
+    load(given);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+function sourceOf(loaded: LoadedConfig, path: string): string | undefined {
+  return loaded.settings.find((setting) => setting.path.join('.') === path)?.source;
+}
+
+const portFlag: Flag = { flag: '--port', path: ['http', 'port'], text: '4' };
+
+describe('precedence', () => {
+  test('defaults are those of the interface', () => {
+    const { config } = load({});
+    expect(config.http).toEqual({ host: '127.0.0.1', port: 8080 });
+    expect(config.store).toBe('lmdb:./data');
+    expect(config.durability).toBe('fsync');
+    expect(config.workers).toBe(1);
+    expect(config.retention).toEqual({ count: 10_000, age: '7d', bytes: '1GiB' });
+    expect(config.limits).toEqual(defaultLimits);
+    expect(config.mqtt).toEqual({});
+  });
+
+  test('flags over environment over file over defaults', () => {
+    const file = 'http: { port: 2 }\n';
+    const env = { EVERYWIRE_PORT: '3' };
+    expect(load({}).config.http.port).toBe(8080);
+    expect(load({ file }).config.http.port).toBe(2);
+    expect(load({ env }).config.http.port).toBe(3);
+    const loaded = load({ env, flags: [portFlag] });
+    expect(loaded.config.http.port).toBe(4);
+    expect(sourceOf(loaded, 'http.port')).toBe('flag --port');
+  });
+
+  test('the longer name of a variable wins, PORT comes last', () => {
+    expect(load({ env: { PORT: '1' } }).config.http.port).toBe(1);
+    expect(load({ env: { PORT: '1', EVERYWIRE_PORT: '2' } }).config.http.port).toBe(2);
+    const all = { EVERYWIRE_HTTP__PORT: '3', PORT: '1', EVERYWIRE_PORT: '2' };
+    const loaded = load({ env: all });
+    expect(loaded.config.http.port).toBe(3);
+    expect(sourceOf(loaded, 'http.port')).toBe('environment EVERYWIRE_HTTP__PORT');
+  });
+
+  test('a value of the file tells its line', () => {
+    const loaded = load({ file: '# ours\nhttp:\n  port: 9000\nlimits:\n  waitMsMax: 5\n' });
+    expect(sourceOf(loaded, 'http.port')).toMatch(/everywire\.yaml:3$/);
+    expect(sourceOf(loaded, 'limits.waitMsMax')).toMatch(/everywire\.yaml:5$/);
+    expect(sourceOf(loaded, 'http.host')).toBe('default');
+  });
+
+  test('empty variables and empty sections count as unset', () => {
+    const { config } = load({ file: 'http:\nlimits:\n', env: { EVERYWIRE_PORT: '', PORT: '' } });
+    expect(config.http.port).toBe(8080);
+  });
+
+  test('defaults are not changed by whoever loads first', () => {
+    load({}).config.allowedOrigins.push('https://a.example');
+    expect(load({}).config.allowedOrigins).toEqual([]);
+  });
+});
+
+describe('environment', () => {
+  test('nests by two underscores, and one underscore parts words', () => {
+    const { config } = load({
+      env: {
+        EVERYWIRE_LIMITS__WAIT_MS_MAX: '1000',
+        EVERYWIRE_LIMITS__PAYLOADBYTESMAX: '2048',
+        EVERYWIRE_ALLOWED_ORIGINS: 'https://a.example, https://b.example',
+        EVERYWIRE_TRANSPORTS__SSE: 'off',
+        EVERYWIRE_NAMESPACES: '{"chat/**": {"retention": {"count": 5}}}',
+        EVERYWIRE_STORE: 'memory:',
+      },
+    });
+    expect(config.limits.waitMsMax).toBe(1000);
+    expect(config.limits.payloadBytesMax).toBe(2048);
+    expect(config.allowedOrigins).toEqual(['https://a.example', 'https://b.example']);
+    expect(config.transports.sse).toBe(false);
+    expect(config.namespaces).toEqual({ 'chat/**': { retention: { count: 5 } } });
+    expect(config.store).toBe('memory:');
+  });
+
+  test('a secret can come from a file, without the line break at its end', () => {
+    const path = join(folder, 'store');
+    writeFileSync(path, 'lmdb:/srv/a\n');
+    expect(load({ env: { EVERYWIRE_STORE_FILE: path } }).config.store).toBe('lmdb:/srv/a');
+    const missing = problemsOf({ env: { EVERYWIRE_STORE_FILE: `${path}-none` } });
+    expect(missing).toEqual([`environment EVERYWIRE_STORE_FILE: cannot read ${path}-none (ENOENT).`]);
+    expect(problemsOf({ env: { EVERYWIRE_LOG__LEVEL_FILE: path } })[0]).toContain('unknown variable');
+  });
+
+  test('an unknown variable is reported with what was meant', () => {
+    expect(problemsOf({ env: { EVERYWIRE_PROT: '1' } })).toEqual([
+      'environment: unknown variable EVERYWIRE_PROT. Did you mean EVERYWIRE_PORT?',
+    ]);
+    expect(problemsOf({ env: { EVERYWIRE_LIMITS__WAIT_MAX_MS: '1' } })[0]).toContain(
+      'Did you mean EVERYWIRE_LIMITS__WAIT_MS_MAX?',
+    );
+  });
+
+  test("Kubernetes' links to a service of our name are no settings", () => {
+    const env = {
+      EVERYWIRE_PORT: 'tcp://10.0.0.1:80',
+      EVERYWIRE_PORT_80_TCP: 'tcp://10.0.0.1:80',
+      EVERYWIRE_PORT_80_TCP_ADDR: '10.0.0.1',
+      EVERYWIRE_SERVICE_HOST: '10.0.0.1',
+      EVERYWIRE_SERVICE_PORT: '80',
+    };
+    expect(load({ env }).config.http.port).toBe(8080);
+  });
+});
+
+describe('what is refused', () => {
+  test.each([
+    ['a misspelt section', 'htpp: { port: 1 }', /:1: unknown key htpp\. Did you mean http\?$/],
+    ['a misspelt key', 'http:\n  prot: 1', /:2: unknown key http\.prot\. Did you mean http\.port\?$/],
+    ['a key in the wrong section', 'host: ::1', /unknown key host\. Did you mean http\.host\?$/],
+    ['a key like nothing', 'zzzzzzzz: 1', /unknown key zzzzzzzz\.$/],
+    ['__proto__', '__proto__: { port: 1 }', /unknown key __proto__/],
+    ['constructor', 'http: { constructor: 1 }', /unknown key http\.constructor/],
+    ['a port out of range', 'http: { port: 65536 }', /is a whole number from -1 to 65535, not 65536\.$/],
+    ['a port as text', 'http: { port: "80" }', /not "80"\.$/],
+    ['an unknown word', 'durability: fsink', /durability is "fsync" or "os" or "memory", not "fsink"\.$/],
+    ['a value where a section is', 'http: 8080', /http is a section with keys of its own, not 8080\.$/],
+    ['a list where a section is', 'limits: [1]', /limits is a section/],
+    ['an age without a unit that exists', 'retention: { age: 7y }', /retention\.age is .*not "7y"\.$/],
+    [
+      'an unknown key of a namespace',
+      'namespaces: { a: { retension: {} } }',
+      /unknown key namespaces\.a\.retension\. Did you mean namespaces\.a\.retention\?$/,
+    ],
+    ['a filter that is none', 'namespaces: { "a/**/b": {durability: os} }', /"a\/\*\*\/b" is not a filter/],
+    ['an origin with a path', 'allowedOrigins: [https://a.example/x]', /allowedOrigins is a list/],
+    [
+      'limits that contradict each other',
+      'limits: { pageMessagesDefault: 2000 }',
+      /must not exceed limits\.pageMessagesMax/,
+    ],
+    ['nothing to listen on', 'http: { port: -1 }', /only listener/],
+    [
+      'no transport',
+      'transports: {poll: false, stream: false, sse: false, websocket: false}',
+      /every transport is off/,
+    ],
+    ['YAML that is none', 'http: [', /:1: is not YAML/],
+    ['a key given twice', 'store: a\nstore: b', /:2: is not YAML: Map keys must be unique/],
+  ])('%s', (_, file, message) => {
+    const problems = problemsOf({ file });
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(message);
+  });
+
+  test('everything that is wrong at once', () => {
+    expect(
+      problemsOf({ file: 'a: 1\nb: 2', env: { EVERYWIRE_C: '3' }, flags: [{ ...portFlag, text: 'x' }] }),
+    ).toEqual([
+      expect.stringMatching(/yaml:1: unknown key a\./),
+      expect.stringMatching(/yaml:2: unknown key b\./),
+      expect.stringMatching(/EVERYWIRE_C/),
+      'flag --port: http.port is a whole number from -1 to 65535, not "x".',
+    ]);
+  });
+
+  test('a file that was asked for and is not there', () => {
+    const file = join(folder, 'other.yaml');
+    expect(() => loadConfig({ folder, env: {}, flags: [], file })).toThrow('there is no such file');
+    expect(() => loadConfig({ folder, env: { EVERYWIRE_CONFIG: file }, flags: [] })).toThrow(ConfigError);
+  });
+
+  test.each(['0.0.0.0', '::', '192.168.1.4', 'example.com', '2001:db8::1'])(
+    'the public address %s while authentication is off, unless --insecure',
+    (host) => {
+      const flag: Flag = { flag: '--host', path: ['http', 'host'], text: host };
+      expect(problemsOf({ flags: [flag] })[0]).toContain('not loopback');
+      const insecure: Flag = { flag: '--insecure', path: ['insecure'], text: 'true' };
+      expect(load({ flags: [flag, insecure] }).config.http.host).toBe(host);
+    },
+  );
+
+  test.each(['127.0.0.1', '127.9.9.9', '::1', 'localhost'])('not the loopback address %s', (host) => {
+    expect(completeConfig({ http: { host } }).http.host).toBe(host);
+  });
+
+  test('a signing key, which nothing would check yet, and its text is not repeated', () => {
+    for (const given of [
+      { env: { EVERYWIRE_JWT_SECRET: 'hunter2hunter2' } },
+      { env: { EVERYWIRE_AUTH__JWT__SECRET: 'hunter2hunter2' } },
+      { file: 'auth: { jwt: { secret: hunter2hunter2 } }' },
+      { flags: [{ flag: '--jwt-secret', path: ['auth', 'jwt', 'secret'], text: 'hunter2hunter2' }] },
+    ]) {
+      const problems = problemsOf(given);
+      rmSync(join(folder, 'everywire.yaml'), { force: true });
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toContain('does not check tokens yet');
+      expect(problems[0]).not.toContain('hunter2');
+    }
+    expect(problemsOf({ file: 'auth: { jwt: { jwks: "https://keys.example" } }' })[0]).toContain(
+      'auth.jwt.jwks',
+    );
+  });
+});
+
+test('a program gives part of the configuration', () => {
+  const config = completeConfig({ store: 'memory:', namespaces: { 'a/*': { durability: 'os' } } });
+  expect(config.store).toBe('memory:');
+  expect(config.http.port).toBe(8080);
+  expect(config.namespaces).toEqual({ 'a/*': { durability: 'os' } });
+  expect(() => completeConfig({ http: { port: 70_000 } })).toThrow(ConfigError);
+});
