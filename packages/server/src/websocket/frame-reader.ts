@@ -1,0 +1,257 @@
+import { isUtf8 } from 'node:buffer';
+import { controlBytesMax, isCloseCode, opcodes } from './frames.ts';
+import { unmask } from './mask.ts';
+import { utf8Progress } from './utf8.ts';
+
+export interface FrameReaderLimits {
+  /** Payload of one message, over all its frames. */
+  readonly messageBytesMax: number;
+  /** Frames in one message. */
+  readonly fragmentsMax: number;
+}
+
+/** What a peer's bytes mean. `payload` is the reader's own memory or the chunk's: copy what outlives the turn. */
+export type Received =
+  | { readonly kind: 'text' | 'binary' | 'ping' | 'pong'; readonly payload: Buffer }
+  /** `code` is 1005 when the peer gave none (RFC 6455 §7.1.5). Everything after it is ignored. */
+  | { readonly kind: 'close'; readonly code: number; readonly reason: string }
+  | Broken;
+
+/** The bytes break the protocol: the connection is to be failed with `code` (§7.1.7). Nothing after it is read. */
+export interface Broken {
+  readonly kind: 'broken';
+  readonly code: 1002 | 1007 | 1009;
+  /** For the Close frame and people: which rule. */
+  readonly reason: string;
+}
+
+const nothing = Buffer.alloc(0);
+/** First capacity of the buffer that gathers a message; it doubles, so that an announced length reserves nothing. */
+const gatherBytesMin = 512;
+const noCode = 1005;
+
+/**
+ * Reads what a client sends (RFC 6455 §5), strictly, from chunks cut anywhere: `push` a chunk, then call `next` until
+ * it returns `undefined`. A message that lies in one chunk is handed out as a part of it, unmasked in place. Otherwise
+ * it is gathered in one buffer that grows with what has arrived, never in a list of chunks, so a peer that
+ * sends single bytes costs no more than its bytes.
+ */
+export class FrameReader {
+  readonly #limits: FrameReaderLimits;
+  #chunk: Buffer = nothing;
+  #at = 0;
+  #isOver = false;
+  /** The frame being read; `#left` is -1 between frames. */
+  #left = -1;
+  #opcode = 0;
+  #isFinal = false;
+  #mask = 0;
+  #phase = 0;
+  /** The message being read; 0 between messages. */
+  #message = 0;
+  #fragments = 0;
+  #gathered: Buffer = nothing;
+  #gatheredBytes = 0;
+  /** How much of it is known to be whole characters. */
+  #checkedBytes = 0;
+
+  constructor(limits: FrameReaderLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes `chunk`, which is the reader's from now on: it is changed in place. */
+  push(chunk: Buffer): void {
+    if (this.#isOver) return;
+    if (this.#at === this.#chunk.length) this.#chunk = chunk;
+    else this.#chunk = Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
+    this.#at = 0;
+  }
+
+  /** The next thing the peer said, or `undefined` until more has come. */
+  next(): Received | undefined {
+    while (!this.#isOver) {
+      if (this.#left < 0) {
+        const fault = this.#readHeader();
+        if (fault === 'incomplete') break;
+        if (fault !== undefined) return this.#fail(fault);
+      }
+      const received = this.#opcode >= opcodes.close ? this.#readControl() : this.#readData();
+      if (received === 'incomplete') break;
+      if (received !== undefined) return received;
+    }
+    this.#keepRest();
+    return undefined;
+  }
+
+  /** The header, once it is whole, so that a verdict depends on the bytes and not on how they were cut. */
+  #readHeader(): Broken | 'incomplete' | undefined {
+    const chunk = this.#chunk;
+    const at = this.#at;
+    if (chunk.length - at < 2) return 'incomplete';
+    const first = chunk[at]!;
+    const second = chunk[at + 1]!;
+    const fault = this.#checkStart(first, second);
+    if (fault !== undefined) return fault;
+
+    let length = second & 0x7f;
+    let maskAt = at + 2;
+    if (length === 126) {
+      if (chunk.length - at < 4) return 'incomplete';
+      length = chunk.readUInt16BE(at + 2);
+      if (length < 126) return notMinimal;
+      maskAt = at + 4;
+    } else if (length === 127) {
+      if (chunk.length - at < 10) return 'incomplete';
+      const high = chunk.readUInt32BE(at + 2);
+      if (high >= 0x80000000) return protocol('The highest bit of a 64-bit length is 0 (§5.2).');
+      length = high * 0x100000000 + chunk.readUInt32BE(at + 6);
+      if (length < 0x10000) return notMinimal;
+      maskAt = at + 10;
+    }
+    const isData = (first & 0x0f) < opcodes.close;
+    if (isData && this.#gatheredBytes + length > this.#limits.messageBytesMax) {
+      return tooBig(`A message has at most ${this.#limits.messageBytesMax} bytes.`);
+    }
+    if (chunk.length < maskAt + 4) return 'incomplete';
+
+    this.#opcode = first & 0x0f;
+    this.#isFinal = first >= 0x80;
+    this.#left = length;
+    this.#mask = chunk.readInt32LE(maskAt);
+    this.#phase = 0;
+    this.#at = maskAt + 4;
+    if (isData) {
+      if (this.#opcode !== opcodes.continuation) this.#message = this.#opcode;
+      this.#fragments += 1;
+    }
+    return undefined;
+  }
+
+  #checkStart(first: number, second: number): Broken | undefined {
+    const opcode = first & 0x0f;
+    if ((first & 0x70) !== 0) return protocol('Reserved bits are 0 without an extension (§5.2).');
+    if ((second & 0x80) === 0) return protocol('Frames from a client are masked (§5.1).');
+    if (opcode >= opcodes.close) {
+      if (opcode > opcodes.pong) return protocol('This opcode is reserved (§5.2).');
+      if (first < 0x80) return protocol('Control frames are not fragmented (§5.5).');
+      if ((second & 0x7f) > controlBytesMax) return protocol('Control frames have at most 125 bytes (§5.5).');
+      return undefined;
+    }
+    if (opcode > opcodes.binary) return protocol('This opcode is reserved (§5.2).');
+    if (opcode === opcodes.continuation) {
+      if (this.#message === 0) return protocol('There is no message to continue (§5.4).');
+      if (this.#fragments >= this.#limits.fragmentsMax) {
+        return tooBig(`A message has at most ${this.#limits.fragmentsMax} frames.`);
+      }
+      return undefined;
+    }
+    return this.#message === 0 ? undefined : protocol('The message before has not ended (§5.4).');
+  }
+
+  #readControl(): Received | 'incomplete' {
+    const end = this.#at + this.#left;
+    if (this.#chunk.length < end) return 'incomplete';
+    const payload = this.#takeUnmasked(end);
+    this.#left = -1;
+    if (this.#opcode === opcodes.close) {
+      this.#isOver = true;
+      this.#letGo();
+      return readClose(payload);
+    }
+    return { kind: this.#opcode === opcodes.ping ? 'ping' : 'pong', payload };
+  }
+
+  /** `undefined`: the frame has ended, the message goes on. */
+  #readData(): Received | 'incomplete' | undefined {
+    const end = this.#at + this.#left;
+    if (this.#isFinal && this.#gatheredBytes === 0 && this.#phase === 0 && end <= this.#chunk.length) {
+      const payload = this.#takeUnmasked(end);
+      if (this.#message === opcodes.text && !isUtf8(payload)) return this.#fail(notUtf8);
+      return this.#endMessage(payload);
+    }
+    const arrived = this.#takeUnmasked(Math.min(end, this.#chunk.length));
+    this.#gather(arrived);
+    this.#left -= arrived.length;
+    if (this.#message === opcodes.text) {
+      const checked = utf8Progress(this.#gathered, this.#checkedBytes, this.#gatheredBytes);
+      if (checked < 0) return this.#fail(notUtf8);
+      this.#checkedBytes = checked;
+    }
+    if (this.#left > 0) return 'incomplete';
+    this.#left = -1;
+    if (!this.#isFinal) return undefined;
+    if (this.#message === opcodes.text && this.#checkedBytes < this.#gatheredBytes)
+      return this.#fail(notUtf8);
+    return this.#endMessage(this.#gathered.subarray(0, this.#gatheredBytes));
+  }
+
+  #takeUnmasked(end: number): Buffer {
+    const start = this.#at;
+    unmask(this.#chunk, start, end, this.#mask, this.#phase);
+    this.#phase += end - start;
+    this.#at = end;
+    return this.#chunk.subarray(start, end);
+  }
+
+  #gather(arrived: Buffer): void {
+    const bytes = this.#gatheredBytes + arrived.length;
+    if (bytes > this.#gathered.length) {
+      const larger = Buffer.allocUnsafe(
+        Math.max(bytes, Math.min(2 * bytes, this.#limits.messageBytesMax), gatherBytesMin),
+      );
+      this.#gathered.copy(larger, 0, 0, this.#gatheredBytes);
+      this.#gathered = larger;
+    }
+    arrived.copy(this.#gathered, this.#gatheredBytes);
+    this.#gatheredBytes = bytes;
+  }
+
+  #endMessage(payload: Buffer): Received {
+    const kind = this.#message === opcodes.text ? 'text' : 'binary';
+    this.#left = -1;
+    this.#message = 0;
+    this.#fragments = 0;
+    this.#gathered = nothing;
+    this.#gatheredBytes = 0;
+    this.#checkedBytes = 0;
+    return { kind, payload };
+  }
+
+  #fail(broken: Broken): Broken {
+    this.#isOver = true;
+    this.#letGo();
+    return broken;
+  }
+
+  #letGo(): void {
+    this.#chunk = nothing;
+    this.#at = 0;
+    this.#gathered = nothing;
+  }
+
+  /** What is left is part of a header or of a control frame: a copy, so as not to hold on to the whole chunk. */
+  #keepRest(): void {
+    this.#chunk = this.#at === this.#chunk.length ? nothing : Buffer.from(this.#chunk.subarray(this.#at));
+    this.#at = 0;
+  }
+}
+
+function readClose(payload: Buffer): Received {
+  if (payload.length === 0) return { kind: 'close', code: noCode, reason: '' };
+  if (payload.length === 1) return protocol('A Close body has no bytes, or two and more (§5.5.1).');
+  const code = payload.readUInt16BE(0);
+  if (!isCloseCode(code)) return protocol('This close code is not for sending (§7.4).');
+  const reason = payload.subarray(2);
+  return isUtf8(reason) ? { kind: 'close', code, reason: reason.toString() } : notUtf8;
+}
+
+function protocol(reason: string): Broken {
+  return { kind: 'broken', code: 1002, reason };
+}
+
+function tooBig(reason: string): Broken {
+  return { kind: 'broken', code: 1009, reason };
+}
+
+const notMinimal = protocol('A length takes the fewest bytes that hold it (§5.2).');
+const notUtf8: Broken = { kind: 'broken', code: 1007, reason: 'Text is UTF-8 (§8.1).' };
