@@ -1,0 +1,51 @@
+import { serveCalls } from '../calls.ts';
+import type { AgentCalls } from './agent-calls.ts';
+import { Group } from './group.ts';
+import { flood, PacedPublishing } from './publishing.ts';
+
+// The program of a load generator: run as a child process on its own core, told over IPC what to do.
+const groups = new Map<string, Group>();
+const publishing = new PacedPublishing();
+
+serveCalls<AgentCalls>({
+  connect: async ({ group: name, plan }) => {
+    const startedMs = performance.now();
+    const group = new Group(plan);
+    groups.set(name, group);
+    await group.connect();
+    return { elapsedMs: performance.now() - startedMs };
+  },
+  mark: (name) => void groupNamed(name).mark(),
+  report: (name) => groupNamed(name).report(),
+  reached: async ({ group, messages, timeoutMs }) => {
+    const timedOut = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => timedOut.resolve(false), timeoutMs);
+    const isComplete = await Promise.race([
+      groupNamed(group)
+        .reached(messages)
+        .then(() => true),
+      timedOut.promise,
+    ]);
+    clearTimeout(timer);
+    return { isComplete };
+  },
+  pause: (name) => void groupNamed(name).pause(),
+  resume: (name) => void groupNamed(name).resume(),
+  close: (name) => {
+    groupNamed(name).close();
+    groups.delete(name);
+    return undefined;
+  },
+  startPublishing: async (plan) => {
+    await publishing.start(plan);
+    return undefined;
+  },
+  stopPublishing: () => publishing.stop(),
+  flood,
+});
+
+function groupNamed(name: string): Group {
+  const group = groups.get(name);
+  if (group === undefined) throw new Error(`there is no group ${name}`);
+  return group;
+}

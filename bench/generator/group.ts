@@ -1,0 +1,146 @@
+import { Histogram, type LatencySummary } from '../histogram.ts';
+import { handshakeOf, type WireName } from './handshakes.ts';
+import { Subscriber } from './subscriber.ts';
+
+export interface GroupPlan {
+  readonly count: number;
+  readonly port: number;
+  readonly wire: WireName;
+  readonly path: string;
+  /** Connections that may be under way at once. More than the server's backlog costs a second of TCP retry each. */
+  readonly connectingMax: number;
+  readonly payloadBytes: number;
+  readonly ordered: boolean;
+  readonly afterSeq?: number;
+  readonly sampleEvery: number;
+  /** `everywire.v1` only: subscribes each connection to the next so many of the channels `<prefix><n>`, n < total. */
+  readonly channels?: { readonly prefix: string; readonly total: number; readonly perConnection: number };
+}
+
+export interface GroupReport {
+  readonly connections: number;
+  /** Connections that are still open. */
+  readonly open: number;
+  /** Since the last mark. */
+  readonly arrived: number;
+  readonly elapsedMs: number;
+  /** Since the connection was made: the least and the most that one of them received. */
+  readonly perConnectionMin: number;
+  readonly perConnectionMax: number;
+  readonly violations: number;
+  readonly latency: LatencySummary;
+}
+
+// Enough source addresses that no run of this bench can use up the ports of one.
+const sourceAddresses = 16;
+
+/** A number of equal subscribers, driven and asked as one. */
+export class Group {
+  readonly #latency = new Histogram();
+  readonly #subscribers: readonly Subscriber[];
+  readonly #plan: GroupPlan;
+  #markedCount = 0;
+  #markedMs = performance.now();
+  #target: { readonly messages: number; left: number; readonly resolve: () => void } | undefined;
+
+  constructor(plan: GroupPlan) {
+    this.#plan = plan;
+    this.#subscribers = Array.from({ length: plan.count }, (_, i) => this.#makeSubscriber(i));
+  }
+
+  /** Opens every connection, at most `connectingMax` at a time. Rejects with the first refusal. */
+  async connect(): Promise<void> {
+    const queue = this.#subscribers[Symbol.iterator]();
+    const work = async (): Promise<void> => {
+      for (const subscriber of queue) await subscriber.open();
+    };
+    await Promise.all(Array.from({ length: this.#plan.connectingMax }, work));
+  }
+
+  /** Begins a new measurement: latencies and `arrived` count from here. */
+  mark(): void {
+    this.#latency.reset();
+    this.#markedCount = this.#total();
+    this.#markedMs = performance.now();
+  }
+
+  report(): GroupReport {
+    let min = Number.POSITIVE_INFINITY;
+    let max = 0;
+    let violations = 0;
+    let open = 0;
+    for (const { arrivals, isOpen } of this.#subscribers) {
+      min = Math.min(min, arrivals.count);
+      max = Math.max(max, arrivals.count);
+      violations += arrivals.violations;
+      if (isOpen) open++;
+    }
+    return {
+      connections: this.#subscribers.length,
+      open,
+      arrived: this.#total() - this.#markedCount,
+      elapsedMs: performance.now() - this.#markedMs,
+      perConnectionMin: min,
+      perConnectionMax: max,
+      violations,
+      latency: this.#latency.summary(),
+    };
+  }
+
+  /** Resolves when every subscriber has received `messages` since it connected. */
+  reached(messages: number): Promise<void> {
+    const waiting = this.#subscribers.filter(({ arrivals }) => arrivals.count < messages);
+    if (waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#target = { messages, left: waiting.length, resolve };
+      for (const subscriber of waiting) subscriber.onRead = () => this.#noteProgress(subscriber);
+    });
+  }
+
+  pause(): void {
+    for (const subscriber of this.#subscribers) subscriber.pause();
+  }
+
+  resume(): void {
+    for (const subscriber of this.#subscribers) subscriber.resume();
+  }
+
+  close(): void {
+    for (const subscriber of this.#subscribers) subscriber.close();
+  }
+
+  #makeSubscriber(index: number): Subscriber {
+    const { port, wire, path, payloadBytes, ordered, afterSeq, sampleEvery, channels } = this.#plan;
+    return new Subscriber({
+      port,
+      localAddress: `127.0.0.${2 + (index % sourceAddresses)}`,
+      handshake: handshakeOf(wire, path, channelsOf(index, channels)),
+      arrivals: {
+        payloadBytes,
+        ordered,
+        afterSeq,
+        latency: this.#latency,
+        sampleEvery,
+        sampleAt: index % sampleEvery,
+      },
+    });
+  }
+
+  #noteProgress(subscriber: Subscriber): void {
+    const target = this.#target;
+    if (target === undefined || subscriber.arrivals.count < target.messages) return;
+    subscriber.onRead = undefined;
+    if (--target.left === 0) target.resolve();
+  }
+
+  #total(): number {
+    return this.#subscribers.reduce((sum, { arrivals }) => sum + arrivals.count, 0);
+  }
+}
+
+function channelsOf(index: number, channels: GroupPlan['channels']): readonly string[] {
+  if (channels === undefined) return [];
+  const firstChannel = index * channels.perConnection;
+  const count = Math.min(channels.perConnection, channels.total - firstChannel);
+  return Array.from({ length: count }, (_, i) => `${channels.prefix}${firstChannel + i}`);
+}

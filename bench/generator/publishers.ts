@@ -1,0 +1,173 @@
+import net from 'node:net';
+import { clientFrame, upgradeRequest } from './handshakes.ts';
+
+/** Where and how to publish. `path` has `{channel}` where the channel's name goes. */
+export interface PublishTarget {
+  readonly wire: 'everywire.v1' | 'http';
+  readonly port: number;
+  readonly path: string;
+}
+
+/** Told when a publish was acknowledged, or refused, in the order in which the publishes were made. */
+export type OnAnswer = (isOk: boolean) => void;
+
+/** A connection on which messages are published. */
+export interface Publisher {
+  /** How many publishes have not been answered. */
+  readonly inFlight: number;
+  publish(channel: string, payload: string): void;
+  close(): void;
+}
+
+export function openPublisher(target: PublishTarget, onAnswer: OnAnswer): Promise<Publisher> {
+  return target.wire === 'http'
+    ? HttpPublisher.open(target, onAnswer)
+    : FramePublisher.open(target, onAnswer);
+}
+
+function connect(port: number): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () => {
+      socket.off('error', reject);
+      socket.on('error', (error) => console.error(`publisher: ${error.message}`));
+      resolve(socket);
+    });
+    socket.setNoDelay(true);
+    socket.once('error', reject);
+  });
+}
+
+/** Publishes over one WebSocket connection that speaks `everywire.v1`. */
+class FramePublisher implements Publisher {
+  inFlight = 0;
+  readonly #socket: net.Socket;
+  readonly #onAnswer: OnAnswer;
+  #lastId = 0;
+  #unread: Buffer = Buffer.alloc(0);
+
+  private constructor(socket: net.Socket, onAnswer: OnAnswer) {
+    this.#socket = socket;
+    this.#onAnswer = onAnswer;
+  }
+
+  static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<FramePublisher> {
+    const socket = await connect(port);
+    const publisher = new FramePublisher(socket, onAnswer);
+    await new Promise<void>((resolve, reject) => {
+      let head = '';
+      const readHead = (chunk: Buffer): void => {
+        head += chunk.toString('latin1');
+        if (!head.includes('\r\n\r\n')) return;
+        socket.off('data', readHead);
+        if (!head.startsWith('HTTP/1.1 101')) return reject(new Error(`publisher: ${head.slice(0, 200)}`));
+        socket.on('data', (bytes) => publisher.#read(bytes));
+        resolve();
+      };
+      socket.on('data', readHead);
+      socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
+      socket.write(upgradeRequest(path, 'everywire.v1'));
+    });
+    return publisher;
+  }
+
+  publish(channel: string, payload: string): void {
+    const id = ++this.#lastId;
+    this.inFlight++;
+    // Frames of one turn leave in one write: the generator's cost, not the server's, is what corking saves.
+    if (this.#socket.writableCorked === 0) {
+      this.#socket.cork();
+      setImmediate(() => this.#socket.uncork());
+    }
+    this.#socket.write(
+      clientFrame(
+        `{"id":${id},"op":"publish","channel":"${channel}","type":"text/plain","data":"${payload}"}`,
+      ),
+    );
+  }
+
+  close(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  #read(chunk: Buffer): void {
+    let bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+    for (;;) {
+      const frame = readServerFrame(bytes);
+      if (frame === undefined) break;
+      bytes = bytes.subarray(frame.end);
+      if (frame.opcode === 9) this.#socket.write(clientFrame(frame.payload, 0x8a));
+      if (frame.opcode === 8) console.error(`publisher: closed with ${frame.payload.toString('latin1')}`);
+      if (frame.opcode !== 1) continue;
+      this.inFlight--;
+      this.#onAnswer(frame.payload.includes('"ok":true'));
+    }
+    this.#unread = bytes;
+  }
+}
+
+interface ServerFrame {
+  readonly opcode: number;
+  readonly payload: Buffer;
+  readonly end: number;
+}
+
+/** Reads an unmasked, unfragmented frame (RFC 6455 §5.2) at the start of `bytes`; `undefined` while bytes are missing. */
+function readServerFrame(bytes: Buffer): ServerFrame | undefined {
+  if (bytes.length < 2) return undefined;
+  const short = bytes[1]! & 0x7f;
+  const headBytes = short === 126 ? 4 : short === 127 ? 10 : 2;
+  if (bytes.length < headBytes) return undefined;
+  const length =
+    short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short;
+  const end = headBytes + length;
+  if (bytes.length < end) return undefined;
+  return { opcode: bytes[0]! & 0x0f, payload: bytes.subarray(headBytes, end), end };
+}
+
+/** Publishes by `POST` over one keep-alive connection; requests may be pipelined (RFC 9112 §9.3.2). */
+class HttpPublisher implements Publisher {
+  inFlight = 0;
+  readonly #socket: net.Socket;
+  readonly #path: string;
+  readonly #onAnswer: OnAnswer;
+  #unread = '';
+
+  private constructor(socket: net.Socket, path: string, onAnswer: OnAnswer) {
+    this.#socket = socket;
+    this.#path = path;
+    this.#onAnswer = onAnswer;
+    socket.on('data', (chunk) => this.#read(chunk.toString('latin1')));
+  }
+
+  static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<HttpPublisher> {
+    return new HttpPublisher(await connect(port), path, onAnswer);
+  }
+
+  publish(channel: string, payload: string): void {
+    this.inFlight++;
+    this.#socket.write(
+      `POST ${this.#path.replace('{channel}', channel)} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
+        `Content-Type: text/plain\r\nContent-Length: ${payload.length}\r\n\r\n${payload}`,
+    );
+  }
+
+  close(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  #read(text: string): void {
+    let unread = this.#unread + text;
+    for (;;) {
+      const headEnd = unread.indexOf('\r\n\r\n');
+      if (headEnd < 0) break;
+      const length = /\r\ncontent-length: *(\d+)/i.exec(unread.slice(0, headEnd));
+      const end = headEnd + 4 + Number(length?.[1] ?? 0);
+      if (unread.length < end) break;
+      const status = Number(unread.slice(9, 12));
+      unread = unread.slice(end);
+      this.inFlight--;
+      this.#onAnswer(status >= 200 && status < 300);
+    }
+    this.#unread = unread;
+  }
+}

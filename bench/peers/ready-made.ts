@@ -1,0 +1,32 @@
+import net, { type Socket } from 'node:net';
+import { listen } from './listen.ts';
+import { servePeer } from './peer-calls.ts';
+
+/**
+ * A server that does nothing: it answers any request with the head of an endless response, and hands every socket the
+ * same ready-made bytes once per turn of the event loop. What it reaches is the limit of the generator, and the bar
+ * for a real server.
+ */
+const sockets = new Set<Socket>();
+const head = 'HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\r\n';
+const server = net.createServer((socket) => {
+  socket.setNoDelay(true);
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => sockets.delete(socket));
+  socket.once('data', () => {
+    socket.write(head);
+    sockets.add(socket);
+  });
+});
+let pending: string[] = [];
+
+function flush(): void {
+  const bytes = Buffer.from(pending.join(''));
+  pending = [];
+  for (const socket of sockets) socket.write(bytes);
+}
+
+servePeer(listen(server), (payload) => {
+  if (pending.length === 0) setImmediate(flush);
+  pending.push(payload);
+});

@@ -1,0 +1,2 @@
+/** The channel of every run that needs only one. */
+export const channelName = 'bench';

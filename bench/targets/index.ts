@@ -1,0 +1,42 @@
+import { everywire } from './everywire.ts';
+import { nchan } from './nchan.ts';
+import { selfPublishing } from './self-publishing.ts';
+import type { Target } from './target.ts';
+
+export const ours: readonly Target[] = [everywire('lmdb'), everywire('memory')];
+
+export const peers: readonly Target[] = [
+  selfPublishing({
+    name: 'ws, a send each',
+    peer: 'ws',
+    program: './peers/ws-loop.ts',
+    wire: 'websocket',
+    path: '/',
+    needs: 'ws',
+  }),
+  selfPublishing({
+    name: 'node:http SSE, a write each',
+    peer: 'http-sse',
+    program: './peers/http-sse-loop.ts',
+    wire: 'sse',
+    path: '/',
+  }),
+  selfPublishing({
+    name: 'Socket.IO',
+    peer: 'socketio',
+    program: './peers/socketio.ts',
+    wire: 'socketio',
+    path: '/socket.io/',
+    needs: 'socket.io',
+  }),
+  nchan,
+];
+
+/** The server that does nothing, which shows the generator's own limit. */
+export const readyMade: Target = selfPublishing({
+  name: 'ready-made buffers',
+  peer: 'ready-made',
+  program: './peers/ready-made.ts',
+  wire: 'bytes',
+  path: '/',
+});

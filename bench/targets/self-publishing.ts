@@ -1,0 +1,51 @@
+import { Caller } from '../calls.ts';
+import { startProgram, stopChild } from '../child.ts';
+import type { WireName } from '../generator/handshakes.ts';
+import type { PeerCalls } from '../peers/peer-calls.ts';
+import type { Target } from './target.ts';
+
+interface PeerProgram {
+  readonly name: string;
+  readonly peer: string;
+  /** Relative to bench/. */
+  readonly program: string;
+  readonly wire: WireName;
+  readonly path: string;
+  /** The package it is made with. */
+  readonly needs?: string;
+}
+
+/** A peer written as a program in bench/peers, which publishes from a timer of its own. */
+export function selfPublishing({ name, peer, program, wire, path, needs }: PeerProgram): Target {
+  return {
+    name,
+    peer,
+    wires: [wire],
+    missing: () =>
+      needs === undefined || isInstalled(needs) ? undefined : `the package ${needs} is not installed`,
+    start: async () => {
+      const child = startProgram(program, 'server');
+      const caller = new Caller<PeerCalls>(child);
+      const port = await caller.call('port', undefined);
+      return {
+        pid: child.pid!,
+        port,
+        subscribePath: () => path,
+        startPublishing: async (ratePerSecond, payloadBytes) => {
+          await caller.call('startPublishing', { ratePerSecond, payloadBytes });
+        },
+        stopPublishing: () => caller.call('stopPublishing', undefined),
+        stop: () => stopChild(child),
+      };
+    },
+  };
+}
+
+function isInstalled(name: string): boolean {
+  try {
+    import.meta.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,30 @@
+import type { Agent } from '../agent-process.ts';
+import type { WireName } from '../generator/handshakes.ts';
+import type { PublishTarget } from '../generator/publishers.ts';
+import type { PaceReport } from '../pacer.ts';
+
+/** A server that the bench can start: ours with one of its stores, or a peer. */
+export interface Target {
+  readonly name: string;
+  /** What it is called with `--peers`; ours always runs. */
+  readonly peer?: string;
+  /** Wires on which it fans out. */
+  readonly wires: readonly WireName[];
+  /** Why it cannot run here; `undefined` when it can. */
+  missing(): string | undefined;
+  /** `publisher` is the process that publishes for servers that do not publish by themselves. */
+  start(publisher: Agent): Promise<RunningTarget>;
+}
+
+/** A started server with one channel, `bench`. */
+export interface RunningTarget {
+  /** Whose CPU time and memory count, with its children. */
+  readonly pid: number;
+  readonly port: number;
+  subscribePath(wire: WireName): string;
+  startPublishing(ratePerSecond: number, payloadBytes: number): Promise<void>;
+  stopPublishing(): Promise<PaceReport>;
+  /** Where another process may publish; absent for servers that only publish by themselves. */
+  readonly publishTargets?: readonly PublishTarget[];
+  stop(): Promise<void>;
+}
