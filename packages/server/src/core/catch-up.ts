@@ -1,8 +1,8 @@
-import type { Position } from '@everywire/protocol';
+import { formatCursor, type Position } from '@everywire/protocol';
 import type { Clock } from './clock.ts';
 import type { Filter } from './filter.ts';
 import { PageCache, type CachedPage } from './page-cache.ts';
-import type { Gap, Page, PageLimit, Store } from './store.ts';
+import type { Gap, PageLimit, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 
 /** What the catch-up needs of the hub. */
@@ -16,6 +16,12 @@ export interface CatchUpHost {
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
   retry(run: () => void, cause: unknown): void;
+}
+
+/** A page, and what was missing before it for a reader at just that position. */
+interface ReadPage {
+  readonly page: CachedPage;
+  readonly gaps: readonly Gap[];
 }
 
 /** How long one turn of the event loop may go to readers of the log, so that live delivery is not late. */
@@ -32,6 +38,7 @@ const readsMax = 64;
 export class CatchUp {
   readonly #host: CatchUpHost;
   readonly #pages: PageCache;
+  readonly #running = new Map<string, Promise<ReadPage>>();
   #queue: LogSubscription[] = [];
   #next = 0;
   #reads = 0;
@@ -53,12 +60,10 @@ export class CatchUp {
   }
 
   /** The first page after a position that a peer gave: the store says whether the place still exists. */
-  async firstPage(filter: Filter, position: Position): Promise<{ page: CachedPage; gaps: readonly Gap[] }> {
-    const nowMs = this.#host.clock.monotonicMs();
-    const known = this.#pages.find(filter, position, false, nowMs);
+  async firstPage(filter: Filter, position: Position): Promise<ReadPage> {
+    const known = this.#pages.find(filter, position, false, this.#host.clock.monotonicMs());
     if (known !== undefined) return { page: known, gaps: [] };
-    const page = await this.#read(filter, position);
-    return { page: this.#pages.add(filter, position, page, nowMs), gaps: page.gaps };
+    return this.#read(filter, position);
   }
 
   enqueue(subscription: LogSubscription): void {
@@ -114,11 +119,10 @@ export class CatchUp {
     this.#read(filter, position).then(
       (read) => {
         this.#reads -= 1;
-        const known = this.#pages.add(filter, position, read, this.#host.clock.monotonicMs());
         // It may have ended, been held or been rewound while the store was asked.
         if (subscription.stage === 'reading' && subscription.position === position) {
           for (const gap of read.gaps) this.#host.notifyGap(subscription, gap);
-          if (isReading(subscription)) this.#give(subscription, known);
+          if (isReading(subscription)) this.#give(subscription, read.page);
         }
         this.#schedule();
       },
@@ -152,8 +156,21 @@ export class CatchUp {
     else if (!subscription.follower.join(subscription)) this.enqueue(subscription);
   }
 
-  #read(filter: Filter, position: Position): Promise<Page> {
-    return this.#host.store.read(filter, position, this.#host.pageLimit);
+  /** Readers that ask for the same page while it is being read wait for that one read: a storm comes back in one turn. */
+  #read(filter: Filter, position: Position): Promise<ReadPage> {
+    const key = `${formatCursor(position)} ${filter.text}`;
+    let read = this.#running.get(key);
+    if (read === undefined) {
+      read = this.#host.store
+        .read(filter, position, this.#host.pageLimit)
+        .then((page) => ({
+          page: this.#pages.add(filter, position, page, this.#host.clock.monotonicMs()),
+          gaps: page.gaps,
+        }))
+        .finally(() => this.#running.delete(key));
+      this.#running.set(key, read);
+    }
+    return read;
   }
 }
 

@@ -97,7 +97,11 @@ export class LogSubscription implements Subscription {
 
   ack(seq: number, only = false): void {
     if (this.stage === 'ended') return;
-    this.#window?.ack(seq, only);
+    if (this.#window !== undefined) {
+      this.#window.ack(seq, only);
+      // After a rewind the place of what was acknowledged before may lie ahead: it is not delivered again.
+      if (this.#window.ackedThrough.seq > this.position.seq) this.position = this.#window.ackedThrough;
+    }
     if (this.stage === 'full') this.owner.resume(this);
   }
 

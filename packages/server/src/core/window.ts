@@ -13,7 +13,6 @@ export class Window {
   readonly #inFlight = new Map<number, Position>();
   /** Acknowledged one by one above the oldest that is not. */
   readonly #ackedAhead = new Map<number, Position>();
-  /** Everything up to here is acknowledged. */
   #ackedThrough: Position;
   #deliveredThroughSeq: number;
   redeliveredThroughSeq = 0;
@@ -22,6 +21,11 @@ export class Window {
     this.#messagesMax = options.messagesMax;
     this.#ackedThrough = start;
     this.#deliveredThroughSeq = start.seq;
+  }
+
+  /** The place up to which everything is acknowledged. */
+  get ackedThrough(): Position {
+    return this.#ackedThrough;
   }
 
   /** How many more may be delivered. Those acknowledged out of order still count: the position cannot pass the gap. */
