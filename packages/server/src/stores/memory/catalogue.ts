@@ -6,6 +6,7 @@ import { compareCodeUnits, SortedKeys } from './sorted-keys.ts';
 
 interface Matching {
   readonly logs: ChannelLog[];
+  readonly nos: Set<number>;
   /** Channels above this number were made later and have not been looked at. */
   lookedThroughNo: number;
 }
@@ -25,10 +26,6 @@ export class Catalogue {
 
   get(name: string): ChannelLog | undefined {
     return this.#byName.get(name);
-  }
-
-  byNo(no: number): ChannelLog | undefined {
-    return this.#byNo[no];
   }
 
   tombstone(name: string): Edge | undefined {
@@ -65,17 +62,11 @@ export class Catalogue {
       const log = this.#byName.get(filter.channel);
       return log === undefined ? [] : [log];
     }
-    const known = this.#matching.get(filter.text) ?? { logs: [], lookedThroughNo: -1 };
-    for (let no = known.lookedThroughNo + 1; no < this.#byNo.length; no += 1) {
-      const log = this.#byNo[no];
-      if (log !== undefined && matches(filter, log.name)) known.logs.push(log);
-    }
-    known.lookedThroughNo = this.#byNo.length - 1;
-    // The filter used longest ago goes first.
-    this.#matching.delete(filter.text);
-    this.#matching.set(filter.text, known);
-    if (this.#matching.size > filtersMax) this.#matching.delete(this.#matching.keys().next().value!);
-    return known.logs;
+    return this.#matchingOf(filter).logs;
+  }
+
+  matchingNo(filter: Filter, no: number): ChannelLog | undefined {
+    return this.#matchingOf(filter).nos.has(no) ? this.#byNo[no] : undefined;
   }
 
   /** Where matching channels were trimmed or deleted after `seq`, in that order of seq. */
@@ -103,5 +94,22 @@ export class Catalogue {
       if (matches(filter, name)) found.push(this.#byName.get(name)!);
     }
     return found;
+  }
+
+  #matchingOf(filter: Filter): Matching {
+    const known = this.#matching.get(filter.text) ?? { logs: [], nos: new Set(), lookedThroughNo: -1 };
+    if (known.lookedThroughNo === this.#byNo.length - 1) return known;
+    for (let no = known.lookedThroughNo + 1; no < this.#byNo.length; no += 1) {
+      const log = this.#byNo[no];
+      if (log === undefined || !matches(filter, log.name)) continue;
+      known.logs.push(log);
+      known.nos.add(no);
+    }
+    known.lookedThroughNo = this.#byNo.length - 1;
+    // What was added to longest ago goes first.
+    this.#matching.delete(filter.text);
+    this.#matching.set(filter.text, known);
+    if (this.#matching.size > filtersMax) this.#matching.delete(this.#matching.keys().next().value!);
+    return known;
   }
 }

@@ -1,10 +1,3 @@
-/** What is remembered of a message for longer than the message itself. */
-export interface SeqRow {
-  readonly channelNo: number;
-  readonly offset: number;
-  readonly tag: string;
-}
-
 interface Chunk {
   readonly channelNos: Uint32Array;
   readonly offsets: Float64Array;

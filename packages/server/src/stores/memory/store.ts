@@ -19,11 +19,12 @@ import type {
 } from '../../core/store.ts';
 import { fingerprint, ownPayload, Tags } from '../drafts.ts';
 import { Lineage, newEpoch } from '../lineage.ts';
+import { Reader } from '../reader.ts';
 import { Catalogue } from './catalogue.ts';
 import type { ChannelLog } from './channel-log.ts';
-import { Reader } from './reader.ts';
 import { MemoryRecords } from './records.ts';
 import { SeqIndex } from './seq-index.ts';
+import { MemoryView } from './view.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: Clock;
@@ -52,7 +53,8 @@ class MemoryStore implements Store {
   readonly #catalogue = new Catalogue();
   readonly #index: SeqIndex;
   readonly #epoch: string;
-  readonly #reader: Reader;
+  readonly #view: MemoryView;
+  readonly #reader: Reader<ChannelLog>;
   readonly #steps: Step[] = [];
   #feed: Feed | undefined;
 
@@ -63,11 +65,9 @@ class MemoryStore implements Store {
     this.#tags = new Tags(random);
     this.#index = new SeqIndex(seqsRememberedMax);
     this.#epoch = newEpoch(random);
-    this.#reader = new Reader(
-      this.#catalogue,
-      this.#index,
-      new Lineage([{ epoch: this.#epoch, firstSeq: 1 }]),
-    );
+    const lineage = new Lineage([{ epoch: this.#epoch, firstSeq: 1 }]);
+    this.#view = new MemoryView(this.#catalogue, this.#index, lineage);
+    this.#reader = new Reader(this.#view);
   }
 
   async open(feed: Feed): Promise<void> {
@@ -103,7 +103,7 @@ class MemoryStore implements Store {
   /** The feed carries everything of this process, so there is nothing to switch on. */
   async follow(): Promise<Position> {
     this.#openFeed();
-    return this.#reader.head;
+    return this.#view.head;
   }
 
   async unfollow(): Promise<void> {
@@ -168,8 +168,10 @@ class MemoryStore implements Store {
       this.#steps.push(() => {
         try {
           resolve(step(this.#openFeed()));
-        } catch (error) {
-          reject(error);
+        } catch (caught) {
+          reject(
+            caught instanceof Error ? caught : new Error('A step of the store failed.', { cause: caught }),
+          );
         }
       });
       if (this.#steps.length === 1) {

@@ -1,0 +1,52 @@
+import type { Position } from '@everywire/protocol';
+import type { Filter } from '../core/filter.ts';
+import type { Message } from '../core/message.ts';
+import type { Edge } from './edges.ts';
+import type { Lineage } from './lineage.ts';
+
+/** What is remembered of a message for longer than the message itself. */
+export interface SeqRow {
+  readonly channelNo: number;
+  readonly offset: number;
+  readonly tag: string;
+}
+
+/** A channel as reading needs to see it; each store has its own kind. */
+export interface LogChannel {
+  readonly name: string;
+  /** Messages that can be read. */
+  readonly count: number;
+}
+
+/**
+ * A store's log, seen by `Reader`, which knows what positions and gaps mean. Nothing in it waits, so that everything one
+ * read finds belongs to one state of the log.
+ */
+export interface LogView<C extends LogChannel> {
+  readonly lineage: Lineage;
+  readonly head: Position;
+  /** Rows up to this seq are forgotten. */
+  readonly floorSeq: number;
+  row(seq: number): SeqRow | undefined;
+  /** Rows from `fromSeq` to `throughSeq`, both above the floor, until `visit` answers false. */
+  scanRows(
+    fromSeq: number,
+    throughSeq: number,
+    visit: (seq: number, channelNo: number, offset: number) => boolean,
+  ): void;
+  matching(filter: Filter): readonly C[];
+  /** The channel of a row, when it still exists in that life and matches. */
+  matchingNo(filter: Filter, channelNo: number): C | undefined;
+  /** Kept messages above `seq`, oldest first. */
+  after(channel: C, seq: number): Iterator<Message>;
+  /** Kept messages, newest first. */
+  backwards(channel: C): Iterator<Message>;
+  /** The kept message at this place. */
+  at(channel: C, seq: number, offset: number): Message | undefined;
+  /** The first kept message published at or after `timeMs`, taking it that times grow. */
+  since(channel: C, timeMs: number): Message | undefined;
+  /** Where matching channels were trimmed or deleted beyond `seq`, in the order of seq. */
+  edgesAfter(filter: Filter, seq: number): readonly Edge[];
+  /** The newest edge of one channel, also of one that is no more. */
+  edgeOf(name: string): Edge | undefined;
+}

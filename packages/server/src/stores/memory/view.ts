@@ -1,0 +1,80 @@
+import type { Position } from '@everywire/protocol';
+import type { Filter } from '../../core/filter.ts';
+import type { Message } from '../../core/message.ts';
+import type { Edge } from '../edges.ts';
+import type { Lineage } from '../lineage.ts';
+import type { LogView, SeqRow } from '../log-view.ts';
+import type { Catalogue } from './catalogue.ts';
+import type { ChannelLog } from './channel-log.ts';
+import type { SeqIndex } from './seq-index.ts';
+
+/** The channels of this process, as `Reader` sees a log. */
+export class MemoryView implements LogView<ChannelLog> {
+  readonly lineage: Lineage;
+  readonly #catalogue: Catalogue;
+  readonly #index: SeqIndex;
+
+  constructor(catalogue: Catalogue, index: SeqIndex, lineage: Lineage) {
+    this.#catalogue = catalogue;
+    this.#index = index;
+    this.lineage = lineage;
+  }
+
+  get head(): Position {
+    const seq = this.#index.headSeq;
+    if (seq === 0) return this.lineage.origin;
+    return { epoch: this.lineage.epochOf(seq), seq, tag: this.#index.tagAt(seq)! };
+  }
+
+  get floorSeq(): number {
+    return this.#index.floorSeq;
+  }
+
+  row(seq: number): SeqRow | undefined {
+    const tag = this.#index.tagAt(seq);
+    if (tag === undefined) return undefined;
+    return { channelNo: this.#index.channelNoAt(seq)!, offset: this.#index.offsetAt(seq)!, tag };
+  }
+
+  scanRows(
+    fromSeq: number,
+    throughSeq: number,
+    visit: (seq: number, channelNo: number, offset: number) => boolean,
+  ): void {
+    for (let seq = fromSeq; seq <= throughSeq; seq += 1) {
+      if (!visit(seq, this.#index.channelNoAt(seq)!, this.#index.offsetAt(seq)!)) return;
+    }
+  }
+
+  matching(filter: Filter): readonly ChannelLog[] {
+    return this.#catalogue.matching(filter);
+  }
+
+  matchingNo(filter: Filter, channelNo: number): ChannelLog | undefined {
+    return this.#catalogue.matchingNo(filter, channelNo);
+  }
+
+  *after(log: ChannelLog, seq: number): Generator<Message, void, undefined> {
+    for (let index = log.indexAfter(seq); index < log.count; index += 1) yield log.at(index)!;
+  }
+
+  *backwards(log: ChannelLog): Generator<Message, void, undefined> {
+    for (let index = log.count - 1; index >= 0; index -= 1) yield log.at(index)!;
+  }
+
+  at(log: ChannelLog, _seq: number, offset: number): Message | undefined {
+    return log.atOffset(offset);
+  }
+
+  since(log: ChannelLog, timeMs: number): Message | undefined {
+    return log.at(log.indexOf((message) => message.timeMs >= timeMs));
+  }
+
+  edgesAfter(filter: Filter, seq: number): readonly Edge[] {
+    return this.#catalogue.edgesAfter(filter, seq);
+  }
+
+  edgeOf(name: string): Edge | undefined {
+    return this.#catalogue.get(name)?.edge ?? this.#catalogue.tombstone(name);
+  }
+}

@@ -1,0 +1,51 @@
+import type { Message } from '../core/message.ts';
+
+interface Head {
+  readonly rest: Iterator<Message>;
+  message: Message;
+}
+
+/**
+ * Messages of several channels in seq order; `step` -1 goes from new to old, as the sources then must.
+ * A binary heap: reading costs log(channels) per message, and a channel is only read on when it is its turn.
+ */
+export function* mergeBySeq(
+  sources: readonly Iterator<Message>[],
+  step: 1 | -1 = 1,
+): Generator<Message, void, undefined> {
+  const heap: Head[] = [];
+  for (const rest of sources) {
+    const first = rest.next();
+    if (first.done !== true) heap.push({ rest, message: first.value });
+  }
+  heap.sort((a, b) => step * (a.message.seq - b.message.seq));
+  while (heap.length > 0) {
+    const head = heap[0]!;
+    yield head.message;
+    const next = head.rest.next();
+    if (next.done !== true) {
+      head.message = next.value;
+    } else {
+      const last = heap.pop()!;
+      if (last === head) return;
+      heap[0] = last;
+    }
+    if (heap.length > 1) sink(heap, step);
+  }
+}
+
+/** Lets the first head go down to where it belongs. */
+function sink(heap: Head[], step: number): void {
+  let at = 0;
+  const moving = heap[0]!;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    const right = heap[child + 1];
+    if (right !== undefined && step * (right.message.seq - heap[child]!.message.seq) < 0) child += 1;
+    if (step * (heap[child]!.message.seq - moving.message.seq) >= 0) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = moving;
+}

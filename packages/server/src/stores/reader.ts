@@ -1,0 +1,249 @@
+import type { Position } from '@everywire/protocol';
+import type { Filter } from '../core/filter.ts';
+import { estimateBytes, type Message } from '../core/message.ts';
+import type { Gap, Page, PageLimit, Start } from '../core/store.ts';
+import { type Edge, type LostRange, summarise } from './edges.ts';
+import type { LogChannel, LogView } from './log-view.ts';
+import { mergeBySeq } from './merge.ts';
+
+/** With more channels than this, walking the rows is cheaper than finding the beginning in each channel. */
+const mergedChannelsMax = 64;
+/** Rows looked at to tell exactly what a channel lost. Beyond, a gap has only its end. */
+const exactRangeRowsMax = 65_536;
+
+interface Beginning {
+  /** Messages after this seq are read. */
+  readonly seq: number;
+  readonly gap: Gap | undefined;
+  /** False when all that is left is read anyway, and the one gap says everything. */
+  readonly tellsEdges: boolean;
+}
+
+/**
+ * What positions mean, the same for every store: where reading goes on after one, whether it can be believed, and what
+ * is missing behind it.
+ */
+export class Reader<C extends LogChannel> {
+  readonly #view: LogView<C>;
+
+  constructor(view: LogView<C>) {
+    this.#view = view;
+  }
+
+  read(filter: Filter, after: Position, limit: PageLimit): Page {
+    const head = this.#view.head;
+    const beginning = this.#begin(filter, after);
+    const messages: Message[] = [];
+    let bytes = 0;
+    let isCut = false;
+    for (const message of this.#messagesAfter(filter, beginning.seq)) {
+      bytes += estimateBytes(message);
+      isCut = messages.length > 0 && (messages.length >= limit.messagesMax || bytes > limit.bytesMax);
+      if (isCut) break;
+      messages.push(message);
+    }
+    const through = isCut ? messages.at(-1)!.position : head;
+    const gaps = beginning.tellsEdges ? this.#edgeGaps(filter, beginning.seq, through, messages[0]) : [];
+    return {
+      messages,
+      through,
+      atHead: !isCut,
+      gaps: beginning.gap === undefined ? gaps : [beginning.gap, ...gaps],
+    };
+  }
+
+  locate(filter: Filter, start: Start): Position {
+    switch (start.kind) {
+      case 'latest':
+        return this.#view.head;
+      case 'earliest':
+        return this.#earliest(filter);
+      case 'last':
+        return this.#last(filter, start.count);
+      case 'time':
+        return this.#since(filter, start.timeMs);
+    }
+  }
+
+  /** A place such that `message` is the first matching one after it; the head when there is no message. */
+  placeBefore(message: Message | undefined, filter: Filter): Position {
+    if (message === undefined) return this.#view.head;
+    const place = this.#place(message.seq - 1);
+    if (place !== undefined) return place;
+    // The row is forgotten. What this filter can name by itself is an edge of its channels, or where everything began.
+    let before: Position | undefined;
+    for (const edge of this.#view.edgesAfter(filter, 0)) {
+      if (edge.through.seq < message.seq) before = edge.through;
+    }
+    return before ?? this.#view.lineage.origin;
+  }
+
+  /** Where reading after `position` begins, and whether the position can be believed. */
+  #begin(filter: Filter, position: Position): Beginning {
+    const { lineage, head } = this.#view;
+    const channel = filter.channel ?? filter.text;
+    switch (lineage.judge(position, head.seq)) {
+      case 'unknown':
+        return this.#restart(filter);
+      case 'beyond': {
+        const seq = lineage.lastSeqOf(position.epoch, head.seq)!;
+        const next = this.#place(seq) ?? this.#earliest(filter);
+        return { seq, gap: { channel, reason: 'restored', next }, tellsEdges: true };
+      }
+      case 'possible': {
+        const tag = this.#tagAt(position.seq, filter);
+        if (tag === position.tag) return { seq: position.seq, gap: undefined, tellsEdges: true };
+        if (tag !== undefined) return this.#restart(filter);
+        // Too old to be checked. Its epoch is ours, so reading goes on where it says; only that nothing is missing in
+        // between cannot be promised.
+        const next = this.placeBefore(this.#first(filter, position.seq), filter);
+        return { seq: position.seq, gap: { channel, reason: 'retention', next }, tellsEdges: true };
+      }
+    }
+  }
+
+  #restart(filter: Filter): Beginning {
+    const gap: Gap = {
+      channel: filter.channel ?? filter.text,
+      reason: 'restored',
+      next: this.#earliest(filter),
+    };
+    return { seq: 0, gap, tellsEdges: false };
+  }
+
+  *#messagesAfter(filter: Filter, seq: number): Generator<Message, void, undefined> {
+    const headSeq = this.#view.head.seq;
+    if (seq >= headSeq) return;
+    const channels = this.#view.matching(filter);
+    if (channels.length <= mergedChannelsMax || seq < this.#view.floorSeq) {
+      yield* mergeBySeq(channels.map((channel) => this.#view.after(channel, seq)));
+      return;
+    }
+    // A scan in portions, because a generator cannot yield from inside the visitor.
+    const portion = 1024;
+    for (let from = seq + 1; from <= headSeq; from += portion) {
+      const found: Message[] = [];
+      this.#view.scanRows(from, Math.min(headSeq, from + portion - 1), (at, channelNo, offset) => {
+        const channel = this.#view.matchingNo(filter, channelNo);
+        const message = channel && this.#view.at(channel, at, offset);
+        if (message !== undefined) found.push(message);
+        return true;
+      });
+      yield* found;
+    }
+  }
+
+  #edgeGaps(filter: Filter, afterSeq: number, through: Position, first: Message | undefined): readonly Gap[] {
+    const edges = this.#view.edgesAfter(filter, afterSeq);
+    if (edges.length === 0) return [];
+    const lost = this.#lostRanges(edges, afterSeq, through.seq);
+    // One channel goes on behind its edge. With several, another channel may have messages before that.
+    const next = first === undefined ? through : this.placeBefore(first, filter);
+    const gaps: Gap[] = [];
+    for (const edge of edges) {
+      const range = lost?.get(edge.channelNo);
+      // What this channel lost lies behind the end of the page, and the next page tells it.
+      if (lost !== undefined && range === undefined) continue;
+      gaps.push({
+        channel: edge.channel,
+        from: range?.from,
+        to: range?.to ?? edge.offset,
+        reason: edge.reason,
+        next: filter.channel === undefined ? next : edge.through,
+      });
+    }
+    return summarise(gaps, filter.text, next);
+  }
+
+  /** What each edge's channel lost after `afterSeq` and up to `throughSeq`; `undefined` where that would take too long. */
+  #lostRanges(
+    edges: readonly Edge[],
+    afterSeq: number,
+    throughSeq: number,
+  ): ReadonlyMap<number, LostRange> | undefined {
+    const lost = new Map<number, LostRange>();
+    const edgeOf = new Map(edges.map((edge) => [edge.channelNo, edge]));
+    if (edges.length === 1) {
+      const edge = edges[0]!;
+      const row = afterSeq > this.#view.floorSeq ? this.#view.row(afterSeq) : undefined;
+      // A cursor read on this very channel, which is the usual one, says it without a search.
+      if (row?.channelNo === edge.channelNo && edge.through.seq <= throughSeq) {
+        return lost.set(edge.channelNo, { from: row.offset + 1, to: edge.offset });
+      }
+    }
+    const end = Math.min(throughSeq, edges.at(-1)!.through.seq);
+    if (afterSeq < this.#view.floorSeq || end - afterSeq > exactRangeRowsMax) return undefined;
+    this.#view.scanRows(afterSeq + 1, end, (seq, channelNo, offset) => {
+      const edge = edgeOf.get(channelNo);
+      if (edge !== undefined && seq <= edge.through.seq) {
+        lost.set(channelNo, { from: lost.get(channelNo)?.from ?? offset, to: offset });
+      }
+      return true;
+    });
+    return lost;
+  }
+
+  #earliest(filter: Filter): Position {
+    const first = this.#first(filter, 0);
+    if (first === undefined) return this.#view.head;
+    if (filter.channel === undefined) return this.placeBefore(first, filter);
+    return this.#view.edgeOf(filter.channel)?.through ?? this.#view.lineage.origin;
+  }
+
+  #last(filter: Filter, count: number): Position {
+    if (count === 0) return this.#view.head;
+    let seen = 0;
+    const sources = this.#view.matching(filter).map((channel) => this.#view.backwards(channel));
+    for (const message of mergeBySeq(sources, -1)) {
+      seen += 1;
+      if (seen > count) return message.position;
+    }
+    return this.#earliest(filter);
+  }
+
+  #since(filter: Filter, timeMs: number): Position {
+    let first: Message | undefined;
+    for (const channel of this.#view.matching(filter)) {
+      const candidate = this.#view.since(channel, timeMs);
+      if (candidate !== undefined && (first === undefined || candidate.seq < first.seq)) first = candidate;
+    }
+    return this.placeBefore(first, filter);
+  }
+
+  /** The first kept matching message above `seq`. */
+  #first(filter: Filter, seq: number): Message | undefined {
+    let first: Message | undefined;
+    for (const channel of this.#view.matching(filter)) {
+      const candidate = this.#view.after(channel, seq).next();
+      if (candidate.done !== true && (first === undefined || candidate.value.seq < first.seq)) {
+        first = candidate.value;
+      }
+    }
+    return first;
+  }
+
+  #place(seq: number): Position | undefined {
+    if (seq === 0) return this.#view.lineage.origin;
+    const row = seq > this.#view.floorSeq ? this.#view.row(seq) : undefined;
+    return row === undefined ? undefined : { epoch: this.#view.lineage.epochOf(seq), seq, tag: row.tag };
+  }
+
+  /** The tag of the message at `seq`, as far back as the rows or a matching channel know it. */
+  #tagAt(seq: number, filter: Filter): string | undefined {
+    if (seq === 0) return this.#view.lineage.origin.tag;
+    const { head } = this.#view;
+    if (seq === head.seq) return head.tag;
+    const row = seq > this.#view.floorSeq ? this.#view.row(seq) : undefined;
+    if (row !== undefined) return row.tag;
+    for (const { through } of this.#view.edgesAfter(filter, seq - 1)) {
+      if (through.seq === seq) return through.tag;
+    }
+    const channels = this.#view.matching(filter);
+    if (channels.length > mergedChannelsMax) return undefined;
+    for (const channel of channels) {
+      const message = this.#view.after(channel, seq - 1).next();
+      if (message.done !== true && message.value.seq === seq) return message.value.tag;
+    }
+    return undefined;
+  }
+}
