@@ -21,7 +21,7 @@ interface Answer {
 
 /** Serves `handlers` to the parent process over Node's IPC channel, and ends with it. */
 export function serveCalls<C extends Calls>(handlers: Handlers<C>): void {
-  const table = new Map(Object.entries(handlers));
+  const table = new Map<string, (ask: unknown) => unknown>(Object.entries(handlers));
   process.on('message', (message) => {
     const { call, name, ask } = message as Request;
     const handler = table.get(name);

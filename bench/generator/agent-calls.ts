@@ -4,7 +4,6 @@ import type { FloodPlan, FloodReport, PacePlan } from './publishing.ts';
 
 /** What a load generator process does for the bench. Groups of subscribers are known by name. */
 // A type, not an interface: only types have the index signature that `Calls` asks for.
-// eslint-disable-next-line @typescript-eslint/consistent-type-definitions
 export type AgentCalls = {
   /** Opens a group; answers when every subscription stands. */
   readonly connect: {
@@ -13,9 +12,9 @@ export type AgentCalls = {
   };
   readonly mark: { readonly ask: string; readonly answer: undefined };
   readonly report: { readonly ask: string; readonly answer: GroupReport };
-  /** Answers when each subscriber has so many messages, or with `isComplete: false` after `timeoutMs`. */
+  /** Answers when each subscriber has the message with number `seq`, or with `isComplete: false` after `timeoutMs`. */
   readonly reached: {
-    readonly ask: { readonly group: string; readonly messages: number; readonly timeoutMs: number };
+    readonly ask: { readonly group: string; readonly seq: number; readonly timeoutMs: number };
     readonly answer: { readonly isComplete: boolean };
   };
   readonly pause: { readonly ask: string; readonly answer: undefined };

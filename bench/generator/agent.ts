@@ -15,22 +15,31 @@ serveCalls<AgentCalls>({
     await group.connect();
     return { elapsedMs: performance.now() - startedMs };
   },
-  mark: (name) => void groupNamed(name).mark(),
+  mark: (name) => {
+    groupNamed(name).mark();
+    return undefined;
+  },
   report: (name) => groupNamed(name).report(),
-  reached: async ({ group, messages, timeoutMs }) => {
+  reached: async ({ group, seq, timeoutMs }) => {
     const timedOut = Promise.withResolvers<boolean>();
     const timer = setTimeout(() => timedOut.resolve(false), timeoutMs);
     const isComplete = await Promise.race([
       groupNamed(group)
-        .reached(messages)
+        .reached(seq)
         .then(() => true),
       timedOut.promise,
     ]);
     clearTimeout(timer);
     return { isComplete };
   },
-  pause: (name) => void groupNamed(name).pause(),
-  resume: (name) => void groupNamed(name).resume(),
+  pause: (name) => {
+    groupNamed(name).pause();
+    return undefined;
+  },
+  resume: (name) => {
+    groupNamed(name).resume();
+    return undefined;
+  },
   close: (name) => {
     groupNamed(name).close();
     groups.delete(name);

@@ -39,7 +39,8 @@ export class Arrivals {
   count = 0;
   /** Messages that did not have the number after the one before: lost, repeated or reordered. */
   violations = 0;
-  #lastSeq: number;
+  /** The number of the last message; before the first, one less than the first expected, or -1 when any will do. */
+  lastSeq: number;
   #stride: number;
   /** Where the last marker was, from the start of the next chunk: never positive. */
   #last: number;
@@ -48,7 +49,7 @@ export class Arrivals {
 
   constructor(options: ArrivalOptions) {
     this.#options = options;
-    this.#lastSeq = options.afterSeq ?? -1;
+    this.lastSeq = options.afterSeq ?? -1;
     this.#stride = options.payloadBytes;
     this.#last = -options.payloadBytes;
   }
@@ -113,8 +114,8 @@ export class Arrivals {
   #arrive(bytes: Buffer, at: number, nowUs: number): void {
     const { latency, ordered, sampleEvery, sampleAt } = this.#options;
     const seq = readDigits(bytes, at + seqAt, seqDigits);
-    if (ordered && seq !== this.#lastSeq + 1 && this.#lastSeq >= 0) this.violations++;
-    this.#lastSeq = seq;
+    if (ordered && seq !== this.lastSeq + 1 && this.lastSeq >= 0) this.violations++;
+    this.lastSeq = seq;
     this.count++;
     if (seq % sampleEvery === sampleAt) latency.add(nowUs - readDigits(bytes, at + timeAt, timeDigits));
   }

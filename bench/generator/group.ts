@@ -11,10 +11,18 @@ export interface GroupPlan {
   readonly connectingMax: number;
   readonly payloadBytes: number;
   readonly ordered: boolean;
-  readonly afterSeq?: number;
+  /** Where each one resumes: the one with index i at the i-th of these, over and over. */
+  readonly resume?: readonly ResumePlan[];
   readonly sampleEvery: number;
   /** `everywire.v1` only: subscribes each connection to the next so many of the channels `<prefix><n>`, n < total. */
   readonly channels?: { readonly prefix: string; readonly total: number; readonly perConnection: number };
+}
+
+export interface ResumePlan {
+  /** Goes behind `path`. */
+  readonly query: string;
+  /** The number of the last message before that place, so that the first arrival is checked too. */
+  readonly afterSeq: number;
 }
 
 export interface GroupReport {
@@ -24,9 +32,10 @@ export interface GroupReport {
   /** Since the last mark. */
   readonly arrived: number;
   readonly elapsedMs: number;
-  /** Since the connection was made: the least and the most that one of them received. */
-  readonly perConnectionMin: number;
-  readonly perConnectionMax: number;
+  /** Number of the last message at the subscriber that is furthest behind, and at the one furthest ahead. */
+  readonly lastSeqMin: number;
+  readonly lastSeqMax: number;
+  /** Messages lost, repeated or reordered, over all subscribers since they connected. */
   readonly violations: number;
   readonly latency: LatencySummary;
 }
@@ -41,7 +50,7 @@ export class Group {
   readonly #plan: GroupPlan;
   #markedCount = 0;
   #markedMs = performance.now();
-  #target: { readonly messages: number; left: number; readonly resolve: () => void } | undefined;
+  #target: { readonly seq: number; left: number; readonly resolve: () => void } | undefined;
 
   constructor(plan: GroupPlan) {
     this.#plan = plan;
@@ -70,8 +79,8 @@ export class Group {
     let violations = 0;
     let open = 0;
     for (const { arrivals, isOpen } of this.#subscribers) {
-      min = Math.min(min, arrivals.count);
-      max = Math.max(max, arrivals.count);
+      min = Math.min(min, arrivals.lastSeq);
+      max = Math.max(max, arrivals.lastSeq);
       violations += arrivals.violations;
       if (isOpen) open++;
     }
@@ -80,19 +89,19 @@ export class Group {
       open,
       arrived: this.#total() - this.#markedCount,
       elapsedMs: performance.now() - this.#markedMs,
-      perConnectionMin: min,
-      perConnectionMax: max,
+      lastSeqMin: min,
+      lastSeqMax: max,
       violations,
       latency: this.#latency.summary(),
     };
   }
 
-  /** Resolves when every subscriber has received `messages` since it connected. */
-  reached(messages: number): Promise<void> {
-    const waiting = this.#subscribers.filter(({ arrivals }) => arrivals.count < messages);
+  /** Resolves when every subscriber has received the message with number `seq`. */
+  reached(seq: number): Promise<void> {
+    const waiting = this.#subscribers.filter(({ arrivals }) => arrivals.lastSeq < seq);
     if (waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#target = { messages, left: waiting.length, resolve };
+      this.#target = { seq, left: waiting.length, resolve };
       for (const subscriber of waiting) subscriber.onRead = () => this.#noteProgress(subscriber);
     });
   }
@@ -110,15 +119,16 @@ export class Group {
   }
 
   #makeSubscriber(index: number): Subscriber {
-    const { port, wire, path, payloadBytes, ordered, afterSeq, sampleEvery, channels } = this.#plan;
+    const { port, wire, path, payloadBytes, ordered, resume, sampleEvery, channels } = this.#plan;
+    const place = resume?.[index % resume.length];
     return new Subscriber({
       port,
       localAddress: `127.0.0.${2 + (index % sourceAddresses)}`,
-      handshake: handshakeOf(wire, path, channelsOf(index, channels)),
+      handshake: handshakeOf(wire, path + (place?.query ?? ''), channelsOf(index, channels)),
       arrivals: {
         payloadBytes,
         ordered,
-        afterSeq,
+        afterSeq: place?.afterSeq,
         latency: this.#latency,
         sampleEvery,
         sampleAt: index % sampleEvery,
@@ -128,7 +138,7 @@ export class Group {
 
   #noteProgress(subscriber: Subscriber): void {
     const target = this.#target;
-    if (target === undefined || subscriber.arrivals.count < target.messages) return;
+    if (target === undefined || subscriber.arrivals.lastSeq < target.seq) return;
     subscriber.onRead = undefined;
     if (--target.left === 0) target.resolve();
   }

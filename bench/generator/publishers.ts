@@ -59,9 +59,12 @@ class FramePublisher implements Publisher {
         head += chunk.toString('latin1');
         if (!head.includes('\r\n\r\n')) return;
         socket.off('data', readHead);
-        if (!head.startsWith('HTTP/1.1 101')) return reject(new Error(`publisher: ${head.slice(0, 200)}`));
-        socket.on('data', (bytes) => publisher.#read(bytes));
-        resolve();
+        if (head.startsWith('HTTP/1.1 101')) {
+          socket.on('data', (bytes) => publisher.#read(bytes));
+          resolve();
+        } else {
+          reject(new Error(`publisher: ${head.slice(0, 200)}`));
+        }
       };
       socket.on('data', readHead);
       socket.once('close', () => reject(new Error('publisher: the server closed the connection')));

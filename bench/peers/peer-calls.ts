@@ -4,7 +4,6 @@ import { makePayload } from '../payload.ts';
 
 /** What a peer server does for the bench: it publishes to its own subscribers from a timer of its own. */
 // A type, not an interface: only types have the index signature that `Calls` asks for.
-// eslint-disable-next-line @typescript-eslint/consistent-type-definitions
 export type PeerCalls = {
   readonly port: { readonly ask: undefined; readonly answer: number };
   readonly startPublishing: {

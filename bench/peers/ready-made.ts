@@ -4,7 +4,7 @@ import { servePeer } from './peer-calls.ts';
 
 /**
  * A server that does nothing: it answers any request with the head of an endless response, and hands every socket the
- * same ready-made bytes once per turn of the event loop. What it reaches is the limit of the generator, and the bar
+ * same ready-made bytes once per millisecond at most. What it reaches is the limit of the generator, and the bar
  * for a real server.
  */
 const sockets = new Set<Socket>();
@@ -27,6 +27,6 @@ function flush(): void {
 }
 
 servePeer(listen(server), (payload) => {
-  if (pending.length === 0) setImmediate(flush);
+  if (pending.length === 0) setTimeout(flush, 1);
   pending.push(payload);
 });

@@ -1,6 +1,12 @@
 import type { Scenario } from '../run.ts';
 import { ceiling } from './ceiling.ts';
+import { channels } from './channels.ts';
+import { crowd } from './crowd.ts';
 import { fanout } from './fanout.ts';
+import { idle } from './idle.ts';
+import { publish } from './publish.ts';
+import { slow } from './slow.ts';
+import { storm } from './storm.ts';
 
 /** In the order in which they run. */
-export const scenarios: readonly Scenario[] = [ceiling, fanout];
+export const scenarios: readonly Scenario[] = [ceiling, fanout, publish, idle, crowd, storm, slow, channels];

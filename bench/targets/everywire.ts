@@ -17,6 +17,7 @@ export function everywire(store: StoreKind): Target {
   return {
     name: `everywire ${store}`,
     wires: ['websocket', 'sse', 'stream'],
+    isPublishedTo: true,
     missing: () => undefined,
     start: async (publisher) => {
       const server = await startEverywire(store);

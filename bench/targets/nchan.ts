@@ -18,6 +18,7 @@ export const nchan: Target = {
   name: 'nchan',
   peer: 'nchan',
   wires: ['websocket', 'sse'],
+  isPublishedTo: true,
   missing: () => {
     if (nginxPath === undefined) return 'nginx is not installed';
     return modulePath === undefined ? 'its nginx module is not installed (libnginx-mod-nchan)' : undefined;

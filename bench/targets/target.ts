@@ -10,6 +10,8 @@ export interface Target {
   readonly peer?: string;
   /** Wires on which it fans out. */
   readonly wires: readonly WireName[];
+  /** Whether other processes publish to it; its `publishTargets` say where. */
+  readonly isPublishedTo?: boolean;
   /** Why it cannot run here; `undefined` when it can. */
   missing(): string | undefined;
   /** `publisher` is the process that publishes for servers that do not publish by themselves. */
