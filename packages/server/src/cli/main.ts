@@ -1,2 +1,8 @@
 #!/usr/bin/env node
-console.log(process.version);
+import { enableCompileCache } from 'node:module';
+
+// Before anything else is imported: with it the second start takes about half the time of the first.
+enableCompileCache();
+
+const { run } = await import('./program.ts');
+await run(process.argv);

@@ -98,9 +98,9 @@ export const configSchema = Type.Object(
     namespaces: Type.Record(Type.String(), namespace, {
       description: 'Settings by channel filter, such as "chat/**"; the most specific filter wins.',
     }),
-    allowedOrigins: Type.Array(Type.String({ pattern: '^(\\*|https?://[^/\\s]+)$' }), {
+    allowedOrigins: Type.Array(Type.String({ pattern: '^https?://[^/\\s*]+$' }), {
       default: [],
-      description: 'Origins of web pages that may use this server, such as https://app.example.',
+      description: 'Other origins whose web pages may use this server, such as https://app.example.',
     }),
     auth: Type.Object(
       {
@@ -130,7 +130,13 @@ export const configSchema = Type.Object(
     log: Type.Object(
       {
         level: Type.Union(
-          ['silent', 'error', 'warn', 'info', 'debug'].map((level) => Type.Literal(level)),
+          [
+            Type.Literal('silent'),
+            Type.Literal('error'),
+            Type.Literal('warn'),
+            Type.Literal('info'),
+            Type.Literal('debug'),
+          ],
           { default: 'info' },
         ),
         format: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('text')], {

@@ -1,0 +1,25 @@
+import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import { configJsonSchema } from '../config/schema.ts';
+import { showConfig, showConfigJson } from '../config/show.ts';
+import type { ServeFlags } from './flags.ts';
+import { say, write } from './output.ts';
+
+/** The configuration that a server started here and now would have. @throws ConfigError */
+export function loadHere({ flags, file }: ServeFlags): LoadedConfig {
+  return loadConfig({ flags, file, env: process.env, folder: process.cwd() });
+}
+
+export async function show(flags: ServeFlags, asJson: boolean): Promise<void> {
+  const { settings } = loadHere(flags);
+  await write(asJson ? showConfigJson(settings) : showConfig(settings));
+}
+
+export async function check(flags: ServeFlags): Promise<void> {
+  const { settings } = loadHere(flags);
+  const given = settings.filter(({ source }) => source !== 'default').length;
+  say(`The configuration is good; ${given} of its values are given, the others are defaults.`);
+}
+
+export async function schema(): Promise<void> {
+  await write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+}

@@ -1,0 +1,66 @@
+import { createServer } from 'node:net';
+import { isLoopback } from '../config/rules.ts';
+import type { Config } from '../config/schema.ts';
+import { asRecord } from './exact-json.ts';
+
+/** What one look found. `bad` keeps a server from starting, `doubtful` from lasting. */
+export interface Finding {
+  readonly verdict: 'good' | 'doubtful' | 'bad';
+  readonly text: string;
+}
+
+const nodeMin = [22, 12] as const;
+/** One open file per connection, and a few for the store. */
+const filesWanted = 10_000;
+
+/** `version` as in `process.versions.node`. */
+export function checkNode(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const isNew = major > nodeMin[0] || (major === nodeMin[0] && minor >= nodeMin[1]);
+  return isNew
+    ? { verdict: 'good', text: `Node ${version}` }
+    : { verdict: 'bad', text: `Node ${version} is older than ${nodeMin.join('.')}` };
+}
+
+/** Node raises the soft limit to the hard one by itself when it starts. */
+export function checkFiles(): Finding {
+  const report: unknown = process.report.getReport();
+  const limit = asRecord(asRecord(asRecord(report)?.['userLimits'])?.['open_files'])?.['soft'];
+  const count = limit === 'unlimited' ? Infinity : Number(limit);
+  if (Number.isNaN(count))
+    return { verdict: 'doubtful', text: 'The limit of open files cannot be read here' };
+  const text = `${count} files may be open, one per connection`;
+  return count >= filesWanted
+    ? { verdict: 'good', text }
+    : { verdict: 'doubtful', text: `${text}; raise it with ulimit -n for more than a few thousand peers` };
+}
+
+/** A configuration that would be refused never comes here. */
+export function checkAddress({ http, insecure }: Config): Finding {
+  if (isLoopback(http.host)) {
+    return { verdict: 'good', text: `${http.host} is loopback: only this machine reaches the server` };
+  }
+  const why = insecure ? 'because of --insecure' : 'with authentication';
+  return { verdict: 'doubtful', text: `${http.host} is reachable from elsewhere, ${why}` };
+}
+
+/** Listens for an instant. */
+export async function checkPort({ host, port }: Config['http']): Promise<Finding> {
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, resolve);
+    });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason =
+      code === 'EADDRINUSE' ? 'is taken; is a server already running?' : `cannot be used (${code ?? ''})`;
+    return { verdict: 'bad', text: `Port ${port} on ${host} ${reason}` };
+  }
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return {
+    verdict: 'good',
+    text: port === 0 ? `A port on ${host} can be chosen` : `Port ${port} on ${host} is free`,
+  };
+}

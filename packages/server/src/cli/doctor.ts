@@ -1,0 +1,30 @@
+import { loadHere } from './config.ts';
+import { checkAddress, checkFiles, checkNode, checkPort, type Finding } from './doctor-machine.ts';
+import { checkStore } from './doctor-store.ts';
+import { CommandError } from './exit.ts';
+import type { ServeFlags } from './flags.ts';
+import { write } from './output.ts';
+import { styleText } from 'node:util';
+
+const colours = { good: 'green', doubtful: 'yellow', bad: 'red' } as const;
+
+/**
+ * `everywire doctor`: looks for what would keep a server with this configuration from starting or from lasting.
+ * @throws CommandError `failed` when something would keep it from starting
+ */
+export async function diagnose(flags: ServeFlags): Promise<void> {
+  const { config } = loadHere(flags);
+  const findings: readonly Finding[] = [
+    checkNode(process.versions.node),
+    checkFiles(),
+    checkAddress(config),
+    await checkPort(config.http),
+    ...(await checkStore(config)),
+  ];
+  for (const { verdict, text } of findings) {
+    const label = styleText(colours[verdict], verdict.padEnd(8), { stream: process.stdout });
+    await write(`${label}  ${text}\n`);
+  }
+  const count = findings.filter(({ verdict }) => verdict === 'bad').length;
+  if (count > 0) throw new CommandError('failed', `${count} of ${findings.length} checks failed.`);
+}

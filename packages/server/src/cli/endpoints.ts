@@ -1,0 +1,31 @@
+import { styleText } from 'node:util';
+import type { Config } from '../config/schema.ts';
+import type { Started } from '../server.ts';
+
+/** Listeners that have a place in the configuration and do not exist in this version. */
+const notBuilt = ['mqtt', 'stomp', 'grpc'] as const;
+
+/** The table that `serve` prints: each way in, its URL, and a line to try it. */
+export function describeEndpoints({ http, endpoints }: Started, config: Config): string {
+  const publish = {
+    transport: 'publish',
+    url: `${http}/channels/<channel>`,
+    tryIt: `curl -d hello ${http}/channels/demo`,
+  };
+  const rows = [publish, ...endpoints];
+  const width = Math.max(...rows.map(({ transport }) => transport.length));
+  const indent = ' '.repeat(width + 4);
+  const dim = (text: string): string => styleText('dim', text, { stream: process.stdout });
+  const bold = (text: string): string => styleText('bold', text, { stream: process.stdout });
+  const lines = rows.map(
+    ({ transport, url, tryIt }) =>
+      `  ${bold(transport.padEnd(width))}  ${url}\n${indent}${dim('$')} ${tryIt}\n`,
+  );
+  const missing = notBuilt.flatMap((name) => {
+    const { port } = config[name];
+    return port === undefined || port === -1
+      ? []
+      : [`  ${bold(name.padEnd(width))}  not built yet: nothing listens on port ${port}\n`];
+  });
+  return `${[...lines, ...missing].join('')}\n`;
+}

@@ -1,0 +1,26 @@
+import { styleText } from 'node:util';
+
+/** Words for people, on standard error, so that standard output stays data. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+export function sayError(text: string): void {
+  say(`${styleText('red', 'everywire:', { stream: process.stderr })} ${text}`);
+}
+
+/** Writes data and waits while whoever reads it is slower than we are. */
+export async function write(data: string | Buffer): Promise<void> {
+  if (process.stdout.write(data)) return;
+  await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
+}
+
+/** Ends quietly when the reader of a pipe has gone (`… | head -1`): it has what it wanted. */
+export function endQuietlyOnClosedPipe(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0);
+      throw error;
+    });
+  }
+}

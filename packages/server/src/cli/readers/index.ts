@@ -1,0 +1,18 @@
+import type { Wire } from '../target.ts';
+import { readByLongPolling, readByPolling } from './poll.ts';
+import type { Reader } from './reader.ts';
+import { readBySse } from './sse.ts';
+import { readByStream } from './stream.ts';
+import { readByWebSocket } from './websocket.ts';
+
+const readers: Readonly<Record<Wire, Reader>> = {
+  poll: readByPolling,
+  longpoll: readByLongPolling,
+  stream: readByStream,
+  sse: readBySse,
+  websocket: readByWebSocket,
+};
+
+export function readerOf(wire: Wire): Reader {
+  return readers[wire];
+}

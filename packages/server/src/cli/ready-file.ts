@@ -1,0 +1,22 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, basename, join } from 'node:path';
+
+/** What whoever waits for the server finds in the ready file. */
+export interface Ready {
+  readonly pid: number;
+  readonly http: string;
+}
+
+/**
+ * Writes the file under another name first, so that whoever sees it sees all of it. Synchronously, as is its removal,
+ * which must also happen in the last moment of a process.
+ */
+export function writeReadyFile(path: string, ready: Ready): void {
+  const unfinished = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  writeFileSync(unfinished, `${JSON.stringify(ready)}\n`);
+  renameSync(unfinished, path);
+}
+
+export function removeReadyFile(path: string): void {
+  rmSync(path, { force: true });
+}

@@ -1,0 +1,65 @@
+import { createServer, version, type EverywireServer } from '../server.ts';
+import { createLog } from '../telemetry/log.ts';
+import { loadHere } from './config.ts';
+import { describeEndpoints } from './endpoints.ts';
+import { CommandError, exitCodes } from './exit.ts';
+import type { ServeFlags } from './flags.ts';
+import { write } from './output.ts';
+import { removeReadyFile, writeReadyFile } from './ready-file.ts';
+import type { Config } from '../config/schema.ts';
+import type { Log } from '../core/transport.ts';
+
+/** Beyond `limits.drainMs`, for whatever is stuck. */
+const patienceMs = 2_000;
+
+/**
+ * `everywire serve`: runs a server until a signal comes. SIGTERM drains and exits 0, SIGINT drains and exits 130;
+ * a second signal exits at once.
+ * @throws CommandError when it cannot start, ConfigError
+ */
+export async function serve(flags: ServeFlags): Promise<void> {
+  const { config } = loadHere(flags);
+  const log = createLog(config.log);
+  const server = createServer(config, { log });
+  warnOfWhatIsNotBuilt(config, log);
+  const { readyFile } = config;
+  if (readyFile !== undefined) process.once('exit', () => removeReadyFile(readyFile));
+  survive(log);
+  stopOnSignals(server, config, log);
+  const started = await server.start().catch((error: unknown) => {
+    throw new CommandError('failed', (error as Error).message, error);
+  });
+  if (readyFile !== undefined) writeReadyFile(readyFile, { pid: process.pid, http: started.http });
+  const { store, durability } = config;
+  await write(`everywire ${version} on ${started.http}, store ${store}, durability ${durability}\n\n`);
+  await write(describeEndpoints(started, config));
+}
+
+function warnOfWhatIsNotBuilt({ workers }: Config, log: Log): void {
+  if (workers !== 1) log.warn({ workers }, 'worker processes are not built yet; this is one process');
+}
+
+/** A promise that nobody watched is a fault of ours in one place; it must not take everyone's connections with it. */
+function survive(log: Log): void {
+  process.on('unhandledRejection', (cause) => {
+    log.error({ err: cause, stage: 'unhandledRejection' }, 'something failed that nobody was waiting for');
+  });
+}
+
+function stopOnSignals(server: EverywireServer, config: Config, log: Log): void {
+  let isStopping = false;
+  const stop = (signal: 'SIGTERM' | 'SIGINT'): void => {
+    const isInterrupt = signal === 'SIGINT';
+    if (isStopping) process.exit(isInterrupt ? exitCodes.interrupted : exitCodes.failed);
+    isStopping = true;
+    log.info({ signal }, 'stopping; a second signal stops at once');
+    const stuck = setTimeout(() => {
+      log.error({}, 'stopping took too long');
+      process.exit(exitCodes.failed);
+    }, config.limits.drainMs + patienceMs);
+    stuck.unref();
+    void server.stop().then(() => process.exit(isInterrupt ? exitCodes.interrupted : exitCodes.done));
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}

@@ -1,0 +1,137 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseDurationMs, parseSince } from '../core/start.ts';
+import { asRecord } from './exact-json.ts';
+import { CommandError } from './exit.ts';
+import { toCommandError } from './explain.ts';
+import { say, write } from './output.ts';
+import { readerOf } from './readers/index.ts';
+import type { Arrival, Start } from './readers/reader.ts';
+import { Cut, Refused, Unreachable } from './request.ts';
+import { parseTarget, type Target } from './target.ts';
+
+export interface SubscribeOptions {
+  /** End after that many messages. */
+  readonly count?: number;
+  /** End, as a failure, after that long. */
+  readonly timeout?: string;
+  readonly after?: string;
+  readonly since?: string;
+  readonly raw?: boolean;
+}
+
+const backoffFirstMs = 250;
+const backoffMaxMs = 10_000;
+
+/** `everywire subscribe URL`: each message as a line of JSON on standard output, resumed by cursor after a cut. */
+export async function subscribe(url: string, options: SubscribeOptions): Promise<void> {
+  const target = parseTarget(url);
+  const start = readStart(options);
+  const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs(options.timeout);
+  if (options.timeout !== undefined && timeoutMs === undefined) {
+    throw new CommandError(
+      'usage',
+      `--timeout is a length of time such as 500ms, 10s or 5m, not ${options.timeout}.`,
+    );
+  }
+  noteResourcePath(target);
+  const stop = new AbortController();
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(), timeoutMs);
+  try {
+    await follow(target, start, options, stop);
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+function readStart({ after, since }: SubscribeOptions): Start {
+  if (after !== undefined && since !== undefined) {
+    throw new CommandError('usage', '--after and --since are two answers to one question; give one.');
+  }
+  if (since !== undefined) {
+    try {
+      parseSince(since, Date.now());
+    } catch (cause) {
+      throw new CommandError('usage', (cause as Error).message, cause);
+    }
+  }
+  return { after, since };
+}
+
+/** Who pastes the URL that `curl` takes means another channel than the one this command would read. */
+function noteResourcePath({ channel }: Target): void {
+  if (!channel.startsWith('channels/')) return;
+  say(`note: the path is the channel, so this is ${channel}; for ${channel.slice(9)}, leave /channels out.`);
+}
+
+/** Reads until the count is reached, over as many connections as it takes. @throws CommandError */
+async function follow(
+  target: Target,
+  start: Start,
+  options: SubscribeOptions,
+  stop: AbortController,
+): Promise<void> {
+  const read = readerOf(target.wire);
+  const countMax = options.count ?? Infinity;
+  let from = start;
+  let count = 0;
+  let wasOpen = false;
+  let backoffMs = backoffFirstMs;
+  for (;;) {
+    let reason = 'the server ended the stream';
+    try {
+      for await (const arrival of read(target, from, stop.signal)) {
+        wasOpen = true;
+        if (arrival.kind === 'gap') say(`gap: ${arrival.text}`);
+        if (arrival.kind === 'message') {
+          await write(options.raw === true ? toPayload(arrival.text) : `${arrival.text}\n`);
+          count += 1;
+          backoffMs = backoffFirstMs;
+        }
+        from = moveTo(arrival, from);
+        if (count >= countMax) return;
+      }
+    } catch (error) {
+      if (stop.signal.aborted) throw timedOut(count, options);
+      reason = explainEnd(error, target, wasOpen);
+    }
+    const place = from.after === undefined ? 'without a cursor yet' : `after ${from.after}`;
+    say(`${reason}; resuming ${place} in ${Math.ceil(backoffMs / 100) / 10} s`);
+    // Half of it by chance, so that a thousand subscribers do not come back in one instant.
+    await delay(backoffMs * (0.5 + Math.random() / 2), undefined, { signal: stop.signal }).catch(() => {
+      throw timedOut(count, options);
+    });
+    backoffMs = Math.min(backoffMs * 2, backoffMaxMs);
+  }
+}
+
+function moveTo(arrival: Arrival, from: Start): Start {
+  return arrival.kind === 'open' || arrival.cursor === undefined ? from : { after: arrival.cursor };
+}
+
+/** Why a connection ended, when another is worth trying. @throws CommandError when none is */
+function explainEnd(error: unknown, target: Target, wasOpen: boolean): string {
+  if (error instanceof Cut || (error instanceof Refused && error.isPassing && wasOpen)) return error.message;
+  if (error instanceof Unreachable && wasOpen) return error.message;
+  throw toCommandError(error, target);
+}
+
+function timedOut(count: number, options: SubscribeOptions): CommandError {
+  const wanted = options.count === undefined ? '' : ` of ${options.count}`;
+  return new CommandError(
+    'failed',
+    `timed out after ${options.timeout ?? ''} with ${count}${wanted} messages.`,
+  );
+}
+
+/** The payload alone: text and JSON with a line break behind it, other bytes as they are. */
+function toPayload(envelope: string): string | Buffer {
+  const fields = asRecord(JSON.parse(envelope));
+  if (typeof fields?.['base64'] === 'string') return Buffer.from(fields['base64'], 'base64');
+  const data = fields?.['data'];
+  return `${typeof data === 'string' && !isJsonType(fields?.['type']) ? data : JSON.stringify(data)}\n`;
+}
+
+function isJsonType(type: unknown): boolean {
+  return typeof type === 'string' && /^[^;]*[/+]json\s*(;|$)/i.test(type);
+}

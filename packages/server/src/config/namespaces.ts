@@ -1,0 +1,57 @@
+import { createNamespaces, type NamespaceEntry, type Namespaces } from '../core/namespaces.ts';
+import { parseDurationMs } from '../core/start.ts';
+import type { Retention } from '../core/store.ts';
+import type { Config } from './schema.ts';
+
+/** What holds for which channel, as the core wants it. @throws EverywireError `bad_name` for a filter that is none */
+export function namespacesOf({ durability, limits, namespaces, retention }: Config): Namespaces {
+  const entries: readonly NamespaceEntry[] = Object.entries(namespaces).map(([filter, given]) => ({
+    filter,
+    ...(given.durability === undefined ? {} : { durability: given.durability }),
+    ...(given.retention === undefined ? {} : { retention: readRetention(given.retention) }),
+  }));
+  const defaults = { retention: readRetention(retention), durability };
+  return createNamespaces(entries, defaults, limits);
+}
+
+interface Given {
+  readonly count?: number | string;
+  readonly age?: number | string;
+  readonly bytes?: number | string;
+}
+
+/** Bounds that were not given are absent; the schema has checked how those that were are written. */
+function readRetention(given: Config['retention']): Retention;
+function readRetention(given: Given): Partial<Retention>;
+function readRetention({ count, age, bytes }: Given): Partial<Retention> {
+  return {
+    ...(count === undefined ? {} : { countMax: readBound(count, Number) }),
+    ...(age === undefined ? {} : { ageMsMax: readBound(age, readAgeMs) }),
+    ...(bytes === undefined ? {} : { bytesMax: readBound(bytes, readBytes) }),
+  };
+}
+
+/** Stores do arithmetic with bounds, so `unlimited` is a number that nothing reaches, not `Infinity`. */
+function readBound(value: number | string, read: (text: string) => number): number {
+  return value === 'unlimited' ? Number.MAX_SAFE_INTEGER : read(String(value));
+}
+
+function readAgeMs(text: string): number {
+  const ageMs = parseDurationMs(text);
+  if (ageMs === undefined) throw new RangeError(`${text} is no length of time`);
+  return ageMs;
+}
+
+const units: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['KiB', 1024],
+  ['MiB', 1024 ** 2],
+  ['GiB', 1024 ** 3],
+]);
+
+function readBytes(text: string): number {
+  const [, digits, unit] = /^(\d+)(\D*)$/.exec(text) ?? [];
+  const factor = units.get(unit ?? '');
+  if (digits === undefined || factor === undefined) throw new RangeError(`${text} is no number of bytes`);
+  return Number(digits) * factor;
+}

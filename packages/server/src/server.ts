@@ -1,0 +1,156 @@
+import { createRequire } from 'node:module';
+import { completeConfig } from './config/load.ts';
+import { namespacesOf } from './config/namespaces.ts';
+import type { Config, ConfigInput } from './config/schema.ts';
+import { openAccess } from './core/access.ts';
+import type { Clock, Random } from './core/clock.ts';
+import { createHub, type Hub } from './core/hub.ts';
+import type { Endpoint, Host, Log, Transport } from './core/transport.ts';
+import { createHttpFront, type HttpFront } from './http/front.ts';
+import { systemClock } from './runtime/clock.ts';
+import { createSystemRandom } from './runtime/random.ts';
+import { createStore } from './stores/index.ts';
+import { createLog } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { createTransport, transportNames } from './transports/index.ts';
+
+export const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
+
+/** What a server that has started can be reached by. */
+export interface Started {
+  /** Base URL of the HTTP family and WebSocket, with the port that was chosen if 0 was asked for. */
+  readonly http: string;
+  /** A row per way in. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface EverywireServer {
+  readonly config: Config;
+  /**
+   * Opens the store and listens. Call it once.
+   * @throws Error for an operator, such as that the port is taken; nothing is left open then
+   */
+  start(): Promise<Started>;
+  /**
+   * Tells every peer to come back elsewhere, finishes what is being stored, and lets go of everything, within
+   * `limits.drainMs`. A second call is given the first one's result.
+   */
+  stop(): Promise<void>;
+}
+
+/** What a program may bring in place of the machine's own. */
+export interface ServerParts {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+}
+
+/**
+ * Makes a server; nothing is opened before `start()`. What the configuration leaves out has its default.
+ * @throws ConfigError when the configuration cannot be used
+ */
+export function createServer(input: ConfigInput = {}, parts: ServerParts = {}): EverywireServer {
+  return new ComposedServer(completeConfig(input), parts);
+}
+
+/** What has been started, in that order: stopping goes through it in reverse. */
+interface Step {
+  readonly what: string;
+  readonly stop: (deadline: AbortSignal) => Promise<void>;
+}
+
+/** What is kept of `drainMs` for closing the front and the store after the peers have gone. */
+const closingShare = 0.2;
+
+/** The composition root: the one place that knows all the parts. */
+class ComposedServer implements EverywireServer {
+  readonly config: Config;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: Log;
+  readonly #steps: Step[] = [];
+  #hub: Hub | undefined;
+  #front: HttpFront | undefined;
+  #settled: Promise<void> = Promise.resolve();
+  #stopped: Promise<void> | undefined;
+
+  constructor(config: Config, parts: ServerParts) {
+    this.config = config;
+    this.#clock = parts.clock ?? systemClock;
+    this.#random = parts.random ?? createSystemRandom();
+    this.#log = parts.log ?? createLog(config.log);
+  }
+
+  async start(): Promise<Started> {
+    const starting = this.#start();
+    // How it ends is told to our caller; `stop` only needs to know that it has ended.
+    this.#settled = starting.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await starting;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #start(): Promise<Started> {
+    const { config } = this;
+    const { limits, allowedOrigins } = config;
+    const shared = { clock: this.#clock, random: this.#random, log: this.#log, limits };
+    const store = await createStore(config.store, { ...shared, durability: config.durability });
+    const hub = createHub({ ...shared, store, access: openAccess, namespaces: namespacesOf(config) });
+    this.#hub = hub;
+    await hub.start();
+    this.#steps.push({ what: 'store', stop: () => hub.stop() });
+
+    const metrics = createMetrics({ hub, figures: hub.figures });
+    const front = await createHttpFront({ ...shared, ...config.http, hub, metrics, allowedOrigins, version });
+    this.#front = front;
+    this.#steps.push({ what: 'http', stop: () => front.close() });
+
+    const host: Host = { ...shared, hub };
+    const wanted = transportNames.filter((name) => config.transports[name]);
+    const transports = await Promise.all(
+      wanted.map((name) => createTransport(name, { front, allowedOrigins })),
+    );
+    for (const transport of transports) await transport.start(host);
+    this.#steps.push({ what: 'transports', stop: (deadline) => drainAll(transports, deadline) });
+
+    await front.listen();
+    return { http: front.url, endpoints: transports.flatMap((transport) => transport.endpoints) };
+  }
+
+  async #stop(): Promise<void> {
+    await this.#settled;
+    this.#hub?.beginDrain();
+    this.#front?.drain();
+    const deadline = new AbortController();
+    const peersMs = this.config.limits.drainMs * (1 - closingShare);
+    // Not the clock's timer, which would let the process end while a peer is still being told.
+    const timer = setTimeout(() => deadline.abort(), peersMs);
+    try {
+      for (const { what, stop } of this.#steps.splice(0).reverse()) {
+        try {
+          await stop(deadline.signal);
+        } catch (error) {
+          // The rest must still be closed: above all the store.
+          this.#log.error({ err: error, what }, 'a part of the server could not be stopped');
+        }
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+async function drainAll(transports: readonly Transport[], deadline: AbortSignal): Promise<void> {
+  await Promise.all(transports.map((transport) => transport.drain(deadline)));
+}

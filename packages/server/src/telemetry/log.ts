@@ -1,0 +1,56 @@
+import { pino, stdSerializers, type DestinationStream } from 'pino';
+import { styleText } from 'node:util';
+import type { Log } from '../core/transport.ts';
+
+export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug';
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** `auto`: text for people on a terminal, JSON otherwise. */
+  readonly format: 'auto' | 'json' | 'text';
+}
+
+/** Where lines go; standard error unless a test wants to read them. */
+export interface LogTarget {
+  readonly isTTY?: boolean | undefined;
+  write(text: string): unknown;
+}
+
+/** The log: one line per event. An error goes into the field `err`. */
+export function createLog(options: LogOptions, target: LogTarget = process.stderr): Log {
+  const isText = options.format === 'text' || (options.format === 'auto' && target.isTTY === true);
+  const stream: DestinationStream = isText
+    ? { write: (line) => void target.write(formatLine(line, target.isTTY === true)) }
+    : { write: (line) => void target.write(line) };
+  const serializers = { err: stdSerializers.err };
+  return pino({ level: options.level, base: null, serializers, formatters: { level: nameLevel } }, stream);
+}
+
+function nameLevel(label: string): object {
+  return { level: label };
+}
+
+interface Line {
+  readonly level: string;
+  readonly time: number;
+  readonly msg?: string;
+  readonly err?: { readonly message: string; readonly stack?: string };
+}
+
+const colours: ReadonlyMap<string, 'red' | 'yellow' | 'green'> = new Map([
+  ['error', 'red'],
+  ['warn', 'yellow'],
+  ['info', 'green'],
+]);
+
+/** `07:12:03.123 warn  the text  filter="a/**"`, and an error's stack below it. */
+function formatLine(json: string, isColoured: boolean): string {
+  const { level, time, msg = '', err, ...fields } = JSON.parse(json) as Line;
+  const colour = colours.get(level);
+  const label = level.padEnd(5);
+  const shown =
+    isColoured && colour !== undefined ? styleText(colour, label, { validateStream: false }) : label;
+  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
+  const cause = err === undefined ? '' : `\n${err.stack ?? err.message}`;
+  return `${new Date(time).toISOString().slice(11, 23)} ${shown} ${msg}${rest.join('')}${cause}\n`;
+}

@@ -1,0 +1,30 @@
+import type { Transport } from '../core/transport.ts';
+import type { HttpFront } from '../http/front.ts';
+
+export interface TransportOptions {
+  /** What it is served on. */
+  readonly front: HttpFront;
+  /** Origins other than the server's own whose web pages may connect. */
+  readonly allowedOrigins: readonly string[];
+}
+
+export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket';
+
+type Factory = (options: TransportOptions) => Promise<Transport>;
+
+/** Imported when asked for: a transport that is turned off costs nothing. */
+const factories: Readonly<Record<TransportName, Factory>> = {
+  poll: async ({ front }) => (await import('./poll/transport.ts')).createPollTransport(front),
+  stream: async ({ front }) => (await import('./stream/transport.ts')).createStreamTransport(front),
+  sse: async ({ front }) => (await import('./sse/transport.ts')).createSseTransport(front),
+  websocket: async ({ front, allowedOrigins }) =>
+    (await import('./websocket/transport.ts')).createWebSocketTransport(front, { allowedOrigins }),
+};
+
+/** Every transport there is, in the order in which the table of endpoints shows them. */
+export const transportNames = Object.keys(factories) as readonly TransportName[];
+
+/** Makes a transport; it still has to be started. */
+export async function createTransport(name: TransportName, options: TransportOptions): Promise<Transport> {
+  return factories[name](options);
+}
