@@ -10,7 +10,7 @@ export interface FrameReaderLimits {
   readonly fragmentsMax: number;
 }
 
-/** What a peer's bytes mean. `payload` is the reader's own memory or the chunk's: copy what outlives the turn. */
+/** What a peer's bytes mean. `payload` may be part of a larger chunk: copy what is kept for long. */
 export type Received =
   | { readonly kind: 'text' | 'binary' | 'ping' | 'pong'; readonly payload: Buffer }
   /** `code` is 1005 when the peer gave none (RFC 6455 §7.1.5). Everything after it is ignored. */

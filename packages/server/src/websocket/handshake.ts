@@ -1,0 +1,128 @@
+import { EverywireError } from '@everywire/protocol';
+import { hash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+/** The parts of a request that a handshake is judged by. */
+export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 'headers'>;
+
+export interface HandshakeRules {
+  /** Origins a browser may come from; absent: any. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** Subprotocols spoken here, best first; absent: none is ever selected, whatever is offered. */
+  readonly protocols?: readonly string[] | undefined;
+  /** Whether the peer must offer one of them. */
+  readonly isProtocolRequired?: boolean | undefined;
+}
+
+export interface Handshake {
+  /** For `Sec-WebSocket-Accept`. */
+  readonly acceptKey: string;
+  /** For `Sec-WebSocket-Protocol`; `undefined`: the header is left out. */
+  readonly protocol: string | undefined;
+}
+
+export interface HandshakeRefusal {
+  readonly error: EverywireError;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export const webSocketVersion = '13';
+// RFC 6455 §1.3: what shows that the server understood the request.
+const acceptSalt = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+/** 16 bytes in base64 (§4.1). */
+const keyShape = /^[A-Za-z0-9+/]{22}==$/;
+/** A token of RFC 9110 §5.6.2. */
+const tokenShape = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/**
+ * Judges an opening handshake (RFC 6455 §4.2.1). Offered extensions are declined by not being mentioned in the answer
+ * (§9.1), permessage-deflate among them: a frame shared by a thousand sockets cannot be compressed for each.
+ */
+export function checkHandshake(
+  request: HandshakeRequest,
+  rules: HandshakeRules = {},
+): Handshake | HandshakeRefusal {
+  const { headers } = request;
+  if (request.method !== 'GET') {
+    return refuse('unsupported', 'A WebSocket begins with GET.', 405, { Allow: 'GET' });
+  }
+  if (Number(request.httpVersion) < 1.1) return refuse('malformed', 'A WebSocket needs HTTP/1.1 or newer.');
+  if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) {
+    return refuse('malformed', 'A WebSocket needs Upgrade: websocket and Connection: Upgrade.');
+  }
+  // A body would be taken for frames.
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? '0') !== 0) {
+    return refuse('malformed', 'The request for a WebSocket has no body.');
+  }
+  if (headers['sec-websocket-version'] !== webSocketVersion) {
+    return refuse('unsupported', 'Version 13 of the protocol is spoken here (RFC 6455).', 426, {
+      Upgrade: 'websocket',
+      'Sec-WebSocket-Version': webSocketVersion,
+    });
+  }
+  const key = headers['sec-websocket-key'];
+  if (key === undefined || !keyShape.test(key)) {
+    return refuse('malformed', 'Sec-WebSocket-Key is 16 bytes in base64, once.');
+  }
+  if (!isOriginAllowed(request, rules.allowedOrigins)) {
+    return refuse('forbidden', 'This origin may not connect.');
+  }
+  const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);
+  if (protocol instanceof EverywireError) return { error: protocol, headers: {} };
+  return { acceptKey: hash('sha1', key + acceptSalt, 'base64'), protocol };
+}
+
+/** The 101 (§4.2.2), with further `headers`. */
+export function acceptance(handshake: Handshake, headers: Readonly<Record<string, string>> = {}): string {
+  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return (
+    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    `Sec-WebSocket-Accept: ${handshake.acceptKey}\r\n` +
+    (handshake.protocol === undefined ? '' : `Sec-WebSocket-Protocol: ${handshake.protocol}\r\n`) +
+    `${more.join('')}\r\n`
+  );
+}
+
+/** With an allow-list, a peer without an origin is no browser, and must show a token instead (judged elsewhere). */
+function isOriginAllowed({ headers }: HandshakeRequest, allowed: readonly string[] | undefined): boolean {
+  if (allowed === undefined) return true;
+  if (headers.origin === undefined) return headers.authorization !== undefined;
+  return allowed.includes(headers.origin);
+}
+
+/**
+ * What is offered and not spoken is refused rather than answered without the header: both are open to a server (§4.2.2),
+ * and a 400 says why, where a browser would only show a closed socket.
+ */
+function selectProtocol(
+  offer: string | undefined,
+  { protocols, isProtocolRequired }: HandshakeRules,
+): string | undefined | EverywireError {
+  if (offer === undefined) {
+    return isProtocolRequired === true
+      ? new EverywireError('malformed', `Offer one of the subprotocols ${(protocols ?? []).join(', ')}.`)
+      : undefined;
+  }
+  const offered = offer.split(',').map((one) => one.trim());
+  if (new Set(offered).size !== offered.length || !offered.every((one) => tokenShape.test(one))) {
+    return new EverywireError('malformed', 'Sec-WebSocket-Protocol is a list of different tokens.');
+  }
+  if (protocols === undefined) return undefined;
+  return (
+    protocols.find((one) => offered.includes(one)) ??
+    new EverywireError('malformed', `The subprotocol spoken here is ${protocols.join(', ')}.`)
+  );
+}
+
+function hasToken(header: string | undefined, token: string): boolean {
+  return (header ?? '').split(',').some((one) => one.trim().toLowerCase() === token);
+}
+
+function refuse(
+  code: 'malformed' | 'unsupported' | 'forbidden',
+  detail: string,
+  httpStatus?: number,
+  headers: Readonly<Record<string, string>> = {},
+): HandshakeRefusal {
+  return { error: new EverywireError(code, detail, httpStatus === undefined ? {} : { httpStatus }), headers };
+}

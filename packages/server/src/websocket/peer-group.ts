@@ -1,0 +1,115 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import type { Log } from '../core/transport.ts';
+import type { FrameReaderLimits } from './frame-reader.ts';
+import type { WebSocketPeer } from './peer.ts';
+
+/**
+ * What a protocol on top of WebSocket does with its peers. One object for all of them, so that a connection costs no
+ * closures; what belongs to one connection is in `peer.context`.
+ */
+export interface WebSocketHandlers<Context> {
+  /** A whole text message, checked to be UTF-8. It may be part of a larger chunk: copy what is kept for long. */
+  onText(peer: WebSocketPeer<Context>, text: Buffer): void;
+  /** A whole binary message; as above. */
+  onBinary(peer: WebSocketPeer<Context>, data: Buffer): void;
+  /**
+   * Called once, when the peer can be told nothing more. `code` is that of the Close frame received or sent, 1005 for
+   * one without a code, 1006 when the connection broke (RFC 6455 §7.1.5).
+   */
+  onClose(peer: WebSocketPeer<Context>, code: number): void;
+  /** `send` had answered false; the peer takes bytes again. */
+  onDrain(peer: WebSocketPeer<Context>): void;
+}
+
+export interface PeerGroupOptions<Context> {
+  readonly handlers: WebSocketHandlers<Context>;
+  readonly limits: Limits;
+  /** Payload of one message from a peer. */
+  readonly messageBytesMax: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Peers are looked at in turns of this many, so that 8,000 pings do not leave in one go. */
+const bucketCount = 16;
+
+/** The peers of one endpoint: what they share, their heartbeat in one sweep, and their answers of one turn. */
+export class PeerGroup<Context> {
+  readonly handlers: WebSocketHandlers<Context>;
+  readonly limits: Limits;
+  readonly readerLimits: FrameReaderLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly #buckets = Array.from({ length: bucketCount }, () => new Set<WebSocketPeer<Context>>());
+  #nextBucket = 0;
+  #sweepTimer: Timer | undefined;
+  #size = 0;
+  #unflushed: WebSocketPeer<Context>[] = [];
+  readonly #emptied: (() => void)[] = [];
+
+  constructor(options: PeerGroupOptions<Context>) {
+    this.handlers = options.handlers;
+    this.limits = options.limits;
+    this.readerLimits = {
+      messageBytesMax: options.messageBytesMax,
+      fragmentsMax: options.limits.fragmentsMax,
+    };
+    this.clock = options.clock;
+    this.log = options.log;
+  }
+
+  /** Connections whose sockets are still open. */
+  get size(): number {
+    return this.#size;
+  }
+
+  *[Symbol.iterator](): Iterator<WebSocketPeer<Context>> {
+    for (const bucket of this.#buckets) yield* bucket;
+  }
+
+  /** Resolves when no socket is open any more. */
+  async emptied(): Promise<void> {
+    if (this.#size > 0) await new Promise<void>((resolve) => this.#emptied.push(resolve));
+  }
+
+  /** Returns the bucket, to be given back with `remove`. */
+  add(peer: WebSocketPeer<Context>): number {
+    const bucket = this.#size % bucketCount;
+    this.#buckets[bucket]!.add(peer);
+    this.#size += 1;
+    this.#sweepTimer ??= this.#scheduleSweep();
+    return bucket;
+  }
+
+  remove(peer: WebSocketPeer<Context>, bucket: number): void {
+    if (!this.#buckets[bucket]!.delete(peer)) return;
+    this.#size -= 1;
+    if (this.#size > 0) return;
+    this.#sweepTimer?.cancel();
+    this.#sweepTimer = undefined;
+    for (const resolve of this.#emptied.splice(0)) resolve();
+  }
+
+  /** Answers of one turn leave in one write: the system call costs more than everything else about a small answer. */
+  flushSoon(peer: WebSocketPeer<Context>): void {
+    if (this.#unflushed.push(peer) === 1) process.nextTick(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    const peers = this.#unflushed;
+    this.#unflushed = [];
+    for (const peer of peers) peer.flush();
+  };
+
+  readonly #sweep = (): void => {
+    const bucket = this.#buckets[this.#nextBucket]!;
+    this.#nextBucket = (this.#nextBucket + 1) % bucketCount;
+    for (const peer of bucket) peer.beat();
+    this.#sweepTimer = this.#scheduleSweep();
+  };
+
+  #scheduleSweep(): Timer {
+    return this.clock.after(this.limits.heartbeatEveryMs / bucketCount, this.#sweep);
+  }
+}

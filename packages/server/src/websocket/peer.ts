@@ -1,0 +1,339 @@
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Timer } from '../core/clock.ts';
+import { FrameReader, type Received } from './frame-reader.ts';
+import { closeBody, frame, opcodes, textFrames } from './frames.ts';
+import type { PeerGroup } from './peer-group.ts';
+
+const nothing = Buffer.alloc(0);
+const pingFrame = frame(opcodes.ping, nothing);
+/** Answers that wait for the end of the turn are written when they come to this much. */
+const textsFlushedFrom = 16 * 1024;
+
+/** Sweeps without a word from the peer: the first may have begun just after one. */
+const pingFromSweeps = 2;
+const deadFromSweeps = 4;
+
+/** No Close frame was seen (RFC 6455 §7.1.5). */
+export const brokenCode = 1006;
+const noCode = 1005;
+const timedOutCode = 4000;
+const slowPeerCode = 4001;
+
+/** `closing`: our Close was sent and theirs is awaited. `over`: nothing is sent or read any more. */
+type Stage = 'open' | 'closing' | 'over';
+
+const peerOfSocket = Symbol('WebSocketPeer');
+
+interface PeerSocket extends Duplex {
+  [peerOfSocket]: WebSocketPeer<unknown>;
+}
+
+/** One WebSocket connection, server side (RFC 6455 §5–§7): frames in, frames out, ping, Close, and back-pressure. */
+export class WebSocketPeer<Context> {
+  readonly context: Context;
+  readonly #socket: Duplex;
+  readonly #group: PeerGroup<Context>;
+  readonly #reader: FrameReader;
+  readonly #bucket: number;
+  #stage: Stage = 'open';
+  #texts: string[] | undefined;
+  #textUnits = 0;
+  /** `send` answered false and `onDrain` is owed. */
+  #isHeld = false;
+  /** A write whose callback will tell of the drain is under way. */
+  #isDrainAwaited = false;
+  /** Its answers pile up, so nothing more is read from it. */
+  #isStalled = false;
+  #isPaused = false;
+  #isReading = false;
+  #silentSweeps = 0;
+  #pings = 0;
+  #pingSecond = 0;
+  #cutTimer: Timer | undefined;
+
+  /** The socket is the peer's from now on. What it sends is read from the next turn on. */
+  constructor(socket: Duplex, group: PeerGroup<Context>, context: Context) {
+    this.context = context;
+    this.#socket = socket;
+    this.#group = group;
+    this.#reader = new FrameReader(group.readerLimits);
+    this.#bucket = group.add(this);
+    if (socket instanceof Socket) {
+      // The HTTP server's timeouts are about requests.
+      socket.setTimeout(0);
+      socket.setNoDelay(true);
+    }
+    (socket as PeerSocket)[peerOfSocket] = this;
+    socket.on('data', WebSocketPeer.#onData);
+    socket.on('drain', WebSocketPeer.#onDrain);
+    socket.on('end', WebSocketPeer.#onEnd);
+    socket.on('error', WebSocketPeer.#onError);
+    socket.on('close', WebSocketPeer.#onClose);
+  }
+
+  get isOpen(): boolean {
+    return this.#stage === 'open';
+  }
+
+  /** Bytes handed to the socket that the peer's machine has not taken, and answers of this turn. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength + this.#textUnits;
+  }
+
+  /**
+   * Writes whole frames, which are shared and must not change. False: enough is unsent; `onDrain` tells when to go on.
+   * On a connection that is not open nothing happens.
+   */
+  send(frames: Buffer): boolean {
+    if (this.#stage !== 'open') return true;
+    this.flush();
+    this.#socket.write(frames);
+    if (this.#socket.writableLength <= this.#group.limits.outboundHeldFromBytes) return true;
+    this.#isHeld = true;
+    this.#awaitDrain();
+    return false;
+  }
+
+  /** Sends one text message at the end of this turn, together with others. While too much is unsent, nothing is read. */
+  sendText(text: string): void {
+    if (this.#stage !== 'open') return;
+    if (this.#texts === undefined) {
+      this.#texts = [text];
+      this.#group.flushSoon(this);
+    } else {
+      this.#texts.push(text);
+    }
+    this.#textUnits += text.length;
+    if (this.#textUnits >= textsFlushedFrom) this.flush();
+  }
+
+  /** Writes the answers that were waiting for the end of the turn. */
+  flush(): void {
+    const texts = this.#texts;
+    if (texts === undefined) return;
+    this.#texts = undefined;
+    this.#textUnits = 0;
+    if (this.#stage === 'open') this.#answer(textFrames(texts).bytes);
+  }
+
+  /** Reads no more until `resume`, for a peer that has enough under way. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#readOn();
+  }
+
+  /** Sends Close, and ends the connection when the peer has answered or `closeTimeoutMs` are over (§7.1.2). */
+  close(code: number, reason = ''): void {
+    if (this.#stage !== 'open') return;
+    this.flush();
+    this.#socket.write(frame(opcodes.close, closeBody(code, reason)));
+    this.#stage = 'closing';
+    this.#cutLater();
+    this.#group.handlers.onClose(this, code);
+    // Its own Close may be waiting behind what was not read.
+    this.#isStalled = false;
+    this.#isPaused = false;
+    this.#readOn();
+  }
+
+  /** Cuts the connection without a word. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** The group's sweep, once per `heartbeatEveryMs`. */
+  beat(): void {
+    this.#silentSweeps += 1;
+    if (this.#stage !== 'open' || this.#silentSweeps < pingFromSweeps) return;
+    if (this.#silentSweeps >= deadFromSweeps) this.close(timedOutCode, 'timed_out');
+    else this.send(pingFrame);
+  }
+
+  static readonly #onData = function (this: Duplex, chunk: Buffer): void {
+    const peer = (this as PeerSocket)[peerOfSocket];
+    peer.#silentSweeps = 0;
+    if (peer.#stage === 'over') return;
+    peer.#reader.push(chunk);
+    peer.#read();
+  };
+
+  static readonly #onDrain = function (this: Duplex): void {
+    (this as PeerSocket)[peerOfSocket].#drained();
+  };
+
+  /** The peer closed its half. Without its Close there is nobody left to answer; HTTP's sockets stay half open. */
+  static readonly #onEnd = function (this: Duplex): void {
+    const peer = (this as PeerSocket)[peerOfSocket];
+    peer.#leave(brokenCode);
+    this.end();
+    peer.#cutLater();
+  };
+
+  static readonly #onError = function (this: Duplex, error: Error): void {
+    const peer = (this as PeerSocket)[peerOfSocket];
+    peer.#group.log.debug({ err: error }, 'a WebSocket connection broke');
+  };
+
+  static readonly #onClose = function (this: Duplex): void {
+    const peer = (this as PeerSocket)[peerOfSocket];
+    peer.#leave(brokenCode);
+    peer.#cutTimer?.cancel();
+    peer.#group.remove(peer, peer.#bucket);
+  };
+
+  #read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    while (this.#mayRead()) {
+      const received = this.#reader.next();
+      if (received === undefined) break;
+      this.#receive(received);
+    }
+    this.#isReading = false;
+    if (!this.#mayRead()) this.#socket.pause();
+  }
+
+  #mayRead(): boolean {
+    return !this.#isStalled && !this.#isPaused;
+  }
+
+  #readOn(): void {
+    if (!this.#mayRead() || this.#isReading) return;
+    this.#read();
+    if (this.#mayRead() && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  #receive(received: Received): void {
+    switch (received.kind) {
+      case 'text':
+      case 'binary':
+        if (this.#stage === 'open') this.#hand(received.kind, received.payload);
+        break;
+      case 'ping':
+        if (this.#stage === 'open') this.#answerPing(received.payload);
+        break;
+      case 'pong':
+        break;
+      case 'close':
+        this.#answerClose(received.code);
+        break;
+      case 'broken':
+        this.#fail(received.code, received.reason);
+        break;
+    }
+  }
+
+  /** The boundary of a connection: a fault in a handler costs this peer and nobody else. */
+  #hand(kind: 'text' | 'binary', payload: Buffer): void {
+    const { handlers, log } = this.#group;
+    try {
+      if (kind === 'text') handlers.onText(this, payload);
+      else handlers.onBinary(this, payload);
+    } catch (cause) {
+      log.error({ err: cause }, 'a WebSocket message could not be handled; the connection is closed');
+      this.close(1011, 'internal');
+    }
+  }
+
+  #answerPing(payload: Buffer): void {
+    const second = Math.floor(this.#group.clock.monotonicMs() / 1_000);
+    this.#pings = second === this.#pingSecond ? this.#pings + 1 : 1;
+    this.#pingSecond = second;
+    if (this.#pings > this.#group.limits.pingsPerSecondMax) {
+      this.#fail(1008, `rate_limited: at most ${this.#group.limits.pingsPerSecondMax} pings a second.`);
+      return;
+    }
+    this.flush();
+    this.#answer(frame(opcodes.pong, payload));
+  }
+
+  #answerClose(code: number): void {
+    if (this.#stage === 'open') {
+      this.flush();
+      this.#socket.write(frame(opcodes.close, code === noCode ? nothing : closeBody(code)));
+    }
+    this.#leave(code);
+    this.#socket.end();
+    this.#cutLater();
+  }
+
+  /** Fails the connection (§7.1.7): the reason, the end of our half, and whatever still comes is not looked at. */
+  #fail(code: number, reason: string): void {
+    if (this.#stage === 'open') {
+      this.flush();
+      this.#socket.write(frame(opcodes.close, closeBody(code, reason)));
+    }
+    this.#leave(code);
+    this.#socket.end();
+    this.#cutLater();
+  }
+
+  #answer(frames: Buffer): void {
+    const { limits } = this.#group;
+    this.#socket.write(frames);
+    const unsent = this.#socket.writableLength;
+    if (unsent <= limits.outboundHeldFromBytes) return;
+    if (unsent > limits.outboundBytesMax) {
+      this.#leave(slowPeerCode);
+      this.#socket.destroy();
+      return;
+    }
+    this.#isStalled = true;
+    this.#awaitDrain();
+  }
+
+  /**
+   * Node tells of a drain only above its own high-water mark, which is larger than ours. Below it, an empty write
+   * whose callback follows all others does.
+   */
+  #awaitDrain(): void {
+    if (this.#socket.writableNeedDrain || this.#isDrainAwaited) return;
+    this.#isDrainAwaited = true;
+    this.#socket.write(nothing, () => {
+      this.#isDrainAwaited = false;
+      this.#drained();
+    });
+  }
+
+  #drained(): void {
+    if (this.#stage !== 'open') return;
+    if (this.#socket.writableLength > this.#group.limits.outboundHeldFromBytes) {
+      this.#awaitDrain();
+      return;
+    }
+    // Its machine took bytes, so somebody is there, even if our ping is still behind them.
+    this.#silentSweeps = 0;
+    if (this.#isHeld) {
+      this.#isHeld = false;
+      this.#group.handlers.onDrain(this);
+    }
+    if (this.#isStalled) {
+      this.#isStalled = false;
+      this.#readOn();
+    }
+  }
+
+  #leave(code: number): void {
+    const wasOpen = this.#stage === 'open';
+    this.#stage = 'over';
+    this.#texts = undefined;
+    this.#textUnits = 0;
+    this.#isStalled = false;
+    this.#isPaused = false;
+    if (wasOpen) this.#group.handlers.onClose(this, code);
+    // What still comes is thrown away, so that the end of the connection is reached.
+    this.#socket.resume();
+  }
+
+  #cutLater(): void {
+    this.#cutTimer ??= this.#group.clock.after(this.#group.limits.closeTimeoutMs, () =>
+      this.#socket.destroy(),
+    );
+  }
+}
