@@ -39,6 +39,8 @@ export interface Limits {
   /** WebSocket: frames per message, and unanswerable or malformed commands before the connection is closed. */
   readonly fragmentsMax: number;
   readonly badCommandsMax: number;
+  /** Commands of one connection that wait for the store; at so many, the server stops reading from it. */
+  readonly commandsInFlightMax: number;
   /** WebSocket pings a peer may send per second. */
   readonly pingsPerSecondMax: number;
   /** Time a peer has to answer our Close before the socket is ended. */
@@ -86,6 +88,7 @@ export const defaultLimits: Limits = {
   retryAfterMs: 2_000,
   fragmentsMax: 64,
   badCommandsMax: 10,
+  commandsInFlightMax: 1_024,
   pingsPerSecondMax: 20,
   closeTimeoutMs: 5_000,
   jsonDepthMax: 32,

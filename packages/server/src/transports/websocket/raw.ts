@@ -1,0 +1,118 @@
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Batch, WireFormat } from '../../core/batch.ts';
+import type { CloseReason, From, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { WebSocketPeer } from '../../websocket/peer.ts';
+import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';
+
+export interface RawRequest {
+  /** A channel, or a filter for those who only read. */
+  readonly channel: string;
+  readonly from: From | undefined;
+  readonly format: 'raw' | 'envelope';
+  /** Media type of what the peer publishes, where it fits the kind of frame. */
+  readonly type: string | undefined;
+}
+
+/** A connection to one channel: server frames are its messages, client frames are published to it. */
+export class RawConnection implements Sink {
+  readonly #host: Host;
+  readonly #channel: string;
+  readonly #format: WireFormat;
+  readonly #type: string | undefined;
+  #session!: Session;
+  /** Undefined until the handshake is answered, which waits for the subscription. */
+  #peer: WebSocketPeer<RawConnection> | undefined;
+  /** What came before that. */
+  #early: (Buffer | Notice)[] | undefined;
+  #inFlight = 0;
+
+  constructor(host: Host, request: RawRequest) {
+    this.#host = host;
+    this.#channel = request.channel;
+    this.#format = request.format === 'raw' ? rawFormat : envelopeFormat;
+    this.#type = request.type;
+  }
+
+  /** Follows the channel. What is delivered before `begin` waits there. @throws EverywireError */
+  subscribe(session: Session, from: From | undefined): Promise<Subscription> {
+    this.#session = session;
+    return session.subscribe(this.#channel, { from });
+  }
+
+  /** The handshake is answered. */
+  begin(peer: WebSocketPeer<RawConnection>, subscription: Subscription): void {
+    this.#peer = peer;
+    for (const gap of subscription.startGaps) this.notify({ kind: 'gap', subscription, gap });
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    let takesMore = true;
+    for (const one of early) {
+      if (Buffer.isBuffer(one)) takesMore = peer.send(one);
+      else this.notify(one);
+    }
+    if (early.length > 0 && takesMore) this.#session.drained();
+  }
+
+  receive(kind: 'text' | 'binary', payload: Buffer): void {
+    void this.#publish(typeOfFrame(kind, this.#type), payload);
+  }
+
+  ended(how: 'left' | 'lost'): void {
+    this.#session.end(how);
+  }
+
+  drained(): void {
+    this.#session.drained();
+  }
+
+  deliver(batch: Batch): boolean {
+    const { bytes } = batch.as(this.#format);
+    if (this.#peer !== undefined) return this.#peer.send(bytes);
+    this.#early ??= [];
+    this.#early.push(bytes);
+    return false;
+  }
+
+  notify(notice: Notice): void {
+    if (this.#peer === undefined) {
+      this.#early ??= [];
+      this.#early.push(notice);
+      return;
+    }
+    switch (notice.kind) {
+      case 'gap':
+        if (this.#format === envelopeFormat) this.#peer.sendText(gapText(notice.gap));
+        else this.#peer.close(gapCloseCode, gapReason(notice.gap));
+        break;
+      case 'ended':
+        this.close({
+          error: notice.error ?? new EverywireError('going_away', 'The subscription has ended.'),
+        });
+        break;
+      case 'goaway':
+        // Its own word for that is the close code.
+        break;
+    }
+  }
+
+  close({ error }: CloseReason): void {
+    const { code, reason } = closeOf(error);
+    this.#peer?.close(code, reason);
+  }
+
+  /** There is no answer to a raw frame, so one that cannot be published ends the connection with the reason. */
+  async #publish(type: string, payload: Buffer): Promise<void> {
+    const { commandsInFlightMax } = this.#host.limits;
+    this.#inFlight += 1;
+    if (this.#inFlight >= commandsInFlightMax) this.#peer?.pause();
+    try {
+      await this.#session.publish(this.#channel, { payload, type });
+    } catch (caught) {
+      const error = toEverywireError(caught);
+      if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a raw WebSocket frame failed');
+      this.close({ error });
+    }
+    this.#inFlight -= 1;
+    if (this.#inFlight * 2 <= commandsInFlightMax) this.#peer?.resume();
+  }
+}

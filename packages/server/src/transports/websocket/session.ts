@@ -1,0 +1,235 @@
+import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import { parseFilter } from '../../core/filter.ts';
+import { parseFrom } from '../../core/start.ts';
+import type {
+  CloseReason,
+  Host,
+  Notice,
+  PublishDraft,
+  Session,
+  Sink,
+  Subscription,
+} from '../../core/transport.ts';
+import type { WebSocketPeer } from '../../websocket/peer.ts';
+import { parseCommand, type BadCommand, type Command } from './commands.ts';
+import {
+  closeOf,
+  endedText,
+  gapText,
+  goawayText,
+  messageFormat,
+  okAnswer,
+  publishedAnswer,
+  refusedAnswer,
+  subscribedAnswer,
+} from './wire.ts';
+
+const policyCode = 1008;
+
+/** One filter that a connection follows, from the command on. */
+class Following {
+  /** Undefined until the hub has begun it. */
+  subscription: Subscription | undefined;
+  isCancelled = false;
+  /** What came before the answer to the command was sent: the answer goes first. */
+  early: (Buffer | string)[] | undefined = [];
+}
+
+/** A connection of `everywire.v1`: its commands become calls on the hub's session, its deliveries text frames. */
+export class CommandConnection implements Sink {
+  readonly #host: Host;
+  #peer!: WebSocketPeer<CommandConnection>;
+  #session!: Session;
+  /** By the filter's one spelling. */
+  #followings: Map<string, Following> | undefined;
+  #inFlight = 0;
+  #badCommands = 0;
+  /** Close code once the server is going away and only answers are still owed. */
+  #leavingWith: number | undefined;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Called once, before anything can be received or delivered. */
+  begin(session: Session, peer: WebSocketPeer<CommandConnection>): void {
+    this.#session = session;
+    this.#peer = peer;
+  }
+
+  receive(text: Buffer): void {
+    if (this.#leavingWith !== undefined) return;
+    const command = parseCommand(text, this.#host.limits);
+    if (command.op === 'bad') this.#refuseBad(command);
+    else {
+      this.#badCommands = 0;
+      this.#run(command);
+    }
+  }
+
+  /** The connection is gone. */
+  ended(how: 'left' | 'lost'): void {
+    this.#session.end(how);
+  }
+
+  drained(): void {
+    this.#session.drained();
+  }
+
+  /** Says goodbye, and closes when nothing that was asked before is left to be answered. */
+  goAway(code: number, retryAfterMs: number): void {
+    if (this.#leavingWith !== undefined) return;
+    this.#peer.sendText(goawayText(retryAfterMs));
+    this.#leavingWith = code;
+    this.#closeIfIdle();
+  }
+
+  deliver(batch: Batch, subscription: Subscription): boolean {
+    const { bytes } = batch.as(messageFormat);
+    const { early } = subscription.tag as Following;
+    if (early === undefined) return this.#peer.send(bytes);
+    early.push(bytes);
+    return false;
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind === 'goaway') {
+      this.#peer.sendText(goawayText(notice.retryAfterMs));
+      return;
+    }
+    const { subscription } = notice;
+    const text = notice.kind === 'gap' ? gapText(notice.gap) : endedText(subscription.filter, notice.error);
+    const { early } = subscription.tag as Following;
+    if (early === undefined) this.#peer.sendText(text);
+    else early.push(text);
+  }
+
+  close({ error }: CloseReason): void {
+    const { code, reason } = closeOf(error);
+    this.#peer.close(code, reason);
+  }
+
+  #run(command: Command): void {
+    switch (command.op) {
+      case 'publish':
+        void this.#answer(command.id, this.#publish(command.id, command.channel, command.draft));
+        break;
+      case 'subscribe':
+        void this.#answer(command.id, this.#subscribe(command));
+        break;
+      case 'unsubscribe':
+        this.#unsubscribe(command.id, command.channel);
+        break;
+      case 'auth':
+        void this.#answer(command.id, this.#authenticate(command.id, command.token));
+        break;
+      case 'ping':
+        this.#peer.sendText(okAnswer(command.id));
+        break;
+    }
+  }
+
+  /** Waits for `work`, which answers by itself when it succeeds; what it throws is the answer otherwise. */
+  async #answer(id: string, work: Promise<void>): Promise<void> {
+    this.#inFlight += 1;
+    if (this.#inFlight >= this.#host.limits.commandsInFlightMax) this.#peer.pause();
+    try {
+      await work;
+    } catch (caught) {
+      this.#refuse(id, caught);
+    }
+    this.#inFlight -= 1;
+    // Far below the bound, so as not to stop and go with every single command.
+    if (this.#inFlight * 2 <= this.#host.limits.commandsInFlightMax) this.#peer.resume();
+    this.#closeIfIdle();
+  }
+
+  async #publish(id: string, channel: string, draft: PublishDraft): Promise<void> {
+    this.#peer.sendText(publishedAnswer(id, await this.#session.publish(channel, draft)));
+  }
+
+  async #subscribe(command: Command & { op: 'subscribe' }): Promise<void> {
+    const { id, channel } = command;
+    // From now on means from this command: what is published by the next one is not missed, however long this takes.
+    const from = parseFrom(command, this.#host.clock.nowMs()) ?? { after: formatCursor(this.#host.hub.head) };
+    const key = parseFilter(channel, this.#host.limits).text;
+    // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
+    this.#drop(key);
+    const following = new Following();
+    this.#followings ??= new Map();
+    this.#followings.set(key, following);
+    try {
+      following.subscription = await this.#session.subscribe(channel, { from, tag: following });
+    } catch (caught) {
+      if (this.#followings.get(key) === following) this.#followings.delete(key);
+      throw caught;
+    }
+    if (following.isCancelled) following.subscription.cancel();
+    this.#peer.sendText(subscribedAnswer(id, following.subscription));
+    for (const gap of following.subscription.startGaps.slice(1)) this.#peer.sendText(gapText(gap));
+    this.#sendEarly(following);
+  }
+
+  #sendEarly(following: Following): void {
+    const early = following.early ?? [];
+    following.early = undefined;
+    let wasHeld = false;
+    let takesMore = true;
+    for (const one of following.isCancelled ? [] : early) {
+      if (typeof one === 'string') this.#peer.sendText(one);
+      else {
+        wasHeld = true;
+        takesMore = this.#peer.send(one);
+      }
+    }
+    if (wasHeld && takesMore) this.#session.drained();
+  }
+
+  #unsubscribe(id: string, channel: string): void {
+    try {
+      const key = parseFilter(channel, this.#host.limits).text;
+      if (!this.#drop(key)) {
+        throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
+      }
+      this.#peer.sendText(okAnswer(id));
+    } catch (caught) {
+      this.#refuse(id, caught);
+    }
+  }
+
+  /** One still being begun is cancelled when it has. */
+  #drop(key: string): boolean {
+    const following = this.#followings?.get(key);
+    if (following === undefined) return false;
+    following.isCancelled = true;
+    following.subscription?.cancel();
+    this.#followings?.delete(key);
+    return true;
+  }
+
+  async #authenticate(id: string, token: string): Promise<void> {
+    await this.#host.hub.authenticate({ token, address: undefined });
+    this.#peer.sendText(okAnswer(id));
+  }
+
+  #refuse(id: string, caught: unknown): void {
+    const error = toEverywireError(caught);
+    if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a WebSocket command failed');
+    this.#peer.sendText(refusedAnswer(id, error));
+  }
+
+  #refuseBad({ id, error }: BadCommand): void {
+    this.#badCommands += 1;
+    this.#peer.sendText(refusedAnswer(id, error));
+    if (this.#badCommands >= this.#host.limits.badCommandsMax) {
+      this.#peer.close(policyCode, `${error.code}: too many frames in a row that are no commands.`);
+    }
+  }
+
+  #closeIfIdle(): void {
+    if (this.#leavingWith !== undefined && this.#inFlight === 0) {
+      this.#peer.close(this.#leavingWith, 'going_away');
+    }
+  }
+}

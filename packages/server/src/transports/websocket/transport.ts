@@ -1,0 +1,226 @@
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Identity } from '../../core/access.ts';
+import { parseFrom } from '../../core/start.ts';
+import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
+import { percentDecode, rawQuery } from '../../http/percent.ts';
+import { Query } from '../../http/query.ts';
+import { pathOf, refuseUpgrade, type UpgradeRouter } from '../../http/upgrades.ts';
+import { completeHandshake, readHandshake } from '../../websocket/accept.ts';
+import type { Handshake } from '../../websocket/handshake.ts';
+import { PeerGroup, type WebSocketHandlers } from '../../websocket/peer-group.ts';
+import { RawConnection, type RawRequest } from './raw.ts';
+import { CommandConnection } from './session.ts';
+import { closeOf, everywireProtocol } from './wire.ts';
+
+export interface WebSocketFront {
+  readonly upgrades: UpgradeRouter;
+  /** `http://host:port`, once it listens. */
+  readonly url: string;
+}
+
+export interface WebSocketTransportOptions {
+  /** Origins that browsers may come from; absent: any, as long as authentication is off. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** What peers are told when the server drains: 1001 going away, or 1012 when it will be back (IANA registry). */
+  readonly drainCode?: 1001 | 1012 | undefined;
+}
+
+const name = 'websocket';
+const commandPath = '/ws';
+const rawPrefix = '/channels/';
+const kib = 1024;
+
+/** Codes with which a peer says goodbye itself (RFC 6455 §7.4.1); 1005 is a Close without one. */
+const goodbyes = new Set([1000, 1001, 1005]);
+const howOf = (code: number): 'left' | 'lost' => (goodbyes.has(code) ? 'left' : 'lost');
+
+const rawHandlers: WebSocketHandlers<RawConnection> = {
+  onText: ({ context }, text) => context.receive('text', text),
+  onBinary: ({ context }, data) => context.receive('binary', data),
+  onClose: ({ context }, code) => context.ended(howOf(code)),
+  onDrain: ({ context }) => context.drained(),
+};
+
+const textOnly = closeOf(new EverywireError('unsupported', 'Commands are text frames.'));
+
+const commandHandlers: WebSocketHandlers<CommandConnection> = {
+  onText: ({ context }, text) => context.receive(text),
+  onBinary: (peer) => peer.close(textOnly.code, textOnly.reason),
+  onClose: ({ context }, code) => context.ended(howOf(code)),
+  onDrain: ({ context }) => context.drained(),
+};
+
+/** WebSocket: one channel with bare payloads at `/channels/<name>`, and many with commands at `/ws`. */
+export function createWebSocketTransport(
+  front: WebSocketFront,
+  options: WebSocketTransportOptions = {},
+): Transport {
+  return new WebSocketTransport(front, options);
+}
+
+class WebSocketTransport implements Transport {
+  readonly name = name;
+  readonly #front: WebSocketFront;
+  readonly #options: WebSocketTransportOptions;
+  #host!: Host;
+  #raw!: PeerGroup<RawConnection>;
+  #commands!: PeerGroup<CommandConnection>;
+
+  constructor(front: WebSocketFront, options: WebSocketTransportOptions) {
+    this.#front = front;
+    this.#options = options;
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    const url = this.#front.url.replace(/^http/, 'ws');
+    return [
+      { transport: name, url: `${url}${rawPrefix}<name>`, tryIt: `websocat ${url}${rawPrefix}demo` },
+      {
+        transport: name,
+        url: `${url}${commandPath}`,
+        tryIt: `echo '{"id":1,"op":"subscribe","channel":"demo"}' | websocat -n ${url}${commandPath}`,
+      },
+    ];
+  }
+
+  async start(host: Host): Promise<void> {
+    const { limits, clock, log } = host;
+    const shared = { limits, clock, log };
+    this.#host = host;
+    this.#raw = new PeerGroup({
+      ...shared,
+      handlers: rawHandlers,
+      messageBytesMax: limits.payloadBytesMax,
+    });
+    this.#commands = new PeerGroup({
+      ...shared,
+      handlers: commandHandlers,
+      // The largest payload in base64, or as a string with an escape for every other character, and the rest.
+      messageBytesMax: 2 * limits.payloadBytesMax + 16 * kib,
+    });
+    this.#front.upgrades.add(
+      (path) => path === commandPath,
+      (request, socket, head) => {
+        const rules = { allowedOrigins: this.#options.allowedOrigins, protocols: [everywireProtocol] };
+        this.#admit(request, socket, rules, (admitted) => this.#openCommands(admitted, socket, head));
+      },
+    );
+    this.#front.upgrades.add(
+      (path) => path.startsWith(rawPrefix),
+      (request, socket, head) => {
+        const rules = { allowedOrigins: this.#options.allowedOrigins };
+        this.#admit(request, socket, rules, (admitted) => this.#openRaw(admitted, request, socket, head));
+      },
+    );
+  }
+
+  async drain(deadline: AbortSignal): Promise<void> {
+    const code = this.#options.drainCode ?? 1001;
+    const { retryAfterMs } = this.#host.limits;
+    for (const peer of this.#raw) peer.close(code, 'going_away');
+    for (const peer of this.#commands) {
+      // Spread, so that they do not all come back in the same moment.
+      const spread = Number.parseInt(this.#host.random.hex(2), 16) / 0xffff;
+      peer.context.goAway(code, Math.round(retryAfterMs * (1 + spread)));
+    }
+    const cut = () => {
+      for (const peer of [...this.#raw, ...this.#commands]) peer.destroy();
+    };
+    if (deadline.aborted) cut();
+    deadline.addEventListener('abort', cut, { once: true });
+    await Promise.all([this.#raw.emptied(), this.#commands.emptied()]);
+    deadline.removeEventListener('abort', cut);
+  }
+
+  /** Everything before 101: the handshake, who it is, and what `open` finds out. What it throws is answered here. */
+  #admit(
+    request: IncomingMessage,
+    socket: Duplex,
+    rules: Parameters<typeof readHandshake>[2],
+    open: (admitted: Admitted) => Promise<void> | void,
+  ): void {
+    const path = pathOf(request);
+    const handshake = readHandshake(request, socket, rules);
+    if (handshake === undefined) return;
+    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    const address = request.socket.remoteAddress;
+    const refuse = (caught: unknown) => {
+      const error = toEverywireError(caught);
+      if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a WebSocket handshake failed');
+      refuseUpgrade(socket, path, error);
+    };
+    if (this.#host.hub.isDraining) {
+      const { retryAfterMs } = this.#host.limits;
+      refuse(
+        new EverywireError('going_away', 'The server is stopping; come back elsewhere.', { retryAfterMs }),
+      );
+      return;
+    }
+    this.#host.hub
+      .authenticate({ token, address })
+      .then((identity) => open({ handshake, identity, address }))
+      .catch(refuse);
+  }
+
+  #openCommands({ handshake, identity, address }: Admitted, socket: Duplex, head: Buffer): void {
+    if (socket.destroyed) return;
+    const connection = new CommandConnection(this.#host);
+    const session = this.#host.hub.open(identity, { transport: name, address }, connection);
+    const peer = completeHandshake(socket, head, handshake, { group: this.#commands, context: connection });
+    connection.begin(session, peer);
+  }
+
+  /** The subscription is begun before the answer, which says whether it is exact, and refuses what is no cursor. */
+  async #openRaw(
+    { handshake, identity, address }: Admitted,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void> {
+    const asked = readRawRequest(request, this.#host.clock.nowMs());
+    const connection = new RawConnection(this.#host, asked);
+    const session: Session = this.#host.hub.open(identity, { transport: name, address }, connection);
+    try {
+      const subscription = await connection.subscribe(session, asked.from);
+      if (socket.destroyed) {
+        session.end('lost');
+        return;
+      }
+      const headers = {
+        'Everywire-Continuity': subscription.startGaps.length === 0 ? 'exact' : 'gap',
+        'Everywire-Cursor': subscription.startCursor,
+      };
+      const peer = completeHandshake(socket, head, handshake, {
+        group: this.#raw,
+        context: connection,
+        headers,
+      });
+      connection.begin(peer, subscription);
+    } catch (caught) {
+      session.end('lost');
+      throw caught;
+    }
+  }
+}
+
+interface Admitted {
+  readonly handshake: Handshake;
+  readonly identity: Identity;
+  readonly address: string | undefined;
+}
+
+/** @throws EverywireError for a bad escape, or a parameter twice or with a value it cannot have. */
+function readRawRequest(request: IncomingMessage, nowMs: number): RawRequest {
+  const channel = percentDecode(pathOf(request).slice(rawPrefix.length), 'channel name');
+  const query = new Query(rawQuery(request.url ?? ''));
+  // Payloads of many channels cannot be told apart without an envelope.
+  const isFilter = /[+#*]/.test(channel);
+  return {
+    channel,
+    from: parseFrom({ after: query.one('after'), since: query.one('since') }, nowMs),
+    format: query.choice('format', ['raw', 'envelope']) ?? (isFilter ? 'envelope' : 'raw'),
+    type: query.one('type'),
+  };
+}
