@@ -1,0 +1,95 @@
+import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip, inflate } from 'node:zlib';
+import { EverywireError } from '@everywire/protocol';
+import type { Clock } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import { HttpRefusal } from './problem.ts';
+
+export interface BodyOptions {
+  readonly bytesMax: number;
+  readonly limits: Pick<Limits, 'bodyBytesPerSecondMin' | 'handshakeTimeoutMs'>;
+  readonly clock: Clock;
+}
+
+const decoders: ReadonlyMap<
+  string,
+  (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
+> = new Map([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+]);
+
+const empty = Buffer.alloc(0);
+
+/**
+ * Reads a request's body into one Buffer and undoes its `Content-Encoding`.
+ * @throws EverywireError `too_large` before or after decoding, `timed_out` when it comes too slowly, `unsupported` for
+ * an unknown coding, `malformed` for a broken one
+ */
+export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Buffer> {
+  const decode = decoderOf(request.headers['content-encoding']);
+  const bytes = await collect(request, options);
+  if (decode === undefined || bytes.length === 0) return bytes;
+  try {
+    // The bound holds while inflating: a bomb is never unpacked (T22).
+    return await decode(bytes, { maxOutputLength: options.bytesMax });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(options.bytesMax);
+    throw new EverywireError('malformed', 'The body is not what its Content-Encoding says.', { cause });
+  }
+}
+
+function decoderOf(coding: string | undefined): ReturnType<typeof decoders.get> {
+  const name = coding?.trim().toLowerCase() ?? 'identity';
+  if (name === 'identity' || name === '') return undefined;
+  const decoder = decoders.get(name);
+  if (decoder !== undefined) return decoder;
+  throw new HttpRefusal('unsupported', 'Content-Encoding is gzip, deflate or absent.', {
+    // RFC 9110 §12.5.3 and RFC 7694 §3.
+    headers: { 'Accept-Encoding': 'gzip, deflate' },
+  });
+}
+
+function collect(request: IncomingMessage, { bytesMax, limits, clock }: BodyOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    let bytesAtLook = 0;
+    const look = (): void => {
+      const windowMs = limits.handshakeTimeoutMs;
+      if (bytes - bytesAtLook < (limits.bodyBytesPerSecondMin * windowMs) / 1_000) {
+        stop(new EverywireError('timed_out', 'The body came too slowly.'));
+        return;
+      }
+      bytesAtLook = bytes;
+      timer = clock.after(windowMs, look);
+    };
+    let timer = clock.after(limits.handshakeTimeoutMs, look);
+    const stop = (error: EverywireError | undefined): void => {
+      timer.cancel();
+      request.off('data', take).off('end', finish).off('close', lose).off('error', lose);
+      if (error === undefined) {
+        resolve(
+          chunks.length === 1 ? chunks[0]! : chunks.length === 0 ? empty : Buffer.concat(chunks, bytes),
+        );
+        return;
+      }
+      request.on('error', () => request.destroy());
+      reject(error);
+    };
+    const take = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes > bytesMax) stop(tooLarge(bytesMax));
+      else chunks.push(chunk);
+    };
+    const finish = (): void => stop(undefined);
+    const lose = (): void => stop(new EverywireError('malformed', 'The connection ended within the body.'));
+    request.on('data', take).on('end', finish).on('close', lose).on('error', lose);
+  });
+}
+
+function tooLarge(bytesMax: number): EverywireError {
+  return new EverywireError('too_large', `A body has at most ${bytesMax} bytes here.`);
+}

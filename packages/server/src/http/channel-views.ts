@@ -1,0 +1,65 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { Identity } from '../core/access.ts';
+import { negotiate } from './accept.ts';
+import { HttpRefusal } from './problem.ts';
+import type { Query } from './query.ts';
+
+/** A GET of channels, checked as far as all views have it in common. Names and cursors are the hub's to check. */
+export interface ViewRequest {
+  /** One for `/channels/<name>`, all `channel=` for `/stream`. */
+  readonly filters: readonly string[];
+  /** Every message says its channel: filters with wildcards, several filters, or `format=envelope`. */
+  readonly isEnveloped: boolean;
+  readonly query: Query;
+  readonly headers: IncomingHttpHeaders;
+  readonly identity: Identity;
+  readonly address: string | undefined;
+  /** Header fields alone are wanted, and no subscription may be left behind (RFC 9110 §9.3.2). */
+  readonly isHead: boolean;
+  readonly raw: IncomingMessage;
+  /** Fields that every answer to this request carries. */
+  readonly commonHeaders: Readonly<Record<string, string>>;
+}
+
+/** One representation of the log of channels. Transports register theirs; a disabled transport has none. */
+export interface ChannelView {
+  /** The first is what the answer says; the others are names that clients use for the same. */
+  readonly mediaTypes: readonly string[];
+  /** Among equally acceptable views the smallest comes first. */
+  readonly rank: number;
+  /** Answers by `reply`, or hijacks it. Refusals are thrown. */
+  answer(request: ViewRequest, reply: FastifyReply): Promise<unknown>;
+}
+
+/** The views of `/channels/<name>`, of which content negotiation picks one. */
+export class ChannelViews {
+  readonly #views: ChannelView[] = [];
+
+  register(view: ChannelView): void {
+    this.#views.push(view);
+    this.#views.sort((left, right) => left.rank - right.rank);
+  }
+
+  /**
+   * @param fallback the media type to prefer where the request leaves it open
+   * @throws EverywireError `unsupported` (406) that names what there is
+   */
+  choose(accept: string | undefined, fallback?: string): ChannelView {
+    const views =
+      fallback === undefined
+        ? this.#views
+        : this.#views.toSorted((left, right) => prefers(right, fallback) - prefers(left, fallback));
+    const chosen = negotiate(accept, views);
+    if (chosen !== undefined) return chosen;
+    const names = this.#views.map((view) => view.mediaTypes[0]).join(', ');
+    throw new HttpRefusal('unsupported', `Available here: ${names}.`, {
+      httpStatus: 406,
+      headers: { Vary: 'Accept' },
+    });
+  }
+}
+
+function prefers(view: ChannelView, mediaType: string): number {
+  return view.mediaTypes.includes(mediaType) ? 1 : 0;
+}

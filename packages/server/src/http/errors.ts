@@ -1,0 +1,98 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Limits } from '../core/limits.ts';
+import type { Log } from '../core/transport.ts';
+import { refuse } from './node-server.ts';
+import { HttpRefusal, problemHeaders, problemOf, problemType, type Problem } from './problem.ts';
+import { rawPath } from './percent.ts';
+
+/** What Fastify's own errors carry, as far as it is looked at. */
+interface FrameworkError {
+  readonly code?: string;
+  readonly statusCode?: number;
+  readonly validation?: readonly {
+    readonly instancePath: string;
+    readonly message?: string;
+    readonly params: object;
+  }[];
+}
+
+const unreadableType = (): EverywireError =>
+  new HttpRefusal('unsupported', 'Content-Type is a media type such as text/plain.', {
+    headers: { 'Accept-Post': '*/*' },
+  });
+
+/** What errors of Fastify itself mean. */
+const frameworkRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
+  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', unreadableType],
+  ['FST_ERR_CTP_INVALID_CONTENT_TYPE', unreadableType],
+  [
+    'FST_ERR_BAD_URL',
+    () => new EverywireError('malformed', 'The target has a % that is not followed by UTF-8 in hexadecimal.'),
+  ],
+  [
+    'FST_ERR_MAX_PARAM_LENGTH',
+    () => new EverywireError('too_large', 'The request target is too long.', { httpStatus: 414 }),
+  ],
+]);
+
+/** Answers whatever a handler or the framework threw as a problem document (RFC 9457). */
+export function answerError(
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { limits, log }: { readonly limits: Limits; readonly log: Log },
+): FastifyReply {
+  const error = refusalOf(thrown as FrameworkError);
+  if (error.code === 'internal')
+    log.error({ err: error.cause ?? error, path: rawPath(request.url) }, 'a request failed');
+  if (!request.raw.complete && hasBody(request.raw)) {
+    // A body that is not wanted is not waited for either.
+    reply.hijack();
+    refuse(request.raw, reply.raw, error, { limits });
+    return reply;
+  }
+  return reply
+    .code(error.httpStatus)
+    .headers(problemHeaders(error, limits.retryAfterMs))
+    .type(problemType)
+    .send(JSON.stringify(withErrors(problemOf(error, rawPath(request.url)), thrown as FrameworkError)));
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+function refusalOf(thrown: FrameworkError): EverywireError {
+  if (thrown.validation !== undefined) {
+    return new EverywireError('invalid', 'The body does not have the shape that is asked for.');
+  }
+  const known = frameworkRefusals.get(thrown.code ?? '');
+  if (known !== undefined) return known();
+  const status = thrown.statusCode ?? 500;
+  if (typeof thrown.code === 'string' && thrown.code.startsWith('FST_') && status >= 400 && status < 500) {
+    return new EverywireError('malformed', 'The request could not be understood.', { httpStatus: status });
+  }
+  return toEverywireError(thrown);
+}
+
+/** Places named in one answer. A thousand entries may all lack the same member. */
+const errorsMax = 20;
+
+/** One entry for each thing that is wrong with the shape, with a pointer to it (RFC 9457 §3, RFC 6901). */
+function withErrors(problem: Problem, { validation }: FrameworkError): Problem {
+  if (validation === undefined) return problem;
+  const errors = validation.slice(0, errorsMax).map(({ instancePath, message, params }) => {
+    const extra = (params as { additionalProperty?: string }).additionalProperty;
+    const missing = (params as { missingProperty?: string }).missingProperty;
+    const member = extra ?? missing;
+    const path = member === undefined ? instancePath : `${instancePath}/${escapePointer(member)}`;
+    return { detail: message ?? 'is wrong', pointer: `#${path}` };
+  });
+  return { ...problem, errors };
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}

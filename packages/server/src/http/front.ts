@@ -1,0 +1,131 @@
+import type { AddressInfo } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
+import type { Clock, Random } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import type { HubFront, Log } from '../core/transport.ts';
+import { ChannelViews } from './channel-views.ts';
+import { targetPath } from './head-check.ts';
+import { createNodeServer } from './node-server.ts';
+import { answerError } from './errors.ts';
+import { AllowedMethods, answerUnknown } from './unknown-paths.ts';
+import { addBodyParser } from './parse-body.ts';
+import { addChannelRoutes } from './routes-channels.ts';
+import { addHealthRoutes } from './routes-health.ts';
+import { addOpenApi } from './openapi.ts';
+import { CrossOrigin } from './cross-origin.ts';
+import { UpgradeRouter } from './upgrades.ts';
+
+export interface HttpFrontOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly limits: Limits;
+  readonly hub: HubFront;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** What `/metrics` says. */
+  readonly metrics: MetricsPage;
+  /** Origins whose pages may use this server; absent: no page of another origin is told that it may. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly version: string;
+}
+
+export interface MetricsPage {
+  readonly contentType: string;
+  render(): Promise<string>;
+}
+
+/** What the HTTP port has in common for all that is served on it. Transports register at it before it listens. */
+export interface HttpFront {
+  readonly views: ChannelViews;
+  readonly upgrades: UpgradeRouter;
+  /** Where it can be reached, once it listens. */
+  readonly url: string;
+  /** Serves a fixed document, such as the page at `/`. Only before `listen()`. */
+  page(path: string, contentType: string, body: string | Buffer): void;
+  /** @throws Error that names the address, when it is taken or not ours */
+  listen(): Promise<void>;
+  /** `/readyz` says no, and everything else is refused with 503, from here on. */
+  drain(): void;
+  /** Stops listening and closes what is idle; what is still being answered is cut after `graceMs`. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** How long answers that are on their way may take when the front closes. */
+const closeGraceMs = 2_000;
+
+/** Paths that answer while the node drains: they are how an operator watches it go. */
+const servedWhileDraining: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics']);
+
+export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFront> {
+  const { limits, log, hub } = options;
+  const views = new ChannelViews();
+  const upgrades = new UpgradeRouter();
+  const allowed = new AllowedMethods();
+  let isDraining = false;
+  let isListening = false;
+  const refusalOf = (path: string): EverywireError | undefined =>
+    (isDraining || hub.isDraining) && !servedWhileDraining.has(path)
+      ? new EverywireError(
+          'going_away',
+          'This node is stopping; another one, or the next start, will serve this.',
+        )
+      : undefined;
+  const app: FastifyInstance = fastify({
+    logger: false,
+    // Ours come first (see createNodeServer), and say it with the right document.
+    return503OnClosing: false,
+    exposeHeadRoutes: false,
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    rewriteUrl: (request) => targetPath(request.url ?? '/'),
+    // The channel is taken from the raw target; the router must not mind how long or how encoded it is.
+    routerOptions: { maxParamLength: limits.urlBytesMax },
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, options),
+    ajv: {
+      customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: false },
+    },
+    serverFactory: (handler) => createNodeServer(handler, { limits, log, upgrades, refusalOf }),
+  });
+  app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
+  answerUnknown(app, { allowed, upgrades });
+  addBodyParser(app, options);
+  const crossOrigin = new CrossOrigin(options.allowedOrigins);
+  await addOpenApi(app, options.version);
+  addChannelRoutes(app, { ...options, views, crossOrigin });
+  addHealthRoutes(app, { ...options, isDraining: () => isDraining || hub.isDraining });
+  return {
+    views,
+    upgrades,
+    get url() {
+      if (!isListening) return '';
+      const { address, port, family } = app.server.address() as AddressInfo;
+      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    },
+    page(path, contentType, body) {
+      app.get(path, { schema: { hide: true } }, (_request, reply) =>
+        reply
+          .type(contentType)
+          .header('Cache-Control', 'no-cache')
+          .header('X-Content-Type-Options', 'nosniff')
+          .send(body),
+      );
+    },
+    async listen() {
+      await app.listen({ host: options.host, port: options.port });
+      isListening = true;
+    },
+    drain() {
+      isDraining = true;
+      app.server.closeIdleConnections();
+    },
+    async close(graceMs = closeGraceMs) {
+      isDraining = true;
+      const cut = options.clock.after(graceMs, () => app.server.closeAllConnections());
+      await app.close();
+      cut.cancel();
+    },
+  };
+}

@@ -1,0 +1,98 @@
+import type { IncomingMessage } from 'node:http';
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from '../core/limits.ts';
+import { HttpRefusal } from './problem.ts';
+import { rawPath } from './percent.ts';
+
+// RFC 3986 §3.2.2 and §3.2.3: a name, an IPv4 address or a bracketed IPv6 address, and perhaps a port.
+const hostShape = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
+
+/** Largest body of `POST /publish`: JSON around payloads, some of them in base64. */
+export function publishBodyBytesMax(limits: Limits): number {
+  return Math.max(1024 * 1024, limits.payloadBytesMax * 2);
+}
+
+export function bodyBytesMax(url: string, limits: Limits): number {
+  return rawPath(url) === '/publish' ? publishBodyBytesMax(limits) : limits.payloadBytesMax;
+}
+
+/**
+ * Looks at a request's head, before anything else is done with it, for what two readers of the same bytes could take
+ * for two different things, and for what is too large. Returns the refusal; the connection is then closed.
+ */
+export function checkHead(request: IncomingMessage, limits: Limits): EverywireError | undefined {
+  const { headers, rawHeaders } = request;
+  const url = request.url ?? '';
+  // Node drops what exceeds its `maxHeadersCount`, which is set one above ours.
+  if (rawHeaders.length > limits.headerCountMax * 2) {
+    return new HttpRefusal('too_large', `A request has at most ${limits.headerCountMax} header fields.`, {
+      httpStatus: 431,
+    });
+  }
+  if (url.length > limits.urlBytesMax) {
+    return new HttpRefusal('too_large', `A request target has at most ${limits.urlBytesMax} bytes.`, {
+      httpStatus: 414,
+    });
+  }
+  return (
+    checkTarget(request.method ?? '', url) ??
+    checkHost(request, rawHeaders) ??
+    checkFraming(request) ??
+    checkLength(headers['content-length'], bodyBytesMax(targetPath(url), limits))
+  );
+}
+
+/** The target with scheme and authority of the absolute form taken off (RFC 9112 §3.2.2). */
+export function targetPath(url: string): string {
+  const match = /^https?:\/\/[^/?]*/i.exec(url);
+  if (match === null) return url;
+  const rest = url.slice(match[0].length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+function checkTarget(method: string, url: string): EverywireError | undefined {
+  const isPath = targetPath(url).startsWith('/') || (method === 'OPTIONS' && url === '*');
+  if (isPath && !url.includes('#')) return undefined;
+  return malformed('The request target is a path; # in a name is written %23.');
+}
+
+function checkHost(request: IncomingMessage, rawHeaders: readonly string[]): EverywireError | undefined {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    if (rawHeaders[at]!.toLowerCase() === 'host') hosts += 1;
+  }
+  const isNeeded = request.httpVersionMajor === 1 && request.httpVersionMinor >= 1;
+  // RFC 9112 §3.2: none, or more than one, is a 400.
+  if (hosts > 1 || (hosts === 0 && isNeeded)) return malformed('A request has exactly one Host field.');
+  if (hosts === 1 && !hostShape.test(request.headers.host ?? ''))
+    return malformed('Host is not a host name.');
+  return undefined;
+}
+
+function checkFraming(request: IncomingMessage): EverywireError | undefined {
+  const coding = request.headers['transfer-encoding'];
+  const hasBody = coding !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  if (coding !== undefined) {
+    // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty; an unknown coding is 501.
+    if (request.httpVersionMinor === 0) return malformed('HTTP/1.0 has no Transfer-Encoding.');
+    if (coding.trim().toLowerCase() !== 'chunked') {
+      return new HttpRefusal('unsupported', 'The only transfer coding spoken here is chunked.', {
+        httpStatus: 501,
+      });
+    }
+  }
+  // RFC 9110 §9.3.1: content in a GET has no meaning, and can be a request smuggled past a proxy.
+  if (hasBody && (request.method === 'GET' || request.method === 'HEAD')) {
+    return malformed(`A ${request.method} request has no body here.`);
+  }
+  return undefined;
+}
+
+function checkLength(length: string | undefined, bytesMax: number): EverywireError | undefined {
+  if (length === undefined || Number(length) <= bytesMax) return undefined;
+  return new EverywireError('too_large', `A body has at most ${bytesMax} bytes here.`);
+}
+
+function malformed(detail: string): EverywireError {
+  return new EverywireError('malformed', detail);
+}

@@ -1,0 +1,161 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from '../core/limits.ts';
+import type { Log } from '../core/transport.ts';
+import { checkHead, targetPath } from './head-check.ts';
+import { endAfter } from './linger.ts';
+import { problemBytes, problemHeaders, problemOf, problemType } from './problem.ts';
+import { rawPath } from './percent.ts';
+import { isTakenOver, takeOver } from './take-over.ts';
+import { type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface NodeServerOptions {
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly upgrades: UpgradeRouter;
+  /** A reason to refuse every request with this path, such as draining. */
+  readonly refusalOf: (path: string) => EverywireError | undefined;
+}
+
+/** How often Node looks for request heads that take too long. */
+const headsCheckedEveryMs = 1_000;
+/** Longer than the idle time-outs of common load balancers (60 s), so that it is they who close (RFC 9112 §9.6). */
+const keepAliveMs = 65_000;
+
+/** What an error of Node's parser means. All else is plain nonsense: 400. */
+const parserRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
+  ['HPE_HEADER_OVERFLOW', () => tooLarge('The request head is too large.', 431)],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', () => tooLarge('The chunk extensions are too large.', 413)],
+  ['ERR_HTTP_REQUEST_TIMEOUT', () => new EverywireError('timed_out', 'The request took too long to arrive.')],
+  [
+    'HPE_INVALID_VERSION',
+    () => new EverywireError('unsupported', 'HTTP/1.1 is spoken here.', { httpStatus: 505 }),
+  ],
+]);
+
+/** Node's HTTP server with our bounds, in front of Fastify: strict about heads, and every answer a problem document. */
+export function createNodeServer(handler: Handler, options: NodeServerOptions): Server {
+  const { limits, upgrades } = options;
+  const server = createServer(
+    {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.handshakeTimeoutMs,
+      // Bodies are timed by their rate, where they are read: a large one may take its time.
+      requestTimeout: 0,
+      connectionsCheckingInterval: headsCheckedEveryMs,
+      keepAliveTimeout: keepAliveMs,
+      // Checked with the rest of the head, so that the answer is a problem document.
+      requireHostHeader: false,
+      insecureHTTPParser: false,
+      // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
+      highWaterMark: limits.outboundHeldFromBytes,
+      // Other upgrades, such as the h2c that curl offers, may be ignored (RFC 9110 §7.8).
+      ...{ shouldUpgradeCallback: wantsWebSocket },
+    },
+    (request, response) => {
+      if (admit(request, response, options)) handler(request, response);
+    },
+  );
+  server.maxHeadersCount = limits.headerCountMax + 1;
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // RFC 9110 §10.1.1: a refusal comes in place of 100, so that the body is never sent.
+    if (!admit(request, response, options)) return;
+    response.writeContinue();
+    handler(request, response);
+  });
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    const refusal = new EverywireError('unsupported', 'The only expectation met here is 100-continue.', {
+      httpStatus: 417,
+    });
+    refuse(request, response, refusal, options);
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const path = rawPath(targetPath(request.url ?? '/'));
+    const refusal = checkHead(request, limits) ?? options.refusalOf(path);
+    if (refusal === undefined) upgrades.handle(request, socket, head);
+    else endAfter(socket, problemBytes(refusal, path, limits.retryAfterMs));
+  });
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    const refusal = new EverywireError('unsupported', 'This server is no proxy.', { httpStatus: 405 });
+    endAfter(socket, problemBytes(refusal, undefined, limits.retryAfterMs));
+    options.log.debug({ target: request.url }, 'refused a CONNECT');
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    answerParserError(error, socket, options);
+  });
+  return server;
+}
+
+/** True: the request may be served. Otherwise it has been answered. */
+function admit(request: IncomingMessage, response: ServerResponse, options: NodeServerOptions): boolean {
+  if (isTakenOver(request.socket)) {
+    response.destroy();
+    return false;
+  }
+  const refusal =
+    checkHead(request, options.limits) ?? options.refusalOf(rawPath(targetPath(request.url ?? '/')));
+  if (refusal !== undefined) refuse(request, response, refusal, options);
+  return refusal === undefined;
+}
+
+/** Answers and closes: what follows a bad head on the same connection must not be read as a request. */
+export function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: EverywireError,
+  { limits }: Pick<NodeServerOptions, 'limits'>,
+): void {
+  const instance = rawPath(targetPath(request.url ?? '/'));
+  if (response.socket === request.socket && !response.headersSent) {
+    const bytes = problemBytes(refusal, instance, limits.retryAfterMs);
+    endAfter(takeOver(request, response), bytes);
+    return;
+  }
+  // Answers to earlier requests on this connection are still due, and come first.
+  const body = JSON.stringify(problemOf(refusal, instance));
+  response.writeHead(refusal.httpStatus, {
+    'Content-Type': problemType,
+    ...problemHeaders(refusal, limits.retryAfterMs),
+    Connection: 'close',
+  });
+  response.end(body);
+}
+
+/** The response that is being written on a socket; Node does not document where it keeps it. */
+interface Answering {
+  readonly _httpMessage?: (ServerResponse & { readonly req: IncomingMessage }) | null;
+}
+
+function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options: NodeServerOptions): void {
+  options.log.debug({ code: error.code }, 'a connection sent what is not HTTP');
+  if (isTakenOver(socket)) {
+    socket.destroy();
+    return;
+  }
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const refusal =
+    parserRefusals.get(error.code ?? '')?.() ??
+    new EverywireError('malformed', 'The bytes are not an HTTP request.');
+  const bytes = problemBytes(refusal, undefined, options.limits.retryAfterMs);
+  const current = (socket as unknown as Answering)._httpMessage ?? undefined;
+  if (current === undefined) {
+    endAfter(socket, bytes);
+  } else if (current.req.complete) {
+    // The fault is behind a request that is being answered.
+    current.once('close', () => endAfter(socket, bytes));
+  } else if (current.headersSent) {
+    socket.destroy();
+  } else {
+    endAfter(takeOver(current.req, current), bytes);
+  }
+}
+
+function tooLarge(detail: string, httpStatus: number): EverywireError {
+  return new EverywireError('too_large', detail, { httpStatus });
+}

@@ -1,0 +1,37 @@
+import swagger from '@fastify/swagger';
+import type { FastifyInstance } from 'fastify';
+import type { RouteDocs } from './route-docs.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    readonly docs?: RouteDocs;
+  }
+}
+
+/** Collects the routes that are added from here on into an OpenAPI 3.1 document, which `app.swagger()` gives. */
+export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Everywire',
+        version,
+        description: 'Publish once; deliver on every wire.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'channels', description: 'Named, ordered, append-only logs.' },
+        { name: 'operation', description: 'For those who run the server.' },
+      ],
+    },
+    transform: ({ schema, url, route }) => {
+      const docs = route.config?.docs;
+      // Bodies are in the schema, since they are checked; the rest is description only.
+      if (docs === undefined) return { schema: { hide: true }, url };
+      return {
+        schema: { ...schema, ...docs },
+        url: url.replace('*', ':channel'),
+      };
+    },
+  });
+}

@@ -1,0 +1,50 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
+import type { Clock } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import { readBody } from './body.ts';
+import { bodyBytesMax } from './head-check.ts';
+import { HttpRefusal } from './problem.ts';
+import { JsonFault, parseStrictJson } from './strict-json.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The body is JSON that the server itself reads, and is parsed strictly; otherwise it stays bytes. */
+    readonly takesJson?: boolean;
+  }
+}
+
+const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
+
+/** Reads every body by our own rules, whatever its type. */
+export function addBodyParser(
+  app: FastifyInstance,
+  { limits, clock }: { readonly limits: Limits; readonly clock: Clock },
+): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', async (request: FastifyRequest) => {
+    const { takesJson } = request.routeOptions.config;
+    if (takesJson === true && !jsonType.test(request.headers['content-type'] ?? '')) throw jsonOnly();
+    const bytes = await readBody(request.raw, { bytesMax: bodyBytesMax(request.url, limits), limits, clock });
+    return takesJson === true ? parseControlJson(bytes, limits) : bytes;
+  });
+}
+
+/** RFC 9110 §15.5.16: says what would be taken. */
+export function jsonOnly(): HttpRefusal {
+  return new HttpRefusal('unsupported', 'The body is JSON: Content-Type application/json.', {
+    headers: { 'Accept-Post': 'application/json' },
+  });
+}
+
+function parseControlJson(bytes: Buffer, { jsonDepthMax }: Limits): unknown {
+  const parsed = parseStrictJson(bytes, {
+    depthMax: jsonDepthMax,
+    // The payload of a message stays as its publisher wrote it: [{"data": …}].
+    isRaw: (name, depth) => name === 'data' && depth === 2,
+  });
+  if (parsed instanceof JsonFault) {
+    throw new EverywireError('malformed', `${parsed.detail} (at character ${parsed.at})`);
+  }
+  return parsed;
+}

@@ -1,0 +1,80 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import { EverywireError, type EverywireErrorOptions, type ErrorCode } from '@everywire/protocol';
+
+export const problemType = 'application/problem+json';
+
+/** A refusal whose answer carries header fields of its own, such as `Allow` (RFC 9110 §15.5.6). */
+export class HttpRefusal extends EverywireError {
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options: EverywireErrorOptions & { readonly headers?: Readonly<Record<string, string>> } = {},
+  ) {
+    super(code, detail, options);
+    this.headers = options.headers ?? {};
+  }
+}
+
+export interface Problem {
+  /** A reference to a page about this kind of problem, relative to the server (RFC 9457 §3.1.1). */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** The path that was asked for, without its query. */
+  readonly instance?: string;
+  readonly code: ErrorCode;
+  readonly errors?: readonly { readonly detail: string; readonly pointer: string }[];
+}
+
+/** The body of an error answer. `instance` is absent where no request could be read. */
+export function problemOf(error: EverywireError, instance: string | undefined): Problem {
+  return {
+    type: `/problems/${error.code}`,
+    title: error.row.title,
+    status: error.httpStatus,
+    detail: error.message,
+    ...(instance === undefined ? {} : { instance }),
+    code: error.code,
+    ...(error.pointers.length === 0
+      ? {}
+      : {
+          // RFC 9457 §3 shows pointers as URI fragments (RFC 6901 §6).
+          errors: error.pointers.map((pointer) => ({ detail: error.message, pointer: `#${pointer}` })),
+        }),
+  };
+}
+
+/** Header fields that an error answer needs beside its type and length. */
+export function problemHeaders(error: EverywireError, retryAfterMs: number): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+  const { comeBack } = error.row;
+  if (comeBack === 'later' || comeBack === 'elsewhere') {
+    headers['Retry-After'] = Math.ceil((error.retryAfterMs ?? retryAfterMs) / 1_000);
+  }
+  if (error.code === 'unauthorized') headers['WWW-Authenticate'] = 'Bearer';
+  // RFC 6750 §3.1.
+  if (error.code === 'forbidden') headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
+  return error instanceof HttpRefusal ? { ...headers, ...error.headers } : headers;
+}
+
+/** A whole answer, for sockets that have no response object (any more). It ends the connection. */
+export function problemBytes(
+  error: EverywireError,
+  instance: string | undefined,
+  retryAfterMs: number,
+): Buffer {
+  const body = JSON.stringify(problemOf(error, instance));
+  const status = error.httpStatus;
+  const headers = {
+    'Content-Type': problemType,
+    'Content-Length': Buffer.byteLength(body),
+    ...problemHeaders(error, retryAfterMs),
+    Connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+  return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
+}

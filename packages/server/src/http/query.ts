@@ -1,0 +1,73 @@
+import { EverywireError } from '@everywire/protocol';
+import { parseDurationMs } from '../core/start.ts';
+import { percentDecode } from './percent.ts';
+
+/** A request's query. Names that nobody asks for are ignored; a name that is asked for occurs once. */
+export class Query {
+  readonly #values = new Map<string, string[]>();
+
+  /** @throws EverywireError `malformed` for a stray `%` or bytes that are not UTF-8. */
+  constructor(text: string) {
+    if (text === '') return;
+    for (const pair of text.split('&')) {
+      if (pair === '') continue;
+      const at = pair.indexOf('=');
+      const name = decode(at < 0 ? pair : pair.slice(0, at));
+      const value = at < 0 ? '' : decode(pair.slice(at + 1));
+      const values = this.#values.get(name);
+      if (values === undefined) this.#values.set(name, [value]);
+      else values.push(value);
+    }
+  }
+
+  all(name: string): readonly string[] {
+    return this.#values.get(name) ?? [];
+  }
+
+  /** @throws EverywireError `malformed` when the name occurs twice: which one is meant is not for us to guess. */
+  one(name: string): string | undefined {
+    const values = this.all(name);
+    if (values.length > 1) throw new EverywireError('malformed', `The query has ${name} more than once.`);
+    return values[0];
+  }
+
+  /**
+   * A whole number. Too large a number is clamped to `max`, being a wish that is met as far as it goes.
+   * @throws EverywireError `invalid` (400)
+   */
+  count(name: string, max: number): number | undefined {
+    const text = this.one(name);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,15}$/.test(text) || Number(text) === 0) {
+      throw badValue(name, 'is a whole number from 1');
+    }
+    return Math.min(Number(text), max);
+  }
+
+  /** A length of time such as `30s`, clamped to `maxMs`. @throws EverywireError `invalid` (400) */
+  durationMs(name: string, maxMs: number): number | undefined {
+    const text = this.one(name);
+    if (text === undefined) return undefined;
+    const durationMs = parseDurationMs(text);
+    if (durationMs === undefined) throw badValue(name, 'is a length of time such as 30s');
+    return Math.min(durationMs, maxMs);
+  }
+
+  /** One of a few words. @throws EverywireError `invalid` (400) */
+  choice<T extends string>(name: string, allowed: readonly T[]): T | undefined {
+    const text = this.one(name);
+    if (text === undefined) return undefined;
+    const chosen = allowed.find((word) => word === text);
+    if (chosen === undefined) throw badValue(name, `is one of ${allowed.join(', ')}`);
+    return chosen;
+  }
+}
+
+function badValue(name: string, what: string): EverywireError {
+  return new EverywireError('invalid', `${name} ${what}.`, { httpStatus: 400, pointers: [`/${name}`] });
+}
+
+function decode(text: string): string {
+  // application/x-www-form-urlencoded (URL Standard §5.1), which is what browsers and curl send.
+  return percentDecode(text.replaceAll('+', '%20'), 'query');
+}

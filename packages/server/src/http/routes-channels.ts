@@ -1,0 +1,186 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../core/access.ts';
+import { receipt } from '../core/envelope.ts';
+import type { Limits } from '../core/limits.ts';
+import type { HubFront, PublishResult, Session, Sink } from '../core/transport.ts';
+import type { ChannelViews, ViewRequest } from './channel-views.ts';
+import type { CrossOrigin } from './cross-origin.ts';
+import { channelOfTarget, rawQuery } from './percent.ts';
+import { problemOf } from './problem.ts';
+import { draftOfRequest, entryOfBody, type PublishBody } from './publish-request.ts';
+import { jsonOnly } from './parse-body.ts';
+import { Query } from './query.ts';
+import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
+import { publishBodySchema } from './schemas.ts';
+
+export interface ChannelRoutesOptions {
+  readonly hub: HubFront;
+  readonly limits: Limits;
+  readonly views: ChannelViews;
+  readonly crossOrigin: CrossOrigin;
+}
+
+const prefix = '/channels/';
+const empty = Buffer.alloc(0);
+/** Nothing is subscribed to in these sessions. */
+const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
+const bearer = /^Bearer +([^\s]+)\s*$/i;
+
+/** The resource `/channels/<name>` and what belongs to it (INTERFACES §3). */
+export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOptions): void {
+  const { limits, views, crossOrigin } = options;
+
+  const authenticate = (request: FastifyRequest): Promise<Identity> => {
+    const token = bearer.exec(request.headers.authorization ?? '')?.[1];
+    return options.hub.authenticate({ token, address: request.ip });
+  };
+
+  const inSession = async <T>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    use: (session: Session) => Promise<T>,
+  ): Promise<T> => {
+    reply.headers(crossOrigin.headersFor(request.headers));
+    const identity = await authenticate(request);
+    const session = options.hub.open(identity, { transport: 'http', address: request.ip }, silent);
+    try {
+      return await use(session);
+    } finally {
+      session.end('left');
+    }
+  };
+
+  const view = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    chosen: { readonly filters: readonly string[]; readonly query: Query; readonly fallback?: string },
+  ): Promise<unknown> => {
+    const { filters, query, fallback } = chosen;
+    const isEnveloped =
+      query.choice('format', ['raw', 'envelope']) === 'envelope' ||
+      fallback !== undefined ||
+      isFilter(filters);
+    const viewRequest: ViewRequest = {
+      filters,
+      isEnveloped,
+      query,
+      headers: request.headers,
+      identity: await authenticate(request),
+      address: request.ip,
+      isHead: request.method === 'HEAD',
+      raw: request.raw,
+      commonHeaders: crossOrigin.headersFor(request.headers),
+    };
+    return views.choose(request.headers.accept, fallback).answer(viewRequest, reply);
+  };
+
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: `${prefix}*`,
+    config: { docs: readDocs },
+    handler: (request, reply) => {
+      const query = new Query(rawQuery(request.url));
+      return view(request, reply, { filters: [channelOfTarget(request.url, prefix)], query });
+    },
+  });
+
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/stream',
+    config: { docs: streamDocs },
+    handler: (request, reply) => {
+      const query = new Query(rawQuery(request.url));
+      const filters = [...new Set(query.all('channel'))];
+      if (filters.length === 0) throw badQuery('channel is given at least once.', '/channel');
+      if (filters.length > limits.subscriptionsMax) {
+        throw badQuery(`channel is given at most ${limits.subscriptionsMax} times.`, '/channel');
+      }
+      // A long poll is asked for by `wait`; otherwise this is a stream unless Accept says what else.
+      const isPoll = query.one('wait') !== undefined || request.headers['prefer'] !== undefined;
+      const fallback = isPoll ? 'application/json' : 'application/x-ndjson';
+      return view(request, reply, { filters, query, fallback });
+    },
+  });
+
+  app.post(`${prefix}*`, { config: { docs: publishDocs } }, (request, reply) =>
+    inSession(request, reply, async (session) => {
+      const payload = (request.body as Buffer | undefined) ?? empty;
+      const channel = channelOfTarget(request.url, prefix);
+      const published = await session.publish(channel, draftOfRequest(request.raw, payload));
+      return reply
+        .code(published.duplicate ? 200 : 201)
+        .header('Cache-Control', 'no-store')
+        .send(receipt(published));
+    }),
+  );
+
+  app.post(
+    '/publish',
+    {
+      schema: { body: publishBodySchema(limits.publishBatchMax) },
+      config: { takesJson: true, docs: publishManyDocs },
+    },
+    (request, reply) =>
+      inSession(request, reply, async (session) => {
+        if (request.body === undefined) throw jsonOnly();
+        const bodies = request.body as readonly PublishBody[];
+        const results = await session.publishAll(bodies.map(entryOfBody));
+        return reply.header('Cache-Control', 'no-store').send(results.map(resultOf));
+      }),
+  );
+
+  app.get('/channels', { config: { docs: listDocs } }, (request, reply) =>
+    inSession(request, reply, async (session) => {
+      const query = new Query(rawQuery(request.url));
+      const limit = query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault;
+      const found = await session.channels(query.one('filter') ?? '**', query.one('after'), limit);
+      const channels = found.map(({ channel, offset, epoch, bytes, subscribers }) => ({
+        channel,
+        offset,
+        epoch,
+        bytes,
+        subscribers,
+      }));
+      const next = found.length < limit ? undefined : found[found.length - 1]!.channel;
+      return reply
+        .header('Cache-Control', 'no-store')
+        .send({ channels, ...(next === undefined ? {} : { next }) });
+    }),
+  );
+
+  app.delete(`${prefix}*`, { config: { docs: deleteDocs } }, (request, reply) =>
+    inSession(request, reply, async (session) => {
+      const wasThere = await session.drop(channelOfTarget(request.url, prefix));
+      if (!wasThere) throw new EverywireError('not_found', 'There is no such channel.');
+      return reply.code(204).header('Cache-Control', 'no-store').send();
+    }),
+  );
+
+  for (const url of [`${prefix}*`, '/channels', '/publish', '/stream']) {
+    app.options(url, { schema: { hide: true } }, (request, reply) =>
+      reply
+        .code(204)
+        .headers({ Allow: allowOf(url), ...crossOrigin.preflight(request.headers) })
+        .send(),
+    );
+  }
+}
+
+function allowOf(url: string): string {
+  if (url === '/publish') return 'OPTIONS, POST';
+  return url === `${prefix}*` ? 'DELETE, GET, HEAD, OPTIONS, POST' : 'GET, HEAD, OPTIONS';
+}
+
+/** Whether messages of more than one channel may come. */
+function isFilter(filters: readonly string[]): boolean {
+  return filters.length > 1 || /[*+#]/.test(filters[0]!);
+}
+
+function resultOf(result: PublishResult): object {
+  return result instanceof EverywireError ? problemOf(result, undefined) : receipt(result);
+}
+
+function badQuery(detail: string, pointer: string): EverywireError {
+  return new EverywireError('invalid', detail, { httpStatus: 400, pointers: [pointer] });
+}

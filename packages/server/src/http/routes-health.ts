@@ -1,0 +1,74 @@
+import type { FastifyInstance } from 'fastify';
+import { errorTable, EverywireError, type ErrorCode } from '@everywire/protocol';
+import type { HubFront } from '../core/transport.ts';
+import type { MetricsPage } from './front.ts';
+import { livezDocs, metricsDocs, openApiDocs, problemDocs, readyzDocs } from './route-docs.ts';
+
+export interface HealthRoutesOptions {
+  readonly hub: HubFront;
+  readonly metrics: MetricsPage;
+  readonly isDraining: () => boolean;
+}
+
+const noStore = { 'Cache-Control': 'no-store' };
+
+/** What operators, load balancers and tools ask for. */
+export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptions): void {
+  const method: ('GET' | 'HEAD')[] = ['GET', 'HEAD'];
+
+  app.route({
+    method,
+    url: '/livez',
+    config: { docs: livezDocs },
+    handler: (_request, reply) => reply.headers(noStore).send({ status: 'live' }),
+  });
+
+  app.route({
+    method,
+    url: '/readyz',
+    config: { docs: readyzDocs },
+    handler: (_request, reply) => {
+      const health = options.hub.health();
+      const status = options.isDraining() ? 'draining' : health.ok ? 'ready' : 'failing';
+      const detail = health.detail === undefined ? {} : { detail: health.detail };
+      return reply
+        .headers(noStore)
+        .code(status === 'ready' ? 200 : 503)
+        .send({ status, ...detail });
+    },
+  });
+
+  app.route({
+    method,
+    url: '/metrics',
+    config: { docs: metricsDocs },
+    handler: async (_request, reply) =>
+      reply
+        .headers(noStore)
+        .type(options.metrics.contentType)
+        .send(await options.metrics.render()),
+  });
+
+  app.route({
+    method,
+    url: '/openapi.json',
+    config: { docs: openApiDocs },
+    handler: (_request, reply) => reply.header('Cache-Control', 'no-cache').send(app.swagger()),
+  });
+
+  // What `type` in a problem document refers to (RFC 9457 §3.1.1).
+  app.route<{ Params: { code: string } }>({
+    method,
+    url: '/problems/:code',
+    config: { docs: problemDocs },
+    handler: (request, reply) => {
+      const { code } = request.params;
+      if (!Object.hasOwn(errorTable, code))
+        throw new EverywireError('not_found', 'There is no such problem.');
+      const { title, http, comeBack } = errorTable[code as ErrorCode];
+      return reply
+        .type('text/plain; charset=utf-8')
+        .send(`${title}\n\nHTTP status ${http}. Try again: ${comeBack}.\n`);
+    },
+  });
+}

@@ -1,0 +1,129 @@
+import { Type, type TSchema } from 'typebox';
+import { errorTable } from '@everywire/protocol';
+
+const cursor = Type.String({
+  description: 'A place in the store, as opaque text.',
+  examples: ['1k3f9q2.1a2b.9f3c0d4e5a6b7c8d'],
+});
+
+export const receiptSchema = Type.Object(
+  {
+    channel: Type.String(),
+    offset: Type.Integer({ minimum: 1, description: "The message's number in its channel." }),
+    cursor,
+    id: Type.String(),
+    time: Type.String({ format: 'date-time' }),
+    duplicate: Type.Optional(
+      Type.Literal(true, { description: 'The publish id was used before: the first answer.' }),
+    ),
+  },
+  { title: 'Receipt' },
+);
+
+export const problemSchema = Type.Object(
+  {
+    type: Type.String({ format: 'uri-reference' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    instance: Type.Optional(Type.String()),
+    code: Type.String({ enum: Object.keys(errorTable) }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          detail: Type.String(),
+          pointer: Type.String({ description: 'RFC 6901, as a fragment.' }),
+        }),
+      ),
+    ),
+  },
+  { title: 'Problem', description: 'RFC 9457.' },
+);
+
+export const envelopeSchema = Type.Object(
+  {
+    channel: Type.String(),
+    offset: Type.Integer({ minimum: 1 }),
+    cursor,
+    id: Type.String(),
+    time: Type.String({ format: 'date-time' }),
+    event: Type.Optional(Type.String()),
+    type: Type.String({ description: 'Media type of the payload.' }),
+    data: Type.Optional(Type.Unknown({ description: 'The JSON value, or the text.' })),
+    base64: Type.Optional(Type.String({ description: 'The payload, when it is neither JSON nor text.' })),
+    headers: Type.Optional(Type.Record(Type.String(), Type.String())),
+    from: Type.Optional(Type.String({ description: 'The authenticated publisher.' })),
+  },
+  { title: 'Envelope' },
+);
+
+export const gapSchema = Type.Object(
+  {
+    channel: Type.String(),
+    from: Type.Optional(Type.Integer()),
+    to: Type.Optional(Type.Integer()),
+    reason: Type.String({ enum: ['retention', 'deleted', 'restored', 'damaged'] }),
+    cursor,
+  },
+  { title: 'Gap', description: 'Messages that can no longer be read.' },
+);
+
+export const pageSchema = Type.Object(
+  {
+    messages: Type.Array(envelopeSchema),
+    cursor,
+    continuity: Type.String({ enum: ['exact', 'gap'] }),
+    gap: Type.Optional(gapSchema),
+    gaps: Type.Optional(Type.Array(gapSchema)),
+  },
+  { title: 'Page' },
+);
+
+export const channelPageSchema = Type.Object(
+  {
+    channels: Type.Array(
+      Type.Object({
+        channel: Type.String(),
+        offset: Type.Integer({ description: 'The offset of the newest message.' }),
+        epoch: Type.String(),
+        bytes: Type.Integer(),
+        subscribers: Type.Integer({ description: 'Subscriptions of this node that match.' }),
+      }),
+    ),
+    next: Type.Optional(Type.String({ description: 'Ask again with `after` set to this.' })),
+  },
+  { title: 'Channels' },
+);
+
+/** Entries are checked strictly: a misspelt member would otherwise be lost in silence. */
+export function publishBodySchema(entriesMax: number): TSchema {
+  return Type.Array(
+    Type.Object(
+      {
+        channel: Type.String(),
+        data: Type.Optional(
+          Type.Unknown({ description: 'The payload as JSON, or as a string when `type` is text.' }),
+        ),
+        base64: Type.Optional(Type.String()),
+        type: Type.Optional(Type.String()),
+        event: Type.Optional(Type.String()),
+        headers: Type.Optional(Type.Record(Type.String(), Type.String())),
+        key: Type.Optional(
+          Type.String({ description: 'Publish id: the same id on the same channel is stored once.' }),
+        ),
+        retain: Type.Optional(Type.Boolean()),
+        ttl: Type.Optional(
+          Type.Union([Type.String(), Type.Number()], { description: 'Such as 60s; a number is seconds.' }),
+        ),
+      },
+      { additionalProperties: false, title: 'Publish' },
+    ),
+    { maxItems: entriesMax },
+  );
+}
+
+/** Answers in `application/problem+json` for these statuses. */
+export function problems(...statuses: readonly number[]): Readonly<Record<number, object>> {
+  const content = { 'application/problem+json': { schema: problemSchema } };
+  return Object.fromEntries(statuses.map((status) => [status, { description: 'Refused', content }]));
+}

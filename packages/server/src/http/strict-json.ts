@@ -1,0 +1,210 @@
+import { isUtf8 } from 'node:buffer';
+
+/** The source text of a value that was checked but not turned into a value: bytes that stay as they came. */
+export class RawJson {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export type JsonValue = null | boolean | number | string | RawJson | readonly JsonValue[] | JsonObject;
+export interface JsonObject {
+  readonly [name: string]: JsonValue;
+}
+
+/** Why bytes are not the JSON we take, and at which byte-like place (UTF-16 unit) of the text. */
+export class JsonFault {
+  readonly detail: string;
+  readonly at: number;
+
+  constructor(detail: string, at: number) {
+    this.detail = detail;
+    this.at = at;
+  }
+}
+
+export interface StrictJsonOptions {
+  /** Arrays and objects within each other, at most. */
+  readonly depthMax: number;
+  /** Members that are wanted as text: their value becomes a `RawJson`. `depth` is that of the object that has it. */
+  readonly isRaw?: (name: string, depth: number) => boolean;
+}
+
+/**
+ * Parses JSON as RFC 8259 says, and refuses what it leaves to chance, because two readers would understand it
+ * differently: a byte order mark (§8.1), a name twice in one object (§4), half a surrogate pair (§8.2), a number that
+ * overflows (§6), and nesting beyond `depthMax`. Returns the fault as a value.
+ */
+export function parseStrictJson(bytes: Buffer, options: StrictJsonOptions): JsonValue | JsonFault {
+  if (!isUtf8(bytes)) return new JsonFault('The JSON is not UTF-8.', 0);
+  const reader = new Reader(bytes.toString(), options);
+  try {
+    return reader.document();
+  } catch (error) {
+    if (error instanceof Found) return error.fault;
+    throw error;
+  }
+}
+
+/** Carries a fault out of the recursion; never leaves this file. */
+class Found extends Error {
+  readonly fault: JsonFault;
+
+  constructor(fault: JsonFault) {
+    super(fault.detail);
+    this.fault = fault;
+  }
+}
+
+const numberShape = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const spaceShape = /[ \t\n\r]*/y;
+// A string up to its closing quote: no control characters (§7), and only the escapes that exist.
+const stringShape = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y;
+const words: ReadonlyMap<string, null | boolean> = new Map([
+  ['null', null],
+  ['true', true],
+  ['false', false],
+]);
+
+class Reader {
+  readonly #text: string;
+  readonly #options: StrictJsonOptions;
+  #at = 0;
+  #depth = 0;
+
+  constructor(text: string, options: StrictJsonOptions) {
+    this.#text = text;
+    this.#options = options;
+  }
+
+  document(): JsonValue {
+    if (this.#text.startsWith('\uFEFF')) this.#fail('JSON does not begin with a byte order mark.');
+    const value = this.#value();
+    if (this.#at < this.#text.length) this.#fail('Something follows the JSON value.');
+    return value;
+  }
+
+  /** Reads a value and the white space around it. */
+  #value(): JsonValue {
+    this.#space();
+    const value = this.#bareValue();
+    this.#space();
+    return value;
+  }
+
+  #bareValue(): JsonValue {
+    const first = this.#text[this.#at];
+    if (first === '{') return this.#object();
+    if (first === '[') return this.#array();
+    if (first === '"') return this.#string();
+    return first === 't' || first === 'f' || first === 'n' ? this.#word() : this.#number();
+  }
+
+  #object(): JsonObject {
+    this.#enter();
+    // A null prototype cannot be polluted, and has no names of its own that a member could be taken for.
+    const members = Object.create(null) as Record<string, JsonValue>;
+    const names = new Set<string>();
+    this.#space();
+    if (!this.#take('}')) {
+      do {
+        this.#space();
+        const nameAt = this.#at;
+        const name = this.#string();
+        if (names.has(name)) this.#fail(`An object has one of its names twice.`, nameAt);
+        names.add(name);
+        this.#space();
+        this.#expect(':');
+        members[name] = this.#options.isRaw?.(name, this.#depth) === true ? this.#rawValue() : this.#value();
+      } while (this.#take(','));
+      this.#expect('}');
+    }
+    this.#depth -= 1;
+    return members;
+  }
+
+  #array(): readonly JsonValue[] {
+    this.#enter();
+    const items: JsonValue[] = [];
+    this.#space();
+    if (!this.#take(']')) {
+      do items.push(this.#value());
+      while (this.#take(','));
+      this.#expect(']');
+    }
+    this.#depth -= 1;
+    return items;
+  }
+
+  #rawValue(): RawJson {
+    this.#space();
+    const start = this.#at;
+    this.#bareValue();
+    const raw = new RawJson(this.#text.slice(start, this.#at));
+    this.#space();
+    return raw;
+  }
+
+  #string(): string {
+    const literal = this.#match(stringShape);
+    if (literal === undefined) this.#fail('A string is missing, is not closed, or has a bad escape.');
+    if (!literal.includes('\\')) return literal.slice(1, -1);
+    const text = JSON.parse(literal) as string;
+    // Raw text is UTF-8 and therefore well-formed; only escapes can make half a pair.
+    if (!text.isWellFormed()) this.#fail('A string has half a surrogate pair.');
+    return text;
+  }
+
+  #number(): number {
+    const literal = this.#match(numberShape);
+    if (literal === undefined) this.#fail('A value is missing.');
+    const value = Number(literal);
+    if (!Number.isFinite(value)) this.#fail('A number is too large.');
+    return value;
+  }
+
+  #word(): null | boolean {
+    for (const [word, value] of words) {
+      if (!this.#text.startsWith(word, this.#at)) continue;
+      this.#at += word.length;
+      return value;
+    }
+    return this.#fail('A value is missing.');
+  }
+
+  #enter(): void {
+    this.#at += 1;
+    this.#depth += 1;
+    if (this.#depth > this.#options.depthMax) {
+      this.#fail(`JSON is nested at most ${this.#options.depthMax} deep.`);
+    }
+  }
+
+  #space(): void {
+    const unit = this.#text.charCodeAt(this.#at);
+    if (unit === 0x20 || unit === 0x0a || unit === 0x0d || unit === 0x09) this.#match(spaceShape);
+  }
+
+  #take(mark: string): boolean {
+    if (this.#text[this.#at] !== mark) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #expect(mark: string): void {
+    if (!this.#take(mark)) this.#fail(`Here a ${mark} is missing.`);
+  }
+
+  #match(shape: RegExp): string | undefined {
+    shape.lastIndex = this.#at;
+    const found = shape.exec(this.#text)?.[0];
+    if (found !== undefined) this.#at += found.length;
+    return found;
+  }
+
+  #fail(detail: string, at = this.#at): never {
+    throw new Found(new JsonFault(detail, at));
+  }
+}

@@ -1,0 +1,57 @@
+import type { FastifyInstance } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
+import { HttpRefusal } from './problem.ts';
+import { rawPath } from './percent.ts';
+import type { UpgradeRouter } from './upgrades.ts';
+
+/** Which methods each path has, for `Allow` (RFC 9110 §10.2.1). */
+export class AllowedMethods {
+  readonly #byPath = new Map<string, Set<string>>();
+  /** Paths that end in `*`, without it. */
+  readonly #byPrefix = new Map<string, Set<string>>();
+
+  add(url: string, methods: string | readonly string[]): void {
+    const isPrefix = url.endsWith('*');
+    const table = isPrefix ? this.#byPrefix : this.#byPath;
+    const key = isPrefix ? url.slice(0, -1) : url;
+    const known = table.get(key) ?? new Set();
+    for (const method of [methods].flat()) known.add(method);
+    table.set(key, known);
+  }
+
+  /** The value of `Allow`, or `undefined` for a path that nothing is at. */
+  of(path: string): string | undefined {
+    const methods =
+      this.#byPath.get(path) ?? [...this.#byPrefix].find(([prefix]) => path.startsWith(prefix))?.[1];
+    return methods === undefined ? undefined : [...new Set(methods).add('OPTIONS')].sort().join(', ');
+  }
+}
+
+/** Answers what no route takes: OPTIONS, wrong methods, upgrade paths without an upgrade, and unknown paths. */
+export function answerUnknown(
+  app: FastifyInstance,
+  { allowed, upgrades }: { readonly allowed: AllowedMethods; readonly upgrades: UpgradeRouter },
+): void {
+  app.setNotFoundHandler((request, reply) => {
+    const path = rawPath(request.url);
+    const isUpgrade = upgrades.knows(path);
+    const allow = allowed.of(path) ?? (isUpgrade ? 'GET' : undefined);
+    if (request.method === 'OPTIONS' && (allow !== undefined || path === '*')) {
+      return reply
+        .code(204)
+        .header('Allow', allow ?? 'GET, HEAD, POST, DELETE, OPTIONS')
+        .send();
+    }
+    if (allow === undefined) throw new EverywireError('not_found', 'There is nothing at this path.');
+    if (isUpgrade && request.method === 'GET') {
+      // RFC 6455 §4.2.1: without the upgrade fields this is no handshake.
+      throw new HttpRefusal('malformed', 'This path speaks WebSocket.', {
+        headers: { Upgrade: 'websocket' },
+      });
+    }
+    throw new HttpRefusal('unsupported', `This path takes ${allow}.`, {
+      httpStatus: 405,
+      headers: { Allow: allow },
+    });
+  });
+}

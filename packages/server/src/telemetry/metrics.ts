@@ -1,0 +1,75 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { HubFront } from '../core/transport.ts';
+
+/** What the hub counts; read when somebody asks, so that counting costs an addition. */
+export interface MetricsFigures {
+  readonly published: number;
+  readonly refused: number;
+  readonly delivered: number;
+  readonly flushes: number;
+  readonly subscriptions: number;
+  /** Open sessions by transport. */
+  readonly sessions: ReadonlyMap<string, number>;
+}
+
+export interface MetricsSource {
+  readonly hub: Pick<HubFront, 'health' | 'head' | 'isDraining'>;
+  readonly figures: MetricsFigures;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  render(): Promise<string>;
+}
+
+/**
+ * Metrics in Prometheus' text format: what the hub did and holds, the store, and the process (memory, CPU, event-loop
+ * delay, garbage collection). Each server has a registry of its own.
+ */
+export function createMetrics({ hub, figures }: MetricsSource): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const counter = (name: string, help: string, read: () => number): void => {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  };
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+
+  counter('everywire_published_total', 'Messages stored.', () => figures.published);
+  counter('everywire_refused_total', 'Messages refused.', () => figures.refused);
+  counter('everywire_delivered_total', 'Deliveries: messages times subscriptions.', () => figures.delivered);
+  counter('everywire_flushes_total', 'Turns in which something was delivered.', () => figures.flushes);
+  gauge('everywire_subscriptions', 'Subscriptions of this node.', () => figures.subscriptions);
+  gauge('everywire_head_seq', 'The number of the newest message of the store.', () => hub.head.seq);
+  gauge('everywire_store_up', '1 while the store is well.', () => (hub.health().ok ? 1 : 0));
+  gauge('everywire_draining', '1 while this node is stopping.', () => (hub.isDraining ? 1 : 0));
+  new Gauge({
+    name: 'everywire_connections',
+    help: 'Open sessions by transport.',
+    labelNames: ['transport'] as const,
+    registers,
+    collect() {
+      this.reset();
+      for (const [transport, sessions] of figures.sessions) this.set({ transport }, sessions);
+    },
+  });
+  return { contentType: registry.contentType, render: () => registry.metrics() };
+}

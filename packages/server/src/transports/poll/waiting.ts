@@ -1,0 +1,45 @@
+import type { EverywireError } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import type { Gap } from '../../core/store.ts';
+import type { CloseReason, Notice, Sink } from '../../core/transport.ts';
+
+/** What a long poll waited for. */
+export type Arrival =
+  | { readonly kind: 'batch'; readonly batch: Batch }
+  | { readonly kind: 'gap'; readonly gap: Gap }
+  | { readonly kind: 'refused'; readonly error: EverywireError }
+  /** The time is over, the node drains, or the peer hung up. */
+  | { readonly kind: 'nothing' };
+
+/** The sink of a long poll: the first thing that arrives is the answer. */
+export class Waiting implements Sink {
+  readonly arrival: Promise<Arrival>;
+  #settle: (arrival: Arrival) => void = () => undefined;
+
+  constructor() {
+    this.arrival = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  /** Answers with what there is, which is nothing. */
+  giveUp(): void {
+    this.#settle({ kind: 'nothing' });
+  }
+
+  deliver(batch: Batch): boolean {
+    this.#settle({ kind: 'batch', batch });
+    // One batch is one answer; with several filters the rest is read from the log.
+    return false;
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind === 'gap') this.#settle({ kind: 'gap', gap: notice.gap });
+    else if (notice.kind === 'goaway') this.giveUp();
+    else if (notice.error !== undefined) this.#settle({ kind: 'refused', error: notice.error });
+  }
+
+  close({ error }: CloseReason): void {
+    this.#settle({ kind: 'refused', error });
+  }
+}

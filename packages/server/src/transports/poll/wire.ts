@@ -1,0 +1,60 @@
+import type { WireFormat } from '../../core/batch.ts';
+import { envelopeJson, gapNotice } from '../../core/envelope.ts';
+import type { Message } from '../../core/message.ts';
+import type { Gap } from '../../core/store.ts';
+import { parseDurationMs } from '../../core/start.ts';
+
+export const pollMediaType = 'application/json';
+
+export interface PollPage {
+  readonly messages: readonly Message[];
+  /** The place after everything in this page. */
+  readonly cursor: string;
+  readonly gaps: readonly Gap[];
+}
+
+/** A page as the body of an answer. A second gap, of another channel of a filter, makes `gaps` appear beside `gap`. */
+export function pageJson({ messages, cursor, gaps }: PollPage): string {
+  const list = messages.map((message) => envelopeJson(message)).join(',');
+  const missing =
+    gaps.length === 0
+      ? ''
+      : `,"gap":${JSON.stringify(gapNotice(gaps[0]!))}` +
+        (gaps.length === 1 ? '' : `,"gaps":${JSON.stringify(gaps.map(gapNotice))}`);
+  const continuity = gaps.length === 0 ? 'exact' : 'gap';
+  return `{"messages":[${list}],"cursor":"${cursor}","continuity":"${continuity}"${missing}}`;
+}
+
+/** A whole answer out of one batch: all long polls that wait for it are given the same bytes. */
+export const pollFormat: WireFormat = {
+  id: 'poll:page',
+  encode: (messages) => ({
+    bytes: Buffer.from(pageJson({ messages, cursor: messages[messages.length - 1]!.cursor, gaps: [] })),
+    slots: [],
+  }),
+};
+
+/** The strong entity tag of a page (RFC 9110 §8.8.3). */
+export function etagOf(cursor: string): string {
+  return `"${cursor}"`;
+}
+
+/**
+ * The cursors in an `If-None-Match` (RFC 9110 §13.1.2), which compares weakly: `W/` is passed over. `*` and whatever is
+ * no entity tag match nothing here.
+ */
+export function cursorsOf(ifNoneMatch: string | undefined): readonly string[] {
+  if (ifNoneMatch === undefined) return [];
+  return [...ifNoneMatch.matchAll(/(?:^|,)\s*(?:W\/)?"([\x21\x23-\x7e]*)"\s*(?=,|$)/g)].map(
+    (match) => match[1]!,
+  );
+}
+
+/** `wait` of a `Prefer` header (RFC 7240 §4.3), in milliseconds. A preference that is not understood is passed over. */
+export function preferredWaitMs(prefer: string | undefined): number | undefined {
+  for (const preference of prefer?.split(',') ?? []) {
+    const match = /^\s*wait\s*=\s*"?(\d{1,9}(?:ms|s|m)?)"?\s*(?:;.*)?$/i.exec(preference);
+    if (match !== null) return parseDurationMs(match[1]!.toLowerCase());
+  }
+  return undefined;
+}

@@ -1,0 +1,35 @@
+import { parseFrom } from '../../core/start.ts';
+import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { HttpFront } from '../../http/front.ts';
+import { openStream } from '../../http/open-stream.ts';
+import { StreamedResponses } from '../../http/streamed-response.ts';
+import { ndjsonMediaTypes, ndjsonWire } from './wire.ts';
+
+/** HTTP streaming: a view of `/channels/<name>` and `/stream`, one JSON envelope a line. */
+export function createStreamTransport(front: HttpFront): Transport {
+  let responses: StreamedResponses | undefined;
+  return {
+    name: 'stream',
+    async start(host: Host): Promise<void> {
+      const shared = new StreamedResponses('stream', ndjsonWire, host);
+      responses = shared;
+      front.views.register({
+        mediaTypes: ndjsonMediaTypes,
+        rank: 2,
+        answer(request, reply) {
+          const { query } = request;
+          const given = { after: query.one('after'), since: query.one('since') };
+          return openStream(shared, request, reply, parseFrom(given, host.clock.nowMs()));
+        },
+      });
+    },
+    async drain(deadline: AbortSignal): Promise<void> {
+      await responses?.drain(deadline);
+    },
+    get endpoints(): readonly Endpoint[] {
+      const url = `${front.url}/channels/<channel>`;
+      const tryIt = `curl -N -H 'Accept: application/x-ndjson' ${front.url}/channels/demo`;
+      return [{ transport: 'stream', url, tryIt }];
+    },
+  };
+}
