@@ -25,13 +25,13 @@ export interface ChildOptions {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Starts a program held on a core. Its stdout and stderr both go to the bench's stderr. */
+/** Starts a program held on a core. Its stderr goes to the bench's; stdout belongs to the results. */
 export function startChild(command: string, args: readonly string[], options: ChildOptions): ChildProcess {
   const pinned = isPinned
     ? ['taskset', '-c', coreNumbers[options.core], command, ...args]
     : [command, ...args];
   const child = spawn(pinned[0]!, pinned.slice(1), {
-    stdio: options.ipc === true ? ['ignore', 2, 2, 'ipc'] : ['ignore', 2, 2],
+    stdio: options.ipc === true ? ['ignore', 2, 2, 'ipc'] : ['ignore', 'ignore', 2],
     env: { ...process.env, ...options.environment },
   });
   children.add(child);

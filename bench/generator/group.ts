@@ -124,7 +124,11 @@ export class Group {
     return new Subscriber({
       port,
       localAddress: `127.0.0.${2 + (index % sourceAddresses)}`,
-      handshake: handshakeOf(wire, path + (place?.query ?? ''), channelsOf(index, channels)),
+      handshake: handshakeOf(
+        wire,
+        { host: `127.0.0.1:${port}`, path: path + (place?.query ?? '') },
+        channelsOf(index, channels),
+      ),
       arrivals: {
         payloadBytes,
         ordered,

@@ -14,6 +14,13 @@ export interface Handshake {
   readonly answerPing?: ((framing: Buffer) => Buffer | undefined) | undefined;
 }
 
+/** Where a request goes. */
+export interface Place {
+  /** With the port, as a browser would have it. */
+  readonly host: string;
+  readonly path: string;
+}
+
 export type WireName = 'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'bytes';
 
 const maskBit = 0x80;
@@ -42,33 +49,33 @@ export function clientFrame(payload: string | Buffer, opcode = textFrame): Buffe
   return Buffer.concat([head, body]);
 }
 
-export function upgradeRequest(path: string, subprotocol?: string): string {
+export function upgradeRequest({ host, path }: Place, subprotocol?: string): string {
   return (
-    `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
     (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
     '\r\n'
   );
 }
 
-export function getRequest(path: string, accept: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: ${accept}\r\n\r\n`;
+export function getRequest({ host, path }: Place, accept: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\n\r\n`;
 }
 
-/** The handshake of `wire` at `path`; for `everywire.v1`, subscribing to each of `channels`. */
-export function handshakeOf(wire: WireName, path: string, channels: readonly string[] = []): Handshake {
+/** The handshake of `wire` at `place`; for `everywire.v1`, subscribing to each of `channels`. */
+export function handshakeOf(wire: WireName, place: Place, channels: readonly string[] = []): Handshake {
   switch (wire) {
     case 'websocket':
-      return { request: upgradeRequest(path), status: 101, answerPing: answerWebSocketPing };
+      return { request: upgradeRequest(place), status: 101, answerPing: answerWebSocketPing };
     case 'sse':
-      return { request: getRequest(path, 'text/event-stream'), status: 200 };
+      return { request: getRequest(place, 'text/event-stream'), status: 200 };
     case 'stream':
-      return { request: getRequest(path, 'application/x-ndjson'), status: 200 };
+      return { request: getRequest(place, 'application/x-ndjson'), status: 200 };
     case 'bytes':
-      return { request: getRequest(path, '*/*'), status: 200 };
+      return { request: getRequest(place, '*/*'), status: 200 };
     case 'everywire.v1':
       return {
-        request: upgradeRequest(path, 'everywire.v1'),
+        request: upgradeRequest(place, 'everywire.v1'),
         status: 101,
         then: Buffer.concat(
           channels.map((channel, i) => clientFrame(JSON.stringify({ id: i + 1, op: 'subscribe', channel }))),
@@ -79,7 +86,7 @@ export function handshakeOf(wire: WireName, path: string, channels: readonly str
     case 'socketio':
       // Engine.IO 4 opens by itself; `40` joins the main namespace and is answered `40{"sid":…}`.
       return {
-        request: upgradeRequest(`${path}?EIO=4&transport=websocket`),
+        request: upgradeRequest({ ...place, path: `${place.path}?EIO=4&transport=websocket` }),
         status: 101,
         then: clientFrame('40'),
         ready: { text: '40{"sid"', times: 1 },

@@ -68,7 +68,7 @@ class FramePublisher implements Publisher {
       };
       socket.on('data', readHead);
       socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
-      socket.write(upgradeRequest(path, 'everywire.v1'));
+      socket.write(upgradeRequest({ host: `127.0.0.1:${port}`, path }, 'everywire.v1'));
     });
     return publisher;
   }
@@ -131,25 +131,27 @@ function readServerFrame(bytes: Buffer): ServerFrame | undefined {
 class HttpPublisher implements Publisher {
   inFlight = 0;
   readonly #socket: net.Socket;
+  readonly #host: string;
   readonly #path: string;
   readonly #onAnswer: OnAnswer;
   #unread = '';
 
-  private constructor(socket: net.Socket, path: string, onAnswer: OnAnswer) {
+  private constructor(socket: net.Socket, { port, path }: PublishTarget, onAnswer: OnAnswer) {
     this.#socket = socket;
+    this.#host = `127.0.0.1:${port}`;
     this.#path = path;
     this.#onAnswer = onAnswer;
     socket.on('data', (chunk) => this.#read(chunk.toString('latin1')));
   }
 
-  static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<HttpPublisher> {
-    return new HttpPublisher(await connect(port), path, onAnswer);
+  static async open(target: PublishTarget, onAnswer: OnAnswer): Promise<HttpPublisher> {
+    return new HttpPublisher(await connect(target.port), target, onAnswer);
   }
 
   publish(channel: string, payload: string): void {
     this.inFlight++;
     this.#socket.write(
-      `POST ${this.#path.replace('{channel}', channel)} HTTP/1.1\r\nHost: 127.0.0.1\r\n` +
+      `POST ${this.#path.replace('{channel}', channel)} HTTP/1.1\r\nHost: ${this.#host}\r\n` +
         `Content-Type: text/plain\r\nContent-Length: ${payload.length}\r\n\r\n${payload}`,
     );
   }
