@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { EverywireError } from '@everywire/protocol';
+import { isOriginAllowed } from './origin.ts';
 
 /** Which pages of other origins may use this server (Fetch §3.2). Without a list no page is told that it may. */
 export class CrossOrigin {
@@ -25,7 +26,7 @@ export class CrossOrigin {
           'ETag, Everywire-Continuity, Everywire-Cursor, Preference-Applied, Retry-After',
       };
     }
-    if (isOwn(origin, headers.host)) return vary;
+    if (isOriginAllowed(headers, this.#allowed)) return vary;
     throw new EverywireError('forbidden', 'Pages of this origin may not use this server.');
   }
 
@@ -42,8 +43,4 @@ export class CrossOrigin {
       'Access-Control-Max-Age': '600',
     };
   }
-}
-
-function isOwn(origin: string, host: string | undefined): boolean {
-  return host !== undefined && (origin === `http://${host}` || origin === `https://${host}`);
 }

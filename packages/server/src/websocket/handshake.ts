@@ -1,12 +1,13 @@
 import { EverywireError } from '@everywire/protocol';
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { isOriginAllowed } from '../http/origin.ts';
 
 /** The parts of a request that a handshake is judged by. */
 export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 'headers'>;
 
 export interface HandshakeRules {
-  /** Origins a browser may come from; absent: any. */
+  /** Origins whose pages may connect, beside this server's own; absent: any. */
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Subprotocols spoken here, best first; absent: none is ever selected, whatever is offered. */
   readonly protocols?: readonly string[] | undefined;
@@ -64,7 +65,7 @@ export function checkHandshake(
   if (key === undefined || !keyShape.test(key)) {
     return refuse('malformed', 'Sec-WebSocket-Key is 16 bytes in base64, once.');
   }
-  if (!isOriginAllowed(request, rules.allowedOrigins)) {
+  if (rules.allowedOrigins !== undefined && !isOriginAllowed(headers, new Set(rules.allowedOrigins))) {
     return refuse('forbidden', 'This origin may not connect.');
   }
   const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);
@@ -81,13 +82,6 @@ export function acceptance(handshake: Handshake, headers: Readonly<Record<string
     (handshake.protocol === undefined ? '' : `Sec-WebSocket-Protocol: ${handshake.protocol}\r\n`) +
     `${more.join('')}\r\n`
   );
-}
-
-/** With an allow-list, a peer without an origin is no browser, and must show a token instead (judged elsewhere). */
-function isOriginAllowed({ headers }: HandshakeRequest, allowed: readonly string[] | undefined): boolean {
-  if (allowed === undefined) return true;
-  if (headers.origin === undefined) return headers.authorization !== undefined;
-  return allowed.includes(headers.origin);
 }
 
 /**

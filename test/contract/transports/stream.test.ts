@@ -1,0 +1,4 @@
+import { streamDriver } from '../../drivers/http.ts';
+import { transportContract } from '../transport.contract.ts';
+
+transportContract({ driver: streamDriver });

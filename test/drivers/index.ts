@@ -1,0 +1,13 @@
+import type { TransportDriver } from './driver.ts';
+import { longPollDriver, pollDriver, sseDriver, streamDriver } from './http.ts';
+import { everywireDriver, rawWebSocketDriver } from './websocket.ts';
+
+/** Every way to read that there is. The cross matrix takes all pairs, so a new transport joins by one line here. */
+export const drivers: readonly TransportDriver[] = [
+  pollDriver,
+  longPollDriver,
+  streamDriver,
+  sseDriver,
+  rawWebSocketDriver,
+  everywireDriver,
+];

@@ -1,0 +1,112 @@
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../packages/server/src/cli/main.ts', import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that runs. Its output is collected from the start. */
+export interface Running {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly ended: Promise<Ended>;
+  /** Resolves once what has been written to the stream satisfies `seen`; rejects if the command ends before. */
+  until(stream: 'stdout' | 'stderr', seen: (text: string) => boolean): Promise<string>;
+}
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Given to standard input, which is then closed. */
+  readonly input?: string | Buffer;
+}
+
+/** What the tests were started with must not configure the servers they start. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const names = Object.keys(process.env).filter((name) => name !== 'PORT' && !name.startsWith('EVERYWIRE_'));
+  return Object.fromEntries(names.map((name) => [name, process.env[name]]));
+}
+
+/** Runs `everywire` in a process of its own, by the same Node as the tests. */
+export function runEverywire(args: readonly string[], { cwd, env, input }: RunOptions = {}): Running {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: cwd ?? tmpdir(),
+    env: { ...cleanEnvironment(), NO_COLOR: '1', ...env },
+  });
+  const output = { stdout: '', stderr: '' };
+  const watchers = new Set<() => void>();
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text;
+      for (const look of watchers) look();
+    });
+  }
+  // A command that does not read its input may be gone before all of it is written.
+  child.stdin.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  child.stdin.end(input);
+  const ended = once(child, 'close').then(([code, signal]): Ended => ({ code, signal, ...output }));
+  return {
+    child,
+    ended,
+    until(stream, seen) {
+      return new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (!seen(output[stream])) return;
+          watchers.delete(look);
+          resolve(output[stream]);
+        };
+        watchers.add(look);
+        look();
+        void ended.then(({ code }) => {
+          reject(new Error(`ended with ${code} before; stdout: ${output.stdout} stderr: ${output.stderr}`));
+        });
+      });
+    },
+  };
+}
+
+export interface ServedEverywire extends Running {
+  /** Base URL, `http://127.0.0.1:…`. */
+  readonly http: string;
+  readonly port: number;
+  /** The same host and port with another scheme: `at('sse+http', 'chat/a')`. */
+  at(scheme: string, channel: string): string;
+  /** Kills it if it still runs, and removes its folder. */
+  dispose(): Promise<void>;
+}
+
+/** Starts a server on a free port of loopback with the memory store, unless `args` say otherwise, and waits until it is ready. */
+export async function serveEverywire(
+  args: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<ServedEverywire> {
+  const folder = mkdtempSync(join(tmpdir(), 'everywire-serve-'));
+  const readyFile = join(folder, 'ready.json');
+  const defaults = ['--port', '0', '--store', 'memory:', '--log-level', 'warn', '--ready-file', readyFile];
+  const running = runEverywire(['serve', ...defaults, ...args], { cwd: folder, ...options });
+  // The table is printed after the file is written.
+  await running.until('stdout', (text) => text.includes('curl -d hello'));
+  const { http } = JSON.parse(readFileSync(readyFile, 'utf8')) as { readonly http: string };
+  const { host, port } = new URL(http);
+  return {
+    ...running,
+    http,
+    port: Number(port),
+    at: (scheme, channel) => `${scheme}://${host}/${channel}`,
+    async dispose() {
+      running.child.kill('SIGKILL');
+      await running.ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
