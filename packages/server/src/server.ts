@@ -7,6 +7,7 @@ import type { Clock, Random } from './core/clock.ts';
 import { createHub, type Hub } from './core/hub.ts';
 import type { Endpoint, Host, Log, Transport } from './core/transport.ts';
 import { createHttpFront, type HttpFront } from './http/front.ts';
+import { pages } from './page/index.ts';
 import { systemClock } from './runtime/clock.ts';
 import { createSystemRandom } from './runtime/random.ts';
 import { createStore } from './stores/index.ts';
@@ -103,7 +104,9 @@ class ComposedServer implements EverywireServer {
 
   async #start(): Promise<Started> {
     const { config } = this;
-    const { limits, allowedOrigins } = config;
+    const { limits } = config;
+    // An empty list would refuse every peer without an origin, and so every one that is no browser.
+    const allowedOrigins = config.allowedOrigins.length === 0 ? undefined : config.allowedOrigins;
     const shared = { clock: this.#clock, random: this.#random, log: this.#log, limits };
     const store = await createStore(config.store, { ...shared, durability: config.durability });
     const hub = createHub({ ...shared, store, access: openAccess, namespaces: namespacesOf(config) });
@@ -115,6 +118,7 @@ class ComposedServer implements EverywireServer {
     const front = await createHttpFront({ ...shared, ...config.http, hub, metrics, allowedOrigins, version });
     this.#front = front;
     this.#steps.push({ what: 'http', stop: () => front.close() });
+    for (const { path, contentType, body, headers } of pages()) front.page(path, contentType, body, headers);
 
     const host: Host = { ...shared, hub };
     const wanted = transportNames.filter((name) => config.transports[name]);

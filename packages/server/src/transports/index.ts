@@ -4,8 +4,8 @@ import type { HttpFront } from '../http/front.ts';
 export interface TransportOptions {
   /** What it is served on. */
   readonly front: HttpFront;
-  /** Origins other than the server's own whose web pages may connect. */
-  readonly allowedOrigins: readonly string[];
+  /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
+  readonly allowedOrigins: readonly string[] | undefined;
 }
 
 export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket';

@@ -1,0 +1,384 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+
+const schemes = ['http', 'poll+http', 'longpoll+http', 'stream+http', 'sse+http', 'ws'] as const;
+
+interface Envelope {
+  readonly channel: string;
+  readonly offset: number;
+  readonly cursor: string;
+  readonly data?: unknown;
+}
+
+/** A channel of its own per test and scheme; the + of a scheme would be a wildcard. */
+function nameOf(test: string, scheme: string): string {
+  return `${test}/${scheme.replace('+', '-')}`;
+}
+
+function envelopes(stdout: string): readonly Envelope[] {
+  return stdout
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as Envelope);
+}
+
+describe('publish and subscribe', () => {
+  let server: ServedEverywire;
+  beforeAll(async () => {
+    server = await serveEverywire();
+  });
+  afterAll(() => server.dispose());
+
+  async function publish(url: string, data: string, ...options: readonly string[]): Promise<Envelope> {
+    const { code, stdout, stderr } = await runEverywire(['publish', ...options, url, data]).ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return JSON.parse(stdout) as Envelope;
+  }
+
+  test.each(schemes)('%s: what was published before, and what is published meanwhile', async (scheme) => {
+    const channel = nameOf('both', scheme);
+    const first = await publish(server.at(scheme, channel), 'before');
+    expect(first).toMatchObject({ channel, offset: 1, cursor: expect.any(String), id: expect.any(String) });
+    const url = server.at(scheme, channel);
+    const reader = runEverywire([
+      'subscribe',
+      url,
+      '--since',
+      'earliest',
+      '--count',
+      '2',
+      '--timeout',
+      '20s',
+    ]);
+    await reader.until('stdout', (text) => text.includes('before'));
+    const second = await publish(server.at('http', channel), 'meanwhile');
+    const { code, stdout, stderr } = await reader.ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(envelopes(stdout)).toMatchObject([
+      { channel, offset: 1, data: 'before', cursor: first.cursor },
+      { channel, offset: 2, data: 'meanwhile', cursor: second.cursor },
+    ]);
+  });
+
+  test('a cursor of one scheme is good on every other', async () => {
+    const channel = 'cursors';
+    const receipts: Envelope[] = [];
+    for (const data of ['1', '2', '3']) receipts.push(await publish(server.at('http', channel), data));
+    const readers = schemes.map(async (scheme) => {
+      const from = ['--after', receipts[0]!.cursor, '--count', '2', '--timeout', '20s'];
+      const { stdout } = await runEverywire(['subscribe', server.at(scheme, channel), ...from]).ended;
+      return envelopes(stdout).map(({ data, cursor }) => ({ data, cursor }));
+    });
+    const rest = receipts.slice(1).map(({ cursor }, at) => ({ data: String(at + 2), cursor }));
+    for (const read of await Promise.all(readers)) expect(read).toEqual(rest);
+  });
+
+  test('a filter brings its channels, with numbers and media types as they were', async () => {
+    const json = '{"n":12345678901234567890,"m":1.0}';
+    await publish(server.at('ws', 'typed/a'), json, '--json', '--event', 'tick', '--header', 'lang=ko');
+    await publish(server.at('http', 'typed/b'), '방', '--type', 'text/plain');
+    for (const scheme of schemes) {
+      const from = ['--since', 'earliest', '--count', '2', '--timeout', '20s'];
+      const { stdout } = await runEverywire(['subscribe', server.at(scheme, 'typed/**'), ...from]).ended;
+      expect(stdout).toContain(`"data":${json}`);
+      expect(envelopes(stdout)).toMatchObject([
+        { channel: 'typed/a', event: 'tick', type: 'application/json', headers: { lang: 'ko' } },
+        { channel: 'typed/b', data: '방', type: 'text/plain' },
+      ]);
+    }
+  });
+
+  test('--raw writes payloads, binary ones byte for byte', async () => {
+    const bytes = Buffer.from([0, 255, 10, 13, 128]);
+    const url = server.at('http', 'raw');
+    expect((await runEverywire(['publish', url, '-'], { input: bytes }).ended).code).toBe(0);
+    await publish(url, 'text');
+    const reader = runEverywire([
+      'subscribe',
+      url,
+      '--raw',
+      '--since',
+      'earliest',
+      '--count',
+      '2',
+      '--timeout',
+      '20s',
+    ]);
+    reader.child.stdout.setEncoding('latin1');
+    expect((await reader.ended).stdout).toBe(`${bytes.toString('latin1')}text\n`);
+  });
+
+  test('a publish id is stored once', async () => {
+    for (const scheme of ['http', 'ws']) {
+      const url = server.at(scheme, `once/${scheme}`);
+      const first = await publish(url, 'a', '--key', 'k');
+      expect(await publish(url, 'a', '--key', 'k')).toEqual({ ...first, duplicate: true });
+      const other = await runEverywire(['publish', url, 'b', '--key', 'k']).ended;
+      expect(other).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('conflict') });
+    }
+  });
+
+  test.each(schemes)('%s: nothing in time is exit code 1', async (scheme) => {
+    const { code, stdout, stderr } = await runEverywire([
+      'subscribe',
+      server.at(scheme, 'quiet'),
+      '--timeout',
+      '300ms',
+    ]).ended;
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain('timed out after 300ms with 0 messages');
+  });
+
+  test.each(schemes)('%s: Ctrl-C is exit code 130', async (scheme) => {
+    const url = server.at(scheme, nameOf('interrupted', scheme));
+    await publish(url, 'here');
+    const reader = runEverywire(['subscribe', url, '--since', 'earliest']);
+    await reader.until('stdout', (text) => text.includes('here'));
+    reader.child.kill('SIGINT');
+    expect((await reader.ended).code).toBe(130);
+  });
+
+  test('a reader that goes away is no error', async () => {
+    const url = server.at('sse+http', 'pipe');
+    await publish(server.at('http', 'pipe'), 'one');
+    const reader = runEverywire(['subscribe', url, '--since', 'earliest']);
+    await reader.until('stdout', (text) => text.includes('one'));
+    reader.child.stdout.destroy();
+    await publish(server.at('http', 'pipe'), 'two');
+    expect(await reader.ended).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test.each(schemes)('%s: a refusal is exit code 1 with its code', async (scheme) => {
+    const refused = await runEverywire(['subscribe', server.at(scheme, 'a'), '--after', 'nonsense']).ended;
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('bad_cursor') });
+    const published = await runEverywire(['publish', server.at(scheme, 'a/*'), 'x']).ended;
+    expect(published).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('bad_name') });
+  });
+
+  test.each(['http', 'ws'])('%s: nobody there is exit code 3', async (scheme) => {
+    const closed = await findClosedPort();
+    const url = `${scheme}://127.0.0.1:${closed}/a`;
+    for (const command of [
+      ['publish', url, 'x'],
+      ['subscribe', url],
+    ]) {
+      const { code, stdout, stderr } = await runEverywire(command).ended;
+      expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+      expect(stderr).toContain('cannot be reached (ECONNREFUSED)');
+    }
+  });
+});
+
+/** A port that was free a moment ago. */
+async function findClosedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe('usage', () => {
+  test.each([
+    [['subscribe', 'mqtt://localhost/a'], 'not built into this version'],
+    [['subscribe', 'localhost'], 'is not a URL'],
+    [['subscribe', 'http://localhost/a', '--count', '0'], 'at least 1'],
+    [['subscribe', 'http://localhost/a', '--timeout', 'soon'], '--timeout is a length of time'],
+    [['subscribe', 'http://localhost/a', '--since', 'yesterday'], 'since is earliest'],
+    [['subscribe', 'http://localhost/a', '--since', '-5m', '--after', 'x'], 'give one'],
+    [['publish', 'http://localhost/a', 'x', '--header', 'novalue'], 'name=value'],
+    [['publish'], "missing required argument 'url'"],
+    [['serve', '--prot', '1'], '(Did you mean --port?)'],
+    [['sevre'], '(Did you mean serve?)'],
+    [['serve', '--port', 'x'], 'http.port is a whole number'],
+    [['serve', '--host', '0.0.0.0'], 'not loopback'],
+    [['serve', '--jwt-secret', 'hunter2'], 'does not check tokens yet'],
+    [['config', 'check', '--durability', 'x'], 'durability is "fsync"'],
+  ])('%j is exit code 2', async (args, words) => {
+    const { code, stdout, stderr } = await runEverywire(args).ended;
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(words);
+    expect(stderr).not.toContain('    at ');
+  });
+
+  test('help has examples, and version is that of the package', async () => {
+    const help = await runEverywire(['--help']).ended;
+    expect(help).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringContaining('everywire subscribe sse+http://'),
+    });
+    const path = new URL('../../packages/server/package.json', import.meta.url);
+    const { version } = JSON.parse(readFileSync(path, 'utf8')) as { readonly version: string };
+    expect(await runEverywire(['--version']).ended).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+});
+
+describe('config and doctor', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'everywire-cli-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('unknown keys of file and environment are reported with what was meant', async () => {
+    writeFileSync(join(folder, 'everywire.yaml'), 'http:\n  prot: 1\n');
+    const env = { EVERYWIRE_DURABILTY: 'os' };
+    for (const args of [['config', 'check'], ['serve']]) {
+      const { code, stderr } = await runEverywire(args, { cwd: folder, env }).ended;
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/everywire\.yaml:2: unknown key http\.prot\. Did you mean http\.port\?/);
+      expect(stderr).toContain('Did you mean EVERYWIRE_DURABILITY?');
+    }
+  });
+
+  test('show tells values and sources, schema is JSON Schema', async () => {
+    writeFileSync(join(folder, 'everywire.yaml'), 'store: "memory:"\n');
+    const env = { PORT: '9001' };
+    const shown = await runEverywire(['config', 'show', '--durability', 'os'], { cwd: folder, env }).ended;
+    expect(shown.code).toBe(0);
+    expect(shown.stdout).toMatch(/\n {2}port: 9001 +# environment PORT\n/);
+    expect(shown.stdout).toMatch(/\nstore: "memory:" +# .*everywire\.yaml:1\n/);
+    expect(shown.stdout).toMatch(/\ndurability: "os" +# flag --durability\n/);
+    const schema = await runEverywire(['config', 'schema']).ended;
+    expect(JSON.parse(schema.stdout)).toHaveProperty('properties.namespaces');
+    const checked = await runEverywire(['config', 'check'], { cwd: folder }).ended;
+    expect(checked).toMatchObject({ code: 0, stderr: expect.stringContaining('1 of its values') });
+  });
+
+  test('doctor finds a port that is taken', async () => {
+    const good = await runEverywire(['doctor', '--port', '0', '--store', 'memory:']).ended;
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringMatching(/^good +Node 24/) });
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const bad = await runEverywire(['doctor', '--port', String(port), '--store', 'memory:']).ended;
+    await new Promise((resolve) => server.close(resolve));
+    expect(bad).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(`bad       Port ${port} on 127.0.0.1 is taken`),
+    });
+  });
+});
+
+describe('serve', () => {
+  test('prints the table, writes the ready file, and takes it away', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'everywire-ready-'));
+    const readyFile = join(folder, 'ready.json');
+    const server = await serveEverywire();
+    await server.dispose();
+    const running = runEverywire([
+      'serve',
+      '--port',
+      '0',
+      '--store',
+      'memory:',
+      '--mqtt-port',
+      '1883',
+      '--ready-file',
+      readyFile,
+    ]);
+    const table = await running.until('stdout', (text) => text.includes('nothing listens on port 1883'));
+    const ready = JSON.parse(readFileSync(readyFile, 'utf8'));
+    expect(ready).toEqual({
+      pid: running.child.pid,
+      http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+    });
+    for (const name of ['publish', 'poll', 'longpoll', 'stream', 'sse', 'websocket']) {
+      expect(table).toMatch(new RegExp(`^ {2}${name} +(http|ws)://127\\.0\\.0\\.1:\\d+/.*\n +\\$ `, 'm'));
+    }
+    const live = await fetch(`${ready.http}/readyz`);
+    expect(live.status).toBe(200);
+    running.child.kill('SIGTERM');
+    expect((await running.ended).code).toBe(0);
+    expect(existsSync(readyFile)).toBe(false);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('the ready file can be asked for by the environment', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'everywire-ready-'));
+    const readyFile = join(folder, 'ready.json');
+    const env = { EVERYWIRE_READY_FILE: readyFile, PORT: '0', EVERYWIRE_STORE: 'memory:' };
+    const running = runEverywire(['serve'], { env });
+    await running.until('stdout', (text) => text.includes('curl'));
+    expect(JSON.parse(readFileSync(readyFile, 'utf8'))).toMatchObject({ pid: running.child.pid });
+    running.child.kill('SIGINT');
+    expect((await running.ended).code).toBe(130);
+    expect(existsSync(readyFile)).toBe(false);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('SIGTERM ends every kind of subscriber and exits 0', async () => {
+    const server = await serveEverywire();
+    const readers = [];
+    for (const scheme of schemes) {
+      const url = server.at(scheme, nameOf('drain', scheme));
+      await runEverywire(['publish', url, 'here']).ended;
+      const reader = runEverywire(['subscribe', url, '--since', 'earliest']);
+      await reader.until('stdout', (text) => text.includes('here'));
+      readers.push(reader);
+    }
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toMatchObject({ code: 0, stderr: '' });
+    // Each goes on trying with its cursor, and says so.
+    for (const reader of readers) {
+      await reader.until('stderr', (text) => /resuming after 1\w+\./.test(text));
+      reader.child.kill('SIGINT');
+      expect((await reader.ended).code).toBe(130);
+    }
+    await server.dispose();
+  });
+
+  test.each(schemes)('%s: a subscriber goes on by its cursor after a restart', async (scheme) => {
+    const folder = mkdtempSync(join(tmpdir(), 'everywire-restart-'));
+    const store = ['--store', `lmdb:${join(folder, 'data')}`];
+    const first = await serveEverywire(store);
+    const url = first.at(scheme, 'restart');
+    await runEverywire(['publish', first.at('http', 'restart'), 'one']).ended;
+    const reader = runEverywire([
+      'subscribe',
+      url,
+      '--since',
+      'earliest',
+      '--count',
+      '3',
+      '--timeout',
+      '25s',
+    ]);
+    await reader.until('stdout', (text) => text.includes('one'));
+    first.child.kill('SIGKILL');
+    await reader.until('stderr', (text) => text.includes('resuming after'));
+    await first.dispose();
+    const second = await serveEverywire([...store, '--port', String(first.port)]);
+    await runEverywire(['publish', second.at('http', 'restart'), 'two']).ended;
+    await runEverywire(['publish', second.at('http', 'restart'), 'three']).ended;
+    const { code, stdout } = await reader.ended;
+    await second.dispose();
+    rmSync(folder, { recursive: true });
+    expect(code).toBe(0);
+    expect(envelopes(stdout).map(({ data, offset }) => [data, offset])).toEqual([
+      ['one', 1],
+      ['two', 2],
+      ['three', 3],
+    ]);
+  });
+
+  test('a port that is taken is named, and the exit code is 1', async () => {
+    const server = await serveEverywire();
+    const other = await runEverywire(['serve', '--store', 'memory:', '--port', String(server.port)]).ended;
+    expect(other).toMatchObject({ code: 1, stdout: '' });
+    expect(other.stderr).toContain(String(server.port));
+    expect(other.stderr).not.toContain('    at ');
+    await server.dispose();
+  });
+
+  test('a store that does not exist is an error that names those that do', async () => {
+    const { code, stderr } = await runEverywire(['serve', '--store', 'mongodb://x', '--port', '0']).ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/no store for "mongodb:\/\/x".*memory:/);
+  });
+});
