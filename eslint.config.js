@@ -1,6 +1,25 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
+/** What the welcome page, which runs in browsers as it is, uses of them. */
+const browserGlobals = [
+  'AbortController',
+  'clearTimeout',
+  'console',
+  'crypto',
+  'document',
+  'EventSource',
+  'fetch',
+  'getSelection',
+  'localStorage',
+  'location',
+  'navigator',
+  'performance',
+  'setTimeout',
+  'URLSearchParams',
+  'WebSocket',
+];
+
 export default tseslint.config(
   { ignores: ['**/node_modules/**', '**/dist/**', 'data/**', 'coverage/**', 'tools/**'] },
   js.configs.recommended,
@@ -51,6 +70,10 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+  {
+    files: ['packages/server/src/page/public/*.js'],
+    languageOptions: { globals: Object.fromEntries(browserGlobals.map((name) => [name, 'readonly'])) },
+  },
   {
     files: ['**/test/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
     rules: {

@@ -44,7 +44,12 @@ export interface HttpFront {
   /** Where it can be reached, once it listens. */
   readonly url: string;
   /** Serves a fixed document, such as the page at `/`. Only before `listen()`. */
-  page(path: string, contentType: string, body: string | Buffer): void;
+  page(
+    path: string,
+    contentType: string,
+    body: string | Buffer,
+    headers?: Readonly<Record<string, string>>,
+  ): void;
   /** @throws Error that names the address, when it is taken or not ours */
   listen(): Promise<void>;
   /** `/readyz` says no, and everything else is refused with 503, from here on. */
@@ -104,14 +109,19 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
       const { address, port, family } = app.server.address() as AddressInfo;
       return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
     },
-    page(path, contentType, body) {
-      app.get(path, { schema: { hide: true } }, (_request, reply) =>
-        reply
-          .type(contentType)
-          .header('Cache-Control', 'no-cache')
-          .header('X-Content-Type-Options', 'nosniff')
-          .send(body),
-      );
+    page(path, contentType, body, headers = {}) {
+      app.route({
+        method: ['GET', 'HEAD'],
+        url: path,
+        schema: { hide: true },
+        handler: (_request, reply) =>
+          reply
+            .type(contentType)
+            .header('Cache-Control', 'no-cache')
+            .header('X-Content-Type-Options', 'nosniff')
+            .headers(headers)
+            .send(body),
+      });
     },
     async listen() {
       await app.listen({ host: options.host, port: options.port });

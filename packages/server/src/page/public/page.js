@@ -1,0 +1,138 @@
+import { Lane } from './lane.js';
+import { channelPath, followLongPoll, followSse, followWebSocket } from './readers.js';
+import { rememberedLanguage, rememberLanguage, say } from './texts.js';
+
+/** Carries the name under which this page knows when it sent a message. */
+const markHeader = 'page-message';
+const marksMax = 1_000;
+
+const find = (selector) => document.querySelector(selector);
+const channelInput = find('#channel');
+const messageInput = find('#message');
+const receipt = find('#receipt');
+
+let language = rememberedLanguage();
+/** What the status line says, so that it can be said again in the other language. */
+let told;
+const sentAtMs = new Map();
+
+const page = {
+  say: (key, values) => say(language, key, values),
+  duration: (durationMs) => `${durationMs.toFixed(durationMs < 10 ? 1 : 0)} ms`,
+  sentAtMs: ({ headers }) => sentAtMs.get(headers?.[markHeader]),
+  commandLine,
+  learn: (eventName) => lanes.forEach((lane) => lane.learn(eventName)),
+};
+
+const publishLine = commandLine(find('#publish-command'));
+const lanes = [
+  new Lane(page, { transport: 'sse', name: 'sseName', follow: followSse }),
+  new Lane(page, { transport: 'websocket', name: 'websocketName', follow: followWebSocket }),
+  new Lane(page, { transport: 'longpoll', name: 'longpollName', follow: followLongPoll }),
+];
+
+/** A line for a shell with a button that copies it. */
+function commandLine(place) {
+  const code = document.createElement('code');
+  const button = document.createElement('button');
+  button.type = 'button';
+  place.append(code, button);
+  button.addEventListener('click', async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = page.say('copied');
+    } catch (error) {
+      // Only secure origins have a clipboard; a selection can still be copied by hand.
+      console.warn('The clipboard is not available:', error);
+      getSelection().selectAllChildren(code);
+    }
+  });
+  return {
+    show(text) {
+      code.textContent = text;
+      button.textContent = page.say('copy');
+    },
+  };
+}
+
+async function publish(text) {
+  const mark = crypto.randomUUID?.() ?? `${performance.timeOrigin + performance.now()}`;
+  if (sentAtMs.size >= marksMax) sentAtMs.delete(sentAtMs.keys().next().value);
+  sentAtMs.set(mark, performance.now());
+  const answer = await fetch(channelPath(channelInput.value), {
+    method: 'POST',
+    headers: {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Idempotency-Key': mark,
+      [`Everywire-Meta-${markHeader}`]: mark,
+    },
+    body: text,
+  });
+  return { isAccepted: answer.ok, ...(await answer.json()) };
+}
+
+/** Publishes, and tells how that went. */
+async function publishAll(texts) {
+  const beganAtMs = performance.now();
+  try {
+    const answers = await Promise.all(texts.map(publish));
+    const refusal = answers.find(({ isAccepted }) => !isAccepted);
+    if (refusal !== undefined) tell('refused', { why: refusal.detail ?? refusal.title });
+    else {
+      const offset = Math.max(...answers.map((answer) => answer.offset));
+      const took = page.duration(performance.now() - beganAtMs);
+      tell(texts.length === 1 ? 'stored' : 'storedMany', { offset, took });
+    }
+  } catch (error) {
+    console.warn('Publishing failed:', error);
+    tell('unreachable');
+  }
+}
+
+function tell(key, values) {
+  told = { key, values };
+  receipt.className = key === 'stored' || key === 'storedMany' ? 'receipt good' : 'receipt bad';
+  receipt.textContent = page.say(key, values);
+}
+
+function show() {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll('[data-text]')) {
+    element.textContent = page.say(element.dataset.text);
+  }
+  for (const button of document.querySelectorAll('[data-language]')) {
+    button.setAttribute('aria-pressed', String(button.dataset.language === language));
+  }
+  if (told !== undefined) receipt.textContent = page.say(told.key, told.values);
+  publishLine.show(`curl -d hello '${location.origin}${channelPath(channelInput.value)}'`);
+  lanes.forEach((lane) => lane.show());
+}
+
+function begin() {
+  lanes.forEach((lane) => lane.begin(channelInput.value));
+  show();
+}
+
+for (const button of document.querySelectorAll('[data-language]')) {
+  button.addEventListener('click', () => {
+    language = button.dataset.language;
+    rememberLanguage(language);
+    show();
+  });
+}
+find('#publish').addEventListener('submit', (event) => {
+  event.preventDefault();
+  void publishAll([messageInput.value]);
+  messageInput.select();
+});
+find('#burst').addEventListener('click', () => {
+  void publishAll(Array.from({ length: 10 }, (_, index) => `${messageInput.value} ${index + 1}`));
+});
+channelInput.addEventListener('change', () => {
+  if (channelInput.reportValidity()) begin();
+});
+
+channelInput.value = new URLSearchParams(location.search).get('channel') ?? 'demo';
+messageInput.value = page.say('firstMessage');
+find('#lanes').append(...lanes.map((lane) => lane.element));
+begin();
