@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { EverywireError } from '@everywire/protocol';
 import type { Random } from '../core/clock.ts';
 import type { Draft } from '../core/message.ts';
 
@@ -44,4 +45,11 @@ export class Tags {
     }
     return this.#drawn.slice(this.#at, (this.#at += Tags.#digits));
   }
+}
+
+export function conflict(): EverywireError {
+  return new EverywireError(
+    'conflict',
+    'This publish id was used on this channel for another message; use a new one for new content.',
+  );
 }

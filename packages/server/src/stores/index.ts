@@ -16,6 +16,7 @@ type Factory = (place: string, options: StoreOptions) => Promise<Store>;
 /** Imported when asked for, so that the memory store needs no native module. */
 const factories: ReadonlyMap<string, Factory> = new Map<string, Factory>([
   ['memory', async (_place, options) => (await import('./memory/store.ts')).createMemoryStore(options)],
+  ['lmdb', async (path, options) => (await import('./lmdb/store.ts')).createLmdbStore({ ...options, path })],
 ]);
 
 /**

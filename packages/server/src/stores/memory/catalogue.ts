@@ -20,8 +20,8 @@ export class Catalogue {
   /** Index = channel number; a hole is a life that has ended. */
   readonly #byNo: (ChannelLog | undefined)[] = [];
   readonly #names = new SortedKeys(compareCodeUnits);
-  /** Where deleted channels ended. A channel that was made again keeps its tombstone. */
-  readonly #tombstones = new Map<string, Edge>();
+  /** Where deleted channels ended, life by life, the newest last. A channel that was made again keeps its tombstones. */
+  readonly #tombstones = new Map<string, readonly Edge[]>();
   readonly #matching = new Map<string, Matching>();
 
   get(name: string): ChannelLog | undefined {
@@ -29,7 +29,7 @@ export class Catalogue {
   }
 
   tombstone(name: string): Edge | undefined {
-    return this.#tombstones.get(name);
+    return this.#tombstones.get(name)?.at(-1);
   }
 
   all(): Iterable<ChannelLog> {
@@ -48,13 +48,17 @@ export class Catalogue {
     this.#byName.delete(log.name);
     this.#byNo[log.no] = undefined;
     this.#names.remove(log.name);
-    this.#tombstones.set(log.name, tombstone);
+    this.#tombstones.set(log.name, [...(this.#tombstones.get(log.name) ?? []), tombstone]);
     this.#matching.clear();
   }
 
   /** Positions up to `seq` cannot be checked any more and are gaps anyway, so no tombstone is needed for them. */
   forgetTombstonesThrough(seq: number): void {
-    for (const [name, edge] of this.#tombstones) if (edge.through.seq <= seq) this.#tombstones.delete(name);
+    for (const [name, edges] of this.#tombstones) {
+      const kept = edges.filter(({ through }) => through.seq > seq);
+      if (kept.length === 0) this.#tombstones.delete(name);
+      else if (kept.length < edges.length) this.#tombstones.set(name, kept);
+    }
   }
 
   matching(filter: Filter): readonly ChannelLog[] {
@@ -74,10 +78,9 @@ export class Catalogue {
     const edges: Edge[] = [];
     for (const log of this.matching(filter)) if (log.edge !== undefined) edges.push(log.edge);
     if (filter.channel !== undefined) {
-      const tombstone = this.#tombstones.get(filter.channel);
-      if (tombstone !== undefined) edges.push(tombstone);
+      edges.push(...(this.#tombstones.get(filter.channel) ?? []));
     } else {
-      for (const [name, edge] of this.#tombstones) if (matches(filter, name)) edges.push(edge);
+      for (const [name, lives] of this.#tombstones) if (matches(filter, name)) edges.push(...lives);
     }
     return edges.filter((edge) => edge.through.seq > seq).sort((a, b) => a.through.seq - b.through.seq);
   }

@@ -17,7 +17,7 @@ import type {
   Start,
   Store,
 } from '../../core/store.ts';
-import { fingerprint, ownPayload, Tags } from '../drafts.ts';
+import { conflict, fingerprint, ownPayload, Tags } from '../drafts.ts';
 import { Lineage, newEpoch } from '../lineage.ts';
 import { Reader } from '../reader.ts';
 import { Catalogue } from './catalogue.ts';
@@ -282,11 +282,4 @@ function placement(
 ): Placement {
   const { epoch, seq, offset, tag, id, timeMs } = message;
   return { channel, epoch, seq, offset, tag, id, timeMs, duplicate };
-}
-
-function conflict(): EverywireError {
-  return new EverywireError(
-    'conflict',
-    'This publish id was used on this channel for another message; use a new one for new content.',
-  );
 }

@@ -1,0 +1,119 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Clock } from '../../core/clock.ts';
+
+/** Somebody's part of a commit. `run` does it, on a copy; the result is given when the commit is durable. */
+export interface Request<G> {
+  /** About how much it adds to the commit. */
+  readonly bytes: number;
+  run(group: G): () => void;
+  reject(error: Error): void;
+}
+
+export interface CommitSteps<G> {
+  begin(): G;
+  /** Makes the group durable; does nothing, at once, for one that has nothing to store. */
+  store(group: G): Promise<void>;
+  /** The group is durable: show it. */
+  show(group: G): void;
+  /** The group is not known to be durable. Answers with what its publishers are told. */
+  failed(caught: unknown): EverywireError;
+}
+
+/** About what one commit holds: more makes the others wait for longer than a flush takes. */
+const groupBytesMax = 1024 * 1024;
+const watchdogMs = 5_000;
+
+/**
+ * Group commit: what arrives while one commit is being flushed makes up the next, so the number of flushes does not
+ * depend on the number of publishers, and one alone waits for nobody.
+ */
+export class CommitLoop<G> {
+  readonly #steps: CommitSteps<G>;
+  readonly #clock: Clock;
+  #waiting: Request<G>[] = [];
+  #isRunning = false;
+  #idle: (() => void)[] = [];
+
+  constructor(steps: CommitSteps<G>, clock: Clock) {
+    this.#steps = steps;
+    this.#clock = clock;
+  }
+
+  add(request: Request<G>): void {
+    this.#waiting.push(request);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    // What comes from one read of a socket comes in one turn, and belongs together.
+    queueMicrotask(() => void this.#run());
+  }
+
+  /** Resolves when nothing is waiting or on its way. */
+  idle(): Promise<void> {
+    if (!this.#isRunning) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#commit(this.#take());
+    this.#isRunning = false;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #take(): readonly Request<G>[] {
+    let bytes = 0;
+    let count = 0;
+    for (const request of this.#waiting) {
+      if (count > 0 && bytes + request.bytes > groupBytesMax) break;
+      bytes += request.bytes;
+      count += 1;
+    }
+    if (count === this.#waiting.length) {
+      const all = this.#waiting;
+      this.#waiting = [];
+      return all;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #commit(requests: readonly Request<G>[]): Promise<void> {
+    const answers: (() => void)[] = [];
+    const waiting: Request<G>[] = [];
+    try {
+      const group = this.#steps.begin();
+      for (const request of requests) {
+        try {
+          answers.push(request.run(group));
+          waiting.push(request);
+        } catch (caught) {
+          request.reject(caught instanceof Error ? caught : new Error(String(caught)));
+        }
+      }
+      await this.#watched(this.#steps.store(group));
+      this.#steps.show(group);
+    } catch (caught) {
+      const error = this.#steps.failed(caught);
+      for (const request of waiting.length > 0 ? waiting : requests) request.reject(error);
+      return;
+    }
+    for (const answer of answers) answer();
+  }
+
+  /** A flush that does not come back is a failure too: its publishers must not wait for ever. */
+  #watched(stored: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.after(watchdogMs, () => {
+        reject(new EverywireError('store_unavailable', `The disk did not answer within ${watchdogMs} ms.`));
+      });
+      stored.then(
+        () => {
+          timer.cancel();
+          resolve();
+        },
+        (caught: unknown) => {
+          timer.cancel();
+          reject(caught instanceof Error ? caught : new Error(String(caught)));
+        },
+      );
+    });
+  }
+}

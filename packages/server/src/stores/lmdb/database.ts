@@ -1,0 +1,170 @@
+import { type Database as Lmdb, open, type RootDatabase } from 'lmdb';
+import type { Durability } from '../../core/store.ts';
+
+export const tableNames = [
+  'blocks',
+  'segments',
+  'channels',
+  'numbers',
+  'publishIds',
+  'publishLog',
+  'retained',
+  'records',
+  'meta',
+] as const;
+
+export type TableName = (typeof tableNames)[number];
+
+export interface Write {
+  readonly table: TableName;
+  readonly key: Buffer;
+  /** `undefined` removes the row. */
+  readonly value: Buffer | undefined;
+}
+
+export interface Row {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+export interface RowRange {
+  /** Included, in either direction. */
+  readonly from?: Buffer | undefined;
+  /** Not included. */
+  readonly to?: Buffer | undefined;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+/** The file, reduced to what the store needs. Reads see the newest commit, and all reads of one turn see the same. */
+export interface Database {
+  get(table: TableName, key: Buffer): Buffer | undefined;
+  range(table: TableName, range: RowRange): Iterable<Row>;
+  keys(table: TableName, range: RowRange): Iterable<Buffer>;
+  /** All or none, on the disk when it resolves; with durability `os` or `memory` it is with the operating system. */
+  commit(writes: readonly Write[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** LMDB's own encodings are left alone: keys and values are bytes. */
+const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+
+export type OpenDatabase = (options: { readonly path: string; readonly durability: Durability }) => Database;
+
+/** LMDB's name for a key is at most 1978 bytes with its 4 KiB pages. */
+export const keyBytesMax = 1978;
+
+export const openLmdb: OpenDatabase = ({ path, durability }) => {
+  const flushesFirst = durability === 'fsync';
+  const root = open<Buffer, Buffer>({
+    path,
+    ...binary,
+    noSubdir: false,
+    compression: false,
+    maxDbs: tableNames.length + 1,
+    // False: nothing can be read before it is durable. With the default a write is readable about one flush too early,
+    // and stays readable after a flush that failed.
+    overlappingSync: !flushesFirst,
+    separateFlushed: !flushesFirst,
+    // One commit is one `batch`; collecting over the turn of the event loop only adds 0.1 ms (measured).
+    eventTurnBatching: false,
+  });
+  return new LmdbDatabase(root, openTables(root));
+};
+
+/** For looking at a folder that a server may be running on. Its `commit` throws. */
+export function openLmdbToRead(path: string): Database {
+  const root = open<Buffer, Buffer>({
+    path,
+    ...binary,
+    noSubdir: false,
+    readOnly: true,
+    maxDbs: tableNames.length + 1,
+  });
+  return new LmdbDatabase(root, openTables(root));
+}
+
+function openTables(root: RootDatabase<Buffer, Buffer>): ReadonlyMap<TableName, Lmdb<Buffer, Buffer>> {
+  return new Map(tableNames.map((name) => [name, root.openDB<Buffer, Buffer>({ name, ...binary })]));
+}
+
+class LmdbDatabase implements Database {
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #tables: ReadonlyMap<TableName, Lmdb<Buffer, Buffer>>;
+
+  constructor(root: RootDatabase<Buffer, Buffer>, tables: ReadonlyMap<TableName, Lmdb<Buffer, Buffer>>) {
+    this.#root = root;
+    this.#tables = tables;
+  }
+
+  get(table: TableName, key: Buffer): Buffer | undefined {
+    return this.#table(table).get(key);
+  }
+
+  range(table: TableName, range: RowRange): Iterable<Row> {
+    return this.#table(table).getRange(rangeOptions(range));
+  }
+
+  keys(table: TableName, range: RowRange): Iterable<Buffer> {
+    return this.#table(table).getKeys(rangeOptions(range));
+  }
+
+  async commit(writes: readonly Write[]): Promise<void> {
+    try {
+      await this.#root.batch(() => {
+        for (const { table, key, value } of writes) {
+          const rows = this.#table(table);
+          // Their own promises are this batch's; the one of the batch is awaited.
+          if (value === undefined) void rows.remove(key);
+          else void rows.put(key, value);
+        }
+      });
+    } catch (caught) {
+      throw await causeOf(caught);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #table(name: TableName): Lmdb<Buffer, Buffer> {
+    return this.#tables.get(name)!;
+  }
+}
+
+function rangeOptions({ from, to, reverse, limit }: RowRange) {
+  return {
+    ...(from === undefined ? {} : { start: from }),
+    ...(to === undefined ? {} : { end: to }),
+    ...(reverse === undefined ? {} : { reverse }),
+    ...(limit === undefined ? {} : { limit }),
+  };
+}
+
+/**
+ * LMDB rejects a commit with an error that says nothing, and the reason with a second promise. Not waiting for that one
+ * would end the process with an unhandled rejection.
+ */
+async function causeOf(caught: unknown): Promise<unknown> {
+  if (!(caught instanceof Error) || !('commitError' in caught)) return caught;
+  try {
+    await caught.commitError;
+    return caught;
+  } catch (cause) {
+    return cause;
+  }
+}
+
+const fullCodes: ReadonlySet<unknown> = new Set([
+  28 /* ENOSPC */,
+  122 /* EDQUOT */,
+  -30792 /* MDB_MAP_FULL */,
+  'ENOSPC',
+  'EDQUOT',
+]);
+
+/** Whether a commit failed because there is no room, which is before anything was made durable. */
+export function isFull(caught: unknown): boolean {
+  return caught instanceof Error && 'code' in caught && fullCodes.has(caught.code);
+}

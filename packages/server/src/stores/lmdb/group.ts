@@ -1,0 +1,372 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Random } from '../../core/clock.ts';
+import type { Limits } from '../../core/limits.ts';
+import { type Draft, Message, type Place } from '../../core/message.ts';
+import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '../../core/store.ts';
+import { conflict, fingerprint, ownPayload, type Tags } from '../drafts.ts';
+import { newEpoch } from '../lineage.ts';
+import { type Blocks, packBlocks } from './blocks.ts';
+import type { Channel, Channels } from './channels.ts';
+import type { Database, TableName, Write } from './database.ts';
+import { channelSeqKey, nameKey, numberKey, publishIdKey, recordKey, seqKey } from './keys.ts';
+import { crcSeed, recordBytes } from './record.ts';
+import {
+  type ChannelState,
+  decodePublish,
+  encodeChannel,
+  encodePublish,
+  encodePublishLog,
+  encodeSegment,
+  type PublishRow,
+  seal,
+  unseal,
+} from './rows.ts';
+import { forgetPublishIds, leftBehind, trimOldest, type TrimTo } from './trim.ts';
+
+/** What a group begins from: the newest commit. */
+export interface GroupBase {
+  readonly database: Database;
+  readonly channels: Channels;
+  readonly blocks: Blocks;
+  readonly epoch: string;
+  readonly headSeq: number;
+  readonly nextChannelNo: number;
+  readonly tags: Tags;
+  readonly random: Random;
+  readonly limits: Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  readonly nowMs: number;
+}
+
+/** A channel as this group leaves it. */
+export interface ChannelDraft {
+  state: ChannelState;
+  /** What was committed; `undefined` for a channel that this group makes. */
+  readonly channel: Channel | undefined;
+  readonly seed: number;
+  readonly added: Message[];
+  readonly sizes: number[];
+  readonly publishIds: string[];
+  retained: Message | 'removed' | undefined;
+  trimTo: TrimTo | undefined;
+  /** Blocks that this group trims whole; the next one may delete them. */
+  doomed: readonly number[];
+}
+
+type Event =
+  | { readonly kind: 'appended'; readonly message: Message }
+  | { readonly kind: 'dropped'; readonly channel: string };
+
+/**
+ * Everything that goes into one commit. It works on copies: until the commit is durable nobody sees anything of it, and
+ * when the commit fails nothing has to be undone.
+ */
+export class Group {
+  readonly #base: GroupBase;
+  readonly #drafts = new Map<string, ChannelDraft>();
+  readonly #messages: Message[] = [];
+  readonly #channelNos: number[] = [];
+  readonly #publishRows = new Map<string, PublishRow>();
+  readonly #writes: Write[] = [];
+  readonly #events: Event[] = [];
+  #nextChannelNo: number;
+
+  constructor(base: GroupBase) {
+    this.#base = base;
+    this.#nextChannelNo = base.nextChannelNo;
+  }
+
+  get nextChannelNo(): number {
+    return this.#nextChannelNo;
+  }
+
+  get newest(): Message | undefined {
+    return this.#messages.at(-1);
+  }
+
+  get drafts(): Iterable<ChannelDraft> {
+    return this.#drafts.values();
+  }
+
+  append(entries: readonly Entry[], atomic: boolean): readonly Appended[] {
+    if (atomic && this.#hasConflict(entries)) return entries.map(() => conflict());
+    return entries.map((entry) => this.#place(entry));
+  }
+
+  /** Whether there was such a channel. */
+  drop(name: string): boolean {
+    const draft = this.#draft(name);
+    if (draft?.state.isLive !== true) return false;
+    const { state } = draft;
+    draft.state = {
+      ...state,
+      isLive: false,
+      deleted: { ...state.newest, no: state.no },
+      trimmed: undefined,
+      bytes: 0,
+      publishIds: 0,
+    };
+    draft.added.length = 0;
+    draft.sizes.length = 0;
+    draft.publishIds.length = 0;
+    draft.retained = 'removed';
+    draft.trimTo = undefined;
+    draft.doomed = [];
+    // Its rows may be many; the sweep removes them in portions.
+    const key = Buffer.from(`purge/${state.no}`);
+    this.write('meta', key, seal(key, Buffer.alloc(1)));
+    this.#events.push({ kind: 'dropped', channel: name });
+    return true;
+  }
+
+  /** Lets go of what is older than `trimTo` says, when the channel is committed. */
+  trim(name: string, trimTo: TrimTo): void {
+    const draft = this.#draft(name);
+    if (draft?.state.isLive === true) draft.trimTo = trimTo;
+  }
+
+  writeRecords(writes: readonly RecordWrite[]): void {
+    for (const { table, key, value } of writes) {
+      const rowKey = recordKey(table, key);
+      this.write('records', rowKey, value && seal(rowKey, value));
+    }
+  }
+
+  write(table: TableName, key: Buffer, value: Buffer | undefined): void {
+    this.#writes.push({ table, key, value });
+  }
+
+  /** All writes of the commit; empty when there is nothing to store. */
+  finish(): readonly Write[] {
+    for (const draft of this.#drafts.values()) this.#finishChannel(draft);
+    if (this.#messages.length > 0) {
+      const key = seqKey(this.#base.headSeq + 1);
+      const rows = this.#messages.map(({ offset, tag }, index) => ({
+        channelNo: this.#channelNos[index]!,
+        offset,
+        tag,
+      }));
+      this.write('segments', key, seal(key, encodeSegment(rows)));
+    }
+    return this.#writes;
+  }
+
+  /** Tells the feed, in seq order, in runs of one channel. */
+  tell(feed: Feed): void {
+    let run: Message[] = [];
+    const flush = (): void => {
+      if (run.length > 0) feed.appended(run[0]!.channel, run);
+      run = [];
+    };
+    for (const event of this.#events) {
+      if (event.kind === 'dropped') {
+        flush();
+        feed.dropped(event.channel);
+        continue;
+      }
+      if (run.length > 0 && run[0]!.channel !== event.message.channel) flush();
+      run.push(event.message);
+    }
+    flush();
+  }
+
+  #place({ channel, draft, retention }: Entry): Appended {
+    const known = this.#draft(channel);
+    const mark = draft.key === undefined ? undefined : fingerprint(draft);
+    if (mark !== undefined && known?.state.isLive === true) {
+      const before = this.#remembered(known.state.no, draft.key!);
+      if (before !== undefined) {
+        return before.fingerprint === mark ? this.#duplicate(channel, before) : conflict();
+      }
+    }
+    const target = known?.state.isLive === true ? known : this.#make(channel, known);
+    const message = this.#add(target, draft, retention);
+    if (mark !== undefined) this.#remember(target, draft.key!, mark, message);
+    return placement(channel, message, message, false);
+  }
+
+  #add(target: ChannelDraft, draft: Draft, retention: Retention): Message {
+    const { state } = target;
+    const place: Place = {
+      epoch: this.#base.epoch,
+      seq: this.#base.headSeq + this.#messages.length + 1,
+      offset: state.newest.offset + 1,
+      tag: this.#base.tags.next(),
+    };
+    const payload = ownPayload(draft.payload);
+    const message = new Message(state.name, place, payload === draft.payload ? draft : { ...draft, payload });
+    const { seq, offset, tag } = place;
+    // A copy of the place, not the message: the state of a quiet channel must not keep its last payload alive.
+    target.state = { ...state, newest: { seq, offset, tag }, bytes: state.bytes + payload.length };
+    target.added.push(message);
+    target.sizes.push(recordBytes(draft));
+    target.trimTo = { retention, oldestMs: -Infinity, forgetsIds: false };
+    if (draft.retain === true) target.retained = payload.length === 0 ? 'removed' : message;
+    this.#messages.push(message);
+    this.#channelNos.push(state.no);
+    this.#events.push({ kind: 'appended', message });
+    return message;
+  }
+
+  #draft(name: string): ChannelDraft | undefined {
+    const known = this.#drafts.get(name);
+    if (known !== undefined) return known;
+    const channel = this.#base.channels.get(name);
+    if (channel === undefined) return undefined;
+    return this.#keep(channel.state, channel);
+  }
+
+  /** A new life, behind the tombstone of an earlier one if there was one. */
+  #make(name: string, ended: ChannelDraft | undefined): ChannelDraft {
+    const state: ChannelState = {
+      name,
+      no: this.#nextChannelNo,
+      epoch: newEpoch(this.#base.random),
+      newest: { seq: 0, offset: 0, tag: '0000000000000000' },
+      trimmed: undefined,
+      bytes: 0,
+      publishIds: 0,
+      deleted: ended?.state.deleted,
+      isLive: true,
+    };
+    this.#nextChannelNo += 1;
+    this.write('numbers', numberKey(state.no), Buffer.from(name));
+    const made = this.#keep(state, ended?.channel);
+    if (ended?.retained === 'removed') made.retained = 'removed';
+    return made;
+  }
+
+  #keep(state: ChannelState, channel: Channel | undefined): ChannelDraft {
+    const draft: ChannelDraft = {
+      state,
+      channel,
+      seed: crcSeed(state.name, state.epoch, this.#base.epoch),
+      added: [],
+      sizes: [],
+      publishIds: [],
+      retained: undefined,
+      trimTo: undefined,
+      doomed: [],
+    };
+    this.#drafts.set(state.name, draft);
+    return draft;
+  }
+
+  #hasConflict(entries: readonly Entry[]): boolean {
+    const inThisCall = new Map<string, string>();
+    for (const { channel, draft } of entries) {
+      if (draft.key === undefined) continue;
+      const mark = fingerprint(draft);
+      const name = `${channel}\n${draft.key}`;
+      const state = this.#draft(channel)?.state;
+      const stored = state?.isLive === true ? this.#remembered(state.no, draft.key)?.fingerprint : undefined;
+      const known = inThisCall.get(name) ?? stored;
+      if (known !== undefined && known !== mark) return true;
+      inThisCall.set(name, mark);
+    }
+    return false;
+  }
+
+  #remembered(channelNo: number, id: string): PublishRow | undefined {
+    const inGroup = this.#publishRows.get(`${channelNo}\n${id}`);
+    if (inGroup !== undefined) return inGroup;
+    const key = publishIdKey(channelNo, id);
+    const row = this.#base.database.get('publishIds', key);
+    const content = row && unseal(key, row);
+    return content && decodePublish(content);
+  }
+
+  #remember(target: ChannelDraft, id: string, mark: string, message: Message): void {
+    const row: PublishRow = {
+      fingerprint: mark,
+      seq: message.seq,
+      offset: message.offset,
+      tag: message.tag,
+      id: message.id,
+      timeMs: message.timeMs,
+    };
+    const { no } = target.state;
+    this.#publishRows.set(`${no}\n${id}`, row);
+    target.publishIds.push(id);
+    const key = publishIdKey(no, id);
+    this.write('publishIds', key, seal(key, encodePublish(row)));
+  }
+
+  #duplicate(channel: string, row: PublishRow): Placement {
+    const epoch =
+      row.seq > this.#base.headSeq ? this.#base.epoch : this.#base.channels.lineage.epochOf(row.seq);
+    return placement(channel, { ...row, epoch }, row, true);
+  }
+
+  #finishChannel(draft: ChannelDraft): void {
+    const { channel } = draft;
+    if (draft.trimTo !== undefined) trimOldest(draft, draft.trimTo, this.#base);
+    if (draft.publishIds.length > 0) this.#logPublishIds(draft);
+    else if (draft.trimTo?.forgetsIds === true && draft.state.publishIds > 0)
+      this.#forgetPublishIds(draft, 1_000);
+    if (draft.state === channel?.state) return;
+    const { state } = draft;
+    const keptFrom = state.trimmed?.seq ?? 0;
+    const drop = draft.added.findIndex((message) => message.seq > keptFrom);
+    if (drop >= 0) {
+      packBlocks(draft.added.slice(drop), draft.sizes.slice(drop), draft.seed, (firstSeq, block) => {
+        this.write('blocks', channelSeqKey(state.no, firstSeq), block);
+      });
+    }
+    if (channel?.state.no === state.no && state.isLive) {
+      for (const firstSeq of channel.doomed ?? leftBehind(this.#base.database, channel.state)) {
+        this.write('blocks', channelSeqKey(state.no, firstSeq), undefined);
+      }
+    }
+    const key = nameKey(state.name);
+    if (draft.retained !== undefined) this.#writeRetained(key, draft);
+    this.write('channels', key, seal(key, encodeChannel(state)));
+  }
+
+  #logPublishIds(draft: ChannelDraft): void {
+    // Two at a time is more than one commit adds.
+    this.#forgetPublishIds(draft, 2);
+    const { state } = draft;
+    const key = channelSeqKey(state.no, this.#base.headSeq + 1);
+    this.write(
+      'publishLog',
+      key,
+      seal(key, encodePublishLog({ atMs: this.#base.nowMs, ids: draft.publishIds })),
+    );
+    draft.state = { ...state, publishIds: state.publishIds + draft.publishIds.length };
+  }
+
+  #forgetPublishIds(draft: ChannelDraft, commitsMax: number): void {
+    const forgotten = forgetPublishIds(draft.state, this.#base, commitsMax, this.#writes);
+    if (forgotten === 0) return;
+    draft.state = { ...draft.state, publishIds: draft.state.publishIds - forgotten };
+  }
+
+  #writeRetained(key: Buffer, { retained, seed, sizes, added, state }: ChannelDraft): void {
+    if (retained === 'removed' || retained === undefined) {
+      this.write('retained', key, undefined);
+      return;
+    }
+    packBlocks([retained], [sizes[added.indexOf(retained)]!], seed, (_seq, record) => {
+      // The life is part of the row, because the CRC of the record is bound to its epoch.
+      this.write('retained', key, Buffer.concat([Buffer.from(state.epoch, 'latin1'), record]));
+    });
+  }
+}
+
+function placement(
+  channel: string,
+  { epoch, seq, offset, tag }: Place,
+  { id, timeMs }: Pick<Message, 'id' | 'timeMs'>,
+  duplicate: boolean,
+): Placement {
+  return { channel, epoch, seq, offset, tag, id, timeMs, duplicate };
+}
+
+/** Keys that LMDB could not take, found before anything of their call is stored. */
+export function checkRecordWrites(writes: readonly RecordWrite[], keyBytesMax: number): void {
+  for (const { table, key } of writes) {
+    if (table.includes('\0') || recordKey(table, key).length > keyBytesMax) {
+      throw new EverywireError('invalid', `A record's table and key have at most ${keyBytesMax - 1} bytes.`);
+    }
+  }
+}

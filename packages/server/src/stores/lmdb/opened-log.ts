@@ -1,0 +1,148 @@
+import { noTag, type Position } from '@everywire/protocol';
+import type { Clock, Random } from '../../core/clock.ts';
+import type { Limits } from '../../core/limits.ts';
+import type { Log } from '../../core/transport.ts';
+import { Tags } from '../drafts.ts';
+import { type EpochStart, Lineage, newEpoch } from '../lineage.ts';
+import { Reader } from '../reader.ts';
+import { Blocks } from './blocks.ts';
+import { type Channel, Channels } from './channels.ts';
+import type { Database, Write } from './database.ts';
+import { Group } from './group.ts';
+import { numberKey, numberOfKey } from './keys.ts';
+import { decodeLineage, encodeLineage, seal, unseal } from './rows.ts';
+import { Segments } from './segments.ts';
+import { LmdbView } from './view.ts';
+
+export interface OpenedLogOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  readonly log: Log;
+  /** How many seqs are remembered beyond their messages. */
+  readonly seqsRememberedMax: number;
+}
+
+/** Twice, because without it no record could be read: their checksums are bound to their epochs. */
+const lineageKeys = [Buffer.from('lineage/1'), Buffer.from('lineage/2')];
+
+/**
+ * One opening of the log by its writer, which is one epoch: what is committed, and how groups are made and shown. After
+ * a failure it is thrown away and another one is opened from the file.
+ */
+export class OpenedLog {
+  readonly database: Database;
+  readonly channels: Channels;
+  readonly segments: Segments;
+  readonly #options: OpenedLogOptions;
+  readonly #lineage: Lineage;
+  readonly #blocks: Blocks;
+  readonly #tags: Tags;
+  #head: Position;
+  #nextChannelNo: number;
+
+  /** Begins a new epoch, durably, before anything is read or written. */
+  static async open(database: Database, options: OpenedLogOptions): Promise<OpenedLog> {
+    const starts = readLineage(database, (text) => options.log.error({}, text));
+    const headSeq = new Segments(database, options.seqsRememberedMax).newest()?.seq ?? 0;
+    const epoch = newEpoch(options.random, (taken) => starts.some((start) => start.epoch === taken));
+    const lineage = new Lineage([...starts, { epoch, firstSeq: headSeq + 1 }]);
+    const content = encodeLineage(lineage.starts);
+    await database.commit(lineageKeys.map((key) => ({ table: 'meta', key, value: seal(key, content) })));
+    return new OpenedLog(database, lineage, options);
+  }
+
+  private constructor(database: Database, lineage: Lineage, options: OpenedLogOptions) {
+    this.database = database;
+    this.#lineage = lineage;
+    this.#options = options;
+    this.channels = new Channels(database, lineage, options.log);
+    this.segments = new Segments(database, options.seqsRememberedMax);
+    this.#blocks = new Blocks(database, lineage);
+    this.#tags = new Tags(options.random);
+    const newest = this.segments.newest();
+    this.#head =
+      newest === undefined
+        ? { epoch: lineage.origin.epoch, seq: 0, tag: noTag }
+        : { epoch: lineage.epochOf(newest.seq), ...newest };
+    this.#nextChannelNo = unusedChannelNo(database);
+  }
+
+  /** The newest message that is durable and shown. */
+  get head(): Position {
+    return this.#head;
+  }
+
+  /** What `head` is in the file: another after a commit of which nobody knows how it ended. */
+  get storedHeadSeq(): number {
+    return this.segments.newest()?.seq ?? 0;
+  }
+
+  get lineage(): Lineage {
+    return this.#lineage;
+  }
+
+  view(): { readonly view: LmdbView; readonly reader: Reader<Channel> } {
+    const view = new LmdbView({
+      head: this.#head,
+      channels: this.channels,
+      blocks: this.#blocks,
+      segments: this.segments,
+    });
+    return { view, reader: new Reader(view) };
+  }
+
+  begin(): Group {
+    const { clock, random, limits } = this.#options;
+    return new Group({
+      database: this.database,
+      channels: this.channels,
+      blocks: this.#blocks,
+      epoch: this.#lineage.current,
+      headSeq: this.#head.seq,
+      nextChannelNo: this.#nextChannelNo,
+      tags: this.#tags,
+      random,
+      limits,
+      nowMs: clock.nowMs(),
+    });
+  }
+
+  async store(group: Group): Promise<void> {
+    const writes: Write[] = [...group.finish()];
+    if (writes.length === 0) return;
+    this.segments.raiseFloor(this.#head.seq, writes);
+    await this.database.commit(writes);
+  }
+
+  /** What `group` says is the log from now on. */
+  show(group: Group): void {
+    if (group.newest !== undefined) this.#head = group.newest.position;
+    this.#nextChannelNo = group.nextChannelNo;
+    for (const draft of group.drafts) {
+      if (draft.state === draft.channel?.state) continue;
+      this.channels.committed(draft.state).doomed = draft.doomed;
+    }
+  }
+}
+
+/** Which epochs there have been; what is damaged is told to `problem`. Empty for a new store. */
+export function readLineage(database: Database, problem: (text: string) => void): readonly EpochStart[] {
+  for (const key of lineageKeys) {
+    const row = database.get('meta', key);
+    if (row === undefined) continue;
+    const content = unseal(key, row);
+    if (content !== undefined) return decodeLineage(content);
+    problem(`The copy ${key.toString()} of the lineage of epochs fails its checksum.`);
+  }
+  return [];
+}
+
+/** Numbers are given out in order, and the newest one is kept as long as nothing newer is there. */
+function unusedChannelNo(database: Database): number {
+  const highest = Buffer.alloc(4, 0xff);
+  for (const key of database.keys('numbers', { from: highest, to: numberKey(0), reverse: true, limit: 1 })) {
+    return numberOfKey(key) + 1;
+  }
+  return 1;
+}

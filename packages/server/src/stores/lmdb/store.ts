@@ -1,0 +1,367 @@
+import { mkdirSync } from 'node:fs';
+import { EverywireError, type Position } from '@everywire/protocol';
+import type { Clock } from '../../core/clock.ts';
+import type { Filter } from '../../core/filter.ts';
+import type { Message } from '../../core/message.ts';
+import type {
+  Appended,
+  AppendOptions,
+  ChannelInfo,
+  Durability,
+  Entry,
+  Feed,
+  Gap,
+  Health,
+  Page,
+  PageLimit,
+  RecordRow,
+  RecordStore,
+  RecordWrite,
+  Retention,
+  Start,
+  Store,
+} from '../../core/store.ts';
+import { CommitLoop } from './commit.ts';
+import { type Database, isFull, keyBytesMax, openLmdb, type OpenDatabase } from './database.ts';
+import { checkFormat } from './format.ts';
+import { checkRecordWrites, type Group } from './group.ts';
+import { lockFolder, syncFolder } from './lock.ts';
+import { OpenedLog, type OpenedLogOptions } from './opened-log.ts';
+import { getRecord, listRecords } from './records.ts';
+import { readRetained } from './retained.ts';
+import { purgeDeleted, sweepChannels, sweepRetained } from './sweep.ts';
+import { checkTail } from './verify.ts';
+
+export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax'> {
+  /** The data folder; made when it is not there. */
+  readonly path: string;
+  /** `os` and `memory` both mean: acknowledged when the operating system has it. */
+  readonly durability: Durability;
+  readonly seqsRememberedMax?: number;
+  /** How the file is opened; tests put a faulty one in. */
+  readonly openDatabase?: OpenDatabase;
+}
+
+/** The embedded store: one LMDB file, flushed before anything is acknowledged or shown. */
+export function createLmdbStore(options: LmdbStoreOptions): Store {
+  return new LmdbStore(options);
+}
+
+const reopenDelayMsMin = 100;
+const reopenDelayMsMax = 5_000;
+/** After a commit for which there was no room, publishes are refused for so long without trying the disk again. */
+const fullForMs = 250;
+
+class LmdbStore implements Store {
+  readonly name = 'lmdb';
+  readonly traits: { readonly durable: boolean; readonly shared: boolean };
+  readonly records: RecordStore;
+  readonly #options: LmdbStoreOptions;
+  readonly #clock: Clock;
+  readonly #loop: CommitLoop<Group>;
+  #unlock: (() => void) | undefined;
+  #feed: Feed | undefined;
+  #opened: OpenedLog | undefined;
+  /** Why nothing is accepted. */
+  #failure: string | undefined;
+  #fullUntilMs = -Infinity;
+  #isFull = false;
+
+  constructor(options: LmdbStoreOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.traits = { durable: options.durability === 'fsync', shared: false };
+    this.#loop = new CommitLoop<Group>(
+      {
+        begin: () => this.#log.begin(),
+        store: (group) => this.#log.store(group),
+        show: (group) => this.#show(group),
+        failed: (caught) => this.#failed(caught),
+      },
+      options.clock,
+    );
+    this.records = {
+      get: async (table, key) => getRecord(this.#log.database, table, key),
+      write: async (writes) => {
+        await this.#write(writes);
+      },
+      list: async (table, prefix, after, limit): Promise<readonly RecordRow[]> =>
+        listRecords(this.#log.database, table, prefix, after, limit),
+    };
+  }
+
+  async open(feed: Feed): Promise<void> {
+    const { path } = this.#options;
+    mkdirSync(path, { recursive: true });
+    this.#unlock = lockFolder(path);
+    try {
+      checkFormat(path);
+      this.#opened = await this.#openLog();
+      syncFolder(path);
+    } catch (caught) {
+      this.#unlock();
+      this.#unlock = undefined;
+      throw caught;
+    }
+    this.#feed = feed;
+  }
+
+  async close(): Promise<void> {
+    if (this.#feed === undefined) return;
+    await this.#loop.idle();
+    this.#feed = undefined;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.database.close();
+    this.#unlock?.();
+    this.#unlock = undefined;
+  }
+
+  async append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
+    const records = options.records ?? [];
+    checkRecordWrites(records, keyBytesMax);
+    let bytes = 0;
+    for (const { draft } of entries) bytes += draft.payload.length + 200;
+    const full = this.#refusal();
+    if (full !== undefined) return entries.map(() => full);
+    try {
+      return await this.#submit(bytes, (group) => {
+        const results = group.append(entries, options.atomic === true);
+        const isRefused =
+          options.atomic === true && results.some((result) => result instanceof EverywireError);
+        if (!isRefused) group.writeRecords(records);
+        return results;
+      });
+    } catch (caught) {
+      // Definitely not stored: that is an answer for each entry, not a failure of the call.
+      if (caught instanceof EverywireError && caught.code === 'store_full') return entries.map(() => caught);
+      throw caught;
+    }
+  }
+
+  async read(filter: Filter, after: Position, limit: PageLimit): Promise<Page> {
+    const { view, reader } = this.#log.view();
+    const page = reader.read(filter, after, limit);
+    if (view.damages.length === 0) return page;
+    const next = page.messages[0] === undefined ? page.through : reader.placeBefore(page.messages[0], filter);
+    const damaged = view.damages.map(({ channel, damage: { from, to } }): Gap => {
+      return { channel, from, to, reason: 'damaged', next };
+    });
+    this.#options.log.error(
+      { filter: filter.text, gaps: damaged },
+      'records fail their checksum; run everywire doctor',
+    );
+    return { ...page, gaps: [...page.gaps, ...damaged] };
+  }
+
+  async locate(filter: Filter, start: Start): Promise<Position> {
+    return this.#log.view().reader.locate(filter, start);
+  }
+
+  /** The feed carries everything of this process, so there is nothing to switch on. */
+  async follow(): Promise<Position> {
+    return this.#log.head;
+  }
+
+  async unfollow(): Promise<void> {
+    this.#assertOpen();
+  }
+
+  async channels(filter: Filter, after: string | undefined, limit: number): Promise<readonly ChannelInfo[]> {
+    const found: ChannelInfo[] = [];
+    if (limit <= 0) return found;
+    for (const { name, newest, trimmed, epoch, bytes } of this.#log.channels.list(filter, after)) {
+      found.push({
+        channel: name,
+        offset: newest.offset,
+        firstOffset: (trimmed?.offset ?? 0) + 1,
+        epoch,
+        bytes,
+      });
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
+  async retained(filter: Filter, limit: number): Promise<readonly Message[]> {
+    return readRetained(this.#log, filter, this.#options.log).slice(0, limit);
+  }
+
+  async drop(channel: string): Promise<boolean> {
+    return this.#submit(0, (group) => group.drop(channel));
+  }
+
+  async sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void> {
+    if (this.#refusal() !== undefined) return;
+    const submit = (work: (group: Group) => void): Promise<void> => this.#submit(0, work);
+    await sweepChannels(this.#log, nowMs, retentionOf, submit);
+    await sweepRetained(this.#log, nowMs, submit);
+    await purgeDeleted(this.#log, submit);
+  }
+
+  health(): Health {
+    if (this.#failure !== undefined) return { ok: false, detail: this.#failure };
+    if (this.#feed === undefined) return { ok: false, detail: 'The store is not open.' };
+    if (!this.#isFull) return { ok: true };
+    return {
+      ok: true,
+      detail: `There is no room left for ${this.#options.path}: publishes are refused, reading goes on. Free some space.`,
+    };
+  }
+
+  get #log(): OpenedLog {
+    this.#assertOpen();
+    if (this.#opened === undefined) {
+      throw new EverywireError('store_unavailable', 'The store is being opened again after a failure.');
+    }
+    return this.#opened;
+  }
+
+  #assertOpen(): void {
+    if (this.#feed === undefined) throw new EverywireError('store_unavailable', 'The store is not open.');
+  }
+
+  async #write(writes: readonly RecordWrite[]): Promise<void> {
+    checkRecordWrites(writes, keyBytesMax);
+    let bytes = 0;
+    for (const { value } of writes) bytes += 100 + (value?.length ?? 0);
+    const full = this.#refusal();
+    if (full !== undefined) throw full;
+    await this.#submit(bytes, (group) => group.writeRecords(writes));
+  }
+
+  #submit<T>(bytes: number, work: (group: Group) => T): Promise<T> {
+    this.#assertOpen();
+    if (this.#failure !== undefined) {
+      throw new EverywireError(
+        'store_unavailable',
+        'The store failed and accepts nothing until it was checked.',
+        {
+          retryAfterMs: reopenDelayMsMax,
+        },
+      );
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#loop.add({
+        bytes,
+        run: (group) => {
+          const result = work(group);
+          return () => resolve(result);
+        },
+        reject,
+      });
+    });
+  }
+
+  #refusal(): EverywireError | undefined {
+    return this.#isFull && this.#clock.monotonicMs() < this.#fullUntilMs ? storeFull() : undefined;
+  }
+
+  #show(group: Group): void {
+    this.#log.show(group);
+    this.#isFull = false;
+    try {
+      if (this.#feed !== undefined) group.tell(this.#feed);
+    } catch (caught) {
+      this.#options.log.error({ err: caught }, 'the feed threw; what it was told is stored all the same');
+    }
+  }
+
+  /** No room is a refusal, when nothing of it is in the file. Everything else is final for this opening. */
+  #failed(caught: unknown): EverywireError {
+    const opened = this.#opened;
+    if (isFull(caught) && opened !== undefined && this.#isUnchanged(opened)) {
+      if (!this.#isFull)
+        this.#options.log.error({ err: caught }, 'the store has no room; publishes are refused');
+      this.#isFull = true;
+      this.#fullUntilMs = this.#clock.monotonicMs() + fullForMs;
+      return storeFull();
+    }
+    if (this.#failure === undefined) {
+      this.#failure =
+        `A commit to ${this.#options.path} failed (${caught instanceof Error ? caught.message : String(caught)}). ` +
+        'Nothing is accepted until the store was opened again and checked. Look after the disk.';
+      this.#options.log.error(
+        { err: caught },
+        'a commit failed; the store accepts nothing until it is reopened',
+      );
+      void this.#reopen();
+    }
+    return new EverywireError(
+      'store_unavailable',
+      'The store failed; whether this was stored is not known.',
+      {
+        cause: caught,
+        retryAfterMs: reopenDelayMsMin,
+      },
+    );
+  }
+
+  #isUnchanged(opened: OpenedLog): boolean {
+    try {
+      return opened.storedHeadSeq === opened.head.seq;
+    } catch (caught) {
+      this.#options.log.error({ err: caught }, 'the store cannot be read after a failed commit');
+      return false;
+    }
+  }
+
+  /** Never throws: tries until it works or the store is closed. */
+  async #reopen(): Promise<void> {
+    for (
+      let delayMs = reopenDelayMsMin;
+      this.#feed !== undefined;
+      delayMs = Math.min(2 * delayMs, reopenDelayMsMax)
+    ) {
+      const waitMs = delayMs;
+      await new Promise<void>((resolve) => this.#clock.after(waitMs, resolve));
+      try {
+        const failed = this.#opened;
+        this.#opened = undefined;
+        await failed?.database.close();
+        const opened = await this.#openLog();
+        if (this.#isClosed()) {
+          await opened.database.close();
+          return;
+        }
+        this.#opened = opened;
+        this.#failure = undefined;
+        this.#options.log.info({ head: opened.head.seq }, 'the store was opened again and checked');
+        // What was in doubt may be in the log after all.
+        this.#feed.interrupted();
+        return;
+      } catch (caught) {
+        this.#options.log.error({ err: caught }, 'the store cannot be opened again yet');
+      }
+    }
+  }
+
+  #isClosed(): boolean {
+    return this.#feed === undefined;
+  }
+
+  async #openLog(): Promise<OpenedLog> {
+    const { path, durability, openDatabase = openLmdb, seqsRememberedMax = 4_000_000 } = this.#options;
+    const database: Database = openDatabase({ path, durability });
+    try {
+      const opened = await OpenedLog.open(database, { ...this.#options, seqsRememberedMax });
+      const damagedSeqs = checkTail(opened);
+      if (damagedSeqs.length > 0) {
+        this.#options.log.error(
+          { damagedSeqs },
+          'records at the end of the log are damaged; run everywire doctor',
+        );
+      }
+      return opened;
+    } catch (caught) {
+      await database.close();
+      throw caught;
+    }
+  }
+}
+
+function storeFull(): EverywireError {
+  return new EverywireError('store_full', 'The disk of the store is full; nothing was stored.', {
+    retryAfterMs: fullForMs,
+  });
+}

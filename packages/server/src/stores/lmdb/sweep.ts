@@ -1,0 +1,120 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Retention } from '../../core/store.ts';
+import type { Channel } from './channels.ts';
+import type { TableName } from './database.ts';
+import type { Group } from './group.ts';
+import { channelSeqKey, nameOfKey, numberKey } from './keys.ts';
+import type { OpenedLog } from './opened-log.ts';
+import { decodeRetained } from './retained.ts';
+
+type Submit = (work: (group: Group) => void) => Promise<void>;
+
+/** Channels looked at before others get their turn: about 2 ms. */
+const channelsPerTurn = 256;
+const purgedPerCommit = 2_000;
+
+/** Trims by age, channel by channel, and forgets publish ids that are too old. */
+export async function sweepChannels(
+  log: OpenedLog,
+  nowMs: number,
+  retentionOf: (channel: string) => Retention,
+  submit: Submit,
+): Promise<void> {
+  let after: string | undefined;
+  for (;;) {
+    const names = take(log.channels.names(after), channelsPerTurn);
+    if (names.length === 0) return;
+    const due = names.flatMap((name) => {
+      const retention = retentionOf(name);
+      const channel = log.channels.get(name);
+      return channel !== undefined && needsSweep(log, channel, nowMs - retention.ageMsMax)
+        ? [{ name, retention }]
+        : [];
+    });
+    if (due.length > 0) {
+      await submit((group) => {
+        for (const { name, retention } of due) {
+          group.trim(name, { retention, oldestMs: nowMs - retention.ageMsMax, forgetsIds: true });
+        }
+      });
+    }
+    after = names.at(-1);
+    await turn();
+  }
+}
+
+function needsSweep(log: OpenedLog, channel: Channel, oldestMs: number): boolean {
+  if (!channel.state.isLive) return false;
+  if (channel.state.publishIds > 0) return true;
+  if (channel.count === 0) return false;
+  const first = log.view().view.after(channel, 0).next();
+  return first.done !== true && first.value.timeMs < oldestMs;
+}
+
+/** Removes retained messages that have expired. */
+export async function sweepRetained(log: OpenedLog, nowMs: number, submit: Submit): Promise<void> {
+  const expired: { readonly key: Buffer; readonly seq: number }[] = [];
+  for (const { key, value } of log.database.range('retained', {})) {
+    const message = decodeRetained(nameOfKey(key), value, log.lineage);
+    if (message !== undefined && (message.expiresAtMs ?? Infinity) <= nowMs) {
+      expired.push({ key: Buffer.from(key), seq: message.seq });
+    }
+  }
+  if (expired.length === 0) return;
+  await submit((group) => {
+    for (const { key, seq } of expired) {
+      // Another one may have been retained since.
+      const row = log.database.get('retained', key);
+      const now = row && decodeRetained(nameOfKey(key), row, log.lineage);
+      if (now?.seq === seq) group.write('retained', key, undefined);
+    }
+  });
+}
+
+/** Removes the rows of deleted channels, some with each commit. */
+export async function purgeDeleted(log: OpenedLog, submit: Submit): Promise<void> {
+  const prefix = Buffer.from('purge/');
+  const waiting = Array.from(
+    log.database.keys('meta', { from: prefix, to: Buffer.from('purge0') }),
+    (key) => ({
+      key: Buffer.from(key),
+      no: Number(key.toString('latin1', prefix.length)),
+    }),
+  );
+  for (const { key, no } of waiting) {
+    for (let isDone = false; !isDone;) {
+      const doomed = rowsOf(log, no);
+      isDone = doomed.length === 0;
+      await submit((group) => {
+        for (const row of doomed) group.write(row.table, row.key, undefined);
+        if (isDone) {
+          group.write('meta', key, undefined);
+          // The newest number stays, or the next channel would be given it again.
+          if (no + 1 < group.nextChannelNo) group.write('numbers', numberKey(no), undefined);
+        }
+      });
+    }
+  }
+}
+
+function rowsOf(log: OpenedLog, no: number): readonly { readonly table: TableName; readonly key: Buffer }[] {
+  const found: { readonly table: TableName; readonly key: Buffer }[] = [];
+  // Every table whose keys begin with the number of the life.
+  const range = { from: channelSeqKey(no, 0).subarray(0, 4), to: channelSeqKey(no + 1, 0).subarray(0, 4) };
+  for (const table of ['blocks', 'publishLog', 'publishIds'] as const) {
+    const limit = purgedPerCommit - found.length;
+    if (limit <= 0) break;
+    for (const key of log.database.keys(table, { ...range, limit }))
+      found.push({ table, key: Buffer.from(key) });
+  }
+  return found;
+}
+
+function take<T>(items: Iterable<T>, count: number): readonly T[] {
+  const taken: T[] = [];
+  for (const item of items) {
+    taken.push(item);
+    if (taken.length >= count) break;
+  }
+  return taken;
+}

@@ -1,0 +1,107 @@
+import type { Retention } from '../../core/store.ts';
+import type { OldestBlock } from './channels.ts';
+import type { Database, Write } from './database.ts';
+import type { ChannelDraft, GroupBase } from './group.ts';
+import { channelSeqKey, publishIdKey, seqOfChannelKey } from './keys.ts';
+import { type ChannelState, decodePublishLog, type Mark, unseal } from './rows.ts';
+
+export interface TrimTo {
+  readonly retention: Retention;
+  /** Messages published before this are let go. */
+  readonly oldestMs: number;
+  /** Also forgets publish ids that are too old, which an append with a publish id does by itself. */
+  readonly forgetsIds: boolean;
+}
+
+/** A record on its way out. */
+interface Oldest extends Mark {
+  readonly payloadBytes: number;
+  readonly timeMs: number;
+}
+
+/**
+ * Trims a channel exactly to its bounds. Only the state says so at once: a block that was trimmed whole is deleted by a
+ * later commit, because until this one is done readers still count on it.
+ */
+export function trimOldest(draft: ChannelDraft, { retention, oldestMs }: TrimTo, base: GroupBase): void {
+  const { state } = draft;
+  const { newest } = state;
+  let { bytes } = state;
+  let trimmed: Mark | undefined = state.trimmed;
+  let count = newest.offset - (trimmed?.offset ?? 0);
+  const isOver = (): boolean => count > retention.countMax || bytes > retention.bytesMax;
+  if (!isOver() && oldestMs === -Infinity) return;
+  const doomed: number[] = [];
+  for (const oldest of oldestRecords(draft, base, doomed)) {
+    if (!isOver() && oldest.timeMs >= oldestMs) break;
+    // Damaged records in between have gone with it, whatever they were.
+    count = newest.offset - oldest.offset;
+    bytes -= oldest.payloadBytes;
+    trimmed = { seq: oldest.seq, offset: oldest.offset, tag: oldest.tag };
+  }
+  if (trimmed === undefined || trimmed === state.trimmed) return;
+  const throughSeq = trimmed.seq;
+  draft.doomed = doomed.filter((firstSeq) => firstSeq <= throughSeq);
+  draft.state = { ...state, trimmed, bytes: count === 0 ? 0 : Math.max(0, bytes) };
+}
+
+/** Records that are not trimmed, oldest first; notes each row that has been gone through. */
+function* oldestRecords(
+  draft: ChannelDraft,
+  base: GroupBase,
+  doomed: number[],
+): Generator<Oldest, void, undefined> {
+  const { channel, state } = draft;
+  const above = state.trimmed?.seq ?? 0;
+  if (channel !== undefined && channel.state.no === state.no && channel.count > 0) {
+    const begun = channel.oldest;
+    if (begun !== undefined) yield* recordsOf(begun, above, doomed);
+    const resumeSeq = Math.max(above, begun?.heads.at(-1)?.seq ?? 0);
+    for (const { key, value } of base.blocks.rowsAfter(state.no, resumeSeq)) {
+      const firstSeq = seqOfChannelKey(key);
+      if (firstSeq > base.headSeq) break;
+      if (firstSeq === begun?.firstSeq) continue;
+      const block = { firstSeq, heads: base.blocks.heads(channel.state, firstSeq, value) };
+      channel.oldest = block;
+      yield* recordsOf(block, above, doomed);
+    }
+  }
+  for (const { seq, offset, tag, timeMs, payload } of draft.added) {
+    yield { seq, offset, tag, timeMs, payloadBytes: payload.length };
+  }
+}
+
+function* recordsOf(block: OldestBlock, above: number, doomed: number[]): Generator<Oldest, void, undefined> {
+  for (const head of block.heads) if (head.seq > above) yield head;
+  doomed.push(block.firstSeq);
+}
+
+/** Rows below the edge that an earlier life of this process left behind: all but the one the edge is in. */
+export function leftBehind(database: Database, { no, trimmed }: ChannelState): readonly number[] {
+  if (trimmed === undefined) return [];
+  const range = { from: channelSeqKey(no, 0), to: channelSeqKey(no, trimmed.seq + 1) };
+  const rows = Array.from(database.keys('blocks', range), seqOfChannelKey);
+  return rows.slice(0, -1);
+}
+
+/** Forgets publish ids that are too old or too many, of at most `commitsMax` commits. Returns how many. */
+export function forgetPublishIds(
+  state: ChannelState,
+  { database, limits, nowMs }: Pick<GroupBase, 'database' | 'limits' | 'nowMs'>,
+  commitsMax: number,
+  writes: Write[],
+): number {
+  let forgotten = 0;
+  const range = { from: channelSeqKey(state.no, 0), to: channelSeqKey(state.no + 1, 0), limit: commitsMax };
+  for (const { key, value } of database.range('publishLog', range)) {
+    const content = unseal(key, value);
+    const row = content && decodePublishLog(content);
+    const isOld = row === undefined || row.atMs <= nowMs - limits.publishIdAgeMsMax;
+    if (!isOld && state.publishIds - forgotten <= limits.publishIdsMax) break;
+    for (const id of row?.ids ?? [])
+      writes.push({ table: 'publishIds', key: publishIdKey(state.no, id), value: undefined });
+    writes.push({ table: 'publishLog', key: Buffer.from(key), value: undefined });
+    forgotten += row?.ids.length ?? 0;
+  }
+  return Math.min(forgotten, state.publishIds);
+}

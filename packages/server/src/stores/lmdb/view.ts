@@ -1,0 +1,134 @@
+import type { Position } from '@everywire/protocol';
+import type { Filter } from '../../core/filter.ts';
+import { Message } from '../../core/message.ts';
+import type { Edge } from '../edges.ts';
+import type { Lineage } from '../lineage.ts';
+import type { LogView, SeqRow } from '../log-view.ts';
+import { type Blocks, Damage, type Found } from './blocks.ts';
+import { type Channel, type Channels, edgesOf } from './channels.ts';
+import type { Segments } from './segments.ts';
+
+/** Rows searched for the first offset of a channel after a place, when the row of the place itself does not say. */
+const searchRowsMax = 4096;
+
+/** What was found damaged, and where reading goes on in that channel. */
+export interface FoundDamage {
+  readonly channel: string;
+  readonly damage: Damage;
+}
+
+/** The log as the newest commit left it, for one read: damage that it meets is noted here. */
+export class LmdbView implements LogView<Channel> {
+  readonly lineage: Lineage;
+  readonly head: Position;
+  readonly damages: FoundDamage[] = [];
+  readonly #channels: Channels;
+  readonly #blocks: Blocks;
+  readonly #segments: Segments;
+
+  constructor(parts: {
+    readonly head: Position;
+    readonly channels: Channels;
+    readonly blocks: Blocks;
+    readonly segments: Segments;
+  }) {
+    this.lineage = parts.channels.lineage;
+    this.head = parts.head;
+    this.#channels = parts.channels;
+    this.#blocks = parts.blocks;
+    this.#segments = parts.segments;
+  }
+
+  get floorSeq(): number {
+    return this.#segments.floorSeq;
+  }
+
+  row(seq: number): SeqRow | undefined {
+    return this.#segments.row(seq);
+  }
+
+  scanRows(
+    fromSeq: number,
+    throughSeq: number,
+    visit: (seq: number, channelNo: number, offset: number) => boolean,
+  ): void {
+    this.#segments.scan(fromSeq, throughSeq, visit);
+  }
+
+  matching(filter: Filter): readonly Channel[] {
+    if (filter.channel === undefined) return this.#channels.matching(filter).channels;
+    const channel = this.#channels.get(filter.channel);
+    return channel === undefined ? [] : [channel];
+  }
+
+  matchingNo(filter: Filter, channelNo: number): Channel | undefined {
+    const channel = this.#channels.matching(filter).byNo.get(channelNo);
+    return channel?.state.no === channelNo && channel.state.isLive ? channel : undefined;
+  }
+
+  *after(channel: Channel, seq: number): Generator<Message, void, undefined> {
+    if (channel.count === 0 || channel.state.newest.seq <= seq) return;
+    const { state } = channel;
+    for (const found of this.#blocks.after(state, seq, this.head.seq, this.#offsetAfter(channel, seq))) {
+      if (this.#isMessage(channel, found)) yield found;
+    }
+  }
+
+  backwards(channel: Channel): Iterator<Message> {
+    return channel.count === 0 ? [].values() : this.#blocks.backwards(channel.state, this.head.seq);
+  }
+
+  at(channel: Channel, seq: number, offset: number): Message | undefined {
+    if (offset <= (channel.state.trimmed?.offset ?? 0)) return undefined;
+    const message = this.#blocks.at(channel.state, seq);
+    if (message === undefined) this.#isMessage(channel, new Damage(offset, offset));
+    return message;
+  }
+
+  since(channel: Channel, timeMs: number): Message | undefined {
+    return channel.count === 0 ? undefined : this.#blocks.since(channel.state, timeMs, this.head.seq);
+  }
+
+  edgesAfter(filter: Filter, seq: number): readonly Edge[] {
+    const edges: Edge[] = [];
+    for (const { state } of this.matching(filter)) {
+      if ((state.trimmed?.seq ?? 0) <= seq && (state.deleted?.seq ?? 0) <= seq) continue;
+      for (const edge of edgesOf(state, this.lineage)) if (edge.through.seq > seq) edges.push(edge);
+    }
+    return edges.sort((a, b) => a.through.seq - b.through.seq);
+  }
+
+  edgeOf(name: string): Edge | undefined {
+    const channel = this.#channels.get(name);
+    return channel && edgesOf(channel.state, this.lineage).at(-1);
+  }
+
+  /** The offset that comes first after `seq`, so that damage at the very beginning is noticed. */
+  #offsetAfter({ state }: Channel, seq: number): number | undefined {
+    if (state.trimmed !== undefined && state.trimmed.seq >= seq) return state.trimmed.offset + 1;
+    if (state.deleted === undefined ? seq === 0 : seq === state.deleted.seq) return 1;
+    if (seq <= this.floorSeq) return undefined;
+    const row = this.row(seq);
+    if (row?.channelNo === state.no) return row.offset + 1;
+    let first: number | undefined;
+    this.scanRows(seq + 1, Math.min(this.head.seq, seq + searchRowsMax), (_seq, channelNo, offset) => {
+      if (channelNo === state.no) first = offset;
+      return first === undefined;
+    });
+    return first;
+  }
+
+  #isMessage({ name }: Channel, found: Found): found is Message {
+    if (found instanceof Message) return true;
+    const before = this.damages.at(-1);
+    if (before?.channel === name && before.damage.to + 1 === found.from) {
+      this.damages[this.damages.length - 1] = {
+        channel: name,
+        damage: new Damage(before.damage.from, found.to),
+      };
+    } else {
+      this.damages.push({ channel: name, damage: found });
+    }
+    return false;
+  }
+}
