@@ -1,0 +1,51 @@
+import { spawnSync, type SpawnSyncOptions } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** A program that some tests or benchmarks drive and that npm does not bring. */
+export interface Tool {
+  readonly name: string;
+  /** Names of its program; any one of them will do. */
+  readonly files: readonly string[];
+  /** Debian's packages. */
+  readonly packages: readonly string[];
+}
+
+export const browser: Tool = {
+  name: 'chromium',
+  files: ['chromium', 'chromium-browser'],
+  packages: ['chromium'],
+};
+
+const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin'];
+
+export function isThere({ files }: Tool): boolean {
+  return files.some((file) => folders.some((folder) => isRunnable(join(folder, file))));
+}
+
+function isRunnable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    // Not there, or not ours to run: either way it is not to be had here.
+    return false;
+  }
+}
+
+/** Installs what is missing, where that is allowed. Returns what is still missing afterwards. */
+export function ensureTools(tools: readonly Tool[]): readonly Tool[] {
+  const missing = tools.filter((tool) => !isThere(tool));
+  if (missing.length === 0 || process.getuid?.() !== 0 || !isThere(aptGet)) return missing;
+  const packages = missing.flatMap((tool) => tool.packages);
+  process.stderr.write(`installing ${packages.join(', ')}\n`);
+  const options: SpawnSyncOptions = {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  };
+  spawnSync('apt-get', ['update', '-qq'], options);
+  spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], options);
+  return missing.filter((tool) => !isThere(tool));
+}
+
+const aptGet: Tool = { name: 'apt-get', files: ['apt-get'], packages: [] };

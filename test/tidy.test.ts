@@ -1,0 +1,204 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import { dirname, join, normalize, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+/** What a machine can check of how the code is laid out, with what to do instead. */
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const server = 'packages/server/src';
+
+interface Import {
+  readonly specifier: string;
+  /** The file it leads to, from the root; `undefined` for packages. */
+  readonly file: string | undefined;
+  readonly isTypeOnly: boolean;
+}
+
+interface Source {
+  /** From the root, with slashes. */
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly Import[];
+}
+
+const importShape = /^\s*(?:import|export)\s(?:[^'";]*?\sfrom\s)?'([^']+)'|\bimport\('([^']+)'\)/gm;
+
+function readSource(path: string): Source {
+  const text = readFileSync(join(root, path), 'utf8');
+  const imports = [...text.matchAll(importShape)].map((match): Import => {
+    const specifier = (match[1] ?? match[2])!;
+    const file = specifier.startsWith('.') ? normalize(join(dirname(path), specifier)) : undefined;
+    return { specifier, file, isTypeOnly: /^\s*(import|export)\s+type\s/.test(match[0]) };
+  });
+  return { path, text, imports };
+}
+
+let sources: readonly Source[];
+beforeAll(async () => {
+  const found: Source[] = [];
+  const folders = '{packages/*/src,packages/*/test,test,bench,scripts}/**/*.{ts,js}';
+  for await (const path of glob(folders, { cwd: root, exclude: (name) => name === 'node_modules' })) {
+    found.push(readSource(relative(root, join(root, path))));
+  }
+  sources = found;
+});
+
+/** Each line of the result is a fault; the lists are compared whole so that a failure shows all of them. */
+function faults(inside: string | RegExp, find: (source: Source) => readonly string[]): readonly string[] {
+  const isInside = (path: string): boolean =>
+    typeof inside === 'string' ? path.startsWith(`${inside}/`) : inside.test(path);
+  const chosen = sources.filter(({ path }) => isInside(path));
+  expect(chosen.length, `there are files in ${String(inside)}`).toBeGreaterThan(0);
+  return chosen.flatMap((source) => find(source).map((fault) => `${source.path}: ${fault}`));
+}
+
+function importsFrom(source: Source, isBad: (one: Import) => boolean): readonly string[] {
+  return source.imports.filter(isBad).map(({ specifier }) => `imports ${specifier}`);
+}
+
+describe('arrows point inward', () => {
+  test('the protocol package depends on nothing', () => {
+    const bad = faults('packages/protocol/src', (source) =>
+      importsFrom(source, ({ file }) => file === undefined),
+    );
+    expect(bad).toEqual([]);
+  });
+
+  test('the core knows itself and the protocol, and does no I/O', () => {
+    const pure = new Set(['@everywire/protocol', 'node:buffer']);
+    const bad = faults(`${server}/core`, (source) =>
+      importsFrom(source, ({ specifier, file }) =>
+        file === undefined ? !pure.has(specifier) : !file.startsWith(`${server}/core/`),
+      ),
+    );
+    expect(bad).toEqual([]);
+  });
+
+  test('a transport knows no store, no other transport, and nothing of the command line', () => {
+    const bad = faults(`${server}/transports`, (source) => {
+      if (source.path === `${server}/transports/index.ts`) return [];
+      const own = source.path.split('/').slice(0, 5).join('/');
+      const allowed = [own, `${server}/core`, `${server}/http`, `${server}/websocket`];
+      return importsFrom(
+        source,
+        ({ file }) => file !== undefined && !allowed.some((folder) => file.startsWith(`${folder}/`)),
+      );
+    });
+    expect(bad).toEqual([]);
+  });
+
+  test('a store knows the core, and no other store but what all of them share', () => {
+    const bad = faults(`${server}/stores`, (source) => {
+      const parts = source.path.split('/');
+      const own = parts.length > 5 ? parts.slice(0, 5).join('/') : undefined;
+      if (source.path === `${server}/stores/index.ts`) return [];
+      return importsFrom(source, ({ file }) => {
+        if (file === undefined || file.startsWith(`${server}/core/`)) return false;
+        if (!file.startsWith(`${server}/stores/`)) return true;
+        const isShared = file.split('/').length === 5;
+        return !isShared && (own === undefined || !file.startsWith(`${own}/`));
+      });
+    });
+    expect(bad).toEqual([]);
+  });
+
+  test('wire.ts is pure: bytes are made and read by code that never saw a socket', () => {
+    const bad = faults(new RegExp(`^${server}/transports/[^/]+/wire\\.ts$`), (source) => [
+      ...importsFrom(source, ({ specifier, file, isTypeOnly }) => {
+        if (isTypeOnly) return false;
+        if (file === undefined) return /^node:(?!buffer$)|^(fastify|undici|ws)$/.test(specifier);
+        return /\/core\/(hub|session|subscription|follower|clock)\.ts$/.test(file);
+      }),
+      ...mentions(source, /\b(?:setTimeout|setInterval|setImmediate|Date\.now|performance\.now)\b/g),
+    ]);
+    expect(bad).toEqual([]);
+  });
+
+  test('the command line is imported by nobody else', () => {
+    const bad = faults(server, (source) =>
+      source.path.startsWith(`${server}/cli/`)
+        ? []
+        : importsFrom(source, ({ file }) => file?.startsWith(`${server}/cli/`) === true),
+    );
+    expect(bad).toEqual([]);
+  });
+
+  test('only the composition root and the command line know the configuration', () => {
+    const allowed = [`${server}/cli/`, `${server}/config/`, `${server}/server.ts`, `${server}/index.ts`];
+    const bad = faults(server, (source) =>
+      allowed.some((place) => source.path.startsWith(place))
+        ? []
+        : importsFrom(source, ({ file }) => file?.startsWith(`${server}/config/`) === true),
+    );
+    expect(bad).toEqual([]);
+  });
+});
+
+/** Without comments and strings, whose words are not code. */
+function codeOf(text: string): string {
+  return text
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|\s)\/\/.*$/gm, '')
+    .replace(/'(?:[^'\\\n]|\\.)*'/g, "''");
+}
+
+function mentions({ text }: Source, words: RegExp): readonly string[] {
+  return [...codeOf(text).matchAll(words)].map(([word]) => `says ${word}`);
+}
+
+test('the core has no clock, no chance and no timers of its own: use the injected Clock and Random', () => {
+  const words =
+    /\b(?:Date\.now|new Date\(\)|Math\.random|performance\.now|setTimeout|setInterval|setImmediate|queueMicrotask|process\.)/g;
+  expect(faults(`${server}/core`, (source) => mentions(source, words))).toEqual([]);
+});
+
+test('sizes, time-outs and buffers: no Buffer.allocUnsafeSlow, no deprecated Buffer constructor', () => {
+  expect(faults(server, (source) => mentions(source, /\ballocUnsafeSlow\b|\bnew Buffer\(/g))).toEqual([]);
+});
+
+test('what is not finished is not here', () => {
+  const words = /\b(?:TODO|FIXME|XXX|HACK)\b/;
+  const own = 'test/tidy.test.ts';
+  const bad = sources.filter(({ path, text }) => path !== own && words.test(text)).map(({ path }) => path);
+  expect(bad).toEqual([]);
+});
+
+test('no test runs alone, and what is skipped says why (skipIf, or the list of a contract)', () => {
+  const words = /\b(?:describe|test|it)\.(?:only|skip|todo)\(/g;
+  const bad = sources
+    .filter(({ path }) => path.endsWith('.test.ts'))
+    .flatMap((source) => mentions(source, words).map((fault) => `${source.path}: ${fault}`));
+  expect(bad).toEqual([]);
+});
+
+test('every file that is imported exists, and its name ends in .ts', () => {
+  const bad = sources.flatMap(({ path, imports }) =>
+    imports
+      .filter(
+        ({ file }) => file !== undefined && !(/\.(ts|js|json)$/.test(file) && existsSync(join(root, file))),
+      )
+      .map(({ specifier }) => `${path}: imports ${specifier}`),
+  );
+  expect(bad).toEqual([]);
+});
+
+test('file names are kebab-case, and say what is inside', () => {
+  const shape = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|contract|config))?\.(ts|js)$/;
+  const vague = /^(utils?|helpers?|common|misc)\b/;
+  const bad = sources
+    .map(({ path }) => path)
+    .filter(
+      (path) => !shape.test(path.split('/').at(-1)!) || path.split('/').some((name) => vague.test(name)),
+    );
+  expect(bad).toEqual([]);
+});
+
+test('nothing is exported as default, and no enum, namespace or parameter property needs more than erasing', () => {
+  const words = /^export default\b|^\s*(?:export\s+)?(?:const\s+)?enum\s|^\s*(?:export\s+)?namespace\s/gm;
+  const bad = sources
+    .filter(({ path }) => path.startsWith('packages/'))
+    .flatMap((source) => mentions(source, words).map((fault) => `${source.path}: ${fault}`));
+  expect(bad).toEqual([]);
+});
