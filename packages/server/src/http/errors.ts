@@ -53,7 +53,9 @@ export function answerError(
     refuse(request.raw, reply.raw, error, { limits });
     return reply;
   }
+  // Fastify would close after a body that it could not parse; this one was read to its end, so the framing is sound.
   return reply
+    .removeHeader('connection')
     .code(error.httpStatus)
     .headers(problemHeaders(error, limits.retryAfterMs))
     .type(problemType)

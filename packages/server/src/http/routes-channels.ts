@@ -130,24 +130,28 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       }),
   );
 
-  app.get('/channels', { config: { docs: listDocs } }, (request, reply) =>
-    inSession(request, reply, async (session) => {
-      const query = new Query(rawQuery(request.url));
-      const limit = query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault;
-      const found = await session.channels(query.one('filter') ?? '**', query.one('after'), limit);
-      const channels = found.map(({ channel, offset, epoch, bytes, subscribers }) => ({
-        channel,
-        offset,
-        epoch,
-        bytes,
-        subscribers,
-      }));
-      const next = found.length < limit ? undefined : found[found.length - 1]!.channel;
-      return reply
-        .header('Cache-Control', 'no-store')
-        .send({ channels, ...(next === undefined ? {} : { next }) });
-    }),
-  );
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/channels',
+    config: { docs: listDocs },
+    handler: (request, reply) =>
+      inSession(request, reply, async (session) => {
+        const query = new Query(rawQuery(request.url));
+        const limit = query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault;
+        const found = await session.channels(query.one('filter') ?? '**', query.one('after'), limit);
+        const channels = found.map(({ channel, offset, epoch, bytes, subscribers }) => ({
+          channel,
+          offset,
+          epoch,
+          bytes,
+          subscribers,
+        }));
+        const next = found.length < limit ? undefined : found[found.length - 1]!.channel;
+        return reply
+          .header('Cache-Control', 'no-store')
+          .send({ channels, ...(next === undefined ? {} : { next }) });
+      }),
+  });
 
   app.delete(`${prefix}*`, { config: { docs: deleteDocs } }, (request, reply) =>
     inSession(request, reply, async (session) => {
