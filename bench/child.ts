@@ -22,7 +22,8 @@ export interface ChildOptions {
   readonly core: Core;
   /** Opens Node's IPC channel. */
   readonly ipc?: boolean;
-  readonly environment?: Readonly<Record<string, string>>;
+  /** Where it runs: its current folder. */
+  readonly folder?: string;
 }
 
 /** Starts a program held on a core. Its stderr goes to the bench's; stdout belongs to the results. */
@@ -32,11 +33,17 @@ export function startChild(command: string, args: readonly string[], options: Ch
     : [command, ...args];
   const child = spawn(pinned[0]!, pinned.slice(1), {
     stdio: options.ipc === true ? ['ignore', 2, 2, 'ipc'] : ['ignore', 'ignore', 2],
-    env: { ...process.env, ...options.environment },
+    cwd: options.folder,
+    env: plainEnvironment(),
   });
   children.add(child);
   child.once('exit', () => children.delete(child));
   return child;
+}
+
+/** Without what would configure our server: a bench measures the defaults. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EVERYWIRE_')));
 }
 
 /** Starts a file of the bench with this Node; `file` is relative to bench/. */

@@ -53,13 +53,24 @@ async function startEverywire(store: StoreKind): Promise<Pick<RunningTarget, 'pi
   const readyPath = join(folder, 'ready.json');
   const storeUrl = store === 'lmdb' ? `lmdb:${join(folder, 'data')}` : 'memory:';
   // Extra V8 flags, such as --cpu-prof, for whoever looks for where the time goes.
-  const nodeFlags = (process.env['EVERYWIRE_BENCH_NODE_FLAGS'] ?? '')
-    .split(' ')
-    .filter((flag) => flag !== '');
+  const nodeFlags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
   const child = startChild(
     process.execPath,
-    [...nodeFlags, cliPath, 'serve', '--port', '0', '--ready-file', readyPath, '--store', storeUrl],
-    { core: 'server' },
+    [
+      ...nodeFlags,
+      cliPath,
+      'serve',
+      '--port',
+      '0',
+      '--ready-file',
+      readyPath,
+      '--store',
+      storeUrl,
+      '--log-level',
+      'warn',
+    ],
+    // In an empty folder: an everywire.yaml would change what is measured.
+    { core: 'server', folder },
   );
   const giveUpMs = performance.now() + readyTimeoutMs;
   while (!existsSync(readyPath) || readFileSync(readyPath).length === 0) {
