@@ -1,5 +1,5 @@
 /** Everything the page says, in both of its languages. A function where a number or a name comes in between. */
-const texts = {
+export const texts = {
   en: {
     tagline: 'Publish once; deliver on every wire.',
     lead:
@@ -10,8 +10,8 @@ const texts = {
     message: 'Message',
     burst: 'Ten at once',
     firstMessage: 'hello',
-    stored: ({ offset, took }) => `Stored durably as number ${offset}, acknowledged after ${took}.`,
-    storedMany: ({ offset, took }) => `Ten messages stored durably, up to number ${offset}, after ${took}.`,
+    stored: ({ offset, took }) => `Accepted as number ${offset} after ${took}.`,
+    storedMany: ({ offset, took }) => `Ten messages accepted, up to number ${offset}, after ${took}.`,
     refused: ({ why }) => `Refused: ${why}`,
     unreachable: 'The server cannot be reached, so it is unknown whether the message was stored.',
     received: 'received',
@@ -36,7 +36,7 @@ const texts = {
     empty: 'Nothing yet.',
     sse: 'An HTTP response that never ends. Browsers reconnect it by themselves.',
     websocket: 'Frames in both directions over one connection.',
-    longpoll: 'Plain requests that are answered when there is something new. Passes every proxy.',
+    longpoll: 'Plain requests, answered once there is something new.',
     sseName: 'SSE',
     websocketName: 'WebSocket',
     longpollName: 'Long polling',
@@ -58,9 +58,8 @@ const texts = {
     message: '메시지',
     burst: '열 개 한꺼번에',
     firstMessage: '안녕하세요',
-    stored: ({ offset, took }) => `${offset}번으로 안전하게 저장했습니다. 응답까지 ${took} 걸렸습니다.`,
-    storedMany: ({ offset, took }) =>
-      `열 개를 ${offset}번까지 안전하게 저장했습니다. 응답까지 ${took} 걸렸습니다.`,
+    stored: ({ offset, took }) => `${offset}번 메시지로 접수되었습니다 (${took}).`,
+    storedMany: ({ offset, took }) => `열 개가 모두 접수되었습니다. 마지막은 ${offset}번입니다 (${took}).`,
     refused: ({ why }) => `거절되었습니다: ${why}`,
     unreachable: '서버에 연결할 수 없어 메시지가 저장되었는지 알 수 없습니다.',
     received: '받음',
@@ -85,7 +84,7 @@ const texts = {
     empty: '아직 받은 메시지가 없습니다.',
     sse: '끝나지 않는 HTTP 응답 하나로 받습니다. 끊기면 브라우저가 스스로 다시 연결합니다.',
     websocket: '연결 하나로 양쪽이 프레임을 주고받습니다.',
-    longpoll: '새 메시지가 생기면 응답이 오는 평범한 요청입니다. 어떤 프록시든 통과합니다.',
+    longpoll: '평범한 요청을 보내 두면, 새 메시지가 생겼을 때 응답이 옵니다.',
     sseName: 'SSE',
     websocketName: 'WebSocket',
     longpollName: '롱 폴링',
