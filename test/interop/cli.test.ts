@@ -265,6 +265,45 @@ describe('config and doctor', () => {
   });
 });
 
+describe('doctor on a data folder', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'everywire-doctor-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('finds it new, in use, whole, and damaged', async () => {
+    const data = join(folder, 'data');
+    const doctor = ['doctor', '--port', '0', '--store', `lmdb:${data}`];
+    const empty = await runEverywire(doctor).ended;
+    expect(empty).toMatchObject({ code: 0, stdout: expect.stringContaining('holds no messages yet') });
+
+    const server = await serveEverywire(['--store', `lmdb:${data}`]);
+    await runEverywire(['publish', server.at('http', 'a/b'), 'one']).ended;
+    const used = await runEverywire(doctor).ended;
+    expect(used.code).toBe(1);
+    expect(used.stdout).toContain(`bad       The data folder ${data} is used by process ${server.child.pid}`);
+    expect(used.stdout).toContain('is whole: 1 messages in 1 channels');
+    server.child.kill('SIGTERM');
+    await server.ended;
+    await server.dispose();
+
+    const whole = await runEverywire(doctor).ended;
+    expect(whole).toMatchObject({ code: 0, stdout: expect.stringContaining('is used by no other server') });
+
+    const file = join(data, 'data.mdb');
+    const bytes = readFileSync(file);
+    const at = bytes.lastIndexOf('one');
+    expect(at).toBeGreaterThan(0);
+    writeFileSync(file, Buffer.concat([bytes.subarray(0, at), Buffer.from('two'), bytes.subarray(at + 3)]));
+    const damaged = await runEverywire(doctor).ended;
+    expect(damaged).toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining(`bad       ${data} is damaged`),
+    });
+  });
+});
+
 describe('serve', () => {
   test('prints the table, writes the ready file, and takes it away', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'everywire-ready-'));
@@ -371,7 +410,7 @@ describe('serve', () => {
     const server = await serveEverywire();
     const other = await runEverywire(['serve', '--store', 'memory:', '--port', String(server.port)]).ended;
     expect(other).toMatchObject({ code: 1, stdout: '' });
-    expect(other.stderr).toContain(String(server.port));
+    expect(other.stderr).toContain(`port ${server.port} on 127.0.0.1 is taken`);
     expect(other.stderr).not.toContain('    at ');
     await server.dispose();
   });

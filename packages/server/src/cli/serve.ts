@@ -27,12 +27,22 @@ export async function serve(flags: ServeFlags): Promise<void> {
   survive(log);
   stopOnSignals(server, config, log);
   const started = await server.start().catch((error: unknown) => {
-    throw new CommandError('failed', (error as Error).message, error);
+    throw new CommandError('failed', explainStart(error, config), error);
   });
   if (readyFile !== undefined) writeReadyFile(readyFile, { pid: process.pid, http: started.http });
   const { store, durability } = config;
   await write(`everywire ${version} on ${started.http}, store ${store}, durability ${durability}\n\n`);
   await write(describeEndpoints(started, config));
+}
+
+function explainStart(error: unknown, { http: { host, port } }: Config): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE')
+    return `port ${port} on ${host} is taken; choose another with --port, or 0 for any.`;
+  if (code === 'EACCES')
+    return `port ${port} on ${host} is not ours to use; ports below 1024 belong to root.`;
+  if (code === 'EADDRNOTAVAIL') return `${host} is no address of this machine.`;
+  return message;
 }
 
 function warnOfWhatIsNotBuilt({ workers }: Config, log: Log): void {

@@ -27,7 +27,7 @@ export interface LoadedConfig {
   readonly settings: readonly Setting[];
 }
 
-export const defaultFileName = 'everywire.yaml';
+const defaultFileName = 'everywire.yaml';
 
 /**
  * Flags > environment > file > defaults.

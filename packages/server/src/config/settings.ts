@@ -140,12 +140,12 @@ function describeUnknown(schema: SchemaNode, path: readonly string[], source: st
   return `${source}: unknown key ${describePath(path)}.${hint}`;
 }
 
-export function describePath(path: readonly string[]): string {
+function describePath(path: readonly string[]): string {
   return path.length === 0 ? 'the configuration' : path.join('.');
 }
 
 /** What a schema accepts, in words. */
-export function describeSchema(schema: SchemaNode): string {
+function describeSchema(schema: SchemaNode): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map(describeSchema).join(' or ');
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.type === 'integer') {
