@@ -48,7 +48,7 @@ export class HistoryChecker {
     switch (event.kind) {
       case 'delivered':
         this.#deliveries += 1;
-        this.#subscribers.delivered(event, this.#positions.see(event, event.subscriber));
+        this.#subscribers.delivered(event, this.#positions.see(event, event.subscriber), this.#positions);
         break;
       case 'publish':
         this.#publishes.invoked(event);
@@ -69,7 +69,7 @@ export class HistoryChecker {
         this.#subscribers.started(event);
         break;
       case 'gap':
-        this.#subscribers.gap(event);
+        this.#subscribers.gap(event, this.#positions);
         break;
       case 'stop':
         this.#subscribers.stopped(event.subscriber);
@@ -79,6 +79,9 @@ export class HistoryChecker {
         break;
       case 'unread':
         this.#unread.reported(event);
+        break;
+      case 'stored':
+        this.#positions.see(event, 'the store');
         break;
       case 'dropped':
         this.#positions.log(event.channel, event.life).isDropped = true;

@@ -79,8 +79,13 @@ export interface GapDeclared extends Timed {
   readonly from?: number | undefined;
   readonly to?: number | undefined;
   readonly reason: string;
-  /** Reading goes on after this seq. */
-  readonly nextSeq: number;
+  /**
+   * Nothing above this seq is declared gone. Absent for a channel of a wildcard, whose readers go on from where they
+   * stood: there the offsets say all.
+   */
+  readonly nextSeq?: number | undefined;
+  /** Not told in so many words: it follows from a gap that spoke of everything, and excuses without being judged. */
+  readonly isImplied?: true | undefined;
 }
 
 /** The subscriber went away for good: it need not reach the head. */
@@ -107,6 +112,11 @@ export interface UnreadReported extends Timed {
   readonly doneNs: number;
 }
 
+/** The store itself says what it holds, where a run can watch it: so that nothing is unknown that nobody was told of. */
+export interface Stored extends Timed, Sighting {
+  readonly kind: 'stored';
+}
+
 /** A life of a channel was deleted on purpose: what it held need not be in the final read. */
 export interface ChannelDropped extends Timed {
   readonly kind: 'dropped';
@@ -130,6 +140,7 @@ export type HistoryEvent =
   | ReadStopped
   | ReadMarked
   | UnreadReported
+  | Stored
   | ChannelDropped
   | FaultsStopped;
 

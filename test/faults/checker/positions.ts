@@ -148,5 +148,5 @@ export class Positions {
 /** A message in words. */
 export function name(seen: Sighting | Known): string {
   const channel = 'log' in seen ? seen.log.channel : seen.channel;
-  return `${channel}#${seen.offset} (epoch ${seen.epoch}, seq ${seen.seq}, tag ${seen.tag}, value ${seen.value})`;
+  return `${channel}#${seen.offset} (epoch ${seen.epoch}, seq ${seen.seq}, tag ${seen.tag}, value ${seen.value.slice(0, 40)})`;
 }

@@ -26,8 +26,11 @@ interface Run {
 }
 
 interface Gap extends GapDeclared {
-  /** The last message the subscriber had been given by then. */
+  readonly run: Run;
+  /** The last message the subscriber had been given by then in this run. */
   readonly after: Known | undefined;
+  /** Lives of the channel that had been deleted by then, the newest last. */
+  readonly dropped: readonly ChannelLog[];
 }
 
 interface Subscriber {
@@ -73,7 +76,7 @@ export class Subscribers {
     remember(subscriber, event);
   }
 
-  delivered(event: Delivered, known: Known): void {
+  delivered(event: Delivered, known: Known, positions: Positions): void {
     const subscriber = this.#of(event.subscriber);
     const run = subscriber.runs.at(-1)!;
     known.isDelivered = true;
@@ -91,7 +94,11 @@ export class Subscribers {
     if (event.offset < next)
       this.#blame('subscriber', subscriber, `was given ${name(known)} after offset ${next - 1}`);
     const gap = subscriber.gaps.at(-1);
-    if (gap !== undefined && covers(gap, subscriber, known.log, event.offset, event.seq))
+    if (
+      gap?.run === run &&
+      covers(gap, subscriber, known.log, event.offset, event.seq) &&
+      isSure(gap, positions)
+    )
       this.#blame('false gap', subscriber, `was given ${name(known)} after ${words(gap)}`);
     if (event.offset > next && (last !== undefined || run.afterSeq !== undefined)) {
       run.jumps.push({
@@ -106,9 +113,16 @@ export class Subscribers {
     subscriber.lastKnown = known;
   }
 
-  gap(event: GapDeclared): void {
+  gap(event: GapDeclared, positions: Positions): void {
     const subscriber = this.#of(event.subscriber);
-    subscriber.gaps.push({ ...event, after: subscriber.lastKnown });
+    const dropped = positions.livesOf(event.channel).filter(({ isDropped }) => isDropped);
+    const run = subscriber.runs.at(-1)!;
+    subscriber.gaps.push({
+      ...event,
+      run,
+      after: run.last.size > 0 ? subscriber.lastKnown : undefined,
+      dropped,
+    });
     remember(subscriber, event);
   }
 
@@ -182,10 +196,11 @@ export class Subscribers {
       );
     }
     if (gap.from === undefined || gap.to === undefined) return;
+    if (!isSure(gap, positions)) return;
     for (const log of positions.livesOf(gap.channel)) {
       for (let offset = gap.from; offset <= gap.to && offset < log.known.length; offset += 1) {
         const known = log.known[offset];
-        if (known?.isFinal !== true || known.seq > gap.nextSeq) continue;
+        if (known?.isFinal !== true || known.seq > (gap.nextSeq ?? known.seq)) continue;
         this.#blame('false gap', subscriber, `was told ${words(gap)}, yet ${name(known)} exists`);
         return;
       }
@@ -243,7 +258,7 @@ function isCovered(
 
 /** Whether a gap explains that `offset` is missing. One that names no channel, but a filter, speaks of all of them. */
 function covers(
-  gap: GapDeclared,
+  gap: Gap,
   { filters }: Pick<Subscriber, 'filters'>,
   log: ChannelLog,
   offset: number,
@@ -251,10 +266,19 @@ function covers(
 ): boolean {
   if (gap.channel !== log.channel && !(isWildcard(gap.channel) && filters.includes(gap.channel)))
     return false;
-  if (seq !== undefined && seq > gap.nextSeq) return false;
+  // A channel that was deleted again and again is told of once: by its newest life, in offsets of that.
+  if (gap.reason === 'deleted' && gap.dropped.indexOf(log) < gap.dropped.length - 1)
+    return gap.dropped.includes(log);
+  if (seq !== undefined && gap.nextSeq !== undefined && seq > gap.nextSeq) return false;
   return (gap.from === undefined || offset >= gap.from) && (gap.to === undefined || offset <= gap.to);
 }
 
+/** Whether it is clear of which life of a channel a gap speaks: offsets alone do not tell. */
+function isSure(gap: Gap, positions: Positions): boolean {
+  if (gap.isImplied === true) return false;
+  return gap.nextSeq !== undefined || positions.livesOf(gap.channel).length <= 1;
+}
+
 function words({ channel, from, to, reason, nextSeq }: GapDeclared): string {
-  return `a gap in ${channel} from ${from ?? '?'} to ${to ?? '?'} (${reason}, next seq ${nextSeq})`;
+  return `a gap in ${channel} from ${from ?? '?'} to ${to ?? '?'} (${reason}, next seq ${nextSeq ?? '?'})`;
 }

@@ -39,6 +39,8 @@ export class Follower {
   /** The offset that the feed has to bring next, where messages are believed only when none can be missing. */
   #nextOffset: number | undefined;
   #isReading = false;
+  /** Batches of a flush are still to come. */
+  #isFlushing = false;
   #mustReadAgain = false;
   #holders = 0;
   readonly ready: Promise<void>;
@@ -50,6 +52,10 @@ export class Follower {
       this.#through = position;
       // The feed began before this turn: what it brought is above the position, or was in the log already.
       this.#pending = this.#pending.filter((message) => message.seq > position.seq);
+      if (this.#pending.length === 0) return;
+      // No flush could take them until now; and a shared store's feed may have lost some between them.
+      if (host.store.traits.shared) this.readAgain();
+      else host.scheduleFlush(this);
     });
   }
 
@@ -68,8 +74,10 @@ export class Follower {
 
   /** Where a live subscription at `position` stands: at the head of the store, unless something is on its way to it. */
   caughtUpPosition(position: Position): Position {
-    const { head } = this.#host;
-    return this.#pending.length === 0 && !this.#isReading && head.seq > position.seq ? head : position;
+    // On a shared store others' messages may raise the head above one of ours that the feed has lost.
+    const head = this.#host.store.traits.shared ? this.#through! : this.#host.head;
+    const isQuiet = this.#pending.length === 0 && !this.#isReading && !this.#isFlushing;
+    return isQuiet && head.seq > position.seq ? head : position;
   }
 
   /** Makes the subscription live if it has been given at least what the live ones have; else it must read on. */
@@ -131,6 +139,7 @@ export class Follower {
     if (this.#pending.length === 0 || this.#through === undefined) return;
     const messages = this.#pending;
     this.#pending = [];
+    this.#isFlushing = true;
     let from = 0;
     let bytes = 0;
     for (let at = 0; at < messages.length; at += 1) {
@@ -146,6 +155,7 @@ export class Follower {
       bytes += size;
     }
     this.#deliver(from === 0 ? messages : messages.slice(from));
+    this.#isFlushing = false;
   }
 
   #deliver(messages: readonly Message[]): void {
@@ -226,12 +236,7 @@ export class Follower {
 
   #takePage(page: Page): void {
     this.#compact();
-    for (const gap of page.gaps) {
-      for (const subscription of this.#live) {
-        if (subscription !== undefined && subscription.position.seq < gap.next.seq)
-          this.#host.notifyGap(subscription, gap);
-      }
-    }
+    if (page.gaps.length > 0) this.#tellGaps(page);
     const last = page.messages.at(-1);
     if (last !== undefined) {
       if (this.filter.channel !== undefined) this.#nextOffset = last.offset + 1;
@@ -240,6 +245,19 @@ export class Follower {
       if (batch !== undefined) this.#goRound(batch, page.through);
     } else if (page.through.seq >= this.#through!.seq) {
       this.#through = page.through;
+    }
+  }
+
+  /** The gaps lie after `through`. Who is ahead of it may have been given what is gone by now: it reads on by itself. */
+  #tellGaps(page: Page): void {
+    for (const subscription of this.#live) {
+      if (subscription === undefined || subscription.position.seq >= page.through.seq) continue;
+      if (subscription.position.seq <= this.#through!.seq) {
+        for (const gap of page.gaps) this.#host.notifyGap(subscription, gap);
+      } else {
+        this.leave(subscription);
+        this.#host.settle(subscription, 'behind');
+      }
     }
   }
 }

@@ -207,7 +207,7 @@ export class HubSession implements Session, Owner {
     const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
     let position = cursor ?? hub.head;
     if (!isFromNow && cursor === undefined) position = await hub.store.locate(follower.filter, since!);
-    subscription.position = position;
+    subscription.beginAt(position);
     if (isFromNow || isSamePlace(position, hub.head)) {
       subscription.startCursor = formatCursor(position);
       // Nothing to read unless the follower is ahead of what the feed has told, as a shared store's may be.

@@ -74,6 +74,12 @@ export class LogSubscription implements Subscription {
     this.#window = window === undefined ? undefined : new Window(window, position);
   }
 
+  /** Once it is known where: before that nothing is delivered. */
+  beginAt(position: Position): void {
+    this.position = position;
+    this.#window?.beginAt(position);
+  }
+
   get isLive(): boolean {
     return this.stage === 'live';
   }

@@ -13,6 +13,8 @@ export class Window {
   readonly #inFlight = new Map<number, Position>();
   /** Acknowledged one by one above the oldest that is not. */
   readonly #ackedAhead = new Map<number, Position>();
+  /** Rewound and not delivered again yet: the position must not pass them. */
+  readonly #awaited = new Set<number>();
   #ackedThrough: Position;
   #deliveredThroughSeq: number;
   redeliveredThroughSeq = 0;
@@ -26,6 +28,11 @@ export class Window {
   /** The place up to which everything is acknowledged. */
   get ackedThrough(): Position {
     return this.#ackedThrough;
+  }
+
+  beginAt(start: Position): void {
+    this.#ackedThrough = start;
+    this.#deliveredThroughSeq = start.seq;
   }
 
   /** How many more may be delivered. Those acknowledged out of order still count: the position cannot pass the gap. */
@@ -42,6 +49,9 @@ export class Window {
       this.#inFlight.set(message.seq, message.position);
       if (message.seq > this.#deliveredThroughSeq) this.#deliveredThroughSeq = message.seq;
     }
+    // Deliveries are in order, so what was passed over has expired or is gone.
+    const throughSeq = messages.at(-1)?.seq ?? 0;
+    for (const seq of this.#awaited) if (seq <= throughSeq) this.#awaited.delete(seq);
   }
 
   /** Acknowledges everything delivered up to `seq`, or `only` that message. Unknown seqs are ignored. */
@@ -63,12 +73,13 @@ export class Window {
   rewind(position: Position): Position {
     if (this.#inFlight.size === 0) return position;
     this.redeliveredThroughSeq = Math.max(this.redeliveredThroughSeq, this.#deliveredThroughSeq);
+    for (const seq of this.#inFlight.keys()) this.#awaited.add(seq);
     this.#inFlight.clear();
     return this.#ackedThrough;
   }
 
   #advance(): void {
-    const oldest = this.#inFlight.keys().next().value ?? Number.POSITIVE_INFINITY;
+    const oldest = Math.min(this.#inFlight.keys().next().value ?? Number.POSITIVE_INFINITY, ...this.#awaited);
     const inOrder = [...this.#ackedAhead].sort(([left], [right]) => left - right);
     for (const [seq, place] of inOrder) {
       if (seq > oldest) break;

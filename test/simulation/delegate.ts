@@ -1,0 +1,23 @@
+import type { Store } from '../../packages/server/src/core/store.ts';
+
+/** A store that is `inner` but for some of its methods. */
+export function delegate(inner: Store, overrides: Partial<Store>): Store {
+  return {
+    name: inner.name,
+    traits: inner.traits,
+    records: inner.records,
+    open: (feed) => inner.open(feed),
+    close: () => inner.close(),
+    append: (entries, options) => inner.append(entries, options),
+    read: (filter, after, limit) => inner.read(filter, after, limit),
+    locate: (filter, start) => inner.locate(filter, start),
+    follow: (filter) => inner.follow(filter),
+    unfollow: (filter) => inner.unfollow(filter),
+    channels: (filter, after, limit) => inner.channels(filter, after, limit),
+    retained: (filter, limit) => inner.retained(filter, limit),
+    drop: (channel) => inner.drop(channel),
+    sweep: (nowMs, retentionOf) => inner.sweep(nowMs, retentionOf),
+    health: () => inner.health(),
+    ...overrides,
+  };
+}

@@ -1,0 +1,225 @@
+import { formatCursor, parseCursor } from '@everywire/protocol';
+import type { Message } from '../../packages/server/src/core/message.ts';
+import type { Gap, Start } from '../../packages/server/src/core/store.ts';
+import type { From, Subscription } from '../../packages/server/src/core/transport.ts';
+import { isWildcard } from '../faults/checker/filters.ts';
+import type { Peer } from './peer.ts';
+import { Reading } from './reading.ts';
+import type { World } from './world.ts';
+
+export interface ReaderOptions {
+  readonly name: string;
+  readonly filter: string;
+  /** Where it begins; a cursor here may be any cursor, of any reader or none. */
+  readonly from: From | undefined;
+  /** The cursor names no place of this log: all that is kept is expected, after a gap. */
+  readonly isForged?: boolean;
+  readonly deafTo?: DeafTo | undefined;
+}
+
+/** The session it reads over, whose own messages it does not want, from that publish on. */
+export interface DeafTo {
+  readonly client: string;
+  readonly fromNo: number;
+}
+
+/**
+ * Somebody who wants all of a filter from a place on, whatever happens to sessions and nodes meanwhile: it reads by
+ * subscription or by polling, leaves, and comes back with its cursor.
+ */
+export class Reader {
+  readonly name: string;
+  readonly filter: string;
+  readonly deafTo: DeafTo | undefined;
+  /** What it comes back with; `undefined` until it has been told of a place. */
+  cursor: string | undefined;
+  readonly #world: World;
+  readonly #from: From | undefined;
+  readonly #isForged: boolean;
+  #reading: Reading | undefined;
+  #isPolling = false;
+  #hasBegun = false;
+  #hasStopped = false;
+  /** What the log held when the subscribe was sent, to judge where it began. */
+  #headWhenAsked = 0;
+
+  constructor(world: World, { name, filter, from, isForged = false, deafTo }: ReaderOptions) {
+    this.#world = world;
+    this.name = name;
+    this.filter = filter;
+    this.deafTo = deafTo;
+    this.#from = from;
+    this.#isForged = isForged;
+  }
+
+  get isIdle(): boolean {
+    return this.#reading === undefined && !this.#isPolling && !this.#hasStopped;
+  }
+
+  get hasStopped(): boolean {
+    return this.#hasStopped;
+  }
+
+  get reading(): Reading | undefined {
+    return this.#reading;
+  }
+
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  subscribe(peer: Peer): void {
+    this.#headWhenAsked = this.#world.log.headSeq;
+    this.#reading = new Reading(this.#world, this, peer, this.#fromNow());
+  }
+
+  /** Reads one page. */
+  poll(peer: Peer): void {
+    const { chance, problems } = this.#world;
+    const from = this.#fromNow();
+    // Without a place there is no telling what a page must hold.
+    if (from === undefined || !('after' in from)) return;
+    this.#isPolling = true;
+    this.begins(from.after, []);
+    peer.session.read(this.filter, from, chance.between(1, 30)).then(
+      (page) => {
+        this.#isPolling = false;
+        for (const gap of page.gaps) this.gap(gap);
+        this.delivered(page.messages, false);
+        this.cursor = formatCursor(page.through);
+      },
+      (cause: unknown) => {
+        this.#isPolling = false;
+        if (!String(cause).includes('went away'))
+          problems.push(`${this.name} could not poll: ${String(cause)}`);
+      },
+    );
+  }
+
+  /** It shows a cursor. */
+  begins(cursor: string, processed: readonly number[]): void {
+    const isForged =
+      this.#isForged && this.#from !== undefined && 'after' in this.#from && cursor === this.#from.after;
+    this.#record(isForged ? 0 : parseCursor(cursor)!.seq, processed);
+    this.cursor = cursor;
+  }
+
+  /** The subscribe was answered. */
+  answered(subscription: Subscription, isKnownStart: boolean): void {
+    if (!isKnownStart) {
+      const { seq } = parseCursor(subscription.startCursor)!;
+      this.#judgeStart(seq);
+      this.#record(seq, []);
+      this.cursor = subscription.startCursor;
+    }
+    for (const gap of subscription.startGaps) this.gap(gap);
+  }
+
+  delivered(messages: readonly Message[], isWindowed: boolean): void {
+    const { checker, log, time, problems } = this.#world;
+    for (const message of messages) {
+      checker.record({
+        kind: 'delivered',
+        atNs: time.nowNs,
+        subscriber: this.name,
+        ...log.sighting(message),
+      });
+      if (this.deafTo !== undefined && isOf(this.deafTo, message))
+        problems.push(`${this.name} heard its own seq ${message.seq}`);
+    }
+    if (!isWindowed && messages.length > 0) this.cursor = messages.at(-1)!.cursor;
+  }
+
+  gap({ channel, from, to, reason, next }: Gap): void {
+    const { checker, time, log, problems, remembersAll } = this.#world;
+    if (reason === 'restored') {
+      if (!this.#isForged) problems.push(`${this.name} showed a cursor of this log and was told ${reason}`);
+      this.#explainRestart();
+    } else if (from === undefined && remembersAll) {
+      problems.push(`${this.name} was told of a gap in ${channel} without its range`);
+    }
+    const isOneOfMany = isWildcard(this.filter) && reason !== 'restored';
+    const nextSeq = !isOneOfMany ? next.seq : from === undefined ? log.headSeq : undefined;
+    checker.record({
+      kind: 'gap',
+      atNs: time.nowNs,
+      subscriber: this.name,
+      channel,
+      from,
+      to,
+      reason,
+      nextSeq,
+    });
+  }
+
+  left(reading: Reading): void {
+    if (this.#reading === reading) this.#reading = undefined;
+    // Which messages are its own is known to the session that ended.
+    if (this.deafTo !== undefined) this.stop();
+  }
+
+  /** Goes for good, unless it is just waiting for an answer. */
+  stop(): void {
+    this.#reading?.cancel();
+    if (!this.isIdle) return;
+    this.#hasStopped = true;
+    if (this.#hasBegun)
+      this.#world.checker.record({ kind: 'stop', atNs: this.#world.time.nowNs, subscriber: this.name });
+  }
+
+  #fromNow(): From | undefined {
+    return this.cursor === undefined ? this.#from : { after: this.cursor };
+  }
+
+  #record(afterSeq: number, processed: readonly number[]): void {
+    this.#hasBegun = true;
+    this.#world.checker.record({
+      kind: 'start',
+      atNs: this.#world.time.nowNs,
+      subscriber: this.name,
+      filters: [this.filter],
+      afterSeq,
+      processed,
+      withoutClient: this.deafTo?.client,
+    });
+  }
+
+  /**
+   * A cursor of no place gets one gap for all, and then what is left. What is not left by now is explained by it, so
+   * it is entered channel by channel: anything else that is missing afterwards stays a violation.
+   */
+  #explainRestart(): void {
+    const { checker, log, time } = this.#world;
+    const atNs = time.nowNs;
+    const gap = { kind: 'gap', atNs, subscriber: this.name, nextSeq: log.headSeq, isImplied: true } as const;
+    void log.channels().then((infos) => {
+      for (const { channel, firstOffset } of infos)
+        if (firstOffset > 1)
+          checker.record({ ...gap, channel, from: 1, to: firstOffset - 1, reason: 'retention' });
+      for (const channel of log.droppedChannels) checker.record({ ...gap, channel, reason: 'deleted' });
+    });
+  }
+
+  /** A described start must leave out nothing that it names and that was there all along. */
+  #judgeStart(seq: number): void {
+    const { problems, log } = this.#world;
+    const since: Start =
+      this.#from !== undefined && 'since' in this.#from ? this.#from.since : { kind: 'latest' };
+    const askedAtSeq = this.#headWhenAsked;
+    if (seq > log.headSeq) problems.push(`${this.name} begins after seq ${seq}, which is not written yet`);
+    if (since.kind !== 'earliest' && since.kind !== 'last') return;
+    void log.kept(this.filter).then((kept) => {
+      const wanted = since.kind === 'earliest' ? kept : kept.slice(-since.count);
+      const skipped = wanted.filter((message) => message.seq <= Math.min(seq, askedAtSeq));
+      if (since.kind === 'last' && since.count === 0) return;
+      if (skipped.length > 0)
+        problems.push(
+          `${this.name} asked for ${JSON.stringify(since)}, and ${skipped.length} up to seq ${seq} are left out`,
+        );
+    });
+  }
+}
+
+function isOf({ client, fromNo }: DeafTo, { headers }: Message): boolean {
+  return headers?.get('client') === client && Number(headers.get('no')) > fromNo;
+}

@@ -1,0 +1,188 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Batch } from '../../packages/server/src/core/batch.ts';
+import type { Message } from '../../packages/server/src/core/message.ts';
+import type { Gap } from '../../packages/server/src/core/store.ts';
+import type { From, SubscribeOptions, Subscription } from '../../packages/server/src/core/transport.ts';
+import type { Peer } from './peer.ts';
+import type { Reader } from './reader.ts';
+import type { World } from './world.ts';
+
+type Stage = 'starting' | 'on' | 'off';
+
+interface Flight {
+  readonly cursor: string;
+  isAcked: boolean;
+  /** False from a rewind until it is delivered again. */
+  isOut: boolean;
+}
+
+/** One subscription in the life of a reader: from a subscribe to its cancellation, its end, or that of its session. */
+export class Reading {
+  readonly #world: World;
+  readonly #reader: Reader;
+  readonly #peer: Peer;
+  readonly #options: SubscribeOptions;
+  /** Deliveries that came before it was known where the subscription begins. */
+  readonly #early: (() => void)[] = [];
+  /** Delivered and not passed by the acknowledged position, by seq. */
+  readonly #inFlight = new Map<number, Flight>();
+  #stage: Stage = 'starting';
+  #subscription: Subscription | undefined;
+  #batches = 0;
+
+  constructor(world: World, reader: Reader, peer: Peer, from: From | undefined) {
+    const { chance } = world;
+    this.#world = world;
+    this.#reader = reader;
+    this.#peer = peer;
+    this.#options = {
+      from,
+      tag: this,
+      acknowledge: chance.happens(0.3) ? 'peer' : 'delivered',
+      windowMessages: chance.between(1, 20),
+      batches: !world.isCalm && chance.happens(0.15) ? chance.between(1, 4) : undefined,
+      batchMessagesMax: chance.happens(0.2) ? chance.between(1, 10) : undefined,
+      echo: reader.deafTo === undefined,
+    };
+    peer.readings.add(this);
+    const isKnownStart = from !== undefined && 'after' in from;
+    if (isKnownStart) reader.begins(from.after, this.#take());
+    peer.session.subscribe(reader.filter, this.#options).then(
+      (subscription) => {
+        reader.answered(subscription, isKnownStart);
+        this.#subscription = subscription;
+        for (const early of this.#early) early();
+        if (this.#stage === 'starting') this.#stage = 'on';
+      },
+      (cause: unknown) => this.#failed(cause),
+    );
+  }
+
+  get readerName(): string {
+    return this.#reader.name;
+  }
+
+  get isWindowed(): boolean {
+    return this.#options.acknowledge === 'peer';
+  }
+
+  delivered(batch: Batch, subscription: Subscription): void {
+    const { problems, time } = this.#world;
+    const { name } = this.#reader;
+    if (this.#stage === 'off') problems.push(`${name} was delivered to after it had left`);
+    this.#batches += 1;
+    if (this.#batches > (this.#options.batches ?? this.#batches))
+      problems.push(`${name} got one batch too many`);
+    if (batch.messages.length > (this.#options.batchMessagesMax ?? batch.messages.length))
+      problems.push(`${name} got a batch of ${batch.messages.length} messages`);
+    const nowMs = time.nowMs();
+    for (const message of batch.messages) {
+      if (message.expiresAtMs !== undefined && message.expiresAtMs <= nowMs)
+        problems.push(`${name} got seq ${message.seq} after its time to live`);
+      this.#track(message);
+    }
+    if (this.#subscription === undefined && !this.#reader.hasBegun)
+      this.#early.push(() => this.#reader.delivered(batch.messages, this.isWindowed));
+    else this.#reader.delivered(batch.messages, this.isWindowed);
+    // What a transport shows a peer as its cursor must include all that was handed over.
+    if (!this.isWindowed && this.#world.chance.happens(0.2)) this.#reader.cursor = subscription.cursor;
+    if (this.#world.isCalm) queueMicrotask(() => this.ackAll());
+  }
+
+  gap(gap: Gap): void {
+    if (this.#subscription === undefined && !this.#reader.hasBegun)
+      this.#early.push(() => this.#reader.gap(gap));
+    else this.#reader.gap(gap);
+  }
+
+  /** The hub ended it: its batches are used up. */
+  ended(): void {
+    if (this.#stage === 'off') this.#world.problems.push(`${this.#reader.name} ended twice`);
+    this.leave();
+  }
+
+  /** Heartbeats carry a cursor; a reader that comes back with it has missed nothing. */
+  heartbeat(): void {
+    if (this.#stage === 'on' && !this.isWindowed) this.#reader.cursor = this.#subscription!.cursor;
+  }
+
+  cancel(): void {
+    if (this.#stage !== 'on') return;
+    this.heartbeat();
+    this.leave();
+    this.#subscription!.cancel();
+  }
+
+  /** Acks one message, or all up to one. */
+  ackSome(): void {
+    if (this.#stage !== 'on' || !this.isWindowed) return;
+    const waiting = [...this.#inFlight].filter(([, flight]) => isWaiting(flight)).map(([seq]) => seq);
+    if (waiting.length === 0) return;
+    const seq = this.#world.chance.pick(waiting);
+    const isOnly = this.#world.chance.happens(0.4);
+    for (const [known, flight] of this.#inFlight)
+      if (flight.isOut && (isOnly ? known === seq : known <= seq)) flight.isAcked = true;
+    this.#advance();
+    this.#subscription!.ack(seq, isOnly);
+  }
+
+  ackAll(): void {
+    if (this.#stage !== 'on' || !this.isWindowed) return;
+    let last = 0;
+    for (const [seq, flight] of this.#inFlight) {
+      if (!isWaiting(flight)) continue;
+      flight.isAcked = true;
+      last = Math.max(last, seq);
+    }
+    this.#advance();
+    if (last > 0) this.#subscription!.ack(last);
+  }
+
+  rewind(): void {
+    if (this.#stage !== 'on' || !this.isWindowed) return;
+    if ([...this.#inFlight.values()].some(isWaiting)) {
+      this.#reader.begins(this.#reader.cursor!, this.#take());
+      for (const flight of this.#inFlight.values()) flight.isOut &&= flight.isAcked;
+    }
+    this.#subscription!.rewind();
+  }
+
+  leave(): void {
+    if (this.#stage === 'off') return;
+    this.#stage = 'off';
+    this.#peer.readings.delete(this);
+    this.#reader.left(this);
+  }
+
+  /** Acked ahead of the position: need not come again. */
+  #take(): readonly number[] {
+    return [...this.#inFlight].filter(([, { isAcked }]) => isAcked).map(([seq]) => seq);
+  }
+
+  #track(message: Message): void {
+    if (!this.isWindowed) return;
+    this.#inFlight.set(message.seq, { cursor: message.cursor, isAcked: false, isOut: true });
+    const unacked = [...this.#inFlight.values()].filter(isWaiting).length;
+    if (unacked > this.#options.windowMessages!)
+      this.#world.problems.push(`${this.#reader.name} has ${unacked} unacked in its window`);
+  }
+
+  #advance(): void {
+    for (const [seq, { cursor, isAcked }] of [...this.#inFlight].sort(([left], [right]) => left - right)) {
+      if (!isAcked) break;
+      this.#reader.cursor = cursor;
+      this.#inFlight.delete(seq);
+    }
+  }
+
+  #failed(cause: unknown): void {
+    const code = cause instanceof EverywireError ? cause.code : undefined;
+    if (code !== 'store_unavailable' && code !== 'going_away')
+      this.#world.problems.push(`${this.#reader.name} could not subscribe: ${String(cause)}`);
+    this.leave();
+  }
+}
+
+function isWaiting({ isAcked, isOut }: Flight): boolean {
+  return isOut && !isAcked;
+}
