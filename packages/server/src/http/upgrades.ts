@@ -1,12 +1,13 @@
 import { EverywireError } from '@everywire/protocol';
-import { STATUS_CODES, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { defaultLimits } from '../core/limits.ts';
+import { endAfter } from './linger.ts';
+import { problemBytes } from './problem.ts';
 
 type Matches = (path: string) => boolean;
 type Handle = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
-
-/** How long a refused peer has to close its half. */
-const lingerMs = 2_000;
 
 /** Which transport takes over a connection whose request asks for `Upgrade: websocket`. */
 export class UpgradeRouter {
@@ -57,33 +58,9 @@ export function refuseUpgrade(
   socket: Duplex,
   path: string,
   error: EverywireError,
-  headers: Readonly<Record<string, string>> = {},
+  retryAfterMs = defaultLimits.retryAfterMs,
 ): void {
-  const status = error.httpStatus;
-  const body = JSON.stringify({
-    type: 'about:blank',
-    title: STATUS_CODES[status] ?? 'Error',
-    status,
-    detail: error.message,
-    instance: path,
-    code: error.code,
-  });
-  const all: Readonly<Record<string, string>> = {
-    Connection: 'close',
-    'Content-Type': 'application/problem+json',
-    'Content-Length': String(Buffer.byteLength(body)),
-    'Cache-Control': 'no-store',
-    ...(error.retryAfterMs === undefined
-      ? {}
-      : { 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }),
-    ...headers,
-  };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  // The peer may be gone; then there is nobody to tell, and the stream is destroyed by its own error.
-  socket.on('error', () => socket.destroy());
-  // Ended rather than destroyed: a socket closed with unread input sends RST, which can overtake the answer.
-  socket.resume();
-  const cut = setTimeout(() => socket.destroy(), lingerMs).unref();
-  socket.once('close', () => clearTimeout(cut));
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${lines.join('')}\r\n${body}`);
+  // Node's types allow for other streams; what its HTTP server upgrades are sockets.
+  if (socket instanceof Socket) endAfter(socket, problemBytes(error, path, retryAfterMs));
+  else socket.destroy();
 }

@@ -1,3 +1,4 @@
+import { EverywireError } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pathOf, refuseUpgrade } from '../http/upgrades.ts';
@@ -36,8 +37,8 @@ export function readHandshake(
   rules: HandshakeRules,
 ): Handshake | undefined {
   const handshake = checkHandshake(request, rules);
-  if ('error' in handshake) {
-    refuseUpgrade(socket, pathOf(request), handshake.error, handshake.headers);
+  if (handshake instanceof EverywireError) {
+    refuseUpgrade(socket, pathOf(request), handshake);
     return undefined;
   }
   // Node took its own listener away, and an error without one would end the process.

@@ -2,6 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isOriginAllowed } from '../http/origin.ts';
+import { HttpRefusal } from '../http/problem.ts';
 
 /** The parts of a request that a handshake is judged by. */
 export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 'headers'>;
@@ -22,11 +23,6 @@ export interface Handshake {
   readonly protocol: string | undefined;
 }
 
-export interface HandshakeRefusal {
-  readonly error: EverywireError;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 export const webSocketVersion = '13';
 // RFC 6455 §1.3: what shows that the server understood the request.
 const acceptSalt = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -42,7 +38,7 @@ const tokenShape = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 export function checkHandshake(
   request: HandshakeRequest,
   rules: HandshakeRules = {},
-): Handshake | HandshakeRefusal {
+): Handshake | EverywireError {
   const { headers } = request;
   if (request.method !== 'GET') {
     return refuse('unsupported', 'A WebSocket begins with GET.', 405, { Allow: 'GET' });
@@ -69,7 +65,7 @@ export function checkHandshake(
     return refuse('forbidden', 'This origin may not connect.');
   }
   const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);
-  if (protocol instanceof EverywireError) return { error: protocol, headers: {} };
+  if (protocol instanceof EverywireError) return protocol;
   return { acceptKey: hash('sha1', key + acceptSalt, 'base64'), protocol };
 }
 
@@ -116,7 +112,10 @@ function refuse(
   code: 'malformed' | 'unsupported' | 'forbidden',
   detail: string,
   httpStatus?: number,
-  headers: Readonly<Record<string, string>> = {},
-): HandshakeRefusal {
-  return { error: new EverywireError(code, detail, httpStatus === undefined ? {} : { httpStatus }), headers };
+  headers?: Readonly<Record<string, string>>,
+): HttpRefusal {
+  return new HttpRefusal(code, detail, {
+    ...(httpStatus === undefined ? {} : { httpStatus }),
+    ...(headers === undefined ? {} : { headers }),
+  });
 }

@@ -146,16 +146,14 @@ class WebSocketTransport implements Transport {
     if (handshake === undefined) return;
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     const address = request.socket.remoteAddress;
+    const { retryAfterMs } = this.#host.limits;
     const refuse = (caught: unknown) => {
       const error = toEverywireError(caught);
       if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a WebSocket handshake failed');
-      refuseUpgrade(socket, path, error);
+      refuseUpgrade(socket, path, error, retryAfterMs);
     };
     if (this.#host.hub.isDraining) {
-      const { retryAfterMs } = this.#host.limits;
-      refuse(
-        new EverywireError('going_away', 'The server is stopping; come back elsewhere.', { retryAfterMs }),
-      );
+      refuse(new EverywireError('going_away', 'The server is stopping; come back elsewhere.'));
       return;
     }
     this.#host.hub
