@@ -57,7 +57,14 @@ export function createServer(input: ConfigInput = {}, parts: ServerParts = {}): 
 /** What has been started, in that order: stopping goes through it in reverse. */
 interface Step {
   readonly what: string;
-  readonly stop: (deadline: AbortSignal) => Promise<void>;
+  readonly stop: (limit: StopLimit) => Promise<void>;
+}
+
+interface StopLimit {
+  /** When peers that have not gone by themselves are cut. */
+  readonly deadline: AbortSignal;
+  /** What is left after that. */
+  readonly closingMs: number;
 }
 
 /** What is kept of `drainMs` for closing the front and the store after the peers have gone. */
@@ -117,7 +124,7 @@ class ComposedServer implements EverywireServer {
     const metrics = createMetrics({ hub, figures: hub.figures });
     const front = await createHttpFront({ ...shared, ...config.http, hub, metrics, allowedOrigins, version });
     this.#front = front;
-    this.#steps.push({ what: 'http', stop: () => front.close() });
+    this.#steps.push({ what: 'http', stop: ({ closingMs }) => front.close(closingMs) });
     for (const { path, contentType, body, headers } of pages()) front.page(path, contentType, body, headers);
 
     const host: Host = { ...shared, hub };
@@ -126,7 +133,7 @@ class ComposedServer implements EverywireServer {
       wanted.map((name) => createTransport(name, { front, allowedOrigins })),
     );
     for (const transport of transports) await transport.start(host);
-    this.#steps.push({ what: 'transports', stop: (deadline) => drainAll(transports, deadline) });
+    this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(transports, deadline) });
 
     await front.listen();
     return { http: front.url, endpoints: transports.flatMap((transport) => transport.endpoints) };
@@ -137,13 +144,14 @@ class ComposedServer implements EverywireServer {
     this.#hub?.beginDrain();
     this.#front?.drain();
     const deadline = new AbortController();
-    const peersMs = this.config.limits.drainMs * (1 - closingShare);
+    const { drainMs } = this.config.limits;
+    const closingMs = drainMs * closingShare;
     // Not the clock's timer, which would let the process end while a peer is still being told.
-    const timer = setTimeout(() => deadline.abort(), peersMs);
+    const timer = setTimeout(() => deadline.abort(), drainMs - closingMs);
     try {
       for (const { what, stop } of this.#steps.splice(0).reverse()) {
         try {
-          await stop(deadline.signal);
+          await stop({ deadline: deadline.signal, closingMs });
         } catch (error) {
           // The rest must still be closed: above all the store.
           this.#log.error({ err: error, what }, 'a part of the server could not be stopped');

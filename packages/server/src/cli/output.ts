@@ -16,11 +16,21 @@ export async function write(data: string | Buffer): Promise<void> {
 }
 
 /** Ends quietly when the reader of a pipe has gone (`… | head -1`): it has what it wanted. */
-export function endQuietlyOnClosedPipe(): void {
+export function endOnClosedPipe(): void {
+  onPipeError(() => process.exit(0));
+}
+
+/** Goes on without being heard: a server outlives whoever read its log. */
+export function outliveClosedPipe(): void {
+  onPipeError(() => undefined);
+}
+
+function onPipeError(closed: () => void): void {
   for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners('error');
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-      throw error;
+      if (error.code !== 'EPIPE') throw error;
+      closed();
     });
   }
 }

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { createRequire } from 'node:module';
 import { CommandError, exitCodes } from './exit.ts';
 import { addFlags, readFlags } from './flags.ts';
-import { endQuietlyOnClosedPipe, sayError } from './output.ts';
+import { endOnClosedPipe, sayError } from './output.ts';
 import type { PublishOptions } from './publish.ts';
 import type { SubscribeOptions } from './subscribe.ts';
 
@@ -38,12 +38,11 @@ Examples:
 
 /** Runs a command line and ends with its exit code. A server keeps the process until it is told to stop. */
 export async function run(argv: readonly string[]): Promise<void> {
-  endQuietlyOnClosedPipe();
+  endOnClosedPipe();
   try {
     await createProgram().parseAsync([...argv]);
   } catch (error) {
     process.exitCode = await report(error);
-    return;
   }
 }
 

@@ -4,7 +4,7 @@ import { loadHere } from './config.ts';
 import { describeEndpoints } from './endpoints.ts';
 import { CommandError, exitCodes } from './exit.ts';
 import type { ServeFlags } from './flags.ts';
-import { write } from './output.ts';
+import { outliveClosedPipe, write } from './output.ts';
 import { removeReadyFile, writeReadyFile } from './ready-file.ts';
 import type { Config } from '../config/schema.ts';
 import type { Log } from '../core/transport.ts';
@@ -22,8 +22,13 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const log = createLog(config.log);
   const server = createServer(config, { log });
   warnOfWhatIsNotBuilt(config, log);
+  outliveClosedPipe();
   const { readyFile } = config;
-  if (readyFile !== undefined) process.once('exit', () => removeReadyFile(readyFile));
+  if (readyFile !== undefined) {
+    // A server that was killed has left its own behind.
+    removeReadyFile(readyFile);
+    process.once('exit', () => removeReadyFile(readyFile));
+  }
   survive(log);
   stopOnSignals(server, config, log);
   const started = await server.start().catch((error: unknown) => {

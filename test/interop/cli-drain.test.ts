@@ -1,0 +1,76 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+
+/** A peer that never answers the server's goodbye must not keep it from going. */
+
+let server: ServedEverywire | undefined;
+afterEach(async () => {
+  await server?.dispose();
+  server = undefined;
+});
+
+/** Opens a connection, sends a request, and resolves with the first bytes of the answer. From then on it only listens. */
+async function openMute(
+  port: number,
+  request: readonly string[],
+): Promise<{ readonly socket: Socket; text: string }> {
+  // Half open, so that the server's end of the connection is not answered either.
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const peer = { socket, text: '' };
+  socket.setEncoding('latin1').on('data', (chunk: string) => (peer.text += chunk));
+  socket.on('error', () => socket.destroy());
+  socket.write(`${request.join('\r\n')}\r\n\r\n`);
+  await once(socket, 'data');
+  return peer;
+}
+
+const upgrade = [
+  'GET /channels/a HTTP/1.1',
+  'Host: everywire',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
+const sse = ['GET /channels/a HTTP/1.1', 'Host: everywire', 'Accept: text/event-stream'];
+
+test('peers that do not go are cut, and the exit code is 0', async () => {
+  server = await serveEverywire([], { env: { EVERYWIRE_LIMITS__DRAIN_MS: '1500' } });
+  const peers = [await openMute(server.port, upgrade), await openMute(server.port, sse)];
+  const closed = peers.map(({ socket }) => once(socket, 'close'));
+  server.child.kill('SIGTERM');
+  for (const { socket } of peers) socket.once('end', () => socket.end());
+  expect((await server.ended).code).toBe(0);
+  await Promise.all(closed);
+  // Close with 1001, going away (RFC 6455 §7.4.1).
+  expect(peers[0]!.text).toContain('\x88');
+  expect(peers[0]!.text).toContain('\x03\xe9');
+  expect(peers[1]!.text).toContain('retry: ');
+});
+
+test.each([
+  ['SIGTERM', 1],
+  ['SIGINT', 130],
+] as const)('a second %s stops at once', async (signal, code) => {
+  server = await serveEverywire(['--log-level', 'info'], { env: { EVERYWIRE_LIMITS__DRAIN_MS: '600000' } });
+  const { socket } = await openMute(server.port, upgrade);
+  server.child.kill(signal);
+  await server.until('stderr', (text) => text.includes('a second signal stops at once'));
+  server.child.kill(signal);
+  expect((await server.ended).code).toBe(code);
+  socket.destroy();
+});
+
+test('a server outlives whoever reads its log', async () => {
+  server = await serveEverywire(['--log-level', 'debug']);
+  server.child.stderr.destroy();
+  server.child.stdout.destroy();
+  // Refused, and logged at this level.
+  await fetch(`${server.http}/channels/a%00`, { method: 'POST', body: 'x' });
+  await openMute(server.port, ['nonsense']).then(({ socket }) => socket.destroy());
+  expect((await fetch(`${server.http}/livez`)).status).toBe(200);
+  server.child.kill('SIGTERM');
+  expect((await server.ended).code).toBe(0);
+});
