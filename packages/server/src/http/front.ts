@@ -82,6 +82,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     logger: false,
     // Ours come first (see createNodeServer), and say it with the right document.
     return503OnClosing: false,
+    clientErrorHandler: () => undefined,
     exposeHeadRoutes: false,
     bodyLimit: Number.MAX_SAFE_INTEGER,
     rewriteUrl: (request) => targetPath(request.url ?? '/'),

@@ -19,6 +19,8 @@ export interface RigOptions {
   readonly namespaces?: readonly NamespaceEntry[];
   readonly transports?: readonly ('poll' | 'stream' | 'sse')[];
   readonly front?: Partial<HttpFrontOptions>;
+  /** What is registered at the front before it listens. */
+  readonly prepare?: (front: HttpFront) => void;
 }
 
 export interface Rig extends AsyncDisposable {
@@ -65,6 +67,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const host: Host = { hub, limits, clock, random, log };
   const transports = (options.transports ?? ['poll', 'stream', 'sse']).map((name) => factories[name](front));
   for (const transport of transports) await transport.start(host);
+  options.prepare?.(front);
   await front.listen();
   let hasStopped = false;
   const stop = async (): Promise<void> => {

@@ -103,3 +103,10 @@ export class WireClient implements AsyncDisposable {
     await this.closed();
   }
 }
+
+/** A GET over a connection of its own. */
+export async function openGet(port: number, target: string, fields = ''): Promise<WireClient> {
+  const client = new WireClient(port);
+  await client.send(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`);
+  return client;
+}
