@@ -27,5 +27,10 @@ export function describeEndpoints({ http, endpoints }: Started, config: Config):
       ? []
       : [`  ${bold(name.padEnd(width))}  not built yet: nothing listens on port ${port}\n`];
   });
-  return `${[...lines, ...missing].join('')}\n`;
+  const { host } = new URL(http);
+  const more = [
+    `Without any other tool: npx everywire subscribe ws://${host}/demo, or sse+http:, stream+http:, longpoll+http:.\n`,
+    `In a browser: ${http}/ · for programs: /openapi.json, /metrics, /livez, /readyz\n`,
+  ];
+  return `${[...lines, ...missing, '\n', ...more].join('')}\n`;
 }
