@@ -10,7 +10,7 @@ import type { Draft, Place } from '../../core/message.ts';
  *     8  u48  seq          14  u48  offset       20  8 bytes  tag
  *    28  f64  time         36  f64  expires, or 0
  *    44  u8   flags: 1 event, 2 headers, 4 from, 8 retain, 16 expires
- *    45  u8   bytes of id  46  u16  bytes of type
+ *    45  u8   bytes of id (a ULID is 26)  46  u16  bytes of type
  *    48  u32  bytes of payload
  *    52  id · type · [u16 event] · [u16 from] · [u16 count, (u16 name, u16 value)…] · payload
  *
@@ -109,7 +109,7 @@ export function readRecord(bytes: Buffer, at: number, end: number, channel: stri
   const flags = bytes[at + 44]!;
   const payloadAt = end - bytes.readUInt32LE(at + 48);
   let text = at + headBytes;
-  const id = bytes.toString('latin1', text, (text += bytes[at + 45]!));
+  const id = bytes.toString('utf8', text, (text += bytes[at + 45]!));
   const type = readType(bytes, text, (text += bytes.readUInt16LE(at + 46)));
   let event: string | undefined;
   let from: string | undefined;

@@ -73,7 +73,7 @@ class LmdbStore implements Store {
     this.traits = { durable: options.durability === 'fsync', shared: false };
     this.#loop = new CommitLoop<Group>(
       {
-        begin: () => this.#log.begin(),
+        begin: () => this.#begin(),
         store: (group) => this.#log.store(group),
         show: (group) => this.#show(group),
         failed: (caught) => this.#failed(caught),
@@ -221,6 +221,15 @@ class LmdbStore implements Store {
     if (this.#feed === undefined) throw new EverywireError('store_unavailable', 'The store is not open.');
   }
 
+  #assertSound(): void {
+    if (this.#failure === undefined) return;
+    throw new EverywireError(
+      'store_unavailable',
+      'The store failed and accepts nothing until it was checked.',
+      { retryAfterMs: reopenDelayMsMax },
+    );
+  }
+
   async #write(writes: readonly RecordWrite[]): Promise<void> {
     checkRecordWrites(writes, keyBytesMax);
     let bytes = 0;
@@ -230,17 +239,15 @@ class LmdbStore implements Store {
     await this.#submit(bytes, (group) => group.writeRecords(writes));
   }
 
+  /** What was waiting when a commit failed must not be tried: LMDB would take it as if nothing had happened. */
+  #begin(): Group {
+    this.#assertSound();
+    return this.#log.begin();
+  }
+
   #submit<T>(bytes: number, work: (group: Group) => T): Promise<T> {
     this.#assertOpen();
-    if (this.#failure !== undefined) {
-      throw new EverywireError(
-        'store_unavailable',
-        'The store failed and accepts nothing until it was checked.',
-        {
-          retryAfterMs: reopenDelayMsMax,
-        },
-      );
-    }
+    this.#assertSound();
     return new Promise<T>((resolve, reject) => {
       this.#loop.add({
         bytes,

@@ -82,11 +82,10 @@ class MemoryStore implements Store {
 
   append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
     return this.#step((feed) => {
-      const results =
-        options.atomic === true ? this.#appendAtomic(entries, feed) : this.#appendEach(entries, feed);
-      const isRefused = options.atomic === true && results.some((result) => result instanceof EverywireError);
-      if (!isRefused && options.records !== undefined) this.records.apply(options.records);
-      return results;
+      if (options.atomic === true && this.#hasConflict(entries)) return entries.map(() => conflict());
+      // Before the feed is told, as if both were one transaction.
+      if (options.records !== undefined) this.records.apply(options.records);
+      return this.#appendEach(entries, feed);
     });
   }
 
@@ -212,8 +211,8 @@ class MemoryStore implements Store {
     return results;
   }
 
-  /** All or none: refusals are looked for before anything is stored. */
-  #appendAtomic(entries: readonly Entry[], feed: Feed): readonly Appended[] {
+  /** For all or none: refusals are looked for before anything is stored. */
+  #hasConflict(entries: readonly Entry[]): boolean {
     const inThisCall = new Map<string, string>();
     for (const { channel, draft } of entries) {
       if (draft.key === undefined) continue;
@@ -221,10 +220,10 @@ class MemoryStore implements Store {
       const mark = fingerprint(draft);
       const known =
         inThisCall.get(name) ?? this.#catalogue.get(channel)?.publishIds.get(draft.key)?.fingerprint;
-      if (known !== undefined && known !== mark) return entries.map(() => conflict());
+      if (known !== undefined && known !== mark) return true;
       inThisCall.set(name, mark);
     }
-    return this.#appendEach(entries, feed);
+    return false;
   }
 
   #remembered(log: ChannelLog | undefined, draft: Draft): Appended | undefined {
