@@ -69,7 +69,7 @@ export class HistoryChecker {
         this.#subscribers.started(event);
         break;
       case 'gap':
-        this.#subscribers.gap(event, this.#positions);
+        this.#subscribers.gap(event);
         break;
       case 'stop':
         this.#subscribers.stopped(event.subscriber);

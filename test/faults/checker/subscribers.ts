@@ -29,8 +29,6 @@ interface Gap extends GapDeclared {
   readonly run: Run;
   /** The last message the subscriber had been given by then in this run. */
   readonly after: Known | undefined;
-  /** Lives of the channel that had been deleted by then, the newest last. */
-  readonly dropped: readonly ChannelLog[];
 }
 
 interface Subscriber {
@@ -113,15 +111,13 @@ export class Subscribers {
     subscriber.lastKnown = known;
   }
 
-  gap(event: GapDeclared, positions: Positions): void {
+  gap(event: GapDeclared): void {
     const subscriber = this.#of(event.subscriber);
-    const dropped = positions.livesOf(event.channel).filter(({ isDropped }) => isDropped);
     const run = subscriber.runs.at(-1)!;
     subscriber.gaps.push({
       ...event,
       run,
       after: run.last.size > 0 ? subscriber.lastKnown : undefined,
-      dropped,
     });
     remember(subscriber, event);
   }
@@ -266,9 +262,7 @@ function covers(
 ): boolean {
   if (gap.channel !== log.channel && !(isWildcard(gap.channel) && filters.includes(gap.channel)))
     return false;
-  // A channel that was deleted again and again is told of once: by its newest life, in offsets of that.
-  if (gap.reason === 'deleted' && gap.dropped.indexOf(log) < gap.dropped.length - 1)
-    return gap.dropped.includes(log);
+  if (gap.reason === 'deleted' && !log.isDropped) return false;
   if (seq !== undefined && gap.nextSeq !== undefined && seq > gap.nextSeq) return false;
   return (gap.from === undefined || offset >= gap.from) && (gap.to === undefined || offset <= gap.to);
 }

@@ -37,6 +37,7 @@ export class HubSession implements Session, Owner {
   readonly identity: Identity;
   readonly hello: Hello;
   readonly sink: Sink;
+  isHeld = false;
   readonly #hub: Hub;
   readonly #subscriptions: LogSubscription[] = [];
   #ownMessages: Set<string> | undefined;
@@ -154,6 +155,7 @@ export class HubSession implements Session, Owner {
   }
 
   drained(): void {
+    this.isHeld = false;
     for (const subscription of this.#subscriptions) {
       if (subscription.stage === 'held') this.resume(subscription);
     }
@@ -175,6 +177,8 @@ export class HubSession implements Session, Owner {
   }
 
   resume(subscription: LogSubscription): void {
+    // It was read for the place where it began.
+    subscription.firstPage = undefined;
     subscription.follower.leave(subscription);
     if (!subscription.follower.join(subscription)) this.#hub.catchUp.enqueue(subscription);
   }
@@ -207,6 +211,7 @@ export class HubSession implements Session, Owner {
     const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
     let position = cursor ?? hub.head;
     if (!isFromNow && cursor === undefined) position = await hub.store.locate(follower.filter, since!);
+    if (hasEnded(subscription)) return;
     subscription.beginAt(position);
     if (isFromNow || isSamePlace(position, hub.head)) {
       subscription.startCursor = formatCursor(position);

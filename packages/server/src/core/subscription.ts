@@ -19,6 +19,8 @@ export type Outcome = 'taken' | 'held' | 'full' | 'behind' | 'ended';
 /** What a subscription needs of its session. */
 export interface Owner {
   readonly sink: Sink;
+  /** The peer takes no bytes: none of its subscriptions hands anything over. */
+  isHeld: boolean;
   countDelivered(messages: number): void;
   isOwnMessage(id: string): boolean;
   /** The window has room again, or the position was moved: go on from it. */
@@ -95,10 +97,13 @@ export class LogSubscription implements Subscription {
 
   /** Hands over messages above `position`; `end` is the place after all of them. Sets the position before the sink is called. */
   offer(batch: Batch, end: Position): Outcome {
+    if (this.owner.isHeld) return 'held';
     if (this.#restrictions !== undefined) return this.#offerWithin(this.#restrictions, batch, end);
     this.position = end;
     this.owner.countDelivered(batch.messages.length);
-    return this.owner.sink.deliver(batch, this) ? 'taken' : 'held';
+    if (this.owner.sink.deliver(batch, this)) return 'taken';
+    this.owner.isHeld = true;
+    return 'held';
   }
 
   ack(seq: number, only = false): void {
@@ -147,6 +152,7 @@ export class LogSubscription implements Subscription {
     this.#batchesLeft -= 1;
     this.owner.countDelivered(part.messages.length);
     const takesMore = this.owner.sink.deliver(part, this);
+    if (!takesMore) this.owner.isHeld = true;
     if (this.#batchesLeft <= 0) return 'ended';
     if (!takesMore) return 'held';
     if (this.#window !== undefined && this.#window.room <= 0) return 'full';
