@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createServer, type ConfigInput } from '../../packages/server/src/index.ts';
 
 export interface TestServer {
@@ -6,14 +9,24 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-/** A whole server in this process, on a port of its own; the memory store unless the test says otherwise. */
+/**
+ * A whole server in this process, on a port of its own. Unless the test says otherwise it keeps its data where users
+ * do, in LMDB, in a folder that goes when it stops.
+ */
 export async function startTestServer(config: ConfigInput): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'everywire-test-'));
   const server = createServer({
-    store: 'memory:',
+    store: `lmdb:${folder}`,
     log: { level: 'error' },
     ...config,
     http: { port: 0, ...config.http },
   });
   const { http } = await server.start();
-  return { url: http, stop: () => server.stop() };
+  return {
+    url: http,
+    async stop(): Promise<void> {
+      await server.stop();
+      await rm(folder, { recursive: true });
+    },
+  };
 }
