@@ -3,20 +3,18 @@ import type { Socket } from 'node:net';
 
 /** What Node keeps on a socket while HTTP owns it. Not documented, so all of it is taken to be absent. */
 interface HttpParts {
-  parser?: Partial<Record<'finish' | 'remove' | 'free' | 'close' | 'unconsume', () => void>> & {
-    _consumed?: boolean;
-    socket?: unknown;
-    incoming?: unknown;
-    outgoing?: unknown;
-    onIncoming?: unknown;
-    [callback: number]: unknown;
-  };
-  server?: unknown;
-  _paused?: boolean;
+  parser?:
+    | null
+    | (Partial<Record<'remove' | 'close' | 'unconsume', () => void>> & {
+        _consumed?: boolean;
+        socket?: unknown;
+        incoming?: unknown;
+        outgoing?: unknown;
+        onIncoming?: unknown;
+        [callback: number]: unknown;
+      });
 }
 
-/** Events that `http` listens to on its sockets, and nobody else before the socket is taken over. */
-const httpEvents = ['data', 'close', 'drain', 'error', 'timeout', 'pause', 'resume'] as const;
 /** Slots of a parser that hold callbacks bound to the socket (`kOnMessageBegin` … `kOnTimeout`). */
 const parserCallbacks = 7;
 
@@ -43,7 +41,7 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
   (socket as Takeable)[taken] = true;
   response.detachSocket(socket);
   const { parser } = parts;
-  if (parser !== undefined) {
+  if (parser !== undefined && parser !== null) {
     if (parser._consumed === true) {
       parser.unconsume?.();
       parser._consumed = false;
@@ -59,15 +57,15 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
     }
     // Not before the parser's own call has returned: it may be what called us.
     setImmediate(() => parser.close?.());
-    delete parts.parser;
+    // Not deleted: an object that loses a property becomes a dictionary, of more than a kilobyte for a socket.
+    parts.parser = null;
   }
-  for (const event of httpEvents) socket.removeAllListeners(event);
-  for (const listener of socket.listeners('end')) {
+  const ends = socket.listeners('end');
+  // All at once, which gives the emitter a new and small table.
+  socket.removeAllListeners();
+  for (const listener of ends) {
     // The one that `net` itself put there ends the readable side, and stays.
-    if (listener.name !== 'onReadableStreamEnd') socket.off('end', listener as () => void);
-  }
-  for (const own of ['on', 'addListener', 'prependListener', 'setEncoding'] as const) {
-    if (Object.hasOwn(socket, own)) Reflect.deleteProperty(socket, own);
+    if (listener.name === 'onReadableStreamEnd') socket.on('end', listener as () => void);
   }
   socket.setTimeout(0);
   return socket;

@@ -66,6 +66,23 @@ describe('the HTTP API', () => {
     expect((await ask('/channels/utf8')).body).toMatchObject({ messages: [{ event: '안녕' }] });
   });
 
+  it('takes __proto__ and constructor for the plain names they are', async () => {
+    const fields = [
+      '__proto__: x',
+      'constructor: y',
+      'Everywire-Meta-__proto__: z',
+      'Everywire-Meta-Everywire-Id: spoofed',
+    ];
+    await using client = new WireClient(rig.port);
+    await client.send(
+      `POST /channels/__proto__ HTTP/1.1\r\nHost: localhost\r\n${fields.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`,
+    );
+    expect((await client.answer()).status).toBe(201);
+    const response = await fetch(`${rig.front.url}/channels/__proto__`);
+    expect(await response.text()).toContain('"headers":{"__proto__":"z"}');
+    expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+  });
+
   it('stores a key once: the same answer for the same body, 409 for another', async () => {
     const headers = { 'Idempotency-Key': 'k-1', 'Content-Type': 'text/plain' };
     const first = await post('/channels/keys', 'a', headers);
@@ -248,7 +265,9 @@ describe('what depends on how it is set up', () => {
     const response = await fetch(`${rig.front.url}/`);
     expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
     expect(await response.text()).toBe('<!doctype html>');
-    expect((await fetch(`${rig.front.url}/`, { method: 'PUT' })).headers.get('allow')).toBe('GET, OPTIONS');
+    expect((await fetch(`${rig.front.url}/`, { method: 'PUT' })).headers.get('allow')).toBe(
+      'GET, HEAD, OPTIONS',
+    );
   });
 
   it('has no view of a transport that is off', async () => {
