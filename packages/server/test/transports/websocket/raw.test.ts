@@ -192,6 +192,28 @@ describe('refused at the handshake', () => {
   });
 });
 
+test('a reader that stops is held at its cursor, and goes on exactly when it reads again', async () => {
+  const slow = await RawClient.open(server.port, '/channels/a');
+  const fast = await RawClient.open(server.port, '/channels/a');
+  slow.socket.pause();
+  const count = 6_000;
+  // Beyond what the kernel's buffers take on loopback.
+  const payload = 'x'.repeat(4_000);
+  for (let from = 0; from < count; from += 200) {
+    await Promise.all(Array.from({ length: 200 }, (_, at) => server.publish('a', `${from + at} ${payload}`)));
+  }
+  await fast.until(() => fast.texts.length === count, 20_000);
+  expect(server.hub.figures.delivered).toBeLessThan(2 * count);
+  slow.socket.resume();
+  await slow.until(() => slow.frames.length >= count, 20_000);
+  expect(slow.texts.every((text, at) => text.startsWith(`${at} `))).toBe(true);
+  await server.publish('a', 'live again');
+  await slow.until(() => slow.texts.at(-1) === 'live again');
+  expect(slow.frames).toHaveLength(count + 1);
+  slow.destroy();
+  fast.destroy();
+});
+
 test('a session ends with its connection, however that ends', async () => {
   const sessions = () => server.hub.figures.sessions.get('websocket');
   const polite = new WsSocket(server.url('/channels/a'));
