@@ -9,7 +9,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const prefix = 'EVERYWIRE_';
 
 /** Names of flags and variables that are shorter than their path. */
-const shortNames: ReadonlyMap<string, readonly string[]> = new Map([
+export const shortNames: ReadonlyMap<string, readonly string[]> = new Map([
   ['PORT', ['http', 'port']],
   ['HOST', ['http', 'host']],
   ['MQTT_PORT', ['mqtt', 'port']],

@@ -145,7 +145,7 @@ function describePath(path: readonly string[]): string {
 }
 
 /** What a schema accepts, in words. */
-function describeSchema(schema: SchemaNode): string {
+export function describeSchema(schema: SchemaNode): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map(describeSchema).join(' or ');
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.type === 'integer') {
