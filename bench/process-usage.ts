@@ -13,11 +13,16 @@ export function cpuUs(pid: number): number {
   });
 }
 
-/** Resident memory of a process and of its children, in bytes. */
+/**
+ * Resident memory of a process and of its children, in bytes, without pages of files: those of an embedded store are
+ * the operating system's cache, which takes them back when somebody else needs the room.
+ */
 export function residentBytes(pid: number): number {
   return sumOverTree(pid, (each) => {
     const status = readFileSync(`/proc/${each}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+    const kilobytes = (name: string): number =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0);
+    return (kilobytes('RssAnon') + kilobytes('RssShmem')) * 1_024;
   });
 }
 
