@@ -196,9 +196,9 @@ export class FrameReader {
   #gather(arrived: Buffer): void {
     const bytes = this.#gatheredBytes + arrived.length;
     if (bytes > this.#gathered.length) {
-      const larger = Buffer.allocUnsafe(
-        Math.max(bytes, Math.min(2 * bytes, this.#limits.messageBytesMax), gatherBytesMin),
-      );
+      // Twice what has arrived, but no more than this frame will need.
+      const capacity = Math.min(Math.max(2 * bytes, gatherBytesMin), this.#gatheredBytes + this.#left);
+      const larger = Buffer.allocUnsafe(capacity);
       this.#gathered.copy(larger, 0, 0, this.#gatheredBytes);
       this.#gathered = larger;
     }
