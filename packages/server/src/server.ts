@@ -111,9 +111,7 @@ class ComposedServer implements EverywireServer {
 
   async #start(): Promise<Started> {
     const { config } = this;
-    const { limits } = config;
-    // An empty list would refuse every peer without an origin, and so every one that is no browser.
-    const allowedOrigins = config.allowedOrigins.length === 0 ? undefined : config.allowedOrigins;
+    const { limits, allowedOrigins } = config;
     const shared = { clock: this.#clock, random: this.#random, log: this.#log, limits };
     const store = await createStore(config.store, { ...shared, durability: config.durability });
     const hub = createHub({ ...shared, store, access: openAccess, namespaces: namespacesOf(config) });
