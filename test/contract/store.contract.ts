@@ -27,11 +27,13 @@ export interface StoreOnTrial {
 export interface StoreContract {
   readonly name: string;
   readonly place: (options: StoreContractOptions) => StoreOnTrial;
+  /** Random histories that are compared with the model. */
+  readonly modelRuns: number;
   readonly skip?: readonly { readonly reason: string; readonly tests: readonly string[] }[];
 }
 
 /** What every store owes to the core (core/store.ts), and what cursors mean on every wire. */
-export function storeContract({ name, place, skip = [] }: StoreContract): void {
+export function storeContract({ name, place, skip = [], modelRuns }: StoreContract): void {
   const reasons = new Map(skip.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
   const given = new Set<string>();
   const duty = (title: string, run: () => Promise<void>): void => {
@@ -588,6 +590,26 @@ export function storeContract({ name, place, skip = [] }: StoreContract): void {
         expect((await bench.read('a', await bench.earliest('a'))).gaps).toEqual([]);
       });
 
+      duty('again and again is told life by life, and summed up beyond', async () => {
+        const start = await bench.head();
+        for (let life = 0; life < 3; life += 1) {
+          await bench.fill('a', 2);
+          await bench.store.drop('a');
+        }
+        const three = (await bench.read('a', start)).gaps;
+        expect(three.map(({ from, to, reason }) => [from, to, reason])).toEqual(
+          Array(3).fill([1, 2, 'deleted']),
+        );
+        expect((await bench.read('a', three[1]!.next)).gaps).toMatchObject([{ from: 1, to: 2 }]);
+        for (let life = 0; life < 30; life += 1) {
+          await bench.append('a', 'x');
+          await bench.store.drop('a');
+        }
+        const many = (await bench.read('a', start)).gaps;
+        expect(many.length).toBeLessThan(20);
+        expect(many.every(({ from, to }) => from === undefined && to === undefined)).toBe(true);
+      });
+
       duty('in the midst of appends keeps to the order of the calls', async () => {
         const results = await Promise.all([
           bench.append('a', '1'),
@@ -771,7 +793,7 @@ export function storeContract({ name, place, skip = [] }: StoreContract): void {
             bench,
             ...(trial.copies === undefined ? {} : { reopen: async () => (await reopen(), bench) }),
           };
-        });
+        }, modelRuns);
       });
     });
 

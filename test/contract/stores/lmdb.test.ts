@@ -8,6 +8,7 @@ const log = { debug: () => undefined, info: () => undefined, warn: () => undefin
 
 storeContract({
   name: 'lmdb',
+  modelRuns: 100,
   place: (options) => {
     const folder = mkdtempSync(join(tmpdir(), 'everywire-lmdb-'));
     const path = join(folder, 'data');

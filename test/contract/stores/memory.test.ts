@@ -3,6 +3,7 @@ import { storeContract } from '../store.contract.ts';
 
 storeContract({
   name: 'memory',
+  modelRuns: 500,
   place: (options) => ({ make: () => createMemoryStore(options), remove: () => undefined }),
   skip: [
     {

@@ -10,6 +10,8 @@ export interface Edge {
   readonly through: Position;
   /** Its offset. */
   readonly offset: number;
+  /** Where lives ended that are not remembered one by one any more; 0 when there are none. No offsets say what they had. */
+  readonly earlierSeq: number;
   readonly reason: 'retention' | 'deleted';
 }
 
@@ -17,6 +19,9 @@ export interface LostRange {
   readonly from: number;
   readonly to: number;
 }
+
+/** Ended lives of one channel that are remembered each. */
+export const endedLivesMax = 16;
 
 /** Gaps of one page that are named channel by channel; what is beyond is summed up in one. */
 export const gapsPerPageMax = 100;

@@ -141,13 +141,14 @@ export class Reader<C extends LogChannel> {
     const next = first === undefined ? through : this.placeBefore(first, filter);
     const gaps: Gap[] = [];
     for (const edge of edges) {
-      const range = lost?.get(edge.channelNo);
+      const tellsOffsets = edge.earlierSeq <= afterSeq;
+      const range = tellsOffsets ? lost?.get(edge.channelNo) : undefined;
       // What this channel lost lies behind the end of the page, and the next page tells it.
-      if (lost !== undefined && range === undefined) continue;
+      if (tellsOffsets && lost !== undefined && range === undefined) continue;
       gaps.push({
         channel: edge.channel,
         from: range?.from,
-        to: range?.to ?? edge.offset,
+        to: tellsOffsets ? (range?.to ?? edge.offset) : undefined,
         reason: edge.reason,
         next: filter.channel === undefined ? next : edge.through,
       });

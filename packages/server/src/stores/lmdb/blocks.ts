@@ -84,7 +84,8 @@ export class Blocks {
           yield message;
           next = message.offset + 1;
         } else {
-          next = readHead(value, at).offset + 1;
+          // What was trimmed by the commit that brought it was never written, so the row may end before the edge.
+          next = Math.max(next ?? 0, readHead(value, at).offset + 1);
         }
         at = end;
       }

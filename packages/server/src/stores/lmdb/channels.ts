@@ -176,19 +176,17 @@ function filterOf(text: string): Filter {
 }
 
 /** Where a channel's messages are gone, oldest first. */
-export function edgesOf(
-  { name, no, trimmed, deleted, isLive }: ChannelState,
-  lineage: Lineage,
-): readonly Edge[] {
-  const edges: Edge[] = [];
-  const edge = (mark: Mark, channelNo: number, reason: Edge['reason']): Edge => ({
+export function edgesOf(state: ChannelState, lineage: Lineage): readonly Edge[] {
+  const { name, no, trimmed, ended, endedBeforeSeq, isLive } = state;
+  const edge = (mark: Mark, channelNo: number, reason: Edge['reason'], earlierSeq: number): Edge => ({
     channel: name,
     channelNo,
     through: { epoch: lineage.epochOf(mark.seq), seq: mark.seq, tag: mark.tag },
     offset: mark.offset,
+    earlierSeq,
     reason,
   });
-  if (deleted !== undefined) edges.push(edge(deleted, deleted.no, 'deleted'));
-  if (isLive && trimmed !== undefined) edges.push(edge(trimmed, no, 'retention'));
+  const edges = ended.map((life) => edge(life, life.no, 'deleted', endedBeforeSeq));
+  if (isLive && trimmed !== undefined) edges.push(edge(trimmed, no, 'retention', 0));
   return edges;
 }

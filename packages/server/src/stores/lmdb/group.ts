@@ -4,6 +4,7 @@ import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/message.ts';
 import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '../../core/store.ts';
 import { conflict, fingerprint, ownPayload, type Tags } from '../drafts.ts';
+import { endedLivesMax } from '../edges.ts';
 import { newEpoch } from '../lineage.ts';
 import { type Blocks, packBlocks } from './blocks.ts';
 import type { Channel, Channels } from './channels.ts';
@@ -97,10 +98,12 @@ export class Group {
     const draft = this.#draft(name);
     if (draft?.state.isLive !== true) return false;
     const { state } = draft;
+    const ended = [...state.ended, { ...state.newest, no: state.no }];
     draft.state = {
       ...state,
       isLive: false,
-      deleted: { ...state.newest, no: state.no },
+      ended: ended.slice(-endedLivesMax),
+      endedBeforeSeq: ended.at(-endedLivesMax - 1)?.seq ?? state.endedBeforeSeq,
       trimmed: undefined,
       bytes: 0,
       publishIds: 0,
@@ -216,7 +219,7 @@ export class Group {
   }
 
   /** A new life, behind the tombstone of an earlier one if there was one. */
-  #make(name: string, ended: ChannelDraft | undefined): ChannelDraft {
+  #make(name: string, before: ChannelDraft | undefined): ChannelDraft {
     const state: ChannelState = {
       name,
       no: this.#nextChannelNo,
@@ -225,13 +228,14 @@ export class Group {
       trimmed: undefined,
       bytes: 0,
       publishIds: 0,
-      deleted: ended?.state.deleted,
+      ended: before?.state.ended ?? [],
+      endedBeforeSeq: before?.state.endedBeforeSeq ?? 0,
       isLive: true,
     };
     this.#nextChannelNo += 1;
     this.write('numbers', numberKey(state.no), Buffer.from(name));
-    const made = this.#keep(state, ended?.channel);
-    if (ended?.retained === 'removed') made.retained = 'removed';
+    const made = this.#keep(state, before?.channel);
+    if (before?.retained === 'removed') made.retained = 'removed';
     return made;
   }
 

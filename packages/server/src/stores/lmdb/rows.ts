@@ -9,6 +9,11 @@ export interface Mark {
   readonly tag: string;
 }
 
+/** The end of a life. */
+export interface EndedLife extends Mark {
+  readonly no: number;
+}
+
 /** What is known of one channel at one commit. Never changed: the next commit makes another. */
 export interface ChannelState {
   readonly name: string;
@@ -23,8 +28,10 @@ export interface ChannelState {
   readonly bytes: number;
   /** Publish ids remembered. */
   readonly publishIds: number;
-  /** Where the life before this one ended, or this one when `isLive` is false. */
-  readonly deleted: (Mark & { readonly no: number }) | undefined;
+  /** Where earlier lives ended, the newest last; this one is among them when `isLive` is false. */
+  readonly ended: readonly EndedLife[];
+  /** Where lives ended that are not in `ended` any more; 0 when there are none. */
+  readonly endedBeforeSeq: number;
   readonly isLive: boolean;
 }
 
@@ -43,8 +50,10 @@ export interface PublishLogRow {
 
 const crcBytes = 4;
 const markBytes = 20;
+const endedLifeBytes = 4 + markBytes;
 const segmentEntryBytes = 18;
 const epochBytes = 6;
+const channelBytes = 4 + epochBytes + 1 + 2 * markBytes + 6 + 4 + 6;
 const fingerprintBytes = 16;
 const noMark: Mark = { seq: 0, offset: 0, tag: '0000000000000000' };
 
@@ -64,35 +73,38 @@ export function unseal(key: Uint8Array, sealed: Buffer): Buffer | undefined {
 }
 
 export function encodeChannel(state: ChannelState): Buffer {
-  const bytes = Buffer.alloc(4 + epochBytes + 1 + markBytes * 3 + 4 + 6 + 4);
+  const { ended } = state;
+  const bytes = Buffer.alloc(channelBytes + ended.length * endedLifeBytes);
   let at = bytes.writeUInt32LE(state.no, 0);
   at += bytes.write(state.epoch, at, 'latin1');
-  at = bytes.writeUInt8((state.isLive ? 1 : 0) | (state.trimmed ? 2 : 0) | (state.deleted ? 4 : 0), at);
+  at = bytes.writeUInt8((state.isLive ? 1 : 0) | (state.trimmed ? 2 : 0), at);
   at = writeMark(bytes, at, state.newest);
   at = writeMark(bytes, at, state.trimmed ?? noMark);
-  at = writeMark(bytes, at, state.deleted ?? noMark);
-  at = bytes.writeUInt32LE(state.deleted?.no ?? 0, at);
   at = bytes.writeUIntLE(state.bytes, at, 6);
-  bytes.writeUInt32LE(state.publishIds, at);
+  at = bytes.writeUInt32LE(state.publishIds, at);
+  at = bytes.writeUIntLE(state.endedBeforeSeq, at, 6);
+  for (const life of ended) at = writeMark(bytes, bytes.writeUInt32LE(life.no, at), life);
   return bytes;
 }
 
 export function decodeChannel(name: string, bytes: Buffer): ChannelState {
   const flags = bytes.readUInt8(10);
   const newestAt = 11;
-  const numbersAt = newestAt + 3 * markBytes;
+  const numbersAt = newestAt + 2 * markBytes;
+  const ended: EndedLife[] = [];
+  for (let at = channelBytes; at < bytes.length; at += endedLifeBytes) {
+    ended.push({ ...readMark(bytes, at + 4), no: bytes.readUInt32LE(at) });
+  }
   return {
     name,
     no: bytes.readUInt32LE(0),
     epoch: bytes.toString('latin1', 4, 4 + epochBytes),
     newest: readMark(bytes, newestAt),
     trimmed: (flags & 2) === 0 ? undefined : readMark(bytes, newestAt + markBytes),
-    deleted:
-      (flags & 4) === 0
-        ? undefined
-        : { ...readMark(bytes, newestAt + 2 * markBytes), no: bytes.readUInt32LE(numbersAt) },
-    bytes: bytes.readUIntLE(numbersAt + 4, 6),
-    publishIds: bytes.readUInt32LE(numbersAt + 10),
+    bytes: bytes.readUIntLE(numbersAt, 6),
+    publishIds: bytes.readUInt32LE(numbersAt + 6),
+    endedBeforeSeq: bytes.readUIntLE(numbersAt + 10, 6),
+    ended,
     isLive: (flags & 1) !== 0,
   };
 }

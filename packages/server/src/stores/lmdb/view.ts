@@ -92,7 +92,7 @@ export class LmdbView implements LogView<Channel> {
   edgesAfter(filter: Filter, seq: number): readonly Edge[] {
     const edges: Edge[] = [];
     for (const { state } of this.matching(filter)) {
-      if ((state.trimmed?.seq ?? 0) <= seq && (state.deleted?.seq ?? 0) <= seq) continue;
+      if ((state.trimmed?.seq ?? 0) <= seq && (state.ended.at(-1)?.seq ?? 0) <= seq) continue;
       for (const edge of edgesOf(state, this.lineage)) if (edge.through.seq > seq) edges.push(edge);
     }
     return edges.sort((a, b) => a.through.seq - b.through.seq);
@@ -106,7 +106,7 @@ export class LmdbView implements LogView<Channel> {
   /** The offset that comes first after `seq`, so that damage at the very beginning is noticed. */
   #offsetAfter({ state }: Channel, seq: number): number | undefined {
     if (state.trimmed !== undefined && state.trimmed.seq >= seq) return state.trimmed.offset + 1;
-    if (state.deleted === undefined ? seq === 0 : seq === state.deleted.seq) return 1;
+    if (seq === (state.ended.at(-1)?.seq ?? 0)) return 1;
     if (seq <= this.floorSeq) return undefined;
     const row = this.row(seq);
     if (row?.channelNo === state.no) return row.offset + 1;

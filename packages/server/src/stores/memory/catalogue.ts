@@ -1,6 +1,6 @@
 import type { Filter } from '../../core/filter.ts';
 import { literalPrefix, matches } from '../../core/filter.ts';
-import type { Edge } from '../edges.ts';
+import { type Edge, endedLivesMax } from '../edges.ts';
 import { ChannelLog } from './channel-log.ts';
 import { compareCodeUnits, SortedKeys } from './sorted-keys.ts';
 
@@ -48,7 +48,14 @@ export class Catalogue {
     this.#byName.delete(log.name);
     this.#byNo[log.no] = undefined;
     this.#names.remove(log.name);
-    this.#tombstones.set(log.name, [...(this.#tombstones.get(log.name) ?? []), tombstone]);
+    const lives = [...(this.#tombstones.get(log.name) ?? []), tombstone];
+    const forgotten = lives.at(-endedLivesMax - 1);
+    this.#tombstones.set(
+      log.name,
+      forgotten === undefined
+        ? lives
+        : lives.slice(-endedLivesMax).map((life) => ({ ...life, earlierSeq: forgotten.through.seq })),
+    );
     this.#matching.clear();
   }
 

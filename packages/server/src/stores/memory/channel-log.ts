@@ -103,6 +103,7 @@ export class ChannelLog {
       channelNo: this.no,
       through: last.position,
       offset: last.offset,
+      earlierSeq: 0,
       reason: 'retention',
     };
     // `fill` lets the payloads go now; moving the array on every message would cost more than it frees.

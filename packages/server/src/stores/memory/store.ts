@@ -138,6 +138,7 @@ class MemoryStore implements Store {
         channelNo: log.no,
         through,
         offset: log.offset,
+        earlierSeq: 0,
         reason: 'deleted',
       });
       feed.dropped(channel);

@@ -166,7 +166,8 @@ describe('rows', () => {
       trimmed: fc.option(mark, { nil: undefined }),
       bytes: seq,
       publishIds: u32,
-      deleted: fc.option(fc.record({ seq, offset: seq, tag, no: u32 }), { nil: undefined }),
+      ended: fc.array(fc.record({ seq, offset: seq, tag, no: u32 }), { maxLength: 16 }),
+      endedBeforeSeq: seq,
       isLive: fc.boolean(),
     });
     fc.assert(
