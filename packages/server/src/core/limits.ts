@@ -16,6 +16,8 @@ export interface Limits {
   readonly headerBytesMax: number;
   readonly headerCountMax: number;
   readonly urlBytesMax: number;
+  /** Requests of one connection that wait behind one that is being answered; each of them could be a long poll. */
+  readonly pipelinedRequestsMax: number;
   /** Time for a complete request head, and for a peer to authenticate. */
   readonly handshakeTimeoutMs: number;
   /** A request body slower than this is answered 408: slow POST. */
@@ -75,6 +77,7 @@ export const defaultLimits: Limits = {
   headerBytesMax: 16 * kib,
   headerCountMax: 100,
   urlBytesMax: 16 * kib,
+  pipelinedRequestsMax: 32,
   handshakeTimeoutMs: 10_000,
   bodyBytesPerSecondMin: 256,
   pageMessagesMax: 1_000,

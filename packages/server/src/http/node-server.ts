@@ -7,6 +7,7 @@ import { checkHead, targetPath } from './head-check.ts';
 import { endAfter } from './linger.ts';
 import { problemBytes, problemHeaders, problemOf, problemType } from './problem.ts';
 import { rawPath } from './percent.ts';
+import { checkQueue, endQueue, isQueueEnded } from './request-queue.ts';
 import { isTakenOver, takeOver } from './take-over.ts';
 import { type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
 
@@ -89,14 +90,14 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   return server;
 }
 
-/** True: the request may be served. Otherwise it has been answered. */
+/** True: the request may be served. Otherwise it has been answered, or is not to be. */
 function admit(request: IncomingMessage, response: ServerResponse, options: NodeServerOptions): boolean {
-  if (isTakenOver(request.socket)) {
-    response.destroy();
-    return false;
-  }
+  const { socket } = request;
+  if (isTakenOver(socket) || isQueueEnded(socket)) return false;
   const refusal =
-    checkHead(request, options.limits) ?? options.refusalOf(rawPath(targetPath(request.url ?? '/')));
+    checkHead(request, options.limits) ??
+    options.refusalOf(rawPath(targetPath(request.url ?? '/'))) ??
+    checkQueue(socket, response, options.limits);
   if (refusal !== undefined) refuse(request, response, refusal, options);
   return refusal === undefined;
 }
@@ -115,6 +116,7 @@ export function refuse(
     return;
   }
   // Answers to earlier requests on this connection are still due, and come first.
+  endQueue(request.socket);
   const body = JSON.stringify(problemOf(refusal, instance));
   response.writeHead(refusal.httpStatus, {
     'Content-Type': problemType,
@@ -131,10 +133,7 @@ interface Answering {
 
 function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options: NodeServerOptions): void {
   options.log.debug({ code: error.code }, 'a connection sent what is not HTTP');
-  if (isTakenOver(socket)) {
-    socket.destroy();
-    return;
-  }
+  if (isTakenOver(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;

@@ -209,6 +209,31 @@ describe('the HTTP API', () => {
     await client.closed();
   });
 
+  it('serves nothing behind a refused request that waits for an earlier answer', async () => {
+    await using client = new WireClient(rig.port);
+    const smuggled = 'POST /channels/smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx';
+    const bad = 'GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n';
+    await client.send(`GET /channels/slow?wait=100ms HTTP/1.1\r\nHost: localhost\r\n\r\n${bad}${smuggled}`);
+    expect((await client.answer()).body).toContain('"messages":[]');
+    expect((await client.answer()).status).toBe(400);
+    client.socket.end();
+    await client.closed();
+    expect((await ask('/channels?filter=smuggled')).body).toEqual({ channels: [] });
+  });
+
+  it('does not let one connection pile up long polls', async () => {
+    await using client = new WireClient(rig.port);
+    const poll = 'GET /channels/slow?wait=200ms HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    await client.send(poll.repeat(200));
+    for (let at = 0; at < 33; at += 1) expect((await client.answer()).status).toBe(200);
+    const refused = await client.answer();
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    client.socket.end();
+    await client.closed();
+    expect(rig.hub.figures.sessions.get('poll')).toBe(0);
+  });
+
   it('writes 100 Continue for a body that it will take', async () => {
     await using client = new WireClient(rig.port);
     const head =
