@@ -3,7 +3,8 @@ import { formatCursor } from '@everywire/protocol';
 import type { From, Session, Sink, Subscription } from '../core/transport.ts';
 import type { ViewRequest } from './channel-views.ts';
 import { MergedSource } from './merged-source.ts';
-import { sendStreamHead, StreamedResponse, type StreamedResponses } from './streamed-response.ts';
+import { sendStreamHead } from './stream-head.ts';
+import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
 
 /**
  * Answers a GET with an endless response, or HEAD with the header fields it would have.

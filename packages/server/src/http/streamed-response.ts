@@ -1,27 +1,12 @@
-import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
-import type { EverywireError } from '@everywire/protocol';
 import type { Batch, WireFormat } from '../core/batch.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Gap } from '../core/store.ts';
 import type { CloseReason, Host, Notice, Sink, Subscription } from '../core/transport.ts';
 import { Heartbeats, type Quiet } from './heartbeats.ts';
+import { streamHead, type StreamStart } from './stream-head.ts';
+import type { StreamWire } from './stream-wire.ts';
 import { takeOver } from './take-over.ts';
-
-/** The bytes of one kind of endless response. Pure; each transport's `wire.ts` makes its own. */
-export interface StreamWire {
-  /** `Content-Type` of the answer. */
-  readonly contentType: string;
-  readonly format: (isEnveloped: boolean) => WireFormat;
-  /** What comes first: where the reader stands, and when to come back. */
-  begin(start: { readonly cursor: string; readonly retryMs: number }): string;
-  gap(gap: Gap): string;
-  /** Against silence. `cursor`: a reader that is up to date may move there; absent while it is not. */
-  heartbeat(cursor: string | undefined): string;
-  goodbye(retryAfterMs: number): string;
-  failure(error: EverywireError): string;
-}
 
 /** What a response reads from: a session with one subscription, or several merged. */
 export interface StreamSource {
@@ -92,12 +77,6 @@ export class StreamedResponses {
   }
 }
 
-export interface StreamStart {
-  readonly cursor: string;
-  readonly gaps: readonly Gap[];
-  readonly commonHeaders: Readonly<Record<string, string>>;
-}
-
 const owner = Symbol('streamed response');
 type OwnedSocket = Socket & { [owner]?: StreamedResponse };
 
@@ -147,9 +126,10 @@ export class StreamedResponse implements Sink, Quiet {
   /** Takes the connection over and writes the head and the first bytes. */
   begin(reply: FastifyReply, place: StreamPlace, start: StreamStart): void {
     this.#beginWith = undefined;
-    if (this.#socket !== undefined || this.#isClosed) return;
-    const shared = this.#shared;
+    if (this.#socket !== undefined) return;
     reply.hijack();
+    if (this.#isClosed) return;
+    const shared = this.#shared;
     const socket: OwnedSocket = takeOver(reply.request.raw, reply.raw);
     socket[owner] = this;
     this.#socket = socket;
@@ -174,8 +154,8 @@ export class StreamedResponse implements Sink, Quiet {
   }
 
   write(batch: Batch): boolean {
-    const socket = this.#socket;
-    if (socket === undefined) throw new Error('a delivery came before the response had begun');
+    if (this.#isClosed) return true;
+    const socket = this.#socket!;
     const shared = this.#shared;
     this.wroteAtTick = shared.heartbeats.tick;
     socket.write(batch.as(this.#format).bytes);
@@ -254,29 +234,4 @@ export class StreamedResponse implements Sink, Quiet {
     this.#source = undefined;
     this.#place = undefined;
   }
-}
-
-/** Answers HEAD on a stream: the same header fields and nothing else (RFC 9110 §9.3.2). */
-export function sendStreamHead(response: ServerResponse, wire: StreamWire, start: StreamStart): void {
-  response.writeHead(200, streamHeaders(wire, start));
-  response.end();
-}
-
-function streamHead(wire: StreamWire, start: StreamStart): string {
-  const lines = Object.entries(streamHeaders(wire, start)).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 200 OK\r\nDate: ${new Date().toUTCString()}\r\n${lines.join('')}\r\n`;
-}
-
-function streamHeaders(wire: StreamWire, start: StreamStart): Readonly<Record<string, string>> {
-  return {
-    'Content-Type': wire.contentType,
-    'Cache-Control': 'no-cache',
-    // Asks nginx and its kin not to collect the response before passing it on.
-    'X-Accel-Buffering': 'no',
-    'X-Content-Type-Options': 'nosniff',
-    'Everywire-Continuity': start.gaps.length === 0 ? 'exact' : 'gap',
-    'Everywire-Cursor': start.cursor,
-    ...start.commonHeaders,
-    Connection: 'close',
-  };
 }

@@ -5,7 +5,7 @@ import { shapeOf } from '../../core/media.ts';
 import type { Message } from '../../core/message.ts';
 import type { Gap } from '../../core/store.ts';
 import { problemOf } from '../../http/problem.ts';
-import type { StreamWire } from '../../http/streamed-response.ts';
+import type { StreamWire } from '../../http/stream-wire.ts';
 
 export const sseMediaType = 'text/event-stream';
 

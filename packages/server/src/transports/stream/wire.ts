@@ -3,7 +3,7 @@ import { concatenateText, type WireFormat } from '../../core/batch.ts';
 import { envelopeJson, gapNotice } from '../../core/envelope.ts';
 import type { Gap } from '../../core/store.ts';
 import { problemOf } from '../../http/problem.ts';
-import type { StreamWire } from '../../http/streamed-response.ts';
+import type { StreamWire } from '../../http/stream-wire.ts';
 
 export const ndjsonMediaTypes = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'] as const;
 
