@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { HistoryChecker } from '../checker/checker.ts';
+import { placeBeforeAll, readAll } from './final-read.ts';
+import { HoppingReader, nowNs } from './hopping-reader.ts';
+import { MortalServer } from './mortal-server.ts';
+import { everywireV1, postMany, postOne } from './publish-wires.ts';
+import { readWires } from './read-wires.ts';
+import { untilAllRead } from './until-all-read.ts';
+import { Writer } from './writer.ts';
+
+const isLong = process.env['EVERYWIRE_LONG'] === '1';
+const messagesMax = isLong ? 1_000_000 : 100_000;
+const hopsMax = isLong ? 5_000 : 500;
+const killsMax = isLong ? 100 : 8;
+/** Each within retention, which keeps 10,000 messages. */
+const channels = Array.from({ length: Math.ceil(messagesMax / 5_000) }, (_, at) => `hop/${at}`);
+const readersOfAll = 6;
+const readersOfOne = 6;
+const batch = 500;
+/** Writing is spread out so that hops and kills fall into it. */
+const pauseMs = 120;
+
+const server = new MortalServer();
+beforeAll(() => server.start());
+afterAll(() => server.dispose());
+
+it(
+  `${messagesMax} messages, ${hopsMax} changes of transport, cuts and kills: nothing lost, repeated or reordered`,
+  async () => {
+    const checker = new HistoryChecker({ headWithinMs: 30_000 });
+    const { http } = server;
+    const from = await placeBeforeAll(http, channels[0]!, checker);
+    const readers = [
+      ...Array.from({ length: readersOfAll }, () => 'hop/**'),
+      ...Array.from({ length: readersOfOne }, (_, at) => channels[at]!),
+    ].map(
+      (filter, at) =>
+        new HoppingReader({
+          name: `reader ${at}`,
+          filter,
+          http,
+          from,
+          wire: readWires[at % readWires.length]!,
+          checker,
+        }),
+    );
+    const bulk = new Writer('bulk', postMany(), http, checker);
+    const singles = [
+      new Writer('post', postOne(), http, checker),
+      new Writer('v1', everywireV1(), http, checker),
+    ];
+    const written = [
+      bulk.run({ channels, batch, messagesMax, pauseMs }),
+      ...singles.map((writer) => writer.run({ channels, batch: 1, messagesMax: 2_000, pauseMs: 20 })),
+    ];
+    const writing = { isDone: false };
+    void Promise.all(written).finally(() => (writing.isDone = true));
+    let hops = 0;
+    let kills = 0;
+    while (!writing.isDone || hops < hopsMax) {
+      const reader = readers[Math.floor(Math.random() * readers.length)]!;
+      reader.hop(
+        readWires[Math.floor(Math.random() * readWires.length)]!,
+        Math.random() < 0.5 ? 'fin' : 'rst',
+      );
+      hops += 1;
+      if (kills < killsMax && hops >= ((kills + 1) * hopsMax) / (killsMax + 1)) {
+        kills += 1;
+        await server.kill();
+        await server.start();
+      }
+      await sleep(20 + Math.random() * 60);
+    }
+    await Promise.all(written);
+    checker.record({ kind: 'calm', atNs: nowNs() });
+    await untilAllRead(http, 'hop/**', readers);
+    for (const reader of readers) reader.stop();
+    await Promise.all(readers.map(({ finished }) => finished));
+    const stored = await readAll(http, 'hop/**', checker);
+    const { violations, deliveries } = checker.verdict();
+    console.info(
+      JSON.stringify({ stored, hops, kills, deliveries, startsMs: server.startsMs.map(Math.round) }),
+    );
+    expect(violations).toEqual([]);
+    expect(stored).toBeGreaterThanOrEqual(messagesMax);
+    expect(hops).toBeGreaterThanOrEqual(hopsMax);
+    expect(kills).toBe(killsMax);
+    expect(deliveries).toBeGreaterThanOrEqual(stored * readersOfAll);
+  },
+  isLong ? 3_600_000 : 180_000,
+);
