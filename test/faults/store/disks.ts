@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nowNs } from './program/output.ts';
+
+const mib = 1024 * 1024;
+
+/** What a test holds on to until it lets go; whatever is left when the process ends is let go of then. */
+abstract class Mounted {
+  protected readonly base: string;
+  readonly #mounts: string[] = [];
+  readonly #atExit = (): void => this.close();
+
+  constructor(kind: string) {
+    this.base = mkdtempSync(join(tmpdir(), `everywire-${kind}-`));
+    process.once('exit', this.#atExit);
+  }
+
+  /** Unmounts in reverse, and removes everything. Safe to call twice. */
+  close(): void {
+    for (const mount of this.#mounts.splice(0).reverse()) run('umount', mount);
+    rmSync(this.base, { recursive: true, force: true });
+    process.off('exit', this.#atExit);
+  }
+
+  protected mount(name: string, ...args: readonly string[]): string {
+    const at = join(this.base, name);
+    mkdirSync(at, { recursive: true });
+    run('mount', ...args, at);
+    this.#mounts.push(at);
+    return at;
+  }
+
+  protected unmount(at: string): void {
+    run('umount', at);
+    this.#mounts.splice(this.#mounts.indexOf(at), 1);
+  }
+}
+
+/**
+ * A disk whose power can be cut: a file system in a file that lies on XFS, where a copy of the file is the disk at one
+ * instant, without whatever was written and not flushed. Mounting the copy replays the journal as after a real cut. Not
+ * modelled: reordering in the drive's own cache, torn sectors.
+ */
+export class CutDisk extends Mounted {
+  readonly folder: string;
+  readonly #image: string;
+  readonly #cutImage: string;
+
+  /** @throws Error where mounting is not permitted */
+  constructor({ mebibytes = 64 } = {}) {
+    super('cut');
+    try {
+      const outer = join(this.base, 'outer.img');
+      writeFileSync(outer, '');
+      // Twice the size for the copy, and what XFS wants for itself.
+      truncateSync(outer, (2 * mebibytes + 272) * mib);
+      run('mkfs.xfs', '-q', '-m', 'reflink=1', outer);
+      const on = this.mount('outer', '-o', 'loop', outer);
+      this.#image = join(on, 'disk.img');
+      this.#cutImage = join(on, 'cut.img');
+      writeFileSync(this.#image, '');
+      truncateSync(this.#image, mebibytes * mib);
+      run('mkfs.ext4', '-q', '-F', this.#image);
+      this.folder = this.mount('disk', '-o', 'loop', this.#image);
+    } catch (caught) {
+      this.close();
+      throw caught;
+    }
+  }
+
+  /** Cuts the power. Everything that was durable before the returned instant is on the disk of `restore`. */
+  cut(): number {
+    const atNs = nowNs();
+    run('cp', '--reflink=always', this.#image, this.#cutImage);
+    return atNs;
+  }
+
+  /** Switches the power on again. Nobody may hold on to `folder`. */
+  restore(): void {
+    this.unmount(this.folder);
+    renameSync(this.#cutImage, this.#image);
+    this.mount('disk', '-o', 'loop', this.#image);
+  }
+}
+
+/** A disk that is soon full. */
+export class SmallDisk extends Mounted {
+  readonly folder: string;
+  readonly #ballast: string;
+
+  constructor({ mebibytes }: { readonly mebibytes: number }) {
+    super('small');
+    try {
+      this.folder = this.mount('disk', '-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs');
+      this.#ballast = join(this.folder, 'ballast');
+    } catch (caught) {
+      this.close();
+      throw caught;
+    }
+  }
+
+  /** Leaves `bytesLeft` of what is free. */
+  fill(bytesLeft: number): void {
+    this.free();
+    const { bavail, bsize } = statfsSync(this.folder);
+    const bytes = bavail * bsize - bytesLeft;
+    if (bytes > 0) run('fallocate', '-l', String(bytes), this.#ballast);
+  }
+
+  free(): void {
+    rmSync(this.#ballast, { force: true });
+  }
+}
+
+/** Why this machine cannot do what `attempt` needs; `undefined` when it can. */
+export function whyNot(attempt: () => { close(): void }): string | undefined {
+  try {
+    attempt().close();
+    return undefined;
+  } catch (caught) {
+    return caught instanceof Error ? caught.message.split('\n').slice(0, 2).join(' ') : String(caught);
+  }
+}
+
+function run(command: string, ...args: readonly string[]): void {
+  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000 });
+}

@@ -1,0 +1,20 @@
+import { describe, expect, it } from 'vitest';
+import { CutDisk, whyNot } from './disks.ts';
+import { runCuts } from './power-cut.ts';
+import { sizeOf } from './sizes.ts';
+
+const reason = whyNot(() => new CutDisk());
+
+describe.skipIf(reason !== undefined)(`a store whose power is cut ${reason ?? ''}`, () => {
+  const cycles = sizeOf({ ci: 150, release: 10_000 });
+  it(
+    `keeps what it accepted and delivered, over ${cycles} cuts (G1b, G3, G4)`,
+    { timeout: cycles * 2_000 },
+    async () => {
+      const result = await runCuts({ cycles });
+      expect(result.violations).toEqual([]);
+      expect(result.unhandled).toEqual([]);
+      expect(result.accepted).toBeGreaterThan(cycles);
+    },
+  );
+});
