@@ -3,12 +3,12 @@ import { makePayload, payloadBytesDefault } from '../payload.ts';
 const batchMax = 1_000;
 
 /**
- * Publishes messages `fromSeq` to `toSeq` to an Everywire server with `POST /publish`; returns each one's cursor.
- * Throws when one is refused.
+ * Publishes to an Everywire server with `POST /publish` the messages `fromSeq` to `toSeq`, each to the channel that
+ * `channelOf` gives for its number; returns each one's cursor. Throws when one is refused.
  */
 export async function prefill(
   port: number,
-  channel: string,
+  channelOf: (seq: number) => string,
   fromSeq: number,
   toSeq: number,
 ): Promise<readonly string[]> {
@@ -16,7 +16,7 @@ export async function prefill(
   for (let seq = fromSeq; seq <= toSeq; seq += batchMax) {
     const count = Math.min(batchMax, toSeq - seq + 1);
     const drafts = Array.from({ length: count }, (_, i) => ({
-      channel,
+      channel: channelOf(seq + i),
       type: 'text/plain',
       data: makePayload(seq + i, payloadBytesDefault),
     }));

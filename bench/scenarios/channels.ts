@@ -1,3 +1,4 @@
+import { prefill } from '../generator/prefill.ts';
 import { payloadBytesDefault } from '../payload.ts';
 import { settledBytes } from '../process-usage.ts';
 import {
@@ -39,6 +40,8 @@ async function measure(bench: Bench, target: Target, total: number): Promise<Row
   const { server, subscribers, publisher } = run;
   const settle = (): Promise<number> => settledBytes(server.pid, steadyMs, settleTimeoutMs);
   const emptyBytes = await settle();
+  await prefill(server.port, (seq) => `${prefix}${seq - 1}`, 1, total);
+  const storedBytes = await settle();
   const plan = subscribersOf(server, 'everywire.v1', Math.ceil(total / perConnection), {
     ordered: false,
     channels: { prefix, total, perConnection },
@@ -67,7 +70,12 @@ async function measure(bench: Bench, target: Target, total: number): Promise<Row
   return {
     channels: total,
     'subscribes/s': Math.round((total * 1_000) / subscribeMs),
-    'bytes per idle channel': rounded((fullBytes - emptyBytes) / total),
+    ...(total === 1
+      ? {}
+      : {
+          'bytes per stored channel': rounded((storedBytes - emptyBytes) / total),
+          'bytes per subscription': rounded((fullBytes - storedBytes) / total),
+        }),
     'idle core %': rounded(idleUs / bench.durationMs / 10),
     'deliveries/s': Math.round((arrived * 1_000) / elapsedMs),
     refused,

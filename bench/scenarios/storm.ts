@@ -30,7 +30,7 @@ async function measure(target: Target, wire: WireName, count: number, isSpread: 
   await using run = await startRun(target);
   const { server, subscribers } = run;
   const lastSeq = isSpread ? 2 * behindMessages : behindMessages + 1;
-  const cursors = await prefill(server.port, channelName, 1, lastSeq);
+  const cursors = await prefill(server.port, () => channelName, 1, lastSeq);
   const resume: readonly ResumePlan[] = cursors
     .slice(0, lastSeq - behindMessages)
     .map((cursor, i) => ({ query: `?after=${cursor}`, afterSeq: i + 1 }));
