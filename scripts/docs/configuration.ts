@@ -1,5 +1,4 @@
-import { Command } from 'commander';
-import { addFlags, readFlags } from '../../packages/server/src/cli/flags.ts';
+import { flagsByKey } from '../../packages/server/src/cli/flags.ts';
 import { shortNames } from '../../packages/server/src/config/environment.ts';
 import { listLeaves, type Leaf } from '../../packages/server/src/config/schema.ts';
 import { describeSchema } from '../../packages/server/src/config/settings.ts';
@@ -7,12 +6,11 @@ import { markdownTable } from './markdown.ts';
 
 /** Every key but the limits, which have a page of their own. */
 export function configurationTables(): string {
-  const flags = flagsByPath();
   const rows = listLeaves()
     .filter(({ path }) => path[0] !== 'limits')
     .map((leaf) => [
       `\`${leaf.path.join('.')}\``,
-      [flags.get(keyOf(leaf.path)), ...variablesOf(leaf)]
+      [flagsByKey.get(keyOf(leaf.path)), ...variablesOf(leaf)]
         .flatMap((name) => name ?? [])
         .map(code)
         .join('<br>'),
@@ -35,18 +33,6 @@ function describe({ schema }: Leaf): string {
   // Descriptions say in words what a regular expression would say here.
   const isSaid = values === 'text' || values.includes('text like');
   return isSaid ? text : `${text} (${values})`.trim();
-}
-
-/** Asks the command line itself which key each of its flags sets. */
-function flagsByPath(): ReadonlyMap<string, string> {
-  const paths = new Map<string, string>();
-  for (const { long, required } of addFlags(new Command()).options) {
-    const command = addFlags(new Command());
-    command.parse(required ? [long!, '1'] : [long!], { from: 'user' });
-    const [flag] = readFlags(command).flags;
-    if (flag !== undefined) paths.set(keyOf(flag.path), long!);
-  }
-  return paths;
 }
 
 function keyOf(path: readonly string[]): string {

@@ -46,6 +46,11 @@ const rows: readonly FlagRow[] = [
   { option: '--grpc-port <port>', path: ['grpc', 'port'], help: 'gRPC; not built yet' },
 ];
 
+/** The flag of each key that has one, by its path with dots. */
+export const flagsByKey: ReadonlyMap<string, string> = new Map(
+  rows.map(({ option, path }) => [path.join('.'), option.split(' ')[0]!]),
+);
+
 export interface ServeFlags {
   readonly flags: readonly Flag[];
   /** The configuration file that was asked for. */
