@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
-import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { endEverything, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 
 /** A peer that never answers the server's goodbye must not keep it from going. */
+
+afterAll(endEverything);
 
 let server: ServedEverywire | undefined;
 afterEach(async () => {

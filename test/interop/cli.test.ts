@@ -3,7 +3,9 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+import { endEverything, runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+
+afterAll(endEverything);
 
 const schemes = ['http', 'poll+http', 'longpoll+http', 'stream+http', 'sse+http', 'ws'] as const;
 

@@ -35,12 +35,21 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
+const running = new Set<ChildProcessWithoutNullStreams>();
+
+/** Ends whatever was started and still runs, as after a test that failed halfway. For `afterAll`. */
+export function endEverything(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 /** Runs `everywire` in a process of its own, by the same Node as the tests. */
 export function runEverywire(args: readonly string[], { cwd, env, input }: RunOptions = {}): Running {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: cwd ?? tmpdir(),
     env: { ...cleanEnvironment(), NO_COLOR: '1', ...env },
   });
+  running.add(child);
+  child.once('close', () => running.delete(child));
   const output = { stdout: '', stderr: '' };
   const watchers = new Set<() => void>();
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -93,19 +102,19 @@ export async function serveEverywire(
   const folder = mkdtempSync(join(tmpdir(), 'everywire-serve-'));
   const readyFile = join(folder, 'ready.json');
   const defaults = ['--port', '0', '--store', 'memory:', '--log-level', 'warn', '--ready-file', readyFile];
-  const running = runEverywire(['serve', ...defaults, ...args], { cwd: folder, ...options });
+  const served = runEverywire(['serve', ...defaults, ...args], { cwd: folder, ...options });
   // The table is printed after the file is written.
-  await running.until('stdout', (text) => text.includes('curl -d hello'));
+  await served.until('stdout', (text) => text.includes('curl -d hello'));
   const { http } = JSON.parse(readFileSync(readyFile, 'utf8')) as { readonly http: string };
   const { host, port } = new URL(http);
   return {
-    ...running,
+    ...served,
     http,
     port: Number(port),
     at: (scheme, channel) => `${scheme}://${host}/${channel}`,
     async dispose() {
-      running.child.kill('SIGKILL');
-      await running.ended;
+      served.child.kill('SIGKILL');
+      await served.ended;
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -1,4 +1,5 @@
 import { CommandError } from './exit.ts';
+import { say } from './output.ts';
 import { Cut, Refused, Unreachable } from './request.ts';
 import type { Target } from './target.ts';
 
@@ -13,4 +14,10 @@ export function toCommandError(error: unknown, { hasPort, port }: Target): unkno
   if (error instanceof Refused || error instanceof Cut)
     return new CommandError('failed', error.message, error);
   return error;
+}
+
+/** Who pastes the URL that `curl` takes means another channel than the one that these commands would use. */
+export function noteResourcePath({ channel }: Target): void {
+  if (!channel.startsWith('channels/')) return;
+  say(`note: the path is the channel, so this is ${channel}; for ${channel.slice(9)}, leave /channels out.`);
 }

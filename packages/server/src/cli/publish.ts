@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { buffer } from 'node:stream/consumers';
 import { CommandError } from './exit.ts';
-import { toCommandError } from './explain.ts';
+import { noteResourcePath, toCommandError } from './explain.ts';
 import { write } from './output.ts';
 import { readWhole, send } from './request.ts';
 import { openSocket } from './socket.ts';
@@ -30,6 +30,7 @@ const answerWithinMs = 30_000;
 /** `everywire publish URL [data|-]`: publishes one message and prints its receipt, once the server has stored it. */
 export async function publish(url: string, data: string | undefined, options: PublishOptions): Promise<void> {
   const target = parseTarget(url);
+  noteResourcePath(target);
   const payload = await readPayload(data);
   const headers = new Map((options.header ?? []).map(parseHeader));
   const publication = { payload, type: chooseType(payload, options), headers, options };

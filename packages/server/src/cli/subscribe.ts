@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseDurationMs, parseSince } from '../core/start.ts';
 import { asRecord } from './exact-json.ts';
 import { CommandError } from './exit.ts';
-import { toCommandError } from './explain.ts';
+import { noteResourcePath, toCommandError } from './explain.ts';
 import { say, write } from './output.ts';
 import { readerOf } from './readers/index.ts';
 import type { Arrival, Start } from './readers/reader.ts';
@@ -56,12 +56,6 @@ function readStart({ after, since }: SubscribeOptions): Start {
     }
   }
   return { after, since };
-}
-
-/** Who pastes the URL that `curl` takes means another channel than the one this command would read. */
-function noteResourcePath({ channel }: Target): void {
-  if (!channel.startsWith('channels/')) return;
-  say(`note: the path is the channel, so this is ${channel}; for ${channel.slice(9)}, leave /channels out.`);
 }
 
 /** Reads until the count is reached, over as many connections as it takes. @throws CommandError */
