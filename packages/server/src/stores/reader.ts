@@ -119,9 +119,9 @@ export class Reader<C extends LogChannel> {
       yield* mergeBySeq(channels.map((channel) => this.#view.after(channel, seq)));
       return;
     }
-    // A scan in portions, because a generator cannot yield from inside the visitor.
-    const portion = 1024;
-    for (let from = seq + 1; from <= headSeq; from += portion) {
+    // A scan in portions, because a generator cannot yield from inside the visitor; small at first, for who wants one.
+    for (let from = seq + 1, portion = 16; from <= headSeq; from += portion) {
+      portion = Math.min(2 * portion, 1024);
       const found: Message[] = [];
       this.#view.scanRows(from, Math.min(headSeq, from + portion - 1), (at, channelNo, offset) => {
         const channel = this.#view.matchingNo(filter, channelNo);
@@ -213,14 +213,8 @@ export class Reader<C extends LogChannel> {
 
   /** The first kept matching message above `seq`. */
   #first(filter: Filter, seq: number): Message | undefined {
-    let first: Message | undefined;
-    for (const channel of this.#view.matching(filter)) {
-      const candidate = this.#view.after(channel, seq).next();
-      if (candidate.done !== true && (first === undefined || candidate.value.seq < first.seq)) {
-        first = candidate.value;
-      }
-    }
-    return first;
+    for (const message of this.#messagesAfter(filter, seq)) return message;
+    return undefined;
   }
 
   #place(seq: number): Position | undefined {

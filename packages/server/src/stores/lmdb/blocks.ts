@@ -114,18 +114,30 @@ export class Blocks {
     }
   }
 
-  /** The record at `seq`, when it is there and whole. */
-  at(state: ChannelState, seq: number): Message | undefined {
-    const row = first(
-      this.#database.range('blocks', {
-        from: channelSeqKey(state.no, seq),
-        to: channelSeqKey(state.no, 0),
-        reverse: true,
-        limit: 1,
-      }),
-    );
-    if (row === undefined) return undefined;
-    return this.#messages(state, seqOfChannelKey(row.key), row.value).find((message) => message.seq === seq);
+  /** When the oldest row begins that is still in the file, which may be a trimmed one; `undefined` when it is damaged. */
+  oldestTimeMs(state: ChannelState): number | undefined {
+    const range = { from: channelSeqKey(state.no, 0), to: channelSeqKey(state.no + 1, 0), limit: 1 };
+    for (const { key, value } of this.#database.range('blocks', range)) {
+      return this.heads(state, seqOfChannelKey(key), value)[0]?.timeMs;
+    }
+    return undefined;
+  }
+
+  /** The messages of the row that holds `seq`, as far as they can be read; empty when there is none. */
+  holding(state: ChannelState, seq: number): readonly Message[] {
+    // Most often it is the first of its row, which a plain look-up finds at a fifth of the cost.
+    const exact = this.#database.get('blocks', channelSeqKey(state.no, seq));
+    if (exact !== undefined) return this.#messages(state, seq, exact);
+    const range = {
+      from: channelSeqKey(state.no, seq),
+      to: channelSeqKey(state.no, 0),
+      reverse: true,
+      limit: 1,
+    };
+    for (const { key, value } of this.#database.range('blocks', range)) {
+      return this.#messages(state, seqOfChannelKey(key), value);
+    }
+    return [];
   }
 
   /** The first message published at or after `timeMs`, by bisection over the rows of the channel. */
@@ -202,9 +214,4 @@ export function packBlocks(
     emit(messages[from]!.seq, block);
     from = to;
   }
-}
-
-function first<T>(items: Iterable<T>): T | undefined {
-  for (const item of items) return item;
-  return undefined;
 }

@@ -52,11 +52,21 @@ export class Channels {
   readonly #log: Log;
   readonly #loaded = new Map<string, Channel>();
   readonly #matching = new Map<string, Matching>();
+  /** Loaded channels that filters hold on to. */
+  #pinned = 0;
+  #edgeSeqMax: number;
 
-  constructor(database: Database, lineage: Lineage, log: Log) {
+  constructor(database: Database, lineage: Lineage, log: Log, headSeq: number) {
+    // What earlier openings trimmed is not known without reading every channel, and lies below their head.
+    this.#edgeSeqMax = headSeq;
     this.lineage = lineage;
     this.#database = database;
     this.#log = log;
+  }
+
+  /** No channel was trimmed or deleted beyond this seq: who has read so far misses nothing. */
+  get edgeSeqMax(): number {
+    return this.#edgeSeqMax;
   }
 
   /** The channel or its tombstone; `undefined` when that name was never used. */
@@ -76,6 +86,7 @@ export class Channels {
 
   /** Takes over what a commit made of a channel. */
   committed(state: ChannelState): Channel {
+    this.#edgeSeqMax = Math.max(this.#edgeSeqMax, state.trimmed?.seq ?? 0, state.ended.at(-1)?.seq ?? 0);
     const known = this.#loaded.get(state.name);
     if (known === undefined) {
       const channel = this.#load(state);
@@ -83,7 +94,7 @@ export class Channels {
         if (!matches(filterOf(text), state.name)) continue;
         matching.channels.push(channel);
         matching.byNo.set(state.no, channel);
-        channel.pins += 1;
+        this.#pin(channel);
       }
       return channel;
     }
@@ -105,7 +116,7 @@ export class Channels {
     const matching: Matching = { channels: [], byNo: new Map() };
     for (const state of this.#scan(filter, undefined)) {
       const channel = this.#loaded.get(state.name) ?? this.#load(state);
-      channel.pins += 1;
+      this.#pin(channel);
       matching.channels.push(channel);
       matching.byNo.set(channel.state.no, channel);
     }
@@ -149,23 +160,33 @@ export class Channels {
   #load(state: ChannelState): Channel {
     const channel = new Channel(state);
     this.#loaded.set(state.name, channel);
-    if (this.#loaded.size > loadedMax) this.#unloadSome();
+    if (this.#loaded.size - this.#pinned > loadedMax) this.#unloadSome();
     return channel;
   }
 
-  /** Forgets the half that was loaded first, except what filters hold on to. */
+  /** Forgets the half of the unpinned that was loaded first. */
   #unloadSome(): void {
-    let left = this.#loaded.size >> 1;
+    let left = loadedMax >> 1;
     for (const [name, channel] of this.#loaded) {
-      if (left-- <= 0) return;
-      // `doomed` blocks are found again when the channel is next written to.
-      if (channel.pins === 0) this.#loaded.delete(name);
+      if (left === 0) return;
+      if (channel.pins > 0) continue;
+      // Its `doomed` blocks are found again when the channel is next written to.
+      this.#loaded.delete(name);
+      left -= 1;
     }
+  }
+
+  #pin(channel: Channel): void {
+    if (channel.pins === 0) this.#pinned += 1;
+    channel.pins += 1;
   }
 
   #forgetFilter(): void {
     const [text, matching] = this.#matching.entries().next().value!;
-    for (const channel of matching.channels) channel.pins -= 1;
+    for (const channel of matching.channels) {
+      channel.pins -= 1;
+      if (channel.pins === 0) this.#pinned -= 1;
+    }
     this.#matching.delete(text);
   }
 }

@@ -34,9 +34,9 @@ export class OpenedLog {
   readonly database: Database;
   readonly channels: Channels;
   readonly segments: Segments;
+  readonly blocks: Blocks;
   readonly #options: OpenedLogOptions;
   readonly #lineage: Lineage;
-  readonly #blocks: Blocks;
   readonly #tags: Tags;
   #head: Position;
   #nextChannelNo: number;
@@ -56,11 +56,11 @@ export class OpenedLog {
     this.database = database;
     this.#lineage = lineage;
     this.#options = options;
-    this.channels = new Channels(database, lineage, options.log);
     this.segments = new Segments(database, options.seqsRememberedMax);
-    this.#blocks = new Blocks(database, lineage);
+    this.blocks = new Blocks(database, lineage);
     this.#tags = new Tags(options.random);
     const newest = this.segments.newest();
+    this.channels = new Channels(database, lineage, options.log, newest?.seq ?? 0);
     this.#head =
       newest === undefined
         ? { epoch: lineage.origin.epoch, seq: 0, tag: noTag }
@@ -86,7 +86,7 @@ export class OpenedLog {
     const view = new LmdbView({
       head: this.#head,
       channels: this.channels,
-      blocks: this.#blocks,
+      blocks: this.blocks,
       segments: this.segments,
     });
     return { view, reader: new Reader(view) };
@@ -97,7 +97,7 @@ export class OpenedLog {
     return new Group({
       database: this.database,
       channels: this.channels,
-      blocks: this.#blocks,
+      blocks: this.blocks,
       epoch: this.#lineage.current,
       headSeq: this.#head.seq,
       nextChannelNo: this.#nextChannelNo,

@@ -55,6 +55,7 @@ const segmentEntryBytes = 18;
 const epochBytes = 6;
 const channelBytes = 4 + epochBytes + 1 + 2 * markBytes + 6 + 4 + 6;
 const fingerprintBytes = 16;
+const noLives: readonly EndedLife[] = [];
 const noMark: Mark = { seq: 0, offset: 0, tag: '0000000000000000' };
 
 /** The row with its CRC in front, bound to its key so that no row can stand in for another. */
@@ -104,7 +105,8 @@ export function decodeChannel(name: string, bytes: Buffer): ChannelState {
     bytes: bytes.readUIntLE(numbersAt, 6),
     publishIds: bytes.readUInt32LE(numbersAt + 6),
     endedBeforeSeq: bytes.readUIntLE(numbersAt + 10, 6),
-    ended,
+    // One array for the many that have none.
+    ended: ended.length === 0 ? noLives : ended,
     isLive: (flags & 1) !== 0,
   };
 }

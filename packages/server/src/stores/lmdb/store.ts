@@ -66,6 +66,8 @@ class LmdbStore implements Store {
   #failure: string | undefined;
   #fullUntilMs = -Infinity;
   #isFull = false;
+  /** Where the next sweep goes on. */
+  #sweptThrough: string | undefined;
 
   constructor(options: LmdbStoreOptions) {
     this.#options = options;
@@ -194,7 +196,7 @@ class LmdbStore implements Store {
   async sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void> {
     if (this.#refusal() !== undefined) return;
     const submit = (work: (group: Group) => void): Promise<void> => this.#submit(0, work);
-    await sweepChannels(this.#log, nowMs, retentionOf, submit);
+    this.#sweptThrough = await sweepChannels(this.#log, nowMs, retentionOf, submit, this.#sweptThrough);
     await sweepRetained(this.#log, nowMs, submit);
     await purgeDeleted(this.#log, submit);
   }

@@ -10,20 +10,26 @@ import { decodeRetained } from './retained.ts';
 type Submit = (work: (group: Group) => void) => Promise<void>;
 
 /** Channels looked at before others get their turn: about 2 ms. */
-const channelsPerTurn = 256;
+const channelsPerTurn = 64;
+/** Channels looked at in one sweep; the next goes on behind them. Idle channels must not cost more for being many. */
+const channelsPerSweep = 10_000;
 const purgedPerCommit = 2_000;
 
-/** Trims by age, channel by channel, and forgets publish ids that are too old. */
+/**
+ * Trims by age, channel by channel, and forgets publish ids that are too old. Begins after the name `after`, and answers
+ * with the name where the next sweep begins; `undefined` for the first.
+ */
 export async function sweepChannels(
   log: OpenedLog,
   nowMs: number,
   retentionOf: (channel: string) => Retention,
   submit: Submit,
-): Promise<void> {
-  let after: string | undefined;
-  for (;;) {
+  begin: string | undefined,
+): Promise<string | undefined> {
+  let after = begin;
+  for (let looked = 0; looked < channelsPerSweep; looked += channelsPerTurn) {
     const names = take(log.channels.names(after), channelsPerTurn);
-    if (names.length === 0) return;
+    if (names.length === 0) return undefined;
     const due = names.flatMap((name) => {
       const retention = retentionOf(name);
       const channel = log.channels.get(name);
@@ -41,14 +47,14 @@ export async function sweepChannels(
     after = names.at(-1);
     await turn();
   }
+  return after;
 }
 
 function needsSweep(log: OpenedLog, channel: Channel, oldestMs: number): boolean {
   if (!channel.state.isLive) return false;
   if (channel.state.publishIds > 0) return true;
   if (channel.count === 0) return false;
-  const first = log.view().view.after(channel, 0).next();
-  return first.done !== true && first.value.timeMs < oldestMs;
+  return (log.blocks.oldestTimeMs(channel.state) ?? 0) < oldestMs;
 }
 
 /** Removes retained messages that have expired. */

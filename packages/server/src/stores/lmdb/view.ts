@@ -25,6 +25,8 @@ export class LmdbView implements LogView<Channel> {
   readonly #channels: Channels;
   readonly #blocks: Blocks;
   readonly #segments: Segments;
+  /** The block of each channel that `at` read last: the messages of one commit come one after the other. */
+  readonly #recentBlocks = new Map<number, readonly Message[]>();
 
   constructor(parts: {
     readonly head: Position;
@@ -80,7 +82,13 @@ export class LmdbView implements LogView<Channel> {
 
   at(channel: Channel, seq: number, offset: number): Message | undefined {
     if (offset <= (channel.state.trimmed?.offset ?? 0)) return undefined;
-    const message = this.#blocks.at(channel.state, seq);
+    const recent = this.#recentBlocks.get(channel.state.no);
+    let message = recent?.find((each) => each.seq === seq);
+    if (message === undefined) {
+      const block = this.#blocks.holding(channel.state, seq);
+      this.#recentBlocks.set(channel.state.no, block);
+      message = block.find((each) => each.seq === seq);
+    }
     if (message === undefined) this.#isMessage(channel, new Damage(offset, offset));
     return message;
   }
@@ -91,6 +99,7 @@ export class LmdbView implements LogView<Channel> {
 
   edgesAfter(filter: Filter, seq: number): readonly Edge[] {
     const edges: Edge[] = [];
+    if (seq >= this.#channels.edgeSeqMax) return edges;
     for (const { state } of this.matching(filter)) {
       if ((state.trimmed?.seq ?? 0) <= seq && (state.ended.at(-1)?.seq ?? 0) <= seq) continue;
       for (const edge of edgesOf(state, this.lineage)) if (edge.through.seq > seq) edges.push(edge);

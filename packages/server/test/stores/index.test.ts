@@ -1,0 +1,39 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { StoreBench } from '../../../../test/contract/store-bench.ts';
+import { defaultLimits } from '../../src/core/limits.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { createSystemRandom } from '../../src/runtime/random.ts';
+import { createStore, type StoreOptions } from '../../src/stores/index.ts';
+
+const silent = () => undefined;
+const options: StoreOptions = {
+  clock: systemClock,
+  random: createSystemRandom(),
+  limits: defaultLimits,
+  log: { debug: silent, info: silent, warn: silent, error: silent },
+  durability: 'os',
+};
+
+it('makes the store that a URL names', async () => {
+  expect((await createStore('memory:', options)).name).toBe('memory');
+  const folder = mkdtempSync(join(tmpdir(), 'everywire-stores-'));
+  const store = await createStore(`lmdb:${folder}/deep/data`, options);
+  const bench = new StoreBench(store);
+  await store.open(bench);
+  expect(store.name).toBe('lmdb');
+  expect(store.traits).toEqual({ durable: false, shared: false });
+  expect((await bench.append('a', 'x')).offset).toBe(1);
+  await store.close();
+  expect(existsSync(join(folder, 'deep/data/data.mdb'))).toBe(true);
+  rmSync(folder, { recursive: true });
+});
+
+it.each(['', 'memory', 'lmbd:./data', 'redis://localhost'])(
+  'says which there are when "%s" is none',
+  async (url) => {
+    await expect(createStore(url, options)).rejects.toThrow(/memory:, lmdb:/);
+  },
+);
