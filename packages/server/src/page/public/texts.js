@@ -64,7 +64,7 @@ export const texts = {
     unreachable: '서버에 연결할 수 없어 메시지가 저장되었는지 알 수 없습니다.',
     received: '받음',
     latency: '지연',
-    missing: '빠짐',
+    missing: '누락',
     cursor: '커서',
     live: '연결됨',
     connecting: '연결 중',
@@ -73,7 +73,7 @@ export const texts = {
     doReconnect: '다시 연결',
     cutOf: ({ name }) => `${name} 끊기`,
     reconnectOf: ({ name }) => `${name} 다시 연결`,
-    messagesOf: ({ name }) => `${name}으로 받은 메시지`,
+    messagesOf: ({ name }) => `받은 메시지: ${name}`,
     caughtUp: '이어받음',
     gap: ({ from, to, reason }) =>
       from === undefined
