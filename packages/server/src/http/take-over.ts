@@ -1,19 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** What Node keeps on a socket while HTTP owns it. Not documented, so all of it is taken to be absent. */
-interface HttpParts {
-  parser?:
-    | null
-    | (Partial<Record<'remove' | 'close' | 'unconsume', () => void>> & {
-        _consumed?: boolean;
-        socket?: unknown;
-        incoming?: unknown;
-        outgoing?: unknown;
-        onIncoming?: unknown;
-        [callback: number]: unknown;
-      });
+/** Node's parser of one connection, as `http` itself uses it. */
+interface HttpParser {
+  _consumed?: boolean;
+  socket?: unknown;
+  incoming?: unknown;
+  outgoing?: unknown;
+  onIncoming?: unknown;
+  [callback: number]: unknown;
+  remove(): void;
+  close(): void;
+  unconsume(): void;
 }
+
+/** What Node keeps on a socket while HTTP owns it. Not documented, so any of it may be absent. */
+interface HttpParts {
+  parser?: Partial<HttpParser> | null;
+}
+
+const letGo = ['remove', 'close', 'unconsume'] as const;
 
 /** Slots of a parser that hold callbacks bound to the socket (`kOnMessageBegin` … `kOnTimeout`). */
 const parserCallbacks = 7;
@@ -33,33 +39,33 @@ export function isTakenOver(socket: Socket): boolean {
  * the response, headers included, and owns the socket from here on; input is discarded.
  *
  * Where Node's inside looks different, the objects stay, which costs memory and nothing else: answers are written to
- * the socket all the same, and `isTakenOver` keeps later input from being served.
+ * the socket all the same, and whoever handles requests passes over those of a socket that `isTakenOver`.
  */
 export function takeOver(request: IncomingMessage, response: ServerResponse): Socket {
   const { socket } = request;
   const parts = socket as unknown as HttpParts;
   (socket as Takeable)[taken] = true;
   response.detachSocket(socket);
+  socket.setTimeout(0);
   const { parser } = parts;
-  if (parser !== undefined && parser !== null) {
-    if (parser._consumed === true) {
-      parser.unconsume?.();
-      parser._consumed = false;
-    }
-    // From the list that is searched for requests that take too long.
-    parser.remove?.();
-    parser.socket = null;
-    parser.incoming = null;
-    parser.outgoing = null;
-    parser.onIncoming = null;
-    for (let slot = 0; slot < parserCallbacks; slot += 1) {
-      if (typeof parser[slot] === 'function') parser[slot] = null;
-    }
-    // Not before the parser's own call has returned: it may be what called us.
-    setImmediate(() => parser.close?.());
-    // Not deleted: an object that loses a property becomes a dictionary, of more than a kilobyte for a socket.
-    parts.parser = null;
+  if (!canLetGo(parser)) return socket;
+  if (parser._consumed === true) {
+    parser.unconsume();
+    parser._consumed = false;
   }
+  // From the list that is searched for requests that take too long, and for idle connections.
+  parser.remove();
+  parser.socket = null;
+  parser.incoming = null;
+  parser.outgoing = null;
+  parser.onIncoming = null;
+  for (let slot = 0; slot < parserCallbacks; slot += 1) {
+    if (typeof parser[slot] === 'function') parser[slot] = null;
+  }
+  // Not before the parser's own call has returned: it may be what called us.
+  setImmediate(() => parser.close());
+  // Not deleted: an object that loses a property becomes a dictionary, of more than a kilobyte for a socket.
+  parts.parser = null;
   const ends = socket.listeners('end');
   // All at once, which gives the emitter a new and small table.
   socket.removeAllListeners();
@@ -67,6 +73,9 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
     // The one that `net` itself put there ends the readable side, and stays.
     if (listener.name === 'onReadableStreamEnd') socket.on('end', listener as () => void);
   }
-  socket.setTimeout(0);
   return socket;
+}
+
+function canLetGo(parser: Partial<HttpParser> | null | undefined): parser is HttpParser {
+  return letGo.every((method) => typeof parser?.[method] === 'function');
 }
