@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { type Database as Lmdb, open, type RootDatabase } from 'lmdb';
 import type { Durability } from '../../core/store.ts';
 
@@ -164,7 +165,18 @@ const fullCodes: ReadonlySet<unknown> = new Set([
   'EDQUOT',
 ]);
 
-/** Whether a commit failed because there is no room, which is before anything was made durable. */
-export function isFull(caught: unknown): boolean {
-  return caught instanceof Error && 'code' in caught && fullCodes.has(caught.code);
+const shortWriteCode = 5; /* EIO */
+/** Room for the largest commit with the pages it copies. */
+const roomBytesMin = 4 * 1024 * 1024;
+
+/**
+ * Whether a commit failed because there is no room, which is before anything was made durable. A write that only partly
+ * fits is EIO in the words of LMDB, so with that the disk is asked.
+ */
+export function isFull(caught: unknown, path: string): boolean {
+  if (!(caught instanceof Error) || !('code' in caught)) return false;
+  if (fullCodes.has(caught.code)) return true;
+  if (caught.code !== shortWriteCode) return false;
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize < roomBytesMin;
 }

@@ -279,7 +279,7 @@ class LmdbStore implements Store {
   /** No room is a refusal, when nothing of it is in the file. Everything else is final for this opening. */
   #failed(caught: unknown): EverywireError {
     const opened = this.#opened;
-    if (isFull(caught) && opened !== undefined && this.#isUnchanged(opened)) {
+    if (isFull(caught, this.#options.path) && opened !== undefined && this.#isUnchanged(opened)) {
       if (!this.#isFull)
         this.#options.log.error({ err: caught }, 'the store has no room; publishes are refused');
       this.#isFull = true;
