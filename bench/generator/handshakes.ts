@@ -52,7 +52,7 @@ export function clientFrame(payload: string | Buffer, opcode = textFrame): Buffe
 export function upgradeRequest({ host, path }: Place, subprotocol?: string): string {
   return (
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-    'Authorization: Bearer x\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
     (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
     '\r\n'
   );
