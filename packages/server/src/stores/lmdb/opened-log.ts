@@ -112,6 +112,7 @@ export class OpenedLog {
     const writes: Write[] = [...group.finish()];
     if (writes.length === 0) return;
     this.segments.raiseFloor(this.#head.seq, writes);
+    checkRoom(this.database.freeBytes(), writes, group.newest !== undefined);
     await this.database.commit(writes);
   }
 
@@ -136,6 +137,24 @@ export function readLineage(database: Database, problem: (text: string) => void)
     problem(`The copy ${key.toString()} of the lineage of epochs fails its checksum.`);
   }
   return [];
+}
+
+/** Left free by publishes, so that deleting, which frees space, still has room to work. */
+const reservedBytes = 512 * 1024;
+const pageBytes = 4096;
+
+/**
+ * Refuses what might not fit before LMDB begins to write it: a page that cannot be written can cost the process (see
+ * `hasDamagedHeap`). Each row may copy its leaf, and the branches above are few.
+ * @throws Error with the code ENOSPC
+ */
+function checkRoom(freeBytes: number, writes: readonly Write[], isPublish: boolean): void {
+  let neededBytes = isPublish ? reservedBytes : 0;
+  for (const { value } of writes) neededBytes += pageBytes + (value?.length ?? 0);
+  if (freeBytes >= neededBytes) return;
+  throw Object.assign(new Error(`There are ${freeBytes} bytes free, and up to ${neededBytes} are needed.`), {
+    code: 'ENOSPC',
+  });
 }
 
 /** Numbers are given out in order, and the newest one is kept as long as nothing newer is there. */

@@ -22,7 +22,14 @@ import type {
   Store,
 } from '../../core/store.ts';
 import { CommitLoop } from './commit.ts';
-import { type Database, isFull, keyBytesMax, openLmdb, type OpenDatabase } from './database.ts';
+import {
+  type Database,
+  hasDamagedHeap,
+  isFull,
+  keyBytesMax,
+  openLmdb,
+  type OpenDatabase,
+} from './database.ts';
 import { checkFormat } from './format.ts';
 import { checkRecordWrites, type Group } from './group.ts';
 import { lockFolder, syncFolder } from './lock.ts';
@@ -38,6 +45,8 @@ export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRemembered
   /** `os` and `memory` both mean: acknowledged when the operating system has it. */
   readonly durability: Durability;
   readonly seqsRememberedMax?: number;
+  /** Called when this process must end, because only a new one can be trusted with the file; the store stays failed. */
+  readonly onFatal?: (error: unknown) => void;
   /** How the file is opened; tests put a faulty one in. */
   readonly openDatabase?: OpenDatabase;
 }
@@ -279,6 +288,7 @@ class LmdbStore implements Store {
   /** No room is a refusal, when nothing of it is in the file. Everything else is final for this opening. */
   #failed(caught: unknown): EverywireError {
     const opened = this.#opened;
+    if (hasDamagedHeap(caught)) return this.#fatal(caught);
     if (isFull(caught, this.#options.path) && opened !== undefined && this.#isUnchanged(opened)) {
       if (!this.#isFull)
         this.#options.log.error({ err: caught }, 'the store has no room; publishes are refused');
@@ -302,6 +312,22 @@ class LmdbStore implements Store {
       {
         cause: caught,
         retryAfterMs: reopenDelayMsMin,
+      },
+    );
+  }
+
+  /** Not opened again: lmdb has damaged the memory of this process. */
+  #fatal(caught: unknown): EverywireError {
+    this.#failure =
+      `The disk of ${this.#options.path} failed in a way after which this process must not go on. ` +
+      'Restart the server; what was acknowledged is safe.';
+    this.#options.log.error({ err: caught }, 'a page could not be written; this process must be restarted');
+    this.#options.onFatal?.(caught);
+    return new EverywireError(
+      'store_unavailable',
+      'The store failed; whether this was stored is not known.',
+      {
+        cause: caught,
       },
     );
   }

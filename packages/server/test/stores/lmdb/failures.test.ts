@@ -26,6 +26,8 @@ let bench: StoreBench;
 let fault: Fault | undefined;
 let commits: (readonly Write[])[];
 let opened: number;
+let freeBytes: number | undefined;
+let fatal: unknown[];
 let monotonicMs: number;
 const timers: { readonly delayMs: number; run(): void }[] = [];
 const logged: string[] = [];
@@ -53,6 +55,7 @@ function faulty(options: Parameters<typeof openLmdb>[0]): Database {
     get: (table, key) => database.get(table, key),
     range: (table, range) => database.range(table, range),
     keys: (table, range) => database.keys(table, range),
+    freeBytes: () => freeBytes ?? database.freeBytes(),
     close: () => database.close(),
     commit: (writes) => {
       commits.push(writes);
@@ -70,6 +73,7 @@ function make() {
     path: join(folder, 'data'),
     durability: 'fsync',
     openDatabase: faulty,
+    onFatal: (error) => fatal.push(error),
   });
 }
 
@@ -92,6 +96,8 @@ beforeEach(async () => {
   fault = undefined;
   commits = [];
   opened = 0;
+  freeBytes = undefined;
+  fatal = [];
   monotonicMs = 0;
   timers.length = 0;
   logged.length = 0;
@@ -239,6 +245,24 @@ describe('a failed flush', () => {
     expect(payloads((await bench.read('a', head)).messages)).toEqual(['in doubt']);
   });
 
+  it('that damaged the memory of the process asks for a new one, and is not opened again', async () => {
+    const where = 'Attempting to write page at position 16384, size 4096, blocks 1, buffer sizes 4096';
+    fault = failing(5, `Input/output error: ${where} 1585375520 158537486`);
+    await expect(bench.append('a', 'x')).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(fatal).toEqual([]);
+    fault = undefined;
+    pass(100);
+    await vi.waitUntil(() => bench.store.health().ok);
+    fault = failing(5, `Input/output error: ${where} 1585375520 1585374864`);
+    await expect(bench.append('a', 'x')).rejects.toMatchObject({ code: 'store_unavailable' });
+    expect(fatal).toHaveLength(1);
+    expect(bench.store.health()).toMatchObject({
+      ok: false,
+      detail: expect.stringContaining('Restart') as unknown,
+    });
+    expect(timers).toEqual([]);
+  });
+
   it('includes one that does not come back within five seconds', async () => {
     let goOn: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (goOn = resolve));
@@ -289,6 +313,20 @@ describe('a full disk', () => {
       'accepted',
     ]);
     expect(bench.fed).toHaveLength(2);
+  });
+
+  it('is noticed before it is written to, and leaves room for deleting', async () => {
+    await bench.append('a', 'kept');
+    commits.length = 0;
+    freeBytes = 200_000;
+    expect((await bench.store.append([bench.entry('a', 'refused')]))[0]).toMatchObject({
+      code: 'store_full',
+    });
+    expect(commits).toEqual([]);
+    expect(await bench.store.drop('a')).toBe(true);
+    freeBytes = undefined;
+    monotonicMs += 1_000;
+    expect((await bench.append('a', 'accepted')).offset).toBe(1);
   });
 
   it('that was noticed only after the write had reached the file is a failure, not a refusal', async () => {
