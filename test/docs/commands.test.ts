@@ -30,7 +30,7 @@ describe.skipIf(!isCurlHere)(
       server = await startTestServer({});
       home = mkdtempSync(join(tmpdir(), 'everywire-curl-'));
       // What follows a channel never ends by itself.
-      writeFileSync(join(home, '.curlrc'), 'max-time = 1\n');
+      writeFileSync(join(home, '.curlrc'), 'max-time = 1\nsilent\nshow-error\n');
       await fetch(`${server.url}/channels/demo`, { method: 'POST', body: 'hello' });
     });
     afterAll(async () => {
