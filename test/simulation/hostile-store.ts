@@ -65,6 +65,7 @@ export class HostileStore implements Store {
   /** The feed's calls come in order: none before this instant. */
   #feedBusyUntilMs = 0;
   #isDeaf = false;
+  readonly #unheardDeletions = new Set<string>();
 
   constructor(log: SharedLog, time: VirtualTime, chance: Chance, hostility: Hostility) {
     this.#log = log;
@@ -152,6 +153,7 @@ export class HostileStore implements Store {
       // What nobody follows may be carried all the same.
       const isFollowed = this.#following.some((filter) => matches(filter, channel));
       if (!isFollowed && !this.#chance.happens(0.2)) return;
+      if (this.#unheardDeletions.has(channel)) return;
       if (messages.length > 1 && this.#chance.happens(0.3)) {
         const half = this.#chance.between(1, messages.length - 1);
         this.#carry((feed) => feed.appended(channel, messages.slice(0, half)));
@@ -160,15 +162,24 @@ export class HostileStore implements Store {
         this.#carry((feed) => feed.appended(channel, messages));
       }
     },
-    interrupted: () => this.#carry((feed) => feed.interrupted()),
-    dropped: (channel) => this.#carry((feed) => feed.dropped(channel)),
+    interrupted: () => {
+      this.#carry((feed) => feed.interrupted());
+    },
+    dropped: (channel) => {
+      // A message does not show which life of its channel it belongs to. Were a deletion lost and the next life heard of,
+      // its offsets could go on where the old ones ended by coincidence, and nobody could see that some are missing. So
+      // a store that loses a deletion has to keep quiet about the channel until it has said that it was deaf.
+      if (!this.#carry((feed) => feed.dropped(channel))) this.#unheardDeletions.add(channel);
+    },
   };
 
-  #carry(call: (feed: Feed) => void): void {
+  /** False when it was lost. */
+  #carry(call: (feed: Feed) => void): boolean {
     if (!this.#isDeaf && this.#chance.happens(this.#now.feedGoesDeaf)) this.#goDeaf();
-    if (this.#isDeaf) return;
+    if (this.#isDeaf) return false;
     this.#callLater(call);
     if (this.#chance.happens(this.#now.falseAlarm)) this.#callLater((feed) => feed.interrupted());
+    return true;
   }
 
   #callLater(call: (feed: Feed) => void): void {
@@ -187,7 +198,10 @@ export class HostileStore implements Store {
     const deafMs = this.#chance.below(this.#now.deafMs + 1);
     this.#time.after(deafMs, () => {
       this.#isDeaf = false;
-      this.#time.after(this.#chance.below(this.#now.deafMs + 1), () => this.#feed?.interrupted());
+      this.#time.after(this.#chance.below(this.#now.deafMs + 1), () => {
+        this.#unheardDeletions.clear();
+        this.#feed?.interrupted();
+      });
     });
   }
 

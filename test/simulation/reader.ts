@@ -209,9 +209,10 @@ export class Reader {
     if (seq > log.headSeq) problems.push(`${this.name} begins after seq ${seq}, which is not written yet`);
     if (since.kind !== 'earliest' && since.kind !== 'last') return;
     void log.kept(this.filter).then((kept) => {
-      const wanted = since.kind === 'earliest' ? kept : kept.slice(-since.count);
-      const skipped = wanted.filter((message) => message.seq <= Math.min(seq, askedAtSeq));
-      if (since.kind === 'last' && since.count === 0) return;
+      // Between the asking and the answer others may have gone, so that what is among the last now was not then.
+      const isWanted = (skipped: Message): boolean =>
+        since.kind === 'earliest' || log.countAfter(skipped.seq, this.filter) < since.count;
+      const skipped = kept.filter((message) => message.seq <= Math.min(seq, askedAtSeq) && isWanted(message));
       if (skipped.length > 0)
         problems.push(
           `${this.name} asked for ${JSON.stringify(since)}, and ${skipped.length} up to seq ${seq} are left out`,

@@ -4,6 +4,7 @@ import type { ChannelInfo, Feed, Store } from '../../packages/server/src/core/st
 import { exactFilter, parseFilter } from '../../packages/server/src/core/filter.ts';
 import { defaultLimits } from '../../packages/server/src/core/limits.ts';
 import type { HistoryChecker } from '../faults/checker/checker.ts';
+import { matchesFilter } from '../faults/checker/filters.ts';
 import type { Sighting } from '../faults/checker/history.ts';
 
 /** What was appended, told by the log itself rather than by anyone the simulation may lie to. */
@@ -96,6 +97,11 @@ export class SharedLog implements Feed {
       this.store.read(parsed, { epoch: '', seq: 0, tag: noTag }, wholePage),
     ]);
     return page.messages.filter(({ seq }) => seq > start.seq);
+  }
+
+  /** How many messages of `filter` were ever written after `seq`. */
+  countAfter(seq: number, filter: string): number {
+    return this.written.slice(seq).filter(({ message }) => matchesFilter(filter, message.channel)).length;
   }
 
   lifeAt(seq: number): string {

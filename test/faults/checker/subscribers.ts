@@ -26,7 +26,7 @@ interface Run {
 }
 
 interface Gap extends GapDeclared {
-  readonly run: Run;
+  readonly startNo: number;
   /** The last message the subscriber had been given by then in this run. */
   readonly after: Known | undefined;
 }
@@ -41,6 +41,8 @@ interface Subscriber {
   /** When each channel was last heard of. */
   readonly heardNs: Map<ChannelLog, number>;
   lastKnown: Known | undefined;
+  /** How often it began or came back. */
+  starts: number;
   hasStopped: boolean;
 }
 
@@ -65,12 +67,14 @@ export class Subscribers {
         recent: [],
         heardNs: new Map(),
         lastKnown: undefined,
+        starts: 0,
         hasStopped: false,
       };
       this.#byName.set(event.subscriber, subscriber);
     } else if (event.afterSeq !== undefined && event.afterSeq < subscriber.runs.at(-1)!.lastSeq) {
       subscriber.runs.push(newRun(event));
     }
+    subscriber.starts += 1;
     remember(subscriber, event);
   }
 
@@ -93,7 +97,7 @@ export class Subscribers {
       this.#blame('subscriber', subscriber, `was given ${name(known)} after offset ${next - 1}`);
     const gap = subscriber.gaps.at(-1);
     if (
-      gap?.run === run &&
+      gap?.startNo === subscriber.starts &&
       covers(gap, subscriber, known.log, event.offset, event.seq) &&
       isSure(gap, positions)
     )
@@ -116,7 +120,7 @@ export class Subscribers {
     const run = subscriber.runs.at(-1)!;
     subscriber.gaps.push({
       ...event,
-      run,
+      startNo: subscriber.starts,
       after: run.last.size > 0 ? subscriber.lastKnown : undefined,
     });
     remember(subscriber, event);

@@ -108,7 +108,11 @@ export class CatchUp {
 
   #step(subscription: LogSubscription): void {
     const { filter } = subscription.follower;
-    const { position, firstPage } = subscription;
+    const { position, firstPage, obstacle } = subscription;
+    if (obstacle !== undefined) {
+      this.#host.settle(subscription, obstacle);
+      return;
+    }
     subscription.firstPage = undefined;
     const page = firstPage ?? this.#pages.find(filter, position, true, this.#host.clock.monotonicMs());
     if (page !== undefined) {
@@ -121,8 +125,7 @@ export class CatchUp {
         this.#reads -= 1;
         // It may have ended, been held or been rewound while the store was asked.
         if (subscription.stage === 'reading' && subscription.position === position) {
-          for (const gap of read.gaps) this.#host.notifyGap(subscription, gap);
-          if (isReading(subscription)) this.#give(subscription, read.page);
+          this.#giveRead(subscription, read);
         }
         this.#schedule();
       },
@@ -134,6 +137,17 @@ export class CatchUp {
         this.#schedule();
       },
     );
+  }
+
+  /** Gaps are told only with the page they belong to: the next reading may find it in the cache, with nothing gone. */
+  #giveRead(subscription: LogSubscription, { page, gaps }: ReadPage): void {
+    const { obstacle } = subscription;
+    if (obstacle !== undefined) {
+      this.#host.settle(subscription, obstacle);
+      return;
+    }
+    for (const gap of gaps) this.#host.notifyGap(subscription, gap);
+    if (isReading(subscription)) this.#give(subscription, page);
   }
 
   /** Hands over a page that begins at the subscription's position. */

@@ -252,7 +252,7 @@ export class Follower {
   #tellGaps(page: Page): void {
     for (const subscription of this.#live) {
       if (subscription === undefined || subscription.position.seq >= page.through.seq) continue;
-      if (subscription.position.seq <= this.#through!.seq) {
+      if (subscription.position.seq <= this.#through!.seq && subscription.obstacle === undefined) {
         for (const gap of page.gaps) this.#host.notifyGap(subscription, gap);
       } else {
         this.leave(subscription);

@@ -63,6 +63,7 @@ export class PageCache {
     const batch = page.messages.length === 0 ? undefined : new Batch(page.messages);
     const bytes = page.messages.reduce((sum, message) => sum + estimateBytes(message), 200) * encodedShare;
     const slot: Slot = { filter, after, through: page.through, batch, bytes, usedAtMs: nowMs };
+    if (page.gaps.length > 0) this.#forgetBetween(filter, after.seq, page.through.seq);
     if (page.gaps.length > 0 || batch === undefined || bytes > this.#bytesMax) return slot;
     let slots = this.#byFilter.get(filter.text);
     if (slots === undefined) this.#byFilter.set(filter.text, (slots = []));
@@ -92,6 +93,12 @@ export class PageCache {
       if (slot.usedAtMs >= sinceMs) break;
       this.#remove(slot);
     }
+  }
+
+  /** Something in there is gone by now: whoever is told so must not find it in an older page. */
+  #forgetBetween(filter: Filter, afterSeq: number, throughSeq: number): void {
+    for (const slot of [...(this.#byFilter.get(filter.text) ?? [])])
+      if (slot.after.seq < throughSeq && slot.through.seq > afterSeq) this.#remove(slot);
   }
 
   #remove(slot: Slot): void {

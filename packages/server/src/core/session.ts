@@ -177,10 +177,9 @@ export class HubSession implements Session, Owner {
   }
 
   resume(subscription: LogSubscription): void {
-    // It was read for the place where it began.
-    subscription.firstPage = undefined;
     subscription.follower.leave(subscription);
-    if (!subscription.follower.join(subscription)) this.#hub.catchUp.enqueue(subscription);
+    const hasPage = subscription.firstPage !== undefined;
+    if (hasPage || !subscription.follower.join(subscription)) this.#hub.catchUp.enqueue(subscription);
   }
 
   remove(subscription: LogSubscription): void {
@@ -203,26 +202,30 @@ export class HubSession implements Session, Owner {
     cursor: Position | undefined,
     from: From | undefined,
   ): Promise<void> {
-    this.#hub.figures.subscriptions += 1;
+    const hub = this.#hub;
+    hub.figures.subscriptions += 1;
+    // "From now on" is when the peer asked: what it publishes right behind that, before we are ready, is delivered.
+    const now = hub.head;
     await follower.ready;
     if (hasEnded(subscription)) return;
-    const hub = this.#hub;
     const since = from !== undefined && 'since' in from ? from.since : undefined;
     const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
-    let position = cursor ?? hub.head;
+    let position = cursor ?? now;
     if (!isFromNow && cursor === undefined) position = await hub.store.locate(follower.filter, since!);
     if (hasEnded(subscription)) return;
     subscription.beginAt(position);
     if (isFromNow || isSamePlace(position, hub.head)) {
       subscription.startCursor = formatCursor(position);
-      // Nothing to read unless the follower is ahead of what the feed has told, as a shared store's may be.
+      // Nothing to read unless the follower is ahead: messages came meanwhile.
       this.resume(subscription);
       return;
     }
     const { page, gaps } = await hub.catchUp.firstPage(follower.filter, position);
     if (hasEnded(subscription)) return;
     subscription.startGaps = gaps.map((gap) => readableGap(follower.filter, gap, position));
-    subscription.startCursor = formatCursor(subscription.startGaps[0]?.next ?? position);
+    // The place that was asked for may be none of this log.
+    subscription.beginAt(subscription.startGaps[0]?.next ?? position);
+    subscription.startCursor = formatCursor(subscription.position);
     subscription.firstPage = page;
     hub.catchUp.enqueue(subscription);
   }

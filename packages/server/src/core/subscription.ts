@@ -82,6 +82,12 @@ export class LogSubscription implements Subscription {
     this.#window?.beginAt(position);
   }
 
+  /** Why it would take nothing now. */
+  get obstacle(): 'held' | 'full' | undefined {
+    if (this.owner.isHeld) return 'held';
+    return this.#window !== undefined && this.#window.room <= 0 ? 'full' : undefined;
+  }
+
   get isLive(): boolean {
     return this.stage === 'live';
   }
@@ -119,6 +125,7 @@ export class LogSubscription implements Subscription {
   rewind(): void {
     if (this.#window === undefined || this.stage === 'ended') return;
     this.position = this.#window.rewind(this.position);
+    this.firstPage = undefined;
     if (this.stage !== 'held') this.owner.resume(this);
   }
 

@@ -68,6 +68,17 @@ describe('hub', () => {
     expect(await sink.received(2)).toEqual(['1', '2']);
   });
 
+  it('delivers what is published right behind the call to subscribe', async () => {
+    const hub = await startHub();
+    const sink = new RecordingSink();
+    const session = await openSession(hub, sink);
+    const subscribing = session.subscribe('demo', {});
+    await publishText(session, 'demo', '1');
+    await subscribing;
+    await publishText(session, 'demo', '2');
+    expect(await sink.received(2)).toEqual(['1', '2']);
+  });
+
   it('gives a wildcard all its channels in the order of the store', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
