@@ -1,5 +1,4 @@
-import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { nowUs } from '../clock.ts';
 import type { PublishTarget } from '../generator/publishers.ts';
@@ -7,6 +6,7 @@ import { Histogram } from '../histogram.ts';
 import { payloadBytesDefault } from '../payload.ts';
 import { inMs, rounded, startRun, startUsage, type Row, type Run, type Scenario } from '../run.ts';
 import { channelName } from '../targets/channel-name.ts';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary-folder.ts';
 
 const warmUpMs = 2_000;
 
@@ -62,7 +62,7 @@ async function measure(run: Run, target: PublishTarget, inFlight: number, durati
 
 /** What the disk under the embedded store takes for a write of one page and its fdatasync. */
 function measureDisk(): Row {
-  const folder = mkdtempSync(join(tmpdir(), 'everywire-bench-disk-'));
+  const folder = makeTemporaryFolder();
   const file = openSync(join(folder, 'page'), 'w');
   const page = Buffer.alloc(4_096, 1);
   const latency = new Histogram();
@@ -76,7 +76,7 @@ function measureDisk(): Row {
   }
   const elapsedUs = nowUs() - startedUs;
   closeSync(file);
-  rmSync(folder, { recursive: true });
+  removeTemporaryFolder(folder);
   const { p50Us, p99Us } = latency.summary();
   return {
     server: '(the disk: write 4 KiB, fdatasync)',

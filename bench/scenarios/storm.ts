@@ -43,7 +43,9 @@ async function measure(target: Target, wire: WireName, count: number, isSpread: 
   const elapsedMs = performance.now() - startedMs;
   const { serverUs, generatorUs } = usage();
   const report = await subscribers.call('report', 'storm');
-  const due = resume.reduce((sum, { afterSeq }) => sum + lastSeq - afterSeq, 0) * (count / resume.length);
+  const due = Array.from({ length: count }, (_, i) => lastSeq - resume[i % resume.length]!.afterSeq).reduce(
+    (sum, messages) => sum + messages,
+  );
   return {
     server: target.name,
     wire,

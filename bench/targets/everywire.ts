@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startChild, stopChild } from '../child.ts';
 import type { PublishTarget } from '../generator/publishers.ts';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary-folder.ts';
 import { channelName } from './channel-name.ts';
 import type { RunningTarget, Target } from './target.ts';
 
@@ -49,7 +49,7 @@ export function everywire(store: StoreKind): Target {
 }
 
 async function startEverywire(store: StoreKind): Promise<Pick<RunningTarget, 'pid' | 'port' | 'stop'>> {
-  const folder = mkdtempSync(join(tmpdir(), 'everywire-bench-'));
+  const folder = makeTemporaryFolder();
   const readyPath = join(folder, 'ready.json');
   const storeUrl = store === 'lmdb' ? `lmdb:${join(folder, 'data')}` : 'memory:';
   // Extra V8 flags, such as --cpu-prof, for whoever looks for where the time goes.
@@ -85,7 +85,7 @@ async function startEverywire(store: StoreKind): Promise<Pick<RunningTarget, 'pi
     port: Number(new URL(http).port),
     stop: async () => {
       await stopChild(child);
-      rmSync(folder, { recursive: true, force: true });
+      removeTemporaryFolder(folder);
     },
   };
 }

@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startChild, stopChild } from '../child.ts';
 import type { PublishTarget } from '../generator/publishers.ts';
 import type { Target } from './target.ts';
+import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary-folder.ts';
 import { channelName } from './channel-name.ts';
 
 const nginxPath = ['/usr/sbin/nginx', '/usr/local/sbin/nginx'].find((path) => existsSync(path));
@@ -24,7 +24,7 @@ export const nchan: Target = {
     return modulePath === undefined ? 'its nginx module is not installed (libnginx-mod-nchan)' : undefined;
   },
   start: async (publisher) => {
-    const folder = mkdtempSync(join(tmpdir(), 'everywire-bench-nchan-'));
+    const folder = makeTemporaryFolder();
     const port = await findFreePort();
     const configPath = join(folder, 'nginx.conf');
     writeFileSync(configPath, nginxConfig(folder, port));
@@ -52,7 +52,7 @@ export const nchan: Target = {
       publishTargets: [target],
       stop: async () => {
         await stopChild(child);
-        rmSync(folder, { recursive: true, force: true });
+        removeTemporaryFolder(folder);
       },
     };
   },
