@@ -38,5 +38,5 @@ describeInChromium("Chromium's EventSource", () => {
     });
     expect(complaints).toEqual([]);
     await page.close();
-  }, 60_000);
+  });
 });

@@ -8,7 +8,8 @@ const isHere = existsSync(executablePath);
 /** A suite in real Chromium. Without one it is skipped, and says why; in CI it fails. */
 export function describeInChromium(what: string, suite: () => void): void {
   if (!isHere && process.env['CI'] === 'true') throw new Error(`${executablePath} is not installed`);
-  describe.skipIf(!isHere)(isHere ? what : `${what} (skipped: ${executablePath} is not installed)`, suite);
+  const name = isHere ? what : `${what} (skipped: ${executablePath} is not installed)`;
+  describe.skipIf(!isHere)(name, { timeout: 60_000 }, suite);
 }
 
 export function launchChromium(): Promise<Browser> {
