@@ -24,7 +24,7 @@ export interface LostRange {
 export const endedLivesMax = 16;
 
 /** Gaps of one page that are named channel by channel; what is beyond is summed up in one. */
-export const gapsPerPageMax = 100;
+const gapsPerPageMax = 100;
 
 /** One gap for each edge, or for the first of them and one under the filter's text for the rest. */
 export function summarise(gaps: readonly Gap[], filterText: string, next: Position): readonly Gap[] {

@@ -14,7 +14,7 @@ import {
 import type { ChannelState } from './rows.ts';
 
 /** Records are packed into rows of about this size; a larger record has a row of its own. */
-export const blockBytesMax = 64 * 1024;
+const blockBytesMax = 64 * 1024;
 
 /** What reading a channel meets: a message, or a hole where records are damaged or missing. */
 export type Found = Message | Damage;

@@ -2,7 +2,7 @@ import { statfsSync } from 'node:fs';
 import { type Database as Lmdb, open, type RootDatabase } from 'lmdb';
 import type { Durability } from '../../core/store.ts';
 
-export const tableNames = [
+const tableNames = [
   'blocks',
   'segments',
   'channels',

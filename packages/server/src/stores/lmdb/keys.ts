@@ -16,7 +16,7 @@ export const seqMax = 2 ** 48 - 1;
 const noBytes = 4;
 const seqBytes = 8;
 
-export const channelKeyBytes = noBytes + seqBytes;
+const channelKeyBytes = noBytes + seqBytes;
 
 export function seqKey(seq: number): Buffer {
   const key = Buffer.alloc(seqBytes);
