@@ -41,16 +41,16 @@ export class Publisher {
   }
 
   /** Sends an earlier publish again, on whichever node the session is. */
-  repeat(session: Session): void {
+  repeat(session: Session, client: string): void {
     if (this.#repeatable.length === 0) return;
-    const again = this.#world.chance.pick(this.#repeatable);
+    const again = { ...this.#world.chance.pick(this.#repeatable), client };
     this.#send([again], () => session.publish(again.channel, again.draft));
   }
 
   /** Uses a publish id for other content: to be refused whenever the first one was stored. */
-  clash(session: Session): void {
+  clash(session: Session, client: string): void {
     if (this.#repeatable.length === 0) return;
-    const { channel, draft, client } = this.#world.chance.pick(this.#repeatable);
+    const { channel, draft } = this.#world.chance.pick(this.#repeatable);
     const value = `clash-${(this.count += 1)}`;
     const clashing = { channel, value, client, draft: { ...draft, payload: Buffer.from(value) } };
     this.#send([clashing], () => session.publish(channel, clashing.draft));

@@ -144,9 +144,9 @@ class Simulation {
   #act(): void {
     const chance = this.#chance;
     const kind = chance.below(1_000);
-    if (kind < 330) this.#publish();
-    else if (kind < 370) this.#publisher.repeat(this.#peer().session);
-    else if (kind < 375) this.#publisher.clash(this.#peer().session);
+    if (kind < 330) this.#publish('publish');
+    else if (kind < 370) this.#publish('repeat');
+    else if (kind < 375) this.#publish('clash');
     else if (kind < 420) this.#addReader();
     else if (kind < 600) this.#comeBack();
     else if (kind < 640) this.#readerAt((reader) => reader.reading?.cancel());
@@ -160,9 +160,9 @@ class Simulation {
     else if (kind < 940) void this.#time.sleep(chance.below(300));
   }
 
-  #publish(): void {
+  #publish(how: 'publish' | 'repeat' | 'clash'): void {
     const { session, name } = this.#peer();
-    this.#publisher.publish(session, name);
+    this.#publisher[how](session, name);
   }
 
   #peer(): Peer {

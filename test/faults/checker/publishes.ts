@@ -4,6 +4,8 @@ import type { Violations } from './violations.ts';
 
 interface Publish {
   readonly first: PublishInvoked;
+  /** Who else sent it: any of the attempts may be the one that was stored. */
+  otherClients: string[] | undefined;
   attempts: number;
   refusals: number;
   acceptedNs: number;
@@ -25,10 +27,12 @@ export class Publishes {
     const known = this.#byValue.get(event.value);
     if (known !== undefined) {
       known.attempts += 1;
+      if (event.client !== known.first.client) (known.otherClients ??= []).push(event.client);
       return;
     }
     const publish: Publish = {
       first: event,
+      otherClients: undefined,
       attempts: 1,
       refusals: 0,
       acceptedNs: Number.POSITIVE_INFINITY,
@@ -57,8 +61,9 @@ export class Publishes {
     if (publish !== undefined) publish.refusals += 1;
   }
 
-  publisherOf(value: string): string | undefined {
-    return this.#byValue.get(value)?.first.client;
+  wasSentBy(client: string, value: string): boolean {
+    const publish = this.#byValue.get(value);
+    return publish?.first.client === client || publish?.otherClients?.includes(client) === true;
   }
 
   mayExpire(value: string): boolean {

@@ -243,7 +243,7 @@ function hadARightTo(subscriber: Subscriber, run: Run, known: Known, publishes: 
   if (known.seq <= (run.afterSeq ?? 0) || run.processed.has(known.seq)) return false;
   if (publishes.mayExpire(known.value)) return false;
   const { withoutClient } = subscriber;
-  if (withoutClient !== undefined && publishes.publisherOf(known.value) === withoutClient) return false;
+  if (withoutClient !== undefined && publishes.wasSentBy(withoutClient, known.value)) return false;
   return !isCovered(subscriber, known.log, known.offset, known.seq);
 }
 
