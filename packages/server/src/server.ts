@@ -44,6 +44,11 @@ export interface ServerParts {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
+  /**
+   * Called when only a new process can go on: a failed write has damaged the memory of the store's native part. What was
+   * acknowledged is safe on disk. `everywire serve` exits with 1; without this the server stays up and refuses.
+   */
+  readonly onFatal?: (error: unknown) => void;
 }
 
 /**
@@ -76,6 +81,7 @@ class ComposedServer implements EverywireServer {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
+  readonly #onFatal: ((error: unknown) => void) | undefined;
   readonly #steps: Step[] = [];
   #hub: Hub | undefined;
   #front: HttpFront | undefined;
@@ -87,6 +93,7 @@ class ComposedServer implements EverywireServer {
     this.#clock = parts.clock ?? systemClock;
     this.#random = parts.random ?? createSystemRandom();
     this.#log = parts.log ?? createLog(config.log);
+    this.#onFatal = parts.onFatal;
   }
 
   async start(): Promise<Started> {
@@ -113,7 +120,11 @@ class ComposedServer implements EverywireServer {
     const { config } = this;
     const { limits, allowedOrigins } = config;
     const shared = { clock: this.#clock, random: this.#random, log: this.#log, limits };
-    const store = await createStore(config.store, { ...shared, durability: config.durability });
+    const store = await createStore(config.store, {
+      ...shared,
+      durability: config.durability,
+      ...(this.#onFatal === undefined ? {} : { onFatal: this.#onFatal }),
+    });
     const hub = createHub({ ...shared, store, access: openAccess, namespaces: namespacesOf(config) });
     this.#hub = hub;
     await hub.start();

@@ -20,7 +20,17 @@ const patienceMs = 2_000;
 export async function serve(flags: ServeFlags): Promise<void> {
   const { config } = loadHere(flags);
   const log = createLog(config.log);
-  const server = createServer(config, { log });
+  const server = createServer(config, {
+    log,
+    // Whoever supervises this process starts it again, on a store that is then verified.
+    onFatal: (error) => {
+      log.error(
+        { err: error },
+        'the store cannot go on in this process; nothing that was acknowledged is lost',
+      );
+      process.exit(exitCodes.failed);
+    },
+  });
   warnOfWhatIsNotBuilt(config, log);
   outliveClosedPipe();
   const { readyFile } = config;

@@ -9,6 +9,8 @@ export interface StoreOptions {
   readonly limits: Limits;
   readonly log: Log;
   readonly durability: Durability;
+  /** The process must end: the store's native part is no longer to be trusted, and only a new process is. */
+  readonly onFatal?: (error: unknown) => void;
 }
 
 type Factory = (place: string, options: StoreOptions) => Promise<Store>;

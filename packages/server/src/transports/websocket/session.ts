@@ -1,4 +1,4 @@
-import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
 import { parseFilter } from '../../core/filter.ts';
 import { parseFrom } from '../../core/start.ts';
@@ -152,7 +152,7 @@ export class CommandConnection implements Sink {
   async #subscribe(command: Command & { op: 'subscribe' }): Promise<void> {
     const { id, channel } = command;
     // From now on means from this command: what is published by the next one is not missed, however long this takes.
-    const from = parseFrom(command, this.#host.clock.nowMs()) ?? { after: formatCursor(this.#host.hub.head) };
+    const from = parseFrom(command, this.#host.clock.nowMs());
     const key = parseFilter(channel, this.#host.limits).text;
     // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
     this.#drop(key);
