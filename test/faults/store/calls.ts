@@ -18,9 +18,11 @@ export interface Calls {
   /** Resolves once the load has ended by itself. */
   readonly ended: (args: null) => Stopped;
   /** Everything of `filter` after a place, page by page to the head; from the very beginning without a place. */
-  readonly read: (args: { readonly filter: string; readonly after?: Position }) => ReadAll;
+  readonly read: (args: { readonly filter: string; readonly after?: Position | undefined }) => ReadAll;
   readonly channels: (args: null) => readonly ChannelEdges[];
   readonly drop: (args: { readonly channel: string }) => boolean;
+  /** What the hub does now and then: gives back what deleted channels held. */
+  readonly sweep: (args: null) => null;
   readonly health: (args: null) => Health;
   readonly close: (args: null) => null;
   /** What the store's own check of a closed folder finds wrong. */

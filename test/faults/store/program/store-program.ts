@@ -84,6 +84,11 @@ const handlers: Handlers = {
     return all.map(({ channel, offset, firstOffset }) => ({ channel, offset, firstOffset }));
   },
   drop: ({ channel }) => theOpen(opened).drop(channel),
+  async sweep() {
+    const ageMsMax = Number.MAX_SAFE_INTEGER;
+    await theOpen(opened).sweep(Date.now(), () => ({ countMax: ageMsMax, ageMsMax, bytesMax: ageMsMax }));
+    return null;
+  },
   health: async () => theOpen(opened).health(),
   async close() {
     await theOpen(opened).close();

@@ -30,6 +30,7 @@ import {
   openLmdb,
   type OpenDatabase,
 } from './database.ts';
+import { extendCutFile } from './file-end.ts';
 import { checkFormat } from './format.ts';
 import { checkRecordWrites, type Group } from './group.ts';
 import { lockFolder, syncFolder } from './lock.ts';
@@ -107,6 +108,9 @@ class LmdbStore implements Store {
     this.#unlock = lockFolder(path);
     try {
       checkFormat(path);
+      const cutBytes = extendCutFile(path);
+      if (cutBytes > 0)
+        this.#options.log.error({ cutBytes }, 'the data file was cut short; run everywire doctor');
       this.#opened = await this.#openLog();
       syncFolder(path);
     } catch (caught) {

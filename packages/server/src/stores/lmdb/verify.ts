@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lineage } from '../lineage.ts';
 import { type Database, openLmdbToRead } from './database.ts';
+import { missingBytes } from './file-end.ts';
 import { checkFormat } from './format.ts';
 import { channelSeqKey, nameOfKey, numberKey, readSeqKey, seqOfChannelKey } from './keys.ts';
 import { type OpenedLog, readLineage } from './opened-log.ts';
@@ -35,6 +36,9 @@ const tailMessagesMax = 1_000;
 export async function verifyStore(path: string): Promise<StoreReport> {
   if (!existsSync(join(path, 'data.mdb'))) throw new Error(`There is no store in ${path}.`);
   checkFormat(path);
+  const cutBytes = missingBytes(path);
+  if (cutBytes > 0)
+    throw new Error(`The data file in ${path} was cut short: its last ${cutBytes} bytes are missing.`);
   const database = openLmdbToRead(path);
   try {
     return new Verification(database).run();
