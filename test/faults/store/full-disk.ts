@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { HistoryChecker } from '../checker/checker.ts';
+import type { Violation } from '../checker/history.ts';
+import { SmallDisk } from './disks.ts';
+import { judge, recordHistory } from './store-log.ts';
+import { CallFailed, StoreProcess } from './store-process.ts';
+
+export interface FullDisk {
+  readonly violations: readonly Violation[];
+  readonly accepted: number;
+  /** From the space coming back to the first accept, in milliseconds, one for each round. */
+  readonly healedMs: readonly number[];
+  /** Deletions that were refused while the disk was full, of two in each round. */
+  readonly dropsRefused: number;
+}
+
+const kib = 1024;
+const mebibytes = 12;
+const healsWithinMs = 5_000;
+
+/**
+ * Fills the disk of a running store, again and again: publishers publish until they are refused, everything accepted so
+ * far is read while there is no room, a channel is deleted, and after the space came back the same process accepts
+ * again. Everything goes into one history; at the end the store is opened once more and judged.
+ */
+export async function fillDisk(rounds: number, sabotage?: string): Promise<FullDisk> {
+  const disk = new SmallDisk({ mebibytes });
+  const url = `lmdb:${join(disk.folder, 'data')}`;
+  const violations: Violation[] = [];
+  const healedMs: number[] = [];
+  let dropsRefused = 0;
+  const checker = new HistoryChecker();
+  const process = new StoreProcess({ sabotage });
+  try {
+    await process.call('open', { url });
+    for (let round = 0; round < rounds; round += 1) {
+      const blame = (detail: string): void =>
+        void violations.push({ rule: 'liveness', detail: `round ${round}: ${detail}` });
+      disk.fill(Math.floor(Math.random() * 2_048) * kib);
+      const channel = `round/${round}`;
+      await process.call('start', {
+        prefix: `r${round}.`,
+        publishers: 4,
+        channels: [{ channel }, { channel: `${channel}/b` }],
+        entriesMax: 2,
+        payloadBytesMax: 48 * kib,
+      });
+      const { refusal, accepted, health } = await process.call('ended', null);
+      if (refusal?.code !== 'store_full') {
+        blame(`the disk is full, and the answer was ${refusal?.code}: ${refusal?.detail}`);
+        break;
+      }
+      if (health?.detail === undefined) blame('the store does not say that it is full');
+      // Reading and resuming go on, and deleting does.
+      const { messages, gaps } = await process.call('read', { filter: `${channel}/**` });
+      if (messages.length < accepted)
+        blame(`${messages.length} messages can be read, ${accepted} were accepted`);
+      const resumed = await process.call('read', { filter: `${channel}/**`, after: messages.at(0) });
+      if (resumed.messages.length !== Math.max(0, messages.length - 1)) blame('a reader could not resume');
+      if (gaps.length + resumed.gaps.length > 0) blame('a reader was told of a gap');
+      // To delete takes a page or two, which a file without any free page does not have: then it is refused, and said.
+      const olds = round === 0 ? [] : [`round/${round - 1}`, `round/${round - 1}/b`];
+      const left = await drop(process, checker, olds);
+      dropsRefused += left.length;
+      disk.free();
+      const freedMs = performance.now();
+      let isAccepted = false;
+      for (let attempt = 0; !isAccepted && performance.now() < freedMs + healsWithinMs; attempt += 1) {
+        const value = `h${round}.${attempt}.100`;
+        await process.call('publish', { client: 'after', publishes: [{ channel, value }] });
+        isAccepted = process.history.at(-1)?.kind === 'accepted';
+        if (!isAccepted) await pause(10);
+      }
+      if (isAccepted) healedMs.push(performance.now() - freedMs);
+      else blame(`nothing was accepted within ${healsWithinMs} ms after space came back`);
+      recordHistory(checker, process);
+      const undeleted = await drop(process, checker, left);
+      if (undeleted.length > 0) blame('there is space again, and a channel cannot be deleted');
+      await process.call('sweep', null);
+    }
+    violations.push(...process.unhandled.map((detail): Violation => ({ rule: 'liveness', detail })));
+    await process.close();
+    const reopened = new StoreProcess();
+    try {
+      await reopened.call('open', { url });
+      const verdict = await judge(checker, reopened);
+      await reopened.close();
+      return {
+        violations: [...violations, ...verdict.violations],
+        accepted: verdict.accepted,
+        healedMs,
+        dropsRefused,
+      };
+    } finally {
+      await reopened.kill();
+    }
+  } finally {
+    await process.kill();
+    disk.close();
+  }
+}
+
+/** Deletes channels; answers those for which there was no room. */
+async function drop(
+  process: StoreProcess,
+  checker: HistoryChecker,
+  channels: readonly string[],
+): Promise<readonly string[]> {
+  const refused: string[] = [];
+  for (const channel of channels) {
+    try {
+      await process.call('drop', { channel });
+      checker.record({ kind: 'dropped', atNs: 0, channel });
+    } catch (caught) {
+      if (!(caught instanceof CallFailed && caught.code === 'store_full')) throw caught;
+      refused.push(channel);
+    }
+  }
+  return refused;
+}
+
+function pause(timeMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, timeMs);
+  });
+}

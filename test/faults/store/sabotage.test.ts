@@ -1,0 +1,66 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { corrupt } from './corruption.ts';
+import { runCrashes } from './crash-run.ts';
+import { CutDisk, SmallDisk, whyNot } from './disks.ts';
+import { failFlush, whyNoStrace } from './failed-flush.ts';
+import { fillDisk } from './full-disk.ts';
+import { runCuts } from './power-cut.ts';
+import { restoreOlderCopies } from './restore.ts';
+
+const noCut = whyNot(() => new CutDisk());
+const noSmall = whyNot(() => new SmallDisk({ mebibytes: 1 }));
+const noStrace = whyNoStrace();
+
+/** Each bug is built into the store alone, and the rig that is there for it has to find it. */
+describe('a store with a bug is found out:', { timeout: 60_000 }, () => {
+  it.skipIf(noCut !== undefined)(`ack before flush, by the power cut ${noCut ?? ''}`, async () => {
+    const { counts } = await runCuts({ cycles: 6, sabotage: 'ack before flush' });
+    expect(counts.get('lost')).toBeGreaterThan(0);
+  });
+
+  it.skipIf(noCut !== undefined)(`fan-out before flush, by the power cut ${noCut ?? ''}`, async () => {
+    const { counts } = await runCuts({ cycles: 12, sabotage: 'fan-out before flush' });
+    expect(counts.get('dirty delivery')).toBeGreaterThan(0);
+  });
+
+  it('dedup ids in memory only, by the kill', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'everywire-kill-'));
+    try {
+      const { counts } = await runCrashes({
+        cycles: 3,
+        url: `lmdb:${join(folder, 'data')}`,
+        sabotage: 'dedup ids in memory only',
+        crash: async (process) => {
+          await process.kill();
+          return Number.POSITIVE_INFINITY;
+        },
+      });
+      expect(counts.get('duplicate')).toBeGreaterThan(0);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('CRC not checked, by damaged files', async () => {
+    const { violations } = await corrupt(24, 'CRC not checked');
+    expect(violations.map(({ rule }) => rule)).toContain('divergence');
+  });
+
+  it('epoch kept after restore, by an older copy', async () => {
+    const { violations } = await restoreOlderCopies(2, 'epoch kept after restore');
+    expect(violations.map(({ rule }) => rule)).toContain('divergence');
+  });
+
+  it.skipIf(noSmall !== undefined)(`ENOSPC swallowed, by the full disk ${noSmall ?? ''}`, async () => {
+    const { violations } = await fillDisk(2, 'ENOSPC swallowed');
+    expect(violations).not.toEqual([]);
+  });
+
+  it.skipIf(noStrace !== undefined)(`fsync retried, by the failed flush ${noStrace ?? ''}`, async () => {
+    const { violations } = await failFlush({ call: 'fdatasync', error: 'EIO', at: 12 }, 'fsync retried');
+    expect(violations).not.toEqual([]);
+  });
+});
