@@ -88,5 +88,5 @@ it(
     expect(kills).toBe(killsMax);
     expect(deliveries).toBeGreaterThanOrEqual(stored * readersOfAll);
   },
-  isLong ? 3_600_000 : 180_000,
+  isLong ? 3_600_000 : 300_000,
 );

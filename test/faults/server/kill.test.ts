@@ -73,5 +73,5 @@ it(
     for (const { writer } of writers) expect(writer.accepted).toBeGreaterThan(cycles / 10);
     for (const reader of readers) expect(reader.delivered).toBeGreaterThan(0);
   },
-  isLong ? 7_200_000 : 180_000,
+  isLong ? 7_200_000 : 300_000,
 );
