@@ -126,12 +126,16 @@ export class Follower {
     if (this.#isReading) return;
     this.#isReading = true;
     this.#pending = [];
+    // What was pending is gone from here, so nothing goes on from it, also when the read fails.
+    this.#nextOffset = undefined;
     void this.#read();
   }
 
   /** The channel is gone; should it come back, its offsets begin at 1. */
   channelDropped(): void {
     this.#nextOffset = undefined;
+    // A page that is on its way may be of the life that ended.
+    if (this.#isReading) this.#mustReadAgain = true;
   }
 
   flush(): void {
@@ -239,7 +243,7 @@ export class Follower {
     if (page.gaps.length > 0) this.#tellGaps(page);
     const last = page.messages.at(-1);
     if (last !== undefined) {
-      if (this.filter.channel !== undefined) this.#nextOffset = last.offset + 1;
+      if (!this.#mustReadAgain) this.#nextOffset = last.offset + 1;
       const batch = new Batch(page.messages).unexpired(this.#host.nowMs());
       this.#through = page.through;
       if (batch !== undefined) this.#goRound(batch, page.through);

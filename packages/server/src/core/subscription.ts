@@ -117,7 +117,12 @@ export class LogSubscription implements Subscription {
     if (this.#window !== undefined) {
       this.#window.ack(seq, only);
       // After a rewind the place of what was acknowledged before may lie ahead: it is not delivered again.
-      if (this.#window.ackedThrough.seq > this.position.seq) this.position = this.#window.ackedThrough;
+      if (this.#window.ackedThrough.seq > this.position.seq) {
+        this.position = this.#window.ackedThrough;
+        this.firstPage = undefined;
+        // The page on its way is for the place it has left.
+        if (this.stage === 'reading') this.owner.resume(this);
+      }
     }
     if (this.stage === 'full') this.owner.resume(this);
   }
