@@ -4,7 +4,7 @@ import { estimateBytes, type Message } from '../core/message.ts';
 import type { Gap, Page, PageLimit, Start } from '../core/store.ts';
 import { type Edge, type LostRange, summarise } from './edges.ts';
 import type { LogChannel, LogView } from './log-view.ts';
-import { mergeBySeq } from './merge.ts';
+import { firstOf, mergeBySeq } from './merge.ts';
 
 /** With more channels than this, walking the rows is cheaper than finding the beginning in each channel. */
 const mergedChannelsMax = 64;
@@ -236,8 +236,8 @@ export class Reader<C extends LogChannel> {
     const channels = this.#view.matching(filter);
     if (channels.length > mergedChannelsMax) return undefined;
     for (const channel of channels) {
-      const message = this.#view.after(channel, seq - 1).next();
-      if (message.done !== true && message.value.seq === seq) return message.value.tag;
+      const message = firstOf(this.#view.after(channel, seq - 1));
+      if (message?.seq === seq) return message.tag;
     }
     return undefined;
   }
