@@ -10,7 +10,8 @@ import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { Namespaces } from './namespaces.ts';
 import { checkChannel } from './names.ts';
-import { HubSession, readableGap } from './session.ts';
+import { readableGap } from './readable-gap.ts';
+import { HubSession } from './session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 import type {

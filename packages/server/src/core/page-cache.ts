@@ -63,7 +63,7 @@ export class PageCache {
     const batch = page.messages.length === 0 ? undefined : new Batch(page.messages);
     const bytes = page.messages.reduce((sum, message) => sum + estimateBytes(message), 200) * encodedShare;
     const slot: Slot = { filter, after, through: page.through, batch, bytes, usedAtMs: nowMs };
-    if (page.gaps.length > 0) this.#forgetBetween(filter, after.seq, page.through.seq);
+    if (page.gaps.length > 0) this.#forgetAfter(filter, after.seq);
     if (page.gaps.length > 0 || batch === undefined || bytes > this.#bytesMax) return slot;
     let slots = this.#byFilter.get(filter.text);
     if (slots === undefined) this.#byFilter.set(filter.text, (slots = []));
@@ -95,10 +95,13 @@ export class PageCache {
     }
   }
 
-  /** Something in there is gone by now: whoever is told so must not find it in an older page. */
-  #forgetBetween(filter: Filter, afterSeq: number, throughSeq: number): void {
+  /**
+   * Something after that place is gone by now: whoever is told so must not find it in an older page, nor in a later one,
+   * since a wildcard's gap reaches as far as the channel was trimmed, beyond the page that told of it.
+   */
+  #forgetAfter(filter: Filter, seq: number): void {
     for (const slot of [...(this.#byFilter.get(filter.text) ?? [])])
-      if (slot.after.seq < throughSeq && slot.through.seq > afterSeq) this.#remove(slot);
+      if (slot.through.seq > seq) this.#remove(slot);
   }
 
   #remove(slot: Slot): void {

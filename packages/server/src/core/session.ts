@@ -12,7 +12,8 @@ import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
 import { checkChannel } from './names.ts';
 import { isSamePlace } from './page-cache.ts';
-import type { Gap, Page, Start } from './store.ts';
+import { readableGap } from './readable-gap.ts';
+import type { Page, Start } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
 import type {
   From,
@@ -39,7 +40,8 @@ export class HubSession implements Session, Owner {
   readonly sink: Sink;
   isHeld = false;
   readonly #hub: Hub;
-  readonly #subscriptions: LogSubscription[] = [];
+  /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
+  #subscriptions: readonly LogSubscription[] = [];
   #ownMessages: Set<string> | undefined;
   #hasEnded = false;
 
@@ -97,7 +99,7 @@ export class HubSession implements Session, Owner {
       tag: options.tag,
       restrictions: this.#restrictions(filter, options),
     });
-    this.#subscriptions.push(subscription);
+    this.#subscriptions = [...this.#subscriptions, subscription];
     try {
       await this.#begin(subscription, follower, cursor, options.from);
     } catch (cause) {
@@ -164,7 +166,7 @@ export class HubSession implements Session, Owner {
   end(_how: 'left' | 'lost'): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    for (const subscription of [...this.#subscriptions]) subscription.cancel();
+    for (const subscription of this.#subscriptions) subscription.cancel();
     this.#hub.closed(this);
   }
 
@@ -183,8 +185,7 @@ export class HubSession implements Session, Owner {
   }
 
   remove(subscription: LogSubscription): void {
-    const at = this.#subscriptions.indexOf(subscription);
-    if (at >= 0) this.#subscriptions.splice(at, 1);
+    this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
     this.#hub.figures.subscriptions -= 1;
   }
 
@@ -266,14 +267,6 @@ function checkCursor(text: string): Position {
   if (position === undefined)
     throw new EverywireError('bad_cursor', 'after is a cursor as this server gave it.');
   return position;
-}
-
-/**
- * In a wildcard's gap only one channel lacks messages; the others go on from where the reader stood. The next valid
- * cursor is then that place itself, or a reader that kept the gap's cursor would skip them.
- */
-export function readableGap(filter: Filter, gap: Gap, position: Position): Gap {
-  return filter.channel !== undefined || gap.reason === 'restored' ? gap : { ...gap, next: position };
 }
 
 /** It may end while something is awaited, which the compiler cannot see. */

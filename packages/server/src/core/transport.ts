@@ -122,6 +122,8 @@ export interface Subscription {
   readonly cursor: string;
   /** At the head, new messages are pushed. Otherwise it is reading the log, or held. */
   readonly isLive: boolean;
+  /** With `acknowledge: 'peer'`: messages up to here were delivered before, so a delivery of one is a repetition. */
+  readonly redeliveredThroughSeq: number;
   /** The peer has processed everything delivered up to `seq`, or with `only` just that message. */
   ack(seq: number, only?: boolean): void;
   /** Everything unacknowledged is delivered again, from the oldest. */
