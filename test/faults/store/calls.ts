@@ -104,6 +104,9 @@ export type OutLine =
   /** A rejection that nobody handled, or an exception that nobody caught: always a fault of the store. */
   | { readonly kind: 'unhandled'; readonly detail: string };
 
+/** The exit code of a process whose store said that only a new process can go on. */
+export const fatalExitCode = 70;
+
 /** How a process of the store is started. */
 export interface ProgramOptions {
   /** The name of a bug to build in. */

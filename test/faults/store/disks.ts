@@ -1,5 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nowNs } from './program/output.ts';
@@ -13,7 +24,8 @@ abstract class Mounted {
   readonly #atExit = (): void => this.close();
 
   constructor(kind: string) {
-    this.base = mkdtempSync(join(tmpdir(), `everywire-${kind}-`));
+    closeAbandoned(kind);
+    this.base = mkdtempSync(join(tmpdir(), `everywire-${kind}-${process.pid}-`));
     process.once('exit', this.#atExit);
   }
 
@@ -35,6 +47,20 @@ abstract class Mounted {
   protected unmount(at: string): void {
     run('umount', at);
     this.#mounts.splice(this.#mounts.indexOf(at), 1);
+  }
+}
+
+/** A test that was killed left its disks behind: they go when the next one comes. */
+function closeAbandoned(kind: string): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^everywire-${kind}-(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || existsSync(`/proc/${pid}`)) continue;
+    const base = join(tmpdir(), name);
+    for (const mount of ['disk', 'outer'].map((part) => join(base, part))) {
+      // Not every kind has each of them, and some were unmounted before their process ended.
+      if (existsSync(mount) && statSync(mount).dev !== statSync(base).dev) run('umount', mount);
+    }
+    rmSync(base, { recursive: true, force: true });
   }
 }
 
@@ -105,7 +131,7 @@ export class SmallDisk extends Mounted {
   fill(bytesLeft: number): void {
     this.free();
     const { bavail, bsize } = statfsSync(this.folder);
-    const bytes = bavail * bsize - bytesLeft;
+    const bytes = Math.floor(bavail * bsize - bytesLeft);
     if (bytes > 0) run('fallocate', '-l', String(bytes), this.#ballast);
   }
 

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Violation } from '../checker/history.ts';
 import { HistoryChecker } from '../checker/checker.ts';
-import type { Load } from './calls.ts';
+import { fatalExitCode, type Load } from './calls.ts';
+import { within } from './within.ts';
 import { judge, recordHistory } from './store-log.ts';
-import { CallFailed, StoreProcess } from './store-process.ts';
+import { CallFailed, ProcessGone, StoreProcess } from './store-process.ts';
 
 /**
  * A commit is page writes, `fdatasync`, then a write of the meta page: both ends can fail. `pwrite64` is counted on the
@@ -22,10 +23,18 @@ export interface Fault {
   readonly forEver?: boolean;
 }
 
+/**
+ * What became of the process. When a page cannot be written, lmdb 3.5.6 prints where into a buffer that is too short.
+ * Mostly the store notices and asks for a new process; but with its heap damaged, LMDB or the C library may end it first
+ * (SIGABRT, SIGSEGV), or wait for ever for a lock inside of `malloc`.
+ */
+export type Fate = 'lived' | 'asked for a new one' | 'ended in native code' | 'hangs in native code';
+
 export interface FailedFlush {
   readonly violations: readonly Violation[];
   /** `none` when the fault never came, because fewer calls were made. */
   readonly met: 'none' | 'open' | 'publish';
+  readonly process: Fate;
   readonly accepted: number;
   /** From the first refusal to the first accept of the store opened again, in milliseconds. */
   readonly healedMs: number | undefined;
@@ -33,6 +42,7 @@ export interface FailedFlush {
 
 /** Publishers must have their answer, a good one or a bad one, within this. */
 const answeredWithinMs = 5_000;
+const deafAfterMs = 2_000;
 const healsWithinMs = 10_000;
 const load: Omit<Load, 'prefix'> = {
   publishers: 8,
@@ -74,32 +84,40 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
   });
   let met: FailedFlush['met'] = 'none';
   let healedMs: number | undefined;
-  try {
+  let fate: Fate = 'lived';
+  const publishUntilHealed = async (): Promise<void> => {
     const isOpen = await opens(faulty, folder);
     if (!isOpen) {
       met = 'open';
-    } else {
-      await faulty.call('start', { ...load, prefix: 'before.' });
-      const isInjected = await waitForFault(trace, faulty);
-      const injectedMs = performance.now();
-      if (isInjected) {
-        met = 'publish';
-        const ended = await within(faulty.call('ended', null), answeredWithinMs);
-        if (ended === 'late') {
-          blame(
-            `a call failed with ${fault.error}, and ${answeredWithinMs} ms later no publisher had been refused`,
-          );
-        } else {
-          if (ended.refusal?.code !== 'store_unavailable') {
-            blame(`a failed flush was answered with ${ended.refusal?.code}: ${ended.refusal?.detail}`);
-          }
-          if (ended.health?.ok !== false) blame('after a failed flush the store said that it is well');
-          healedMs = await healing(faulty, fault, injectedMs);
-          if (healedMs === undefined && fault.forEver !== true)
-            blame(`not healed within ${healsWithinMs} ms`);
-          if (healedMs !== undefined && fault.forEver === true) blame('accepted although every flush fails');
-        }
-      }
+      return;
+    }
+    await faulty.call('start', { ...load, prefix: 'before.' });
+    if (!(await waitForFault(trace, faulty))) return;
+    met = 'publish';
+    const injectedMs = performance.now();
+    const ended = await within(faulty.call('ended', null), answeredWithinMs);
+    if (ended === 'late') {
+      const isDeaf = (await within(faulty.call('health', null), deafAfterMs)) === 'late';
+      if (isDeaf && fault.call === 'pwrite64') fate = 'hangs in native code';
+      else blame(`${answeredWithinMs} ms after a call failed with ${fault.error} nobody had been refused`);
+      return;
+    }
+    if (ended.refusal?.code !== 'store_unavailable') {
+      blame(`a failed flush was answered with ${ended.refusal?.code}: ${ended.refusal?.detail}`);
+    }
+    if (ended.health?.ok !== false) blame('after a failed flush the store said that it is well');
+    healedMs = await healing(faulty, fault, injectedMs);
+    if (healedMs === undefined && fault.forEver !== true) blame(`not healed within ${healsWithinMs} ms`);
+    if (healedMs !== undefined && fault.forEver === true) blame('accepted although every flush fails');
+  };
+  try {
+    try {
+      await publishUntilHealed();
+    } catch (caught) {
+      if (!(caught instanceof ProcessGone)) throw caught;
+      fate = caught.exit.code === fatalExitCode ? 'asked for a new one' : 'ended in native code';
+      if (met === 'none') met = 'open';
+      if (fault.call !== 'pwrite64') blame(`the process went: ${caught.message}`);
     }
     for (const detail of faulty.unhandled) blame(`nobody handled: ${detail}`);
     await faulty.kill();
@@ -113,6 +131,7 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
       return {
         violations: [...violations, ...verdict.violations],
         met,
+        process: fate,
         accepted: verdict.accepted,
         healedMs,
       };
@@ -193,14 +212,4 @@ function lifeViolations(process: StoreProcess): readonly Violation[] {
     }
   }
   return [];
-}
-
-async function within<T>(promise: Promise<T>, timeMs: number): Promise<T | 'late'> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), timeMs);
-  });
-  const first = await Promise.race([promise, late]);
-  clearTimeout(timer);
-  return first;
 }

@@ -14,6 +14,7 @@ describe.skipIf(reason !== undefined)(`a store whose disk is full ${reason ?? ''
       const result = await fillDisk(rounds);
       expect(result.violations).toEqual([]);
       expect(result.healedMs).toHaveLength(rounds);
+      expect(result.dropsRefused).toBe(0);
     },
   );
 });

@@ -1,7 +1,9 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { HistoryChecker } from '../checker/checker.ts';
 import type { Violation } from '../checker/history.ts';
 import { SmallDisk } from './disks.ts';
+import { within } from './within.ts';
 import { judge, recordHistory } from './store-log.ts';
 import { CallFailed, StoreProcess } from './store-process.ts';
 
@@ -16,6 +18,9 @@ export interface FullDisk {
 
 const kib = 1024;
 const mebibytes = 12;
+const fileBytesMax = 8 * 1024 * kib;
+/** Far longer than it takes to fill the disk. */
+const refusedWithinMs = 10_000;
 const healsWithinMs = 5_000;
 
 /**
@@ -36,7 +41,9 @@ export async function fillDisk(rounds: number, sabotage?: string): Promise<FullD
     for (let round = 0; round < rounds; round += 1) {
       const blame = (detail: string): void =>
         void violations.push({ rule: 'liveness', detail: `round ${round}: ${detail}` });
-      disk.fill(Math.floor(Math.random() * 2_048) * kib);
+      // The file never gets shorter: what it holds already is not given to it once more, or it would be all of the disk.
+      const growsByMax = Math.max(0, fileBytesMax - statSync(join(disk.folder, 'data/data.mdb')).size);
+      disk.fill(Math.random() * growsByMax);
       const channel = `round/${round}`;
       await process.call('start', {
         prefix: `r${round}.`,
@@ -45,7 +52,13 @@ export async function fillDisk(rounds: number, sabotage?: string): Promise<FullD
         entriesMax: 2,
         payloadBytesMax: 48 * kib,
       });
-      const { refusal, accepted, health } = await process.call('ended', null);
+      const ended = await within(process.call('ended', null), refusedWithinMs);
+      if (ended === 'late') {
+        blame(`the disk is full, and nobody was refused within ${refusedWithinMs} ms`);
+        await process.call('stop', null);
+        break;
+      }
+      const { refusal, accepted, health } = ended;
       if (refusal?.code !== 'store_full') {
         blame(`the disk is full, and the answer was ${refusal?.code}: ${refusal?.detail}`);
         break;
@@ -58,7 +71,7 @@ export async function fillDisk(rounds: number, sabotage?: string): Promise<FullD
       const resumed = await process.call('read', { filter: `${channel}/**`, after: messages.at(0) });
       if (resumed.messages.length !== Math.max(0, messages.length - 1)) blame('a reader could not resume');
       if (gaps.length + resumed.gaps.length > 0) blame('a reader was told of a gap');
-      // To delete takes a page or two, which a file without any free page does not have: then it is refused, and said.
+      // To delete takes a page or two: the store has to have kept some.
       const olds = round === 0 ? [] : [`round/${round - 1}`, `round/${round - 1}/b`];
       const left = await drop(process, checker, olds);
       dropsRefused += left.length;

@@ -83,9 +83,9 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     'ENOSPC swallowed',
     [
       {
-        file: database,
-        find: 'throw await causeOf(caught);',
-        replace: 'const cause = await causeOf(caught); if (!isFull(cause)) throw cause;',
+        file: opened,
+        find: 'checkRoom(this.database.freeBytes(), writes, group.newest !== undefined);',
+        replace: 'if (this.database.freeBytes() < 1048576) return;',
       },
     ],
   ],

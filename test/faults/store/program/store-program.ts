@@ -4,7 +4,14 @@ import type { Feed, Store } from '../../../../packages/server/src/core/store.ts'
 import type { Message } from '../../../../packages/server/src/core/message.ts';
 import type { Log } from '../../../../packages/server/src/core/transport.ts';
 import type { Sighting } from '../../checker/history.ts';
-import type { CallLine, Calls, ProgramOptions, ReadAll, ReadGap } from '../calls.ts';
+import {
+  type CallLine,
+  type Calls,
+  fatalExitCode,
+  type ProgramOptions,
+  type ReadAll,
+  type ReadGap,
+} from '../calls.ts';
 import { valueOf } from './drafts.ts';
 import { nowNs, tell, writeLine } from './output.ts';
 import { Crowd, Publisher, toRefusal } from './publisher.ts';
@@ -47,6 +54,12 @@ const feed: Feed = {
   dropped: () => undefined,
 };
 
+/** As `everywire serve` does. */
+function onFatal(error: unknown): void {
+  writeLog('error', { err: error }, 'the store asked for a new process');
+  process.exit(fatalExitCode);
+}
+
 type Handlers = {
   readonly [Op in keyof Calls]: (...args: Parameters<Calls[Op]>) => Promise<ReturnType<Calls[Op]>>;
 };
@@ -60,6 +73,7 @@ const handlers: Handlers = {
       limits: defaultLimits,
       log,
       durability,
+      onFatal,
     });
     finishSabotage?.();
     await store.open(feed);
