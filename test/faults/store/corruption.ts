@@ -5,7 +5,7 @@ import type { Position } from '@everywire/protocol';
 import type { Sighting, Violation } from '../checker/history.ts';
 import type { Publish, ReadAll } from './calls.ts';
 import { damageFile, type DamageKind } from './damage.ts';
-import { CallFailed, ProcessGone, StoreProcess } from './store-process.ts';
+import { CallFailed, NoAnswer, ProcessGone, StoreProcess } from './store-process.ts';
 
 /**
  * What a damaged file came to. `whole`: nothing that is read was hit. `gaps`: messages are missing, and readers are told
@@ -57,6 +57,10 @@ export async function corrupt(rounds: number, sabotage?: string): Promise<Corrup
         if ((outcome === 'gaps' || outcome === 'unreadable') && !(await isFoundByVerify(process, folder)))
           missedByVerify += 1;
       } catch (caught) {
+        if (caught instanceof NoAnswer) {
+          violations.push({ rule: 'liveness', detail: `${where}: ${caught.message}` });
+          break;
+        }
         if (caught instanceof ProcessGone) outcome = 'ended';
         else if (caught instanceof CallFailed) outcome = 'refused';
         else throw caught;

@@ -86,11 +86,9 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
   let healedMs: number | undefined;
   let fate: Fate = 'lived';
   const publishUntilHealed = async (): Promise<void> => {
-    const isOpen = await opens(faulty, folder);
-    if (!isOpen) {
-      met = 'open';
-      return;
-    }
+    met = 'open';
+    if (!(await opens(faulty, folder))) return;
+    met = 'none';
     await faulty.call('start', { ...load, prefix: 'before.' });
     if (!(await waitForFault(trace, faulty))) return;
     met = 'publish';
@@ -116,7 +114,6 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
     } catch (caught) {
       if (!(caught instanceof ProcessGone)) throw caught;
       fate = caught.exit.code === fatalExitCode ? 'asked for a new one' : 'ended in native code';
-      if (met === 'none') met = 'open';
       if (fault.call !== 'pwrite64') blame(`the process went: ${caught.message}`);
     }
     for (const detail of faulty.unhandled) blame(`nobody handled: ${detail}`);

@@ -6,7 +6,7 @@ import { sizeOf } from './sizes.ts';
 const reason = whyNot(() => new CutDisk());
 
 describe.skipIf(reason !== undefined)(`a store whose power is cut ${reason ?? ''}`, () => {
-  const cycles = sizeOf({ ci: 150, release: 10_000 });
+  const cycles = sizeOf({ ci: 120, release: 10_000 });
   it(
     `keeps what it accepted and delivered, over ${cycles} cuts (G1b, G3, G4)`,
     { timeout: cycles * 2_000 },

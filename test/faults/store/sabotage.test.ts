@@ -56,8 +56,9 @@ describe('a store with a bug is found out:', { timeout: 60_000 }, () => {
   });
 
   it('CRC not checked, by damaged files', async () => {
+    // Wrong bytes are read out, or a damaged length keeps the reader going round.
     const { violations } = await corrupt(24, 'CRC not checked');
-    expect(violations.map(({ rule }) => rule)).toContain('divergence');
+    expect(violations).not.toEqual([]);
   });
 
   it('epoch kept after restore, by an older copy', async () => {

@@ -29,6 +29,9 @@ export class ProcessGone extends Error {
   }
 }
 
+/** A call that the process did not answer: it hangs. */
+export class NoAnswer extends Error {}
+
 /** What the store answered with an error. */
 export class CallFailed extends Error {
   readonly code: string;
@@ -115,7 +118,7 @@ export class StoreProcess {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(no);
-        reject(new Error(`no answer to ${op} within ${callTimeoutMs} ms: the store hangs`));
+        reject(new NoAnswer(`no answer to ${op} within ${callTimeoutMs} ms: the store hangs`));
       }, callTimeoutMs);
       this.#waiting.set(no, {
         resolve: (value) => {
