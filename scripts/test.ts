@@ -1,4 +1,4 @@
-import { browser, ensureTools } from './tools.ts';
+import { browser, ensureTools, fileSystems, strace } from './tools.ts';
 import { runVitest } from './vitest.ts';
 
 /**
@@ -6,7 +6,7 @@ import { runVitest } from './vitest.ts';
  * A tool that is missing and cannot be installed makes its tests skip, naming it; under CI it is a failure, because
  * nobody reads there what was skipped.
  */
-const missing = ensureTools([browser]);
+const missing = ensureTools([browser, strace, fileSystems]);
 for (const { name } of missing)
   process.stderr.write(`${name} is not installed: the tests that need it are skipped\n`);
 const code = runVitest(process.argv.slice(2));

@@ -17,6 +17,16 @@ export const browser: Tool = {
   packages: ['chromium'],
 };
 
+/** Makes system calls fail and dawdle, for the faults of the store. */
+export const strace: Tool = { name: 'strace', files: ['strace'], packages: ['strace'] };
+
+/** File systems with copies that share blocks, for the power-cut rig. */
+export const fileSystems: Tool = {
+  name: 'xfsprogs',
+  files: ['mkfs.xfs'],
+  packages: ['xfsprogs', 'e2fsprogs', 'mount'],
+};
+
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin'];
 
 export function isThere({ files }: Tool): boolean {

@@ -66,31 +66,34 @@ describe.each(cases)('$id $what ($clause)', (one) => {
     await expectServing();
   });
 
-  it.runIf(one.isLong !== true)('byte by byte', async () => {
-    await using client = new WireClient(rig.port);
-    await client.send(one.send, true);
-    await expectAnswer(one, client);
-    await expectServing();
-  });
-
-  it.runIf(one.close === true)('with a valid request behind it, which is not served', async () => {
-    await using client = new WireClient(rig.port);
-    const behind = 'POST /channels/smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx';
-    await client.send(Buffer.concat([Buffer.from(one.send as string, 'latin1'), Buffer.from(behind)]));
-    await expectAnswer(one, client);
-    client.socket.end();
-    await client.closed();
-    expect(client.received).toBe('');
-    await expectServing();
-  });
-
-  it.runIf(one.isLong !== true)('cut at every byte', async () => {
-    const bytes = Buffer.from(one.send as string, 'latin1');
-    for (let end = 1; end < bytes.length; end += 1) {
+  if (one.isLong !== true)
+    it('byte by byte', async () => {
       await using client = new WireClient(rig.port);
-      client.socket.end(bytes.subarray(0, end));
+      await client.send(one.send, true);
+      await expectAnswer(one, client);
+      await expectServing();
+    });
+
+  if (one.close === true)
+    it('with a valid request behind it, which is not served', async () => {
+      await using client = new WireClient(rig.port);
+      const behind = 'POST /channels/smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx';
+      await client.send(Buffer.concat([Buffer.from(one.send as string, 'latin1'), Buffer.from(behind)]));
+      await expectAnswer(one, client);
+      client.socket.end();
       await client.closed();
-    }
-    await expectServing();
-  });
+      expect(client.received).toBe('');
+      await expectServing();
+    });
+
+  if (one.isLong !== true)
+    it('cut at every byte', async () => {
+      const bytes = Buffer.from(one.send as string, 'latin1');
+      for (let end = 1; end < bytes.length; end += 1) {
+        await using client = new WireClient(rig.port);
+        client.socket.end(bytes.subarray(0, end));
+        await client.closed();
+      }
+      await expectServing();
+    });
 });
