@@ -13,12 +13,14 @@ import {
 import type { Target } from '../targets/target.ts';
 
 const healthyCount = 100;
-const slowCount = 100;
+// So many that what the heap happens to hold at an instant, some 15 MB, is little for each.
+const slowCount = 300;
 const ratePerSecond = 500;
-// 16 MB for each slow one: several times what the kernel's buffers of a connection hold.
 const payloadBytes = 2_048;
-// Within the default retention of 10,000, so that nobody may be given a gap.
-const messagesBehind = 8_000;
+// 8 MB for each slow one, more than the kernel's buffers of a connection hold: until then the server still writes to them.
+const messagesFilling = 4_000;
+// With those, within the default retention of 10,000, so that nobody may be given a gap.
+const messagesMeasured = 5_000;
 const catchUpTimeoutMs = 120_000;
 const steadyMs = 2_000;
 const settleTimeoutMs = 20_000;
@@ -39,11 +41,10 @@ export const slow: Scenario = {
 async function measure(bench: Bench, target: Target, wire: WireName): Promise<Row> {
   await using run = await startRun(target);
   const { server, subscribers } = run;
-  const flowMs = ((bench.isQuick ? messagesBehind / 8 : messagesBehind) * 1_000) / ratePerSecond;
-  const flow = async (): Promise<number> => {
+  const flow = async (messages: number): Promise<number> => {
     await subscribers.call('mark', 'healthy');
     await server.startPublishing(ratePerSecond, payloadBytes);
-    await pause(flowMs);
+    await pause(((bench.isQuick ? messages / 8 : messages) * 1_000) / ratePerSecond);
     const { latency } = await subscribers.call('report', 'healthy');
     await server.stopPublishing();
     return latency.p99Us;
@@ -51,13 +52,14 @@ async function measure(bench: Bench, target: Target, wire: WireName): Promise<Ro
   const plan = subscribersOf(server, wire, healthyCount, { payloadBytes });
   await subscribers.call('connect', { group: 'healthy', plan });
   // The first flow warms the server up and shows its memory; the second is what the third is compared with.
-  await flow();
-  const p99AloneUs = await flow();
+  await flow(messagesMeasured);
+  const p99AloneUs = await flow(messagesMeasured);
   const slowPlan = subscribersOf(server, wire, slowCount, { payloadBytes });
   await subscribers.call('connect', { group: 'slow', plan: slowPlan });
   await subscribers.call('pause', 'slow');
   const bytesBefore = await settledBytes(server.pid, steadyMs, settleTimeoutMs);
-  const p99BesideUs = await flow();
+  await flow(messagesFilling);
+  const p99BesideUs = await flow(messagesMeasured);
   const bytesAfter = await settledBytes(server.pid, steadyMs, settleTimeoutMs);
   const { lastSeqMin: seqOfHealthy, violations } = await subscribers.call('report', 'healthy');
   await subscribers.call('resume', 'slow');

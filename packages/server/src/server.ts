@@ -46,7 +46,7 @@ export interface ServerParts {
   readonly log?: Log;
   /**
    * Called when only a new process can go on: a failed write has damaged the memory of the store's native part. What was
-   * acknowledged is safe on disk. `everywire serve` exits with 1; without this the server stays up and refuses.
+   * acknowledged is safe on disk. `everywire serve` kills itself, to be started anew; without this the server stays up and refuses.
    */
   readonly onFatal?: (error: unknown) => void;
 }

@@ -22,13 +22,14 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const log = createLog(config.log);
   const server = createServer(config, {
     log,
-    // Whoever supervises this process starts it again, on a store that is then verified.
+    // Whoever supervises this process starts it again, on a store that is then verified. The memory of the native part
+    // is damaged, and an orderly exit would walk through it and may hang: the process ends itself by a signal.
     onFatal: (error) => {
       log.error(
         { err: error },
         'the store cannot go on in this process; nothing that was acknowledged is lost',
       );
-      process.exit(exitCodes.failed);
+      process.kill(process.pid, 'SIGKILL');
     },
   });
   warnOfWhatIsNotBuilt(config, log);

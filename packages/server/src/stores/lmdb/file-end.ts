@@ -20,6 +20,25 @@ export function extendCutFile(folder: string): number {
   return missing;
 }
 
+/**
+ * Refuses a data file whose first page is not LMDB's. lmdb 3.5.6 finds that too, and then ends the process with SIGSEGV
+ * instead of an error.
+ * @throws Error for an operator
+ */
+export function checkFirstPage(folder: string): void {
+  if (!existsSync(dataPath(folder)) || statSync(dataPath(folder)).size === 0) return;
+  const fd = openSync(dataPath(folder), 'r');
+  try {
+    if (readMeta(fd, 0) !== undefined) return;
+  } finally {
+    closeSync(fd);
+  }
+  throw new Error(`The data file in ${folder} is damaged: its first page is not LMDB's. ${whatToDo}`);
+}
+
+/** For an operator whose data file cannot be opened. */
+export const whatToDo = 'Put a backup of the folder back, or move it away to begin anew.';
+
 /** How many bytes the data file is shorter than its newest meta page says; 0 where there is no file. */
 export function missingBytes(folder: string): number {
   if (!existsSync(dataPath(folder))) return 0;

@@ -30,7 +30,7 @@ import {
   openLmdb,
   type OpenDatabase,
 } from './database.ts';
-import { extendCutFile } from './file-end.ts';
+import { checkFirstPage, extendCutFile, whatToDo } from './file-end.ts';
 import { checkFormat } from './format.ts';
 import { checkRecordWrites, type Group } from './group.ts';
 import { lockFolder, syncFolder } from './lock.ts';
@@ -108,6 +108,7 @@ class LmdbStore implements Store {
     this.#unlock = lockFolder(path);
     try {
       checkFormat(path);
+      checkFirstPage(path);
       const cutBytes = extendCutFile(path);
       if (cutBytes > 0)
         this.#options.log.error({ cutBytes }, 'the data file was cut short; run everywire doctor');
@@ -116,7 +117,7 @@ class LmdbStore implements Store {
     } catch (caught) {
       this.#unlock();
       this.#unlock = undefined;
-      throw caught;
+      throw explainOpening(caught, path);
     }
     this.#feed = feed;
   }
@@ -403,4 +404,11 @@ function storeFull(): EverywireError {
   return new EverywireError('store_full', 'The disk of the store is full; nothing was stored.', {
     retryAfterMs: fullForMs,
   });
+}
+
+/** LMDB names what it found by a code alone, which tells an operator nothing. */
+function explainOpening(caught: unknown, path: string): unknown {
+  if (!(caught instanceof Error) || !caught.message.includes('MDB_')) return caught;
+  const detail = caught.message.split('\n')[0]!;
+  return new Error(`The data file in ${path} is damaged: ${detail} ${whatToDo}`, { cause: caught });
 }
