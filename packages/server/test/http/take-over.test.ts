@@ -5,15 +5,17 @@ import { describe, expect, it } from 'vitest';
 import { isTakenOver, takeOver } from '../../src/http/take-over.ts';
 import { openGet } from './wire-client.ts';
 
-/** Serves one request by taking its socket over; `prepare` may take parts of Node's inside away before. */
-async function takeOne(prepare: (request: IncomingMessage) => void): Promise<void> {
+/** Serves one request by taking its socket over; `prepare` may hide parts of Node's inside from it, and shows them again. */
+async function takeOne(prepare: (request: IncomingMessage) => (() => void) | undefined): Promise<void> {
   let served = 0;
   let taken: Socket | undefined;
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     if (isTakenOver(request.socket)) return;
     served += 1;
-    prepare(request);
+    const showAgain = prepare(request);
     taken = takeOver(request, response);
+    // Node itself needs them when the socket closes.
+    showAgain?.();
     taken.on('error', () => undefined).resume();
     taken.write('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst');
   });
@@ -46,6 +48,7 @@ describe('taking a socket over', () => {
     await takeOne((request) => {
       socket = request.socket;
       expect((socket as unknown as Inside).parser).toBeTruthy();
+      return undefined;
     });
     expect((socket as unknown as Inside).parser).toBeNull();
     expect(socket!.eventNames().toSorted()).toEqual(['end', 'error']);
@@ -53,8 +56,13 @@ describe('taking a socket over', () => {
 
   it('does without methods that a later Node may not have', async () => {
     await takeOne(({ socket }) => {
-      const { parser } = socket as unknown as Inside;
-      for (const name of ['remove', 'close']) parser![name] = undefined;
+      const parser = (socket as unknown as Inside).parser!;
+      const hidden = ['remove', 'close'];
+      // Own properties, in front of the methods that every parser has.
+      for (const name of hidden) parser[name] = undefined;
+      return () => {
+        for (const name of hidden) Reflect.deleteProperty(parser, name);
+      };
     });
   });
 });
