@@ -17,10 +17,10 @@ const healthyCount = 100;
 const slowCount = 300;
 const ratePerSecond = 500;
 const payloadBytes = 2_048;
-// 8 MB for each slow one, more than the kernel's buffers of a connection hold: until then the server still writes to them.
-const messagesFilling = 4_000;
+// 12 MB for each slow one, more than the kernel's buffers of a connection hold: until then the server still writes to them.
+const messagesFilling = 6_000;
 // With those, within the default retention of 10,000, so that nobody may be given a gap.
-const messagesMeasured = 5_000;
+const messagesMeasured = 3_000;
 const catchUpTimeoutMs = 120_000;
 const steadyMs = 2_000;
 const settleTimeoutMs = 20_000;

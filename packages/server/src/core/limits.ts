@@ -83,7 +83,7 @@ export const defaultLimits: Limits = {
   pageMessagesMax: 1_000,
   pageMessagesDefault: 100,
   publishBatchMax: 1_000,
-  batchBytesMax: 48 * kib,
+  batchBytesMax: 32 * kib,
   outboundHeldFromBytes: 8 * kib,
   outboundBytesMax: 1024 * kib,
   waitMsMax: 55_000,
@@ -102,7 +102,7 @@ export const defaultLimits: Limits = {
   publishIdBytesMax: 255,
   publishIdAgeMsMax: 24 * 3_600_000,
   publishIdsMax: 1_000_000,
-  pageCacheBytesMax: 32 * 1024 * kib,
+  pageCacheBytesMax: 8 * 1024 * kib,
   drainMs: 10_000,
 };
 
