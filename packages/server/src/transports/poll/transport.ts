@@ -174,6 +174,8 @@ class Poll {
   async #wait(sink: Waiting, waitMs: number, { raw }: ViewRequest): Promise<Arrival> {
     const giveUp = (): void => sink.giveUp();
     const timer = this.#host.clock.after(waitMs, giveUp);
+    // Pipelined polls wait on one socket, so many listeners there are no leak to warn of.
+    raw.socket.setMaxListeners(this.#host.limits.pipelinedRequestsMax * 2);
     raw.socket.once('close', giveUp);
     this.#waiting.add(sink);
     if (raw.socket.destroyed || !this.#mayWait) giveUp();
