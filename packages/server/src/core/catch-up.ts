@@ -43,20 +43,10 @@ export class CatchUp {
   #next = 0;
   #reads = 0;
   #isScheduled = false;
-  /** Pages handed out, for metrics. */
-  pagesDelivered = 0;
 
   constructor(host: CatchUpHost) {
     this.#host = host;
     this.#pages = new PageCache(host.pageCacheBytesMax);
-  }
-
-  get waiting(): number {
-    return this.#queue.length - this.#next;
-  }
-
-  get cacheBytes(): number {
-    return this.#pages.bytes;
   }
 
   /** The first page after a position that a peer gave: the store says whether the place still exists. */
@@ -157,7 +147,6 @@ export class CatchUp {
     if (batch === undefined) {
       subscription.position = page.through;
     } else {
-      this.pagesDelivered += 1;
       try {
         outcome = subscription.offer(batch, page.through);
       } catch (cause) {

@@ -37,10 +37,6 @@ export class PageCache {
     this.#bytesMax = bytesMax;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /**
    * The rest of a page after `position`. `isTrusted` says that the position was checked before; otherwise it must be
    * recognised (epoch and tag), or only the store can say whether it is a gap.
@@ -65,14 +61,12 @@ export class PageCache {
     const slot: Slot = { filter, after, through: page.through, batch, bytes, usedAtMs: nowMs };
     if (page.gaps.length > 0) this.#forgetAfter(filter, after.seq);
     if (page.gaps.length > 0 || batch === undefined || bytes > this.#bytesMax) return slot;
-    let slots = this.#byFilter.get(filter.text);
-    if (slots === undefined) this.#byFilter.set(filter.text, (slots = []));
-    const at = lastAtOrBefore(slots, after.seq);
-    const twin = slots[at];
+    const slots = this.#byFilter.get(filter.text) ?? [];
+    const twin = slots[lastAtOrBefore(slots, after.seq)];
     if (twin?.after.seq === after.seq) this.#remove(twin);
-    slots = this.#byFilter.get(filter.text) ?? [];
-    this.#byFilter.set(filter.text, slots);
     slots.splice(lastAtOrBefore(slots, after.seq) + 1, 0, slot);
+    // Also where the twin was the last of its list, which went with it.
+    this.#byFilter.set(filter.text, slots);
     this.#byUse.add(slot);
     this.#bytes += bytes;
     for (const oldest of this.#byUse) {

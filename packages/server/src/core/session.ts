@@ -119,26 +119,13 @@ export class HubSession implements Session, Owner {
     const { store, limits } = this.#hub;
     const position = cursor ?? (await store.locate(filter, start));
     const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
-    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
-    const nowMs = this.#hub.clock.nowMs();
-    const messages = page.messages.filter(
-      ({ channel, expiresAtMs }) =>
-        (mayDeliver === undefined || mayDeliver(channel)) &&
-        (expiresAtMs === undefined || expiresAtMs > nowMs),
-    );
+    const messages = this.#readable(filter, page.messages);
     return { ...page, messages, gaps: page.gaps.map((gap) => readableGap(filter, gap, position)) };
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {
     const filter = this.#checkFilter(text);
-    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
-    const nowMs = this.#hub.clock.nowMs();
-    const messages = await this.#hub.store.retained(filter, limit);
-    return messages.filter(
-      ({ channel, expiresAtMs }) =>
-        (mayDeliver === undefined || mayDeliver(channel)) &&
-        (expiresAtMs === undefined || expiresAtMs > nowMs),
-    );
+    return this.#readable(filter, await this.#hub.store.retained(filter, limit));
   }
 
   async channels(text: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]> {
@@ -187,6 +174,17 @@ export class HubSession implements Session, Owner {
   remove(subscription: LogSubscription): void {
     this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
     this.#hub.figures.subscriptions -= 1;
+  }
+
+  /** What of `messages` this identity may be given and has not expired. */
+  #readable(filter: Filter, messages: readonly Message[]): readonly Message[] {
+    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    const nowMs = this.#hub.clock.nowMs();
+    return messages.filter(
+      ({ channel, expiresAtMs }) =>
+        (mayDeliver === undefined || mayDeliver(channel)) &&
+        (expiresAtMs === undefined || expiresAtMs > nowMs),
+    );
   }
 
   #checkFilter(text: string): Filter {

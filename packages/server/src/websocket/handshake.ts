@@ -9,7 +9,7 @@ export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 
 
 export interface HandshakeRules {
   /** Origins whose pages may connect, beside this server's own; absent: any. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: ReadonlySet<string> | undefined;
   /** Subprotocols spoken here, best first; absent: none is ever selected, whatever is offered. */
   readonly protocols?: readonly string[] | undefined;
   /** Whether the peer must offer one of them. */
@@ -61,7 +61,7 @@ export function checkHandshake(
   if (key === undefined || !keyShape.test(key)) {
     return refuse('malformed', 'Sec-WebSocket-Key is 16 bytes in base64, once.');
   }
-  if (rules.allowedOrigins !== undefined && !isOriginAllowed(headers, new Set(rules.allowedOrigins))) {
+  if (rules.allowedOrigins !== undefined && !isOriginAllowed(headers, rules.allowedOrigins)) {
     return refuse('forbidden', 'This origin may not connect.');
   }
   const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);

@@ -100,18 +100,19 @@ class WebSocketTransport implements Transport {
       // The largest payload in base64, or as a string with an escape for every other character, and the rest.
       messageBytesMax: 2 * limits.payloadBytesMax + 16 * kib,
     });
+    const { allowedOrigins } = this.#options;
+    const rawRules = { allowedOrigins: allowedOrigins === undefined ? undefined : new Set(allowedOrigins) };
+    const commandRules = { ...rawRules, protocols: [everywireProtocol] };
     this.#front.upgrades.add(
       (path) => path === commandPath,
       (request, socket, head) => {
-        const rules = { allowedOrigins: this.#options.allowedOrigins, protocols: [everywireProtocol] };
-        this.#admit(request, socket, rules, (admitted) => this.#openCommands(admitted, socket, head));
+        this.#admit(request, socket, commandRules, (admitted) => this.#openCommands(admitted, socket, head));
       },
     );
     this.#front.upgrades.add(
       (path) => path.startsWith(rawPrefix),
       (request, socket, head) => {
-        const rules = { allowedOrigins: this.#options.allowedOrigins };
-        this.#admit(request, socket, rules, (admitted) => this.#openRaw(admitted, request, socket, head));
+        this.#admit(request, socket, rawRules, (admitted) => this.#openRaw(admitted, request, socket, head));
       },
     );
   }
