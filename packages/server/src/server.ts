@@ -136,7 +136,7 @@ class ComposedServer implements EverywireServer {
     this.#steps.push({ what: 'http', stop: ({ closingMs }) => front.close(closingMs) });
     for (const { path, contentType, body, headers } of pages()) front.page(path, contentType, body, headers);
 
-    const host: Host = { ...shared, hub };
+    const host: Host = { ...shared, hub, records: store.records };
     const wanted = transportNames.filter((name) => config.transports[name]);
     const transports = await Promise.all(
       wanted.map((name) => createTransport(name, { front, allowedOrigins })),

@@ -45,6 +45,7 @@ export function checkDraft(given: PublishDraft, stamp: Stamp, limits: Limits): D
     key: checkText('key', given.key, limits.publishIdBytesMax),
     retain: given.retain,
     expiresAtMs: given.ttlMs === undefined ? undefined : stamp.nowMs + checkTtl(given.ttlMs),
+    native: checkNative(given.native, limits),
   };
 }
 
@@ -104,6 +105,17 @@ function checkHeaders(
     );
   }
   return kept.size === 0 ? undefined : kept;
+}
+
+function checkNative(native: Buffer | undefined, limits: Limits): Buffer | undefined {
+  if (native === undefined || native.length === 0) return undefined;
+  if (native.length > limits.messageHeaderBytesMax) {
+    throw new EverywireError(
+      'too_large',
+      `What goes with a message has at most ${limits.messageHeaderBytesMax} bytes.`,
+    );
+  }
+  return native;
 }
 
 function checkTtl(ttlMs: number): number {

@@ -15,11 +15,13 @@ import { HubSession } from './session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 import type {
+  Figures,
   Hello,
   HubFront,
   Log,
   Published,
   PublishDraft,
+  PublishOptions,
   PublishResult,
   Session,
   Sink,
@@ -33,17 +35,6 @@ export interface HubOptions {
   readonly namespaces: Namespaces;
   readonly limits: Limits;
   readonly log: Log;
-}
-
-/** Counters since the start, and what is held now. */
-export interface Figures {
-  published: number;
-  refused: number;
-  delivered: number;
-  flushes: number;
-  subscriptions: number;
-  /** Open sessions by transport. */
-  readonly sessions: Map<string, number>;
 }
 
 /** How often the store trims by age and unused pages are let go. */
@@ -172,9 +163,12 @@ export class Hub implements HubFront, Feed {
 
   async append(
     entries: readonly Entry[],
-    options?: { readonly atomic?: boolean },
+    { atomic, records }: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
-    const appended = await this.store.append(entries, options);
+    const appended = await this.store.append(entries, {
+      ...(atomic === undefined ? {} : { atomic }),
+      ...(records === undefined ? {} : { records }),
+    });
     return appended.map((result) => {
       if (result instanceof EverywireError) {
         this.figures.refused += 1;

@@ -18,7 +18,15 @@ export interface Draft {
   readonly retain?: boolean | undefined;
   /** Not delivered after this instant. */
   readonly expiresAtMs?: number | undefined;
+  /**
+   * What the publisher's own protocol says of the message and no other can carry, such as its QoS: kept with it, never
+   * looked at by the core. The first byte says whose it is (`natives`), the rest is that transport's.
+   */
+  readonly native?: Buffer | undefined;
 }
+
+/** First bytes of `Draft.native`. */
+export const natives = { mqtt: 1, stomp: 2, socketio: 3 } as const;
 
 /** Where a message stands, and the check that it is this one. */
 export interface Place {
@@ -45,6 +53,7 @@ export class Message implements Place {
   readonly from: string | undefined;
   readonly retain: boolean;
   readonly expiresAtMs: number | undefined;
+  readonly native: Buffer | undefined;
 
   constructor(channel: string, place: Place, draft: Omit<Draft, 'key'>) {
     this.channel = channel;
@@ -61,6 +70,7 @@ export class Message implements Place {
     this.from = draft.from;
     this.retain = draft.retain === true;
     this.expiresAtMs = draft.expiresAtMs;
+    this.native = draft.native;
   }
 
   /** The place after this message has been read. */

@@ -22,6 +22,7 @@ import type {
   Published,
   PublishDraft,
   PublishEntry,
+  PublishOptions,
   PublishResult,
   Session,
   Sink,
@@ -52,17 +53,17 @@ export class HubSession implements Session, Owner {
     this.sink = sink;
   }
 
-  async publish(channel: string, draft: PublishDraft): Promise<Published> {
+  async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
     const entry = this.#hub.prepare(this.identity, channel, draft);
     this.#noteOwn(entry.draft.id);
-    const [result] = await this.#hub.append([entry]);
+    const [result] = await this.#hub.append([entry], options);
     if (result instanceof EverywireError) throw result;
     return result!;
   }
 
   async publishAll(
     entries: readonly PublishEntry[],
-    options: { readonly atomic?: boolean } = {},
+    options: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
     const results: (PublishResult | undefined)[] = [];
     const accepted: ReturnType<Hub['prepare']>[] = [];
@@ -81,6 +82,10 @@ export class HubSession implements Session, Owner {
     return results.map((refused) => refused ?? appended[next++]!);
   }
 
+  checkPublish(channel: string, draft: PublishDraft): void {
+    this.#hub.prepare(this.identity, channel, draft);
+  }
+
   async subscribe(text: string, options: SubscribeOptions): Promise<LogSubscription> {
     const filter = this.#checkFilter(text);
     const { limits } = this.#hub;
@@ -90,8 +95,9 @@ export class HubSession implements Session, Owner {
         `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
       );
     }
-    const cursor =
-      options.from !== undefined && 'after' in options.from ? checkCursor(options.from.after) : undefined;
+    const from: From | undefined =
+      options.progress === undefined ? options.from : { after: options.progress.cursor };
+    const cursor = from !== undefined && 'after' in from ? checkCursor(from.after) : undefined;
     const follower = this.#hub.followerOf(filter);
     follower.hold();
     const subscription = new LogSubscription(this, follower, this.#hub.head, {
@@ -101,7 +107,7 @@ export class HubSession implements Session, Owner {
     });
     this.#subscriptions = [...this.#subscriptions, subscription];
     try {
-      await this.#begin(subscription, follower, cursor, options.from);
+      await this.#begin(subscription, follower, cursor, from);
     } catch (cause) {
       subscription.cancel();
       throw cause;
@@ -147,6 +153,12 @@ export class HubSession implements Session, Owner {
     this.isHeld = false;
     for (const subscription of this.#subscriptions) {
       if (subscription.stage === 'held') this.resume(subscription);
+    }
+  }
+
+  roomAgain(): void {
+    for (const subscription of this.#subscriptions) {
+      if (subscription.stage === 'full') this.resume(subscription);
     }
   }
 
@@ -237,17 +249,19 @@ export class HubSession implements Session, Owner {
       mayDeliver === undefined &&
       echo &&
       options.acknowledge !== 'peer' &&
+      options.quota === undefined &&
       options.batches === undefined &&
       options.batchMessagesMax === undefined;
     if (isPlain) return undefined;
     return {
       mayDeliver,
       echo,
+      quota: options.quota,
       batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
       batches: options.batches ?? Number.POSITIVE_INFINITY,
       window:
         options.acknowledge === 'peer'
-          ? { messagesMax: options.windowMessages ?? windowMessagesDefault }
+          ? { messagesMax: options.windowMessages ?? windowMessagesDefault, progress: options.progress }
           : undefined,
     };
   }

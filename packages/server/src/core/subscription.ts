@@ -3,7 +3,7 @@ import type { Batch } from './batch.ts';
 import type { Follower } from './follower.ts';
 import type { CachedPage } from './page-cache.ts';
 import type { Gap } from './store.ts';
-import type { Sink, Subscription } from './transport.ts';
+import type { Progress, Quota, Sink, Subscription } from './transport.ts';
 import { Window, type WindowOptions } from './window.ts';
 
 /**
@@ -32,6 +32,7 @@ export interface Owner {
 export interface Restrictions {
   readonly mayDeliver?: ((channel: string) => boolean) | undefined;
   readonly echo: boolean;
+  readonly quota?: Quota | undefined;
   readonly batchMessagesMax: number;
   readonly batches: number;
   readonly window?: WindowOptions | undefined;
@@ -85,7 +86,12 @@ export class LogSubscription implements Subscription {
   /** Why it would take nothing now. */
   get obstacle(): 'held' | 'full' | undefined {
     if (this.owner.isHeld) return 'held';
-    return this.#window !== undefined && this.#window.room <= 0 ? 'full' : undefined;
+    return this.#room <= 0 ? 'full' : undefined;
+  }
+
+  get #room(): number {
+    const { quota } = this.#restrictions ?? {};
+    return Math.min(this.#window?.room ?? Number.POSITIVE_INFINITY, quota?.room ?? Number.POSITIVE_INFINITY);
   }
 
   get isLive(): boolean {
@@ -94,6 +100,14 @@ export class LogSubscription implements Subscription {
 
   get cursor(): string {
     return formatCursor(this.isLive ? this.follower.caughtUpPosition(this.position) : this.position);
+  }
+
+  get progress(): Progress {
+    const window = this.#window;
+    if (window === undefined || window.isEmpty) {
+      return { cursor: this.cursor, ackedAhead: [], deliveredThroughSeq: this.position.seq };
+    }
+    return window.progress;
   }
 
   /** How far messages were delivered before: at or below it a delivery is a repetition. */
@@ -127,6 +141,10 @@ export class LogSubscription implements Subscription {
     if (this.stage === 'full') this.owner.resume(this);
   }
 
+  release(seq: number): void {
+    if (this.#window?.isInFlight(seq) === true) this.rewind();
+  }
+
   rewind(): void {
     if (this.#window === undefined || this.stage === 'ended') return;
     this.position = this.#window.rewind(this.position);
@@ -145,7 +163,7 @@ export class LogSubscription implements Subscription {
 
   #offerWithin(restrictions: Restrictions, batch: Batch, end: Position): Outcome {
     const { mayDeliver } = restrictions;
-    const room = Math.min(this.#window?.room ?? Number.POSITIVE_INFINITY, restrictions.batchMessagesMax);
+    const room = Math.min(this.#room, restrictions.batchMessagesMax);
     if (room <= 0) return 'full';
     const view = batch.only(
       (message) =>
@@ -167,7 +185,7 @@ export class LogSubscription implements Subscription {
     if (!takesMore) this.owner.isHeld = true;
     if (this.#batchesLeft <= 0) return 'ended';
     if (!takesMore) return 'held';
-    if (this.#window !== undefined && this.#window.room <= 0) return 'full';
+    if (this.#room <= 0) return 'full';
     return isAll ? 'taken' : 'behind';
   }
 }

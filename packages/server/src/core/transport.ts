@@ -4,7 +4,7 @@ import type { Batch } from './batch.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
-import type { ChannelInfo, Gap, Health, Page, Start } from './store.ts';
+import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite, Start } from './store.ts';
 
 /** A way in and out of the hub; one folder each. */
 export interface Transport {
@@ -30,6 +30,8 @@ export interface Endpoint {
 /** All that a transport may touch. */
 export interface Host {
   readonly hub: HubFront;
+  /** Durable rows of protocols that have state of their own. A table belongs to one transport, whose name begins its own. */
+  readonly records: RecordStore;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,8 +53,20 @@ export interface HubFront {
   open(identity: Identity, hello: Hello, sink: Sink): Session;
   /** The durable head: the cursor of somebody who has read everything. */
   readonly head: Position;
+  readonly figures: Readonly<Figures>;
   readonly isDraining: boolean;
   health(): Health;
+}
+
+/** Counters since the start, and what is held now. */
+export interface Figures {
+  published: number;
+  refused: number;
+  delivered: number;
+  flushes: number;
+  subscriptions: number;
+  /** Open sessions by transport. */
+  readonly sessions: Map<string, number>;
 }
 
 export interface Hello {
@@ -65,12 +79,14 @@ export interface Hello {
 export interface Session {
   readonly identity: Identity;
   /** Resolves once the store has the message as durably as its namespace asks. */
-  publish(channel: string, draft: PublishDraft): Promise<Published>;
+  publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published>;
   /** Publishes in order; each entry gets its own result. With `atomic`, all or none. */
   publishAll(
     entries: readonly PublishEntry[],
-    options?: { readonly atomic?: boolean },
+    options?: PublishOptions & { readonly atomic?: boolean },
   ): Promise<readonly PublishResult[]>;
+  /** Whether it might publish that now, without doing it: a will is judged when it is handed in. @throws EverywireError */
+  checkPublish(channel: string, draft: PublishDraft): void;
   /** Begins to follow `filter`. Deliveries may reach the sink before this resolves, never before it is called. */
   subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
   /** One page, for peers that poll. `from` absent: the newest `messagesMax`. */
@@ -80,6 +96,8 @@ export interface Session {
   drop(channel: string): Promise<boolean>;
   /** The peer takes bytes again: what `deliver` answered false to goes on. */
   drained(): void;
+  /** A quota has room again: subscriptions that waited for it go on. */
+  roomAgain(): void;
   /** `left`: the peer said goodbye. `lost`: the connection broke; a durable position is kept. */
   end(how: 'left' | 'lost'): void;
 }
@@ -92,9 +110,39 @@ export interface ListedChannel extends ChannelInfo {
 /** A place to begin: a cursor as the peer gave it (text, still to be checked), or a described start. */
 export type From = { readonly after: string } | { readonly since: Start };
 
+export interface PublishOptions {
+  /** Written in the same transaction as the messages: the state of a protocol that belongs to them. */
+  readonly records?: readonly RecordWrite[] | undefined;
+}
+
+/** What several subscriptions of a session may have under way together. The transport counts; the hub asks. */
+export interface Quota {
+  /** How many more messages may be handed over now. Asked before each batch. */
+  readonly room: number;
+}
+
+/** Where a subscription stands, for one that is to go on later, maybe in another process. */
+export interface Progress {
+  /** Everything up to here was acknowledged, or needs to be no more. */
+  readonly cursor: string;
+  /** Cursors of messages above it that were acknowledged one by one. */
+  readonly ackedAhead: readonly string[];
+  /** Messages up to here may have been delivered before. */
+  readonly deliveredThroughSeq: number;
+}
+
 export interface SubscribeOptions {
   /** Absent: from now on. */
   readonly from?: From | undefined;
+  /** Goes on where an earlier subscription stood; takes the place of `from`. */
+  readonly progress?: Progress | undefined;
+  /** Shared with other subscriptions of the session; holds besides the window. */
+  readonly quota?: Quota | undefined;
+  /**
+   * Of a group (`$share/<group>/<filter>`): its place is kept when this was its last member, so that what comes
+   * meanwhile waits. Default false: the group ends with its last member.
+   */
+  readonly keepGroup?: boolean | undefined;
   /** `peer`: what is delivered stays in the window until the peer acks it. Default `delivered`. */
   readonly acknowledge?: 'delivered' | 'peer' | undefined;
   /** Messages delivered and not yet acked, at most. Only with `acknowledge: 'peer'`. */
@@ -126,8 +174,13 @@ export interface Subscription {
   readonly redeliveredThroughSeq: number;
   /** The peer has processed everything delivered up to `seq`, or with `only` just that message. */
   ack(seq: number, only?: boolean): void;
+  /** What to hand to `SubscribeOptions.progress` later. Of a member of a group: the group keeps its own, this is empty. */
+  readonly progress: Progress;
+  /** This message was not processed: it is delivered again, in a group to whichever member has room. Unknown: ignored. */
+  release(seq: number): void;
   /** Everything unacknowledged is delivered again, from the oldest. */
   rewind(): void;
+  /** Ends it. What a member of a group has not acknowledged goes to the others. */
   cancel(): void;
 }
 
@@ -168,6 +221,8 @@ export interface PublishDraft {
   readonly key?: string | undefined;
   readonly retain?: boolean | undefined;
   readonly ttlMs?: number | undefined;
+  /** What only the publisher's own protocol can say, as `Draft.native`. At most `limits.messageHeaderBytesMax` bytes. */
+  readonly native?: Buffer | undefined;
 }
 
 export interface PublishEntry {

@@ -1,9 +1,12 @@
-import type { Position } from '@everywire/protocol';
+import { formatCursor, parseCursor, type Position } from '@everywire/protocol';
 import type { Message } from './message.ts';
+import type { Progress } from './transport.ts';
 
 export interface WindowOptions {
   /** Messages delivered and not acknowledged, at most. */
   readonly messagesMax: number;
+  /** Where an earlier subscription stood. */
+  readonly progress?: Progress | undefined;
 }
 
 /** What was delivered and is not acknowledged yet. Its size is bounded, so a subscription stays a cursor and a window. */
@@ -23,6 +26,30 @@ export class Window {
     this.#messagesMax = options.messagesMax;
     this.#ackedThrough = start;
     this.#deliveredThroughSeq = start.seq;
+    const { progress } = options;
+    if (progress === undefined) return;
+    this.redeliveredThroughSeq = progress.deliveredThroughSeq;
+    for (const cursor of progress.ackedAhead) {
+      const place = parseCursor(cursor);
+      if (place !== undefined) this.#ackedAhead.set(place.seq, place);
+    }
+  }
+
+  /** Nothing is under way, and nothing was acknowledged out of order. */
+  get isEmpty(): boolean {
+    return this.#inFlight.size === 0 && this.#ackedAhead.size === 0 && this.#awaited.size === 0;
+  }
+
+  get progress(): Progress {
+    return {
+      cursor: formatCursor(this.#ackedThrough),
+      ackedAhead: [...this.#ackedAhead.values()].map((place) => formatCursor(place)),
+      deliveredThroughSeq: Math.max(this.#deliveredThroughSeq, this.redeliveredThroughSeq),
+    };
+  }
+
+  isInFlight(seq: number): boolean {
+    return this.#inFlight.has(seq);
   }
 
   /** The place up to which everything is acknowledged. */

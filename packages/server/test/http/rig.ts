@@ -64,7 +64,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     version: '0.0.0',
     ...options.front,
   });
-  const host: Host = { hub, limits, clock, random, log };
+  const host: Host = { hub, records: hub.store.records, limits, clock, random, log };
   const transports = (options.transports ?? ['poll', 'stream', 'sse']).map((name) => factories[name](front));
   for (const transport of transports) await transport.start(host);
   options.prepare?.(front);

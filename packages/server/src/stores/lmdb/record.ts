@@ -9,15 +9,16 @@ import type { Draft, Place } from '../../core/message.ts';
  *     4  u32  CRC-32 over (channel, its epoch, store epoch), then everything from byte 8 on
  *     8  u48  seq          14  u48  offset       20  8 bytes  tag
  *    28  f64  time         36  f64  expires, or 0
- *    44  u8   flags: 1 event, 2 headers, 4 from, 8 retain, 16 expires
+ *    44  u8   flags: 1 event, 2 headers, 4 from, 8 retain, 16 expires, 32 native
  *    45  u8   bytes of id (a ULID is 26)  46  u16  bytes of type
  *    48  u32  bytes of payload
- *    52  id · type · [u16 event] · [u16 from] · [u16 count, (u16 name, u16 value)…] · payload
+ *    52  id · type · [u16 event] · [u16 from] · [u16 count, (u16 name, u16 value)…] ·
+ *             [u16 native] · payload
  *
  * Channel and epochs are not in it: its key and the lineage say them, and the CRC ties the record to them.
  */
 const headBytes = 52;
-const flag = { event: 1, headers: 2, from: 4, retain: 8, expires: 16 } as const;
+const flag = { event: 1, headers: 2, from: 4, retain: 8, expires: 16, native: 32 } as const;
 const tagBytes = 8;
 
 export interface RecordHead {
@@ -42,12 +43,13 @@ export function recordBytes(draft: Draft): number {
     for (const [name, value] of draft.headers)
       bytes += 4 + Buffer.byteLength(name) + Buffer.byteLength(value);
   }
+  if (draft.native !== undefined) bytes += 2 + draft.native.length;
   return bytes;
 }
 
 /** Writes the record at `at` of `bytes`, which has room for it, and returns the place after it. */
 export function writeRecord(bytes: Buffer, at: number, message: Message, seed: number): number {
-  const { event, headers, from, expiresAtMs } = message;
+  const { event, headers, from, expiresAtMs, native } = message;
   const hasHeaders = headers !== undefined && headers.size > 0;
   bytes.writeUIntLE(message.seq, at + 8, 6);
   bytes.writeUIntLE(message.offset, at + 14, 6);
@@ -59,7 +61,8 @@ export function writeRecord(bytes: Buffer, at: number, message: Message, seed: n
     (hasHeaders ? flag.headers : 0) |
     (from === undefined ? 0 : flag.from) |
     (message.retain ? flag.retain : 0) |
-    (expiresAtMs === undefined ? 0 : flag.expires);
+    (expiresAtMs === undefined ? 0 : flag.expires) |
+    (native === undefined ? 0 : flag.native);
   let end = at + headBytes;
   const idBytes = bytes.write(message.id, end);
   bytes[at + 45] = idBytes;
@@ -72,6 +75,11 @@ export function writeRecord(bytes: Buffer, at: number, message: Message, seed: n
   if (hasHeaders) {
     end = bytes.writeUInt16LE(headers.size, end);
     for (const [name, value] of headers) end = writeText(bytes, writeText(bytes, end, name), value);
+  }
+  if (native !== undefined) {
+    end = bytes.writeUInt16LE(native.length, end);
+    bytes.set(native, end);
+    end += native.length;
   }
   bytes.writeUInt32LE(message.payload.length, at + 48);
   bytes.set(message.payload, end);
@@ -127,6 +135,8 @@ export function readRecord(bytes: Buffer, at: number, end: number, channel: stri
     text += 2;
     for (let index = 0; index < count; index += 1) headers.set(next(), next());
   }
+  const native =
+    (flags & flag.native) === 0 ? undefined : bytes.subarray(text + 2, text + 2 + bytes.readUInt16LE(text));
   const { seq, offset, tag, timeMs } = readHead(bytes, at);
   const place: Place = { epoch, seq, offset, tag };
   return new Message(channel, place, {
@@ -139,6 +149,7 @@ export function readRecord(bytes: Buffer, at: number, end: number, channel: stri
     headers,
     retain: (flags & flag.retain) !== 0,
     expiresAtMs: (flags & flag.expires) === 0 ? undefined : bytes.readDoubleLE(at + 36),
+    native,
   });
 }
 

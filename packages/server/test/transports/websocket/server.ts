@@ -68,7 +68,7 @@ export class TestServer {
     await once(http, 'listening');
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
     const transport = createWebSocketTransport({ upgrades, url }, options);
-    await transport.start({ hub, limits, clock: systemClock, random, log });
+    await transport.start({ hub, records: hub.store.records, limits, clock: systemClock, random, log });
     return new TestServer({ hub, transport, errors, http });
   }
 

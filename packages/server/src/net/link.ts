@@ -1,0 +1,40 @@
+/**
+ * A connection that carries bytes, for protocols that are spoken over TCP and over WebSocket alike (MQTT, STOMP).
+ * Its protocol sees one stream of bytes, however they were framed below [MQTT-6.0.0-2].
+ */
+export interface Link<Context> {
+  /** What belongs to this connection. */
+  readonly context: Context;
+  readonly kind: 'tcp' | 'websocket';
+  readonly address: string | undefined;
+  readonly isOpen: boolean;
+  /** Bytes handed over that the peer's machine has not taken, and answers of this turn. */
+  readonly unsentBytes: number;
+  /**
+   * Writes bytes that are ready for this kind of link, for WebSocket whole frames; they may be shared and must not
+   * change. False: enough is unsent; `onDrain` tells when to go on. On a link that is not open nothing happens.
+   */
+  send(ready: Buffer): boolean;
+  /**
+   * Sends bytes of this peer's own, such as an acknowledgement, at the end of this turn together with others; a
+   * WebSocket link frames them. While too much is unsent, nothing is read.
+   */
+  answer(bytes: Buffer): void;
+  /** Reads no more until `resume`, for a peer that has enough under way. */
+  pause(): void;
+  resume(): void;
+  /** Sends what was answered and says goodbye; cut after `closeTimeoutMs`. `code` is for WebSocket (RFC 6455 §7.4). */
+  end(code?: number, reason?: string): void;
+  /** Cuts the connection without a word. */
+  destroy(): void;
+}
+
+/** What a protocol does with its links. One object for all of them, so that a connection costs no closures. */
+export interface LinkHandlers<Context> {
+  /** Bytes as they came, in any portions. They may be part of a larger chunk: copy what is kept for long. */
+  onData(link: Link<Context>, bytes: Buffer): void;
+  /** `send` had answered false; the peer takes bytes again. */
+  onDrain(link: Link<Context>): void;
+  /** Called once, when the peer can be told nothing more. `left`: it, or we, said goodbye on this layer. */
+  onClose(link: Link<Context>, how: 'left' | 'lost'): void;
+}
