@@ -1,0 +1,266 @@
+import type { ReasonCode } from './reason-codes.ts';
+
+/**
+ * MQTT control packets as values, of all versions: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5. What an older version has not is
+ * absent or empty, so that a session is written once. Texts are well-formed Unicode without U+0000.
+ */
+export type Version = 3 | 4 | 5;
+
+export type Qos = 0 | 1 | 2;
+
+/** In order, and names may repeat [MQTT-3.3.2-18]. */
+export type UserProperties = readonly (readonly [name: string, value: string])[];
+
+/** Properties of MQTT 5 (§2.2.2.2); absent is absent on the wire, and the standard's default is the reader's to know. */
+export interface Properties {
+  readonly payloadFormatIndicator?: 0 | 1;
+  readonly messageExpiryIntervalSeconds?: number;
+  readonly contentType?: string;
+  readonly responseTopic?: string;
+  readonly correlationData?: Buffer;
+  /** Of SUBSCRIBE at most one, of a PUBLISH to a client one for each subscription that matched. */
+  readonly subscriptionIdentifiers?: readonly number[];
+  readonly sessionExpiryIntervalSeconds?: number;
+  readonly assignedClientIdentifier?: string;
+  readonly serverKeepAliveSeconds?: number;
+  readonly authenticationMethod?: string;
+  readonly authenticationData?: Buffer;
+  readonly requestProblemInformation?: 0 | 1;
+  readonly willDelayIntervalSeconds?: number;
+  readonly requestResponseInformation?: 0 | 1;
+  readonly responseInformation?: string;
+  readonly serverReference?: string;
+  readonly reasonString?: string;
+  readonly receiveMaximum?: number;
+  readonly topicAliasMaximum?: number;
+  readonly topicAlias?: number;
+  readonly maximumQos?: 0 | 1;
+  readonly retainAvailable?: 0 | 1;
+  readonly userProperties?: UserProperties;
+  readonly maximumPacketSizeBytes?: number;
+  readonly wildcardSubscriptionAvailable?: 0 | 1;
+  readonly subscriptionIdentifierAvailable?: 0 | 1;
+  readonly sharedSubscriptionAvailable?: 0 | 1;
+}
+
+export type ConnectProperties = Pick<
+  Properties,
+  | 'sessionExpiryIntervalSeconds'
+  | 'receiveMaximum'
+  | 'maximumPacketSizeBytes'
+  | 'topicAliasMaximum'
+  | 'requestResponseInformation'
+  | 'requestProblemInformation'
+  | 'userProperties'
+  | 'authenticationMethod'
+  | 'authenticationData'
+>;
+
+export type PublishProperties = Pick<
+  Properties,
+  | 'payloadFormatIndicator'
+  | 'messageExpiryIntervalSeconds'
+  | 'topicAlias'
+  | 'responseTopic'
+  | 'correlationData'
+  | 'userProperties'
+  | 'subscriptionIdentifiers'
+  | 'contentType'
+>;
+
+export type WillProperties = Omit<PublishProperties, 'topicAlias' | 'subscriptionIdentifiers'> &
+  Pick<Properties, 'willDelayIntervalSeconds'>;
+
+export type AckProperties = Pick<Properties, 'reasonString' | 'userProperties'>;
+
+export type ConnackProperties = Pick<
+  Properties,
+  | 'sessionExpiryIntervalSeconds'
+  | 'receiveMaximum'
+  | 'maximumQos'
+  | 'retainAvailable'
+  | 'maximumPacketSizeBytes'
+  | 'assignedClientIdentifier'
+  | 'topicAliasMaximum'
+  | 'reasonString'
+  | 'userProperties'
+  | 'wildcardSubscriptionAvailable'
+  | 'subscriptionIdentifierAvailable'
+  | 'sharedSubscriptionAvailable'
+  | 'serverKeepAliveSeconds'
+  | 'responseInformation'
+  | 'serverReference'
+  | 'authenticationMethod'
+  | 'authenticationData'
+>;
+
+export type SubscribeProperties = Pick<Properties, 'subscriptionIdentifiers' | 'userProperties'>;
+export type UnsubscribeProperties = Pick<Properties, 'userProperties'>;
+export type DisconnectProperties = AckProperties &
+  Pick<Properties, 'sessionExpiryIntervalSeconds' | 'serverReference'>;
+export type AuthProperties = AckProperties & Pick<Properties, 'authenticationMethod' | 'authenticationData'>;
+
+/** What CONNECT and PUBLISH say of a message alike. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly properties: WillProperties;
+}
+
+export interface Connect {
+  readonly type: 'connect';
+  readonly version: Version;
+  /** MQTT 3.1.1: clean session, which says the end of the session as well (§3.1.2.4). */
+  readonly cleanStart: boolean;
+  /** 0: no keep alive. */
+  readonly keepAliveSeconds: number;
+  /** May be empty in 5 and, with `cleanStart`, in 3.1.1. */
+  readonly clientId: string;
+  readonly will: Will | undefined;
+  readonly userName: string | undefined;
+  readonly password: Buffer | undefined;
+  readonly properties: ConnectProperties;
+}
+
+export interface Connack {
+  readonly type: 'connack';
+  readonly sessionPresent: boolean;
+  /** In 3.1 and 3.1.1 written as the return code that says the same. */
+  readonly reasonCode: number;
+  readonly properties: ConnackProperties;
+}
+
+export interface Publish {
+  readonly type: 'publish';
+  /** Empty only with a topic alias. Checked: no wildcards. */
+  readonly topic: string;
+  /** Part of the bytes that were pushed: copy what is kept for long. */
+  readonly payload: Buffer;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  readonly dup: boolean;
+  /** 0 at QoS 0, which has none. */
+  readonly packetId: number;
+  readonly properties: PublishProperties;
+}
+
+interface Ack<Type extends string> {
+  readonly type: Type;
+  readonly packetId: number;
+  readonly reasonCode: number;
+  readonly properties: AckProperties;
+}
+
+export type Puback = Ack<'puback'>;
+export type Pubrec = Ack<'pubrec'>;
+export type Pubrel = Ack<'pubrel'>;
+export type Pubcomp = Ack<'pubcomp'>;
+
+export interface FilterRequest {
+  /** As it came, `$share/…` included. */
+  readonly filter: string;
+  /** In MQTT 5 a filter that breaks the rules of §4.7.1 or §4.8.2 is answered 0x8F, not fatal. */
+  readonly isWellFormed: boolean;
+  /** Maximum QoS. */
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  /** 0: send retained messages; 1: only if the subscription is new; 2: none. */
+  readonly retainHandling: 0 | 1 | 2;
+}
+
+export interface Subscribe {
+  readonly type: 'subscribe';
+  readonly packetId: number;
+  /** At least one. */
+  readonly filters: readonly FilterRequest[];
+  readonly properties: SubscribeProperties;
+}
+
+export interface Suback {
+  readonly type: 'suback';
+  readonly packetId: number;
+  /** One for each filter, in order. In 3.1 and 3.1.1 whatever is above 2 is written 0x80. */
+  readonly reasonCodes: readonly number[];
+  readonly properties: AckProperties;
+}
+
+export interface Unsubscribe {
+  readonly type: 'unsubscribe';
+  readonly packetId: number;
+  /** At least one. */
+  readonly filters: readonly Pick<FilterRequest, 'filter' | 'isWellFormed'>[];
+  readonly properties: UnsubscribeProperties;
+}
+
+export interface Unsuback {
+  readonly type: 'unsuback';
+  readonly packetId: number;
+  /** One for each filter, in order; empty in 3.1 and 3.1.1, which have none. */
+  readonly reasonCodes: readonly number[];
+  readonly properties: AckProperties;
+}
+
+export interface Pingreq {
+  readonly type: 'pingreq';
+}
+
+export interface Pingresp {
+  readonly type: 'pingresp';
+}
+
+export interface Disconnect {
+  readonly type: 'disconnect';
+  readonly reasonCode: number;
+  readonly properties: DisconnectProperties;
+}
+
+export interface Auth {
+  readonly type: 'auth';
+  readonly reasonCode: number;
+  readonly properties: AuthProperties;
+}
+
+/** What a client may send, by its form. */
+export type ClientPacket =
+  | Connect
+  | Publish
+  | Puback
+  | Pubrec
+  | Pubrel
+  | Pubcomp
+  | Subscribe
+  | Unsubscribe
+  | Pingreq
+  | Disconnect
+  | Auth;
+
+/** What a server may send. */
+export type ServerPacket =
+  Connack | Publish | Puback | Pubrec | Pubrel | Pubcomp | Suback | Unsuback | Pingresp | Disconnect | Auth;
+
+export type Packet = ClientPacket | ServerPacket;
+
+/**
+ * Bytes that do not parse. Nothing behind them is read.
+ * `malformed`: not of the form the standard gives. `protocol`: of that form, but not allowed here. `version`: a
+ * protocol version that is not spoken. `identifier`: a client id that this version does not allow. `topic`: a topic
+ * name, alias or filter that is not allowed. `too_large`: announces more bytes than the reader was told to take.
+ */
+export interface MqttFault {
+  readonly type: 'fault';
+  readonly kind: 'malformed' | 'protocol' | 'version' | 'identifier' | 'topic' | 'too_large';
+  /** What MQTT 5 says of it, in CONNACK before the session and in DISCONNECT after it. */
+  readonly reasonCode: ReasonCode;
+  /** The normative statement, as `3.1.2-3`, or the section, as `§3.1.2.11`, of the version being spoken. */
+  readonly statement: string;
+  /** One sentence for people, without anything the peer sent. */
+  readonly detail: string;
+  /**
+   * Set when the CONNECT itself was refused: the version whose CONNACK the peer can read. Absent when nothing is to be
+   * answered before the connection is closed.
+   */
+  readonly connackVersion?: Version;
+}
