@@ -3,10 +3,12 @@
  * Its protocol sees one stream of bytes, however they were framed below [MQTT-6.0.0-2].
  */
 export interface Link<Context> {
-  /** What belongs to this connection. */
+  /** What belongs to this connection: what `LinkOptions.open` returned. Not yet there while that runs. */
   readonly context: Context;
   readonly kind: 'tcp' | 'websocket';
   readonly address: string | undefined;
+  /** The WebSocket subprotocol that was agreed on. */
+  readonly protocol: string | undefined;
   readonly isOpen: boolean;
   /** Bytes handed over that the peer's machine has not taken, and answers of this turn. */
   readonly unsentBytes: number;
@@ -17,12 +19,19 @@ export interface Link<Context> {
   send(ready: Buffer): boolean;
   /**
    * Sends bytes of this peer's own, such as an acknowledgement, at the end of this turn together with others; a
-   * WebSocket link frames them. While too much is unsent, nothing is read.
+   * WebSocket link makes one message of them. While too much is unsent, nothing is read.
    */
   answer(bytes: Buffer): void;
   /** Reads no more until `resume`, for a peer that has enough under way. */
   pause(): void;
   resume(): void;
+  /**
+   * The peer has `delayMs` from now until `onDeadline`; `undefined`: as long as it likes. A link has one deadline, and
+   * moving it costs next to nothing, so it may be moved with everything the peer sends.
+   */
+  deadline(delayMs: number | undefined): void;
+  /** The peer has shown who it is: from now on its WebSocket messages may be as large as the protocol's. */
+  trust(): void;
   /** Sends what was answered and says goodbye; cut after `closeTimeoutMs`. `code` is for WebSocket (RFC 6455 §7.4). */
   end(code?: number, reason?: string): void;
   /** Cuts the connection without a word. */
@@ -35,6 +44,26 @@ export interface LinkHandlers<Context> {
   onData(link: Link<Context>, bytes: Buffer): void;
   /** `send` had answered false; the peer takes bytes again. */
   onDrain(link: Link<Context>): void;
-  /** Called once, when the peer can be told nothing more. `left`: it, or we, said goodbye on this layer. */
+  /**
+   * Called once, when the peer can be told nothing more. `left`: it, or we, said goodbye on this layer. Not called for a
+   * link that was refused.
+   */
   onClose(link: Link<Context>, how: 'left' | 'lost'): void;
+  /** The link's deadline is over. Absent: the link is destroyed. */
+  onDeadline?(link: Link<Context>): void;
+}
+
+/**
+ * Makes what belongs to a new link; its bytes are handled after this has returned. `undefined` refuses it: the
+ * connection ends, and no handler hears of it.
+ */
+export type OpenLink<Context> = (link: Link<Context>) => Context | undefined;
+
+/** The links of one listener or path, for draining. */
+export interface OpenLinks<Context> {
+  /** Connections whose sockets are still open. */
+  readonly size: number;
+  [Symbol.iterator](): Iterator<Link<Context>>;
+  /** Resolves when no socket is open any more. */
+  emptied(): Promise<void>;
 }

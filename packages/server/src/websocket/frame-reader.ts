@@ -37,7 +37,8 @@ const noCode = 1005;
  * sends single bytes costs no more than its bytes.
  */
 export class FrameReader {
-  readonly #limits: FrameReaderLimits;
+  /** May be changed between messages. */
+  limits: FrameReaderLimits;
   #chunk: Buffer = nothing;
   #at = 0;
   #isOver = false;
@@ -56,7 +57,7 @@ export class FrameReader {
   #checkedBytes = 0;
 
   constructor(limits: FrameReaderLimits) {
-    this.#limits = limits;
+    this.limits = limits;
   }
 
   /** Takes `chunk`, which is the reader's from now on: it is changed in place. */
@@ -109,8 +110,8 @@ export class FrameReader {
       maskAt = at + 10;
     }
     const isData = (first & 0x0f) < opcodes.close;
-    if (isData && this.#gatheredBytes + length > this.#limits.messageBytesMax) {
-      return tooBig(`A message has at most ${this.#limits.messageBytesMax} bytes.`);
+    if (isData && this.#gatheredBytes + length > this.limits.messageBytesMax) {
+      return tooBig(`A message has at most ${this.limits.messageBytesMax} bytes.`);
     }
     if (chunk.length < maskAt + 4) return 'incomplete';
 
@@ -140,8 +141,8 @@ export class FrameReader {
     if (opcode > opcodes.binary) return protocol('This opcode is reserved (§5.2).');
     if (opcode === opcodes.continuation) {
       if (this.#message === 0) return protocol('There is no message to continue (§5.4).');
-      if (this.#fragments >= this.#limits.fragmentsMax) {
-        return tooBig(`A message has at most ${this.#limits.fragmentsMax} frames.`);
+      if (this.#fragments >= this.limits.fragmentsMax) {
+        return tooBig(`A message has at most ${this.limits.fragmentsMax} frames.`);
       }
       return undefined;
     }

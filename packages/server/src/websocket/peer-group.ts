@@ -27,6 +27,8 @@ export interface PeerGroupOptions<Context> {
   readonly limits: Limits;
   /** Payload of one message from a peer. */
   readonly messageBytesMax: number;
+  /** The same until `peer.trust()`; default: no other. */
+  readonly firstMessageBytesMax?: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -39,6 +41,7 @@ export class PeerGroup<Context> {
   readonly handlers: WebSocketHandlers<Context>;
   readonly limits: Limits;
   readonly readerLimits: FrameReaderLimits;
+  readonly firstReaderLimits: FrameReaderLimits;
   readonly clock: Clock;
   readonly log: Log;
   readonly #buckets = Array.from({ length: bucketCount }, () => new Set<WebSocketPeer<Context>>());
@@ -55,6 +58,11 @@ export class PeerGroup<Context> {
       messageBytesMax: options.messageBytesMax,
       fragmentsMax: options.limits.fragmentsMax,
     };
+    const { firstMessageBytesMax } = options;
+    this.firstReaderLimits =
+      firstMessageBytesMax === undefined
+        ? this.readerLimits
+        : { ...this.readerLimits, messageBytesMax: firstMessageBytesMax };
     this.clock = options.clock;
     this.log = options.log;
   }

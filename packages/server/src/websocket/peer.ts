@@ -57,7 +57,7 @@ export class WebSocketPeer<Context> {
     this.context = context;
     this.#socket = socket;
     this.#group = group;
-    this.#reader = new FrameReader(group.readerLimits);
+    this.#reader = new FrameReader(group.firstReaderLimits);
     this.#bucket = group.add(this);
     if (socket instanceof Socket) {
       // The HTTP server's timeouts are about requests.
@@ -115,6 +115,18 @@ export class WebSocketPeer<Context> {
     this.#texts = undefined;
     this.#textUnits = 0;
     if (this.#stage === 'open') this.#answer(textFrames(texts).bytes);
+  }
+
+  /** Writes whole frames of this peer's own, now. While too much is unsent, nothing is read. */
+  answer(frames: Buffer): void {
+    if (this.#stage !== 'open') return;
+    this.flush();
+    this.#answer(frames);
+  }
+
+  /** The peer has shown who it is: its messages may be as large as any. */
+  trust(): void {
+    this.#reader.limits = this.#group.readerLimits;
   }
 
   /** Reads no more until `resume`, for a peer that has enough under way. */

@@ -1,0 +1,106 @@
+import { createServer, type AddressInfo } from 'node:net';
+import type { LinkOptions } from './link-group.ts';
+import type { OpenLinks } from './link.ts';
+import { TcpLink, TcpLinkGroup } from './tcp-link.ts';
+
+/** Where a protocol is asked to listen. */
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free port; -1: none. */
+  readonly port: number;
+  /** Nobody asked for this port: when it is taken, the listener stays off with a warning. */
+  readonly isDefaultPort: boolean;
+}
+
+export interface TcpListenerOptions<Context> extends LinkOptions<Context>, ListenAddress {
+  /** For words to the operator: the protocol as the configuration has it, such as `mqtt`. */
+  readonly name: string;
+}
+
+export interface TcpListener<Context> extends OpenLinks<Context> {
+  /** The port it listens on; `undefined`: it is off. */
+  readonly port: number | undefined;
+  /** `<name>://host:port`; `undefined`: it is off. */
+  readonly url: string | undefined;
+  /** Takes no new connections from here on; those that are open stay. */
+  close(): void;
+}
+
+/** Machines that vanish without a word are found out by the system's own probes, also where the protocol has none. */
+const probedAfterMs = 60_000;
+
+/**
+ * Listens for TCP connections that carry a protocol's bytes.
+ * @throws Error for the operator, when the port was asked for and cannot be had
+ */
+export async function listenTcp<Context>(
+  options: TcpListenerOptions<Context>,
+): Promise<TcpListener<Context>> {
+  const { name, host, port, isDefaultPort, limits, log } = options;
+  const group = new TcpLinkGroup(options);
+  const server = createServer(
+    {
+      // The end of the peer's half is answered, not taken for the end of ours.
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: probedAfterMs,
+      // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
+      highWaterMark: limits.outboundHeldFromBytes,
+    },
+    (socket) => TcpLink.accept(socket, group),
+  );
+  let bound: AddressInfo | undefined;
+  if (port >= 0) {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ host, port }, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      });
+      bound = server.address() as AddressInfo;
+      // Out of file descriptors, for example: those who are connected are served on.
+      server.on('error', (error) => log.error({ err: error, name }, 'a connection could not be accepted'));
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE' || !isDefaultPort) throw explain(cause as NodeJS.ErrnoException, options);
+      log.warn(
+        { host, port },
+        `${name}: port ${port} is taken, so this listener is off; --${name}-port chooses another`,
+      );
+    }
+  }
+  return {
+    port: bound?.port,
+    url:
+      bound === undefined
+        ? undefined
+        : `${name}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`,
+    get size() {
+      return group.size;
+    },
+    [Symbol.iterator]: () => group[Symbol.iterator](),
+    emptied: () => group.emptied(),
+    close() {
+      if (bound !== undefined) server.close();
+    },
+  };
+}
+
+function explain(
+  cause: NodeJS.ErrnoException,
+  { name, host, port }: ListenAddress & { name: string },
+): Error {
+  const flag = `--${name}-port`;
+  const words = new Map([
+    [
+      'EADDRINUSE',
+      `port ${port} on ${host} is taken; choose another with ${flag}, 0 for any, or -1 for none.`,
+    ],
+    ['EACCES', `port ${port} on ${host} is not ours to use; ports below 1024 belong to root.`],
+    ['EADDRNOTAVAIL', `${host} is no address of this machine.`],
+  ]);
+  return new Error(`${name}: ${words.get(cause.code ?? '') ?? cause.message}`, { cause });
+}

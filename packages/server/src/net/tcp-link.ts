@@ -1,0 +1,266 @@
+import type { Socket } from 'node:net';
+import type { Timer } from '../core/clock.ts';
+import { answersFlushedFrom, joinAnswers } from './answers.ts';
+import type { Deadline } from './deadlines.ts';
+import { LinkGroup, type GroupedLink } from './link-group.ts';
+
+const nothing = Buffer.alloc(0);
+
+/** `closing`: our end was sent and theirs is awaited. `over`: nothing is sent or read any more. */
+type Stage = 'open' | 'closing' | 'over';
+
+const linkOfSocket = Symbol('TcpLink');
+
+interface LinkSocket extends Socket {
+  [linkOfSocket]: TcpLink<unknown>;
+}
+
+/** The links of one listener. */
+export class TcpLinkGroup<Context> extends LinkGroup<Context> {
+  readonly #links = new Set<TcpLink<Context>>();
+  readonly #emptied: (() => void)[] = [];
+
+  /** Connections whose sockets are still open. */
+  get size(): number {
+    return this.#links.size;
+  }
+
+  [Symbol.iterator](): Iterator<TcpLink<Context>> {
+    return this.#links.values();
+  }
+
+  /** Resolves when no socket is open any more. */
+  async emptied(): Promise<void> {
+    if (this.size > 0) await new Promise<void>((resolve) => this.#emptied.push(resolve));
+  }
+
+  add(link: TcpLink<Context>): void {
+    this.#links.add(link);
+  }
+
+  remove(link: TcpLink<Context>): void {
+    if (!this.#links.delete(link) || this.size > 0) return;
+    for (const resolve of this.#emptied.splice(0)) resolve();
+  }
+}
+
+/** One TCP connection: bytes in, bytes out, deadlines, goodbye, and back-pressure as `websocket/peer.ts` has it. */
+export class TcpLink<Context> implements GroupedLink<Context> {
+  readonly kind = 'tcp';
+  readonly protocol = undefined;
+  readonly #socket: Socket;
+  readonly #group: TcpLinkGroup<Context>;
+  #context: Context | undefined;
+  #stage: Stage = 'open';
+  #answers: Buffer[] | undefined;
+  #answerBytes = 0;
+  /** `send` answered false and `onDrain` is owed. */
+  #isHeld = false;
+  /** A write whose callback will tell of the drain is under way. */
+  #isDrainAwaited = false;
+  /** Its answers pile up, so nothing more is read from it. */
+  #isStalled = false;
+  #isPaused = false;
+  #deadline: Deadline | undefined;
+  #cutTimer: Timer | undefined;
+
+  private constructor(socket: Socket, group: TcpLinkGroup<Context>) {
+    this.#socket = socket;
+    this.#group = group;
+  }
+
+  /** The socket, half open when the peer ends, is the link's from now on, in the same turn in which it was accepted. */
+  static accept<Context>(socket: Socket, group: TcpLinkGroup<Context>): void {
+    const link = new TcpLink(socket, group);
+    (socket as LinkSocket)[linkOfSocket] = link as unknown as TcpLink<unknown>;
+    socket.on('error', TcpLink.#onError);
+    const context = group.open(link);
+    if (context === undefined || socket.destroyed) {
+      link.#stage = 'over';
+      link.#deadline?.cancel();
+      socket.destroy();
+      return;
+    }
+    link.#context = context;
+    group.add(link);
+    socket.on('data', TcpLink.#onData);
+    socket.on('drain', TcpLink.#onDrain);
+    socket.on('end', TcpLink.#onEnd);
+    socket.on('close', TcpLink.#onClose);
+  }
+
+  get context(): Context {
+    return this.#context!;
+  }
+
+  get address(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
+  get isOpen(): boolean {
+    return this.#stage === 'open';
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength + this.#answerBytes;
+  }
+
+  send(ready: Buffer): boolean {
+    if (this.#stage !== 'open') return true;
+    this.flush();
+    this.#socket.write(ready);
+    if (this.#socket.writableLength <= this.#group.limits.outboundHeldFromBytes) return true;
+    this.#isHeld = true;
+    this.#awaitDrain();
+    return false;
+  }
+
+  answer(bytes: Buffer): void {
+    if (this.#stage !== 'open') return;
+    if (this.#answers === undefined) {
+      this.#answers = [bytes];
+      this.#group.flushSoon(this);
+    } else {
+      this.#answers.push(bytes);
+    }
+    this.#answerBytes += bytes.length;
+    if (this.#answerBytes >= answersFlushedFrom) this.flush();
+  }
+
+  flush(): void {
+    const answers = this.#answers;
+    if (answers === undefined) return;
+    const joined = joinAnswers(answers, this.#answerBytes);
+    this.#answers = undefined;
+    this.#answerBytes = 0;
+    if (this.#stage !== 'open') return;
+    this.#socket.write(joined);
+    const { limits } = this.#group;
+    const unsent = this.#socket.writableLength;
+    if (unsent <= limits.outboundHeldFromBytes) return;
+    if (unsent > limits.outboundBytesMax) {
+      this.destroy();
+      return;
+    }
+    this.#isStalled = true;
+    this.#socket.pause();
+    this.#awaitDrain();
+  }
+
+  pause(): void {
+    if (this.#stage !== 'open' || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#readOn();
+  }
+
+  deadline(delayMs: number | undefined): void {
+    if (delayMs === undefined) this.#deadline?.cancel();
+    else if (this.#stage !== 'open') return;
+    else if (this.#deadline === undefined) this.#deadline = this.#group.deadlines.start(this, delayMs);
+    else this.#deadline.restart(delayMs);
+  }
+
+  trust(): void {
+    // What is held before that is the protocol's to bound: here bytes are handed over as they come.
+  }
+
+  end(): void {
+    if (this.#stage !== 'open') return;
+    this.flush();
+    if (!this.isOpen) return;
+    this.#socket.end();
+    this.#leave('left', 'closing');
+    this.#cutLater();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+    this.#leave('lost');
+  }
+
+  static readonly #onData = function (this: Socket, chunk: Buffer): void {
+    const link = (this as LinkSocket)[linkOfSocket];
+    if (link.#stage === 'open') link.#group.hand(link, chunk);
+  };
+
+  static readonly #onDrain = function (this: Socket): void {
+    (this as LinkSocket)[linkOfSocket].#drained();
+  };
+
+  /** The peer closed its half. Who has ended its half of these protocols waits for nothing more. */
+  static readonly #onEnd = function (this: Socket): void {
+    const link = (this as LinkSocket)[linkOfSocket];
+    link.end();
+    link.#stage = 'over';
+  };
+
+  static readonly #onError = function (this: Socket, error: Error): void {
+    const link = (this as LinkSocket)[linkOfSocket];
+    link.#group.log.debug({ err: error }, 'a TCP connection broke');
+  };
+
+  static readonly #onClose = function (this: Socket): void {
+    const link = (this as LinkSocket)[linkOfSocket];
+    link.#leave('lost');
+    link.#cutTimer?.cancel();
+    link.#group.remove(link);
+  };
+
+  #readOn(): void {
+    if (!this.#isStalled && !this.#isPaused && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /**
+   * Node tells of a drain only above its own high-water mark, which may be larger than ours. Below it, an empty write
+   * whose callback follows all others does.
+   */
+  #awaitDrain(): void {
+    if (this.#socket.writableNeedDrain || this.#isDrainAwaited) return;
+    this.#isDrainAwaited = true;
+    this.#socket.write(nothing, () => {
+      this.#isDrainAwaited = false;
+      this.#drained();
+    });
+  }
+
+  #drained(): void {
+    if (this.#stage !== 'open') return;
+    if (this.#socket.writableLength > this.#group.limits.outboundHeldFromBytes) {
+      this.#awaitDrain();
+      return;
+    }
+    if (this.#isHeld) {
+      this.#isHeld = false;
+      this.#group.handlers.onDrain(this);
+    }
+    if (this.#isStalled) {
+      this.#isStalled = false;
+      this.#readOn();
+    }
+  }
+
+  #leave(how: 'left' | 'lost', stage: Stage = 'over'): void {
+    const wasOpen = this.#stage === 'open';
+    this.#stage = stage;
+    this.#answers = undefined;
+    this.#answerBytes = 0;
+    this.#isStalled = false;
+    this.#isPaused = false;
+    this.#deadline?.cancel();
+    if (wasOpen) this.#group.handlers.onClose(this, how);
+    // What still comes is thrown away, so that the end of the connection is reached.
+    this.#socket.resume();
+  }
+
+  #cutLater(): void {
+    this.#cutTimer ??= this.#group.clock.after(this.#group.limits.closeTimeoutMs, () =>
+      this.#socket.destroy(),
+    );
+  }
+}

@@ -1,0 +1,66 @@
+import { EverywireError } from '@everywire/protocol';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { pathOf, refuseUpgrade, type UpgradeRouter } from '../http/upgrades.ts';
+import { completeHandshake, readHandshake } from '../websocket/accept.ts';
+import type { HandshakeRules } from '../websocket/handshake.ts';
+import { PeerGroup } from '../websocket/peer-group.ts';
+import { LinkGroup, type LinkOptions } from './link-group.ts';
+import type { OpenLinks } from './link.ts';
+import { peerHandlers, WebSocketLink, type WebSocketLinkRules } from './websocket-link.ts';
+
+export interface WebSocketLinksOptions<Context> extends LinkOptions<Context>, WebSocketLinkRules {
+  /** Where handshakes come from. */
+  readonly upgrades: UpgradeRouter;
+  /** The one path that is served. */
+  readonly path: string;
+  readonly handshake: HandshakeRules;
+  /** Payload of one WebSocket message, which may hold many packets or part of one. */
+  readonly messageBytesMax: number;
+  /** The same until `link.trust()`. */
+  readonly untrustedMessageBytesMax: number;
+}
+
+/** Serves links at a path of the HTTP port. */
+export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Context>): OpenLinks<Context> {
+  const { upgrades, path, limits, clock, log, messageBytesMax, untrustedMessageBytesMax } = options;
+  const group = new LinkGroup(options);
+  const peers = new PeerGroup<WebSocketLink<Context>>({
+    handlers: peerHandlers(),
+    limits,
+    messageBytesMax,
+    firstMessageBytesMax: untrustedMessageBytesMax,
+    clock,
+    log,
+  });
+  const { handshake: rules, isTextData, answersAs } = options;
+  upgrades.add(
+    (asked) => asked === path,
+    (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const handshake = readHandshake(request, socket, rules);
+      if (handshake === undefined) return;
+      const link = new WebSocketLink({
+        group,
+        rules: { isTextData, answersAs },
+        address: request.socket.remoteAddress,
+        protocol: handshake.protocol,
+      });
+      if (link.open())
+        link.begin(completeHandshake(socket, head, handshake, { group: peers, context: link }));
+      else refuseUpgrade(socket, pathOf(request), refusal(), limits.retryAfterMs);
+    },
+  );
+  return {
+    get size() {
+      return peers.size;
+    },
+    *[Symbol.iterator]() {
+      for (const { context } of peers) yield context;
+    },
+    emptied: () => peers.emptied(),
+  };
+}
+
+function refusal(): EverywireError {
+  return new EverywireError('going_away', 'No connection is taken here now; come back later or elsewhere.');
+}
