@@ -60,6 +60,23 @@ export interface Limits {
   readonly publishIdsMax: number;
   /** Memory for pages that several readers catch up through. */
   readonly pageCacheBytesMax: number;
+  /** STOMP: headers of a frame, one line of them, its command, and names that clients choose (ids, transactions). */
+  readonly stompHeadersMax: number;
+  readonly stompLineBytesMax: number;
+  readonly stompCommandBytesMax: number;
+  readonly stompIdBytesMax: number;
+  /** STOMP: messages delivered and not acknowledged, by default and as the most that `prefetch-count` can ask for. */
+  readonly stompWindowMessagesDefault: number;
+  readonly stompWindowMessagesMax: number;
+  /** STOMP: open transactions of a connection, and what they hold together until COMMIT. */
+  readonly stompTransactionsMax: number;
+  readonly stompTransactionBytesMax: number;
+  /** STOMP: the shortest and the longest time between heart-beats that is agreed to. */
+  readonly stompBeatMsMin: number;
+  readonly stompBeatMsMax: number;
+  /** STOMP: durable subscriptions that are kept, and for how long when nobody comes back for one. */
+  readonly stompDurablesMax: number;
+  readonly stompDurableIdleMs: number;
   /** How long draining may take before what is left is cut. */
   readonly drainMs: number;
 }
@@ -103,6 +120,18 @@ export const defaultLimits: Limits = {
   publishIdAgeMsMax: 24 * 3_600_000,
   publishIdsMax: 1_000_000,
   pageCacheBytesMax: 8 * 1024 * kib,
+  stompHeadersMax: 64,
+  stompLineBytesMax: 4 * kib,
+  stompCommandBytesMax: 32,
+  stompIdBytesMax: 255,
+  stompWindowMessagesDefault: 256,
+  stompWindowMessagesMax: 10_000,
+  stompTransactionsMax: 64,
+  stompTransactionBytesMax: 1024 * kib,
+  stompBeatMsMin: 1_000,
+  stompBeatMsMax: 18 * 3_600_000,
+  stompDurablesMax: 10_000,
+  stompDurableIdleMs: 30 * 24 * 3_600_000,
   drainMs: 10_000,
 };
 
