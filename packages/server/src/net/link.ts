@@ -19,7 +19,8 @@ export interface Link<Context> {
   send(ready: Buffer): boolean;
   /**
    * Sends bytes of this peer's own, such as an acknowledgement, at the end of this turn together with others; a
-   * WebSocket link makes one message of them. While too much is unsent, nothing is read.
+   * WebSocket link makes one message of each. While too much is unsent, nothing is read; a peer that is owed more than
+   * `outboundBytesMax` is cut, so one portion must not be answered with as much as that.
    */
   answer(bytes: Buffer): void;
   /** Reads no more until `resume`, for a peer that has enough under way. */
