@@ -1,0 +1,286 @@
+import { isUtf8 } from 'node:buffer';
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from '../../core/limits.ts';
+import { parseDurationMs } from '../../core/start.ts';
+import type { PublishDraft } from '../../core/transport.ts';
+import { versions, type Frame, type Version } from './wire/frame.ts';
+import { isReserved } from './wire/reserved.ts';
+
+export type AckMode = 'auto' | 'client' | 'client-individual';
+
+export interface Connect {
+  readonly op: 'connect';
+  /** The newest that both speak; `undefined`: there is none. */
+  readonly version: Version | undefined;
+  readonly token: string | undefined;
+  readonly login: string | undefined;
+  readonly clientId: string | undefined;
+  /** What the client can send and wants to be sent, at least every so many milliseconds; 0: not at all. */
+  readonly sendsEveryMs: number;
+  readonly wantsEveryMs: number;
+}
+
+export interface Send {
+  readonly op: 'send';
+  readonly destination: string;
+  readonly transaction: string | undefined;
+  readonly draft: PublishDraft;
+}
+
+export interface Subscribe {
+  readonly op: 'subscribe';
+  /** Always there but in 1.0. */
+  readonly id: string | undefined;
+  readonly destination: string;
+  readonly ack: AckMode;
+  readonly after: string | undefined;
+  readonly since: string | undefined;
+  readonly windowMessages: number;
+  /** The name under which its position is kept; `undefined`: it is not. */
+  readonly durableName: string | undefined;
+  /** Of a queue: it is forgotten with its last consumer. */
+  readonly autoDelete: boolean;
+}
+
+export interface Unsubscribe {
+  readonly op: 'unsubscribe';
+  readonly id: string | undefined;
+  readonly destination: string | undefined;
+  /** The position that is kept under this name is forgotten as well. */
+  readonly durableName: string | undefined;
+}
+
+export interface Acknowledge {
+  readonly op: 'ack' | 'nack';
+  /** 1.2: what MESSAGE said in `ack`. */
+  readonly id: string | undefined;
+  /** Before: the subscription (1.0 may leave it out) and the message. */
+  readonly subscription: string | undefined;
+  readonly messageId: string | undefined;
+  readonly transaction: string | undefined;
+  /** NACK: false gives the message up, as RabbitMQ's clients ask for it. */
+  readonly isRequeued: boolean;
+}
+
+export type Command =
+  | Connect
+  | Send
+  | Subscribe
+  | Unsubscribe
+  | Acknowledge
+  | { readonly op: 'begin' | 'commit' | 'abort'; readonly transaction: string }
+  | { readonly op: 'disconnect' };
+
+/** Headers of SEND that are instructions, beside those that are reserved. */
+const instructions: ReadonlySet<string> = new Set(['key', 'idempotency-key', 'retain', 'ttl', 'persistent']);
+const utf8Text = 'text/plain; charset=utf-8';
+
+/**
+ * Reads what a client asks for. `version` is what was agreed on, for headers that only some versions require.
+ * @throws EverywireError
+ */
+export function parseCommand({ command, headers, body }: Frame, version: Version, limits: Limits): Command {
+  if (body.length > 0 && command !== 'SEND') {
+    throw new EverywireError('malformed', `${command} has no body.`);
+  }
+  const fields = new Fields(headers, limits);
+  switch (command) {
+    case 'CONNECT':
+    case 'STOMP':
+      return readConnect(fields);
+    case 'SEND':
+      return readSend(fields, headers, body);
+    case 'SUBSCRIBE':
+      return readSubscribe(fields, version, limits);
+    case 'UNSUBSCRIBE':
+      return readUnsubscribe(fields, version);
+    case 'ACK':
+    case 'NACK':
+      return readAcknowledge(command === 'ACK' ? 'ack' : 'nack', fields, version);
+    case 'BEGIN':
+      return { op: 'begin', transaction: fields.id('transaction') };
+    case 'COMMIT':
+      return { op: 'commit', transaction: fields.id('transaction') };
+    case 'ABORT':
+      return { op: 'abort', transaction: fields.id('transaction') };
+    case 'DISCONNECT':
+      return { op: 'disconnect' };
+    default:
+      throw new EverywireError('malformed', 'This is no command of a STOMP client.');
+  }
+}
+
+function readConnect(fields: Fields): Connect {
+  const asked = fields.text('accept-version')?.split(',') ?? ['1.0'];
+  const offered = new Set(asked.map((one) => one.trim()));
+  const bearer = /^Bearer +(\S+)$/i.exec(fields.text('Authorization') ?? '')?.[1];
+  const [sendsEveryMs, wantsEveryMs] = readHeartBeat(fields.text('heart-beat') ?? '0,0');
+  return {
+    op: 'connect',
+    version: versions.findLast((version) => offered.has(version)),
+    token: fields.text('passcode') ?? bearer,
+    login: fields.text('login'),
+    clientId: fields.optionalId('client-id'),
+    sendsEveryMs,
+    wantsEveryMs,
+  };
+}
+
+function readHeartBeat(text: string): readonly [number, number] {
+  const match = /^\s*(\d{1,15})\s*,\s*(\d{1,15})\s*$/.exec(text);
+  if (match === null) {
+    throw new EverywireError('malformed', 'heart-beat is two whole numbers of milliseconds with a comma.');
+  }
+  return [Number(match[1]), Number(match[2])];
+}
+
+function readSend(fields: Fields, headers: ReadonlyMap<string, string>, body: Buffer): Send {
+  const own = [...headers].filter(([name]) => !isReserved(name) && !instructions.has(name));
+  return {
+    op: 'send',
+    destination: fields.required('destination'),
+    transaction: fields.optionalId('transaction'),
+    draft: {
+      // The message is kept long, and the bytes may be a part of what came with it.
+      payload: Buffer.from(body),
+      type: fields.text('content-type') ?? typeOf(body),
+      event: fields.text('event'),
+      headers: own.length === 0 ? undefined : new Map(own),
+      key: fields.text('key') ?? fields.text('idempotency-key'),
+      retain: fields.flag('retain'),
+      ttlMs: fields.durationMs('ttl'),
+    },
+  };
+}
+
+/** Without a `content-type`: text, when it reads as such. */
+function typeOf(body: Buffer): string {
+  if (!isUtf8(body)) return 'application/octet-stream';
+  for (const byte of body) {
+    const isControl = byte < 0x20 ? byte !== 0x09 && byte !== 0x0a && byte !== 0x0d : byte === 0x7f;
+    if (isControl) return 'application/octet-stream';
+  }
+  return utf8Text;
+}
+
+function readSubscribe(fields: Fields, version: Version, limits: Limits): Subscribe {
+  if (fields.text('selector') !== undefined) {
+    throw new EverywireError(
+      'unsupported',
+      'There are no selectors here: part messages by channels, and filter by * and **.',
+    );
+  }
+  const id = version === '1.0' ? fields.optionalId('id') : fields.id('id');
+  const ack = fields.text('ack') ?? 'auto';
+  if (ack !== 'auto' && ack !== 'client' && ack !== 'client-individual') {
+    throw new EverywireError('invalid', 'ack is auto, client or client-individual.');
+  }
+  return {
+    op: 'subscribe',
+    id,
+    destination: fields.required('destination'),
+    ack,
+    after: fields.text('after'),
+    since: fields.text('since'),
+    windowMessages: fields.windowMessages(limits),
+    durableName: fields.durableName(id),
+    autoDelete: fields.flag('auto-delete') ?? false,
+  };
+}
+
+function readUnsubscribe(fields: Fields, version: Version): Unsubscribe {
+  const destination = fields.text('destination');
+  // A durable subscription may be forgotten by its name alone, when nobody is subscribed.
+  const isNamed = fields.explicitDurableName() !== undefined;
+  const id = version === '1.0' || isNamed ? fields.optionalId('id') : fields.id('id');
+  if (id === undefined && destination === undefined && !isNamed) {
+    throw new EverywireError('malformed', 'UNSUBSCRIBE has an id or a destination.');
+  }
+  return { op: 'unsubscribe', id, destination, durableName: fields.durableName(id) };
+}
+
+function readAcknowledge(op: 'ack' | 'nack', fields: Fields, version: Version): Acknowledge {
+  if (op === 'nack' && version === '1.0') {
+    throw new EverywireError('unsupported', 'NACK came with STOMP 1.1.');
+  }
+  const is12 = version === '1.2';
+  return {
+    op,
+    id: is12 ? fields.required('id') : undefined,
+    subscription: version === '1.1' ? fields.id('subscription') : fields.optionalId('subscription'),
+    messageId: is12 ? undefined : fields.required('message-id'),
+    transaction: fields.optionalId('transaction'),
+    isRequeued: fields.flag('requeue') ?? true,
+  };
+}
+
+/** Headers of a frame, with the words for those that are missing or odd. */
+class Fields {
+  readonly #headers: ReadonlyMap<string, string>;
+  readonly #limits: Limits;
+
+  constructor(headers: ReadonlyMap<string, string>, limits: Limits) {
+    this.#headers = headers;
+    this.#limits = limits;
+  }
+
+  text(name: string): string | undefined {
+    return this.#headers.get(name);
+  }
+
+  required(name: string): string {
+    const value = this.#headers.get(name);
+    if (value === undefined || value === '') {
+      throw new EverywireError('malformed', `The frame needs the header ${name}.`);
+    }
+    return value;
+  }
+
+  /** A name of the client's own, which the server has to keep. */
+  id(name: string): string {
+    const value = this.required(name);
+    if (Buffer.byteLength(value) > this.#limits.stompIdBytesMax) {
+      throw new EverywireError('too_large', `${name} has at most ${this.#limits.stompIdBytesMax} bytes.`);
+    }
+    return value;
+  }
+
+  optionalId(name: string): string | undefined {
+    return this.#headers.has(name) ? this.id(name) : undefined;
+  }
+
+  flag(name: string): boolean | undefined {
+    const value = this.#headers.get(name);
+    if (value === undefined) return undefined;
+    if (value === 'true' || value === 'false') return value === 'true';
+    throw new EverywireError('invalid', `${name} is true or false.`);
+  }
+
+  durationMs(name: string): number | undefined {
+    const value = this.#headers.get(name);
+    if (value === undefined) return undefined;
+    const durationMs = parseDurationMs(value);
+    if (durationMs !== undefined) return durationMs;
+    throw new EverywireError('invalid', `${name} is seconds, or a length of time such as 5m.`);
+  }
+
+  /** RabbitMQ's `prefetch-count`, ActiveMQ's `activemq.prefetchSize`; 0, and more than is kept, is the most there is. */
+  windowMessages({ stompWindowMessagesDefault, stompWindowMessagesMax }: Limits): number {
+    const value = this.text('prefetch-count') ?? this.text('activemq.prefetchSize');
+    if (value === undefined) return stompWindowMessagesDefault;
+    if (!/^\d{1,9}$/.test(value)) throw new EverywireError('invalid', 'prefetch-count is a whole number.');
+    return Number(value) === 0 ? stompWindowMessagesMax : Math.min(Number(value), stompWindowMessagesMax);
+  }
+
+  /** `durable:true` as RabbitMQ has it, where the subscription's id is its name; or a name as ActiveMQ and Artemis have it. */
+  durableName(id: string | undefined): string | undefined {
+    const name = this.explicitDurableName();
+    if (name !== undefined || this.flag('durable') !== true) return name;
+    if (id !== undefined) return id;
+    throw new EverywireError('malformed', 'A durable subscription has an id, which is its name.');
+  }
+
+  explicitDurableName(): string | undefined {
+    return this.optionalId('activemq.subscriptionName') ?? this.optionalId('durable-subscription-name');
+  }
+}

@@ -1,0 +1,72 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Spelling } from './wire/message-format.ts';
+
+/** What a destination stands for. */
+export interface Destination {
+  /** The channel, or for SUBSCRIBE the filter. */
+  readonly name: string;
+  readonly spelling: Spelling;
+  /** Each message goes to one of the consumers. */
+  readonly isQueue: boolean;
+}
+
+/** The group that reads a queue: competing consumers are members of one group, as in any other protocol here. */
+export const queueGroup = 'queue';
+
+/** What other brokers put into a first level and mean something else by than a name. */
+const unsupported: ReadonlyMap<string, string> = new Map([
+  ['/exchange/', 'Exchanges are AMQP’s'],
+  ['/amq/', 'Names of AMQP’s queues are AMQP’s'],
+  ['/temp-queue/', 'Temporary queues are not kept here'],
+  ['/temp-topic/', 'Temporary topics are not kept here'],
+  ['/reply-queue/', 'Reply queues are not kept here'],
+]);
+const supported = '/topic/…, /queue/…, /channels/…, /user/… and any other channel';
+
+/**
+ * A destination without its leading `/` is the channel: `/topic/greetings` → `topic/greetings`; `/channels/x` is `x`;
+ * `/user/…` is `user/<subject>/…`; what has no leading `/` is the channel as it is.
+ * @throws EverywireError `unsupported`, or `unauthorized` for `/user/` of nobody
+ */
+export function parseDestination(text: string, subject: string | undefined): Destination {
+  for (const [prefix, why] of unsupported) {
+    if (text.startsWith(prefix)) {
+      throw new EverywireError('unsupported', `${why}; destinations here are ${supported}.`);
+    }
+  }
+  if (text.startsWith('/channels/')) return { ...spelled(text, '/channels/', ''), isQueue: false };
+  if (text.startsWith('/user/')) {
+    return { ...spelled(text, '/user/', `user/${checkSubject(subject)}/`), isQueue: false };
+  }
+  if (text.startsWith('/')) return { ...spelled(text, '/', ''), isQueue: text.startsWith('/queue/') };
+  return { ...spelled(text, '', ''), isQueue: false };
+}
+
+function spelled(text: string, put: string, strip: string): { name: string; spelling: Spelling } {
+  return { name: strip + text.slice(put.length), spelling: { put, strip } };
+}
+
+/** A subject that could stand for several would be a way to other people's channels (T15). */
+function checkSubject(subject: string | undefined): string {
+  if (subject === undefined) {
+    throw new EverywireError('unauthorized', '/user/… needs to know who asks: give login, or a token.');
+  }
+  if (subject === '' || /[/+#*]/.test(subject) || !subject.isWellFormed()) {
+    throw new EverywireError(
+      'unauthorized',
+      '/user/… is for subjects that are one level of a name, without + # *.',
+    );
+  }
+  return subject;
+}
+
+/** The filter that reads a queue as one group. */
+export function queueFilter(name: string): string {
+  if (/[+#*]/.test(name)) {
+    throw new EverywireError(
+      'unsupported',
+      'A queue is read by its name; a pattern would read it beside its consumers. Use $share/<group>/<filter>.',
+    );
+  }
+  return `$share/${queueGroup}/${name}`;
+}

@@ -1,0 +1,83 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from '../../core/limits.ts';
+import type { PublishEntry } from '../../core/transport.ts';
+
+/** What COMMIT does: all of it or nothing. */
+export interface Transaction {
+  readonly entries: PublishEntry[];
+  /** Acknowledgements, done after the messages are stored. */
+  readonly acknowledgements: (() => void)[];
+  bytes: number;
+}
+
+/** The open transactions of one connection. */
+export class Transactions {
+  readonly #limits: Limits;
+  readonly #open = new Map<string, Transaction>();
+  #bytes = 0;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  begin(name: string): void {
+    if (this.#open.has(name)) throw new EverywireError('conflict', 'A transaction of this name is open.');
+    if (this.#open.size >= this.#limits.stompTransactionsMax) {
+      throw new EverywireError(
+        'quota_exceeded',
+        `A connection has at most ${this.#limits.stompTransactionsMax} open transactions.`,
+      );
+    }
+    this.#open.set(name, { entries: [], acknowledgements: [], bytes: 0 });
+  }
+
+  addEntry(name: string, entry: PublishEntry): void {
+    const transaction = this.#find(name);
+    const bytes = sizeOf(entry);
+    if (this.#bytes + bytes > this.#limits.stompTransactionBytesMax) {
+      throw new EverywireError(
+        'quota_exceeded',
+        `The open transactions of a connection hold at most ${this.#limits.stompTransactionBytesMax} bytes.`,
+      );
+    }
+    this.#checkCount(transaction);
+    transaction.entries.push(entry);
+    transaction.bytes += bytes;
+    this.#bytes += bytes;
+  }
+
+  addAcknowledgement(name: string, acknowledge: () => void): void {
+    const transaction = this.#find(name);
+    this.#checkCount(transaction);
+    transaction.acknowledgements.push(acknowledge);
+  }
+
+  /** Takes it out, to be committed or forgotten. @throws EverywireError `not_found` */
+  end(name: string): Transaction {
+    const transaction = this.#find(name);
+    this.#open.delete(name);
+    this.#bytes -= transaction.bytes;
+    return transaction;
+  }
+
+  #find(name: string): Transaction {
+    const transaction = this.#open.get(name);
+    if (transaction !== undefined) return transaction;
+    throw new EverywireError('not_found', 'No transaction of this name is open.');
+  }
+
+  #checkCount({ entries, acknowledgements }: Transaction): void {
+    if (entries.length + acknowledgements.length < this.#limits.publishBatchMax) return;
+    throw new EverywireError(
+      'quota_exceeded',
+      `A transaction has at most ${this.#limits.publishBatchMax} frames.`,
+    );
+  }
+}
+
+/** Payload, name and headers, and what holding them costs. */
+function sizeOf({ channel, draft }: PublishEntry): number {
+  let bytes = 200 + channel.length + draft.payload.length;
+  for (const [name, value] of draft.headers ?? []) bytes += name.length + value.length;
+  return bytes;
+}

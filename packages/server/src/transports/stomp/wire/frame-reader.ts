@@ -1,0 +1,266 @@
+import { isUtf8 } from 'node:buffer';
+import { unescapeText, type Escapes } from './escape.ts';
+import type { Frame, Version } from './frame.ts';
+
+export interface FrameBounds {
+  /** Command and header lines together. */
+  readonly headBytesMax: number;
+  readonly headersMax: number;
+  readonly lineBytesMax: number;
+  readonly commandBytesMax: number;
+  readonly bodyBytesMax: number;
+}
+
+/** The bytes break the protocol or a bound. Nothing after it is read. */
+export interface Fault {
+  readonly kind: 'fault';
+  readonly code: 'malformed' | 'too_large';
+  /** One sentence for people: which rule. */
+  readonly detail: string;
+  /** Of the frame that is at fault, as far as it was read. */
+  readonly receipt: string | undefined;
+}
+
+export type Received = { readonly kind: 'frame'; readonly frame: Frame } | Fault;
+
+const nothing = Buffer.alloc(0);
+const lf = 0x0a;
+const cr = 0x0d;
+/** First capacity of a buffer that gathers; it doubles, so that an announced length reserves nothing. */
+const gatherBytesMin = 128;
+const wholeNumber = /^\d{1,15}$/;
+
+/**
+ * Reads frames (1.2, STOMP Frames and Augmented BNF) from chunks cut anywhere: `push` a chunk, then call `next` until it
+ * returns `undefined`. Ends of lines between frames are heart-beats and are passed over. What lies in one chunk is handed
+ * out as a part of it; the rest is gathered in one buffer that grows with what has arrived, up to a bound that is
+ * checked before.
+ */
+export class FrameReader {
+  /** What was agreed on: before CONNECT is answered nothing has escapes. */
+  version: Version | undefined;
+  bounds: FrameBounds;
+  #chunk: Buffer = nothing;
+  #at = 0;
+  #isOver = false;
+  /** The frame being read; no command: between frames. */
+  #command = '';
+  #headers: Map<string, string> | undefined;
+  #headerCount = 0;
+  #headBytes = 0;
+  /** Header lines have ended; -1: the body ends at the first NUL. */
+  #isBody = false;
+  #bodyBytes = -1;
+  /** The beginning of a line or of a body that came in earlier chunks. */
+  #gathered: Buffer = nothing;
+  #gatheredBytes = 0;
+
+  constructor(bounds: FrameBounds) {
+    this.bounds = bounds;
+  }
+
+  /** Bytes of a frame have come, and the rest of it has not. */
+  get isInFrame(): boolean {
+    return this.#command !== '' || this.#gatheredBytes > 0;
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#isOver) return;
+    this.#chunk =
+      this.#at === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
+    this.#at = 0;
+  }
+
+  /** The next frame, or `undefined` until more has come. */
+  next(): Received | undefined {
+    while (!this.#isOver && this.#at < this.#chunk.length) {
+      const received = this.#isBody ? this.#readBody() : this.#readLine();
+      if (received !== undefined) return received;
+    }
+    this.#chunk = nothing;
+    this.#at = 0;
+    return undefined;
+  }
+
+  /** Nothing more is read, as after DISCONNECT. */
+  stop(): void {
+    this.#isOver = true;
+    this.#chunk = nothing;
+    this.#at = 0;
+    this.#forgetGathered();
+  }
+
+  #readLine(): Received | undefined {
+    const { commandBytesMax, lineBytesMax } = this.bounds;
+    const isCommand = this.#command === '';
+    const bytesMax = isCommand ? commandBytesMax : lineBytesMax;
+    const found = this.#chunk.indexOf(lf, this.#at);
+    const end = found < 0 ? this.#chunk.length : found;
+    // One more for the CR of CRLF. Whichever fault comes first is told, however the bytes were cut.
+    const fits = Math.min(end, this.#at + bytesMax + 1 - this.#gatheredBytes);
+    if (this.#chunk.subarray(this.#at, fits).includes(0)) {
+      return this.#fail('malformed', 'NUL ends a frame, after an empty line that ends its head.');
+    }
+    if (fits < end) {
+      return isCommand
+        ? this.#fail('malformed', `A command has at most ${bytesMax} bytes.`)
+        : this.#fail('too_large', `A header line has at most ${bytesMax} bytes.`);
+    }
+    const part = this.#chunk.subarray(this.#at, end);
+    this.#at = found < 0 ? end : end + 1;
+    if (found < 0) {
+      this.#gather(part, bytesMax + 1);
+      return undefined;
+    }
+    return this.#takeLine(this.#joined(part));
+  }
+
+  #takeLine(whole: Buffer): Received | undefined {
+    // 1.2 has CRLF; the older versions have no use for a CR there, and get the same tolerance.
+    const line = whole.at(-1) === cr ? whole.subarray(0, -1) : whole;
+    this.#headBytes += whole.length + 1;
+    if (this.#command === '') {
+      if (line.length === 0) {
+        this.#headBytes = 0;
+        return undefined;
+      }
+      return this.#takeCommand(line);
+    }
+    if (this.#headBytes > this.bounds.headBytesMax) {
+      return this.#fail(
+        'too_large',
+        `The head of a frame has at most ${this.bounds.headBytesMax} bytes here.`,
+      );
+    }
+    return line.length === 0 ? this.#endHead() : this.#takeHeader(line);
+  }
+
+  #takeCommand(line: Buffer): Received | undefined {
+    for (const byte of line) {
+      if (byte < 0x41 || byte > 0x5a)
+        return this.#fail('malformed', 'A frame begins with its command in capitals.');
+    }
+    this.#command = line.toString('latin1');
+    this.#headers = new Map();
+    this.#headerCount = 0;
+    return undefined;
+  }
+
+  #takeHeader(line: Buffer): Received | undefined {
+    this.#headerCount += 1;
+    if (this.#headerCount > this.bounds.headersMax) {
+      return this.#fail('too_large', `A frame has at most ${this.bounds.headersMax} headers.`);
+    }
+    if (!isUtf8(line)) return this.#fail('malformed', 'Headers are UTF-8.');
+    const text = line.toString();
+    if (this.version === '1.2' && text.includes('\r')) {
+      return this.#fail('malformed', 'In a header, CR is written as \\r.');
+    }
+    const colon = text.indexOf(':');
+    if (colon < 1) return this.#fail('malformed', 'A header is a name, a colon and a value.');
+    const escapes: Escapes = this.version ?? 'none';
+    const name = unescapeText(text.slice(0, colon), escapes);
+    const value = unescapeText(text.slice(colon + 1), escapes);
+    if (name === undefined || value === undefined) {
+      return this.#fail('malformed', 'A header has an escape that this version does not define.');
+    }
+    const headers = this.#headers!;
+    // The examples of 1.0 have a space behind the colon; later versions forbid trimming (1.2, Value Encoding).
+    if (!headers.has(name)) headers.set(name, this.version === '1.0' ? value.trim() : value);
+    else if (name === 'content-length') return this.#fail('malformed', 'A frame has one content-length.');
+    return undefined;
+  }
+
+  #endHead(): Received | undefined {
+    const { bodyBytesMax } = this.bounds;
+    const length = this.#headers!.get('content-length')?.trim();
+    if (length === undefined) {
+      this.#bodyBytes = -1;
+    } else {
+      if (!wholeNumber.test(length))
+        return this.#fail('malformed', 'content-length is a whole number of bytes.');
+      this.#bodyBytes = Number(length);
+      if (this.#bodyBytes > bodyBytesMax) return this.#failBody();
+    }
+    this.#isBody = true;
+    return undefined;
+  }
+
+  #readBody(): Received | undefined {
+    return this.#bodyBytes < 0 ? this.#readBodyToNul() : this.#readCountedBody();
+  }
+
+  #readBodyToNul(): Received | undefined {
+    const found = this.#chunk.indexOf(0, this.#at);
+    const end = found < 0 ? this.#chunk.length : found;
+    if (this.#gatheredBytes + end - this.#at > this.bounds.bodyBytesMax) return this.#failBody();
+    const part = this.#chunk.subarray(this.#at, end);
+    if (found < 0) {
+      this.#at = end;
+      this.#gather(part, this.bounds.bodyBytesMax);
+      return undefined;
+    }
+    this.#at = end + 1;
+    return this.#endFrame(this.#joined(part));
+  }
+
+  #readCountedBody(): Received | undefined {
+    const left = this.#bodyBytes - this.#gatheredBytes;
+    const end = this.#at + left;
+    if (end >= this.#chunk.length) {
+      this.#gather(this.#chunk.subarray(this.#at), this.#bodyBytes);
+      this.#at = this.#chunk.length;
+      return undefined;
+    }
+    if (this.#chunk[end] !== 0) {
+      return this.#fail('malformed', 'A body is followed by NUL, where content-length says that it ends.');
+    }
+    const part = this.#chunk.subarray(this.#at, end);
+    this.#at = end + 1;
+    return this.#endFrame(this.#joined(part));
+  }
+
+  #endFrame(body: Buffer): Received {
+    const frame: Frame = { command: this.#command, headers: this.#headers!, body };
+    this.#command = '';
+    this.#headers = undefined;
+    this.#headBytes = 0;
+    this.#isBody = false;
+    return { kind: 'frame', frame };
+  }
+
+  /** Puts `part` behind what was gathered, growing to no more than `bytesMax`, which was checked. */
+  #gather(part: Buffer, bytesMax: number): void {
+    const bytes = this.#gatheredBytes + part.length;
+    if (bytes > this.#gathered.length) {
+      const larger = Buffer.allocUnsafe(Math.min(Math.max(2 * bytes, gatherBytesMin), bytesMax));
+      this.#gathered.copy(larger, 0, 0, this.#gatheredBytes);
+      this.#gathered = larger;
+    }
+    part.copy(this.#gathered, this.#gatheredBytes);
+    this.#gatheredBytes = bytes;
+  }
+
+  /** What was gathered and `last` behind it, as one. */
+  #joined(last: Buffer): Buffer {
+    if (this.#gatheredBytes === 0) return last;
+    const whole = Buffer.concat([this.#gathered.subarray(0, this.#gatheredBytes), last]);
+    this.#forgetGathered();
+    return whole;
+  }
+
+  #forgetGathered(): void {
+    this.#gathered = nothing;
+    this.#gatheredBytes = 0;
+  }
+
+  #failBody(): Fault {
+    return this.#fail('too_large', `A body has at most ${this.bounds.bodyBytesMax} bytes here.`);
+  }
+
+  #fail(code: Fault['code'], detail: string): Fault {
+    const receipt = this.#headers?.get('receipt');
+    this.stop();
+    return { kind: 'fault', code, detail, receipt };
+  }
+}
