@@ -318,12 +318,12 @@ describe('serve', () => {
       '0',
       '--store',
       'memory:',
-      '--mqtt-port',
-      '1883',
+      '--grpc-port',
+      '50051',
       '--ready-file',
       readyFile,
     ]);
-    const table = await running.until('stdout', (text) => text.includes('nothing listens on port 1883'));
+    const table = await running.until('stdout', (text) => text.includes('nothing listens on port 50051'));
     const ready = JSON.parse(readFileSync(readyFile, 'utf8'));
     expect(ready).toEqual({
       pid: running.child.pid,

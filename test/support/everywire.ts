@@ -35,6 +35,9 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(names.map((name) => [name, process.env[name]]));
 }
 
+/** A server of a test must not take the ports that are the defaults. */
+const anyPorts = { EVERYWIRE_MQTT_PORT: '0', EVERYWIRE_STOMP_PORT: '0' };
+
 const running = new Set<ChildProcessWithoutNullStreams>();
 
 /** Ends whatever was started and still runs, as after a test that failed halfway. For `afterAll`. */
@@ -46,7 +49,7 @@ export function endEverything(): void {
 export function runEverywire(args: readonly string[], { cwd, env, input }: RunOptions = {}): Running {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: cwd ?? tmpdir(),
-    env: { ...cleanEnvironment(), NO_COLOR: '1', ...env },
+    env: { ...cleanEnvironment(), ...(args[0] === 'serve' ? anyPorts : {}), NO_COLOR: '1', ...env },
   });
   running.add(child);
   child.once('close', () => running.delete(child));
@@ -88,7 +91,7 @@ export interface ServedEverywire extends Running {
   /** Base URL, `http://127.0.0.1:…`. */
   readonly http: string;
   readonly port: number;
-  /** The same host and port with another scheme: `at('sse+http', 'chat/a')`. */
+  /** The same host and port with another scheme, or that of `mqtt:` and `stomp:`: `at('sse+http', 'chat/a')`. */
   at(scheme: string, channel: string): string;
   /** Kills it if it still runs, and removes its folder. */
   dispose(): Promise<void>;
@@ -105,13 +108,14 @@ export async function serveEverywire(
   const served = runEverywire(['serve', ...defaults, ...args], { cwd: folder, ...options });
   // The table is printed after the file is written.
   await served.until('stdout', (text) => text.includes('curl -d hello'));
-  const { http } = JSON.parse(readFileSync(readyFile, 'utf8')) as { readonly http: string };
+  const ready = JSON.parse(readFileSync(readyFile, 'utf8')) as Readonly<Record<string, string>>;
+  const http = ready['http']!;
   const { host, port } = new URL(http);
   return {
     ...served,
     http,
     port: Number(port),
-    at: (scheme, channel) => `${scheme}://${host}/${channel}`,
+    at: (scheme, channel) => `${ready[scheme] ?? `${scheme}://${host}`}/${channel}`,
     async dispose() {
       served.child.kill('SIGKILL');
       await served.ended;

@@ -6,6 +6,10 @@ import { createServer, type ConfigInput } from '../../packages/server/src/index.
 export interface TestServer {
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
+  /** `mqtt://127.0.0.1:<port>` */
+  readonly mqtt: string | undefined;
+  /** `stomp://127.0.0.1:<port>` */
+  readonly stomp: string | undefined;
   stop(): Promise<void>;
 }
 
@@ -18,12 +22,16 @@ export async function startTestServer(config: ConfigInput): Promise<TestServer> 
   const server = createServer({
     store: `lmdb:${folder}`,
     log: { level: 'error' },
+    mqtt: { port: 0 },
+    stomp: { port: 0 },
     ...config,
     http: { port: 0, ...config.http },
   });
-  const { http } = await server.start();
+  const { http, mqtt, stomp } = await server.start();
   return {
     url: http,
+    mqtt,
+    stomp,
     async stop(): Promise<void> {
       await server.stop();
       await rm(folder, { recursive: true });

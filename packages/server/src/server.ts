@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { completeConfig } from './config/load.ts';
+import { completeConfig, isDefault, type LoadedConfig } from './config/load.ts';
 import { namespacesOf } from './config/namespaces.ts';
 import type { Config, ConfigInput } from './config/schema.ts';
 import { openAccess } from './core/access.ts';
@@ -7,6 +7,7 @@ import type { Clock, Random } from './core/clock.ts';
 import { createHub, type Hub } from './core/hub.ts';
 import type { Endpoint, Host, Log, Transport } from './core/transport.ts';
 import { createHttpFront, type HttpFront } from './http/front.ts';
+import type { ListenAddress } from './net/listener.ts';
 import { pages } from './page/index.ts';
 import { systemClock } from './runtime/clock.ts';
 import { createSystemRandom } from './runtime/random.ts';
@@ -21,6 +22,10 @@ export const { version } = createRequire(import.meta.url)('../package.json') as 
 export interface Started {
   /** Base URL of the HTTP family and WebSocket, with the port that was chosen if 0 was asked for. */
   readonly http: string;
+  /** `mqtt://host:port`, while that listener is on. */
+  readonly mqtt?: string | undefined;
+  /** `stomp://host:port`, while that listener is on. */
+  readonly stomp?: string | undefined;
   /** A row per way in. */
   readonly endpoints: readonly Endpoint[];
 }
@@ -78,6 +83,7 @@ const closingShare = 0.2;
 /** The composition root: the one place that knows all the parts. */
 class ComposedServer implements EverywireServer {
   readonly config: Config;
+  readonly #loaded: LoadedConfig;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
@@ -88,8 +94,10 @@ class ComposedServer implements EverywireServer {
   #settled: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
-  constructor(config: Config, parts: ServerParts) {
+  constructor(loaded: LoadedConfig, parts: ServerParts) {
+    const { config } = loaded;
     this.config = config;
+    this.#loaded = loaded;
     this.#clock = parts.clock ?? systemClock;
     this.#random = parts.random ?? createSystemRandom();
     this.#log = parts.log ?? createLog(config.log);
@@ -138,14 +146,26 @@ class ComposedServer implements EverywireServer {
 
     const host: Host = { ...shared, hub, records: store.records };
     const wanted = transportNames.filter((name) => config.transports[name]);
+    const listen = { mqtt: this.#addressOf('mqtt'), stomp: this.#addressOf('stomp') };
     const transports = await Promise.all(
-      wanted.map((name) => createTransport(name, { front, allowedOrigins })),
+      wanted.map((name) => createTransport(name, { front, allowedOrigins, listen })),
     );
-    for (const transport of transports) await transport.start(host);
-    this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(transports, deadline) });
+    const started: Transport[] = [];
+    this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(started, deadline) });
+    for (const transport of transports) {
+      await transport.start(host);
+      started.push(transport);
+    }
 
     await front.listen();
-    return { http: front.url, endpoints: transports.flatMap((transport) => transport.endpoints) };
+    const endpoints = transports.flatMap((transport) => transport.endpoints);
+    const urlOf = (scheme: string) => endpoints.find(({ url }) => url.startsWith(`${scheme}://`))?.url;
+    return { http: front.url, mqtt: urlOf('mqtt'), stomp: urlOf('stomp'), endpoints };
+  }
+
+  #addressOf(name: 'mqtt' | 'stomp'): ListenAddress {
+    const { host } = this.config.http;
+    return { host, port: this.config[name].port, isDefaultPort: isDefault(this.#loaded, [name, 'port']) };
   }
 
   async #stop(): Promise<void> {

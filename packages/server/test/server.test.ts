@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ConfigError, createServer, type ConfigInput } from '../src/index.ts';
 
-const quiet: ConfigInput = { store: 'memory:', http: { port: 0 }, log: { level: 'silent' } };
+const quiet: ConfigInput = {
+  store: 'memory:',
+  http: { port: 0 },
+  mqtt: { port: 0 },
+  stomp: { port: 0 },
+  log: { level: 'silent' },
+};
 
 test('starts, serves, and stops', async () => {
   const server = createServer(quiet);

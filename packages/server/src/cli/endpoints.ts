@@ -3,10 +3,13 @@ import type { Config } from '../config/schema.ts';
 import type { Started } from '../server.ts';
 
 /** Listeners that have a place in the configuration and do not exist in this version. */
-const notBuilt = ['mqtt', 'stomp', 'grpc'] as const;
+const notBuilt = ['grpc'] as const;
+/** Transports with a port of their own, which may be off although nobody turned it off. */
+const ownPorts = ['mqtt', 'stomp'] as const;
 
 /** The table that `serve` prints: each way in, its URL, and a line to try it. */
-export function describeEndpoints({ http, endpoints }: Started, config: Config): string {
+export function describeEndpoints(started: Started, config: Config): string {
+  const { http, endpoints } = started;
   const publish = {
     transport: 'publish',
     url: `${http}/channels/<channel>`,
@@ -27,6 +30,15 @@ export function describeEndpoints({ http, endpoints }: Started, config: Config):
       ? []
       : [`  ${bold(name.padEnd(width))}  not built yet: nothing listens on port ${port}\n`];
   });
+  for (const name of ownPorts) {
+    const { port } = config[name];
+    if (port === -1 || started[name] !== undefined) continue;
+    if (!endpoints.some(({ transport }) => transport === name)) continue;
+    const flag = `--${name}-port`;
+    missing.push(
+      `  ${bold(name.padEnd(width))}  off over TCP: port ${port} is taken; ${flag} chooses another\n`,
+    );
+  }
   const { host } = new URL(http);
   const more = [
     `Without any other tool: npx everywire subscribe ws://${host}/demo, or sse+http:, stream+http:, longpoll+http:.\n`,

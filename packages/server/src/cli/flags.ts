@@ -41,8 +41,16 @@ const rows: readonly FlagRow[] = [
     path: ['auth', 'jwt', 'secret'],
     help: 'signing key; not built yet, so refused',
   },
-  { option: '--mqtt-port <port>', path: ['mqtt', 'port'], help: 'MQTT over TCP; not built yet' },
-  { option: '--stomp-port <port>', path: ['stomp', 'port'], help: 'STOMP over TCP; not built yet' },
+  {
+    option: '--mqtt-port <port>',
+    path: ['mqtt', 'port'],
+    help: 'MQTT over TCP (default 1883; 0: any free one; -1: off)',
+  },
+  {
+    option: '--stomp-port <port>',
+    path: ['stomp', 'port'],
+    help: 'STOMP over TCP (default 61613; 0: any free one; -1: off)',
+  },
   { option: '--grpc-port <port>', path: ['grpc', 'port'], help: 'gRPC; not built yet' },
 ];
 

@@ -5,6 +5,9 @@ import { dirname, basename, join } from 'node:path';
 export interface Ready {
   readonly pid: number;
   readonly http: string;
+  /** Absent when that listener is off. */
+  readonly mqtt?: string | undefined;
+  readonly stomp?: string | undefined;
 }
 
 /**

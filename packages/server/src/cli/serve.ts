@@ -1,5 +1,6 @@
 import { createServer, version, type EverywireServer } from '../server.ts';
 import { createLog } from '../telemetry/log.ts';
+import { givenConfig } from '../config/load.ts';
 import { loadHere } from './config.ts';
 import { describeEndpoints } from './endpoints.ts';
 import { CommandError, exitCodes } from './exit.ts';
@@ -18,9 +19,10 @@ const patienceMs = 2_000;
  * @throws CommandError when it cannot start, ConfigError
  */
 export async function serve(flags: ServeFlags): Promise<void> {
-  const { config } = loadHere(flags);
+  const loaded = loadHere(flags);
+  const { config } = loaded;
   const log = createLog(config.log);
-  const server = createServer(config, {
+  const server = createServer(givenConfig(loaded), {
     log,
     // Whoever supervises this process starts it again, on a store that is then verified. The memory of the native part
     // is damaged, and an orderly exit would walk through it and may hang: the process ends itself by a signal.
@@ -45,7 +47,10 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const started = await server.start().catch((error: unknown) => {
     throw new CommandError('failed', explainStart(error, config), error);
   });
-  if (readyFile !== undefined) writeReadyFile(readyFile, { pid: process.pid, http: started.http });
+  if (readyFile !== undefined) {
+    const { http, mqtt, stomp } = started;
+    writeReadyFile(readyFile, { pid: process.pid, http, mqtt, stomp });
+  }
   const { store, durability } = config;
   await write(`everywire ${version} on ${started.http}, store ${store}, durability ${durability}\n\n`);
   await write(describeEndpoints(started, config));

@@ -27,6 +27,7 @@ export interface LoadedConfig {
   readonly settings: readonly Setting[];
 }
 
+const defaultSource = 'default';
 const defaultFileName = 'everywire.yaml';
 
 /**
@@ -46,8 +47,18 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
  * Completes what a program gives with the defaults.
  * @throws ConfigError
  */
-export function completeConfig(input: ConfigInput): Config {
-  return settle([readTree(input, () => 'given')], []).config;
+export function completeConfig(input: ConfigInput): LoadedConfig {
+  return settle([readTree(input, () => 'given')], []);
+}
+
+/** Whether nobody has given a value for `path`, so that what fails by it is nobody's wish. */
+export function isDefault({ settings }: LoadedConfig, path: readonly string[]): boolean {
+  return settings.find((setting) => keyOf(setting.path) === keyOf(path))?.source === defaultSource;
+}
+
+/** Only what was given: what a program would have to pass for the same configuration. */
+export function givenConfig({ settings }: LoadedConfig): ConfigInput {
+  return assemble(settings.filter(({ source }) => source !== defaultSource));
 }
 
 function settle(layers: readonly Layer[], more: readonly string[]): LoadedConfig {
@@ -55,7 +66,7 @@ function settle(layers: readonly Layer[], more: readonly string[]): LoadedConfig
   for (const { path, schema } of listLeaves()) {
     // Without a default, the key's place in the order is kept all the same.
     const value = schema.patternProperties === undefined ? schema.default : {};
-    settings.set(keyOf(path), { path, value, source: 'default' });
+    settings.set(keyOf(path), { path, value, source: defaultSource });
   }
   for (const layer of layers)
     for (const setting of layer.settings) settings.set(keyOf(setting.path), setting);

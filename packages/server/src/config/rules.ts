@@ -38,7 +38,8 @@ function findOpenDoors({ auth, http, insecure }: Config): readonly string[] {
 
 function findImpossible({ http, limits, namespaces, transports }: Config): readonly string[] {
   const problems: string[] = [];
-  if (http.port === -1) problems.push('http.port -1 turns off the only listener there is.');
+  if (http.port === -1)
+    problems.push('http.port -1: HTTP cannot be turned off, health and most transports are served there.');
   if (!Object.values(transports).includes(true)) problems.push('transports: every transport is off.');
   try {
     checkLimits(limits);

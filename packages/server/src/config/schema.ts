@@ -10,6 +10,8 @@ function port(description: string): { minimum: number; maximum: number; descript
   return { minimum: -1, maximum: 65_535, description: `${description} 0: the system chooses; -1: off.` };
 }
 
+const ifTaken = 'When nobody asked for it and it is taken, it is off, with a warning.';
+
 const durability = Type.Union([Type.Literal('fsync'), Type.Literal('os'), Type.Literal('memory')], {
   default: 'fsync',
   description: 'What has happened to a message before its publisher is answered.',
@@ -74,9 +76,15 @@ export const configSchema = Type.Object(
       },
       strict,
     ),
-    // No defaults: the listeners do not exist yet, and a default would claim that they do.
-    mqtt: Type.Object({ port: Type.Optional(Type.Integer(port('MQTT over TCP: not built yet.'))) }, strict),
-    stomp: Type.Object({ port: Type.Optional(Type.Integer(port('STOMP over TCP: not built yet.'))) }, strict),
+    mqtt: Type.Object(
+      { port: Type.Integer({ default: 1883, ...port(`Port of MQTT over TCP. ${ifTaken}`) }) },
+      strict,
+    ),
+    stomp: Type.Object(
+      { port: Type.Integer({ default: 61613, ...port(`Port of STOMP over TCP. ${ifTaken}`) }) },
+      strict,
+    ),
+    // No default: the listener does not exist yet, and a default would claim that it does.
     grpc: Type.Object({ port: Type.Optional(Type.Integer(port('gRPC: not built yet.'))) }, strict),
     transports: Type.Object(
       {
@@ -84,6 +92,9 @@ export const configSchema = Type.Object(
         stream: Type.Boolean({ default: true, description: 'HTTP streaming.' }),
         sse: Type.Boolean({ default: true, description: 'Server-Sent Events.' }),
         websocket: Type.Boolean({ default: true, description: 'WebSocket, raw and everywire.v1.' }),
+        socketio: Type.Boolean({ default: true, description: 'Socket.IO, by WebSocket and long polling.' }),
+        stomp: Type.Boolean({ default: true, description: 'STOMP over TCP and WebSocket.' }),
+        mqtt: Type.Boolean({ default: true, description: 'MQTT over TCP and WebSocket.' }),
       },
       strict,
     ),

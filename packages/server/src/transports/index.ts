@@ -1,11 +1,14 @@
 import type { Transport } from '../core/transport.ts';
 import type { HttpFront } from '../http/front.ts';
+import type { ListenAddress } from '../net/listener.ts';
 
 export interface TransportOptions {
   /** What it is served on. */
   readonly front: HttpFront;
   /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
   readonly allowedOrigins: readonly string[] | undefined;
+  /** Where those with a port of their own listen. */
+  readonly listen: Readonly<Record<'mqtt' | 'stomp', ListenAddress>>;
 }
 
 export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket';

@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { completeConfig, loadConfig, type Flag, type LoadedConfig } from '../../src/config/load.ts';
+import {
+  completeConfig,
+  givenConfig,
+  isDefault,
+  loadConfig,
+  type Flag,
+  type LoadedConfig,
+} from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/settings.ts';
 import { defaultLimits } from '../../src/core/limits.ts';
 
@@ -48,7 +55,7 @@ describe('precedence', () => {
     expect(config.workers).toBe(1);
     expect(config.retention).toEqual({ count: 10_000, age: '7d', bytes: '1GiB' });
     expect(config.limits).toEqual(defaultLimits);
-    expect(config.mqtt).toEqual({});
+    expect([config.mqtt, config.stomp, config.grpc]).toEqual([{ port: 1883 }, { port: 61_613 }, {}]);
   });
 
   test('flags over environment over file over defaults', () => {
@@ -165,10 +172,10 @@ describe('what is refused', () => {
       'limits: { pageMessagesDefault: 2000 }',
       /must not exceed limits\.pageMessagesMax/,
     ],
-    ['nothing to listen on', 'http: { port: -1 }', /only listener/],
+    ['nothing to listen on', 'http: { port: -1 }', /http\.port -1: HTTP cannot be turned off/],
     [
       'no transport',
-      'transports: {poll: false, stream: false, sse: false, websocket: false}',
+      'transports: {poll: false, stream: false, sse: false, websocket: false, socketio: false, stomp: false, mqtt: false}',
       /every transport is off/,
     ],
     ['YAML that is none', 'http: [', /:1: is not YAML/],
@@ -207,7 +214,7 @@ describe('what is refused', () => {
   );
 
   test.each(['127.0.0.1', '127.9.9.9', '::1', 'localhost'])('not the loopback address %s', (host) => {
-    expect(completeConfig({ http: { host } }).http.host).toBe(host);
+    expect(completeConfig({ http: { host } }).config.http.host).toBe(host);
   });
 
   test('a signing key, which nothing would check yet, and its text is not repeated', () => {
@@ -230,9 +237,18 @@ describe('what is refused', () => {
 });
 
 test('a program gives part of the configuration', () => {
-  const config = completeConfig({ store: 'memory:', namespaces: { 'a/*': { durability: 'os' } } });
+  const { config } = completeConfig({ store: 'memory:', namespaces: { 'a/*': { durability: 'os' } } });
   expect(config.store).toBe('memory:');
   expect(config.http.port).toBe(8080);
   expect(config.namespaces).toEqual({ 'a/*': { durability: 'os' } });
   expect(() => completeConfig({ http: { port: 70_000 } })).toThrow(ConfigError);
+});
+
+test('what was given can be told from defaults, and given again means the same', () => {
+  const loaded = completeConfig({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'os' } } });
+  expect(isDefault(loaded, ['mqtt', 'port'])).toBe(false);
+  expect(isDefault(loaded, ['stomp', 'port'])).toBe(true);
+  const given = givenConfig(loaded);
+  expect(given).toEqual({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'os' } } });
+  expect(completeConfig(given)).toEqual(loaded);
 });
