@@ -94,6 +94,7 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
           retain: true,
           expiresAtMs: nowMs + 5_000,
           payload: Buffer.from([0, 255, 10, 13, 0]),
+          native: Buffer.from([1, 0, 255, 13]),
         };
         const place = await bench.append('채널/a', '', draft);
         const [message] = (await bench.read('채널/a', await bench.earliest('채널/a'))).messages;
@@ -114,6 +115,20 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
         });
         expect([...message!.headers!]).toEqual([...draft.headers]);
         expect(message!.payload.equals(draft.payload)).toBe(true);
+        expect(message!.native?.equals(draft.native)).toBe(true);
+        const [retained] = await bench.store.retained(filterOf('**'), 1);
+        expect(retained!.native?.equals(draft.native)).toBe(true);
+        await bench.append('채널/a', 'plain');
+        const { messages } = await bench.read('채널/a', message!.position);
+        expect(messages[0]!.native).toBeUndefined();
+      });
+
+      duty('keeps what goes with a message apart from the buffer of a socket', async () => {
+        const chunk = Buffer.alloc(64 * 1024, 1);
+        await bench.append('a', 'x', { native: chunk.subarray(100, 120) });
+        chunk.fill(2);
+        const { messages } = await bench.read('a', await bench.earliest('a'));
+        expect(messages[0]!.native!.every((byte) => byte === 1)).toBe(true);
       });
 
       duty('keeps payloads of 0 bytes and of 1 MiB', async () => {
@@ -767,6 +782,31 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
         expect(atFeed?.equals(value)).toBe(true);
         await bench.store.append([], { records: [{ table: 't', key: 'k', value: undefined }] });
         expect(await bench.store.records.get('t', 'k')).toBeUndefined();
+      });
+
+      duty('are written with a duplicate, and not when an entry of their call is refused', async () => {
+        const withRecord = (text: string) => ({
+          records: [{ table: 't', key: 'k', value: Buffer.from(text) }],
+        });
+        const value = async () => (await bench.store.records.get('t', 'k'))?.toString();
+        await bench.store.append([bench.entry('a', 'x', { key: 'id' })], withRecord('first'));
+        expect(await value()).toBe('first');
+        const [again] = await bench.store.append([bench.entry('a', 'x', { key: 'id' })], withRecord('again'));
+        expect(placed(again).duplicate).toBe(true);
+        expect(await value()).toBe('again');
+        const [refused] = await bench.store.append(
+          [bench.entry('a', 'other', { key: 'id' })],
+          withRecord('refused'),
+        );
+        expect(refused).toMatchObject({ code: 'conflict' });
+        expect(await value()).toBe('again');
+        const [stored, conflicting] = await bench.store.append(
+          [bench.entry('b', 'x'), bench.entry('a', 'other', { key: 'id' })],
+          withRecord('partly refused'),
+        );
+        expect(placed(stored).offset).toBe(1);
+        expect(conflicting).toMatchObject({ code: 'conflict' });
+        expect(await value()).toBe('again');
       });
     });
 

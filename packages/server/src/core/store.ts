@@ -71,7 +71,10 @@ export interface Entry {
 
 export interface AppendOptions {
   readonly atomic?: boolean;
-  /** Written in the same transaction as the messages. */
+  /**
+   * Written in the same transaction as the messages, unless an entry is refused: then none is. A duplicate is no
+   * refusal, since whoever repeats a publish may have lost the answer that said its records were written too.
+   */
   readonly records?: readonly RecordWrite[];
 }
 

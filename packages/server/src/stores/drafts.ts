@@ -7,12 +7,18 @@ import type { Draft } from '../core/message.ts';
 const sharedBytesMax = 8192;
 
 /**
- * The payload, copied when it is a small part of something bigger: a message of 64 bytes must not keep the 64 KiB alive
- * that came from the socket with it.
+ * The draft with bytes of its own where they are a small part of something bigger: a message of 64 bytes must not keep
+ * the 64 KiB alive that came from the socket with it.
  */
-export function ownPayload(payload: Buffer): Buffer {
-  const heldBytes = payload.buffer.byteLength;
-  return heldBytes > sharedBytesMax && heldBytes > 2 * payload.length ? Buffer.from(payload) : payload;
+export function ownDraft(draft: Draft): Draft {
+  const payload = ownBytes(draft.payload);
+  const native = draft.native && ownBytes(draft.native);
+  return payload === draft.payload && native === draft.native ? draft : { ...draft, payload, native };
+}
+
+function ownBytes(bytes: Buffer): Buffer {
+  const heldBytes = bytes.buffer.byteLength;
+  return heldBytes > sharedBytesMax && heldBytes > 2 * bytes.length ? Buffer.from(bytes) : bytes;
 }
 
 /**

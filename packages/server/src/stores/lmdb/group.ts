@@ -3,7 +3,7 @@ import type { Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/message.ts';
 import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '../../core/store.ts';
-import { conflict, fingerprint, ownPayload, type Tags } from '../drafts.ts';
+import { conflict, fingerprint, ownDraft, type Tags } from '../drafts.ts';
 import { endedLivesMax } from '../edges.ts';
 import { newEpoch } from '../lineage.ts';
 import { type Blocks, packBlocks } from './blocks.ts';
@@ -195,8 +195,8 @@ export class Group {
       offset: state.newest.offset + 1,
       tag: this.#base.tags.next(),
     };
-    const payload = ownPayload(draft.payload);
-    const message = new Message(state.name, place, payload === draft.payload ? draft : { ...draft, payload });
+    const { payload } = draft;
+    const message = new Message(state.name, place, ownDraft(draft));
     const { seq, offset, tag } = place;
     // A copy of the place, not the message: the state of a quiet channel must not keep its last payload alive.
     target.state = { ...state, newest: { seq, offset, tag }, bytes: state.bytes + payload.length };

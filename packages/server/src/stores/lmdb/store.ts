@@ -143,9 +143,7 @@ class LmdbStore implements Store {
     try {
       return await this.#submit(bytes, (group) => {
         const results = group.append(entries, options.atomic === true);
-        const isRefused =
-          options.atomic === true && results.some((result) => result instanceof EverywireError);
-        if (!isRefused) group.writeRecords(records);
+        if (!results.some((result) => result instanceof EverywireError)) group.writeRecords(records);
         return results;
       });
     } catch (caught) {

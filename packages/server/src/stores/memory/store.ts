@@ -17,7 +17,7 @@ import type {
   Start,
   Store,
 } from '../../core/store.ts';
-import { conflict, fingerprint, ownPayload, Tags } from '../drafts.ts';
+import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
 import { Lineage, newEpoch } from '../lineage.ts';
 import { Reader } from '../reader.ts';
 import { Catalogue } from './catalogue.ts';
@@ -83,9 +83,13 @@ class MemoryStore implements Store {
   append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
     return this.#step((feed) => {
       if (options.atomic === true && this.#hasConflict(entries)) return entries.map(() => conflict());
+      const added: Message[] = [];
+      const results = entries.map((entry) => this.#append(entry, added));
       // Before the feed is told, as if both were one transaction.
-      if (options.records !== undefined) this.records.apply(options.records);
-      return this.#appendEach(entries, feed);
+      if (options.records !== undefined && !results.some((result) => result instanceof EverywireError))
+        this.records.apply(options.records);
+      tell(feed, added);
+      return results;
     });
   }
 
@@ -190,26 +194,13 @@ class MemoryStore implements Store {
     return this.#feed;
   }
 
-  #appendEach(entries: readonly Entry[], feed: Feed): readonly Appended[] {
-    const results: Appended[] = [];
-    let run: Message[] = [];
-    for (const { channel, draft, retention } of entries) {
-      const log = this.#catalogue.get(channel);
-      const known = this.#remembered(log, draft);
-      if (known !== undefined) {
-        results.push(known);
-        continue;
-      }
-      const message = this.#add(log ?? this.#addChannel(channel), draft, retention);
-      results.push(placement(channel, message, false));
-      if (run.length > 0 && run[0]!.channel !== channel) {
-        feed.appended(run[0]!.channel, run);
-        run = [];
-      }
-      run.push(message);
-    }
-    if (run.length > 0) feed.appended(run[0]!.channel, run);
-    return results;
+  #append({ channel, draft, retention }: Entry, added: Message[]): Appended {
+    const log = this.#catalogue.get(channel);
+    const known = this.#remembered(log, draft);
+    if (known !== undefined) return known;
+    const message = this.#add(log ?? this.#addChannel(channel), draft, retention);
+    added.push(message);
+    return placement(channel, message, false);
   }
 
   /** For all or none: refusals are looked for before anything is stored. */
@@ -239,14 +230,9 @@ class MemoryStore implements Store {
     const offset = log.offset + 1;
     const tag = this.#tags.next();
     const seq = this.#index.add(log.no, offset, tag);
-    const payload = ownPayload(draft.payload);
-    const message = new Message(
-      log.name,
-      { epoch: this.#epoch, seq, offset, tag },
-      payload === draft.payload ? draft : { ...draft, payload },
-    );
+    const message = new Message(log.name, { epoch: this.#epoch, seq, offset, tag }, ownDraft(draft));
     log.push(message, retention);
-    if (draft.retain === true) log.retained = payload.length === 0 ? undefined : message;
+    if (draft.retain === true) log.retained = draft.payload.length === 0 ? undefined : message;
     if (draft.key !== undefined) {
       const { epoch, id, timeMs } = message;
       log.publishIds.set(draft.key, {
@@ -272,6 +258,17 @@ class MemoryStore implements Store {
       if (rememberedMs > oldestMs) break;
       log.publishIds.delete(key);
     }
+  }
+}
+
+/** In runs of one channel. */
+function tell(feed: Feed, messages: readonly Message[]): void {
+  let from = 0;
+  for (let to = 1; to <= messages.length; to += 1) {
+    const { channel } = messages[from]!;
+    if (to < messages.length && messages[to]!.channel === channel) continue;
+    feed.appended(channel, from === 0 && to === messages.length ? messages : messages.slice(from, to));
+    from = to;
   }
 }
 
