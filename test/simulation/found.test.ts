@@ -1,6 +1,7 @@
 import { parseCursor } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../packages/server/src/core/limits.ts';
+import type { Message } from '../../packages/server/src/core/message.ts';
 import { Window } from '../../packages/server/src/core/window.ts';
 import {
   openSession,
@@ -65,15 +66,22 @@ describe('found by simulation', () => {
   it('acks between two rewinds do not pass what is still to come again', () => {
     const messages = [2, 3, 4].map((seq) => makeMessage({ seq }));
     const [second, third, fourth] = [messages[0]!, messages[1]!, messages[2]!];
-    const window = new Window({ messagesMax: 10 }, makeMessage({ seq: 1 }).position);
-    window.add([second, third, fourth]);
+    const start = makeMessage({ seq: 1 }).position;
+    const window = new Window({ messagesMax: 10 }, start);
+    const deliver = (message: Message, before: Message) => {
+      window.add([message], before.position);
+      window.pass(message.position);
+    };
+    window.add(messages, start);
+    window.pass(fourth.position);
     window.ack(4, true);
     window.rewind(fourth.position);
-    window.add([second]);
+    deliver(second, makeMessage({ seq: 1 }));
     window.ack(2, true);
     expect(window.ackedThrough.seq).toBe(2);
-    window.add([third]);
+    deliver(third, second);
     window.ack(3, true);
+    window.pass(fourth.position);
     expect(window.ackedThrough.seq).toBe(4);
   });
 });

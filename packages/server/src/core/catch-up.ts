@@ -58,6 +58,8 @@ export class CatchUp {
 
   enqueue(subscription: LogSubscription): void {
     subscription.stage = 'reading';
+    if (subscription.isQueued) return;
+    subscription.isQueued = true;
     this.#queue.push(subscription);
     this.#schedule();
   }
@@ -87,6 +89,7 @@ export class CatchUp {
       if (steps % stepsPerLook === stepsPerLook - 1 && this.#host.clock.monotonicMs() >= untilMs) break;
       const subscription = this.#queue[this.#next]!;
       this.#next += 1;
+      subscription.isQueued = false;
       if (subscription.stage === 'reading') this.#step(subscription);
     }
     if (this.#next > 0 && this.#next >= this.#queue.length / 2) {
@@ -145,7 +148,7 @@ export class CatchUp {
     const batch = page.batch?.unexpired(this.#host.clock.nowMs());
     let outcome: Outcome = 'taken';
     if (batch === undefined) {
-      subscription.position = page.through;
+      subscription.skipTo(page.through);
     } else {
       try {
         outcome = subscription.offer(batch, page.through);

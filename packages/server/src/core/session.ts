@@ -45,6 +45,7 @@ export class HubSession implements Session, Owner {
   #subscriptions: readonly LogSubscription[] = [];
   #ownMessages: Set<string> | undefined;
   #hasEnded = false;
+  #roomTurn = 0;
 
   constructor(hub: Hub, identity: Identity, hello: Hello, sink: Sink) {
     this.#hub = hub;
@@ -77,7 +78,9 @@ export class HubSession implements Session, Owner {
       }
     }
     for (const { draft } of accepted) this.#noteOwn(draft.id);
-    const appended = accepted.length === 0 ? [] : await this.#hub.append(accepted, options);
+    // One that is refused here keeps the records from being written, as one that the store refuses does.
+    const given = accepted.length === entries.length ? options : { ...options, records: undefined };
+    const appended = accepted.length === 0 ? [] : await this.#hub.append(accepted, given);
     let next = 0;
     return results.map((refused) => refused ?? appended[next++]!);
   }
@@ -157,9 +160,12 @@ export class HubSession implements Session, Owner {
   }
 
   roomAgain(): void {
-    for (const subscription of this.#subscriptions) {
-      if (subscription.stage === 'full') this.resume(subscription);
-    }
+    const waiting = this.#subscriptions.filter(({ stage }) => stage === 'full');
+    if (waiting.length === 0) return;
+    // Another goes first each time: where room comes by single messages, the first one takes it all.
+    this.#roomTurn = (this.#roomTurn + 1) % waiting.length;
+    for (let at = 0; at < waiting.length; at += 1)
+      this.resume(waiting[(at + this.#roomTurn) % waiting.length]!);
   }
 
   end(_how: 'left' | 'lost'): void {
@@ -235,7 +241,8 @@ export class HubSession implements Session, Owner {
     if (hasEnded(subscription)) return;
     subscription.startGaps = gaps.map((gap) => readableGap(follower.filter, gap, position));
     // The place that was asked for may be none of this log.
-    subscription.beginAt(subscription.startGaps[0]?.next ?? position);
+    const isOtherLog = gaps.some(({ reason }) => reason === 'restored');
+    subscription.beginAt(subscription.startGaps[0]?.next ?? position, isOtherLog);
     subscription.startCursor = formatCursor(subscription.position);
     subscription.firstPage = page;
     hub.catchUp.enqueue(subscription);

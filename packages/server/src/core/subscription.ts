@@ -50,6 +50,8 @@ export class LogSubscription implements Subscription {
   stage: Stage = 'starting';
   /** Where it stands among the follower's live subscriptions; -1 when it does not. */
   liveIndex = -1;
+  /** It waits for its turn to read the log, and needs no second place in that queue. */
+  isQueued = false;
   /** The page that was read to answer the subscriber, until its turn comes. */
   firstPage: CachedPage | undefined;
   readonly #restrictions: Restrictions | undefined;
@@ -78,9 +80,15 @@ export class LogSubscription implements Subscription {
   }
 
   /** Once it is known where: before that nothing is delivered. */
-  beginAt(position: Position): void {
+  beginAt(position: Position, isOtherLog = false): void {
     this.position = position;
-    this.#window?.beginAt(position);
+    this.#window?.beginAt(position, isOtherLog);
+  }
+
+  /** Nothing up to `position` is for it. */
+  skipTo(position: Position): void {
+    this.position = position;
+    this.#window?.pass(position);
   }
 
   /** Why it would take nothing now. */
@@ -104,10 +112,9 @@ export class LogSubscription implements Subscription {
 
   get progress(): Progress {
     const window = this.#window;
-    if (window === undefined || window.isEmpty) {
-      return { cursor: this.cursor, ackedAhead: [], deliveredThroughSeq: this.position.seq };
-    }
-    return window.progress;
+    if (window?.isEmpty === false) return window.progress;
+    const deliveredThroughSeq = Math.max(this.position.seq, window?.deliveredThroughSeq ?? 0);
+    return { cursor: this.cursor, ackedAhead: [], deliveredThroughSeq };
   }
 
   /** How far messages were delivered before: at or below it a delivery is a repetition. */
@@ -127,29 +134,20 @@ export class LogSubscription implements Subscription {
   }
 
   ack(seq: number, only = false): void {
-    if (this.stage === 'ended') return;
-    if (this.#window !== undefined) {
-      this.#window.ack(seq, only);
-      // After a rewind the place of what was acknowledged before may lie ahead: it is not delivered again.
-      if (this.#window.ackedThrough.seq > this.position.seq) {
-        this.position = this.#window.ackedThrough;
-        this.firstPage = undefined;
-        // The page on its way is for the place it has left.
-        if (this.stage === 'reading') this.owner.resume(this);
-      }
-    }
-    if (this.stage === 'full') this.owner.resume(this);
+    const window = this.#window;
+    if (window === undefined || this.stage === 'ended') return;
+    const wasFull = window.room <= 0;
+    window.ack(seq, only);
+    // Where the quota was the obstacle, `roomAgain` tells, and lets those that share it take turns.
+    if (wasFull && this.stage === 'full' && window.room > 0) this.owner.resume(this);
   }
 
   release(seq: number): void {
-    if (this.#window?.isInFlight(seq) === true) this.rewind();
+    if (this.stage !== 'ended') this.#goBackTo(this.#window?.release(seq, this.position));
   }
 
   rewind(): void {
-    if (this.#window === undefined || this.stage === 'ended') return;
-    this.position = this.#window.rewind(this.position);
-    this.firstPage = undefined;
-    if (this.stage !== 'held') this.owner.resume(this);
+    if (this.stage !== 'ended') this.#goBackTo(this.#window?.rewind(this.position));
   }
 
   cancel(): void {
@@ -161,6 +159,13 @@ export class LogSubscription implements Subscription {
     this.owner.remove(this);
   }
 
+  #goBackTo(position: Position | undefined): void {
+    if (position === undefined) return;
+    this.position = position;
+    this.firstPage = undefined;
+    if (this.stage !== 'held') this.owner.resume(this);
+  }
+
   #offerWithin(restrictions: Restrictions, batch: Batch, end: Position): Outcome {
     const { mayDeliver } = restrictions;
     const room = Math.min(this.#room, restrictions.batchMessagesMax);
@@ -169,16 +174,17 @@ export class LogSubscription implements Subscription {
       (message) =>
         (mayDeliver === undefined || mayDeliver(message.channel)) &&
         (restrictions.echo || !this.owner.isOwnMessage(message.id)) &&
-        this.#window?.isAcked(message.seq) !== true,
+        this.#window?.isWanted(message) !== false,
     );
     if (view === undefined) {
-      this.position = end;
+      this.skipTo(end);
       return 'taken';
     }
     const part = view.first(room);
     const isAll = part.messages.length === view.messages.length;
-    this.position = isAll ? end : part.end;
-    this.#window?.add(part.messages);
+    this.#window?.add(part.messages, this.position);
+    // Before the sink is called: it may ack, release or rewind at once.
+    this.skipTo(isAll ? end : part.end);
     this.#batchesLeft -= 1;
     this.owner.countDelivered(part.messages.length);
     const takesMore = this.owner.sink.deliver(part, this);

@@ -111,7 +111,10 @@ export interface ListedChannel extends ChannelInfo {
 export type From = { readonly after: string } | { readonly since: Start };
 
 export interface PublishOptions {
-  /** Written in the same transaction as the messages: the state of a protocol that belongs to them. */
+  /**
+   * Written in the same transaction as the messages: the state of a protocol that belongs to them. They are written
+   * when every message is stored, or was before (`duplicate`); if one is refused, none is.
+   */
   readonly records?: readonly RecordWrite[] | undefined;
 }
 
@@ -125,9 +128,12 @@ export interface Quota {
 export interface Progress {
   /** Everything up to here was acknowledged, or needs to be no more. */
   readonly cursor: string;
-  /** Cursors of messages above it that were acknowledged one by one. */
+  /** Cursors of messages above it that were acknowledged one by one. Of meaning only with `acknowledge: 'peer'`. */
   readonly ackedAhead: readonly string[];
-  /** Messages up to here may have been delivered before. */
+  /**
+   * Messages up to here may have been delivered before. Who cannot say that this was stored after the last delivery,
+   * because the process may have been killed, gives the highest seq that can have been: `HubFront.head` when it starts.
+   */
   readonly deliveredThroughSeq: number;
 }
 
@@ -170,13 +176,22 @@ export interface Subscription {
   readonly cursor: string;
   /** At the head, new messages are pushed. Otherwise it is reading the log, or held. */
   readonly isLive: boolean;
-  /** With `acknowledge: 'peer'`: messages up to here were delivered before, so a delivery of one is a repetition. */
+  /**
+   * With `acknowledge: 'peer'`, or in a group: what is delivered up to here is a repetition, or may be one after a crash.
+   * To be looked at in `deliver`, for the messages of that batch.
+   */
   readonly redeliveredThroughSeq: number;
-  /** The peer has processed everything delivered up to `seq`, or with `only` just that message. */
+  /**
+   * The peer has processed that message, and without `only` everything delivered before it. It may be called from within
+   * `deliver`.
+   */
   ack(seq: number, only?: boolean): void;
   /** What to hand to `SubscribeOptions.progress` later. Of a member of a group: the group keeps its own, this is empty. */
   readonly progress: Progress;
-  /** This message was not processed: it is delivered again, in a group to whichever member has room. Unknown: ignored. */
+  /**
+   * This message was not processed: it is delivered again, and it alone, in a group to whichever member has room, this
+   * one last. Unknown: ignored.
+   */
   release(seq: number): void;
   /** Everything unacknowledged is delivered again, from the oldest. */
   rewind(): void;

@@ -23,6 +23,7 @@ export function makeMessage(
       from: given.from,
       retain: given.retain,
       expiresAtMs: given.expiresAtMs,
+      native: given.native,
     },
   );
 }
