@@ -60,11 +60,12 @@ export function isCloseCode(code: number): boolean {
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }
 
-function headerLength(length: number): number {
+export function headerLength(length: number): number {
   return length < 126 ? 2 : length < 0x10000 ? 4 : 10;
 }
 
-function writeHeader(bytes: Buffer, at: number, opcode: Opcode, length: number): number {
+/** Writes the header at `at` and returns the place behind it. */
+export function writeHeader(bytes: Buffer, at: number, opcode: Opcode, length: number): number {
   bytes[at] = isFinal | opcode;
   if (length < 126) {
     bytes[at + 1] = length;

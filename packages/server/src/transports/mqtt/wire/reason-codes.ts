@@ -69,3 +69,17 @@ const returnCodes = new Map<number, number>([
   [reasonCodes.banned, 5],
   [reasonCodes.badAuthenticationMethod, 5],
 ]);
+
+/** The reason code that says what a return code of MQTT 3.1 and 3.1.1 says; `undefined` for those that are reserved. */
+export function reasonCodeOfReturn(returnCode: number): ReasonCode | undefined {
+  return codesOfReturns[returnCode];
+}
+
+const codesOfReturns: readonly (ReasonCode | undefined)[] = [
+  reasonCodes.success,
+  reasonCodes.unsupportedProtocolVersion,
+  reasonCodes.clientIdentifierNotValid,
+  reasonCodes.serverUnavailable,
+  reasonCodes.badUserNameOrPassword,
+  reasonCodes.notAuthorized,
+];

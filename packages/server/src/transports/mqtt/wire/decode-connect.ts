@@ -1,0 +1,172 @@
+import { rule } from './fault.ts';
+import type { Fields } from './fields.ts';
+import type { Connect, MqttFault, Qos, Version, Will } from './packets.ts';
+import { noProperties, readProperties } from './properties.ts';
+import { reasonCodes } from './reason-codes.ts';
+import { hasWildcard } from './topics.ts';
+
+const rules = {
+  name: rule('3.1.2-1', '3.1.2-1'),
+  version: rule('3.1.2-2', '3.1.2-2'),
+  headerFlags: rule('2.1.3-1', '2.2.2-2'),
+  reserved: rule('3.1.2-3', '3.1.2-3'),
+  willQosWithoutWill: rule('3.1.2-11', '3.1.2-13'),
+  willQos: rule('3.1.2-12', '3.1.2-14'),
+  willRetainWithoutWill: rule('3.1.2-13', '3.1.2-15'),
+  passwordWithoutUser: rule('§3.1.2.9', '3.1.2-22'),
+  authenticationData: rule('§3.1.2.11.10'),
+  clientIdText: rule('3.1.3-4', '3.1.3-4'),
+  clientId: rule('3.1.3-8', '3.1.3-8'),
+  clientId31: rule('§3.1', '§3.1'),
+  willTopicText: rule('3.1.3-11', '3.1.3-10'),
+  willTopic: rule('3.3.2-2', '3.3.2-2'),
+  userNameText: rule('3.1.3-12', '3.1.3-11'),
+  leftOver: rule('3.1.4-1', '3.1.4-1'),
+};
+
+/** MQTT 3.1, "Client Identifier": between 1 and 23 characters. */
+const clientIdBytesMax31 = 23;
+
+const flags = {
+  reserved: 0x01,
+  cleanStart: 0x02,
+  will: 0x04,
+  willRetain: 0x20,
+  password: 0x40,
+  userName: 0x80,
+} as const;
+
+/** `headerFlags`: the low half of the first byte; 3.1 says nothing of them. */
+export function decodeConnect(fields: Fields, headerFlags: number): Connect | MqttFault {
+  const version = readVersion(fields, headerFlags);
+  if (version === undefined) return fields.fault!;
+  const packet = readConnect(fields, version);
+  const { fault } = fields;
+  if (fault === undefined) return packet;
+  // MQTT 5 §4.13.1 lets the server say why; before it there was only a code for the version and the client id.
+  const hasAnswer = version === 5 || fault.kind === 'identifier';
+  return hasAnswer ? { ...fault, connackVersion: version } : fault;
+}
+
+/** What is not spoken is refused in a form that the peer can be expected to read, as Mosquitto does. */
+function readVersion(fields: Fields, headerFlags: number): Version | undefined {
+  const name = fields.readBinary().toString('latin1');
+  const level = fields.readByte();
+  if (fields.hasFault()) return undefined;
+  const isOld = name === 'MQIsdp';
+  if (name !== 'MQTT' && !isOld) {
+    fields.refuse('version', rules.name, 'The protocol name is not MQTT.');
+    if (level === 5) answerIn(fields, 5);
+    return undefined;
+  }
+  const version = isOld ? (level === 3 ? 3 : undefined) : level === 4 || level === 5 ? level : undefined;
+  if (version === undefined) {
+    fields.refuse('version', rules.version, 'The protocol version is not spoken here.');
+    // The high bit is how Mosquitto's bridges mark themselves.
+    const plainLevel = level & 0x7f;
+    answerIn(fields, plainLevel === 3 || plainLevel === 4 || (isOld && plainLevel === 5) ? 4 : 5);
+    return undefined;
+  }
+  fields.version = version;
+  if (version !== 3 && headerFlags !== 0) {
+    fields.refuse('malformed', rules.headerFlags, 'The reserved bits of the header of a CONNECT are not 0.');
+  }
+  return version;
+}
+
+function answerIn(fields: Fields, connackVersion: Version): void {
+  fields.fault = { ...fields.fault!, connackVersion };
+}
+
+function readConnect(fields: Fields, version: Version): Connect {
+  const bits = fields.readByte();
+  checkFlags(fields, version, bits);
+  const keepAliveSeconds = fields.readUint16();
+  const properties = readProperties(fields, 'connect');
+  if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined) {
+    fields.refuse(
+      'protocol',
+      rules.authenticationData,
+      'Authentication data needs an authentication method.',
+    );
+  }
+  const cleanStart = (bits & flags.cleanStart) !== 0;
+  const clientId = readClientId(fields, version, cleanStart);
+  const will = (bits & flags.will) === 0 ? undefined : readWill(fields, bits);
+  const userName = (bits & flags.userName) === 0 ? undefined : fields.readName(rules.userNameText);
+  const password = (bits & flags.password) === 0 ? undefined : fields.readBinary();
+  if (!fields.isAtEnd()) fields.refuse('malformed', rules.leftOver, 'A CONNECT has bytes left over.');
+  return {
+    type: 'connect',
+    version,
+    cleanStart,
+    keepAliveSeconds,
+    clientId,
+    will,
+    userName,
+    password,
+    properties,
+  };
+}
+
+function checkFlags(fields: Fields, version: Version, bits: number): void {
+  // 3.1 calls the bit unused, and its clients set it.
+  if ((bits & flags.reserved) !== 0 && version !== 3) {
+    fields.refuse('malformed', rules.reserved, 'The reserved connect flag is not 0.');
+  }
+  const willQos = (bits >> 3) & 3;
+  if (willQos === 3) fields.refuse('malformed', rules.willQos, 'The will QoS is 3.');
+  if ((bits & flags.will) === 0) {
+    if (willQos !== 0) {
+      fields.refuse('malformed', rules.willQosWithoutWill, 'There is a will QoS without a will.');
+    }
+    if ((bits & flags.willRetain) !== 0) {
+      fields.refuse('malformed', rules.willRetainWithoutWill, 'The will retain flag is set without a will.');
+    }
+  }
+  if (version !== 5 && (bits & flags.password) !== 0 && (bits & flags.userName) === 0) {
+    fields.refuse('malformed', rules.passwordWithoutUser, 'There is a password without a user name.');
+  }
+}
+
+function readClientId(fields: Fields, version: Version, cleanStart: boolean): string {
+  const from = fields.at;
+  const clientId = version === 5 ? fields.readText(rules.clientIdText) : fields.readName(rules.clientIdText);
+  if (fields.hasFault()) return '';
+  const bytes = fields.at - from - 2;
+  if (version === 3 && (bytes === 0 || bytes > clientIdBytesMax31)) {
+    fields.refuse(
+      'identifier',
+      rules.clientId31,
+      `In MQTT 3.1 a client id has 1 to ${clientIdBytesMax31} bytes.`,
+    );
+  } else if (version === 4 && bytes === 0 && !cleanStart) {
+    fields.refuse('identifier', rules.clientId, 'An empty client id needs a clean session.');
+  } else if (version === 5 && control.test(clientId)) {
+    fields.refuse('identifier', rules.clientId, 'A client id has no control characters.');
+  }
+  return clientId;
+}
+
+const control = /[\u0001-\u001f\u007f-\u009f]/;
+
+function readWill(fields: Fields, bits: number): Will {
+  const properties = fields.version === 5 ? readProperties(fields, 'will') : noProperties;
+  const topic = fields.readName(rules.willTopicText);
+  if (!fields.hasFault() && (topic === '' || hasWildcard(topic))) {
+    const { willTopic } = rules;
+    fields.refuse(
+      'topic',
+      willTopic,
+      'A will topic has no wildcards and is not empty.',
+      reasonCodes.topicNameInvalid,
+    );
+  }
+  return {
+    topic,
+    payload: fields.readBinary(),
+    qos: ((bits >> 3) & 3) as Qos,
+    retain: (bits & flags.willRetain) !== 0,
+    properties,
+  };
+}

@@ -1,0 +1,215 @@
+import { checkFirstByte, decodePacket, type Sender } from './decode.ts';
+import { fault, rule } from './fault.ts';
+import { Fields } from './fields.ts';
+import type { ClientPacket, MqttFault, Packet, ServerPacket, Version } from './packets.ts';
+
+export interface PacketReaderOptions {
+  /** Largest packet, fixed header included. Before it is known who the peer is: `unauthenticatedBytesMax`. */
+  readonly packetBytesMax: number;
+}
+
+const rules = {
+  tooLarge: rule('3.1.4-1', '3.1.4-1'),
+  varint: rule('1.5.5-1', '§2.2.3'),
+};
+
+/** Reads what clients send: a CONNECT first and once, then packets of its version. */
+export function serverReader(options: PacketReaderOptions): PacketReader<ClientPacket> {
+  return new PacketReader('client', undefined, options);
+}
+
+/** Reads what a server sends to a client of `version`. */
+export function clientReader(version: Version, options: PacketReaderOptions): PacketReader<ServerPacket> {
+  return new PacketReader('server', version, options);
+}
+
+/**
+ * Bytes → packets, in any portions. `push(chunk)`, then `next()` until it answers undefined: more bytes are needed. A
+ * fault is answered once and nothing after it: what is behind it is never read.
+ *
+ * Payloads are parts of the chunk, or of the copy of a packet that came in several; the chunk must not change.
+ */
+export class PacketReader<Received extends Packet = Packet> {
+  /** Read when the length of a packet arrives, before anything is kept: raise it once the CONNECT was accepted. */
+  packetBytesMax: number;
+  readonly #from: Sender;
+  #version: Version | undefined;
+  /** Bytes not yet read, from `#at` on. */
+  #chunk: Buffer | undefined;
+  #at = 0;
+  /** The beginning of a packet that is not whole, in a buffer that may have room for more. */
+  #partial: Buffer | undefined;
+  #partialBytes = 0;
+  /** Bytes of that packet, header included; 0 until its length is known. */
+  #packetBytes = 0;
+  #isBroken = false;
+
+  constructor(from: Sender, version: Version | undefined, { packetBytesMax }: PacketReaderOptions) {
+    this.packetBytesMax = packetBytesMax;
+    this.#from = from;
+    this.#version = version;
+  }
+
+  /** Of the CONNECT, once that has been read. */
+  get version(): Version | undefined {
+    return this.#version;
+  }
+
+  /** Bytes kept of a packet that is not whole. */
+  get pendingBytes(): number {
+    return this.#partialBytes + (this.#chunk === undefined ? 0 : this.#chunk.length - this.#at);
+  }
+
+  push(chunk: Buffer): void {
+    if (this.#isBroken || chunk.length === 0) return;
+    const before = this.#chunk;
+    // Whoever leaves packets unread, for the sake of its own back-pressure, has stopped its socket as well.
+    this.#chunk = before === undefined ? chunk : Buffer.concat([before.subarray(this.#at), chunk]);
+    this.#at = 0;
+  }
+
+  next(): Received | MqttFault | undefined {
+    if (this.#isBroken) return undefined;
+    const result = this.#partial === undefined ? this.#fromChunk() : this.#fromPartial();
+    if (result?.type === 'fault') this.#break();
+    else if (result?.type === 'connect') this.#version = result.version;
+    // The first byte has told that it is of those that this side sends.
+    return result as Received | MqttFault | undefined;
+  }
+
+  #fromChunk(): Packet | MqttFault | undefined {
+    const chunk = this.#chunk;
+    if (chunk === undefined) return undefined;
+    const from = this.#at;
+    const bytes = this.#readHeader(chunk, from, chunk.length);
+    if (typeof bytes === 'object') return bytes;
+    if (bytes === undefined || from + bytes > chunk.length) {
+      this.#keep(chunk, from, bytes ?? 0);
+      return undefined;
+    }
+    this.#at = from + bytes;
+    if (this.#at === chunk.length) this.#chunk = undefined;
+    return this.#decode(chunk, from, from + bytes);
+  }
+
+  /** Goes on with a packet of which the beginning has been kept. */
+  #fromPartial(): Packet | MqttFault | undefined {
+    if (this.#packetBytes === 0) {
+      const known = this.#completeHeader();
+      if (known !== true) return known;
+    }
+    this.#take(this.#packetBytes - this.#partialBytes);
+    if (this.#partialBytes < this.#packetBytes) return undefined;
+    const packet = this.#partial!;
+    const end = this.#packetBytes;
+    this.#partial = undefined;
+    this.#partialBytes = 0;
+    this.#packetBytes = 0;
+    return this.#decode(packet, 0, end);
+  }
+
+  /** Takes the header byte by byte: it has five at most. True once the length is known. */
+  #completeHeader(): true | MqttFault | undefined {
+    while (this.#chunk !== undefined) {
+      this.#take(1);
+      const bytes = this.#readHeader(this.#partial!, 0, this.#partialBytes);
+      if (typeof bytes === 'object') return bytes;
+      if (bytes !== undefined) {
+        this.#packetBytes = bytes;
+        return true;
+      }
+    }
+    return undefined;
+  }
+
+  /** Bytes of the packet that begins at `from`; undefined while its length is not there. Nothing is kept before this. */
+  #readHeader(bytes: Buffer, from: number, end: number): number | MqttFault | undefined {
+    const broken = checkFirstByte(bytes[from]!, this.#from, this.#version);
+    if (broken !== undefined) return broken;
+    let length = 0;
+    for (let index = 0; index < 4; index += 1) {
+      const at = from + 1 + index;
+      if (at >= end) return undefined;
+      const byte = bytes[at]!;
+      length += (byte & 0x7f) << (7 * index);
+      if (byte < 0x80) {
+        if (byte === 0 && index > 0 && this.#version === 5) return this.#notMinimal();
+        const packetBytes = 2 + index + length;
+        return packetBytes > this.packetBytesMax ? this.#tooLarge() : packetBytes;
+      }
+    }
+    const detail = 'The remaining length has more than four bytes.';
+    return fault({ kind: 'malformed', rule: rules.varint, version: this.#version, detail });
+  }
+
+  /** Not asked for before MQTT 5, so that a CONNECT is judged once it has told its version. */
+  #notMinimal(): MqttFault {
+    const detail = 'The remaining length is longer than needed.';
+    return fault({ kind: 'malformed', rule: rules.varint, version: 5, detail });
+  }
+
+  #tooLarge(): MqttFault {
+    const detail = `A packet has at most ${this.packetBytesMax} bytes.`;
+    const tooLarge = this.#version === undefined ? rules.tooLarge : largerThanAnnounced;
+    return fault({ kind: 'too_large', rule: tooLarge, version: this.#version, detail });
+  }
+
+  #decode(bytes: Buffer, from: number, end: number): Packet | MqttFault {
+    let at = from + 1;
+    while (bytes[at]! >= 0x80) at += 1;
+    const packet = decodePacket(bytes[from]!, new Fields(bytes, at + 1, end, this.#version), this.#from);
+    if (packet.type === 'connect' && packet.version === 5 && at > from + 1 && bytes[at] === 0) {
+      return { ...this.#notMinimal(), connackVersion: 5 };
+    }
+    return packet;
+  }
+
+  /** Keeps a copy of what is left of the chunk, which may be a small part of a large buffer. */
+  #keep(chunk: Buffer, from: number, packetBytes: number): void {
+    const bytes = chunk.length - from;
+    this.#partial = Buffer.alloc(roomFor(bytes, packetBytes));
+    chunk.copy(this.#partial, 0, from);
+    this.#partialBytes = bytes;
+    this.#packetBytes = packetBytes;
+    this.#chunk = undefined;
+    this.#at = 0;
+  }
+
+  /** Moves up to `wanted` bytes from the chunk to the packet that is kept. */
+  #take(wanted: number): void {
+    const chunk = this.#chunk;
+    if (chunk === undefined) return;
+    const bytes = Math.min(wanted, chunk.length - this.#at);
+    const needed = this.#partialBytes + bytes;
+    if (needed > this.#partial!.length) {
+      const larger = Buffer.alloc(roomFor(needed, this.#packetBytes));
+      this.#partial!.copy(larger, 0, 0, this.#partialBytes);
+      this.#partial = larger;
+    }
+    chunk.copy(this.#partial!, this.#partialBytes, this.#at, this.#at + bytes);
+    this.#partialBytes = needed;
+    this.#at += bytes;
+    if (this.#at === chunk.length) {
+      this.#chunk = undefined;
+      this.#at = 0;
+    }
+  }
+
+  #break(): void {
+    this.#isBroken = true;
+    this.#chunk = undefined;
+    this.#partial = undefined;
+    this.#partialBytes = 0;
+  }
+}
+
+const largerThanAnnounced = rule('3.2.2-15', '§2.2.3');
+
+/**
+ * Room doubles with what has come, so that a packet in many chunks is copied twice over and no more, and a peer that
+ * announces much and sends little holds no more than twice what it has sent.
+ */
+function roomFor(bytes: number, packetBytes: number): number {
+  const room = Math.max(64, 2 * bytes);
+  return packetBytes === 0 ? Math.max(bytes, 8) : Math.min(room, packetBytes);
+}

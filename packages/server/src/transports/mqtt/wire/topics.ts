@@ -1,0 +1,34 @@
+/** Rules of names and filters (MQTT 5 and 3.1.1 §4.7, MQTT 5 §4.8.2). What a channel may be called is the hub's to say. */
+
+const sharePrefix = '$share/';
+
+/** Whether it has none of the wildcards, which no topic name may [MQTT-3.3.2-2]. */
+export function hasWildcard(topic: string): boolean {
+  return topic.includes('+') || topic.includes('#');
+}
+
+/** Which rule of §4.7 a filter breaks, `$share/…` not looked at. Empty filters break one that packets are refused for. */
+export function brokenFilterRule(filter: string): 'empty' | 'multi-level' | 'single-level' | undefined {
+  if (filter === '') return 'empty';
+  if (!hasWildcard(filter)) return undefined;
+  const levels = filter.split('/');
+  for (const [index, level] of levels.entries()) {
+    if (level.includes('#') && (level !== '#' || index !== levels.length - 1)) return 'multi-level';
+    if (level.includes('+') && level !== '+') return 'single-level';
+  }
+  return undefined;
+}
+
+export function isShared(filter: string): boolean {
+  return filter.startsWith(sharePrefix);
+}
+
+/** `$share/<name>/<filter>`: a name without wildcards, a filter behind it [MQTT-4.8.2-1, -2]. */
+export function isWellFormedShare(filter: string): boolean {
+  const end = filter.indexOf('/', sharePrefix.length);
+  if (end <= sharePrefix.length) return false;
+  return (
+    !hasWildcard(filter.slice(sharePrefix.length, end)) &&
+    brokenFilterRule(filter.slice(end + 1)) === undefined
+  );
+}
