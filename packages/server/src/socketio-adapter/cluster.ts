@@ -1,0 +1,61 @@
+import type { CheckedOptions, Problem } from './options.ts';
+import { ChannelNames } from './names.ts';
+import { Link } from './link.ts';
+import { LogReader } from './log-reader.ts';
+import type { Envelope } from './packets.ts';
+
+/** The adapter of one namespace, as the cluster sees it. */
+export interface Member {
+  /** Level of its Socket.IO namespace. */
+  readonly namespace: string;
+  receive(message: Envelope): void;
+  ready(): void;
+}
+
+/** What the adapters of all namespaces of one `socket.io` server share: the link, and who is given what comes. */
+export class Cluster {
+  readonly names: ChannelNames;
+  readonly link: Link;
+  readonly reader: LogReader;
+  readonly options: CheckedOptions;
+  readonly #members = new Map<string, Member>();
+
+  constructor(options: CheckedOptions) {
+    this.options = options;
+    this.names = new ChannelNames(options.prefix);
+    this.reader = new LogReader(options);
+    this.link = new Link(options, this.names.filter, {
+      message: (message) => this.#receive(message),
+      ready: () => {
+        for (const member of this.#members.values()) member.ready();
+      },
+    });
+  }
+
+  tell(kind: Problem['kind'], detail: string, cause?: unknown): void {
+    this.options.onProblem(cause === undefined ? { kind, detail } : { kind, detail, cause });
+  }
+
+  join(member: Member): void {
+    this.#members.set(member.namespace, member);
+    this.link.open();
+  }
+
+  /** With the last adapter the link is closed, when what it published is answered. */
+  async leave(member: Member): Promise<void> {
+    if (this.#members.get(member.namespace) !== member) return;
+    this.#members.delete(member.namespace);
+    if (this.#members.size === 0) await this.link.close();
+  }
+
+  /** A message that one namespace cannot digest must not keep the others from theirs. */
+  #receive(message: Envelope): void {
+    const place = this.names.place(message.channel);
+    const member = place === undefined ? undefined : this.#members.get(place.namespace);
+    try {
+      member?.receive(message);
+    } catch (error) {
+      this.tell('failed', `A message of ${message.channel} could not be delivered.`, error);
+    }
+  }
+}

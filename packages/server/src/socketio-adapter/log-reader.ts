@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { adapterLimits, type CheckedOptions } from './options.ts';
+import type { Envelope } from './packets.ts';
+
+interface Page {
+  readonly messages: readonly Envelope[];
+  readonly cursor: string;
+  readonly continuity: 'exact' | 'gap';
+}
+
+interface ChannelList {
+  readonly channels: readonly { readonly channel: string }[];
+  readonly next?: string;
+}
+
+const pageMessages = 1_000;
+const retryMs = 250;
+
+/** Reads the log by polling: what a session missed, and the sessions themselves. */
+export class LogReader {
+  readonly #options: CheckedOptions;
+  /** Clients that were cut together hold the same cursor: they share the answer. */
+  readonly #pages = new Map<string, Promise<Page | undefined>>();
+  #reading = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: CheckedOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * All messages of `filter` after `cursor` and before the message at `end`. `undefined` when some of them are gone, when
+   * there are more than one would want, or when `cursor` is no place before `end`.
+   */
+  async between(
+    filter: string,
+    cursor: string,
+    end: string,
+    signal: AbortSignal,
+  ): Promise<Envelope[] | undefined> {
+    const found: Envelope[] = [];
+    let after = cursor;
+    for (;;) {
+      const page = await this.#page(filter, after, signal);
+      if (page === undefined || page.continuity === 'gap' || page.messages.length === 0) return undefined;
+      for (const message of page.messages) {
+        if (message.cursor === end) return found;
+        if (found.length >= adapterLimits.missedPacketsMax) return undefined;
+        found.push(message);
+      }
+      after = page.cursor;
+    }
+  }
+
+  /** The newest message of a channel. */
+  async newest(channel: string, signal: AbortSignal): Promise<Envelope | undefined> {
+    const page = (await this.#get(`/channels/${pathOf(channel)}?since=last-1`, signal)) as Page | undefined;
+    return page?.messages.at(-1);
+  }
+
+  async channels(
+    filter: string,
+    after: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ChannelList | undefined> {
+    const query = new URLSearchParams({ filter, limit: '100', ...(after === undefined ? {} : { after }) });
+    return (await this.#get(`/channels?${query.toString()}`, signal)) as ChannelList | undefined;
+  }
+
+  async remove(channel: string, signal: AbortSignal): Promise<void> {
+    await this.#ask('DELETE', `/channels/${pathOf(channel)}`, signal);
+  }
+
+  #page(filter: string, after: string, signal: AbortSignal): Promise<Page | undefined> {
+    const path = `/channels/${pathOf(filter)}?limit=${pageMessages}&after=${encodeURIComponent(after)}`;
+    // One who waits no longer must not end the read of the others.
+    let page = this.#pages.get(path);
+    if (page === undefined) {
+      page = this.#get(path, AbortSignal.timeout(adapterLimits.restoreTimeoutMs)) as Promise<
+        Page | undefined
+      >;
+      this.#pages.set(path, page);
+      const forget = (): void => void this.#pages.delete(path);
+      page.then(forget, forget);
+    }
+    return until(page, signal);
+  }
+
+  /** `undefined` for what is refused as it is: a cursor that is none, a name that cannot be. */
+  async #get(path: string, signal: AbortSignal): Promise<unknown> {
+    const answer = await this.#ask('GET', path, signal);
+    return answer.ok ? await answer.json() : undefined;
+  }
+
+  /** Asks until there is an answer about the request rather than about the server. @throws when `signal` aborts. */
+  async #ask(method: string, path: string, signal: AbortSignal): Promise<Response> {
+    const { url, token } = this.#options;
+    const headers = token === undefined ? undefined : { Authorization: `Bearer ${token}` };
+    await this.#turn();
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        try {
+          const answer = await fetch(`${url}${path}`, { method, signal, ...(headers && { headers }) });
+          if (answer.status < 500 && answer.status !== 429) return answer;
+          await answer.body?.cancel();
+        } catch {
+          // Not reached, as while the server is restarted.
+        }
+        await sleep(retryMs, undefined, { signal });
+      }
+    } finally {
+      this.#reading -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #turn(): Promise<void> {
+    while (this.#reading >= adapterLimits.readsMax) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#reading += 1;
+  }
+}
+
+function pathOf(channel: string): string {
+  return channel.split('/').map(encodeURIComponent).join('/');
+}
+
+function until<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

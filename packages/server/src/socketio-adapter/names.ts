@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * Which channel belongs to what of Socket.IO. `~` at the beginning of a level is never part of a room, so the levels that
+ * begin with it are the adapter's own.
+ *
+ * - `<prefix>/<namespace>`: events for everybody in the namespace; `_` is the main namespace, `/`
+ * - `<prefix>/<namespace>/<room>`: events for one room; slashes of a room stay levels
+ * - `<prefix>/<namespace>/~packets`: events for several rooms or for one socket
+ * - `<prefix>/<namespace>/~cluster`: what the processes have to say to each other
+ * - `<prefix>-sessions/<namespace>/<hash>`: one session that can be recovered
+ */
+export type Place =
+  | { readonly kind: 'all' | 'packets' | 'cluster'; readonly namespace: string }
+  | { readonly kind: 'room'; readonly namespace: string; readonly room: string };
+
+const nameBytesMax = 255;
+const levelsMax = 16;
+/** What a channel name cannot have, and the escape sign itself. */
+const escaped = /[%+#*\u0000-\u001f\u007f-\u009f]/g;
+
+function percent(text: string): string {
+  return [...Buffer.from(text)]
+    .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+    .join('');
+}
+
+function escape(text: string): string {
+  return text.replace(escaped, percent).replace(/^~/, '%7E');
+}
+
+export class ChannelNames {
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  /** Everything that sockets may have to be given. */
+  get filter(): string {
+    return `${this.#prefix}/**`;
+  }
+
+  filterOf(namespace: string): string {
+    return `${this.#prefix}/${namespace}/**`;
+  }
+
+  /** The level that stands for a Socket.IO namespace. One that is too long has a hash instead of its name. */
+  namespace(ioNamespace: string): string {
+    const name = ioNamespace.replace(/^\//, '');
+    if (name === '') return '_';
+    if (name === '_') return '%5F';
+    const level = escape(name).replaceAll('/', '%2F');
+    const isFine = name.isWellFormed() && Buffer.byteLength(level) <= 100;
+    return isFine ? level : `~${createHash('sha256').update(name).digest('hex')}`;
+  }
+
+  all(namespace: string): string {
+    return `${this.#prefix}/${namespace}`;
+  }
+
+  packets(namespace: string): string {
+    return `${this.#prefix}/${namespace}/~packets`;
+  }
+
+  cluster(namespace: string): string {
+    return `${this.#prefix}/${namespace}/~cluster`;
+  }
+
+  /** `undefined` for a room that cannot be a channel: empty, too long, not text, or not Unicode. */
+  room(namespace: string, room: unknown): string | undefined {
+    if (typeof room !== 'string' || room === '' || !room.isWellFormed()) return undefined;
+    const name = `${this.#prefix}/${namespace}/${escape(room)}`;
+    const isFine = Buffer.byteLength(name) <= nameBytesMax && name.split('/').length <= levelsMax;
+    return isFine ? name : undefined;
+  }
+
+  session(namespace: string, hash: string): string {
+    return `${this.#prefix}-sessions/${namespace}/${hash}`;
+  }
+
+  /** What a channel of `filter` is for; `undefined` for what is nobody's. */
+  place(channel: string): Place | undefined {
+    if (!channel.startsWith(`${this.#prefix}/`)) return undefined;
+    const rest = channel.slice(this.#prefix.length + 1);
+    const at = rest.indexOf('/');
+    const namespace = at < 0 ? rest : rest.slice(0, at);
+    if (at < 0) return { kind: 'all', namespace };
+    const room = rest.slice(at + 1);
+    if (room === '~packets') return { kind: 'packets', namespace };
+    if (room === '~cluster') return { kind: 'cluster', namespace };
+    if (room === '' || room.startsWith('~')) return undefined;
+    try {
+      return { kind: 'room', namespace, room: decodeURIComponent(room) };
+    } catch {
+      // A stray percent sign, from a publisher that is no adapter: it can only mean itself.
+      return { kind: 'room', namespace, room };
+    }
+  }
+}
+
+/** What stands for a private session id where others can read it: whoever knows the id could take the session. */
+export function hashOf(pid: string): string {
+  return createHash('sha256').update(pid).digest('base64url');
+}
