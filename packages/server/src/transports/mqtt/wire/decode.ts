@@ -10,7 +10,7 @@ import { decodeConnack } from './decode-connack.ts';
 import { decodeConnect } from './decode-connect.ts';
 import { decodePublish } from './decode-publish.ts';
 import { decodeSubscribe, decodeUnsubscribe } from './decode-subscribe.ts';
-import { fault, rule } from './fault.ts';
+import { fault, rule, type Rule } from './fault.ts';
 import type { Fields } from './fields.ts';
 import type { MqttFault, Packet, Version } from './packets.ts';
 
@@ -124,7 +124,7 @@ function neededFlags(type: number): number {
     : 0;
 }
 
-const flagRules = new Map([
+const flagRules = new Map<number, Rule>([
   [packetTypes.pubrel, rules.pubrelFlags],
   [packetTypes.subscribe, rules.subscribeFlags],
   [packetTypes.unsubscribe, rules.unsubscribeFlags],
