@@ -1,0 +1,114 @@
+import { EverywireError, formatCursor, parseCursor } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import type { Gap } from '../../core/store.ts';
+import type { Subscription } from '../../core/transport.ts';
+import type { AckMode } from './commands.ts';
+import type { SharedFormat } from './message-formats.ts';
+
+/** Gaps that wait for the next message to be told with. Only a filter can have several. */
+const gapsMax = 8;
+
+/** A batch that came before SUBSCRIBE was answered, and how far its messages were repetitions. */
+export interface Early {
+  readonly batch: Batch;
+  readonly againThroughSeq: number;
+}
+
+/** One subscription of a connection, from SUBSCRIBE to UNSUBSCRIBE. */
+export class Following {
+  readonly key: string;
+  readonly destination: string;
+  readonly mode: AckMode;
+  readonly first: SharedFormat;
+  /** For repetitions. */
+  readonly again: SharedFormat;
+  /** Undefined until the hub has begun it. */
+  subscription: Subscription | undefined;
+  early: Early[] | undefined = [];
+  gaps: Gap[] | undefined;
+  /** Where its position is kept. */
+  durableKey: string | undefined;
+  /** Of a durable one that acknowledges by itself: what an earlier connection may have been given. */
+  againThroughSeq = 0;
+  /** Delivered and neither ACKed nor NACKed, in the order of delivery: seq → tag. */
+  #unsettled: Map<number, string> | undefined;
+
+  constructor(options: {
+    readonly key: string;
+    readonly destination: string;
+    readonly mode: AckMode;
+    readonly first: SharedFormat;
+    readonly again: SharedFormat;
+  }) {
+    this.key = options.key;
+    this.destination = options.destination;
+    this.mode = options.mode;
+    this.first = options.first;
+    this.again = options.again;
+  }
+
+  addGap(gap: Gap): void {
+    this.gaps ??= [];
+    if (this.gaps.length < gapsMax) this.gaps.push(gap);
+  }
+
+  noteDelivered({ messages }: Batch): void {
+    if (this.mode === 'auto') return;
+    this.#unsettled ??= new Map();
+    for (const { seq, tag } of messages) {
+      this.#unsettled.delete(seq);
+      this.#unsettled.set(seq, tag);
+    }
+  }
+
+  /** The seq of a message that waits to be acknowledged here, by its cursor; `undefined` when none does. */
+  seqOf(cursor: string): number | undefined {
+    const place = parseCursor(cursor);
+    if (place === undefined || this.#unsettled?.get(place.seq) !== place.tag) return undefined;
+    return place.seq;
+  }
+
+  /** ACK or NACK: of that message, and in mode `client` of all that were delivered before it. */
+  settle(seq: number, how: 'ack' | 'release'): void {
+    const unsettled = this.#unsettled;
+    // Settled meanwhile, by another frame than the one that waited in a transaction.
+    if (unsettled?.has(seq) !== true) return;
+    const settled: number[] = [];
+    if (this.mode === 'client') {
+      for (const one of unsettled.keys()) {
+        settled.push(one);
+        if (one === seq) break;
+      }
+    } else {
+      settled.push(seq);
+    }
+    for (const one of settled) unsettled.delete(one);
+    for (const one of settled) {
+      if (how === 'ack') this.subscription?.ack(one, true);
+      else this.subscription?.release(one);
+    }
+  }
+}
+
+/** The gaps as one header: what of which channel is gone, why, and the next valid cursor. */
+export function gapHeader(gaps: readonly Gap[]): readonly [string, string] {
+  return [
+    'everywire-gap',
+    JSON.stringify(
+      gaps.map(({ channel, from, to, reason, next }) => ({
+        channel,
+        from,
+        to,
+        reason,
+        cursor: formatCursor(next),
+      })),
+    ),
+  ];
+}
+
+export function unknownMessage(): EverywireError {
+  return new EverywireError(
+    'not_found',
+    'No message of that id waits to be acknowledged on that subscription.',
+  );
+}
