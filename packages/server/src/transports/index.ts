@@ -11,7 +11,7 @@ export interface TransportOptions {
   readonly listen: Readonly<Record<'mqtt' | 'stomp', ListenAddress>>;
 }
 
-export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket';
+export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket' | 'stomp';
 
 type Factory = (options: TransportOptions) => Promise<Transport>;
 
@@ -22,6 +22,11 @@ const factories: Readonly<Record<TransportName, Factory>> = {
   sse: async ({ front }) => (await import('./sse/transport.ts')).createSseTransport(front),
   websocket: async ({ front, allowedOrigins }) =>
     (await import('./websocket/transport.ts')).createWebSocketTransport(front, { allowedOrigins }),
+  stomp: async ({ front, allowedOrigins, listen }) =>
+    (await import('./stomp/transport.ts')).createStompTransport(front, {
+      allowedOrigins,
+      listen: listen.stomp,
+    }),
 };
 
 /** Every transport there is, in the order in which the table of endpoints shows them. */
