@@ -427,7 +427,7 @@ export class EverywireAdapter extends ClusterAdapterWithHeartbeat implements Mem
     void super.addAll(id, rooms);
     if (this.#sessions === undefined) return;
     let joinedAt = this.#joinedAt.get(id);
-    if (joinedAt === undefined) this.#joinedAt.set(id, (joinedAt = new Map()));
+    if (joinedAt === undefined) this.#joinedAt.set(id, (joinedAt = new Map<Room, string | null>()));
     for (const room of rooms) {
       if (!joinedAt.has(room)) joinedAt.set(room, this.#lastPacket ?? null);
     }
@@ -511,7 +511,7 @@ export class EverywireAdapter extends ClusterAdapterWithHeartbeat implements Mem
   }
 
   #begin(pid: string, record: SessionRecord, missed: readonly Logged[], tail: Logged[]): Session {
-    this.#joinedAt.set(record.sid, new Map<Room, string | null>(record.rooms));
+    this.#joinedAt.set(record.sid, new Map(record.rooms.map(([room, at]) => [room, at] as const)));
     const recovery = new Recovery({
       pid,
       record,
