@@ -1,4 +1,4 @@
-import { rule } from './fault.ts';
+import { rule, type Rule } from './fault.ts';
 import type { Fields } from './fields.ts';
 import type {
   AckProperties,
@@ -15,17 +15,23 @@ import type {
 import { noProperties, readProperties } from './properties.ts';
 import { allowedReasonCodes, type ReasonUse } from './reason-uses.ts';
 
-const rules = {
-  packetId: rule('2.2.1-3', '2.3.1-1'),
-  disconnect: rule('3.14.2-1', '3.14.1-1'),
+const reasonRules: Readonly<Record<ReasonUse, Rule>> = {
+  connack: rule('3.2.2-8'),
   puback: rule('3.4.2-1'),
   pubrec: rule('3.5.2-1'),
   pubrel: rule('3.6.2-1'),
   pubcomp: rule('3.7.2-1'),
-  suback: rule('3.9.3-2', '3.9.3-2'),
+  suback: rule('3.9.3-2'),
+  'suback-older': rule('3.9.3-2', '3.9.3-2'),
   unsuback: rule('3.11.3-2'),
-  auth: rule('3.15.2-1'),
-  connack: rule('3.2.2-8'),
+  'client-disconnect': rule('3.14.2-1'),
+  'server-disconnect': rule('3.14.2-1'),
+  'client-auth': rule('3.15.2-1'),
+  'server-auth': rule('3.15.2-1'),
+};
+
+const rules = {
+  packetId: rule('2.2.1-3', '2.3.1-1'),
   method: rule('§3.15.2.2.2'),
   expiryByServer: rule('3.14.2-2'),
 };
@@ -39,8 +45,7 @@ export function readPacketId(fields: Fields): number {
 export function readReasonCode(fields: Fields, use: ReasonUse): number {
   const code = fields.readByte();
   if (!fields.hasFault() && !allowedReasonCodes[use].has(code)) {
-    const owner = use.replace(/^(client|server)-/, '') as keyof typeof rules;
-    fields.refuse('protocol', rules[owner], 'A packet of this type has no such reason code.');
+    fields.refuse('protocol', reasonRules[use], 'A packet of this type has no such reason code.');
   }
   return code;
 }
@@ -98,7 +103,7 @@ export function decodeAuth(fields: Fields, from: 'client' | 'server'): Auth | Mq
   const reasonCode = isShort ? 0 : readReasonCode(fields, `${from}-auth`);
   const properties = isShort || fields.isAtEnd() ? noProperties : readProperties(fields, 'auth');
   if (isShort && from === 'client') {
-    fields.refuse('protocol', rules.auth, 'A client does not send AUTH with success.');
+    fields.refuse('protocol', reasonRules['client-auth'], 'A client does not send AUTH with success.');
   }
   if (!isShort && properties.authenticationMethod === undefined) {
     fields.refuse('protocol', rules.method, 'AUTH has no authentication method.');
