@@ -110,7 +110,11 @@ export class FrameReader {
     this.#at = found < 0 ? end : end + 1;
     if (found < 0) {
       this.#gather(part, bytesMax + 1);
-      return undefined;
+      // Not only at the end of the line, which what is no STOMP may never have.
+      const begun = this.#gathered.subarray(0, this.#gatheredBytes);
+      return isCommand && !isCapitals(begun.at(-1) === cr ? begun.subarray(0, -1) : begun)
+        ? this.#failCommand()
+        : undefined;
     }
     return this.#takeLine(this.#joined(part));
   }
@@ -136,10 +140,7 @@ export class FrameReader {
   }
 
   #takeCommand(line: Buffer): Received | undefined {
-    for (const byte of line) {
-      if (byte < 0x41 || byte > 0x5a)
-        return this.#fail('malformed', 'A frame begins with its command in capitals.');
-    }
+    if (!isCapitals(line)) return this.#failCommand();
     this.#command = line.toString('latin1');
     this.#headers = new Map();
     this.#headerCount = 0;
@@ -254,6 +255,10 @@ export class FrameReader {
     this.#gatheredBytes = 0;
   }
 
+  #failCommand(): Fault {
+    return this.#fail('malformed', 'A frame begins with its command in capitals.');
+  }
+
   #failBody(): Fault {
     return this.#fail('too_large', `A body has at most ${this.bounds.bodyBytesMax} bytes here.`);
   }
@@ -263,4 +268,9 @@ export class FrameReader {
     this.stop();
     return { kind: 'fault', code, detail, receipt };
   }
+}
+
+function isCapitals(line: Buffer): boolean {
+  for (const byte of line) if (byte < 0x41 || byte > 0x5a) return false;
+  return true;
 }
