@@ -151,6 +151,8 @@ export class EverywireAdapter extends ClusterAdapterWithHeartbeat implements Mem
   /** The link is there, for the first time or again. */
   ready(): void {
     super.init();
+    // Those who connected before there was a place could not be told one.
+    if (this.#sessions !== undefined && this.#cluster.options.sendCursors) this.#sendCursors();
   }
 
   // --- Broadcasts ---------------------------------------------------------------------------------------------------
