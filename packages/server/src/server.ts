@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { completeConfig, isDefault, type LoadedConfig } from './config/load.ts';
 import { namespacesOf } from './config/namespaces.ts';
+import { webhooksOf } from './config/webhooks.ts';
 import type { Config, ConfigInput } from './config/schema.ts';
 import { openAccess } from './core/access.ts';
 import type { Clock, Random } from './core/clock.ts';
@@ -148,7 +149,7 @@ class ComposedServer implements EverywireServer {
     const wanted = transportNames.filter((name) => config.transports[name]);
     const listen = { mqtt: this.#addressOf('mqtt'), stomp: this.#addressOf('stomp') };
     const transports = await Promise.all(
-      wanted.map((name) => createTransport(name, { front, allowedOrigins, listen })),
+      wanted.map((name) => createTransport(name, { front, allowedOrigins, listen, webhooks: webhooksOf(config) })),
     );
     const started: Transport[] = [];
     this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(started, deadline) });

@@ -95,6 +95,7 @@ export const configSchema = Type.Object(
         socketio: Type.Boolean({ default: true, description: 'Socket.IO, by WebSocket and long polling.' }),
         stomp: Type.Boolean({ default: true, description: 'STOMP over TCP and WebSocket.' }),
         mqtt: Type.Boolean({ default: true, description: 'MQTT over TCP and WebSocket.' }),
+        webhook: Type.Boolean({ default: true, description: 'Webhooks.' }),
       },
       strict,
     ),
@@ -113,6 +114,25 @@ export const configSchema = Type.Object(
       default: [],
       description: 'Other origins whose web pages may use this server, such as https://app.example.',
     }),
+    webhooks: Type.Object(
+      {
+        allowTargets: Type.Array(Type.String({ minLength: 1 }), {
+          default: [],
+          description:
+            'Targets beyond the public Internet over https: host, *.host, address or network, each maybe with :port.',
+        }),
+        verify: Type.Boolean({
+          default: true,
+          description: 'Ask a new endpoint to give back a challenge, unless allowTargets names it.',
+        }),
+        retryDelays: Type.Array(Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }), {
+          default: ['5s', '30s', '2m', '10m', '30m', '2h', '5h', '10h'],
+          minItems: 1,
+          description: 'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
+        }),
+      },
+      strict,
+    ),
     auth: Type.Object(
       {
         jwt: Type.Object(

@@ -43,6 +43,16 @@ export interface Limits {
   readonly badCommandsMax: number;
   /** Commands of one connection that wait for the store; at so many, the server stops reading from it. */
   readonly commandsInFlightMax: number;
+  /** Namespaces that one Socket.IO connection may be in. */
+  readonly ioNamespacesMax: number;
+  /**
+   * How long, and how many, Socket.IO sessions are kept for clients that come back: as long as messages are by default,
+   * and some tens of megabytes.
+   */
+  readonly ioSessionAgeMsMax: number;
+  readonly ioSessionsMax: number;
+  /** How long a Socket.IO session that polls is kept when the server that knew it is gone. */
+  readonly ioPollAgeMsMax: number;
   /** WebSocket pings a peer may send per second. */
   readonly pingsPerSecondMax: number;
   /** Time a peer has to answer our Close before the socket is ended. */
@@ -77,6 +87,23 @@ export interface Limits {
   /** STOMP: durable subscriptions that are kept, and for how long when nobody comes back for one. */
   readonly stompDurablesMax: number;
   readonly stompDurableIdleMs: number;
+  /** Webhooks: how many, one attempt from the connection to the end of the answer, and how much of that is read. */
+  readonly webhooksMax: number;
+  readonly webhookTimeoutMs: number;
+  readonly webhookAnswerBytesMax: number;
+  /** Attempts to one host, and of one webhook, at the same time. */
+  readonly webhooksPerHostMax: number;
+  /** Messages that a webhook holds in memory while they wait for their turn in their channels. */
+  readonly webhookWindowMessages: number;
+  /** PUBLISH packets above QoS 0 that a client may have unanswered: the receive maximum, announced and enforced. */
+  readonly mqttReceiveMax: number;
+  /** The same towards a client that takes more: what its session keeps of each is a place and a packet id. */
+  readonly mqttInFlightMax: number;
+  readonly mqttTopicAliasMax: number;
+  /** MQTT sessions that are kept for clients, open or away. */
+  readonly sessionsMax: number;
+  /** Retained messages that one subscription is sent when it begins. */
+  readonly retainedMax: number;
   /** How long draining may take before what is left is cut. */
   readonly drainMs: number;
 }
@@ -109,6 +136,10 @@ export const defaultLimits: Limits = {
   fragmentsMax: 64,
   badCommandsMax: 10,
   commandsInFlightMax: 1_024,
+  ioNamespacesMax: 64,
+  ioSessionAgeMsMax: 7 * 24 * 3_600_000,
+  ioSessionsMax: 100_000,
+  ioPollAgeMsMax: 3_600_000,
   pingsPerSecondMax: 20,
   closeTimeoutMs: 5_000,
   jsonDepthMax: 32,
@@ -132,6 +163,16 @@ export const defaultLimits: Limits = {
   stompBeatMsMax: 18 * 3_600_000,
   stompDurablesMax: 10_000,
   stompDurableIdleMs: 30 * 24 * 3_600_000,
+  webhooksMax: 100,
+  webhookTimeoutMs: 15_000,
+  webhookAnswerBytesMax: 64 * kib,
+  webhooksPerHostMax: 4,
+  webhookWindowMessages: 8,
+  mqttReceiveMax: 64,
+  mqttInFlightMax: 256,
+  mqttTopicAliasMax: 16,
+  sessionsMax: 10_000,
+  retainedMax: 10_000,
   drainMs: 10_000,
 };
 

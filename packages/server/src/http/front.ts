@@ -14,6 +14,7 @@ import { addChannelRoutes } from './routes-channels.ts';
 import { addHealthRoutes } from './routes-health.ts';
 import { addOpenApi } from './openapi.ts';
 import { CrossOrigin } from './cross-origin.ts';
+import { RawRequests } from './raw-requests.ts';
 import { UpgradeRouter } from './upgrades.ts';
 
 export interface HttpFrontOptions {
@@ -41,6 +42,8 @@ export interface MetricsPage {
 export interface HttpFront {
   readonly views: ChannelViews;
   readonly upgrades: UpgradeRouter;
+  /** Requests that transports answer by themselves. */
+  readonly requests: RawRequests;
   /** Where it can be reached, once it listens. */
   readonly url: string;
   /** Serves a fixed document, such as the page at `/`. Only before `listen()`. */
@@ -50,6 +53,8 @@ export interface HttpFront {
     body: string | Buffer,
     headers?: Readonly<Record<string, string>>,
   ): void;
+  /** Adds routes of a transport's own resource, with the front's bodies and problems. Only before `listen()`. */
+  extend(register: (app: FastifyInstance) => void): void;
   /** @throws Error that names the address, when it is taken or not ours */
   listen(): Promise<void>;
   /** `/readyz` says no, and everything else is refused with 503, from here on. */
@@ -68,6 +73,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   const { limits, log, hub } = options;
   const views = new ChannelViews();
   const upgrades = new UpgradeRouter();
+  const requests = new RawRequests();
   const allowed = new AllowedMethods();
   let isDraining = false;
   let isListening = false;
@@ -92,7 +98,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     ajv: {
       customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: false },
     },
-    serverFactory: (handler) => createNodeServer(handler, { limits, log, upgrades, refusalOf }),
+    serverFactory: (handler) => createNodeServer(handler, { limits, log, upgrades, requests, refusalOf }),
   });
   app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
@@ -105,6 +111,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   return {
     views,
     upgrades,
+    requests,
     get url() {
       if (!isListening) return '';
       const { address, port, family } = app.server.address() as AddressInfo;
@@ -123,6 +130,9 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
             .headers(headers)
             .send(body),
       });
+    },
+    extend(register) {
+      register(app);
     },
     async listen() {
       await app.listen({ host: options.host, port: options.port });

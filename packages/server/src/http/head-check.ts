@@ -18,9 +18,14 @@ export function bodyBytesMax(url: string, limits: Limits): number {
 
 /**
  * Looks at a request's head, before anything else is done with it, for what two readers of the same bytes could take
- * for two different things, and for what is too large. Returns the refusal; the connection is then closed.
+ * for two different things, and for what is too large. Returns the refusal; the connection is then closed. `bytesMax` is
+ * of the body.
  */
-export function checkHead(request: IncomingMessage, limits: Limits): EverywireError | undefined {
+export function checkHead(
+  request: IncomingMessage,
+  limits: Limits,
+  bytesMax = bodyBytesMax(targetPath(request.url ?? ''), limits),
+): EverywireError | undefined {
   const { headers, rawHeaders } = request;
   const url = request.url ?? '';
   // Node drops what exceeds its `maxHeadersCount`, which is set one above ours.
@@ -38,7 +43,7 @@ export function checkHead(request: IncomingMessage, limits: Limits): EverywireEr
     checkTarget(request.method ?? '', url) ??
     checkHost(request, rawHeaders) ??
     checkFraming(request) ??
-    checkLength(headers['content-length'], bodyBytesMax(targetPath(url), limits))
+    checkLength(headers['content-length'], bytesMax)
   );
 }
 

@@ -7,6 +7,7 @@ import { checkHead, targetPath } from './head-check.ts';
 import { endAfter } from './linger.ts';
 import { problemBytes, problemHeaders, problemOf, problemType } from './problem.ts';
 import { rawPath } from './percent.ts';
+import type { RawRequests } from './raw-requests.ts';
 import { checkQueue, endQueue, isQueueEnded } from './request-queue.ts';
 import { isTakenOver, takeOver } from './take-over.ts';
 import { type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
@@ -17,6 +18,8 @@ export interface NodeServerOptions {
   readonly limits: Limits;
   readonly log: Log;
   readonly upgrades: UpgradeRouter;
+  /** What does not go to the handler. */
+  readonly requests: RawRequests;
   /** A reason to refuse every request with this path, such as draining. */
   readonly refusalOf: (path: string) => EverywireError | undefined;
 }
@@ -40,6 +43,9 @@ const parserRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
 /** Node's HTTP server with our bounds, in front of Fastify: strict about heads, and every answer a problem document. */
 export function createNodeServer(handler: Handler, options: NodeServerOptions): Server {
   const { limits, upgrades } = options;
+  const serve: Handler = (request, response) => {
+    (options.requests.find(request.url ?? '/')?.handle ?? handler)(request, response);
+  };
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytesMax,
@@ -57,7 +63,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
       ...{ shouldUpgradeCallback: wantsWebSocket },
     },
     (request, response) => {
-      if (admit(request, response, options)) handler(request, response);
+      if (admit(request, response, options)) serve(request, response);
     },
   );
   server.maxHeadersCount = limits.headerCountMax + 1;
@@ -65,7 +71,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
     // RFC 9110 §10.1.1: a refusal comes in place of 100, so that the body is never sent.
     if (!admit(request, response, options)) return;
     response.writeContinue();
-    handler(request, response);
+    serve(request, response);
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     const refusal = new EverywireError('unsupported', 'The only expectation met here is 100-continue.', {
@@ -95,7 +101,7 @@ function admit(request: IncomingMessage, response: ServerResponse, options: Node
   const { socket } = request;
   if (isTakenOver(socket) || isQueueEnded(socket)) return false;
   const refusal =
-    checkHead(request, options.limits) ??
+    checkHead(request, options.limits, options.requests.find(request.url ?? '/')?.bodyBytesMax) ??
     options.refusalOf(rawPath(targetPath(request.url ?? '/'))) ??
     checkQueue(socket, response, options.limits);
   if (refusal !== undefined) refuse(request, response, refusal, options);

@@ -1,5 +1,6 @@
 import type { Transport } from '../core/transport.ts';
 import type { HttpFront } from '../http/front.ts';
+import type { WebhookSettings } from './webhook/transport.ts';
 import type { ListenAddress } from '../net/listener.ts';
 
 export interface TransportOptions {
@@ -9,9 +10,10 @@ export interface TransportOptions {
   readonly allowedOrigins: readonly string[] | undefined;
   /** Where those with a port of their own listen. */
   readonly listen: Readonly<Record<'mqtt' | 'stomp', ListenAddress>>;
+  readonly webhooks: WebhookSettings;
 }
 
-export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket' | 'stomp';
+export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket' | 'stomp' | 'webhook';
 
 type Factory = (options: TransportOptions) => Promise<Transport>;
 
@@ -27,6 +29,8 @@ const factories: Readonly<Record<TransportName, Factory>> = {
       allowedOrigins,
       listen: listen.stomp,
     }),
+  webhook: async ({ front, webhooks }) =>
+    (await import('./webhook/transport.ts')).createWebhookTransport(front, webhooks),
 };
 
 /** Every transport there is, in the order in which the table of endpoints shows them. */

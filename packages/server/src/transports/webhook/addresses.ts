@@ -1,0 +1,56 @@
+import { BlockList, isIPv6 } from 'node:net';
+
+/**
+ * Which addresses a webhook may never reach unless an operator says so: everything that is not the public Internet
+ * (the special-purpose registries of IANA: RFC 6890 and its updates). An attacker who may name a URL must not be able to
+ * make this server speak to its own network (T40).
+ */
+const blockedNetworks: readonly (readonly [
+  address: string,
+  prefixLength: number,
+  family: 'ipv4' | 'ipv6',
+])[] = [
+  ['0.0.0.0', 8, 'ipv4'], // this host
+  ['10.0.0.0', 8, 'ipv4'], // private
+  ['100.64.0.0', 10, 'ipv4'], // shared by carriers
+  ['127.0.0.0', 8, 'ipv4'], // loopback
+  ['169.254.0.0', 16, 'ipv4'], // link-local, and the metadata of clouds
+  ['172.16.0.0', 12, 'ipv4'], // private
+  ['192.0.0.0', 24, 'ipv4'], // protocol assignments
+  ['192.0.2.0', 24, 'ipv4'], // documentation
+  ['192.31.196.0', 24, 'ipv4'], // AS112
+  ['192.52.193.0', 24, 'ipv4'], // AMT
+  ['192.88.99.0', 24, 'ipv4'], // 6to4 relays
+  ['192.168.0.0', 16, 'ipv4'], // private
+  ['192.175.48.0', 24, 'ipv4'], // AS112
+  ['198.18.0.0', 15, 'ipv4'], // benchmarks
+  ['198.51.100.0', 24, 'ipv4'], // documentation
+  ['203.0.113.0', 24, 'ipv4'], // documentation
+  ['224.0.0.0', 4, 'ipv4'], // multicast
+  ['240.0.0.0', 4, 'ipv4'], // reserved, and broadcast
+  ['::', 96, 'ipv6'], // unspecified, loopback, and IPv4-compatible
+  ['64:ff9b::', 96, 'ipv6'], // NAT64: an IPv4 address behind it
+  ['64:ff9b:1::', 48, 'ipv6'], // NAT64, local
+  ['100::', 64, 'ipv6'], // discard
+  ['2001::', 23, 'ipv6'], // protocol assignments: Teredo, ORCHID, benchmarks
+  ['2001:db8::', 32, 'ipv6'], // documentation
+  ['2002::', 16, 'ipv6'], // 6to4: an IPv4 address inside
+  ['3fff::', 20, 'ipv6'], // documentation
+  ['5f00::', 16, 'ipv6'], // segment routing
+  ['fc00::', 7, 'ipv6'], // unique local
+  ['fe80::', 10, 'ipv6'], // link-local
+  ['fec0::', 10, 'ipv6'], // site-local, deprecated
+  ['ff00::', 8, 'ipv6'], // multicast
+];
+
+const blocked = new BlockList();
+for (const [address, prefixLength, family] of blockedNetworks)
+  blocked.addSubnet(address, prefixLength, family);
+
+/** Whether `address`, as the resolver or a URL gives it, is none of the public Internet. */
+export function isBlockedAddress(address: string): boolean {
+  // BlockList knows that ::ffff:a.b.c.d is a.b.c.d; a zone (fe80::1%eth0) is only given to local addresses.
+  const at = address.indexOf('%');
+  const plain = at < 0 ? address : address.slice(0, at);
+  return blocked.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+}

@@ -1,0 +1,369 @@
+import { toEverywireError, type EverywireError } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import type { Timer } from '../../core/clock.ts';
+import { gapNotice } from '../../core/envelope.ts';
+import type { Message } from '../../core/message.ts';
+import type {
+  CloseReason,
+  From,
+  Host,
+  Notice,
+  Progress,
+  Session,
+  Sink,
+  Subscription,
+} from '../../core/transport.ts';
+import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
+import { parseRetryAfterMs, retryDelayMs } from './schedule.ts';
+import type { Attempt, Sender } from './sender.ts';
+import { signatureOf } from './signature.ts';
+import { deliveryOf } from './wire.ts';
+
+export interface EndpointOptions {
+  readonly host: Host;
+  readonly sender: Sender;
+  readonly retryDelaysMs: readonly number[];
+  /** The session with the rights of whoever registered it; a new one for each time it is set going. */
+  readonly openSession: (row: WebhookRow, sink: Sink) => Session;
+}
+
+/** Before a row that could not be written is written again. */
+const rewriteMs = 1_000;
+
+/**
+ * One webhook at work: a durable subscription whose peer is an HTTP endpoint. In each channel one message is on its way
+ * at a time, and the next leaves when the place after it is durable, so a crash repeats at most that one.
+ * While an endpoint fails, all of its channels wait: what is behind it waits in the log.
+ */
+export class Endpoint implements Sink {
+  row: WebhookRow;
+  readonly #options: EndpointOptions;
+  #session: Session | undefined;
+  #subscription: Subscription | undefined;
+  /** What the window holds, by channel, in order; the first of a channel may be on its way. */
+  #waiting = new Map<string, Message[]>();
+  #sending = new Set<string>();
+  #retryTimer: Timer | undefined;
+  /** Counts up whenever it is stopped or moved: what was on its way then does not count any more. */
+  #life = 0;
+  #hasGap = false;
+  #isStopping = false;
+  readonly #idle: (() => void)[] = [];
+
+  constructor(row: WebhookRow, options: EndpointOptions) {
+    this.row = row;
+    this.#options = options;
+  }
+
+  get state(): 'active' | 'failing' | 'paused' {
+    if (this.row.paused !== undefined) return 'paused';
+    return this.row.failures > 0 ? 'failing' : 'active';
+  }
+
+  /** The place up to which everything was taken. */
+  get cursor(): string {
+    return this.#progress.cursor;
+  }
+
+  /**
+   * Sets it going from where its row stands, or from `from`. Nothing is sent before the row says so durably.
+   * @throws EverywireError when it may not read that, or the place is none
+   */
+  async start(from?: From): Promise<void> {
+    this.#halt();
+    this.#isStopping = false;
+    const life = this.#life;
+    const session = this.#options.openSession(this.row, this);
+    this.#session = session;
+    let subscription: Subscription;
+    try {
+      subscription = await session.subscribe(this.row.filter, {
+        ...(from === undefined ? { progress: this.row.progress } : { from }),
+        acknowledge: 'peer',
+        windowMessages: this.#options.host.limits.webhookWindowMessages,
+      });
+    } catch (caught) {
+      session.end('left');
+      if (this.#session === session) this.#session = undefined;
+      throw caught;
+    }
+    if (life !== this.#life) return;
+    for (const gap of subscription.startGaps) this.#noteGap(gapNotice(gap));
+    await this.#save({
+      progress:
+        from === undefined
+          ? this.row.progress
+          : { cursor: subscription.startCursor, ackedAhead: [], deliveredThroughSeq: 0 },
+    });
+    if (life !== this.#life) return;
+    if (this.row.paused !== undefined) {
+      this.#halt();
+      return;
+    }
+    this.#subscription = subscription;
+    this.#goOn();
+  }
+
+  /** As `start`; an endpoint whose channels cannot be read now is tried again by itself. */
+  async startOrRetry(): Promise<void> {
+    try {
+      await this.start();
+    } catch (caught) {
+      this.#cannotStart(toEverywireError(caught));
+    }
+  }
+
+  /** Sends nothing more; resolves when what was on its way has been answered and its place is stored. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    if (this.#sending.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.row = { ...this.row, progress: this.#progress };
+    this.#halt();
+  }
+
+  /** Changes the row, durably, and works by it from the next message on. @throws EverywireError `store_unavailable` */
+  async change(change: Partial<WebhookRow>): Promise<void> {
+    const isPaused = ('paused' in change ? change.paused : this.row.paused) !== undefined;
+    if (isPaused && this.#session !== undefined) await this.stop();
+    await this.#write({ ...this.row, progress: this.#progress, ...change });
+    if (isPaused) return;
+    if (this.#subscription === undefined) {
+      await this.start();
+      return;
+    }
+    this.#retryTimer?.cancel();
+    this.#retryTimer = undefined;
+    this.#goOn();
+  }
+
+  /** Goes on from another place. @throws EverywireError when that is none */
+  async moveTo(from: From): Promise<void> {
+    await this.stop();
+    this.row = { ...this.row, lastGap: undefined };
+    await this.start(from);
+  }
+
+  /** Ends it at once: its row is gone. */
+  discard(): void {
+    this.#halt();
+  }
+
+  deliver(batch: Batch): boolean {
+    for (const message of batch.messages) {
+      const queue = this.#waiting.get(message.channel);
+      if (queue === undefined) this.#waiting.set(message.channel, [message]);
+      else queue.push(message);
+    }
+    this.#pump();
+    return true;
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind === 'gap') this.#noteGap(gapNotice(notice.gap));
+    else if (notice.kind === 'ended') this.#broke(notice.error);
+  }
+
+  close({ error }: CloseReason): void {
+    this.#broke(error);
+  }
+
+  get #progress(): Progress {
+    return this.#subscription?.progress ?? this.row.progress;
+  }
+
+  /** The subscription is gone although nobody asked for that: come back from the place that is kept. */
+  #broke(error: Error | undefined): void {
+    this.row = {
+      ...this.row,
+      progress: this.#progress,
+      lastError: error?.message ?? 'The subscription has ended.',
+    };
+    this.#halt();
+    this.#retryTimer = this.#options.host.clock.after(rewriteMs, () => void this.startOrRetry());
+  }
+
+  #cannotStart(error: EverywireError): void {
+    const { log, clock } = this.#options.host;
+    log.warn({ err: error, webhook: this.row.id }, 'a webhook cannot read its channels; trying again');
+    const failures = this.row.failures + 1;
+    this.row = { ...this.row, failures, lastError: error.message };
+    const delayMs = this.#delayMs(failures, error.retryAfterMs);
+    this.#retryTimer = clock.after(delayMs, () => void this.startOrRetry());
+  }
+
+  #halt(): void {
+    this.#life += 1;
+    this.#retryTimer?.cancel();
+    this.#retryTimer = undefined;
+    this.#session?.end('left');
+    this.#session = undefined;
+    this.#subscription = undefined;
+    this.#waiting = new Map();
+    this.#sending = new Set();
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** After a restart an endpoint that was failing is not asked earlier than it would have been. */
+  #goOn(): void {
+    const { clock } = this.#options.host;
+    const waitMs = (this.row.nextAttemptMs ?? 0) - clock.nowMs();
+    if (waitMs <= 0) {
+      this.#pump();
+      return;
+    }
+    this.#retryTimer = clock.after(waitMs, () => {
+      this.#retryTimer = undefined;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#subscription === undefined || this.#retryTimer !== undefined || this.#isStopping) return;
+    const { webhooksPerHostMax } = this.#options.host.limits;
+    // One that fails is asked with one message, not with one of each channel.
+    const most = this.row.failures > 0 ? 1 : webhooksPerHostMax;
+    for (const channel of this.#waiting.keys()) {
+      if (this.#sending.size >= most) return;
+      if (this.#sending.has(channel)) continue;
+      this.#sending.add(channel);
+      void this.#sendChannel(channel, this.#life);
+    }
+  }
+
+  /** Sends one message after the other, until the channel has none left or one was not taken. */
+  async #sendChannel(channel: string, life: number): Promise<void> {
+    const queue = this.#waiting.get(channel)!;
+    while (queue.length > 0) {
+      const message = queue[0]!;
+      const attempt = await this.#options.sender.post(this.#requestFor(message));
+      if (life !== this.#life) break;
+      if (attempt.kind === 'failed') {
+        // Cut by our own stopping: that says nothing of the endpoint.
+        if (this.#isStopping) break;
+        await this.#failed(attempt);
+        break;
+      }
+      queue.shift();
+      this.#subscription!.ack(message.seq, true);
+      this.#hasGap = false;
+      await this.#save({ failures: 0, lastError: undefined, nextAttemptMs: undefined });
+      if (life !== this.#life || this.#retryTimer !== undefined || this.#isStopping) break;
+    }
+    this.#leave(channel, life);
+  }
+
+  #leave(channel: string, life: number): void {
+    if (life === this.#life) {
+      this.#sending.delete(channel);
+      if (this.#waiting.get(channel)?.length === 0) this.#waiting.delete(channel);
+      this.#pump();
+    }
+    if (this.#sending.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  async #failed(attempt: Attempt & { readonly kind: 'failed' }): Promise<void> {
+    const { clock } = this.#options.host;
+    const nowMs = clock.nowMs();
+    const failures = this.row.failures + 1;
+    if (attempt.status === 410) {
+      const life = this.#life;
+      await this.#save({
+        failures,
+        lastError: '410: the receiver is gone',
+        paused: 'gone',
+        nextAttemptMs: undefined,
+      });
+      if (life === this.#life) this.#halt();
+      return;
+    }
+    const delayMs = this.#delayMs(failures, parseRetryAfterMs(attempt.retryAfter, nowMs));
+    this.#retryTimer?.cancel();
+    this.#retryTimer = clock.after(delayMs, () => {
+      this.#retryTimer = undefined;
+      this.#pump();
+    });
+    await this.#save({ failures, lastError: attempt.reason, nextAttemptMs: nowMs + delayMs });
+  }
+
+  #requestFor(message: Message): Parameters<Sender['post']>[0] {
+    const { row } = this;
+    const { headers, body } = deliveryOf(message, row.format);
+    const nowMs = this.#options.host.clock.nowMs();
+    return {
+      url: new URL(row.url),
+      headers: {
+        ...headers,
+        ...signedHeaders(row, message.id, nowMs, body),
+        'Everywire-Webhook': row.id,
+        ...(this.#hasGap ? { 'Everywire-Continuity': 'gap' } : {}),
+      },
+      body,
+    };
+  }
+
+  #noteGap(lastGap: object): void {
+    this.#hasGap = true;
+    this.row = { ...this.row, lastGap };
+  }
+
+  /** Resolves when the row is durable, however long the store is away: the next message must not leave before. */
+  async #save(change: Partial<WebhookRow>): Promise<void> {
+    this.row = { ...this.row, progress: this.#progress, ...change };
+    const life = this.#life;
+    const { clock, log } = this.#options.host;
+    for (;;) {
+      try {
+        await this.#write(this.row);
+        return;
+      } catch (caught) {
+        log.warn(
+          { err: caught, webhook: this.row.id },
+          'the place of a webhook could not be stored; trying again',
+        );
+        await new Promise<void>((resolve) => clock.after(rewriteMs, resolve));
+        if (life !== this.#life) return;
+      }
+    }
+  }
+
+  async #write(row: WebhookRow): Promise<void> {
+    await this.#options.host.records.write([{ table: webhookTable, key: row.id, value: encodeRow(row) }]);
+    this.row = row;
+  }
+
+  #delayMs(failures: number, askedMs: number | undefined): number {
+    const { retryDelaysMs, host } = this.#options;
+    const chance = Number.parseInt(host.random.hex(2), 16) / 0xffff;
+    return retryDelayMs(retryDelaysMs, { failures, chance, askedMs });
+  }
+}
+
+/** The three fields of Standard Webhooks. */
+export function signedHeaders(
+  row: WebhookRow,
+  id: string,
+  nowMs: number,
+  body: Buffer,
+): Record<string, string> {
+  const timestampSeconds = Math.floor(nowMs / 1_000);
+  const isRotating = row.rotationEndsMs !== undefined && nowMs < row.rotationEndsMs;
+  const secrets = isRotating ? row.secrets : row.secrets.slice(0, 1);
+  return {
+    'webhook-id': id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': signatureOf({ id, timestampSeconds, body }, secrets),
+  };
+}
+
+/** All webhooks of the store. */
+export async function loadRows({ records }: Host): Promise<readonly WebhookRow[]> {
+  const rows: WebhookRow[] = [];
+  const pageRows = 1_000;
+  let after: string | undefined;
+  for (;;) {
+    const page = await records.list(webhookTable, '', after, pageRows);
+    rows.push(...page.map(({ value }) => decodeRow(value)));
+    if (page.length < pageRows) return rows;
+    after = page[page.length - 1]!.key;
+  }
+}

@@ -1,0 +1,270 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
+import { parseFrom } from '../../core/start.ts';
+import type { Host, Session, Sink } from '../../core/transport.ts';
+import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
+import { webhookTable, type WebhookRow } from './row.ts';
+import type { Attempt, Sender } from './sender.ts';
+import { checkSecret, createSecret } from './signature.ts';
+import type { TargetRules } from './targets.ts';
+import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
+
+export interface RegistryOptions {
+  readonly host: Host;
+  readonly sender: Sender;
+  readonly rules: TargetRules;
+  /** Ask a new endpoint whether it wants to be called. Those that the operator has named are not asked. */
+  readonly verify: boolean;
+  readonly retryDelaysMs: readonly number[];
+}
+
+export interface WebhookRequest {
+  readonly url: string;
+  readonly filter: string;
+  readonly since?: string | undefined;
+  readonly after?: string | undefined;
+  readonly secret?: string | undefined;
+  readonly format?: DeliveryFormat | undefined;
+}
+
+export interface WebhookChange {
+  readonly url?: string | undefined;
+  readonly secret?: string | undefined;
+  readonly format?: DeliveryFormat | undefined;
+  readonly paused?: boolean | undefined;
+}
+
+/** What is shown of a webhook: never its secret. */
+export interface WebhookView {
+  readonly id: string;
+  readonly url: string;
+  readonly filter: string;
+  readonly format: DeliveryFormat;
+  readonly state: 'active' | 'failing' | 'paused';
+  readonly cursor: string;
+  /** Messages that wait behind the cursor; counted up to `lagCountedMax`. */
+  readonly lag: number;
+  readonly failures: number;
+  readonly lastError: string | null;
+  readonly nextAttempt: string | null;
+  readonly lastGap: object | null;
+  readonly created: string;
+}
+
+/** Beyond this a lag is not counted on: reading the log costs more than the figure is worth. */
+export const lagCountedMax = 1_000;
+/** How long the secret before a new one goes on signing. */
+const rotationMs = 24 * 3_600_000;
+/** Nothing is delivered to the sessions in which rights are asked for. */
+const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
+
+/** The webhooks of this store, and what may be done with them. Refusals are `EverywireError`. */
+export class WebhookRegistry {
+  readonly #options: RegistryOptions;
+  readonly #endpoints = new Map<string, Endpoint>();
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#endpoints.size;
+  }
+
+  /** Takes up the work of all webhooks where they stood. */
+  async start(): Promise<void> {
+    for (const row of await loadRows(this.#options.host)) {
+      const endpoint = this.#endpointOf(row);
+      this.#endpoints.set(row.id, endpoint);
+      if (row.paused === undefined) await endpoint.startOrRetry();
+    }
+  }
+
+  /** Nothing new is sent; resolves when what was on its way has been answered. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.stop()));
+  }
+
+  async create(
+    identity: Identity,
+    request: WebhookRequest,
+  ): Promise<{ readonly id: string; readonly secret: string }> {
+    const { host, rules, verify } = this.#options;
+    if (this.#endpoints.size >= host.limits.webhooksMax) {
+      throw new EverywireError('quota_exceeded', `There are at most ${host.limits.webhooksMax} webhooks.`);
+    }
+    const url = rules.check(request.url);
+    const secret =
+      request.secret === undefined
+        ? createSecret((count) => host.random.hex(count))
+        : checkSecret(request.secret);
+    const from = parseFrom(request, host.clock.nowMs());
+    const row: WebhookRow = {
+      id: `wh_${host.random.hex(12)}`,
+      url: url.href,
+      filter: request.filter,
+      format: request.format ?? 'envelope',
+      secrets: [secret],
+      subject: identity.subject,
+      createdMs: host.clock.nowMs(),
+      progress: { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 },
+      failures: 0,
+    };
+    // Before the endpoint is called: who may not read this must not make us call anybody.
+    await this.#checkRight(identity, row.filter);
+    if (verify && !rules.isNamed(url)) await this.#verify(row);
+    const endpoint = this.#endpointOf(row);
+    this.#endpoints.set(row.id, endpoint);
+    try {
+      await endpoint.start(from ?? { since: { kind: 'latest' } });
+    } catch (caught) {
+      this.#endpoints.delete(row.id);
+      throw caught;
+    }
+    return { id: row.id, secret };
+  }
+
+  async list(identity: Identity): Promise<readonly WebhookView[]> {
+    const mine = [...this.#endpoints.values()].filter(({ row }) => maySee(identity, row));
+    return Promise.all(mine.map((endpoint) => this.#view(identity, endpoint)));
+  }
+
+  async show(identity: Identity, id: string): Promise<WebhookView> {
+    return this.#view(identity, this.#find(identity, id));
+  }
+
+  async change(identity: Identity, id: string, change: WebhookChange): Promise<WebhookView> {
+    const { host, rules, verify } = this.#options;
+    const endpoint = this.#find(identity, id);
+    const { row } = endpoint;
+    const url = change.url === undefined ? undefined : rules.check(change.url);
+    const secret = change.secret === undefined ? undefined : checkSecret(change.secret);
+    if (url !== undefined && url.href !== row.url && verify && !rules.isNamed(url)) {
+      await this.#verify({ ...row, url: url.href });
+    }
+    const paused =
+      change.paused === undefined ? row.paused : change.paused ? (row.paused ?? 'asked') : undefined;
+    await endpoint.change({
+      ...(url === undefined ? {} : { url: url.href }),
+      ...(change.format === undefined ? {} : { format: change.format }),
+      ...(secret === undefined || secret === row.secrets[0]
+        ? {}
+        : { secrets: [secret, row.secrets[0]!], rotationEndsMs: host.clock.nowMs() + rotationMs }),
+      paused,
+      // Whoever mends an endpoint wants to see at once whether it is mended.
+      failures: 0,
+      nextAttemptMs: undefined,
+      ...(paused === undefined ? { lastError: undefined } : {}),
+    });
+    return this.#view(identity, endpoint);
+  }
+
+  /** Delivers again from `after` or `since` on, or leaves out what lies before it. */
+  async rewind(
+    identity: Identity,
+    id: string,
+    to: { readonly after?: string | undefined; readonly since?: string | undefined },
+  ): Promise<WebhookView> {
+    const endpoint = this.#find(identity, id);
+    const from = parseFrom(to, this.#options.host.clock.nowMs());
+    if (from === undefined) throw new EverywireError('invalid', 'Either after or since says where to.');
+    await endpoint.moveTo(from);
+    return this.#view(identity, endpoint);
+  }
+
+  async remove(identity: Identity, id: string): Promise<void> {
+    const endpoint = this.#find(identity, id);
+    await this.#options.host.records.write([{ table: webhookTable, key: id, value: undefined }]);
+    this.#endpoints.delete(id);
+    endpoint.discard();
+  }
+
+  /** Sends one signed message that is in no channel, now, whatever the state. */
+  async test(identity: Identity, id: string): Promise<Attempt> {
+    const { row } = this.#find(identity, id);
+    return this.#post(row, (messageId, nowMs) => testBody(messageId, nowMs));
+  }
+
+  async #verify(row: WebhookRow): Promise<void> {
+    const challenge = this.#options.host.random.hex(16);
+    const attempt = await this.#post(row, (id, nowMs) => challengeBody(id, nowMs, challenge));
+    if (attempt.kind === 'taken' && hasChallenge(attempt.body, challenge)) return;
+    const reason = attempt.kind === 'failed' ? attempt.reason : 'the answer does not have it';
+    throw new EverywireError(
+      'invalid',
+      `The endpoint did not give back the challenge that it was sent: ${reason}.`,
+      { pointers: ['/url'] },
+    );
+  }
+
+  #post(row: WebhookRow, bodyOf: (id: string, nowMs: number) => Buffer): Promise<Attempt> {
+    const { host, sender } = this.#options;
+    const nowMs = host.clock.nowMs();
+    const id = `msg_${host.random.hex(12)}`;
+    const body = bodyOf(id, nowMs);
+    const headers = {
+      'Content-Type': 'application/json',
+      'Everywire-Webhook': row.id,
+      ...signedHeaders(row, id, nowMs, body),
+    };
+    return sender.post({ url: new URL(row.url), headers, body });
+  }
+
+  async #checkRight(identity: Identity, filter: string): Promise<void> {
+    await this.#inSession(identity, (session) => session.channels(filter, undefined, 1));
+  }
+
+  async #view(identity: Identity, endpoint: Endpoint): Promise<WebhookView> {
+    const { row, state, cursor } = endpoint;
+    const page = await this.#inSession(identity, (session) =>
+      session.read(row.filter, { after: cursor }, lagCountedMax),
+    );
+    return {
+      id: row.id,
+      url: row.url,
+      filter: row.filter,
+      format: row.format,
+      state,
+      cursor,
+      lag: page.messages.length,
+      failures: row.failures,
+      lastError: row.lastError ?? null,
+      nextAttempt: row.nextAttemptMs === undefined ? null : new Date(row.nextAttemptMs).toISOString(),
+      lastGap: row.lastGap ?? null,
+      created: new Date(row.createdMs).toISOString(),
+    };
+  }
+
+  /** One that is somebody else's is not there, which tells a stranger nothing. */
+  #find(identity: Identity, id: string): Endpoint {
+    const endpoint = this.#endpoints.get(id);
+    if (endpoint === undefined || !maySee(identity, endpoint.row)) {
+      throw new EverywireError('not_found', 'There is no such webhook.');
+    }
+    return endpoint;
+  }
+
+  #endpointOf(row: WebhookRow): Endpoint {
+    const { host, sender, retryDelaysMs } = this.#options;
+    return new Endpoint(row, {
+      host,
+      sender,
+      retryDelaysMs,
+      openSession: ({ subject }, sink) =>
+        host.hub.open({ subject, isAdmin: false }, { transport: 'webhook' }, sink),
+    });
+  }
+
+  async #inSession<T>(identity: Identity, use: (session: Session) => Promise<T>): Promise<T> {
+    const session = this.#options.host.hub.open(identity, { transport: 'webhook' }, silent);
+    try {
+      return await use(session);
+    } finally {
+      session.end('left');
+    }
+  }
+}
+
+function maySee(identity: Identity, row: WebhookRow): boolean {
+  return identity.isAdmin || (identity.subject !== undefined && identity.subject === row.subject);
+}

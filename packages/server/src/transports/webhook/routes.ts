@@ -1,0 +1,106 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
+import { jsonOnly } from '../../http/parse-body.ts';
+import * as docs from './docs.ts';
+import type { WebhookChange, WebhookRegistry, WebhookRequest } from './registry.ts';
+
+const path = '/webhooks';
+const noStore = { 'Cache-Control': 'no-store' };
+
+interface Change extends Omit<WebhookChange, 'paused'> {
+  readonly paused?: boolean;
+  readonly state?: 'paused' | 'active';
+}
+
+/** The resource `/webhooks`. */
+export function addWebhookRoutes(
+  app: FastifyInstance,
+  registry: WebhookRegistry,
+  authenticate: (request: FastifyRequest) => Promise<Identity>,
+): void {
+  const takesJson = true;
+
+  app.post(
+    path,
+    { schema: { body: docs.createSchema }, config: { takesJson, docs: docs.createDocs } },
+    async (request, reply) => {
+      const identity = await authenticate(request);
+      const made = await registry.create(identity, bodyOf(request) as WebhookRequest);
+      return reply
+        .code(201)
+        .headers({ ...noStore, Location: `${path}/${made.id}` })
+        .send(made);
+    },
+  );
+
+  app.get(path, { config: { docs: docs.listDocs } }, async (request, reply) => {
+    const webhooks = await registry.list(await authenticate(request));
+    return reply.headers(noStore).send({ webhooks });
+  });
+
+  app.get(`${path}/:id`, { config: { docs: docs.showDocs } }, async (request, reply) =>
+    reply.headers(noStore).send(await registry.show(await authenticate(request), idOf(request))),
+  );
+
+  app.patch(
+    `${path}/:id`,
+    { schema: { body: docs.changeSchema }, config: { takesJson, docs: docs.changeDocs } },
+    async (request, reply) => {
+      const { state, ...change } = bodyOf(request) as Change;
+      const paused = state === undefined ? change.paused : state === 'paused';
+      if (change.paused !== undefined && paused !== change.paused) {
+        throw new EverywireError('invalid', 'paused and state say different things.', {
+          pointers: ['/state'],
+        });
+      }
+      const identity = await authenticate(request);
+      return reply
+        .headers(noStore)
+        .send(await registry.change(identity, idOf(request), { ...change, paused }));
+    },
+  );
+
+  app.post(
+    `${path}/:id/rewind`,
+    { schema: { body: docs.rewindSchema }, config: { takesJson, docs: docs.rewindDocs } },
+    async (request, reply) => {
+      const identity = await authenticate(request);
+      const to = bodyOf(request) as { after?: string; since?: string };
+      return reply.headers(noStore).send(await registry.rewind(identity, idOf(request), to));
+    },
+  );
+
+  app.delete(`${path}/:id`, { config: { docs: docs.removeDocs } }, async (request, reply) => {
+    await registry.remove(await authenticate(request), idOf(request));
+    return reply.code(204).headers(noStore).send();
+  });
+
+  app.post(`${path}/:id/test`, { config: { docs: docs.testDocs } }, (request, reply) =>
+    sendTest(registry, authenticate, request, reply),
+  );
+}
+
+async function sendTest(
+  registry: WebhookRegistry,
+  authenticate: (request: FastifyRequest) => Promise<Identity>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const attempt = await registry.test(await authenticate(request), idOf(request));
+  return reply.headers(noStore).send({
+    delivered: attempt.kind === 'taken',
+    ...(attempt.status === undefined ? {} : { status: attempt.status }),
+    ...(attempt.kind === 'failed' ? { error: attempt.reason } : {}),
+  });
+}
+
+function idOf(request: FastifyRequest): string {
+  return (request.params as { readonly id: string }).id;
+}
+
+/** Its shape was checked against the schema; without a Content-Type there was nothing to check. */
+function bodyOf(request: FastifyRequest): unknown {
+  if (request.body === undefined) throw jsonOnly();
+  return request.body;
+}

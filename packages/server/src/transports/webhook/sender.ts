@@ -1,0 +1,187 @@
+import { lookup as systemLookup, type LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import { Agent, buildConnector, errors, request } from 'undici';
+import type { TargetRules } from './targets.ts';
+
+/** What an attempt came to. */
+export type Attempt =
+  | { readonly kind: 'taken'; readonly status: number; readonly body: string }
+  | {
+      readonly kind: 'failed';
+      /** Absent when no answer came. */
+      readonly status?: number | undefined;
+      /** For people. */
+      readonly reason: string;
+      readonly retryAfter?: string | undefined;
+    };
+
+export interface SenderOptions {
+  readonly rules: TargetRules;
+  /** From the first byte to the last of the answer, the connection included. */
+  readonly timeoutMs: number;
+  /** Bytes of an answer that are read. */
+  readonly answerBytesMax: number;
+  /** Attempts to one origin at the same time. */
+  readonly perHostMax: number;
+  readonly userAgent: string;
+  /** For tests: how names become addresses. */
+  readonly lookup?: typeof systemLookup | undefined;
+  /** For tests: certificates that are trusted besides the system's. */
+  readonly ca?: string | undefined;
+}
+
+export interface Outgoing {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** What an address that may not be reached is reported as. */
+const blockedCode = 'EBLOCKED';
+
+/**
+ * Posts to endpoints. Every connection is judged by the address it goes to, after the name was resolved, and goes to
+ * just that address; no redirect is followed; an answer is read up to a bound and within a time.
+ */
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #agent: Agent;
+  /** By port, which the rules are about and a lookup is not told. */
+  readonly #connectors = new Map<number, buildConnector.connector>();
+  readonly #underWay = new Set<AbortController>();
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#agent = new Agent({
+      connections: options.perHostMax,
+      pipelining: 1,
+      maxHeaderSize: options.answerBytesMax,
+      headersTimeout: options.timeoutMs,
+      bodyTimeout: options.timeoutMs,
+      // Idle connections to thousands of endpoints would otherwise be held.
+      keepAliveTimeout: 4_000,
+      connect: (target, callback) => this.#connect(target, callback),
+    });
+  }
+
+  /** Never rejects: whatever goes wrong is a failed attempt. */
+  async post({ url, headers, body }: Outgoing): Promise<Attempt> {
+    // One controller for each attempt: a signal that lives as long as the server would remember all that it was joined to.
+    const cut = new AbortController();
+    this.#underWay.add(cut);
+    const timer = setTimeout(() => cut.abort(new errors.BodyTimeoutError()), this.#options.timeoutMs);
+    try {
+      const response = await request(url, {
+        method: 'POST',
+        dispatcher: this.#agent,
+        headers: { 'User-Agent': this.#options.userAgent, ...headers },
+        body,
+        signal: cut.signal,
+      });
+      const text = await this.#readAnswer(response.body);
+      const { statusCode } = response;
+      if (statusCode >= 200 && statusCode < 300) return { kind: 'taken', status: statusCode, body: text };
+      const retryAfter = response.headers['retry-after'];
+      return {
+        kind: 'failed',
+        status: statusCode,
+        reason:
+          statusCode >= 300 && statusCode < 400
+            ? `${statusCode}: redirects are not followed`
+            : `${statusCode}`,
+        retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
+      };
+    } catch (caught) {
+      return failed(explain(caught, this.#options.timeoutMs));
+    } finally {
+      clearTimeout(timer);
+      this.#underWay.delete(cut);
+    }
+  }
+
+  /** What is under way ends as failed. */
+  async stop(): Promise<void> {
+    for (const cut of this.#underWay) cut.abort();
+    await this.#agent.destroy();
+  }
+
+  /** Reads to the bound; what is beyond it is cut off together with the connection. */
+  async #readAnswer(body: AsyncIterable<Buffer> & { destroy(): unknown }): Promise<string> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of body) {
+      bytes += chunk.length;
+      chunks.push(chunk);
+      if (bytes > this.#options.answerBytesMax) break;
+    }
+    return Buffer.concat(chunks).subarray(0, this.#options.answerBytesMax).toString();
+  }
+
+  /** The one place where a connection begins. An address in the URL is not looked up, so it is judged here. */
+  #connect(target: buildConnector.Options, callback: buildConnector.Callback): void {
+    const { rules } = this.#options;
+    const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
+    if (isIP(target.hostname) !== 0 && !rules.mayConnect(target.hostname, port, target.hostname)) {
+      callback(blocked(), null);
+      return;
+    }
+    this.#connectorOf(port)(target, callback);
+  }
+
+  #connectorOf(port: number): buildConnector.connector {
+    let connector = this.#connectors.get(port);
+    if (connector === undefined) {
+      const { timeoutMs, ca } = this.#options;
+      connector = buildConnector({
+        timeout: timeoutMs,
+        autoSelectFamily: true,
+        lookup: this.#guardedLookup(port),
+        ...(ca === undefined ? {} : { ca }),
+      });
+      this.#connectors.set(port, connector);
+    }
+    return connector;
+  }
+
+  /** Resolves all addresses of a name. One among them that may not be reached is reason enough to reach none. */
+  #guardedLookup(port: number): LookupFunction {
+    const { rules, lookup = systemLookup } = this.#options;
+    return (host, options, callback) => {
+      lookup(host, { ...options, all: true }, (error, found) => {
+        if (error !== null) {
+          callback(error, '', 0);
+          return;
+        }
+        const addresses = found as readonly LookupAddress[];
+        const isAllowed =
+          addresses.length > 0 && addresses.every(({ address }) => rules.mayConnect(host, port, address));
+        if (!isAllowed) callback(blocked(), '', 0);
+        else if (options.all === true) callback(null, [...addresses]);
+        else callback(null, addresses[0]!.address, addresses[0]!.family);
+      });
+    };
+  }
+}
+
+function blocked(): Error {
+  return Object.assign(new Error('The target has an address that is not allowed.'), { code: blockedCode });
+}
+
+function failed(reason: string): Attempt {
+  return { kind: 'failed', reason };
+}
+
+/** Words for an operator, without anything of the request in them. */
+function explain(caught: unknown, timeoutMs: number): string {
+  const error = caught as NodeJS.ErrnoException;
+  if (
+    error instanceof errors.BodyTimeoutError ||
+    error instanceof errors.ConnectTimeoutError ||
+    error instanceof errors.HeadersTimeoutError
+  )
+    return `No complete answer within ${timeoutMs} ms.`;
+  if (error.name === 'AbortError') return 'The server stopped meanwhile.';
+  if (error.code === blockedCode) return error.message;
+  if (error instanceof errors.HeadersOverflowError) return 'The header section of the answer is too long.';
+  return error.code === undefined ? 'The connection failed.' : `The connection failed: ${error.code}.`;
+}

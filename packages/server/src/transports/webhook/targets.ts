@@ -1,0 +1,124 @@
+import { BlockList, isIP, isIPv6 } from 'node:net';
+import { EverywireError } from '@everywire/protocol';
+import { isBlockedAddress } from './addresses.ts';
+
+/**
+ * Where webhooks may go. The public Internet over https is allowed to everyone; whatever else (http, private addresses,
+ * odd ports) only where `webhooks.allowTargets` of the configuration names it.
+ */
+export interface TargetRules {
+  /** @throws EverywireError `invalid` for a URL that is none, or that cannot be allowed whatever it resolves to */
+  check(url: string): URL;
+  /** Asked with every address, at every connection: names resolve to something else tomorrow (T40). */
+  mayConnect(host: string, port: number, address: string): boolean;
+  /** The operator has named this target, so it needs no proof that it wants to be called. */
+  isNamed(url: URL): boolean;
+}
+
+const urlLengthMax = 2_048;
+const httpsPort = 443;
+/** Ports of the system below this belong to other services, which a POST might do harm to. */
+const unprivilegedFrom = 1_024;
+
+/** One entry of `allowTargets`: an address, a network, a host name, or `*.name`; then maybe `:port`. */
+interface Rule {
+  readonly port: number | undefined;
+  matchesHost(host: string): boolean;
+  matchesAddress(address: string): boolean;
+}
+
+/** @throws RangeError that names the entry which is none */
+export function createTargetRules(allowed: readonly string[]): TargetRules {
+  const rules = allowed.map(parseRule);
+  const portMatches = (rule: Rule, port: number): boolean => rule.port === undefined || rule.port === port;
+  const namedBy = (host: string, port: number): boolean =>
+    rules.some(
+      (rule) =>
+        portMatches(rule, port) && (isIP(host) === 0 ? rule.matchesHost(host) : rule.matchesAddress(host)),
+    );
+  return {
+    check(text) {
+      const url = parseTarget(text);
+      const { host, port } = endpointOf(url);
+      // A name may still resolve to an allowed network, which is only known when it is connected to.
+      if (namedBy(host, port) || (isIP(host) === 0 && rules.length > 0)) return url;
+      if (url.protocol !== 'https:')
+        throw refused('url begins with https://, unless the operator allows that target.');
+      if (port !== httpsPort && port < unprivilegedFrom)
+        throw refused(`Port ${port} is not allowed as a target.`);
+      if (isIP(host) !== 0 && isBlockedAddress(host))
+        throw refused('url leads to an address that is not public.');
+      if (/(^|\.)(localhost|internal|local)$/.test(host))
+        throw refused('url leads to a name that is not public.');
+      return url;
+    },
+    mayConnect(host, port, address) {
+      const isNamed = rules.some(
+        (rule) => portMatches(rule, port) && (rule.matchesHost(host) || rule.matchesAddress(address)),
+      );
+      if (isNamed) return true;
+      return !isBlockedAddress(address) && (port === httpsPort || port >= unprivilegedFrom);
+    },
+    isNamed(url) {
+      const { host, port } = endpointOf(url);
+      return namedBy(host, port);
+    },
+  };
+}
+
+/** Host without brackets and without the full stop at the end, and the port with the scheme's default. */
+export function endpointOf(url: URL): { readonly host: string; readonly port: number } {
+  const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
+  return { host, port: url.port === '' ? (url.protocol === 'https:' ? httpsPort : 80) : Number(url.port) };
+}
+
+/** The parser of URLs has made one spelling of an address from all of them: `127.1`, `0x7f.1`, `2130706433`. */
+function parseTarget(text: string): URL {
+  if (text.length > urlLengthMax || !URL.canParse(text)) throw refused('url is an absolute URL.');
+  // Backslashes and white space are repaired by the parser; whoever writes them wants to be read in two ways.
+  if (/[\s\\]/.test(text)) throw refused('url has no spaces and no backslashes.');
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refused('url begins with https://.');
+  if (
+    url.username !== '' ||
+    url.password !== '' ||
+    text.slice(0, text.indexOf(url.pathname, 8)).includes('@')
+  )
+    throw refused('url has no user name and no password.');
+  if (url.hash !== '') throw refused('url has no fragment.');
+  if (url.port === '0') throw refused('Port 0 is not allowed as a target.');
+  return url;
+}
+
+function parseRule(text: string): Rule {
+  const [, bracketed, plain, port] =
+    /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*?))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const host = (bracketed ?? plain ?? '').toLowerCase();
+  const rule = { port: port === undefined ? undefined : Number(port) };
+  const network = /^([^/]+)\/(\d{1,3})$/.exec(host);
+  const address = network?.[1] ?? host;
+  if (isIP(address) !== 0) {
+    const list = new BlockList();
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (network === null) list.addAddress(address, family);
+    else list.addSubnet(address, Number(network[2]), family);
+    return {
+      ...rule,
+      matchesHost: () => false,
+      matchesAddress: (found) => list.check(found, isIPv6(found) ? 'ipv6' : 'ipv4'),
+    };
+  }
+  if (!/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(host)) {
+    throw new RangeError(`webhooks.allowTargets: ${text} is no host, address or network.`);
+  }
+  const suffix = host.startsWith('*.') ? host.slice(1) : undefined;
+  return {
+    ...rule,
+    matchesHost: (found) => (suffix === undefined ? found === host : found.endsWith(suffix)),
+    matchesAddress: () => false,
+  };
+}
+
+function refused(detail: string): EverywireError {
+  return new EverywireError('invalid', detail, { pointers: ['/url'] });
+}

@@ -1,0 +1,95 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import { WebhookRegistry } from './registry.ts';
+import { addWebhookRoutes } from './routes.ts';
+import { Sender, type SenderOptions } from './sender.ts';
+import { createTargetRules } from './targets.ts';
+
+export interface WebhookFront {
+  /** `http://host:port`, once it listens. */
+  readonly url: string;
+  /** Adds routes; before it listens. */
+  extend(register: (app: FastifyInstance) => void): void;
+}
+
+export interface WebhookSettings {
+  /** Targets beyond the public Internet: hosts, addresses, networks, each maybe with a port. */
+  readonly allowTargets: readonly string[];
+  /** Ask a new endpoint whether it wants to be called. */
+  readonly verify: boolean;
+  /** Before the second attempt, the third and so on; then always the last. */
+  readonly retryDelaysMs: readonly number[];
+}
+
+export interface WebhookTransportOptions extends WebhookSettings {
+  /** For tests. */
+  readonly lookup?: SenderOptions['lookup'];
+  readonly ca?: string | undefined;
+}
+
+const name = 'webhook';
+const bearer = /^Bearer +([^\s]+)\s*$/i;
+
+/** Webhooks: the server calls endpoints that cannot hold a connection (Standard Webhooks). */
+export function createWebhookTransport(front: WebhookFront, options: WebhookTransportOptions): Transport {
+  return new WebhookTransport(front, options);
+}
+
+class WebhookTransport implements Transport {
+  readonly name = name;
+  readonly #front: WebhookFront;
+  readonly #options: WebhookTransportOptions;
+  #registry!: WebhookRegistry;
+  #sender!: Sender;
+
+  constructor(front: WebhookFront, options: WebhookTransportOptions) {
+    this.#front = front;
+    this.#options = options;
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    const url = `${this.#front.url}/webhooks`;
+    return [
+      {
+        transport: name,
+        url,
+        tryIt: `curl -H 'Content-Type: application/json' -d '{"url":"https://example.com/hook","filter":"demo"}' ${url}`,
+      },
+    ];
+  }
+
+  async start(host: Host): Promise<void> {
+    const { allowTargets, verify, retryDelaysMs, lookup, ca } = this.#options;
+    const { limits } = host;
+    const rules = createTargetRules(allowTargets);
+    this.#sender = new Sender({
+      rules,
+      timeoutMs: limits.webhookTimeoutMs,
+      answerBytesMax: limits.webhookAnswerBytesMax,
+      perHostMax: limits.webhooksPerHostMax,
+      userAgent: 'Everywire',
+      lookup,
+      ca,
+    });
+    this.#registry = new WebhookRegistry({ host, sender: this.#sender, rules, verify, retryDelaysMs });
+    this.#front.extend((app) =>
+      addWebhookRoutes(app, this.#registry, (request: FastifyRequest) =>
+        host.hub.authenticate({
+          token: bearer.exec(request.headers.authorization ?? '')?.[1],
+          address: request.ip,
+        }),
+      ),
+    );
+    await this.#registry.start();
+  }
+
+  async drain(deadline: AbortSignal): Promise<void> {
+    const stopped = this.#registry.stop();
+    const cut = (): void => void this.#sender.stop();
+    if (deadline.aborted) cut();
+    deadline.addEventListener('abort', cut, { once: true });
+    await stopped;
+    deadline.removeEventListener('abort', cut);
+    await this.#sender.stop();
+  }
+}
