@@ -70,6 +70,13 @@ export function propertiesOf(message: Message, nowMs: number | undefined): Publi
   return { ...said, messageExpiryIntervalSeconds: remainingSeconds(message, expiresAtMs, nowMs) };
 }
 
+/** Where the message stands, and which one it is: for readers that asked for cursors. */
+export function placeOf(message: Message): UserProperties {
+  const place = [['cursor', message.cursor] as const, ['offset', String(message.offset)] as const];
+  // Those of other transports have their id in any case.
+  return isMqtt(message.native) ? [...place, ['everywire-id', message.id]] : place;
+}
+
 function isMqtt(native: Buffer | undefined): native is Buffer {
   return native !== undefined && native.length >= 2 && native[0] === natives.mqtt;
 }
@@ -148,6 +155,9 @@ function saidByMqtt(message: Message, native: Buffer): PublishProperties {
   if ((flags & bits.typeIsContentType) !== 0) said.contentType = message.type;
   if ((flags & bits.headersAreUserProperties) !== 0 && message.headers !== undefined) {
     said.userProperties = [...message.headers];
+  }
+  if (message.event !== undefined) {
+    said.userProperties = [...(said.userProperties ?? []), ['everywire-event', message.event]];
   }
   return said;
 }

@@ -1,7 +1,7 @@
 import type { Encoded, WireFormat } from '../../../core/batch.ts';
 import type { Message } from '../../../core/message.ts';
 import { headerLength, opcodes, writeHeader } from '../../../websocket/frames.ts';
-import { deliveryQos, propertiesOf } from './messages.ts';
+import { deliveryQos, placeOf, propertiesOf } from './messages.ts';
 import type { PublishProperties, Qos, Version } from './packets.ts';
 import { noProperties, propertiesBytes, writeProperties } from './properties.ts';
 import { varintBytes, writeVarint } from './varint.ts';
@@ -18,7 +18,7 @@ export interface PublishFormatOptions {
   readonly retain: 'clear' | 'as-published' | 'set';
   /** Redelivery: DUP is set where the QoS is above 0. */
   readonly dup: boolean;
-  /** User properties `cursor` and `offset`. MQTT 5 only. */
+  /** User properties `cursor` and `offset`, and `everywire-id`. MQTT 5 only. */
   readonly withCursor: boolean;
   /** Ascending. MQTT 5 only. */
   readonly subscriptionIdentifiers: readonly number[];
@@ -120,11 +120,7 @@ function allProperties(message: Message, options: PublishFormatOptions): Publish
     ...(subscriptionIdentifiers.length === 0 ? {} : { subscriptionIdentifiers }),
     ...(withCursor
       ? {
-          userProperties: [
-            ...(said.userProperties ?? []),
-            ['cursor', message.cursor],
-            ['offset', String(message.offset)],
-          ],
+          userProperties: [...(said.userProperties ?? []), ...placeOf(message)],
         }
       : {}),
   };

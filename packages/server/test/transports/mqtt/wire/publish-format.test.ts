@@ -126,6 +126,7 @@ describe('the bytes of a run of messages', () => {
       userProperties: [
         ['cursor', message.cursor],
         ['offset', '3'],
+        ['everywire-id', 'ID7'],
       ],
     });
   });
