@@ -1,0 +1,33 @@
+import type { IoSocket } from './io-socket.ts';
+
+/** An EVENT of a peer. */
+export interface IoEvent {
+  readonly name: string | number;
+  /** Its arguments as they were written in JSON; what is binary is a placeholder. */
+  readonly items: readonly string[];
+  readonly attachments: readonly Buffer[];
+  /** Of the acknowledgement that the peer waits for. */
+  readonly ackId: number | undefined;
+}
+
+export interface Admission<State> {
+  /** What the CONNECT is answered with; `sid` at least. */
+  readonly answer: Readonly<Record<string, unknown>>;
+  readonly state: State;
+}
+
+/** What is done with the sockets of Socket.IO: the server's own commands, or those of a test. */
+export interface IoApplication<State> {
+  /** Admits a peer to a namespace. What it throws is told as CONNECT_ERROR. */
+  connect(socket: IoSocket<State>, auth: Readonly<Record<string, unknown>>): Promise<Admission<State>>;
+  /** The CONNECT has been answered. */
+  connected(socket: IoSocket<State>): void;
+  /** An event. A poll's POST is answered when the promise resolves; it must not reject. */
+  event(socket: IoSocket<State>, event: IoEvent): undefined | Promise<unknown>;
+  /** What was sent is on its way, and more may follow. */
+  writable(socket: IoSocket<State>): void;
+  /** The peer answered a ping. */
+  ponged?(socket: IoSocket<State>): void;
+  /** Called once. `disconnected`: the peer left this namespace on purpose. */
+  ended(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): void;
+}

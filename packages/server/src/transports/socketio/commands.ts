@@ -1,0 +1,163 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Limits } from '../../core/limits.ts';
+import { shapeOfType } from '../../core/media.ts';
+import { parseDurationMs } from '../../core/start.ts';
+import type { PublishDraft } from '../../core/transport.ts';
+import { JsonFault, parseStrictJson, type JsonValue } from '../../http/strict-json.ts';
+import { placeholderOf } from './wire/io-packets.ts';
+
+/** What a peer asks for with an event: its name, then these arguments. */
+export type Command =
+  | {
+      readonly op: 'subscribe';
+      readonly filter: string;
+      readonly after: string | undefined;
+      readonly since: string | undefined;
+    }
+  | { readonly op: 'unsubscribe'; readonly filter: string }
+  | { readonly op: 'publish'; readonly channel: string; readonly draft: PublishDraft }
+  | { readonly op: 'auth'; readonly token: string };
+
+interface Arguments {
+  readonly name: string | number;
+  readonly items: readonly string[];
+  readonly attachments: readonly Buffer[];
+}
+
+/**
+ * Reads an event as a command. JSON is published as it was written; an attachment as its bytes.
+ * @throws EverywireError `unsupported` for other events, `malformed`, `invalid`
+ */
+export function readCommand(
+  { name, items, attachments }: Arguments,
+  limits: Pick<Limits, 'jsonDepthMax'>,
+): Command {
+  const read = (at: number): JsonValue | undefined => parseItem(items[at], limits);
+  switch (name) {
+    case 'subscribe': {
+      const filter = textOf(read(0), 'The filter');
+      const options = optionsOf(read(1));
+      return { op: name, filter, after: options.text('after'), since: options.text('since') };
+    }
+    case 'unsubscribe':
+      return { op: name, filter: textOf(read(0), 'The filter') };
+    case 'publish':
+      return {
+        op: name,
+        channel: textOf(read(0), 'The channel'),
+        draft: readDraft(items[1], optionsOf(read(2)), attachments, limits),
+      };
+    case 'auth':
+      return { op: name, token: textOf(read(0), 'The token') };
+    default:
+      throw new EverywireError('unsupported', 'The events are subscribe, unsubscribe, publish and auth.');
+  }
+}
+
+function readDraft(
+  data: string | undefined,
+  options: Options,
+  attachments: readonly Buffer[],
+  limits: Pick<Limits, 'jsonDepthMax'>,
+): PublishDraft {
+  return {
+    ...readPayload(data, options.text('type'), attachments, limits),
+    event: options.text('event'),
+    key: options.text('key'),
+    headers: options.headers(),
+    retain: options.flag('retain'),
+    ttlMs: options.durationMs('ttl'),
+  };
+}
+
+/** As in envelopes: `data` is JSON, or a string for a type that is text; what is binary comes as an attachment. */
+function readPayload(
+  data: string | undefined,
+  type: string | undefined,
+  attachments: readonly Buffer[],
+  limits: Pick<Limits, 'jsonDepthMax'>,
+): { readonly payload: Buffer; readonly type: string } {
+  if (data === undefined) throw invalid('A publication has data.');
+  if (attachments.length > 0) {
+    const num = placeholderOf(JSON.parse(data));
+    if (typeof num === 'number' && attachments.length === 1) {
+      return { payload: attachments[num]!, type: type ?? 'application/octet-stream' };
+    }
+    throw invalid('Binary data is published by itself: JSON has no place for it.');
+  }
+  const value = parseItem(data, limits);
+  if (type === undefined || shapeOfType(type) === 'json') {
+    return { payload: Buffer.from(data), type: type ?? 'application/json' };
+  }
+  if (typeof value === 'string') return { payload: Buffer.from(value), type };
+  throw invalid('data of a type that is not JSON is a string, or binary.');
+}
+
+function parseItem(
+  item: string | undefined,
+  { jsonDepthMax }: Pick<Limits, 'jsonDepthMax'>,
+): JsonValue | undefined {
+  if (item === undefined) return undefined;
+  const value = parseStrictJson(Buffer.from(item), { depthMax: jsonDepthMax });
+  if (value instanceof JsonFault) throw new EverywireError('malformed', value.detail);
+  return value;
+}
+
+function textOf(value: JsonValue | undefined, what: string): string {
+  if (typeof value === 'string') return value;
+  throw invalid(`${what} is a string.`);
+}
+
+function optionsOf(value: JsonValue | undefined): Options {
+  if (value === undefined || value === null) return new Options({});
+  if (typeof value !== 'object' || Array.isArray(value)) throw invalid('The options are an object.');
+  return new Options(value as Readonly<Record<string, JsonValue>>);
+}
+
+class Options {
+  readonly #members: Readonly<Record<string, JsonValue>>;
+
+  constructor(members: Readonly<Record<string, JsonValue>>) {
+    this.#members = members;
+  }
+
+  /** What a JavaScript program leaves undefined may come as null. */
+  #member(name: string): JsonValue | undefined {
+    return this.#members[name] ?? undefined;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#member(name);
+    if (value === undefined || typeof value === 'string') return value;
+    throw invalid(`${name} is a string.`);
+  }
+
+  flag(name: string): boolean | undefined {
+    const value = this.#member(name);
+    if (value === undefined || typeof value === 'boolean') return value;
+    throw invalid(`${name} is true or false.`);
+  }
+
+  durationMs(name: string): number | undefined {
+    const value = this.#member(name);
+    if (value === undefined) return undefined;
+    const durationMs =
+      typeof value === 'string' || typeof value === 'number' ? parseDurationMs(String(value)) : undefined;
+    if (durationMs === undefined) throw invalid(`${name} is seconds, or a length of time such as "5m".`);
+    return durationMs;
+  }
+
+  headers(): ReadonlyMap<string, string> | undefined {
+    const value = this.#member('headers');
+    if (value === undefined) return undefined;
+    const entries = typeof value === 'object' && !Array.isArray(value) ? Object.entries(value!) : undefined;
+    if (entries?.every(([, text]) => typeof text === 'string') !== true) {
+      throw invalid('headers is an object of strings.');
+    }
+    return new Map(entries as [string, string][]);
+  }
+}
+
+function invalid(detail: string): EverywireError {
+  return new EverywireError('invalid', detail);
+}

@@ -1,0 +1,444 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Clock, Random } from '../../../core/clock.ts';
+import type { Limits } from '../../../core/limits.ts';
+import type { Log } from '../../../core/transport.ts';
+import { readBody } from '../../../http/body.ts';
+import { CrossOrigin } from '../../../http/cross-origin.ts';
+import { endAfter } from '../../../http/linger.ts';
+import { rawQuery } from '../../../http/percent.ts';
+import { Query } from '../../../http/query.ts';
+import { completeHandshake, readHandshake } from '../../../websocket/accept.ts';
+import { PeerGroup } from '../../../websocket/peer-group.ts';
+import { parsePayload } from '../wire/engine-packets.ts';
+import { Deadlines } from './deadlines.ts';
+import { EngineSocket } from './engine-socket.ts';
+import type { EngineHandlers } from './handlers.ts';
+import { refusalBytes, refusals, statusOf, type Refusal } from './refusals.ts';
+import { Upgrade } from './upgrade.ts';
+import { sideHandlers, type WebSocketSide } from './websocket-side.ts';
+
+export interface EngineOptions<Context> {
+  readonly handlers: EngineHandlers<Context>;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Origins whose pages may connect, beside this server's own; absent: any. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** Largest message and largest body of a POST, in bytes. */
+  readonly payloadBytesMax: number;
+  readonly pingIntervalMs?: number;
+  readonly pingTimeoutMs?: number;
+}
+
+/** What Engine.IO servers commonly use, and its clients' documentation says. */
+const pingIntervalMsDefault = 25_000;
+const pingTimeoutMsDefault = 20_000;
+/** A poll that comes while an upgrade is being tried is let go after this, or the peer would not be done with polling. */
+const upgradingPollMs = 100;
+/** 15 bytes in base64url: as long as the ids of other servers. */
+const sidBytes = 15;
+const sidShape = /^[A-Za-z0-9_-]{20}$/;
+const restoringMax = 256;
+
+/** Engine.IO 4: sessions over HTTP long polling and WebSocket. It owns no port: whoever does hands over what comes in. */
+export class EngineServer<Context> {
+  readonly handlers: EngineHandlers<Context>;
+  readonly limits: Limits;
+  readonly payloadBytesMax: number;
+  readonly #options: EngineOptions<Context>;
+  readonly #crossOrigin: CrossOrigin;
+  readonly #origins: ReadonlySet<string> | undefined;
+  readonly #sockets = new Map<string, EngineSocket<Context>>();
+  readonly #restoring = new Map<string, Promise<EngineSocket<Context> | undefined>>();
+  readonly #peers: PeerGroup<WebSocketSide>;
+  readonly #pings: Deadlines<EngineSocket<Context>>;
+  readonly #pongs: Deadlines<EngineSocket<Context>>;
+  readonly #upgrades: Deadlines<Upgrade<Context>>;
+  readonly #upgradingPolls: Deadlines<EngineSocket<Context>>;
+  readonly #open: {
+    readonly pingInterval: number;
+    readonly pingTimeout: number;
+    readonly maxPayload: number;
+  };
+  #unflushed: EngineSocket<Context>[] = [];
+
+  constructor(options: EngineOptions<Context>) {
+    const { clock, limits, log, payloadBytesMax } = options;
+    this.handlers = options.handlers;
+    this.limits = limits;
+    this.payloadBytesMax = payloadBytesMax;
+    this.#options = options;
+    this.#crossOrigin = new CrossOrigin(options.allowedOrigins);
+    this.#origins = options.allowedOrigins === undefined ? undefined : new Set(options.allowedOrigins);
+    const pingInterval = options.pingIntervalMs ?? pingIntervalMsDefault;
+    const pingTimeout = options.pingTimeoutMs ?? pingTimeoutMsDefault;
+    this.#open = { pingInterval, pingTimeout, maxPayload: payloadBytesMax };
+    this.#peers = new PeerGroup({
+      handlers: sideHandlers,
+      limits,
+      clock,
+      log,
+      messageBytesMax: payloadBytesMax,
+    });
+    this.#pings = new Deadlines(clock, pingInterval, (socket) => socket.ping());
+    this.#pongs = new Deadlines(clock, pingTimeout, (socket) => socket.close(1000, 'ping timeout'));
+    this.#upgrades = new Deadlines(clock, limits.handshakeTimeoutMs, (upgrade) => upgrade.giveUp());
+    this.#upgradingPolls = new Deadlines(clock, upgradingPollMs, (socket) => {
+      if (socket.isUpgrading) socket.releasePoll();
+    });
+  }
+
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  [Symbol.iterator](): Iterator<EngineSocket<Context>> {
+    return this.#sockets.values();
+  }
+
+  get(sid: string): EngineSocket<Context> | undefined {
+    return this.#sockets.get(sid);
+  }
+
+  /** Answers a request to this engine's path that does not ask for WebSocket. Never rejects. */
+  async handleRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#serve(request, response);
+    } catch (caught) {
+      const error = toEverywireError(caught);
+      if (error.code === 'internal') this.#options.log.error({ err: caught }, 'an Engine.IO request failed');
+      if (error.code === 'forbidden') this.#refuse(response, refusals.forbidden);
+      else if (error.code === 'malformed' || error.code === 'invalid')
+        this.#refuse(response, refusals.badRequest);
+      else this.#answerProblem(response, error);
+    }
+  }
+
+  /** Answers a WebSocket handshake on this engine's path. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    let asked: Asked | Refusal;
+    try {
+      asked = readAsked(request);
+    } catch {
+      asked = refusals.badRequest;
+    }
+    if ('code' in asked) {
+      refuseUpgrade(socket, asked);
+      return;
+    }
+    const known = asked.sid === undefined ? undefined : this.#sockets.get(asked.sid);
+    if (asked.sid !== undefined && known === undefined) {
+      void this.#restoreAndUpgrade(asked.sid, request, socket, head);
+      return;
+    }
+    this.#openWebSocket(known, request, socket, head);
+  }
+
+  /** Ends all sessions; WebSockets with `code`. */
+  close(code: number, reason: string): void {
+    for (const socket of this.#sockets.values()) socket.close(code, reason);
+    for (const peer of this.#peers) peer.close(code, reason);
+  }
+
+  /** Cuts what is left. */
+  destroy(): void {
+    for (const peer of this.#peers) peer.destroy();
+  }
+
+  /** Resolves when no WebSocket is open any more. */
+  emptied(): Promise<void> {
+    return this.#peers.emptied();
+  }
+
+  flushSoon(socket: EngineSocket<Context>): void {
+    if (this.#unflushed.push(socket) === 1) process.nextTick(this.#flush);
+  }
+
+  pinged(socket: EngineSocket<Context>): void {
+    if (!this.#pongs.has(socket)) this.#pongs.set(socket);
+  }
+
+  ponged(socket: EngineSocket<Context>): void {
+    this.#pongs.delete(socket);
+    this.#pings.set(socket);
+    this.handlers.ponged?.(socket);
+  }
+
+  closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): void {
+    this.#sockets.delete(socket.sid);
+    this.#pings.delete(socket);
+    this.#pongs.delete(socket);
+    this.#upgradingPolls.delete(socket);
+    if (socket.context !== undefined) this.handlers.closed(socket, how);
+  }
+
+  upgradeSettled(upgrade: Upgrade<Context>): void {
+    this.#upgrades.delete(upgrade);
+  }
+
+  answer(
+    response: ServerResponse,
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    body: string | Buffer,
+    type = 'text/plain; charset=UTF-8',
+  ): void {
+    if (response.destroyed || response.headersSent) return;
+    response.writeHead(status, {
+      'Content-Type': type,
+      'Content-Length': Buffer.byteLength(body),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      ...headers,
+    });
+    response.end(body);
+  }
+
+  /** A poll that cannot be answered, since what it would say could not be made durable. */
+  failed(response: ServerResponse, headers: Readonly<Record<string, string>>, cause: unknown): void {
+    this.#options.log.warn({ err: cause }, 'a poll could not be answered');
+    this.answer(response, 503, { ...headers, 'Retry-After': '1' }, '');
+  }
+
+  readonly #flush = (): void => {
+    const sockets = this.#unflushed;
+    this.#unflushed = [];
+    for (const socket of sockets) socket.flush();
+  };
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method } = request;
+    if (method === 'OPTIONS') {
+      const headers = { Allow: 'GET, POST, OPTIONS', ...this.#crossOrigin.preflight(request.headers) };
+      response.writeHead(204, headers).end();
+      return;
+    }
+    const headers = this.#crossOrigin.headersFor(request.headers);
+    const asked = readAsked(request);
+    if ('code' in asked) {
+      this.#refuse(response, asked, headers);
+      return;
+    }
+    const { sid } = asked;
+    if (sid === undefined) {
+      if (method !== 'GET') this.#refuse(response, refusals.badMethod, headers);
+      else if (asked.transport === 'websocket') this.#refuse(response, refusals.badRequest, headers);
+      else await this.#openPolling(request, response, headers);
+      return;
+    }
+    const socket = this.#sockets.get(sid) ?? (await this.#restore(sid, request.socket.remoteAddress));
+    if (socket === undefined) this.#refuse(response, refusals.unknownSid, headers);
+    else if (asked.transport !== socket.kind) this.#refuse(response, refusals.badRequest, headers);
+    else if (method === 'GET') this.#takePoll(socket, response, headers);
+    else if (method === 'POST') await this.#takePost(socket, request, response, headers);
+    else this.answer(response, 405, { ...headers, Allow: 'GET, POST, OPTIONS' }, '');
+  }
+
+  async #openPolling(
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const socket = this.#make(this.#newSid(), request.socket.remoteAddress);
+    socket.context = this.handlers.open(socket);
+    await this.handlers.beforeHandshake?.(socket);
+    if (response.destroyed) {
+      this.closed(socket, 'lost');
+      return;
+    }
+    this.#add(socket);
+    this.answer(response, 200, headers, `0${this.#openPacket(socket, ['websocket'])}`);
+  }
+
+  #takePoll(
+    socket: EngineSocket<Context>,
+    response: ServerResponse,
+    headers: Readonly<Record<string, string>>,
+  ): void {
+    if (!socket.takePoll({ response, headers })) {
+      socket.close();
+      this.#refuse(response, refusals.badRequest, headers);
+      return;
+    }
+    if (socket.isUpgrading && socket.isPolled) this.#upgradingPolls.set(socket);
+  }
+
+  async #takePost(
+    socket: EngineSocket<Context>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    if (socket.isPosting) {
+      socket.close();
+      this.#refuse(response, refusals.badRequest, headers);
+      return;
+    }
+    const refuse = (): void => {
+      socket.close();
+      this.#refuse(response, refusals.badRequest, headers);
+    };
+    const type = request.headers['content-type'];
+    if (type !== undefined && !/^text\/plain\s*(;|$)/i.test(type)) {
+      refuse();
+      return;
+    }
+    socket.isPosting = true;
+    try {
+      const { limits, clock } = this.#options;
+      const body = await readBody(request, { bytesMax: this.payloadBytesMax, limits, clock });
+      const packets = isUtf8(body) ? parsePayload(body.toString()) : undefined;
+      if (packets === undefined || hasEnded(socket)) {
+        refuse();
+        return;
+      }
+      const done: Promise<unknown>[] = [];
+      for (const packet of packets) {
+        if (hasEnded(socket)) break;
+        const received = socket.receive(packet);
+        if (received === undefined) {
+          refuse();
+          return;
+        }
+        if (received.done !== undefined) done.push(received.done);
+      }
+      if (done.length > 0) await Promise.all(done);
+      if (!hasEnded(socket)) await this.handlers.afterPost?.(socket);
+      this.answer(response, 200, headers, 'ok');
+    } catch (caught) {
+      // A body that broke off: what was in it is not known.
+      if (toEverywireError(caught).code !== 'too_large') socket.close();
+      throw caught;
+    } finally {
+      socket.isPosting = false;
+    }
+  }
+
+  async #restoreAndUpgrade(
+    sid: string,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): Promise<void> {
+    const ignore = (): void => undefined;
+    socket.on('error', ignore);
+    const known = await this.#restore(sid, request.socket.remoteAddress).catch(() => undefined);
+    socket.off('error', ignore);
+    if (socket.destroyed) return;
+    if (known === undefined) refuseUpgrade(socket, refusals.unknownSid);
+    else this.#openWebSocket(known, request, socket, head);
+  }
+
+  #openWebSocket(
+    known: EngineSocket<Context> | undefined,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+  ): void {
+    const handshake = readHandshake(request, socket, { allowedOrigins: this.#origins });
+    if (handshake === undefined) return;
+    const group = this.#peers;
+    if (known !== undefined) {
+      const upgrade = new Upgrade(this, known);
+      const isFree = known.kind === 'polling' && !known.isUpgrading;
+      upgrade.peer = completeHandshake(socket, head, handshake, { group, context: upgrade });
+      if (!isFree) {
+        upgrade.refuse();
+        return;
+      }
+      known.isUpgrading = true;
+      this.#upgrades.set(upgrade);
+      return;
+    }
+    const opened = this.#make(this.#newSid(), request.socket.remoteAddress);
+    const peer = completeHandshake(socket, head, handshake, { group, context: opened });
+    opened.openedBy(peer);
+    peer.sendText(`0${this.#openPacket(opened, [])}`);
+    opened.context = this.handlers.open(opened);
+    this.#add(opened);
+  }
+
+  #make(sid: string, address: string | undefined): EngineSocket<Context> {
+    return new EngineSocket(this, sid, address);
+  }
+
+  #add(socket: EngineSocket<Context>): void {
+    this.#sockets.set(socket.sid, socket);
+    this.#pings.set(socket);
+  }
+
+  /** Two requests of one session may come at once; it is made once. */
+  async #restore(sid: string, address: string | undefined): Promise<EngineSocket<Context> | undefined> {
+    if (this.handlers.restore === undefined || !sidShape.test(sid)) return undefined;
+    let restoring = this.#restoring.get(sid);
+    if (restoring === undefined) {
+      if (this.#restoring.size >= restoringMax) {
+        throw new EverywireError('rate_limited', 'Many sessions come back at the same time.');
+      }
+      const socket = this.#make(sid, address);
+      restoring = this.handlers
+        .restore(socket)
+        .then((context) => {
+          if (context === undefined) return undefined;
+          socket.context = context;
+          this.#add(socket);
+          return socket;
+        })
+        .finally(() => this.#restoring.delete(sid));
+      this.#restoring.set(sid, restoring);
+    }
+    return restoring;
+  }
+
+  #openPacket(socket: EngineSocket<Context>, upgrades: readonly string[]): string {
+    return JSON.stringify({ sid: socket.sid, upgrades, ...this.#open });
+  }
+
+  #newSid(): string {
+    return Buffer.from(this.#options.random.hex(sidBytes), 'hex').toString('base64url');
+  }
+
+  #refuse(response: ServerResponse, refusal: Refusal, headers: Readonly<Record<string, string>> = {}): void {
+    this.answer(response, statusOf(refusal), headers, JSON.stringify(refusal), 'application/json');
+  }
+
+  #answerProblem(response: ServerResponse, error: EverywireError): void {
+    const headers = error.row.comeBack === 'later' ? { 'Retry-After': '1' } : {};
+    // The rest of a body that is not wanted is not read as a request either.
+    const closing = error.code === 'too_large' || error.code === 'timed_out' ? { Connection: 'close' } : {};
+    const body = JSON.stringify({ code: refusals.badRequest.code, message: error.message });
+    this.answer(response, error.httpStatus, { ...headers, ...closing }, body, 'application/json');
+  }
+}
+
+interface Asked {
+  readonly transport: 'polling' | 'websocket';
+  readonly sid: string | undefined;
+}
+
+/** What the query asks for. @throws EverywireError for a query that is none */
+function readAsked(request: IncomingMessage): Asked | Refusal {
+  const query = new Query(rawQuery(request.url ?? ''));
+  const transport = query.one('transport');
+  const sid = query.one('sid');
+  if (transport !== 'polling' && transport !== 'websocket') return refusals.unknownTransport;
+  // JSONP would let any page read what it may not.
+  if (query.all('j').length > 0) return refusals.badRequest;
+  if (query.one('EIO') !== '4') return sid === undefined ? refusals.unsupportedVersion : refusals.badRequest;
+  return { transport, sid };
+}
+
+/** It may end while something is awaited or handled, which the compiler cannot see. */
+function hasEnded(socket: { readonly isOpen: boolean }): boolean {
+  return !socket.isOpen;
+}
+
+function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
+  if (socket instanceof Socket) endAfter(socket, refusalBytes(refusal));
+  else socket.destroy();
+}

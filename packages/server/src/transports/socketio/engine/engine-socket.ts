@@ -1,0 +1,319 @@
+import type { ServerResponse } from 'node:http';
+import { frame, opcodes } from '../../../websocket/frames.ts';
+import type { WebSocketPeer } from '../../../websocket/peer.ts';
+import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '../wire/engine-packets.ts';
+import type { EngineServer } from './engine-server.ts';
+import type { Parcel } from './handlers.ts';
+import type { WebSocketSide } from './websocket-side.ts';
+
+/** A GET that waits for packets. */
+export interface Poll {
+  readonly response: ServerResponse;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What is to be sent: a packet as text, a binary message, or packets that are shared. */
+type Outgoing = string | Buffer | Parcel;
+
+const noPackets = Buffer.alloc(0);
+
+/** One Engine.IO session: packets in, packets out, whether by polling or by WebSocket, and the way from one to the other. */
+export class EngineSocket<Context> implements WebSocketSide {
+  readonly sid: string;
+  readonly address: string | undefined;
+  context!: Context;
+  readonly #server: EngineServer<Context>;
+  #carrier: WebSocketPeer<WebSocketSide> | undefined;
+  #isOpen = true;
+  /** Set from the probe on until the upgrade is done or given up. */
+  isUpgrading = false;
+  #poll: Poll | undefined;
+  /** What it is answered with is decided; it is not sent yet. */
+  #isAnswering = false;
+  isPosting = false;
+  /** Waits for the next poll. */
+  #out: Outgoing[] | undefined;
+  #outBytes = 0;
+  #isFlushDue = false;
+  /** `sendParcel` answered false and `writable` is owed. */
+  #isHeld = false;
+  pingsSent = 0;
+  pongsSeen = 0;
+
+  constructor(server: EngineServer<Context>, sid: string, address: string | undefined) {
+    this.#server = server;
+    this.sid = sid;
+    this.address = address;
+  }
+
+  get kind(): 'polling' | 'websocket' {
+    return this.#carrier === undefined ? 'polling' : 'websocket';
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Whether a poll waits that can be answered at once. */
+  get isPolled(): boolean {
+    return this.#poll !== undefined && !this.#isAnswering;
+  }
+
+  /** Sends a message of text at the end of this turn, together with others. */
+  sendText(data: string): void {
+    this.#sendPacket(packets.message + data);
+  }
+
+  /** Sends a binary message behind what was sent before. */
+  sendBinary(data: Buffer): void {
+    if (this.#carrier !== undefined) this.#carrier.send(frame(opcodes.binary, data));
+    else this.#keep(data, data.length);
+  }
+
+  /** Over WebSocket: whole frames, which are shared and must not change. False: enough is unsent; `writable` will be called. */
+  sendFrames(frames: Buffer): boolean {
+    return this.#carrier!.send(frames);
+  }
+
+  /** While polling: sends at the end of this turn if a poll waits. False: `writable` will be called. */
+  sendParcel(parcel: Parcel): boolean {
+    this.#keep(parcel, parcel.bytes('polling').length);
+    const takesMore = this.isPolled && this.#outBytes <= this.#server.limits.outboundHeldFromBytes;
+    if (!takesMore) this.#isHeld = true;
+    return takesMore;
+  }
+
+  /** Reads no more until `resume`, for a peer that has enough under way. Who polls is slowed by the answers to its POSTs. */
+  pause(): void {
+    this.#carrier?.pause();
+  }
+
+  resume(): void {
+    this.#carrier?.resume();
+  }
+
+  /** Packets for this peer alone that wait for its next poll, as packets of a payload; without pings, which are of the moment. */
+  get waitingPackets(): readonly string[] {
+    const own: string[] = [];
+    for (const one of this.#out ?? []) {
+      if (typeof one === 'string') {
+        if (one !== packets.ping) own.push(one);
+      } else if (Buffer.isBuffer(one)) {
+        own.push(base64Packet(one));
+      }
+    }
+    return own;
+  }
+
+  /** Puts packets of a payload before everything else. */
+  restoreWaiting(waiting: readonly string[]): void {
+    for (const packet of waiting) this.#keep(packet, packet.length);
+  }
+
+  ping(): void {
+    this.pingsSent += 1;
+    this.#server.pinged(this);
+    this.#sendPacket(packets.ping);
+  }
+
+  /** Ends the session: Close or the packet for it, with what was sent before. `code` is for WebSocket. */
+  close(code = 1000, reason = ''): void {
+    if (!this.#isOpen) return;
+    if (this.#carrier !== undefined) {
+      // What comes back through `closed` ends the session.
+      this.#carrier.close(code, reason);
+      return;
+    }
+    this.#keep(packets.close, 1);
+    if (!this.#isAnswering) this.#answerPoll();
+    this.end('lost');
+  }
+
+  /** The session is over and nothing more can be said. */
+  end(how: 'left' | 'lost'): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    if (!this.#isAnswering && this.#poll !== undefined) {
+      // A poll that is left over learns that there is nothing, and the next one that the session is gone.
+      this.#keep(packets.noop, 1, true);
+      this.#answerPoll();
+    }
+    this.#out = undefined;
+    this.#outBytes = 0;
+    this.#server.closed(this, how);
+  }
+
+  /** A session that was opened by WebSocket. */
+  openedBy(peer: WebSocketPeer<WebSocketSide>): void {
+    this.#carrier = peer;
+  }
+
+  /** The peer said that it polls no more. What waits goes out by WebSocket, in the same order. */
+  upgradeTo(peer: WebSocketPeer<WebSocketSide>): void {
+    this.isUpgrading = false;
+    if (this.isPolled) this.#release();
+    this.#carrier = peer;
+    const waiting = this.#out ?? [];
+    this.#out = undefined;
+    this.#outBytes = 0;
+    let takesMore = true;
+    for (const one of waiting) {
+      if (typeof one === 'string') peer.sendText(one);
+      else takesMore = peer.send(Buffer.isBuffer(one) ? frame(opcodes.binary, one) : one.bytes('websocket'));
+    }
+    this.#server.handlers.upgraded?.(this);
+    if (takesMore) this.#tellWritable();
+    else this.#isHeld = false;
+  }
+
+  /** A poll that waits is answered now, so that the peer can go over to WebSocket. */
+  releasePoll(): void {
+    if (this.isPolled) this.#release();
+  }
+
+  /** A GET. False: one is waiting already, which ends the session. */
+  takePoll(poll: Poll): boolean {
+    if (this.#poll !== undefined) return false;
+    this.#poll = poll;
+    poll.response.once('close', () => {
+      if (this.#poll === poll) {
+        this.#poll = undefined;
+        this.#isAnswering = false;
+      }
+      // Who did not get an answer cannot know what was in it, and never polls here again.
+      if (!poll.response.writableFinished) this.end('lost');
+    });
+    if (this.#out !== undefined) this.flush();
+    else this.#tellWritable();
+    return true;
+  }
+
+  /** Answers the poll that waits with all that does. */
+  flush(): void {
+    this.#isFlushDue = false;
+    if (!this.#isOpen || this.#out === undefined || !this.isPolled) return;
+    const ready = this.#server.handlers.beforeAnswer?.(this);
+    if (ready === undefined) {
+      this.#answerPoll();
+      this.#afterAnswer();
+      return;
+    }
+    const poll = this.#poll!;
+    const bytes = this.#takeOut();
+    this.#isAnswering = true;
+    ready.then(
+      () => {
+        this.#server.answer(poll.response, 200, poll.headers, bytes);
+        this.#isAnswering = false;
+        this.#poll = undefined;
+        this.#afterAnswer();
+      },
+      (cause: unknown) => {
+        this.#server.failed(poll.response, poll.headers, cause);
+        this.#isAnswering = false;
+        this.#poll = undefined;
+        this.end('lost');
+      },
+    );
+  }
+
+  /** A packet of the peer. False: it may not come here, and the session is to be ended. */
+  receive(packet: EnginePacket): { readonly done: undefined | Promise<unknown> } | undefined {
+    switch (packet.kind) {
+      case 'message':
+        return { done: this.#server.handlers.message(this, packet.data) };
+      case 'pong':
+        this.pongsSeen += 1;
+        this.#server.ponged(this);
+        return nothingToDo;
+      case 'noop':
+        return nothingToDo;
+      case 'close':
+        this.end('left');
+        return nothingToDo;
+      case 'probe':
+      case 'upgrade':
+        return undefined;
+    }
+  }
+
+  onText(_peer: WebSocketPeer<WebSocketSide>, text: Buffer): void {
+    const packet = parsePacket(text.toString());
+    if (packet === undefined || this.receive(packet) === undefined) this.#carrier?.close(1002, 'parse error');
+    else if (packet.kind === 'close') this.#carrier?.close(1000);
+  }
+
+  onBinary(_peer: WebSocketPeer<WebSocketSide>, data: Buffer): void {
+    this.receive({ kind: 'message', data });
+  }
+
+  onDrain(): void {
+    this.#server.handlers.writable(this);
+  }
+
+  onClose(_peer: WebSocketPeer<WebSocketSide>, code: number): void {
+    this.end(goodbyes.has(code) ? 'left' : 'lost');
+  }
+
+  #sendPacket(packet: string): void {
+    if (this.#carrier !== undefined) this.#carrier.sendText(packet);
+    else this.#keep(packet, packet.length);
+  }
+
+  #keep(one: Outgoing, bytes: number, isLast = false): void {
+    if (!this.#isOpen && !isLast) return;
+    (this.#out ??= []).push(one);
+    this.#outBytes += bytes;
+    if (this.#outBytes > this.#server.limits.outboundBytesMax) {
+      // It sends and does not listen.
+      this.#out = undefined;
+      this.end('lost');
+      return;
+    }
+    if (this.#isFlushDue || this.#poll === undefined) return;
+    this.#isFlushDue = true;
+    this.#server.flushSoon(this);
+  }
+
+  #takeOut(): Buffer {
+    const pieces: Buffer[] = [];
+    for (const one of this.#out ?? []) {
+      if (typeof one === 'string') pieces.push(Buffer.from(one + separator));
+      else if (Buffer.isBuffer(one)) pieces.push(Buffer.from(base64Packet(one) + separator));
+      else pieces.push(one.bytes('polling'));
+    }
+    this.#out = undefined;
+    this.#outBytes = 0;
+    const all = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    return all.length === 0 ? noPackets : all.subarray(0, all.length - 1);
+  }
+
+  #answerPoll(): void {
+    const poll = this.#poll;
+    if (poll === undefined) return;
+    this.#poll = undefined;
+    this.#server.answer(poll.response, 200, poll.headers, this.#takeOut());
+  }
+
+  /** Answers the poll with what waits, or with the packet that says nothing. */
+  #release(): void {
+    if (this.#out === undefined) this.#keep(packets.noop, 1);
+    this.flush();
+  }
+
+  #afterAnswer(): void {
+    if (this.#out === undefined) this.#tellWritable();
+    else if (this.isPolled) this.flush();
+  }
+
+  #tellWritable(): void {
+    if (!this.#isHeld || !this.#isOpen) return;
+    this.#isHeld = false;
+    this.#server.handlers.writable(this);
+  }
+}
+
+const nothingToDo = { done: undefined } as const;
+
+/** Codes with which a peer says goodbye itself (RFC 6455 §7.4.1); 1005 is a Close without one. */
+const goodbyes = new Set([1000, 1001, 1005]);

@@ -1,0 +1,71 @@
+import type { WebSocketPeer } from '../../../websocket/peer.ts';
+import { packets, parsePacket } from '../wire/engine-packets.ts';
+import type { EngineServer } from './engine-server.ts';
+import type { EngineSocket } from './engine-socket.ts';
+import type { WebSocketSide } from './websocket-side.ts';
+
+/**
+ * A WebSocket that is tried for a session which polls (protocol document, "Upgrade"): `2probe`, `3probe`, then `5` once
+ * the peer has its last poll's answer. Until then the session polls, and loses nothing if it comes to nothing.
+ */
+export class Upgrade<Context> implements WebSocketSide {
+  readonly #server: EngineServer<Context>;
+  readonly #socket: EngineSocket<Context>;
+  #stage: 'opened' | 'probed' | 'done' | 'over' | 'refused' = 'opened';
+  peer!: WebSocketPeer<WebSocketSide>;
+
+  constructor(server: EngineServer<Context>, socket: EngineSocket<Context>) {
+    this.#server = server;
+    this.#socket = socket;
+  }
+
+  onText(peer: WebSocketPeer<WebSocketSide>, text: Buffer): void {
+    if (this.#stage === 'done') {
+      this.#socket.onText(peer, text);
+      return;
+    }
+    const kind = parsePacket(text.toString())?.kind;
+    if (this.#stage === 'opened' && kind === 'probe') {
+      this.#stage = 'probed';
+      peer.sendText(packets.probed);
+      this.#socket.releasePoll();
+    } else if (this.#stage === 'probed' && kind === 'upgrade' && this.#socket.isOpen) {
+      this.#stage = 'done';
+      this.#server.upgradeSettled(this);
+      this.#socket.upgradeTo(peer);
+    } else {
+      this.giveUp();
+    }
+  }
+
+  onBinary(peer: WebSocketPeer<WebSocketSide>, data: Buffer): void {
+    if (this.#stage === 'done') this.#socket.onBinary(peer, data);
+    else this.giveUp();
+  }
+
+  onDrain(): void {
+    if (this.#stage === 'done') this.#socket.onDrain();
+  }
+
+  onClose(peer: WebSocketPeer<WebSocketSide>, code: number): void {
+    if (this.#stage === 'done') {
+      this.#socket.onClose(peer, code);
+      return;
+    }
+    if (this.#stage === 'refused') return;
+    this.#stage = 'over';
+    this.#server.upgradeSettled(this);
+    this.#socket.isUpgrading = false;
+  }
+
+  /** The session has a WebSocket, or is being given one. */
+  refuse(): void {
+    this.#stage = 'refused';
+    this.peer.close(1002, 'no upgrade');
+  }
+
+  /** The session goes on polling. */
+  giveUp(): void {
+    if (this.#stage !== 'done') this.peer.close(1002, 'no upgrade');
+  }
+}

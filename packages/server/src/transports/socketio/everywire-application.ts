@@ -1,0 +1,354 @@
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
+import { checkChannel } from '../../core/names.ts';
+import type { Host, Notice } from '../../core/transport.ts';
+import type { Admission, IoApplication, IoEvent } from './application.ts';
+import type { EngineSocket } from './engine/engine-socket.ts';
+import { IoConnection } from './io-connection.ts';
+import type { IoServer, Persistence } from './io-server.ts';
+import type { IoSocket } from './io-socket.ts';
+import { Merges } from './order.ts';
+import { SessionRecords, type SessionRecord } from './records.ts';
+import { IoSession, isCursor, type SessionParts } from './session.ts';
+import { deliveriesOf } from './wire/deliveries.ts';
+
+const name = 'socketio';
+/** Namespaces whose formats are remembered; the rest make theirs anew. */
+const partsMax = 1_000;
+const sidBytes = 15;
+
+/** What admits a peer: made new, or come back. */
+interface Admitted {
+  readonly session: IoSession;
+  readonly isBack: boolean;
+  /** What it is to be told before anything else. */
+  readonly notices: readonly Notice[];
+}
+
+/**
+ * The server's own application: a namespace is a part of the channel space, and a session lives in the log. What is
+ * durable, and why nothing more need be:
+ *
+ * - Over WebSocket a client keeps its place itself, as the last argument of the last event, and comes back with it. So
+ *   only what it follows is written, before it is told that it follows it.
+ * - A client that polls goes on with the same session after the server was killed between two polls, as if nothing had
+ *   been. So its session is written before the handshake is answered; the place after a poll's answer before that
+ *   answer leaves; and what a POST caused, with the acknowledgements that no poll has carried yet, before the POST is
+ *   answered. A client whose request failed never uses that session again: it makes a new one, and recovers as over
+ *   WebSocket; a client whose request was answered has what was in it.
+ */
+export class EverywireApplication implements IoApplication<IoSession> {
+  readonly persistence: Persistence<IoSession>;
+  readonly #host: Host;
+  readonly #records: SessionRecords;
+  readonly #merges = new Merges();
+  readonly #parts = new Map<string, SessionParts>();
+  readonly #sessions = new Map<string, IoSession>();
+  readonly #admitted = new WeakMap<IoSocket<IoSession>, Admitted>();
+  /** Rows of polls as they were written last, to tell whether there is anything to write. */
+  readonly #polls = new WeakMap<IoConnection<IoSession>, PollState>();
+  #server!: IoServer<IoSession>;
+  /** What is open stays in the rows: the next process goes on from them. */
+  #isDraining = false;
+
+  constructor(host: Host) {
+    this.#host = host;
+    const { records, limits, clock, random, log } = host;
+    this.#records = new SessionRecords({
+      records,
+      limits,
+      clock,
+      random,
+      log,
+      sessions: {
+        has: (pid) => this.#sessions.has(pid),
+        touch: (pid) => this.#later(this.#sessions.get(pid)?.save()),
+      },
+      polls: {
+        has: (sid) => this.#pollOf(sid) !== undefined,
+        touch: (sid) => {
+          const connection = this.#pollOf(sid);
+          if (connection !== undefined)
+            this.#later(this.#savePoll(connection, connection.engine.waitingPackets));
+        },
+      },
+    });
+    this.persistence = {
+      beforeHandshake: ({ context }) => this.#savePoll(context, []),
+      beforeAnswer: ({ context }) => this.#beforeAnswer(context),
+      afterPost: (connection) => this.#afterPost(connection),
+      upgraded: ({ sid, context }) => {
+        this.#polls.delete(context);
+        this.#records.removePoll(sid);
+      },
+      restore: (engine) => this.#restore(engine),
+      closed: (connection) => this.#connectionClosed(connection),
+    };
+  }
+
+  /** Called once, before anything else. */
+  begin(server: IoServer<IoSession>): void {
+    this.#server = server;
+    this.#records.start();
+  }
+
+  drain(): void {
+    this.#isDraining = true;
+    this.#records.stop();
+  }
+
+  async connect(
+    socket: IoSocket<IoSession>,
+    auth: Readonly<Record<string, unknown>>,
+  ): Promise<Admission<IoSession>> {
+    const { hub } = this.#host;
+    const parts = this.#partsOf(socket.ioNamespace);
+    const { token, after, pid, offset } = auth;
+    if (hub.isDraining)
+      throw new EverywireError('going_away', 'The server is stopping; come back elsewhere.');
+    if (token !== undefined && token !== null && typeof token !== 'string') {
+      throw new EverywireError('unauthorized', 'The token is a string.');
+    }
+    if (after !== undefined && after !== null && !isCursor(after)) {
+      throw new EverywireError('bad_cursor', 'after is a cursor as this server gave it.');
+    }
+    const identity = await hub.authenticate({
+      token: token ?? undefined,
+      address: socket.engine.address,
+    });
+    const admitted =
+      (typeof pid === 'string' ? await this.#comeBack(socket, parts, identity, pid, offset) : undefined) ??
+      (await this.#makeSession(socket, parts, identity, after ?? undefined));
+    const { session } = admitted;
+    if (!socket.engine.isOpen) {
+      session.ended('lost');
+      throw new EverywireError('going_away', 'The connection ended while it was admitted.');
+    }
+    this.#sessions.set(session.pid, session);
+    this.#admitted.set(socket, admitted);
+    return { answer: { sid: session.sid, pid: session.pid }, state: session };
+  }
+
+  connected(socket: IoSocket<IoSession>): void {
+    for (const notice of this.#admitted.get(socket)?.notices ?? []) socket.state.notify(notice);
+    this.#admitted.delete(socket);
+    socket.state.start();
+  }
+
+  event(socket: IoSocket<IoSession>, event: IoEvent): Promise<unknown> {
+    return socket.state.receive(event);
+  }
+
+  writable(socket: IoSocket<IoSession>): void {
+    socket.state.writable();
+  }
+
+  ponged(socket: IoSocket<IoSession>): void {
+    socket.state.ponged();
+  }
+
+  ended(socket: IoSocket<IoSession>, how: 'disconnected' | 'left' | 'lost'): void {
+    const session = socket.state;
+    session.ended(how === 'lost' ? 'lost' : 'left');
+    if (this.#sessions.get(session.pid) === session) this.#sessions.delete(session.pid);
+    // Who left on purpose does not come back to what it followed.
+    if (how === 'disconnected' && !this.#isDraining) this.#records.removeSession(session.pid);
+  }
+
+  /** `undefined`: there is no such session, or it cannot go on exactly where the peer was. */
+  async #comeBack(
+    socket: IoSocket<IoSession>,
+    parts: SessionParts,
+    identity: Identity,
+    pid: string,
+    offset: unknown,
+  ): Promise<Admitted | undefined> {
+    const record = await this.#records.session(pid);
+    const isOwn = record?.identity.subject === identity.subject && record?.ioNamespace === socket.ioNamespace;
+    if (record === undefined || !isOwn) return undefined;
+    if (offset !== undefined && offset !== null && !isCursor(offset)) return undefined;
+    // The old connection may not know yet that it is dead.
+    this.#sessions.get(pid)?.socket.engine.close(1000, 'session_taken');
+    const session = this.#open(socket, parts, identity, { pid, sid: record.sid }, undefined);
+    try {
+      const gaps = await session.resume({ record, cursor: offset ?? undefined });
+      if (gaps.length === 0) return { session, isBack: true, notices: [] };
+      session.ended('lost');
+      const made = await this.#makeSession(socket, parts, identity, undefined);
+      return { ...made, notices: gaps };
+    } catch (caught) {
+      session.ended('lost');
+      const error = toEverywireError(caught);
+      if (error.code === 'internal' || error.row.comeBack === 'later') throw error;
+      return undefined;
+    }
+  }
+
+  async #makeSession(
+    socket: IoSocket<IoSession>,
+    parts: SessionParts,
+    identity: Identity,
+    after: string | undefined,
+  ): Promise<Admitted> {
+    const names = { pid: this.#records.newPid(), sid: this.#newSid() };
+    const session = this.#open(socket, parts, identity, names, after);
+    try {
+      await session.save();
+    } catch (caught) {
+      session.ended('lost');
+      throw caught;
+    }
+    return { session, isBack: false, notices: [] };
+  }
+
+  #open(
+    socket: IoSocket<IoSession>,
+    parts: SessionParts,
+    identity: Identity,
+    names: { readonly pid: string; readonly sid: string },
+    after: string | undefined,
+  ): IoSession {
+    const session = new IoSession(parts, socket, names, after);
+    const { address } = socket.engine;
+    session.begin(this.#host.hub.open(identity, { transport: name, address }, session));
+    return session;
+  }
+
+  /** @throws EverywireError for a namespace that no channel can be in */
+  #partsOf(ioNamespace: string): SessionParts {
+    const known = this.#parts.get(ioNamespace);
+    if (known !== undefined) return known;
+    const channelPrefix = ioNamespace === '/' ? '' : `${ioNamespace.slice(1)}/`;
+    try {
+      checkChannel(`${channelPrefix}x`, this.#host.limits);
+    } catch (cause) {
+      throw new EverywireError('not_found', 'Invalid namespace', { cause });
+    }
+    const parts: SessionParts = {
+      host: this.#host,
+      records: this.#records,
+      merges: this.#merges,
+      deliveries: deliveriesOf(ioNamespace),
+      channelPrefix,
+    };
+    if (this.#parts.size < partsMax) this.#parts.set(ioNamespace, parts);
+    return parts;
+  }
+
+  /** Before a poll's answer leaves: where the peer is once it has it. */
+  #beforeAnswer(connection: IoConnection<IoSession>): undefined | Promise<void> {
+    const state = this.#polls.get(connection);
+    let hasNews = state?.hasWaiting === true;
+    for (const { state: session } of connectedOf(connection)) {
+      if (session.hasNews) hasNews = true;
+    }
+    if (!hasNews) return undefined;
+    for (const { state: session } of connectedOf(connection)) session.hasNews = false;
+    return this.#savePoll(connection, [], true);
+  }
+
+  /** Before a POST is answered: what it brought about, as far as no poll has carried it. */
+  #afterPost(connection: IoConnection<IoSession>): undefined | Promise<void> {
+    const waiting = connection.engine.waitingPackets;
+    const count = [...connectedOf(connection)].length;
+    const state = this.#polls.get(connection);
+    if (waiting.length === 0 && state?.socketCount === count) return undefined;
+    return this.#savePoll(connection, waiting);
+  }
+
+  /** Writes the row of a session that polls. With `isAnswer`, what was sent to it so far is in the answer. */
+  #savePoll(
+    connection: IoConnection<IoSession>,
+    waiting: readonly string[],
+    isAnswer = false,
+  ): Promise<void> {
+    const before = this.#polls.get(connection);
+    const sockets: [string, string, string | null][] = [];
+    for (const { ioNamespace, state } of connectedOf(connection)) {
+      const kept =
+        before?.cursors.has(ioNamespace) === true ? before.cursors.get(ioNamespace) : state.cameWith;
+      sockets.push([ioNamespace, state.pid, (isAnswer ? state.cursor : kept) ?? null]);
+    }
+    this.#polls.set(connection, {
+      hasWaiting: waiting.length > 0,
+      socketCount: sockets.length,
+      cursors: new Map(sockets.map(([ioNamespace, , cursor]) => [ioNamespace, cursor ?? undefined])),
+    });
+    return this.#records.savePoll(connection.engine.sid, { sockets, waiting });
+  }
+
+  /** A session that polled at another process, which may be dead. */
+  async #restore(
+    engine: EngineSocket<IoConnection<IoSession>>,
+  ): Promise<IoConnection<IoSession> | undefined> {
+    const row = await this.#records.poll(engine.sid);
+    if (row === undefined || this.#host.hub.isDraining) return undefined;
+    const connection = new IoConnection(this.#server, engine);
+    const begun: IoSession[] = [];
+    const back: { readonly socket: IoSocket<IoSession>; readonly gaps: readonly Notice[] }[] = [];
+    try {
+      for (const [ioNamespace, pid, cursor] of row.sockets) {
+        const record: SessionRecord | undefined = await this.#records.session(pid);
+        if (record === undefined) throw new EverywireError('not_found', 'The session is gone.');
+        const socket = connection.adopt(ioNamespace);
+        const parts = this.#partsOf(ioNamespace);
+        const session = this.#open(socket, parts, record.identity, { pid, sid: record.sid }, undefined);
+        socket.state = session;
+        begun.push(session);
+        const gaps = await session.resume({ record, cursor: cursor ?? undefined });
+        back.push({ socket, gaps });
+      }
+    } catch (caught) {
+      for (const session of begun) session.ended('lost');
+      const error = toEverywireError(caught);
+      if (error.code === 'internal' || error.row.comeBack === 'later') throw error;
+      return undefined;
+    }
+    engine.context = connection;
+    engine.restoreWaiting(row.waiting);
+    this.#polls.set(connection, {
+      hasWaiting: row.waiting.length > 0,
+      socketCount: row.sockets.length,
+      cursors: new Map(row.sockets.map(([ioNamespace, , cursor]) => [ioNamespace, cursor ?? undefined])),
+    });
+    this.#server.restored(connection);
+    for (const { socket, gaps } of back) {
+      socket.stage = 'connected';
+      this.#sessions.set(socket.state.pid, socket.state);
+      for (const gap of gaps) socket.state.notify(gap);
+      socket.state.start();
+    }
+    return connection;
+  }
+
+  #connectionClosed(connection: IoConnection<IoSession>): void {
+    if (this.#polls.delete(connection) && !this.#isDraining) this.#records.removePoll(connection.engine.sid);
+  }
+
+  #pollOf(sid: string): IoConnection<IoSession> | undefined {
+    const engine = this.#server.engine.get(sid);
+    return engine?.kind === 'polling' ? engine.context : undefined;
+  }
+
+  #later(saving: Promise<void> | undefined): void {
+    saving?.catch((cause: unknown) =>
+      this.#host.log.debug({ err: cause }, 'a Socket.IO session was not saved'),
+    );
+  }
+
+  #newSid(): string {
+    return Buffer.from(this.#host.random.hex(sidBytes), 'hex').toString('base64url');
+  }
+}
+
+/** What is known of the row of a session that polls. */
+interface PollState {
+  readonly hasWaiting: boolean;
+  readonly socketCount: number;
+  /** By namespace: the last cursor that an answered poll carried. */
+  readonly cursors: ReadonlyMap<string, string | undefined>;
+}
+
+function* connectedOf(connection: IoConnection<IoSession>): Iterable<IoSocket<IoSession>> {
+  for (const socket of connection.sockets) if (socket.stage === 'connected') yield socket;
+}

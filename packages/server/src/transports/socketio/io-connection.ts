@@ -1,0 +1,154 @@
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { IoEvent } from './application.ts';
+import type { EngineSocket } from './engine/engine-socket.ts';
+import type { IoServer } from './io-server.ts';
+import { IoSocket } from './io-socket.ts';
+import {
+  connectedPacket,
+  connectErrorPacket,
+  IoFault,
+  parseIoPacket,
+  type IoPacket,
+} from './wire/io-packets.ts';
+
+const protocolFaultCode = 1002;
+
+/** Socket.IO on one Engine.IO session: packets with their attachments, and the namespaces that the peer is in. */
+export class IoConnection<State> {
+  readonly engine: EngineSocket<IoConnection<State>>;
+  readonly #server: IoServer<State>;
+  readonly #sockets = new Map<string, IoSocket<State>>();
+  /** A packet whose attachments have not all come. */
+  #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
+  #inFlight = 0;
+
+  constructor(server: IoServer<State>, engine: EngineSocket<IoConnection<State>>) {
+    this.#server = server;
+    this.engine = engine;
+  }
+
+  get sockets(): Iterable<IoSocket<State>> {
+    return this.#sockets.values();
+  }
+
+  receive(data: string | Buffer): undefined | Promise<unknown> {
+    if (typeof data !== 'string') return this.#takeAttachment(data);
+    if (this.#partial !== undefined) return this.#fail('text where an attachment is due');
+    const packet = parseIoPacket(data, this.#server.packetLimits);
+    if (packet instanceof IoFault) return this.#fail(packet.detail);
+    if (packet.attachments === 0) return this.#take(packet, []);
+    this.#partial = { packet, attachments: [], bytes: 0 };
+    return undefined;
+  }
+
+  /** A socket that another process, or an earlier one, has admitted. */
+  adopt(ioNamespace: string): IoSocket<State> {
+    const socket = new IoSocket(this, ioNamespace);
+    this.#sockets.set(ioNamespace, socket);
+    return socket;
+  }
+
+  leave(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): void {
+    if (socket.stage === 'ended') return;
+    const wasConnected = socket.stage === 'connected';
+    socket.stage = 'ended';
+    if (this.#sockets.get(socket.ioNamespace) === socket) this.#sockets.delete(socket.ioNamespace);
+    if (wasConnected) this.#server.application.ended(socket, how);
+  }
+
+  /** The engine's session is over. */
+  ended(how: 'left' | 'lost'): void {
+    this.#partial = undefined;
+    for (const socket of [...this.#sockets.values()]) this.leave(socket, how);
+  }
+
+  #takeAttachment(data: Buffer): undefined | Promise<unknown> {
+    const partial = this.#partial;
+    if (partial === undefined) return this.#fail('an attachment that is not due');
+    partial.bytes += data.length;
+    if (partial.bytes > this.#server.attachmentBytesMax) return this.#fail('attachments too large');
+    const isLast = partial.attachments.length + 1 === partial.packet.attachments;
+    partial.attachments.push(isLast && partial.attachments.length === 0 ? data : Buffer.from(data));
+    if (!isLast) return undefined;
+    this.#partial = undefined;
+    return this.#take(partial.packet, partial.attachments);
+  }
+
+  #take(packet: IoPacket, attachments: readonly Buffer[]): undefined | Promise<unknown> {
+    const socket = this.#sockets.get(packet.ioNamespace);
+    if (packet.kind === 'connect') {
+      return socket === undefined ? this.#connect(packet) : this.#fail('connected already');
+    }
+    // Nothing comes before the namespace was entered, and nothing after it was left.
+    if (socket?.stage !== 'connected') return this.#fail('not connected to this namespace');
+    switch (packet.kind) {
+      case 'disconnect':
+        this.leave(socket, 'disconnected');
+        return undefined;
+      case 'event':
+        return this.#run(socket, packet, attachments);
+      case 'ack':
+        // The server asks for none; what nobody asked for is ignored.
+        return undefined;
+    }
+  }
+
+  async #connect({ ioNamespace, auth }: IoPacket): Promise<void> {
+    const { application, ioNamespacesMax } = this.#server;
+    this.#server.heard(this);
+    const socket = new IoSocket<State>(this, ioNamespace);
+    try {
+      if (this.#sockets.size >= ioNamespacesMax) {
+        throw new EverywireError('quota_exceeded', `A connection has at most ${ioNamespacesMax} namespaces.`);
+      }
+      this.#sockets.set(ioNamespace, socket);
+      const given = auth === undefined ? {} : (JSON.parse(auth) as Record<string, unknown>);
+      const { answer, state } = await application.connect(socket, given);
+      socket.state = state;
+      if (socket.stage === 'ended') {
+        application.ended(socket, 'lost');
+        return;
+      }
+      socket.stage = 'connected';
+      this.engine.sendText(connectedPacket(ioNamespace, answer));
+      application.connected(socket);
+    } catch (caught) {
+      if (this.#sockets.get(ioNamespace) === socket) this.#sockets.delete(ioNamespace);
+      socket.stage = 'ended';
+      const error = toEverywireError(caught);
+      if (error.code === 'internal') this.#server.log.error({ err: caught }, 'a Socket.IO CONNECT failed');
+      // Of an unknown namespace the protocol says the message alone.
+      const data = error.code === 'not_found' ? undefined : { code: error.code };
+      this.engine.sendText(connectErrorPacket(ioNamespace, error.message, data));
+    }
+  }
+
+  #run(
+    socket: IoSocket<State>,
+    packet: IoPacket,
+    attachments: readonly Buffer[],
+  ): undefined | Promise<unknown> {
+    const [name, ...items] = packet.items;
+    const event: IoEvent = {
+      name: JSON.parse(name!) as string | number,
+      items,
+      attachments,
+      ackId: packet.id,
+    };
+    const done = this.#server.application.event(socket, event);
+    if (done === undefined) return undefined;
+    const { commandsInFlightMax } = this.#server;
+    this.#inFlight += 1;
+    if (this.#inFlight >= commandsInFlightMax) this.engine.pause();
+    return done.finally(() => {
+      this.#inFlight -= 1;
+      if (this.#inFlight * 2 <= commandsInFlightMax) this.engine.resume();
+    });
+  }
+
+  #fail(detail: string): undefined | Promise<unknown> {
+    this.#partial = undefined;
+    this.engine.close(protocolFaultCode, `parse error: ${detail}`);
+    return undefined;
+  }
+}

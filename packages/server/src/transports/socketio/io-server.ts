@@ -1,0 +1,94 @@
+import type { Log } from '../../core/transport.ts';
+import type { IoApplication } from './application.ts';
+import { Deadlines } from './engine/deadlines.ts';
+import { EngineServer, type EngineOptions } from './engine/engine-server.ts';
+import type { EngineSocket } from './engine/engine-socket.ts';
+import type { EngineHandlers } from './engine/handlers.ts';
+import { IoConnection } from './io-connection.ts';
+import type { IoLimits } from './wire/io-packets.ts';
+
+/** Attachments of one packet: the default of the protocol's own parser. */
+const attachmentsMax = 10;
+
+/** What an application adds to the engine: that its sessions outlive the process. */
+export type Persistence<State> = Pick<
+  EngineHandlers<IoConnection<State>>,
+  'beforeHandshake' | 'beforeAnswer' | 'restore' | 'upgraded'
+> & {
+  /** What a POST brought was handled; its answer waits for the promise. */
+  afterPost?(connection: IoConnection<State>): undefined | Promise<void>;
+  closed?(connection: IoConnection<State>): void;
+};
+
+export interface IoServerOptions<State> extends Omit<EngineOptions<IoConnection<State>>, 'handlers'> {
+  readonly application: IoApplication<State>;
+  readonly persistence?: Persistence<State>;
+  /** How long a peer may take to enter a namespace. */
+  readonly connectTimeoutMs?: number;
+}
+
+/** Socket.IO 5 on Engine.IO 4. */
+export class IoServer<State> {
+  readonly engine: EngineServer<IoConnection<State>>;
+  readonly application: IoApplication<State>;
+  readonly log: Log;
+  readonly packetLimits: IoLimits;
+  readonly attachmentBytesMax: number;
+  readonly commandsInFlightMax: number;
+  readonly ioNamespacesMax: number;
+  readonly #silent: Deadlines<EngineSocket<IoConnection<State>>>;
+
+  constructor(options: IoServerOptions<State>) {
+    const { application, persistence, limits, clock } = options;
+    this.application = application;
+    this.log = options.log;
+    this.packetLimits = {
+      attachmentsMax,
+      jsonDepthMax: limits.jsonDepthMax,
+      nameBytesMax: limits.nameBytesMax,
+    };
+    this.attachmentBytesMax = options.payloadBytesMax;
+    this.commandsInFlightMax = limits.commandsInFlightMax;
+    this.ioNamespacesMax = limits.ioNamespacesMax;
+    this.#silent = new Deadlines(clock, options.connectTimeoutMs ?? limits.handshakeTimeoutMs, (engine) =>
+      engine.close(1008, 'no CONNECT'),
+    );
+    this.engine = new EngineServer({
+      ...options,
+      handlers: {
+        ...persistence,
+        open: (engine) => {
+          this.#silent.set(engine);
+          return new IoConnection(this, engine);
+        },
+        message: ({ context }, data) => context.receive(data),
+        afterPost: ({ context }) => persistence?.afterPost?.(context),
+        writable: ({ context }) => {
+          for (const socket of context.sockets) {
+            if (socket.stage === 'connected') application.writable(socket);
+          }
+        },
+        ponged: ({ context }) => {
+          for (const socket of context.sockets) {
+            if (socket.stage === 'connected') application.ponged?.(socket);
+          }
+        },
+        closed: (engine, how) => {
+          this.#silent.delete(engine);
+          engine.context.ended(how);
+          persistence?.closed?.(engine.context);
+        },
+      },
+    });
+  }
+
+  /** A connection that was not opened here. Until it is in a namespace its time runs. */
+  restored(connection: IoConnection<State>): void {
+    if ([...connection.sockets].length === 0) this.#silent.set(connection.engine);
+  }
+
+  /** The peer has begun to speak Socket.IO. */
+  heard(connection: IoConnection<State>): void {
+    this.#silent.delete(connection.engine);
+  }
+}

@@ -1,0 +1,239 @@
+import { formatCursor, parseCursor } from '@everywire/protocol';
+import { Batch } from '../../core/batch.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { Message } from '../../core/message.ts';
+import type { Quota, Session, Subscription } from '../../core/transport.ts';
+
+/** A filter that a peer follows. It is also what its subscription asks for room. */
+export class Following implements Quota {
+  readonly filter: string;
+  readonly #order: Order;
+  /** Undefined until the hub has begun it. */
+  subscription: Subscription | undefined;
+  /** Nothing at or below this place is owed to the peer, wherever it comes back from. */
+  floor = '';
+  /** The peer knows of it. */
+  isStarted = false;
+  /** What may not be sent yet, since another filter may still owe something earlier. */
+  waiting: Batch[] = [];
+
+  constructor(filter: string, order: Order) {
+    this.filter = filter;
+    this.#order = order;
+  }
+
+  get room(): number {
+    return this.#order.roomOf(this);
+  }
+}
+
+/** Where merged messages go. */
+export interface OrderTarget {
+  /** False: nothing more until `writable()`. */
+  write(batch: Batch): boolean;
+}
+
+/** While one filter's log is read, the others' messages wait for it; how often to look whether it got there. */
+const lookEveryMs = 20;
+/** Batches of one filter that may wait for others. */
+const waitingMax = 2;
+
+/**
+ * The filters of one peer in one order: a peer comes back with the cursor of the last message it saw, so nothing may be
+ * sent before everything below it has been. With one filter nothing is done, and the shared batch passes through.
+ * A message that several filters match is sent once.
+ */
+export class Order {
+  readonly #target: OrderTarget;
+  readonly #clock: Clock;
+  readonly #merges: Merges;
+  readonly #followings = new Map<string, Following>();
+  #session!: Session;
+  #isHeld = false;
+  /** How many want nothing to be sent for now. */
+  #pauses = 0;
+  #isOver = false;
+  #isSettling = false;
+  #timer: Timer | undefined;
+
+  constructor(target: OrderTarget, clock: Clock, merges: Merges) {
+    this.#target = target;
+    this.#clock = clock;
+    this.#merges = merges;
+  }
+
+  begin(session: Session): void {
+    this.#session = session;
+  }
+
+  get all(): Iterable<Following> {
+    return this.#followings.values();
+  }
+
+  get size(): number {
+    return this.#followings.size;
+  }
+
+  get(filter: string): Following | undefined {
+    return this.#followings.get(filter);
+  }
+
+  add(following: Following): void {
+    this.#followings.set(following.filter, following);
+  }
+
+  remove(following: Following): void {
+    if (this.#followings.get(following.filter) === following) this.#followings.delete(following.filter);
+    following.waiting = [];
+    following.subscription?.cancel();
+    this.#settleSoon();
+  }
+
+  /** From here on what `following` brings is sent. */
+  start(following: Following): void {
+    following.isStarted = true;
+    if (this.#pauses === 0) this.#session.roomAgain();
+  }
+
+  /** Nothing is sent until `resume`. */
+  pause(): void {
+    this.#pauses += 1;
+  }
+
+  resume(): void {
+    this.#pauses -= 1;
+    if (this.#pauses > 0 || this.#isOver) return;
+    this.#settle();
+    this.#session.roomAgain();
+  }
+
+  roomOf(following: Following): number {
+    const isClosed = !following.isStarted || this.#pauses > 0 || this.#isHeld;
+    return isClosed || following.waiting.length >= waitingMax ? 0 : Number.POSITIVE_INFINITY;
+  }
+
+  /** What the hub brings. */
+  deliver(batch: Batch, following: Following): boolean {
+    if (this.#followings.size === 1 && following.waiting.length === 0) return this.#write(batch);
+    following.waiting.push(batch);
+    this.#settleSoon();
+    return true;
+  }
+
+  /** The peer takes bytes again. */
+  writable(): void {
+    if (this.#isOver) return;
+    this.#isHeld = false;
+    this.#settle();
+    this.#session.drained();
+    this.#session.roomAgain();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#timer?.cancel();
+    this.#followings.clear();
+  }
+
+  #write(batch: Batch): boolean {
+    const takesMore = this.#target.write(batch);
+    if (!takesMore) this.#isHeld = true;
+    return takesMore;
+  }
+
+  /** When every filter has been given what this turn brought. */
+  #settleSoon(): void {
+    if (this.#isSettling || this.#isOver) return;
+    this.#isSettling = true;
+    process.nextTick(settle, this);
+  }
+
+  settleNow(): void {
+    this.#isSettling = false;
+    this.#settle();
+  }
+
+  #settle(): void {
+    while (!this.#isOver && !this.#isHeld && this.#pauses === 0) {
+      const given: Following[] = [];
+      let safeSeq = Number.POSITIVE_INFINITY;
+      for (const following of this.#followings.values()) {
+        if (!following.isStarted) continue;
+        if (following.waiting.length > 0) given.push(following);
+        safeSeq = Math.min(safeSeq, seqOf(following.subscription!.cursor));
+      }
+      if (given.length === 0) return;
+      const wasFull = given.some(({ waiting }) => waiting.length >= waitingMax);
+      const batch = take(given, safeSeq, this.#merges);
+      if (batch === undefined) {
+        this.#lookAgain();
+        return;
+      }
+      this.#write(batch);
+      if (wasFull) this.#session.roomAgain();
+    }
+  }
+
+  #lookAgain(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(lookEveryMs, () => this.#settle());
+  }
+}
+
+function settle(order: Order): void {
+  order.settleNow();
+}
+
+/** Takes what is at or below `safeSeq` from all of `given`, in seq order, each message once. */
+function take(given: readonly Following[], safeSeq: number, merges: Merges): Batch | undefined {
+  const [only] = given;
+  if (given.length === 1 && only!.waiting[0]!.lastSeq <= safeSeq) {
+    // The common case: one of the filters spoke. Its bytes are shared with everyone else who follows it.
+    return only!.waiting.shift();
+  }
+  const bySeq = new Map<number, Message>();
+  const sources: Batch[] = [];
+  for (const following of given) {
+    for (const batch of following.waiting) {
+      if (batch.firstSeq > safeSeq) continue;
+      sources.push(batch);
+      for (const message of batch.messages) if (message.seq <= safeSeq) bySeq.set(message.seq, message);
+    }
+    following.waiting = following.waiting
+      .map((batch) => batch.since(safeSeq))
+      .filter((batch) => batch !== undefined);
+  }
+  return bySeq.size === 0 ? undefined : merges.of(sources, safeSeq, bySeq);
+}
+
+/** What was merged last: peers that follow the same filters are given the same batch, and its bytes. */
+export class Merges {
+  #sources: readonly Batch[] = [];
+  #safeSeq = 0;
+  #batch: Batch | undefined;
+
+  of(sources: readonly Batch[], safeSeq: number, bySeq: ReadonlyMap<number, Message>): Batch {
+    const isKnown =
+      this.#safeSeq === safeSeq &&
+      this.#sources.length === sources.length &&
+      this.#sources.every((batch, at) => batch === sources[at]);
+    if (isKnown && this.#batch !== undefined) return this.#batch;
+    this.#batch = new Batch([...bySeq.values()].sort((left, right) => left.seq - right.seq));
+    this.#sources = sources;
+    this.#safeSeq = safeSeq;
+    return this.#batch;
+  }
+}
+
+export function seqOf(cursor: string): number {
+  return parseCursor(cursor)?.seq ?? 0;
+}
+
+/** The later of two places. */
+export function laterOf(left: string, right: string | undefined): string {
+  return right === undefined || seqOf(left) >= seqOf(right) ? left : right;
+}
+
+export function cursorAfter(message: Message): string {
+  return formatCursor(message.position);
+}

@@ -1,0 +1,189 @@
+import type { Identity } from '../../core/access.ts';
+import type { Clock, Random, Timer } from '../../core/clock.ts';
+import type { Limits } from '../../core/limits.ts';
+import type { RecordRow, RecordStore } from '../../core/store.ts';
+import type { Log } from '../../core/transport.ts';
+
+/**
+ * What a peer comes back to, by its `pid`: who it is, what it follows, and from where at least. The place itself is not
+ * here: the peer tells it, or, while it polls, its engine session's record does.
+ */
+export interface SessionRecord {
+  readonly atMs: number;
+  readonly sid: string;
+  readonly ioNamespace: string;
+  readonly identity: Identity;
+  /** Filters, each with the place below which nothing is owed. */
+  readonly follows: readonly (readonly [filter: string, floor: string])[];
+  /** The last cursor that the peer had when a filter was begun before that place: who comes back with it has nothing of what followed. */
+  readonly turnedAt?: string | undefined;
+  /** `turnedAt` may be the cursor of a message that followed as well. */
+  readonly isTurnUnclear?: boolean | undefined;
+}
+
+/** What a session that polls is, by its engine's `sid`. */
+export interface PollRecord {
+  readonly atMs: number;
+  /** Namespaces, each with its session and the last cursor that an answered poll carried. */
+  readonly sockets: readonly (readonly [ioNamespace: string, pid: string, cursor: string | null])[];
+  /** Packets that were not in an answered poll yet. */
+  readonly waiting: readonly string[];
+}
+
+const sessionTable = 'socketio.sessions';
+const pollTable = 'socketio.polls';
+const pidShape = /^[0-9a-z]{9}[A-Za-z0-9_-]{24}$/;
+const pidTimeDigits = 9;
+const pidBytes = 18;
+const sweepEveryMs = 60_000;
+const sweepRows = 200;
+
+/** Rows of those who are here now. */
+export interface OpenRows {
+  has(key: string): boolean;
+  /** Writes the row anew, so that it does not become old. */
+  touch(key: string): void;
+}
+
+export interface RecordsOptions {
+  readonly records: RecordStore;
+  readonly limits: Pick<Limits, 'ioSessionAgeMsMax' | 'ioSessionsMax' | 'ioPollAgeMsMax'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly sessions: OpenRows;
+  readonly polls: OpenRows;
+}
+
+/** Sessions as rows of the store, so that they outlive the process. */
+export class SessionRecords {
+  readonly #options: RecordsOptions;
+  #timer: Timer | undefined;
+  #isStopped = false;
+
+  constructor(options: RecordsOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to let go of rows that are too old, or too many. */
+  start(): void {
+    this.#timer = this.#options.clock.after(sweepEveryMs, () => {
+      this.sweep()
+        .catch((cause: unknown) =>
+          this.#options.log.warn({ err: cause }, 'old Socket.IO sessions were not removed'),
+        )
+        .finally(() => {
+          if (!this.#isStopped) this.start();
+        });
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** Begins with the time, so that the oldest come first in the table; the rest cannot be guessed. */
+  newPid(): string {
+    const time = this.#options.clock.nowMs().toString(36).padStart(pidTimeDigits, '0');
+    return time + Buffer.from(this.#options.random.hex(pidBytes), 'hex').toString('base64url');
+  }
+
+  async session(pid: string): Promise<SessionRecord | undefined> {
+    if (!pidShape.test(pid)) return undefined;
+    return this.#read<SessionRecord>(sessionTable, pid, this.#options.limits.ioSessionAgeMsMax);
+  }
+
+  saveSession(pid: string, record: Omit<SessionRecord, 'atMs'>): Promise<void> {
+    return this.#write(sessionTable, pid, record);
+  }
+
+  removeSession(pid: string): void {
+    this.#remove(sessionTable, pid);
+  }
+
+  poll(sid: string): Promise<PollRecord | undefined> {
+    return this.#read<PollRecord>(pollTable, sid, this.#options.limits.ioPollAgeMsMax);
+  }
+
+  savePoll(sid: string, record: Omit<PollRecord, 'atMs'>): Promise<void> {
+    return this.#write(pollTable, sid, record);
+  }
+
+  removePoll(sid: string): void {
+    this.#remove(pollTable, sid);
+  }
+
+  /** Removes rows that nobody has used for long, and the oldest sessions beyond their number. */
+  async sweep(): Promise<void> {
+    const { limits, sessions, polls } = this.#options;
+    await this.#sweepTable(pollTable, limits.ioPollAgeMsMax, polls, Number.POSITIVE_INFINITY);
+    await this.#sweepTable(sessionTable, limits.ioSessionAgeMsMax, sessions, limits.ioSessionsMax);
+  }
+
+  async #sweepTable(table: string, ageMsMax: number, open: OpenRows, rowsMax: number): Promise<void> {
+    let kept = 0;
+    for await (const rows of this.#portions(table)) {
+      const nowMs = this.#options.clock.nowMs();
+      const isOld = ({ value }: RecordRow, ageMs: number): boolean => nowMs - atMsOf(value) > ageMs;
+      const old = rows.filter((row) => !open.has(row.key) && isOld(row, ageMsMax));
+      kept += rows.length - old.length;
+      for (const row of rows) if (open.has(row.key) && isOld(row, ageMsMax / 2)) open.touch(row.key);
+      await this.#removeAll(table, old);
+    }
+    let tooMany = kept - rowsMax;
+    if (tooMany <= 0) return;
+    for await (const rows of this.#portions(table)) {
+      const oldest = rows.filter(({ key }) => !open.has(key)).slice(0, tooMany);
+      tooMany -= oldest.length;
+      await this.#removeAll(table, oldest);
+      if (tooMany <= 0) return;
+    }
+  }
+
+  async #removeAll(table: string, rows: readonly RecordRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#options.records.write(rows.map(({ key }) => ({ table, key, value: undefined })));
+  }
+
+  async *#portions(table: string): AsyncGenerator<readonly RecordRow[]> {
+    let after: string | undefined;
+    while (!this.#isStopped) {
+      const rows = await this.#options.records.list(table, '', after, sweepRows);
+      if (rows.length === 0) return;
+      after = rows.at(-1)!.key;
+      yield rows;
+    }
+  }
+
+  async #read<T extends { readonly atMs: number }>(
+    table: string,
+    key: string,
+    ageMsMax: number,
+  ): Promise<T | undefined> {
+    const row = await this.#options.records.get(table, key);
+    if (row === undefined) return undefined;
+    const record = JSON.parse(row.toString()) as T;
+    return this.#options.clock.nowMs() - record.atMs > ageMsMax ? undefined : record;
+  }
+
+  #write(table: string, key: string, record: object): Promise<void> {
+    return this.#options.records.write([{ table, key, value: stamped(record, this.#options.clock.nowMs()) }]);
+  }
+
+  #remove(table: string, key: string): void {
+    this.#options.records.write([{ table, key, value: undefined }]).catch((cause: unknown) => {
+      // It goes when it is old.
+      this.#options.log.debug({ err: cause }, 'a Socket.IO session could not be removed');
+    });
+  }
+}
+
+/** A row that is young again. */
+function stamped(record: object, nowMs: number): Buffer {
+  return Buffer.from(JSON.stringify({ ...record, atMs: nowMs }));
+}
+
+function atMsOf(row: Buffer): number {
+  return (JSON.parse(row.toString()) as { readonly atMs: number }).atMs;
+}

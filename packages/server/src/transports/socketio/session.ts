@@ -1,0 +1,391 @@
+import { EverywireError, formatCursor, parseCursor, toEverywireError } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import { matches, parseFilter } from '../../core/filter.ts';
+import type { Message } from '../../core/message.ts';
+import { parseSince } from '../../core/start.ts';
+import type {
+  CloseReason,
+  From,
+  Host,
+  Notice,
+  Session,
+  Sink,
+  SubscribeOptions,
+  Subscription,
+} from '../../core/transport.ts';
+import type { IoEvent } from './application.ts';
+import { readCommand, type Command } from './commands.ts';
+import type { Parcel } from './engine/handlers.ts';
+import type { IoSocket } from './io-socket.ts';
+import { Following, laterOf, Order, seqOf, type Merges, type OrderTarget } from './order.ts';
+import type { SessionRecord, SessionRecords } from './records.ts';
+import {
+  continuedItem,
+  endedItems,
+  errorItems,
+  gapItems,
+  okItem,
+  publishedItem,
+  refusedItem,
+  subscribedItem,
+  type Deliveries,
+} from './wire/deliveries.ts';
+
+export interface SessionParts {
+  readonly host: Host;
+  readonly records: SessionRecords;
+  readonly merges: Merges;
+  readonly deliveries: Deliveries;
+  /** In front of the channels of this namespace: nothing, or `chat/`. */
+  readonly channelPrefix: string;
+}
+
+/** What a peer shows when it comes back. */
+export interface Return {
+  readonly record: SessionRecord;
+  /** The last cursor that it has. */
+  readonly cursor: string | undefined;
+}
+
+/** A peer in a namespace: its commands become calls on the hub's session, its deliveries events. */
+export class IoSession implements Sink, OrderTarget {
+  readonly pid: string;
+  readonly sid: string;
+  readonly #parts: SessionParts;
+  readonly #socket: IoSocket<IoSession>;
+  readonly #order: Order;
+  /** Where subscriptions begin that name no place. */
+  readonly #after: string | undefined;
+  /** The cursor that the peer had when it came. */
+  cameWith: string | undefined;
+  #session!: Session;
+  /** What the peer has, once it has what was sent. */
+  #last: Message | string | undefined;
+  #turn: { readonly at: string; readonly isUnclear: boolean } | undefined;
+  /** What was sent since a poll's answer was last made durable. */
+  hasNews = false;
+  #barriers: { readonly pongs: number; readonly resolve: () => void }[] | undefined;
+  #saving: Promise<void> | undefined;
+  #nextSaving: Promise<void> | undefined;
+
+  constructor(
+    parts: SessionParts,
+    socket: IoSocket<IoSession>,
+    names: { readonly pid: string; readonly sid: string },
+    after: string | undefined,
+  ) {
+    this.#parts = parts;
+    this.#socket = socket;
+    this.pid = names.pid;
+    this.sid = names.sid;
+    this.#after = after;
+    this.#order = new Order(this, parts.host.clock, parts.merges);
+  }
+
+  /** Called once, before anything else. */
+  begin(session: Session): void {
+    this.#session = session;
+    this.#order.begin(session);
+  }
+
+  /** The last cursor that was sent. */
+  get cursor(): string | undefined {
+    return typeof this.#last === 'object' ? this.#last.cursor : this.#last;
+  }
+
+  get socket(): IoSocket<IoSession> {
+    return this.#socket;
+  }
+
+  /**
+   * Takes up what the peer followed, from where it was. Nothing is sent before `start`.
+   * Returns what is missing there.
+   * @throws EverywireError when it may not follow that any more
+   */
+  async resume({ record, cursor }: Return): Promise<readonly Notice[]> {
+    this.#last = cursor;
+    this.cameWith = cursor;
+    const isAtTurn = cursor !== undefined && cursor === record.turnedAt;
+    if (isAtTurn && record.isTurnUnclear === true) {
+      throw new EverywireError('bad_cursor', 'Whether the peer has what followed cannot be known.');
+    }
+    if (record.turnedAt !== undefined) {
+      this.#turn = { at: record.turnedAt, isUnclear: record.isTurnUnclear === true };
+    }
+    const gaps: Notice[] = [];
+    await Promise.all(
+      record.follows.map(async ([filter, floor]) => {
+        const following = new Following(filter, this.#order);
+        following.floor = floor;
+        this.#order.add(following);
+        const after = isAtTurn ? floor : laterOf(floor, cursor);
+        const subscription = await this.#session.subscribe(filter, this.#optionsOf(following, { after }));
+        following.subscription = subscription;
+        for (const gap of subscription.startGaps) gaps.push({ kind: 'gap', subscription, gap });
+      }),
+    );
+    return gaps;
+  }
+
+  /** The peer knows what it follows: what is there for it may go out. */
+  start(): void {
+    for (const following of this.#order.all) following.isStarted = true;
+    this.#session.roomAgain();
+  }
+
+  /** Runs an event as a command. Never rejects. */
+  receive(event: IoEvent): Promise<unknown> {
+    try {
+      return this.#answer(event, this.#run(readCommand(event, this.#parts.host.limits)));
+    } catch (refusal) {
+      this.#refuse(event, refusal);
+      return Promise.resolve();
+    }
+  }
+
+  writable(): void {
+    this.#order.writable();
+  }
+
+  ponged(): void {
+    const { pongsSeen } = this.#socket.engine;
+    while (this.#barriers?.[0] !== undefined && this.#barriers[0].pongs <= pongsSeen) {
+      this.#barriers.shift()!.resolve();
+    }
+  }
+
+  ended(how: 'left' | 'lost'): void {
+    this.#order.end();
+    this.#session.end(how);
+    for (const { resolve } of this.#barriers ?? []) resolve();
+    this.#barriers = undefined;
+  }
+
+  deliver(batch: Batch, subscription: Subscription): boolean {
+    return this.#order.deliver(batch, subscription.tag as Following);
+  }
+
+  write(batch: Batch): boolean {
+    const { deliveries } = this.#parts;
+    const { engine } = this.#socket;
+    this.#last = batch.messages[batch.messages.length - 1]!;
+    this.hasNews = true;
+    return engine.kind === 'websocket'
+      ? engine.sendFrames(batch.as(deliveries.websocket).bytes)
+      : engine.sendParcel(new BatchParcel(batch, deliveries));
+  }
+
+  notify(notice: Notice): void {
+    switch (notice.kind) {
+      case 'gap':
+        // With one filter the place to go on from is beyond the gap; others may have to go on from before it.
+        if (this.#order.size === 1) this.#last = formatCursor(notice.gap.next);
+        this.#tell(gapItems(notice.gap));
+        break;
+      case 'ended':
+        this.#tell(endedItems(notice.subscription.filter, notice.error));
+        break;
+      case 'goaway':
+        // Its own word for that is the end of the connection.
+        break;
+    }
+  }
+
+  close({ error }: CloseReason): void {
+    this.#socket.emit([...errorItems(error), JSON.stringify(this.#offset)]);
+    this.#socket.engine.close(error.row.close, error.code);
+  }
+
+  /** Writes the record, so that the peer can come back to it. Calls that wait for the same write share one. */
+  save(): Promise<void> {
+    if (this.#saving === undefined) {
+      this.#saving = this.#write().finally(() => (this.#saving = undefined));
+      return this.#saving;
+    }
+    // The one that runs may have been made before what this is called for.
+    this.#nextSaving ??= this.#saving
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextSaving = undefined;
+        return this.save();
+      });
+    return this.#nextSaving;
+  }
+
+  #write(): Promise<void> {
+    const { records } = this.#parts;
+    const started = [...this.#order.all].filter(({ floor }) => floor !== '');
+    return records.saveSession(this.pid, {
+      sid: this.sid,
+      ioNamespace: this.#socket.ioNamespace,
+      identity: this.#session.identity,
+      follows: started.map(({ filter, floor }) => [filter, floor] as const),
+      turnedAt: this.#turn?.at,
+      isTurnUnclear: this.#turn?.isUnclear,
+    });
+  }
+
+  #run(command: Command): Promise<string> {
+    switch (command.op) {
+      case 'subscribe':
+        return this.#subscribe(command);
+      case 'unsubscribe':
+        return this.#unsubscribe(command.filter);
+      case 'publish': {
+        const channel = this.#parts.channelPrefix + command.channel;
+        return this.#session.publish(channel, command.draft).then(publishedItem);
+      }
+      case 'auth':
+        return this.#parts.host.hub
+          .authenticate({ token: command.token, address: this.#socket.engine.address })
+          .then(() => okItem);
+    }
+  }
+
+  async #subscribe(command: Command & { op: 'subscribe' }): Promise<string> {
+    const { host, channelPrefix } = this.#parts;
+    const given = channelPrefix + command.filter;
+    const filter = parseFilter(given, host.limits).text;
+    const known = this.#order.get(filter);
+    if (known?.subscription !== undefined && command.after === undefined && command.since === undefined) {
+      // Applications subscribe whenever they are connected, and were perhaps recovered: what they follow goes on.
+      return continuedItem(laterOf(known.floor, this.cursor));
+    }
+    const from = this.#fromOf(command, host.clock.nowMs());
+    const following = new Following(filter, this.#order);
+    // What is begun must not be overtaken by what others bring meanwhile.
+    this.#order.pause();
+    try {
+      const subscription = await this.#session.subscribe(given, this.#optionsOf(following, from));
+      following.subscription = subscription;
+      following.floor = subscription.startCursor;
+      // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
+      const before = this.#order.get(filter);
+      const { cursor } = this;
+      if (cursor !== undefined && seqOf(following.floor) < seqOf(cursor)) await this.#turnBack(following);
+      if (before !== undefined) this.#order.remove(before);
+      this.#order.add(following);
+      try {
+        await this.save();
+      } catch (caught) {
+        this.#order.remove(following);
+        throw caught;
+      }
+      process.nextTick(begin, this, following);
+      return subscribedItem(subscription);
+    } catch (caught) {
+      following.subscription?.cancel();
+      throw caught;
+    } finally {
+      // After the answer, which is sent in this turn.
+      process.nextTick(resume, this.#order);
+    }
+  }
+
+  /** The answer to the command has been sent. */
+  begun(following: Following): void {
+    if (this.#order.get(following.filter) !== following) return;
+    const subscription = following.subscription!;
+    for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
+    this.#order.start(following);
+  }
+
+  /**
+   * A filter begins before the place that the peer is at, so cursors will run over the same ground again. Where it is
+   * must be known exactly then: it is asked for a sign of life behind all that was sent.
+   */
+  async #turnBack(following: Following): Promise<void> {
+    const at = this.#offset;
+    const { engine } = this.#socket;
+    const channel = typeof this.#last === 'object' ? this.#last.channel : undefined;
+    engine.ping();
+    await new Promise<void>((resolve) => {
+      (this.#barriers ??= []).push({ pongs: engine.pingsSent, resolve });
+    });
+    if (!engine.isOpen) throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+    for (const other of this.#order.all) other.floor = laterOf(other.floor, at);
+    const filter = parseFilter(following.filter, this.#parts.host.limits);
+    this.#turn = { at, isUnclear: channel === undefined || matches(filter, channel) };
+  }
+
+  async #unsubscribe(name: string): Promise<string> {
+    const { host, channelPrefix } = this.#parts;
+    const following = this.#order.get(parseFilter(channelPrefix + name, host.limits).text);
+    if (following === undefined) {
+      throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
+    }
+    this.#order.remove(following);
+    await this.save();
+    return okItem;
+  }
+
+  #fromOf({ after, since }: Command & { op: 'subscribe' }, nowMs: number): From | undefined {
+    if (after !== undefined) return { after };
+    if (since !== undefined) return { since: parseSince(since, nowMs) };
+    return this.#after === undefined ? undefined : { after: this.#after };
+  }
+
+  #optionsOf(following: Following, from: From | undefined): SubscribeOptions {
+    return { from, tag: following, quota: following };
+  }
+
+  async #answer(event: IoEvent, result: Promise<string>): Promise<void> {
+    try {
+      const item = await result;
+      if (event.ackId !== undefined) this.#socket.acknowledge(event.ackId, [item]);
+    } catch (caught) {
+      this.#refuse(event, caught);
+    }
+  }
+
+  #refuse(event: IoEvent, caught: unknown): void {
+    const error = toEverywireError(caught);
+    if (error.code === 'internal') this.#parts.host.log.error({ err: caught }, 'a Socket.IO event failed');
+    if (event.ackId === undefined) this.#tell(errorItems(error, event.name));
+    else this.#socket.acknowledge(event.ackId, [refusedItem(error)]);
+  }
+
+  /** An event of the server's own. As in every event, a cursor comes last: clients keep the last string. */
+  #tell(items: readonly string[]): void {
+    const offset = this.#offset;
+    this.#last = offset;
+    this.hasNews = true;
+    this.#socket.emit([...items, JSON.stringify(offset)]);
+  }
+
+  /** The place that the peer has: with it, it can come back and miss nothing. */
+  get #offset(): string {
+    const { cursor } = this;
+    if (cursor !== undefined) return cursor;
+    const floors = [...this.#order.all].map(({ floor }) => floor).filter((floor) => floor !== '');
+    if (floors.length === 0) return formatCursor(this.#parts.host.hub.head);
+    return floors.reduce((left, right) => (seqOf(left) <= seqOf(right) ? left : right));
+  }
+}
+
+class BatchParcel implements Parcel {
+  readonly #batch: Batch;
+  readonly #deliveries: Deliveries;
+
+  constructor(batch: Batch, deliveries: Deliveries) {
+    this.#batch = batch;
+    this.#deliveries = deliveries;
+  }
+
+  bytes(kind: 'polling' | 'websocket'): Buffer {
+    return this.#batch.as(this.#deliveries[kind]).bytes;
+  }
+}
+
+function begin(session: IoSession, following: Following): void {
+  session.begun(following);
+}
+
+function resume(order: Order): void {
+  order.resume();
+}
+
+/** Whether `text` is a cursor as this server gives them. */
+export function isCursor(text: unknown): text is string {
+  return typeof text === 'string' && parseCursor(text) !== undefined;
+}

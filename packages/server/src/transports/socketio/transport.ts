@@ -1,0 +1,91 @@
+import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { RawRequests } from '../../http/raw-requests.ts';
+import type { UpgradeRouter } from '../../http/upgrades.ts';
+import { EverywireApplication } from './everywire-application.ts';
+import { IoServer } from './io-server.ts';
+import type { IoSession } from './session.ts';
+
+export interface SocketIoFront {
+  readonly upgrades: UpgradeRouter;
+  readonly requests: RawRequests;
+  /** `http://host:port`, once it listens. */
+  readonly url: string;
+}
+
+export interface SocketIoTransportOptions {
+  /** Origins that browsers may come from; absent: any, as long as authentication is off. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** What peers are told when the server drains: 1001 going away, or 1012 when it will be back (IANA registry). */
+  readonly drainCode?: 1001 | 1012 | undefined;
+}
+
+const name = 'socketio';
+const path = '/socket.io';
+const kib = 1024;
+
+/** Socket.IO 5 on Engine.IO 4, by WebSocket and by HTTP long polling, at `/socket.io/`. */
+export function createSocketIoTransport(
+  front: SocketIoFront,
+  options: SocketIoTransportOptions = {},
+): Transport {
+  return new SocketIoTransport(front, options);
+}
+
+class SocketIoTransport implements Transport {
+  readonly name = name;
+  readonly #front: SocketIoFront;
+  readonly #options: SocketIoTransportOptions;
+  #application: EverywireApplication | undefined;
+  #server: IoServer<IoSession> | undefined;
+
+  constructor(front: SocketIoFront, options: SocketIoTransportOptions) {
+    this.#front = front;
+    this.#options = options;
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    const { url } = this.#front;
+    return [{ transport: name, url: `${url}${path}/`, tryIt: `everywire subscribe sio+${url}/demo` }];
+  }
+
+  async start(host: Host): Promise<void> {
+    const { limits, clock, random, log } = host;
+    // The largest payload in base64, or as a string with an escape for every other character, and the rest.
+    const payloadBytesMax = 2 * limits.payloadBytesMax + 16 * kib;
+    const application = new EverywireApplication(host);
+    const server = new IoServer<IoSession>({
+      application,
+      persistence: application.persistence,
+      allowedOrigins: this.#options.allowedOrigins,
+      limits,
+      clock,
+      random,
+      log,
+      payloadBytesMax,
+    });
+    application.begin(server);
+    this.#application = application;
+    this.#server = server;
+    const matches = (asked: string): boolean => asked === path || asked === `${path}/`;
+    this.#front.requests.add({
+      matches,
+      handle: (request, response) => void server.engine.handleRequest(request, response),
+      bodyBytesMax: payloadBytesMax,
+    });
+    this.#front.upgrades.add(matches, (request, socket, head) =>
+      server.engine.handleUpgrade(request, socket, head),
+    );
+  }
+
+  async drain(deadline: AbortSignal): Promise<void> {
+    const engine = this.#server?.engine;
+    if (engine === undefined) return;
+    this.#application?.drain();
+    engine.close(this.#options.drainCode ?? 1001, 'going_away');
+    const cut = (): void => engine.destroy();
+    if (deadline.aborted) cut();
+    deadline.addEventListener('abort', cut, { once: true });
+    await engine.emptied();
+    deadline.removeEventListener('abort', cut);
+  }
+}

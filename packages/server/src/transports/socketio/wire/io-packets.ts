@@ -1,0 +1,191 @@
+import { itemsOfArray } from './json-items.ts';
+
+/** Packets of Socket.IO 5 (its protocol document, "Packet encoding"), as text and attachments. */
+
+export const packetTypes = {
+  connect: 0,
+  disconnect: 1,
+  event: 2,
+  ack: 3,
+  connectError: 4,
+  binaryEvent: 5,
+  binaryAck: 6,
+} as const;
+
+export interface IoPacket {
+  readonly kind: 'connect' | 'disconnect' | 'event' | 'ack';
+  readonly ioNamespace: string;
+  /** Of the acknowledgement that is asked for or given. */
+  readonly id: number | undefined;
+  /** Of a CONNECT: the JSON object, or `undefined`. */
+  readonly auth: string | undefined;
+  /** Of an EVENT or ACK: the items of its array as they were written. */
+  readonly items: readonly string[];
+  /** How many attachments follow. */
+  readonly attachments: number;
+}
+
+/** The text is no packet that a client may send: the connection is to be closed. */
+export class IoFault {
+  readonly detail: string;
+
+  constructor(detail: string) {
+    this.detail = detail;
+  }
+}
+
+export interface IoLimits {
+  readonly attachmentsMax: number;
+  readonly jsonDepthMax: number;
+  readonly nameBytesMax: number;
+}
+
+/** What `socket.io-client` and the server library keep for themselves; an event of such a name breaks clients. */
+export const reservedEvents: ReadonlySet<string> = new Set([
+  'connect',
+  'connect_error',
+  'disconnect',
+  'disconnecting',
+  'error',
+  'newListener',
+  'removeListener',
+]);
+
+const kinds = ['connect', 'disconnect', 'event', 'ack', undefined, 'event', 'ack'] as const;
+const idDigitsMax = 15;
+
+/** Reads the text of a packet. Attachments are counted, not awaited. */
+export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFault {
+  const type = text.charCodeAt(0) - 0x30;
+  const kind = kinds[type];
+  if (kind === undefined) return new IoFault('unknown packet type');
+  let at = 1;
+  let attachments = 0;
+  if (type === packetTypes.binaryEvent || type === packetTypes.binaryAck) {
+    const dash = text.indexOf('-', 1);
+    const count = dash < 0 ? '' : text.slice(1, dash);
+    if (!/^[1-9]\d{0,3}$/.test(count)) return new IoFault('illegal attachments');
+    attachments = Number(count);
+    if (attachments > limits.attachmentsMax) return new IoFault('too many attachments');
+    at = dash + 1;
+  }
+  let ioNamespace = '/';
+  if (text[at] === '/') {
+    const comma = text.indexOf(',', at);
+    const end = comma < 0 ? text.length : comma;
+    // A client may add a query, which is no part of the name.
+    ioNamespace = text.slice(at, end).split('?', 1)[0]!;
+    if (Buffer.byteLength(ioNamespace) > limits.nameBytesMax) return new IoFault('namespace too long');
+    at = end + 1;
+  }
+  const idAt = at;
+  while (at < text.length && isDigit(text.charCodeAt(at))) at += 1;
+  const digits = text.slice(idAt, at);
+  if (digits.length > idDigitsMax) return new IoFault('id too large');
+  const id = digits === '' ? undefined : Number(digits);
+  const payload = text.slice(at);
+  const packet = { kind, ioNamespace, id, attachments };
+  switch (kind) {
+    case 'connect':
+      return payload === '' || isObject(payload, limits)
+        ? { ...packet, auth: payload === '' ? undefined : payload, items: [] }
+        : new IoFault('invalid payload');
+    case 'disconnect':
+      return payload === '' ? { ...packet, auth: undefined, items: [] } : new IoFault('invalid payload');
+    case 'event':
+    case 'ack': {
+      const items = isJson(payload) ? itemsOfArray(payload, limits.jsonDepthMax) : undefined;
+      if (items === undefined) return new IoFault('invalid payload');
+      const fault =
+        checkPlaceholders(payload, attachments) ?? (kind === 'event' ? checkName(items) : undefined);
+      return fault ?? { ...packet, auth: undefined, items };
+    }
+  }
+}
+
+/** An EVENT begins with its name: a number, or a string that nobody else uses. */
+function checkName(items: readonly string[]): IoFault | undefined {
+  const [first] = items;
+  if (first === undefined) return new IoFault('invalid payload');
+  const name: unknown = JSON.parse(first);
+  if (typeof name === 'number') return undefined;
+  return typeof name === 'string' && !reservedEvents.has(name) ? undefined : new IoFault('invalid payload');
+}
+
+/** Each attachment has its placeholder, and each placeholder its own attachment. */
+function checkPlaceholders(payload: string, attachments: number): IoFault | undefined {
+  if (attachments === 0) return undefined;
+  const places: unknown[] = [];
+  JSON.parse(payload, (_name, value: unknown) => {
+    const num = placeholderOf(value);
+    if (num !== undefined) places.push(num);
+    return value;
+  });
+  const seen = new Set(places);
+  const isSound =
+    seen.size === places.length &&
+    places.every((num) => Number.isInteger(num) && Number(num) >= 0 && Number(num) < attachments);
+  return isSound && seen.size === attachments ? undefined : new IoFault('illegal attachments');
+}
+
+/** The number of the attachment that `value` stands for; `undefined` for other values. */
+export function placeholderOf(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return undefined;
+  const { _placeholder, num } = value as { readonly _placeholder?: unknown; readonly num?: unknown };
+  return _placeholder === true ? (num ?? Number.NaN) : undefined;
+}
+
+/** What an item means, with attachments in their places. */
+export function valueOfItem(item: string, attachments: readonly Buffer[]): unknown {
+  if (attachments.length === 0) return JSON.parse(item);
+  return JSON.parse(item, (_name, value: unknown) => {
+    const num = placeholderOf(value);
+    return typeof num === 'number' ? attachments[num] : value;
+  });
+}
+
+/** `prefix` of what is sent in a namespace: nothing for the main one. */
+export function prefixOf(ioNamespace: string): string {
+  return ioNamespace === '/' ? '' : `${ioNamespace},`;
+}
+
+export function connectedPacket(ioNamespace: string, answer: object): string {
+  return `0${prefixOf(ioNamespace)}${JSON.stringify(answer)}`;
+}
+
+export function connectErrorPacket(ioNamespace: string, message: string, data?: object): string {
+  return `4${prefixOf(ioNamespace)}${JSON.stringify({ message, ...(data === undefined ? {} : { data }) })}`;
+}
+
+export function disconnectPacket(ioNamespace: string): string {
+  return `1${prefixOf(ioNamespace)}`;
+}
+
+/** `items` are JSON texts. */
+export function ackPacket(ioNamespace: string, id: number, items: readonly string[]): string {
+  return `3${prefixOf(ioNamespace)}${id}[${items.join(',')}]`;
+}
+
+/** `items` are JSON texts, the event's name first. */
+export function eventPacket(ioNamespace: string, items: readonly string[]): string {
+  return `2${prefixOf(ioNamespace)}[${items.join(',')}]`;
+}
+
+function isObject(text: string, { jsonDepthMax }: IoLimits): boolean {
+  if (!isJson(text) || !text.startsWith('{')) return false;
+  // An object nested too deep is one in an array.
+  return itemsOfArray(`[${text}]`, jsonDepthMax + 1) !== undefined;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isDigit(unit: number): boolean {
+  return unit >= 0x30 && unit <= 0x39;
+}
