@@ -13,7 +13,7 @@ export interface TransportOptions {
   readonly webhooks: WebhookSettings;
 }
 
-export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket' | 'stomp' | 'webhook';
+export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket' | 'mqtt' | 'stomp' | 'socketio' | 'webhook';
 
 type Factory = (options: TransportOptions) => Promise<Transport>;
 
@@ -24,11 +24,15 @@ const factories: Readonly<Record<TransportName, Factory>> = {
   sse: async ({ front }) => (await import('./sse/transport.ts')).createSseTransport(front),
   websocket: async ({ front, allowedOrigins }) =>
     (await import('./websocket/transport.ts')).createWebSocketTransport(front, { allowedOrigins }),
+  mqtt: async ({ front, allowedOrigins, listen }) =>
+    (await import('./mqtt/transport.ts')).createMqttTransport(front, { allowedOrigins, listen: listen.mqtt }),
   stomp: async ({ front, allowedOrigins, listen }) =>
     (await import('./stomp/transport.ts')).createStompTransport(front, {
       allowedOrigins,
       listen: listen.stomp,
     }),
+  socketio: async ({ front, allowedOrigins }) =>
+    (await import('./socketio/transport.ts')).createSocketIoTransport(front, { allowedOrigins }),
   webhook: async ({ front, webhooks }) =>
     (await import('./webhook/transport.ts')).createWebhookTransport(front, webhooks),
 };

@@ -1,0 +1,62 @@
+import type { WireFormat } from '../../core/batch.ts';
+import type { Host } from '../../core/transport.ts';
+import type { MqttConnection } from './connection.ts';
+import { noFigures, type MqttFigures } from './figures.ts';
+import { Sessions } from './sessions.ts';
+import { SysTopics } from './sys.ts';
+import { publishFormat, type PublishFormatOptions } from './wire/index.ts';
+
+export interface BrokerOptions {
+  /** Told to clients in place of what they asked for (MQTT 5); absent: theirs holds. */
+  readonly serverKeepAliveSeconds?: number | undefined;
+  /** How often those who follow `$SYS` are told. */
+  readonly sysEveryMs?: number | undefined;
+}
+
+const sysEveryMsDefault = 10_000;
+
+/** What all connections of the broker share. */
+export class Broker {
+  readonly host: Host;
+  readonly serverKeepAliveSeconds: number | undefined;
+  readonly figures: MqttFigures = noFigures();
+  readonly formats = new Formats();
+  readonly sessions: Sessions<MqttConnection>;
+  readonly sys: SysTopics;
+
+  constructor(host: Host, { serverKeepAliveSeconds, sysEveryMs }: BrokerOptions) {
+    this.host = host;
+    this.serverKeepAliveSeconds = serverKeepAliveSeconds;
+    this.sessions = new Sessions<MqttConnection>({
+      host,
+      takeOver: (connection) => connection.takenOver(),
+    });
+    this.sys = new SysTopics({
+      clock: host.clock,
+      figures: this.figures,
+      hubFigures: host.hub.figures,
+      sessionsStored: () => this.sessions.stored,
+      everyMs: sysEveryMs ?? sysEveryMsDefault,
+    });
+  }
+
+  nowMs(): number {
+    return this.host.clock.nowMs();
+  }
+}
+
+/** Formats by what they depend on: connections that want the same bytes share the object, and with it their id. */
+class Formats {
+  readonly #known = new Map<string, WireFormat>();
+
+  get(options: PublishFormatOptions): WireFormat {
+    // These are as many as clients like; their subscriptions keep them.
+    if (options.subscriptionIdentifiers.length > 0 || options.nowMs !== undefined)
+      return publishFormat(options);
+    const { version, link, qos, retain, dup, withCursor } = options;
+    const key = `${version} ${link} ${qos} ${retain} ${dup} ${withCursor}`;
+    let format = this.#known.get(key);
+    if (format === undefined) this.#known.set(key, (format = publishFormat(options)));
+    return format;
+  }
+}

@@ -1,0 +1,494 @@
+import { toEverywireError } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import type { CloseReason, Notice, Quota, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { Link } from '../../net/link.ts';
+import type { Broker } from './broker.ts';
+import { Delivery } from './delivery.ts';
+import { Publishing } from './publishing.ts';
+import { connackReason, disconnectReason, reasonString, subackReason } from './reasons.ts';
+import { neverExpires } from './rows.ts';
+import type { Closing, OpenSession } from './sessions.ts';
+import { Subscriptions } from './subscriptions.ts';
+import {
+  connackReturnCode,
+  draftOf,
+  encodePacket,
+  reasonCodes,
+  serverReader,
+  type ClientPacket,
+  type Connack,
+  type Connect,
+  type ConnackProperties,
+  type Disconnect,
+  type MqttFault,
+  type Packet,
+  type PacketReader,
+  type Version,
+} from './wire/index.ts';
+
+/** `new`: no CONNECT yet. `connecting`: it is being judged. `open` · `leaving`: nothing more is read · `closed`. */
+type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
+
+/** A keep alive is over after one and a half of it [MQTT-3.1.2-22]. */
+const keepAliveShare = 1.5;
+/** WebSocket close codes (RFC 6455 §7.4.1). */
+const normalClose = 1000;
+const goingAwayClose = 1001;
+const protocolClose = 1002;
+
+/** One connection of an MQTT client: packets become calls on the hub, what the hub delivers becomes packets. */
+export class MqttConnection implements Sink, Quota {
+  readonly broker: Broker;
+  readonly link: Link<MqttConnection>;
+  session!: Session;
+  version: Version = 4;
+  opened: OpenSession<MqttConnection> | undefined;
+  /** Largest packet that the client takes (§3.1.2.11.4). */
+  packetBytesMax = Number.POSITIVE_INFINITY;
+  readonly #reader: PacketReader<ClientPacket>;
+  #stage: Stage = 'new';
+  /** Something must be done before the next packet is looked at. */
+  #isSuspended = false;
+  #keepAliveMs = 0;
+  #inFlightMax = 0;
+  #wantsReasons = true;
+  #delivery: Delivery | undefined;
+  #publishing: Publishing | undefined;
+  #subscriptions: Subscriptions | undefined;
+  #closing: Closing = {};
+  #isTakenOver = false;
+  /** The last word, when it waits for answers. */
+  #goodbye: (() => void) | undefined;
+
+  constructor(broker: Broker, link: Link<MqttConnection>) {
+    this.broker = broker;
+    this.link = link;
+    const { headerBytesMax, handshakeTimeoutMs } = broker.host.limits;
+    this.#reader = serverReader({ packetBytesMax: headerBytesMax });
+    link.deadline(handshakeTimeoutMs);
+  }
+
+  /** A method, since it changes while something is awaited. */
+  isOpen(): boolean {
+    return this.#stage === 'open' || this.#stage === 'leaving';
+  }
+
+  /** How many more PUBLISH packets above QoS 0 the client takes now (§4.9). */
+  get room(): number {
+    return this.#inFlightMax - this.opened!.state.onWire;
+  }
+
+  /** Bytes came. */
+  receive(bytes: Buffer): void {
+    if (this.#stage === 'closed' || this.#stage === 'leaving') return;
+    this.broker.figures.bytesReceived += bytes.length;
+    this.#reader.push(bytes);
+    this.#read();
+  }
+
+  /** The link takes bytes again. */
+  drained(): void {
+    this.#delivery?.drained();
+  }
+
+  /** Nothing was heard in time. */
+  overdue(): void {
+    if (this.#stage === 'open' && this.#isSuspended) {
+      // It is us who do not read.
+      this.#touch();
+    } else if (this.#stage === 'open') {
+      this.refuse(reasonCodes.keepAliveTimeout, 'Nothing was heard for one and a half times the keep alive.');
+    } else {
+      this.link.destroy();
+    }
+  }
+
+  /** The link is gone. */
+  ended(how: 'left' | 'lost'): void {
+    const { opened, broker } = this;
+    const wasOpened = opened !== undefined && this.#stage !== 'closed';
+    this.#stage = 'closed';
+    if (!wasOpened) {
+      if (opened === undefined) (this.session as Session | undefined)?.end(how);
+      return;
+    }
+    broker.figures.connections -= 1;
+    const { state } = opened;
+    broker.figures.subscriptions -= state.subscriptions.size;
+    for (const subscription of state.subscriptions.values()) {
+      // The hub forgets where they stood.
+      subscription.saved = subscription.progress;
+      subscription.core = undefined;
+      if (subscription.target.kind === 'sys') broker.sys.remove(this, subscription);
+    }
+    this.session.end(how);
+    if (this.#isTakenOver) return;
+    void this.#idle().then(() => broker.sessions.close(opened, this.#closing));
+  }
+
+  /** Somebody else opened the session. Resolves when nothing that was published is under way. */
+  async takenOver(): Promise<void> {
+    this.#isTakenOver = true;
+    this.refuse(reasonCodes.sessionTakenOver, 'The session was opened by another connection.');
+    await this.#idle();
+  }
+
+  /** The server stops: what came is still answered, and the client told to come back. */
+  goAway(): void {
+    if (this.#stage === 'closed' || this.#stage === 'leaving') return;
+    const wasOpen = this.#stage === 'open';
+    this.#stage = 'leaving';
+    this.#closing = { isDrain: true };
+    this.#goodbye = () => {
+      if (wasOpen) this.#disconnect(reasonCodes.serverShuttingDown, 'The server is stopping.');
+      this.link.end(goingAwayClose, 'going_away');
+    };
+    this.answeredSome();
+  }
+
+  /** Resolves when what it published is stored or refused. */
+  #idle(): Promise<void> {
+    return this.#publishing?.idle() ?? Promise.resolve();
+  }
+
+  send(bytes: Buffer): boolean {
+    this.broker.figures.bytesSent += bytes.length;
+    return this.link.send(bytes);
+  }
+
+  /** Sends a packet of this connection's own, at the end of the turn together with others. */
+  answer(packet: Packet): void {
+    if (!this.link.isOpen) return;
+    const bytes = encodePacket(packet, this.version, this.packetBytesMax);
+    if (bytes === undefined) return;
+    this.broker.figures.packetsSent += 1;
+    this.broker.figures.bytesSent += bytes.length;
+    this.link.answer(bytes);
+  }
+
+  /** Ends the connection for what the client did or is; in MQTT 5 with the reason [MQTT-4.13.1-1]. */
+  refuse(reasonCode: number, detail: string): void {
+    if (this.#stage === 'closed') return;
+    const isNew = this.#stage === 'new' || this.#stage === 'connecting';
+    if (!isNew) this.#disconnect(reasonCode, detail);
+    // Before the link tells that it is closed: nothing behind this is looked at.
+    if (this.#stage !== 'leaving') this.#stage = 'leaving';
+    this.link.end(reasonCode >= 0x80 ? protocolClose : normalClose, '');
+  }
+
+  /** Something broke here: it costs this connection. */
+  fail(cause: unknown): void {
+    const error = toEverywireError(cause);
+    if (error.code === 'internal') this.broker.host.log.error({ err: cause }, 'an MQTT connection failed');
+    this.refuse(disconnectReason(error), reasonString(error));
+  }
+
+  /** PUBLISHes were answered: more are read, or it was the last that a goodbye waited for. */
+  answeredSome(): void {
+    if (this.#goodbye !== undefined && (this.#publishing?.underWay ?? 0) === 0) {
+      const goodbye = this.#goodbye;
+      this.#goodbye = undefined;
+      goodbye();
+      return;
+    }
+    if (this.#isFull) return;
+    if (!this.#isSuspended) this.#readOn();
+  }
+
+  saveSoon(): void {
+    this.broker.sessions.records.saveSoon(this.opened!);
+  }
+
+  /** The window as it is now is durable when this resolves. */
+  saveNow(): Promise<void> {
+    const { records } = this.broker.sessions;
+    records.forget(this.opened!);
+    return records.write([records.windowWrite(this.opened!)]);
+  }
+
+  deliver(batch: Batch, subscription: Subscription): boolean {
+    return this.#deliveryOf().deliver(batch, subscription);
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind === 'gap') this.#deliveryOf().gap(notice.subscription, notice.gap);
+    else if (notice.kind === 'ended' && notice.error !== undefined) {
+      this.refuse(disconnectReason(notice.error), reasonString(notice.error));
+    }
+  }
+
+  close({ error }: CloseReason): void {
+    this.refuse(disconnectReason(error), reasonString(error));
+  }
+
+  /** Packets, until one has to be waited for. */
+  #read(): void {
+    let hasRead = false;
+    while ((this.#stage === 'new' || this.#stage === 'open') && !this.#isSuspended && !this.#isFull) {
+      const packet = this.#reader.next();
+      if (packet === undefined) break;
+      if (packet.type === 'fault') {
+        this.#fault(packet);
+        break;
+      }
+      hasRead = true;
+      this.broker.figures.packetsReceived += 1;
+      this.#take(packet);
+    }
+    this.#publishing?.flush();
+    this.#delivery?.settle();
+    if (this.#stage === 'open') {
+      if (hasRead) this.#touch();
+      if (this.#isSuspended || this.#isFull) this.link.pause();
+    } else if (this.#stage === 'connecting') {
+      this.link.pause();
+    }
+  }
+
+  #readOn(): void {
+    if (this.#stage !== 'open') return;
+    this.link.resume();
+    this.#read();
+  }
+
+  get #isFull(): boolean {
+    const publishing = this.#publishing;
+    if (publishing === undefined) return false;
+    return publishing.underWay >= this.broker.host.limits.commandsInFlightMax || publishing.isAtReceiveMax;
+  }
+
+  /** The client was heard. */
+  #touch(): void {
+    if (this.#keepAliveMs > 0) this.link.deadline(this.#keepAliveMs);
+  }
+
+  #fault(fault: MqttFault): void {
+    if (fault.connackVersion !== undefined && this.#stage === 'new') {
+      this.version = fault.connackVersion;
+      this.#connack(fault.reasonCode, fault.detail);
+    }
+    this.refuse(fault.reasonCode, fault.detail);
+  }
+
+  #take(packet: ClientPacket): void {
+    switch (packet.type) {
+      case 'connect':
+        this.#stage = 'connecting';
+        this.#connect(packet).catch((cause: unknown) => this.#refuseConnect(packet.version, cause));
+        return;
+      case 'publish':
+        (this.#publishing ??= new Publishing(this)).receive(packet);
+        return;
+      case 'puback':
+        if (this.#delivery?.puback(packet.packetId) === false) this.#wrongAck();
+        return;
+      case 'pubrec':
+        if (!this.#deliveryOf().pubrec(packet.packetId, packet.reasonCode)) this.#wrongAck();
+        return;
+      case 'pubrel':
+        (this.#publishing ??= new Publishing(this)).release(packet);
+        return;
+      case 'pubcomp':
+        this.#delivery?.pubcomp(packet.packetId);
+        return;
+      case 'subscribe':
+        if (packet.filters.some(({ filter, noLocal }) => noLocal && filter.startsWith('$share/'))) {
+          this.refuse(reasonCodes.protocolError, 'No Local is not for shared subscriptions.');
+        } else {
+          this.#suspend(this.#subscriptionsOf().subscribe(packet));
+        }
+        return;
+      case 'unsubscribe':
+        this.#suspend(this.#subscriptionsOf().unsubscribe(packet));
+        return;
+      case 'pingreq':
+        this.answer({ type: 'pingresp' });
+        return;
+      case 'disconnect':
+        this.#left(packet);
+        return;
+      case 'auth':
+        this.refuse(reasonCodes.protocolError, 'No authentication method was agreed on.');
+        return;
+    }
+  }
+
+  #wrongAck(): void {
+    this.refuse(reasonCodes.protocolError, 'The acknowledgement is not for the QoS of the message.');
+  }
+
+  /** Nothing further is read until it is done. */
+  #suspend(work: Promise<void>): void {
+    this.#isSuspended = true;
+    work
+      .catch((cause: unknown) => {
+        if (this.isOpen()) this.fail(cause);
+      })
+      .finally(() => {
+        this.#isSuspended = false;
+        this.#readOn();
+      });
+  }
+
+  async #connect(packet: Connect): Promise<void> {
+    const { broker, link } = this;
+    const { hub, random, limits } = broker.host;
+    const { version, will, properties } = packet;
+    this.version = version;
+    this.#wantsReasons = properties.requestProblemInformation !== 0;
+    this.packetBytesMax = properties.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
+    if (hub.isDraining) {
+      this.#refuseWith(reasonCodes.serverShuttingDown, 'The server is stopping.');
+      return;
+    }
+    if (properties.authenticationMethod !== undefined) {
+      this.#refuseWith(reasonCodes.badAuthenticationMethod, 'No authentication method is known here.');
+      return;
+    }
+    if (packet.clientId === '' && version !== 5 && !packet.cleanStart) {
+      this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'A session that is kept needs a client id.');
+      return;
+    }
+    const token = packet.password?.toString();
+    const identity = await hub.authenticate({ token, address: link.address });
+    if (this.#isGone()) return;
+    this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
+    if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
+    const clientId = packet.clientId === '' ? `everywire-${random.hex(12)}` : packet.clientId;
+    const expirySeconds =
+      version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : packet.cleanStart ? 0 : neverExpires;
+    const { session, isPresent } = await broker.sessions.open({
+      connection: this,
+      clientId,
+      identity,
+      version,
+      cleanStart: packet.cleanStart,
+      expirySeconds,
+      // Its bytes are part of a larger chunk.
+      will: will && { ...will, payload: Buffer.from(will.payload) },
+    });
+    this.#begin(packet, session);
+    if (this.#isGone()) {
+      this.opened = session;
+      this.session.end('lost');
+      await broker.sessions.close(session, this.#closing);
+      return;
+    }
+    this.#connack(reasonCodes.success, undefined, isPresent, this.#offer(packet, clientId));
+    broker.figures.connections += 1;
+    broker.figures.connectionsMaximum = Math.max(
+      broker.figures.connectionsMaximum,
+      broker.figures.connections,
+    );
+    this.#reader.packetBytesMax = limits.payloadBytesMax + limits.headerBytesMax;
+    link.trust();
+    this.#stage = 'open';
+    this.#isSuspended = true;
+    if (isPresent) {
+      await this.#deliveryOf().resume();
+      await this.#subscriptionsOf().resume();
+    }
+    this.#isSuspended = false;
+    this.#readOn();
+  }
+
+  #begin({ keepAliveSeconds, properties, version }: Connect, session: OpenSession<MqttConnection>): void {
+    const { broker } = this;
+    const keptAliveSeconds =
+      version === 5 ? (broker.serverKeepAliveSeconds ?? keepAliveSeconds) : keepAliveSeconds;
+    this.#keepAliveMs = keptAliveSeconds * 1_000 * keepAliveShare;
+    this.link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
+    this.#inFlightMax = Math.min(properties.receiveMaximum ?? 0xffff, broker.host.limits.mqttInFlightMax);
+    this.opened = session;
+  }
+
+  /** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */
+  #offer(packet: Connect, clientId: string): ConnackProperties {
+    if (packet.version !== 5) return {};
+    const { host, serverKeepAliveSeconds } = this.broker;
+    const { limits } = host;
+    return {
+      receiveMaximum: limits.mqttReceiveMax,
+      maximumPacketSizeBytes: limits.payloadBytesMax + limits.headerBytesMax,
+      topicAliasMaximum: limits.mqttTopicAliasMax,
+      ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
+      ...(serverKeepAliveSeconds === undefined ? {} : { serverKeepAliveSeconds }),
+    };
+  }
+
+  /** The link may have closed while something was awaited, which the compiler cannot see. */
+  #isGone(): boolean {
+    return this.#stage === 'closed' || !this.link.isOpen;
+  }
+
+  #refuseConnect(version: Version, cause: unknown): void {
+    const error = toEverywireError(cause);
+    if (error.code === 'internal') this.broker.host.log.error({ err: cause }, 'a CONNECT failed');
+    if (this.isOpen()) {
+      this.refuse(subackReason(error), reasonString(error));
+      return;
+    }
+    this.version = version;
+    this.#refuseWith(connackReason(error), reasonString(error));
+  }
+
+  #refuseWith(reasonCode: number, detail: string): void {
+    if (this.#stage === 'closed') return;
+    this.#connack(reasonCode, detail);
+    this.refuse(reasonCode, detail);
+  }
+
+  #connack(
+    reasonCode: number,
+    detail?: string,
+    sessionPresent = false,
+    properties: ConnackProperties = {},
+  ): void {
+    // Older versions have five ways to say no, and close without a word for others.
+    if (this.version !== 5 && connackReturnCode(reasonCode) === undefined) return;
+    const told = detail === undefined || this.version !== 5 ? {} : { reasonString: detail };
+    const packet: Connack = {
+      type: 'connack',
+      sessionPresent,
+      reasonCode,
+      properties: { ...properties, ...told },
+    };
+    this.answer(packet);
+  }
+
+  #disconnect(reasonCode: number, detail: string): void {
+    if (this.version !== 5) return;
+    this.answer({
+      type: 'disconnect',
+      reasonCode,
+      properties: this.#wantsReasons ? { reasonString: detail } : {},
+    });
+  }
+
+  #left({ reasonCode, properties }: Disconnect): void {
+    const opened = this.opened!;
+    const expirySeconds = properties.sessionExpiryIntervalSeconds;
+    if (expirySeconds !== undefined) {
+      if (opened.expirySeconds === 0 && expirySeconds > 0) {
+        this.refuse(
+          reasonCodes.protocolError,
+          'A session that was to end with its connection cannot be kept.',
+        );
+        return;
+      }
+      opened.expirySeconds = expirySeconds;
+    }
+    // Only this one takes the will back [MQTT-3.14.4-3].
+    if (reasonCode === reasonCodes.success) opened.will = undefined;
+    this.#stage = 'leaving';
+    this.link.end(normalClose);
+  }
+
+  #deliveryOf(): Delivery {
+    return (this.#delivery ??= new Delivery(this));
+  }
+
+  #subscriptionsOf(): Subscriptions {
+    return (this.#subscriptions ??= new Subscriptions(this, this.#deliveryOf()));
+  }
+}

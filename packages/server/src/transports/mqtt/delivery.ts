@@ -1,0 +1,552 @@
+import { parseCursor } from '@everywire/protocol';
+import { Batch, type WireFormat } from '../../core/batch.ts';
+import { gapNotice } from '../../core/envelope.ts';
+import { estimateBytes, type Message } from '../../core/message.ts';
+import type { Gap } from '../../core/store.ts';
+import type { Subscription } from '../../core/transport.ts';
+import { frame, opcodes } from '../../websocket/frames.ts';
+import type { MqttConnection } from './connection.ts';
+import type { InFlight, MqttSubscription, SessionState } from './state.ts';
+import { gapTopic } from './targets.ts';
+import {
+  deliveryQos,
+  encodePacket,
+  fillPacketIds,
+  packetBytes,
+  placeOf,
+  propertiesOf,
+  reasonCodes,
+  type Publish,
+  type UserProperties,
+} from './wire/index.ts';
+
+/** User property that tells of a gap, as the JSON of a gap notice. */
+const gapProperty = 'everywire-gap';
+/** More than this many unread notices are one: the last. */
+const gapsMax = 16;
+
+interface Stash {
+  readonly batch: Batch;
+  readonly core: Subscription;
+}
+
+/** Retained messages on their way to one subscription. */
+interface RetainedRun {
+  readonly subscription: MqttSubscription;
+  /** `undefined` while they are read. */
+  messages: readonly Message[] | undefined;
+  at: number;
+  /** There are more than were kept. */
+  hasMore: boolean;
+}
+
+/** What goes to the client: the hub's half hands over batches, the client's acknowledgements free what was in flight. */
+export class Delivery {
+  readonly #connection: MqttConnection;
+  /** Steps under way that come before any delivery, such as a SUBACK. */
+  #gates = 0;
+  /** The link takes no bytes. */
+  #isFull = false;
+  /** The mapping of packet ids is being written, and the PUBLISHes wait for it. */
+  #isSaving = false;
+  /** The hub was told to hold. */
+  #isHolding = false;
+  /** At most one: whoever is told to hold brings nothing more. */
+  #stash: Stash | undefined;
+  #retained: RetainedRun[] | undefined;
+  /** Since the last `settle`: PUBREC came for these. */
+  #released: InFlight[] | undefined;
+  #hasProgressed = false;
+
+  constructor(connection: MqttConnection) {
+    this.#connection = connection;
+  }
+
+  get #state(): SessionState {
+    return this.#connection.opened!.state;
+  }
+
+  get #isPersistent(): boolean {
+    return this.#connection.opened!.isPersistent;
+  }
+
+  /** The hub hands over a batch. False: hold. */
+  deliver(batch: Batch, core: Subscription): boolean {
+    if (this.#isBusy || this.#gates > 0 || this.#retained !== undefined) {
+      this.#stash = { batch, core };
+      this.#isHolding = true;
+      return false;
+    }
+    const takesMore = this.#hand(batch, core);
+    if (!takesMore) this.#isHolding = true;
+    return takesMore;
+  }
+
+  gap(core: Subscription, gap: Gap): void {
+    this.tellGaps(core.tag as MqttSubscription, [gap]);
+  }
+
+  /** MQTT 5: with the next PUBLISH. Before, there are no properties: on a topic of its own. */
+  tellGaps(subscription: MqttSubscription, gaps: readonly Gap[]): void {
+    for (const gap of gaps) {
+      const notice = gapNotice(gap);
+      if (this.#connection.version === 5) {
+        subscription.gaps = [...(subscription.gaps ?? []), notice].slice(-gapsMax);
+        continue;
+      }
+      this.#connection.answer({
+        type: 'publish',
+        topic: gapTopic,
+        payload: Buffer.from(JSON.stringify({ filter: subscription.filter, ...notice })),
+        qos: 0,
+        retain: false,
+        dup: false,
+        packetId: 0,
+        properties: {},
+      });
+    }
+  }
+
+  /** Nothing is delivered until `open` was called as often. */
+  close(): void {
+    this.#gates += 1;
+  }
+
+  open(): void {
+    this.#gates -= 1;
+    this.#goOn();
+  }
+
+  drained(): void {
+    this.#isFull = false;
+    this.#goOn();
+  }
+
+  /** Retained messages are sent before anything newer. */
+  retain(subscription: MqttSubscription): void {
+    const run: RetainedRun = { subscription, messages: undefined, at: 0, hasMore: false };
+    this.#retained ??= [];
+    this.#retained.push(run);
+    this.#readRetained(run);
+  }
+
+  /** What is underway to it is not sent; what it awaits from the client still counts. */
+  forget(subscription: MqttSubscription): void {
+    if (this.#retained === undefined) return;
+    this.#retained = this.#retained.filter((run) => run.subscription !== subscription);
+    if (this.#retained.length === 0) this.#retained = undefined;
+  }
+
+  puback(packetId: number): boolean {
+    const sent = this.#state.inFlight.get(packetId);
+    if (sent === undefined) return true;
+    if (sent.qos !== 1) return false;
+    this.#complete(sent);
+    return true;
+  }
+
+  /** False: it answers a QoS 1 PUBLISH, which is against the protocol. */
+  pubrec(packetId: number, reasonCode: number): boolean {
+    const sent = this.#state.inFlight.get(packetId);
+    if (sent === undefined) {
+      // The client has a flow that we have not: it may end it (§4.3.3).
+      this.#connection.answer({
+        type: 'pubrel',
+        packetId,
+        reasonCode: reasonCodes.packetIdentifierNotFound,
+        properties: {},
+      });
+      return true;
+    }
+    if (sent.qos !== 2) return false;
+    if (reasonCode >= 0x80) {
+      // It refused the message, and with that the flow is over [MQTT-4.3.3-4].
+      this.#complete(sent);
+      return true;
+    }
+    if (!sent.isReleased) {
+      sent.isReleased = true;
+      ackOf(sent);
+      forgetExpected(sent);
+    }
+    this.#released ??= [];
+    this.#released.push(sent);
+    return true;
+  }
+
+  pubcomp(packetId: number): void {
+    const sent = this.#state.inFlight.get(packetId);
+    if (sent?.isReleased !== true) return;
+    this.#state.complete(sent);
+    this.#hasProgressed = true;
+  }
+
+  /** After what was read in one go: everything the acknowledgements allow happens once. */
+  settle(): void {
+    const released = this.#released;
+    if (released === undefined && !this.#hasProgressed) return;
+    this.#released = undefined;
+    this.#hasProgressed = false;
+    if (released !== undefined) this.#release(released);
+    else if (this.#isPersistent) this.#connection.saveSoon();
+    this.#connection.session.roomAgain();
+    if (this.#retained !== undefined) this.#goOn();
+  }
+
+  /** What the last connection left half done (§4.4): PUBREL again, and retained messages that were not acknowledged. */
+  async resume(): Promise<void> {
+    const retained: InFlight[] = [];
+    for (const sent of this.#state.inFlight.values()) {
+      if (sent.isReleased) this.#answerPubrel(sent.packetId);
+      else if (sent.retainedOf !== undefined) retained.push(sent);
+    }
+    for (const sent of retained) {
+      const [message] = await this.#connection.session.retained(sent.retainedOf!, 1);
+      if (!this.#connection.isOpen()) return;
+      if (message?.seq !== sent.seq) {
+        // Another has taken its place, and comes from the log.
+        this.#state.complete(sent);
+        continue;
+      }
+      this.#state.resend(sent);
+      this.#sendOne(message, sent);
+    }
+  }
+
+  get #isBusy(): boolean {
+    return this.#isFull || this.#isSaving;
+  }
+
+  #goOn(): void {
+    while (!this.#isBusy && this.#gates === 0 && this.#connection.isOpen()) {
+      if (this.#retained !== undefined) {
+        if (!this.#sendRetained(this.#retained[0]!)) return;
+        continue;
+      }
+      const stash = this.#stash;
+      if (stash !== undefined) {
+        this.#stash = undefined;
+        this.#hand(stash.batch, stash.core);
+        continue;
+      }
+      if (this.#isHolding) {
+        this.#isHolding = false;
+        this.#connection.session.drained();
+      }
+      return;
+    }
+  }
+
+  #hand(batch: Batch, core: Subscription): boolean {
+    const subscription = core.tag as MqttSubscription;
+    // Replaced meanwhile: what is unacknowledged comes again from where it stood.
+    if (subscription.core !== undefined && subscription.core !== core && subscription.isAcknowledged)
+      return true;
+    if (subscription.gaps !== undefined) return this.#handEach(batch, core, subscription);
+    const { qos } = subscription.options;
+    if (qos > 0 && (subscription.expected !== undefined || batch.firstSeq <= core.redeliveredThroughSeq))
+      return this.#handEach(batch, core, subscription);
+    const connection = this.#connection;
+    const encoded = batch.as(this.#formatFor(batch, subscription));
+    if (encoded.bytes.length > connection.packetBytesMax) return this.#handEach(batch, core, subscription);
+    const { figures } = connection.broker;
+    figures.publishSent += batch.messages.length;
+    if (qos === 0) return this.#send(encoded.bytes);
+    const packetIds: number[] = [];
+    let mustSave = false;
+    for (const message of batch.messages) {
+      const at = deliveryQos(message, qos);
+      if (at === 0) {
+        core.ack(message.seq, true);
+        continue;
+      }
+      mustSave ||= at === 2;
+      packetIds.push(this.#state.send(subscription, { qos: at, seq: message.seq }).packetId);
+    }
+    const bytes = packetIds.length === 0 ? encoded.bytes : fillPacketIds(encoded, packetIds);
+    return this.#sendSaved(bytes, mustSave);
+  }
+
+  /** Message by message: some come again, are too large for this client, or bring news of a gap with them. */
+  #handEach(batch: Batch, core: Subscription, subscription: MqttSubscription): boolean {
+    const pieces: Buffer[] = [];
+    let mustSave = false;
+    for (const message of batch.messages) {
+      const qos = deliveryQos(message, subscription.options.qos);
+      if (qos === 0) {
+        const piece = this.#encode(message, subscription, { qos, dup: false, packetId: 0 });
+        if (piece !== undefined) pieces.push(piece);
+        if (subscription.isAcknowledged) core.ack(message.seq, true);
+        continue;
+      }
+      this.#passOver(subscription, message.seq);
+      const known = subscription.expected?.get(message.seq);
+      if (known?.isOnWire === true) continue;
+      const isRepeated = known !== undefined || (qos === 1 && message.seq <= core.redeliveredThroughSeq);
+      const sent = known ?? this.#state.send(subscription, { qos, seq: message.seq });
+      const piece = this.#encode(message, subscription, { qos, dup: isRepeated, packetId: sent.packetId });
+      if (piece === undefined) {
+        // It cannot be told, so it is done with [MQTT-3.1.2-25].
+        this.#state.complete(sent);
+        core.ack(message.seq, true);
+        continue;
+      }
+      if (known !== undefined) this.#state.resend(known);
+      forgetExpected(sent);
+      pieces.push(piece);
+      mustSave ||= qos === 2;
+    }
+    if (pieces.length === 0) return true;
+    this.#connection.broker.figures.publishSent += pieces.length;
+    return this.#sendSaved(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), mustSave);
+  }
+
+  /** What was expected before this one has expired or is gone from the log. */
+  #passOver(subscription: MqttSubscription, seq: number): void {
+    if (subscription.expected === undefined) return;
+    for (const sent of [...subscription.expected.values()]) {
+      if (sent.seq < seq && !sent.isOnWire) this.#state.complete(sent);
+    }
+  }
+
+  /** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */
+  #encode(
+    message: Message,
+    subscription: MqttSubscription,
+    { qos, dup, packetId }: { readonly qos: 0 | 1 | 2; readonly dup: boolean; readonly packetId: number },
+  ): Buffer | undefined {
+    const connection = this.#connection;
+    const { gaps } = subscription;
+    if (gaps !== undefined) {
+      const packet = withGaps(message, subscription, {
+        qos,
+        dup,
+        packetId,
+        nowMs: connection.broker.nowMs(),
+      });
+      const bytes = encodePacket(packet, 5, connection.packetBytesMax);
+      if (bytes === undefined) return undefined;
+      subscription.gaps = undefined;
+      return connection.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
+    }
+    const batch = new Batch([message]);
+    const encoded = batch.as(this.#formatFor(batch, subscription, dup ? 'again' : 'live'));
+    if (packetBytes(encoded, 0, connection.link.kind) > connection.packetBytesMax) return undefined;
+    return qos === 0 ? encoded.bytes : fillPacketIds(encoded, [packetId]);
+  }
+
+  /** What is sent at QoS 2 must be known under its packet id after a crash, before it leaves. */
+  #sendSaved(bytes: Buffer, mustSave: boolean): boolean {
+    const connection = this.#connection;
+    if (!this.#isPersistent) return this.#send(bytes);
+    if (!mustSave) {
+      connection.saveSoon();
+      return this.#send(bytes);
+    }
+    this.#isSaving = true;
+    this.#isHolding = true;
+    connection.saveNow().then(
+      () => {
+        this.#isSaving = false;
+        if (!connection.isOpen()) return;
+        this.#send(bytes);
+        this.#goOn();
+      },
+      (cause: unknown) => connection.fail(cause),
+    );
+    return false;
+  }
+
+  #send(bytes: Buffer): boolean {
+    const takesMore = this.#connection.send(bytes);
+    if (!takesMore) this.#isFull = true;
+    return takesMore;
+  }
+
+  #complete(sent: InFlight): void {
+    this.#state.complete(sent);
+    if (!sent.isReleased) ackOf(sent);
+    this.#hasProgressed = true;
+  }
+
+  #release(released: readonly InFlight[]): void {
+    const connection = this.#connection;
+    if (!this.#isPersistent) {
+      for (const { packetId } of released) this.#answerPubrel(packetId);
+      return;
+    }
+    connection.saveNow().then(
+      () => {
+        for (const { packetId } of released) this.#answerPubrel(packetId);
+      },
+      (cause: unknown) => connection.fail(cause),
+    );
+  }
+
+  #answerPubrel(packetId: number): void {
+    this.#connection.answer({ type: 'pubrel', packetId, reasonCode: reasonCodes.success, properties: {} });
+  }
+
+  #formatFor(
+    batch: Batch,
+    subscription: MqttSubscription,
+    how: 'live' | 'again' | 'retained' = 'live',
+  ): WireFormat {
+    const { broker, version, link } = this.#connection;
+    const { options } = subscription;
+    if (how === 'live' && !batch.mayExpire && subscription.format !== undefined) return subscription.format;
+    const format = broker.formats.get({
+      version,
+      link: link.kind,
+      qos: options.qos,
+      retain: how === 'retained' ? 'set' : options.retainAsPublished ? 'as-published' : 'clear',
+      dup: how === 'again',
+      withCursor: options.withCursor,
+      subscriptionIdentifiers: options.identifier === undefined ? [] : [options.identifier],
+      nowMs: batch.mayExpire ? broker.nowMs() : undefined,
+    });
+    if (how === 'live' && !batch.mayExpire) subscription.format = format;
+    return format;
+  }
+
+  #readRetained(run: RetainedRun): void {
+    const { session, broker } = this.#connection;
+    const { subscription } = run;
+    const { limits } = broker.host;
+    session.retained(subscription.target.filter, limits.retainedMax).then(
+      (found) => {
+        const { afterSeq, throughSeq } = subscription.retained!;
+        const wanted = found.filter(({ seq }) => seq > afterSeq && seq <= throughSeq);
+        let bytes = 0;
+        let count = 0;
+        // The rest is read again when these are sent, so that a subscription to everything does not hold everything.
+        while (count < wanted.length && (count === 0 || bytes < limits.outboundBytesMax)) {
+          bytes += estimateBytes(wanted[count]!);
+          count += 1;
+        }
+        run.messages = wanted.slice(0, count);
+        run.hasMore = count < wanted.length;
+        run.at = 0;
+        this.#goOn();
+      },
+      (cause: unknown) => this.#connection.fail(cause),
+    );
+  }
+
+  /** As many as there is room for. False: it waits. */
+  #sendRetained(run: RetainedRun): boolean {
+    const { subscription, messages } = run;
+    if (messages === undefined) return false;
+    if (run.at >= messages.length) {
+      if (run.hasMore) {
+        run.messages = undefined;
+        this.#readRetained(run);
+        return false;
+      }
+      subscription.retained = undefined;
+      this.forget(subscription);
+      if (this.#isPersistent) this.#connection.saveSoon();
+      return true;
+    }
+    const count = this.#retainedRoom(run);
+    if (count === 0) return false;
+    const part = messages.slice(run.at, run.at + count);
+    run.at += count;
+    subscription.retained!.afterSeq = part.at(-1)!.seq;
+    const pieces: Buffer[] = [];
+    let mustSave = false;
+    for (const message of part) {
+      const batch = new Batch([message]);
+      const encoded = batch.as(this.#formatFor(batch, subscription, 'retained'));
+      if (packetBytes(encoded, 0, this.#connection.link.kind) > this.#connection.packetBytesMax) continue;
+      const qos = deliveryQos(message, subscription.options.qos);
+      if (qos === 0) {
+        pieces.push(encoded.bytes);
+        continue;
+      }
+      mustSave ||= qos === 2;
+      const sent = this.#state.send(subscription, { qos, seq: message.seq, retainedOf: message.channel });
+      pieces.push(fillPacketIds(encoded, [sent.packetId]));
+    }
+    if (pieces.length === 0) return true;
+    this.#connection.broker.figures.publishSent += pieces.length;
+    this.#sendSaved(Buffer.concat(pieces), mustSave);
+    return true;
+  }
+
+  #retainedRoom({ messages, at, subscription }: RetainedRun): number {
+    const { room, broker } = this.#connection;
+    const { batchBytesMax } = broker.host.limits;
+    const countMax = subscription.isAcknowledged ? room : Number.POSITIVE_INFINITY;
+    let bytes = 0;
+    let count = 0;
+    while (at + count < messages!.length && count < countMax) {
+      bytes += estimateBytes(messages![at + count]!);
+      if (count > 0 && bytes > batchBytesMax) break;
+      count += 1;
+    }
+    return Math.max(0, count);
+  }
+
+  #sendOne(message: Message, sent: InFlight): void {
+    const connection = this.#connection;
+    const packet: Publish = {
+      type: 'publish',
+      topic: message.channel,
+      payload: message.payload,
+      qos: sent.qos,
+      retain: true,
+      dup: true,
+      packetId: sent.packetId,
+      properties: connection.version === 5 ? propertiesOf(message, connection.broker.nowMs()) : {},
+    };
+    connection.answer(packet);
+  }
+}
+
+/** From where on retained messages come from the log instead. */
+export function seqOfCursor(cursor: string): number {
+  return parseCursor(cursor)?.seq ?? 0;
+}
+
+/** Moves the position of the subscription that brought it. */
+function ackOf(sent: InFlight): void {
+  if (sent.retainedOf === undefined && !sent.isDetached) sent.subscription.core?.ack(sent.seq, true);
+}
+
+function forgetExpected(sent: InFlight): void {
+  const { subscription } = sent;
+  if (subscription.expected?.delete(sent.seq) === true && subscription.expected.size === 0) {
+    subscription.expected = undefined;
+  }
+}
+
+function withGaps(
+  message: Message,
+  { gaps, options }: MqttSubscription,
+  flags: {
+    readonly qos: 0 | 1 | 2;
+    readonly dup: boolean;
+    readonly packetId: number;
+    readonly nowMs: number;
+  },
+): Publish {
+  const { qos, dup, packetId, nowMs } = flags;
+  const properties = propertiesOf(message, nowMs);
+  const told: UserProperties = (gaps ?? []).map((gap) => [gapProperty, JSON.stringify(gap)] as const);
+  const place: UserProperties = options.withCursor ? placeOf(message) : [];
+  return {
+    type: 'publish',
+    topic: message.channel,
+    payload: message.payload,
+    qos,
+    retain: options.retainAsPublished && message.retain,
+    dup,
+    packetId,
+    properties: {
+      ...properties,
+      ...(options.identifier === undefined ? {} : { subscriptionIdentifiers: [options.identifier] }),
+      userProperties: [...(properties.userProperties ?? []), ...place, ...told],
+    },
+  };
+}

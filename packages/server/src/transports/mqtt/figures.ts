@@ -1,0 +1,31 @@
+/** What the broker has counted since it started, for `$SYS`. */
+export interface MqttFigures {
+  connections: number;
+  connectionsMaximum: number;
+  subscriptions: number;
+  /** Control packets. */
+  packetsReceived: number;
+  packetsSent: number;
+  bytesReceived: number;
+  bytesSent: number;
+  publishReceived: number;
+  publishSent: number;
+  publishBytesReceived: number;
+  publishBytesSent: number;
+}
+
+export function noFigures(): MqttFigures {
+  return {
+    connections: 0,
+    connectionsMaximum: 0,
+    subscriptions: 0,
+    packetsReceived: 0,
+    packetsSent: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+    publishReceived: 0,
+    publishSent: 0,
+    publishBytesReceived: 0,
+    publishBytesSent: 0,
+  };
+}

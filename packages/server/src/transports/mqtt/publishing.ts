@@ -1,0 +1,304 @@
+import { isUtf8 } from 'node:buffer';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/transport.ts';
+import type { MqttConnection } from './connection.ts';
+import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
+import { receivedWrite } from './records.ts';
+import { propertyOf } from './targets.ts';
+import { draftOf, reasonCodes, type AckProperties, type Publish, type Pubrel } from './wire/index.ts';
+
+/** User property of a PUBLISH: the publish id. It is answered with where the message is, first and again. */
+const keyProperty = 'everywire-key';
+/** User property of a PUBLISH: the message's label, as deliveries have it. */
+const eventProperty = 'everywire-event';
+
+/** A PUBLISH that came and is not answered yet. */
+interface Pending {
+  readonly packetId: number;
+  readonly qos: 0 | 1 | 2;
+  readonly hasKey: boolean;
+  /** Undefined until it is known. */
+  reasonCode: number | undefined;
+  properties: AckProperties;
+}
+
+const nothing: AckProperties = {};
+
+/** What comes from the client: PUBLISH to the hub, and its answers in the order in which they were asked for. */
+export class Publishing {
+  readonly #connection: MqttConnection;
+  #aliases: Map<number, string> | undefined;
+  /** Read in one go, handed to the hub in one go. */
+  #entries: PublishEntry[] = [];
+  #entriesOf: Pending[] = [];
+  /** In order of arrival [MQTT-4.6.0-2, -3]. */
+  #pending: Pending[] = [];
+  #answered = 0;
+  #qos1Pending = 0;
+  /** Packet ids whose PUBREL came since the last `flush`. */
+  #released: number[] = [];
+  #idle: (() => void)[] | undefined;
+
+  constructor(connection: MqttConnection) {
+    this.#connection = connection;
+  }
+
+  /** PUBLISHes that the store has not answered. */
+  get underWay(): number {
+    return this.#pending.length - this.#answered;
+  }
+
+  /**
+   * The client has as much unanswered as it may, and the store is at work on some of it: nothing more is received, and so
+   * nobody is cut off who only writes faster than the disk (§4.9).
+   */
+  get isAtReceiveMax(): boolean {
+    const { version, opened, broker } = this.#connection;
+    if (version !== 5 || this.underWay === 0) return false;
+    return this.#qos1Pending + opened!.state.receivedCount >= broker.host.limits.mqttReceiveMax;
+  }
+
+  /** Resolves when the store has answered all of them. */
+  idle(): Promise<void> {
+    if (this.underWay === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#idle ??= []).push(resolve));
+  }
+
+  /** Takes a PUBLISH; what is wrong with it ends the connection. */
+  receive(packet: Publish): void {
+    const connection = this.#connection;
+    const { version, session, opened, broker } = connection;
+    const { qos, packetId, payload, properties } = packet;
+    broker.figures.publishReceived += 1;
+    broker.figures.publishBytesReceived += payload.length;
+    const topic = version === 5 ? this.#resolve(packet) : packet.topic;
+    if (topic === undefined) return;
+    const { state } = opened!;
+    if (qos === 2 && state.hasReceived(packetId)) {
+      // The first of them was or is being stored: the answer to it is the answer to this one [MQTT-4.3.3-10].
+      const isMistaken = version === 5 && !packet.dup;
+      this.#add(packet, false).reasonCode = isMistaken
+        ? reasonCodes.packetIdentifierInUse
+        : reasonCodes.success;
+      this.#answer();
+      return;
+    }
+    if (qos > 0 && version === 5 && state.receivedCount >= broker.host.limits.mqttReceiveMax) {
+      connection.refuse(
+        reasonCodes.receiveMaximumExceeded,
+        'There are more PUBLISH packets than the receive maximum.',
+      );
+      return;
+    }
+    if (properties.payloadFormatIndicator === 1 && !isUtf8(payload)) {
+      this.#refuse(
+        packet,
+        reasonCodes.payloadFormatInvalid,
+        'The payload is not the UTF-8 that it says it is.',
+      );
+      return;
+    }
+    const key = version === 5 ? propertyOf(properties.userProperties, keyProperty) : undefined;
+    const given = draftOf(packet);
+    const event = version === 5 ? propertyOf(properties.userProperties, eventProperty) : undefined;
+    const draft: PublishDraft = key === undefined && event === undefined ? given : { ...given, key, event };
+    if (qos === 0 || version !== 5) {
+      // There is no answer to say no with, so a refusal is fatal, and known before anything behind it is read.
+      try {
+        session.checkPublish(topic, draft);
+      } catch (refusal) {
+        const error = toEverywireError(refusal);
+        connection.refuse(disconnectReason(error), reasonString(error));
+        return;
+      }
+    }
+    const pending = this.#add(packet, key !== undefined);
+    if (qos === 1) this.#qos1Pending += 1;
+    if (qos === 2) {
+      state.receive(packetId);
+      if (opened!.isPersistent) {
+        this.#store(topic, draft, pending);
+        return;
+      }
+    }
+    this.#entries.push({ channel: topic, draft });
+    this.#entriesOf.push(pending);
+  }
+
+  /** The client will not send it again: its packet id is free. */
+  release({ packetId }: Pubrel): void {
+    const { state } = this.#connection.opened!;
+    if (!state.hasReceived(packetId)) {
+      const reasonCode = reasonCodes.packetIdentifierNotFound;
+      this.#connection.answer({ type: 'pubcomp', packetId, reasonCode, properties: nothing });
+      return;
+    }
+    this.#released.push(packetId);
+  }
+
+  /** Hands over what was read in one go. */
+  flush(): void {
+    this.#flushEntries();
+    if (this.#released.length > 0) this.#flushReleased();
+  }
+
+  /** Where the topic is, if it is only an alias (§3.3.2.3.4). Undefined: the connection was ended. */
+  #resolve({ topic, properties: { topicAlias } }: Publish): string | undefined {
+    if (topicAlias === undefined) return topic;
+    if (topicAlias > this.#connection.broker.host.limits.mqttTopicAliasMax) {
+      this.#connection.refuse(
+        reasonCodes.topicAliasInvalid,
+        'The topic alias is above the topic alias maximum.',
+      );
+      return undefined;
+    }
+    if (topic !== '') {
+      this.#aliases ??= new Map();
+      this.#aliases.set(topicAlias, topic);
+      return topic;
+    }
+    const known = this.#aliases?.get(topicAlias);
+    if (known === undefined) {
+      this.#connection.refuse(reasonCodes.protocolError, 'The topic alias was not set on this connection.');
+    }
+    return known;
+  }
+
+  #add({ packetId, qos }: Publish, hasKey: boolean): Pending {
+    const pending: Pending = { packetId, qos, hasKey, reasonCode: undefined, properties: nothing };
+    this.#pending.push(pending);
+    return pending;
+  }
+
+  #flushEntries(): void {
+    if (this.#entries.length === 0) return;
+    const entries = this.#entries;
+    const pending = this.#entriesOf;
+    this.#entries = [];
+    this.#entriesOf = [];
+    this.#connection.session.publishAll(entries).then(
+      (results) => this.#settle(pending, results),
+      (cause: unknown) => {
+        const error = toEverywireError(cause);
+        this.#settle(
+          pending,
+          pending.map(() => error),
+        );
+      },
+    );
+  }
+
+  /** The packet id is remembered in the same transaction, so that a crash cannot part them. */
+  #store(topic: string, draft: PublishDraft, pending: Pending): void {
+    this.#flushEntries();
+    const { session, opened } = this.#connection;
+    const records = [receivedWrite(opened!.key, pending.packetId, true)];
+    session.publish(topic, draft, { records }).then(
+      (published) => this.#settle([pending], [published]),
+      (cause: unknown) => this.#settle([pending], [toEverywireError(cause)]),
+    );
+  }
+
+  #settle(pending: readonly Pending[], results: readonly PublishResult[]): void {
+    for (const [at, one] of pending.entries()) {
+      const result = results[at]!;
+      if (result instanceof EverywireError) this.#refused(one, result);
+      else this.#accepted(one, result);
+    }
+    this.#answer();
+  }
+
+  #accepted(pending: Pending, published: Published): void {
+    if (pending.hasKey) pending.properties = { userProperties: receiptOf(published) };
+    pending.reasonCode = reasonCodes.success;
+  }
+
+  #refused(pending: Pending, error: EverywireError): void {
+    const connection = this.#connection;
+    const { opened, version } = connection;
+    if (error.code === 'internal') connection.broker.host.log.error({ err: error }, 'a PUBLISH failed');
+    if (pending.qos === 2) opened!.state.release(pending.packetId);
+    pending.reasonCode = pubackReason(error);
+    pending.properties = { reasonString: reasonString(error) };
+    if (pending.qos === 0) {
+      const isTemporary = error.row.comeBack === 'later';
+      if (!isTemporary) connection.refuse(disconnectReason(error), reasonString(error));
+    } else if (version !== 5) {
+      connection.refuse(disconnectReason(error), reasonString(error));
+    }
+  }
+
+  /** A refusal that the hub is not asked about. */
+  #refuse(packet: Publish, reasonCode: number, detail: string): void {
+    if (packet.qos === 0) {
+      this.#connection.refuse(reasonCode, detail);
+      return;
+    }
+    const pending = this.#add(packet, false);
+    if (packet.qos === 1) this.#qos1Pending += 1;
+    pending.reasonCode = reasonCode;
+    pending.properties = { reasonString: detail };
+    this.#answer();
+  }
+
+  /** Answers from the oldest on, as far as they are known. */
+  #answer(): void {
+    const connection = this.#connection;
+    const pending = this.#pending;
+    while (this.#answered < pending.length) {
+      const { packetId, qos, reasonCode, properties } = pending[this.#answered]!;
+      if (reasonCode === undefined) break;
+      this.#answered += 1;
+      if (qos === 1) {
+        this.#qos1Pending -= 1;
+        connection.answer({ type: 'puback', packetId, reasonCode, properties });
+      } else if (qos === 2) {
+        connection.answer({ type: 'pubrec', packetId, reasonCode, properties });
+      }
+    }
+    if (this.#answered * 2 >= pending.length) {
+      this.#pending = pending.slice(this.#answered);
+      this.#answered = 0;
+    }
+    if (this.#pending.length === 0 && this.#idle !== undefined) {
+      const idle = this.#idle;
+      this.#idle = undefined;
+      for (const resolve of idle) resolve();
+    }
+    connection.answeredSome();
+  }
+
+  #flushReleased(): void {
+    const connection = this.#connection;
+    const { opened, broker } = connection;
+    const released = this.#released;
+    this.#released = [];
+    const complete = (): void => {
+      for (const packetId of released) {
+        opened!.state.release(packetId);
+        connection.answer({
+          type: 'pubcomp',
+          packetId,
+          reasonCode: reasonCodes.success,
+          properties: nothing,
+        });
+      }
+    };
+    if (!opened!.isPersistent) {
+      complete();
+      return;
+    }
+    // Were it still known after a crash, the next message with this id would be taken for this one.
+    const writes = released.map((packetId) => receivedWrite(opened!.key, packetId, false));
+    broker.sessions.records.write(writes).then(complete, (cause: unknown) => connection.fail(cause));
+  }
+}
+
+function receiptOf({ offset, cursor, id, duplicate }: Published): readonly (readonly [string, string])[] {
+  return [
+    ['offset', String(offset)],
+    ['cursor', cursor],
+    ['everywire-id', id],
+    ...(duplicate ? [['duplicate', 'true'] as const] : []),
+  ];
+}

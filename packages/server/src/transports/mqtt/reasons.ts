@@ -1,0 +1,46 @@
+import { errorTable, type ErrorCode, type EverywireError } from '@everywire/protocol';
+import { reasonCodes, type ReasonCode } from './wire/index.ts';
+
+/** What a refusal is in MQTT 5, by the packet that tells it: each allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
+
+const connack: Partial<Record<ErrorCode, ReasonCode>> = {
+  unauthorized: reasonCodes.badUserNameOrPassword,
+  store_unavailable: reasonCodes.serverUnavailable,
+  store_full: reasonCodes.serverUnavailable,
+  slow_peer: reasonCodes.serverBusy,
+  invalid: reasonCodes.implementationSpecificError,
+  bad_cursor: reasonCodes.implementationSpecificError,
+};
+
+const puback: Partial<Record<ErrorCode, ReasonCode>> = {
+  malformed: reasonCodes.payloadFormatInvalid,
+  invalid: reasonCodes.implementationSpecificError,
+  too_large: reasonCodes.quotaExceeded,
+  rate_limited: reasonCodes.quotaExceeded,
+  store_unavailable: reasonCodes.implementationSpecificError,
+  going_away: reasonCodes.implementationSpecificError,
+  timed_out: reasonCodes.implementationSpecificError,
+  session_taken: reasonCodes.implementationSpecificError,
+};
+
+const suback: Partial<Record<ErrorCode, ReasonCode>> = {
+  bad_name: reasonCodes.topicFilterInvalid,
+  bad_cursor: reasonCodes.topicFilterInvalid,
+  invalid: reasonCodes.topicFilterInvalid,
+  too_large: reasonCodes.topicFilterInvalid,
+  rate_limited: reasonCodes.quotaExceeded,
+  store_unavailable: reasonCodes.implementationSpecificError,
+  going_away: reasonCodes.implementationSpecificError,
+};
+
+const of = (table: Partial<Record<ErrorCode, ReasonCode>>, { code }: EverywireError): number =>
+  table[code] ?? errorTable[code].mqtt;
+
+export const connackReason = (error: EverywireError): number => of(connack, error);
+/** For PUBACK and PUBREC. */
+export const pubackReason = (error: EverywireError): number => of(puback, error);
+export const subackReason = (error: EverywireError): number => of(suback, error);
+export const disconnectReason = (error: EverywireError): number => errorTable[error.code].mqtt;
+
+/** Reason strings begin with the code, as close reasons do elsewhere. */
+export const reasonString = (error: EverywireError): string => `${error.code}: ${error.message}`;

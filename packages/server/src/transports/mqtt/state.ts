@@ -1,0 +1,216 @@
+import type { GapNotice } from '@everywire/protocol';
+import type { WireFormat } from '../../core/batch.ts';
+import type { Progress, Subscription } from '../../core/transport.ts';
+import type { Target } from './targets.ts';
+import type { Qos } from './wire/index.ts';
+
+/** A PUBLISH above QoS 0 on its way to the client. */
+export interface InFlight {
+  readonly packetId: number;
+  readonly qos: 1 | 2;
+  readonly seq: number;
+  readonly subscription: MqttSubscription;
+  /** Of a retained message: its channel, since the log may not have it any more. */
+  readonly retainedOf: string | undefined;
+  /** What it was delivered by goes on elsewhere: its acknowledgement ends this flow, and moves no position. */
+  isDetached: boolean;
+  /** QoS 2: PUBREC came, PUBREL is owed or was sent. */
+  isReleased: boolean;
+  /** The PUBLISH left on this connection, so it counts against the client's receive maximum. */
+  isOnWire: boolean;
+}
+
+/** What of a subscription its client chose. */
+export interface SubscriptionOptions {
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  readonly identifier: number | undefined;
+  readonly withCursor: boolean;
+}
+
+/** Retained messages are sent in the order of their seqs: those above `afterSeq` are still to come. */
+export interface RetainedPlace {
+  afterSeq: number;
+  /** What is above this comes from the log. */
+  readonly throughSeq: number;
+}
+
+/** A subscription of an MQTT session: a subscription of the hub while the client is here, its progress while it is not. */
+export class MqttSubscription {
+  /** Names it in the rows of its session. */
+  readonly no: number;
+  /** As the client wrote it. */
+  readonly filter: string;
+  readonly target: Target;
+  options: SubscriptionOptions;
+  core: Subscription | undefined;
+  /** Where it goes on while there is no `core`. */
+  saved: Progress | undefined;
+  retained: RetainedPlace | undefined;
+  /** What was in flight when the connection was lost, by seq, until it comes again. */
+  expected: Map<number, InFlight> | undefined;
+  /** To be told with the next PUBLISH. */
+  gaps: readonly GapNotice[] | undefined;
+  /** Kept so that its id is not put together again for each batch; forgotten when the options change. */
+  format: WireFormat | undefined;
+
+  constructor(no: number, filter: string, target: Target, options: SubscriptionOptions) {
+    this.no = no;
+    this.filter = filter;
+    this.target = target;
+    this.options = options;
+  }
+
+  /** Whether what is delivered has to be acknowledged, and its place is kept while the client is away. */
+  get isAcknowledged(): boolean {
+    return this.options.qos > 0;
+  }
+
+  get progress(): Progress | undefined {
+    if (!this.isAcknowledged || this.target.kind !== 'log' || this.target.isShared) return undefined;
+    return this.core?.progress ?? this.saved;
+  }
+}
+
+const packetIdMax = 0xffff;
+
+/**
+ * What an MQTT session is (§4.1): subscriptions, the window of what is in flight to the client, and the ids of what it
+ * sent at QoS 2. Never a queue. Pure; maps are made when they are needed.
+ */
+export class SessionState {
+  readonly #subscriptions = new Map<string, MqttSubscription>();
+  /** In the order in which they were sent. */
+  readonly #inFlight = new Map<number, InFlight>();
+  #received: Set<number> | undefined;
+  #lastPacketId = 0;
+  #lastNo = 0;
+  #onWire = 0;
+
+  get subscriptions(): ReadonlyMap<string, MqttSubscription> {
+    return this.#subscriptions;
+  }
+
+  get inFlight(): ReadonlyMap<number, InFlight> {
+    return this.#inFlight;
+  }
+
+  /** PUBLISH packets of this connection that are not completed: what a receive maximum bounds (§4.9). */
+  get onWire(): number {
+    return this.#onWire;
+  }
+
+  /** For the rows. */
+  get lastPacketId(): number {
+    return this.#lastPacketId;
+  }
+
+  add(filter: string, target: Target, options: SubscriptionOptions): MqttSubscription {
+    this.#lastNo += 1;
+    const subscription = new MqttSubscription(this.#lastNo, filter, target, options);
+    this.#subscriptions.set(filter, subscription);
+    return subscription;
+  }
+
+  remove(filter: string): void {
+    this.#subscriptions.delete(filter);
+  }
+
+  /** A packet id that is not in use [MQTT-2.2.1-4], and what it stands for. */
+  send(
+    subscription: MqttSubscription,
+    message: { readonly qos: 1 | 2; readonly seq: number; readonly retainedOf?: string | undefined },
+  ): InFlight {
+    let packetId = this.#lastPacketId;
+    do packetId = packetId >= packetIdMax ? 1 : packetId + 1;
+    while (this.#inFlight.has(packetId));
+    this.#lastPacketId = packetId;
+    const sent: InFlight = {
+      packetId,
+      qos: message.qos,
+      seq: message.seq,
+      subscription,
+      retainedOf: message.retainedOf,
+      isDetached: false,
+      isReleased: false,
+      isOnWire: true,
+    };
+    this.#inFlight.set(packetId, sent);
+    this.#onWire += 1;
+    return sent;
+  }
+
+  /** What a lost connection left comes again, under its packet id. */
+  resend(sent: InFlight): void {
+    if (sent.isOnWire) return;
+    sent.isOnWire = true;
+    this.#onWire += 1;
+  }
+
+  /** It is completed, or will never be: its packet id is free. */
+  complete(sent: InFlight): void {
+    if (!this.#inFlight.delete(sent.packetId)) return;
+    if (sent.isOnWire) this.#onWire -= 1;
+    const { expected } = sent.subscription;
+    if (expected?.delete(sent.seq) === true && expected.size === 0) sent.subscription.expected = undefined;
+  }
+
+  /**
+   * The subscription is begun anew. With `isContinued` it brings what is in flight once more, which then is known by its
+   * seq; otherwise that is on its own.
+   */
+  beginAnew(subscription: MqttSubscription, isContinued: boolean): void {
+    subscription.expected = undefined;
+    for (const sent of this.#inFlight.values()) {
+      if (sent.subscription !== subscription || sent.retainedOf !== undefined || sent.isReleased) continue;
+      if (isContinued) expect(sent);
+      else sent.isDetached = true;
+    }
+  }
+
+  /** Puts back what the rows say. */
+  restore(
+    subscriptions: readonly MqttSubscription[],
+    sent: readonly Omit<InFlight, 'isOnWire' | 'isDetached'>[],
+    received: readonly number[],
+    lastPacketId: number,
+  ): void {
+    for (const subscription of subscriptions) {
+      this.#subscriptions.set(subscription.filter, subscription);
+      this.#lastNo = Math.max(this.#lastNo, subscription.no);
+    }
+    for (const one of sent) {
+      const restored: InFlight = { ...one, isDetached: false, isOnWire: false };
+      this.#inFlight.set(one.packetId, restored);
+      if (!one.isReleased && one.retainedOf === undefined) expect(restored);
+    }
+    if (received.length > 0) this.#received = new Set(received);
+    this.#lastPacketId = lastPacketId;
+  }
+
+  /** Whether a QoS 2 PUBLISH with this id came, and no PUBREL since. */
+  hasReceived(packetId: number): boolean {
+    return this.#received?.has(packetId) ?? false;
+  }
+
+  get receivedCount(): number {
+    return this.#received?.size ?? 0;
+  }
+
+  receive(packetId: number): void {
+    this.#received ??= new Set();
+    this.#received.add(packetId);
+  }
+
+  release(packetId: number): void {
+    if (this.#received?.delete(packetId) === true && this.#received.size === 0) this.#received = undefined;
+  }
+}
+
+/** It will be delivered again: known by its seq, it keeps its packet id. */
+function expect(sent: InFlight): void {
+  const { subscription } = sent;
+  subscription.expected ??= new Map();
+  subscription.expected.set(sent.seq, sent);
+}

@@ -1,0 +1,231 @@
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { From, Progress, SubscribeOptions } from '../../core/transport.ts';
+import type { MqttConnection } from './connection.ts';
+import { seqOfCursor, type Delivery } from './delivery.ts';
+import { reasonString, subackReason } from './reasons.ts';
+import type { MqttSubscription, SubscriptionOptions } from './state.ts';
+import { propertyOf, readTarget, type Target } from './targets.ts';
+import {
+  reasonCodes,
+  type FilterRequest,
+  type Subscribe,
+  type SubscribeProperties,
+  type Unsubscribe,
+} from './wire/index.ts';
+
+/** User property of SUBSCRIBE: with `on`, deliveries carry their cursor. */
+const cursorProperty = 'cursor';
+
+/** SUBSCRIBE and UNSUBSCRIBE of one connection, one packet after the other. */
+export class Subscriptions {
+  readonly #connection: MqttConnection;
+  readonly #delivery: Delivery;
+
+  constructor(connection: MqttConnection, delivery: Delivery) {
+    this.#connection = connection;
+    this.#delivery = delivery;
+  }
+
+  /** Answers when what it grants is durable; what it brings comes behind the answer. */
+  async subscribe(packet: Subscribe): Promise<void> {
+    const connection = this.#connection;
+    const session = connection.opened!;
+    this.#delivery.close();
+    const begun: MqttSubscription[] = [];
+    try {
+      let reasonCodesOf: number[] = [];
+      let detail: string | undefined;
+      for (const request of packet.filters) {
+        try {
+          reasonCodesOf.push(await this.#begin(request, packet.properties, begun));
+        } catch (caught) {
+          const error = toEverywireError(caught);
+          if (error.code === 'internal')
+            connection.broker.host.log.error({ err: caught }, 'a SUBSCRIBE failed');
+          reasonCodesOf.push(subackReason(error));
+          detail ??= reasonString(error);
+        }
+      }
+      if (!connection.isOpen()) return;
+      try {
+        await connection.broker.sessions.save(session);
+      } catch (caught) {
+        const error = toEverywireError(caught);
+        detail = reasonString(error);
+        reasonCodesOf = reasonCodesOf.map(() => subackReason(error));
+        for (const subscription of begun.splice(0)) this.#end(subscription);
+      }
+      connection.answer({
+        type: 'suback',
+        packetId: packet.packetId,
+        reasonCodes: reasonCodesOf,
+        properties: detail === undefined ? {} : { reasonString: detail },
+      });
+      for (const subscription of begun) this.#follow(subscription);
+    } finally {
+      this.#delivery.open();
+    }
+  }
+
+  async unsubscribe(packet: Unsubscribe): Promise<void> {
+    const connection = this.#connection;
+    const session = connection.opened!;
+    const reasonCodesOf = packet.filters.map(({ filter, isWellFormed }) => {
+      if (!isWellFormed) return reasonCodes.topicFilterInvalid;
+      const subscription = session.state.subscriptions.get(filter);
+      if (subscription === undefined) return reasonCodes.noSubscriptionExisted;
+      this.#end(subscription);
+      return reasonCodes.success;
+    });
+    await connection.broker.sessions.save(session);
+    connection.answer({
+      type: 'unsuback',
+      packetId: packet.packetId,
+      reasonCodes: reasonCodesOf,
+      properties: {},
+    });
+  }
+
+  /** Goes on with what the session had, in the order in which it came about. Rights are asked for anew (T14). */
+  async resume(): Promise<void> {
+    const connection = this.#connection;
+    const session = connection.opened!;
+    for (const subscription of [...session.state.subscriptions.values()]) {
+      if (!connection.isOpen()) return;
+      connection.broker.figures.subscriptions += 1;
+      if (subscription.target.kind !== 'log') {
+        this.#follow(subscription);
+        continue;
+      }
+      try {
+        await this.#start(subscription, undefined, subscription.progress);
+      } catch (caught) {
+        if (!connection.isOpen()) return;
+        const error = toEverywireError(caught);
+        connection.broker.host.log.warn({ err: error }, 'a stored subscription is not granted any more');
+        this.#end(subscription);
+        continue;
+      }
+      if (subscription.retained !== undefined) this.#delivery.retain(subscription);
+    }
+  }
+
+  /** Returns the granted QoS, or why not. @throws EverywireError */
+  async #begin(
+    request: FilterRequest,
+    properties: SubscribeProperties,
+    begun: MqttSubscription[],
+  ): Promise<number> {
+    if (!request.isWellFormed) return reasonCodes.topicFilterInvalid;
+    const { broker, opened } = this.#connection;
+    const { state } = opened!;
+    const target = readTarget(request.filter, properties.userProperties, broker.nowMs());
+    const options: SubscriptionOptions = {
+      qos: request.qos,
+      noLocal: request.noLocal,
+      retainAsPublished: request.retainAsPublished,
+      identifier: properties.subscriptionIdentifiers?.[0],
+      withCursor: propertyOf(properties.userProperties, cursorProperty) === 'on',
+    };
+    const before = state.subscriptions.get(request.filter);
+    const subscription = before ?? state.add(request.filter, target, options);
+    try {
+      if (before === undefined) {
+        broker.figures.subscriptions += 1;
+        await this.#startNew(subscription, target);
+      } else {
+        await this.#change(before, target, options);
+      }
+    } catch (caught) {
+      this.#end(subscription);
+      throw caught;
+    }
+    const wantsRetained =
+      request.retainHandling === 0 || (request.retainHandling === 1 && before === undefined);
+    if (wantsRetained && target.kind === 'log' && !target.isShared && target.from === undefined) {
+      const place = before === undefined ? subscription.core!.startCursor : subscription.core!.cursor;
+      subscription.retained = { afterSeq: 0, throughSeq: seqOfCursor(place) };
+    }
+    begun.push(subscription);
+    return options.qos;
+  }
+
+  async #startNew(subscription: MqttSubscription, { kind, from }: Target): Promise<void> {
+    const { limits } = this.#connection.broker.host;
+    if (kind === 'log') await this.#start(subscription, from, undefined);
+    else if (this.#connection.opened!.state.subscriptions.size > limits.subscriptionsMax) {
+      throw new EverywireError(
+        'quota_exceeded',
+        `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
+      );
+    }
+  }
+
+  /** The same filter again: other options, and no message is lost or repeated for it (§3.8.4). */
+  async #change(subscription: MqttSubscription, target: Target, options: SubscriptionOptions): Promise<void> {
+    const { options: before, core } = subscription;
+    const isSameFlow =
+      target.from === undefined &&
+      before.noLocal === options.noLocal &&
+      (before.qos === 0) === (options.qos === 0);
+    if (isSameFlow || core === undefined) {
+      subscription.options = options;
+      subscription.format = undefined;
+      return;
+    }
+    const goesOn = target.from === undefined && !target.isShared;
+    const progress = goesOn && before.qos > 0 ? core.progress : undefined;
+    const from: From | undefined = goesOn ? { after: core.cursor } : target.from;
+    this.#connection.opened!.state.beginAnew(subscription, progress !== undefined && options.qos > 0);
+    subscription.options = options;
+    subscription.format = undefined;
+    if (target.isShared) {
+      // A group without members may end: the new one joins first.
+      await this.#start(subscription, from, undefined);
+      core.cancel();
+    } else {
+      core.cancel();
+      await this.#start(subscription, from, options.qos > 0 ? progress : undefined);
+    }
+  }
+
+  async #start(
+    subscription: MqttSubscription,
+    from: From | undefined,
+    progress: Progress | undefined,
+  ): Promise<void> {
+    const connection = this.#connection;
+    const { options, target } = subscription;
+    const { limits } = connection.broker.host;
+    const isAcknowledged = options.qos > 0;
+    const asked: SubscribeOptions = {
+      from,
+      progress,
+      acknowledge: isAcknowledged ? 'peer' : 'delivered',
+      ...(isAcknowledged ? { windowMessages: limits.mqttInFlightMax, quota: connection } : {}),
+      ...(options.noLocal ? { echo: false } : {}),
+      ...(target.isShared ? { keepGroup: connection.opened!.isPersistent } : {}),
+      tag: subscription,
+    };
+    subscription.core = await connection.session.subscribe(target.filter, asked);
+    this.#delivery.tellGaps(subscription, subscription.core.startGaps);
+  }
+
+  /** What comes once its grant was answered. */
+  #follow(subscription: MqttSubscription): void {
+    const { broker } = this.#connection;
+    if (subscription.retained !== undefined) this.#delivery.retain(subscription);
+    if (subscription.target.kind === 'sys') broker.sys.add(this.#connection, subscription);
+  }
+
+  #end(subscription: MqttSubscription): void {
+    const { broker, opened } = this.#connection;
+    if (opened!.state.subscriptions.get(subscription.filter) !== subscription) return;
+    opened!.state.remove(subscription.filter);
+    subscription.core?.cancel();
+    subscription.core = undefined;
+    this.#delivery.forget(subscription);
+    broker.figures.subscriptions -= 1;
+    if (subscription.target.kind === 'sys') broker.sys.remove(this.#connection, subscription);
+  }
+}

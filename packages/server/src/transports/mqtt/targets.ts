@@ -1,0 +1,55 @@
+import { EverywireError } from '@everywire/protocol';
+import { parseFrom } from '../../core/start.ts';
+import type { From } from '../../core/transport.ts';
+import type { UserProperties } from './wire/index.ts';
+
+/** What a filter of SUBSCRIBE asks for, in the hub's terms. */
+export interface Target {
+  /** `log`: channels, by the hub. `sys`: the broker's own figures. `notices`: what the broker tells of gaps. */
+  readonly kind: 'log' | 'sys' | 'notices';
+  /** For the hub, or for `matches`: without `$since/<start>/`. */
+  readonly filter: string;
+  readonly isShared: boolean;
+  /** Where a replay begins; absent: from now on. */
+  readonly from: From | undefined;
+}
+
+/** Where MQTT 3.1 and 3.1.1, which have no properties, are told of gaps. */
+export const gapTopic = '$everywire/gap';
+
+const sincePrefix = '$since/';
+const sharePrefix = '$share/';
+
+/**
+ * Reads the forms that only this broker or only MQTT has: `$since/<cursor|earliest|last-n|-5m>/<filter>`, `$SYS/…`,
+ * `$share/<group>/<filter>`, and the user properties `after` and `since`, which win.
+ * @throws EverywireError `invalid`, `bad_name`
+ */
+export function readTarget(text: string, properties: UserProperties | undefined, nowMs: number): Target {
+  const asked = parseFrom(
+    { after: propertyOf(properties, 'after'), since: propertyOf(properties, 'since') },
+    nowMs,
+  );
+  if (text.startsWith(sincePrefix)) {
+    const end = text.indexOf('/', sincePrefix.length);
+    if (end < 0) throw new EverywireError('bad_name', 'A replay is $since/<start>/<filter>.');
+    const from = asked ?? readStart(text.slice(sincePrefix.length, end), nowMs);
+    return { kind: 'log', filter: text.slice(end + 1), isShared: false, from };
+  }
+  if (text === gapTopic) return { kind: 'notices', filter: text, isShared: false, from: undefined };
+  if (text === '$SYS' || text.startsWith('$SYS/')) {
+    return { kind: 'sys', filter: text, isShared: false, from: undefined };
+  }
+  return { kind: 'log', filter: text, isShared: text.startsWith(sharePrefix), from: asked };
+}
+
+/** A cursor begins with the digit of its format, and no described start does, but for times, which have a colon. */
+function readStart(text: string, nowMs: number): From {
+  const isCursor = /^\d/.test(text) && !text.includes(':');
+  return parseFrom(isCursor ? { after: text } : { since: text }, nowMs)!;
+}
+
+/** The last one wins, as in a list of settings. */
+export function propertyOf(properties: UserProperties | undefined, name: string): string | undefined {
+  return properties?.findLast(([known]) => known === name)?.[1];
+}
