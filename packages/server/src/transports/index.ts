@@ -33,8 +33,6 @@ const factories: Readonly<Record<TransportName, Factory>> = {
     }),
   socketio: async ({ front, allowedOrigins }) =>
     (await import('./socketio/transport.ts')).createSocketIoTransport(front, { allowedOrigins }),
-  socketio: async ({ front, allowedOrigins }) =>
-    (await import('./socketio/transport.ts')).createSocketIoTransport(front, { allowedOrigins }),
   webhook: async ({ front, webhooks }) =>
     (await import('./webhook/transport.ts')).createWebhookTransport(front, webhooks),
 };
