@@ -7,7 +7,19 @@ import { endEverything, runEverywire, serveEverywire, type ServedEverywire } fro
 
 afterAll(endEverything);
 
-const schemes = ['http', 'poll+http', 'longpoll+http', 'stream+http', 'sse+http', 'ws'] as const;
+const schemes = [
+  'http',
+  'poll+http',
+  'longpoll+http',
+  'stream+http',
+  'sse+http',
+  'ws',
+  'stomp',
+  'stomp+ws',
+  'mqtt',
+  'mqtt+ws',
+  'sio+http',
+] as const;
 
 interface Envelope {
   readonly channel: string;
@@ -115,8 +127,8 @@ describe('publish and subscribe', () => {
   });
 
   test('a publish id is stored once', async () => {
-    for (const scheme of ['http', 'ws']) {
-      const url = server.at(scheme, `once/${scheme}`);
+    for (const scheme of ['http', 'ws', 'stomp', 'mqtt', 'sio+http']) {
+      const url = server.at(scheme, nameOf('once', scheme));
       const first = await publish(url, 'a', '--key', 'k');
       expect(await publish(url, 'a', '--key', 'k')).toEqual({ ...first, duplicate: true });
       const other = await runEverywire(['publish', url, 'b', '--key', 'k']).ended;
@@ -161,18 +173,21 @@ describe('publish and subscribe', () => {
     expect(published).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('bad_name') });
   });
 
-  test.each(['http', 'ws'])('%s: nobody there is exit code 3', async (scheme) => {
-    const closed = await findClosedPort();
-    const url = `${scheme}://127.0.0.1:${closed}/a`;
-    for (const command of [
-      ['publish', url, 'x'],
-      ['subscribe', url],
-    ]) {
-      const { code, stdout, stderr } = await runEverywire(command).ended;
-      expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
-      expect(stderr).toContain('cannot be reached (ECONNREFUSED)');
-    }
-  });
+  test.each(['http', 'ws', 'stomp', 'mqtt', 'mqtt+ws', 'sio+http'])(
+    '%s: nobody there is exit code 3',
+    async (scheme) => {
+      const closed = await findClosedPort();
+      const url = `${scheme}://127.0.0.1:${closed}/a`;
+      for (const command of [
+        ['publish', url, 'x'],
+        ['subscribe', url],
+      ]) {
+        const { code, stdout, stderr } = await runEverywire(command).ended;
+        expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+        expect(stderr).toContain('cannot be reached (ECONNREFUSED)');
+      }
+    },
+  );
 });
 
 /** A port that was free a moment ago. */
@@ -186,7 +201,7 @@ async function findClosedPort(): Promise<number> {
 
 describe('usage', () => {
   test.each([
-    [['subscribe', 'mqtt://localhost/a'], 'not built into this version'],
+    [['subscribe', 'grpc://localhost/a'], 'not built into this version'],
     [['subscribe', 'localhost'], 'is not a URL'],
     [['subscribe', 'http://localhost/a', '--count', '0'], 'at least 1'],
     [['subscribe', 'http://localhost/a', '--timeout', 'soon'], '--timeout is a length of time'],
@@ -328,8 +343,10 @@ describe('serve', () => {
     expect(ready).toEqual({
       pid: running.child.pid,
       http: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+      mqtt: expect.stringMatching(/^mqtt:\/\/127\.0\.0\.1:\d+$/),
+      stomp: expect.stringMatching(/^stomp:\/\/127\.0\.0\.1:\d+$/),
     });
-    for (const name of ['publish', 'poll', 'longpoll', 'stream', 'sse', 'websocket']) {
+    for (const name of ['publish', 'poll', 'longpoll', 'stream', 'sse', 'websocket', 'socketio', 'stomp', 'mqtt']) {
       expect(table).toMatch(new RegExp(`^ {2}${name} +(http|ws)://127\\.0\\.0\\.1:\\d+/.*\n +\\$ `, 'm'));
     }
     const live = await fetch(`${ready.http}/readyz`);
@@ -394,7 +411,7 @@ describe('serve', () => {
     first.child.kill('SIGKILL');
     await reader.until('stderr', (text) => text.includes('resuming after'));
     await first.dispose();
-    const second = await serveEverywire([...store, '--port', String(first.port)]);
+    const second = await serveEverywire([...store, ...first.ports]);
     await runEverywire(['publish', second.at('http', 'restart'), 'two']).ended;
     await runEverywire(['publish', second.at('http', 'restart'), 'three']).ended;
     const { code, stdout } = await reader.ended;

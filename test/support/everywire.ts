@@ -91,6 +91,8 @@ export interface ServedEverywire extends Running {
   /** Base URL, `http://127.0.0.1:…`. */
   readonly http: string;
   readonly port: number;
+  /** Arguments for another server on the same ports. */
+  readonly ports: readonly string[];
   /** The same host and port with another scheme, or that of `mqtt:` and `stomp:`: `at('sse+http', 'chat/a')`. */
   at(scheme: string, channel: string): string;
   /** Kills it if it still runs, and removes its folder. */
@@ -115,6 +117,12 @@ export async function serveEverywire(
     ...served,
     http,
     port: Number(port),
+    ports: [
+      ...['--port', port],
+      ...['mqtt', 'stomp'].flatMap((name) =>
+        ready[name] === undefined ? [] : [`--${name}-port`, new URL(ready[name]).port],
+      ),
+    ],
     at: (scheme, channel) => `${ready[scheme] ?? `${scheme}://${host}`}/${channel}`,
     async dispose() {
       served.child.kill('SIGKILL');

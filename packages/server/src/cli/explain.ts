@@ -4,11 +4,12 @@ import { Cut, Refused, Unreachable } from './request.ts';
 import type { Target } from './target.ts';
 
 /** What a failed exchange means to whoever typed the command; anything else is passed on as it is. */
-export function toCommandError(error: unknown, { hasPort, port }: Target): unknown {
+export function toCommandError(error: unknown, { hasPort, link, port }: Target): unknown {
   if (error instanceof Unreachable) {
-    const hint = hasPort
-      ? ''
-      : `; the URL names no port, so ${port} was tried, and a server listens on 8080 unless it was told otherwise`;
+    const hint =
+      hasPort || link === 'tcp'
+        ? ''
+        : `; the URL names no port, so ${port} was tried, and a server listens on 8080 unless it was told otherwise`;
     return new CommandError('unreachable', `${error.message}${hint}.`, error);
   }
   if (error instanceof Refused || error instanceof Cut)

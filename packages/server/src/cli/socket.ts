@@ -1,3 +1,4 @@
+import { endOf } from './byte-stream.ts';
 import { asRecord, parseExactly } from './exact-json.ts';
 import { Cut, readWhole, Refused, send } from './request.ts';
 import { originOf, type Target } from './target.ts';
@@ -90,7 +91,7 @@ function attach(socket: WebSocket, signal: AbortSignal): CommandSocket {
     if (frame['ok'] === true) answer.resolve(frame);
     else answer.reject(toRefused(frame));
   });
-  socket.addEventListener('close', ({ code, reason }) => end(toEnd(code, reason)), { once: true });
+  socket.addEventListener('close', ({ code, reason }) => end(endOf(code, reason)), { once: true });
   signal.addEventListener('abort', () => end(new Cut('no time was left')), { once: true });
 
   return {
@@ -114,10 +115,4 @@ function toRefused(answer: Fields): Refused {
   const code = typeof error?.['code'] === 'string' ? error['code'] : undefined;
   const message = typeof error?.['message'] === 'string' ? error['message'] : 'no reason was given';
   return new Refused(`${code ?? 'refused'}: ${message}`, { code });
-}
-
-/** Codes 1008 and 4050 to 4099 say: not again like this. After all others the cursor goes on. */
-function toEnd(code: number, reason: string): Error {
-  const text = `the connection was closed (${code}${reason === '' ? '' : `: ${reason}`})`;
-  return code === 1008 || (code >= 4050 && code <= 4099) ? new Refused(text, {}) : new Cut(text);
 }

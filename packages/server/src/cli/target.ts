@@ -1,11 +1,15 @@
 import { CommandError } from './exit.ts';
 
 /** How the command line speaks to a server; the scheme of the URL picks one. */
-export type Wire = 'poll' | 'longpoll' | 'stream' | 'sse' | 'websocket';
+export type Wire = 'poll' | 'longpoll' | 'stream' | 'sse' | 'websocket' | 'socketio' | 'stomp' | 'mqtt';
+
+/** What carries it. */
+export type LinkKind = 'http' | 'tcp' | 'websocket';
 
 /** A URL of the command line: `sse+http://localhost:8080/chat/room-1`. */
 export interface Target {
   readonly wire: Wire;
+  readonly link: LinkKind;
   readonly isSecure: boolean;
   readonly host: string;
   readonly port: number;
@@ -15,27 +19,47 @@ export interface Target {
   readonly channel: string;
 }
 
-const wires: ReadonlyMap<string, readonly [Wire, boolean]> = new Map<string, readonly [Wire, boolean]>([
-  ['http', ['poll', false]],
-  ['https', ['poll', true]],
-  ['poll+http', ['poll', false]],
-  ['poll+https', ['poll', true]],
-  ['longpoll+http', ['longpoll', false]],
-  ['longpoll+https', ['longpoll', true]],
-  ['stream+http', ['stream', false]],
-  ['stream+https', ['stream', true]],
-  ['sse+http', ['sse', false]],
-  ['sse+https', ['sse', true]],
-  ['ws', ['websocket', false]],
-  ['wss', ['websocket', true]],
+interface Scheme {
+  readonly wire: Wire;
+  readonly link: LinkKind;
+  readonly isSecure: boolean;
+  /** Of a URL that names none. */
+  readonly port: number;
+}
+
+/** The scheme and its twin with TLS: port 80 and 443 unless the protocol has its own. */
+function twins(
+  names: readonly [plain: string, secure: string],
+  wire: Wire,
+  link: LinkKind,
+  ports: readonly [plain: number, secure: number] = [80, 443],
+): readonly (readonly [string, Scheme])[] {
+  return [
+    [names[0], { wire, link, isSecure: false, port: ports[0] }],
+    [names[1], { wire, link, isSecure: true, port: ports[1] }],
+  ];
+}
+
+const schemes: ReadonlyMap<string, Scheme> = new Map([
+  ...twins(['http', 'https'], 'poll', 'http'),
+  ...twins(['poll+http', 'poll+https'], 'poll', 'http'),
+  ...twins(['longpoll+http', 'longpoll+https'], 'longpoll', 'http'),
+  ...twins(['stream+http', 'stream+https'], 'stream', 'http'),
+  ...twins(['sse+http', 'sse+https'], 'sse', 'http'),
+  ...twins(['ws', 'wss'], 'websocket', 'websocket'),
+  ...twins(['sio+http', 'sio+https'], 'socketio', 'websocket'),
+  ...twins(['stomp', 'stomps'], 'stomp', 'tcp', [61_613, 61_614]),
+  ...twins(['stomp+ws', 'stomp+wss'], 'stomp', 'websocket'),
+  ...twins(['mqtt', 'mqtts'], 'mqtt', 'tcp', [1883, 8883]),
+  ...twins(['mqtt+ws', 'mqtt+wss'], 'mqtt', 'websocket'),
 ]);
 
 /** Schemes that have a meaning, but no transport behind them in this version. */
-const later = new Set(
-  ['sio+http', 'stomp', 'stomp+ws', 'mqtt', 'mqtt+ws', 'grpc'].flatMap((scheme) => [scheme, `${scheme}s`]),
-);
+const later = new Set(['grpc', 'grpcs']);
 
-const schemesText = 'http:, poll+http:, longpoll+http:, stream+http:, sse+http: and ws: (also https and wss)';
+const schemesText =
+  'http:, poll+http:, longpoll+http:, stream+http:, sse+http:, ws:, sio+http:, stomp:, stomp+ws:, mqtt: and ' +
+  'mqtt+ws: (with TLS https, wss, stomps, mqtts)';
 
 /**
  * Reads a URL. Not by `URL`, for which `#` begins a fragment, while here it is MQTT's wildcard, and which would
@@ -48,8 +72,8 @@ export function parseTarget(text: string): Target {
     throw new CommandError('usage', `${text} is not a URL such as http://localhost:8080/chat/room-1.`);
   }
   const [, scheme, authority, path = '', query] = match;
-  const wire = wires.get(scheme!.toLowerCase());
-  if (wire === undefined) throw new CommandError('usage', describeUnknown(scheme!.toLowerCase()));
+  const found = schemes.get(scheme!.toLowerCase());
+  if (found === undefined) throw new CommandError('usage', describeUnknown(scheme!.toLowerCase()));
   if (query !== undefined) {
     throw new CommandError(
       'usage',
@@ -57,8 +81,8 @@ export function parseTarget(text: string): Target {
     );
   }
   if (path === '') throw new CommandError('usage', `${text} names no channel; its path is the channel.`);
-  const [kind, isSecure] = wire;
-  return { wire: kind, isSecure, channel: decodeLevels(path), ...parseAuthority(authority!, isSecure) };
+  const { wire, link, isSecure } = found;
+  return { wire, link, isSecure, channel: decodeLevels(path), ...parseAuthority(authority!, found) };
 }
 
 /** The channel as a path, each level percent-encoded. */
@@ -70,10 +94,10 @@ export function originOf({ isSecure, host, port }: Target, base = isSecure ? 'ht
   return `${base}://${host}:${port}`;
 }
 
-function parseAuthority(authority: string, isSecure: boolean): Pick<Target, 'host' | 'port' | 'hasPort'> {
+function parseAuthority(authority: string, standard: Scheme): Pick<Target, 'host' | 'port' | 'hasPort'> {
   let url: URL;
   try {
-    url = new URL(`${isSecure ? 'https' : 'http'}://${authority}`);
+    url = new URL(`http://${authority}`);
   } catch (cause) {
     throw new CommandError('usage', `${authority} is not a host with an optional port.`, cause);
   }
@@ -83,9 +107,12 @@ function parseAuthority(authority: string, isSecure: boolean): Pick<Target, 'hos
       'A URL carries no user or password here: others could read them in the process list.',
     );
   }
-  const standard = isSecure ? 443 : 80;
-  const hasPort = /:\d+$/.test(authority);
-  return { host: url.hostname, port: url.port === '' ? standard : Number(url.port), hasPort };
+  const port = /:(\d+)$/.exec(authority)?.[1];
+  return {
+    host: url.hostname,
+    port: port === undefined ? standard.port : Number(port),
+    hasPort: port !== undefined,
+  };
 }
 
 function decodeLevels(path: string): string {

@@ -14,6 +14,14 @@ test.each([
   ['ws://h/a', 'websocket', false, 'h', 80],
   ['wss://h/a', 'websocket', true, 'h', 443],
   ['http://h:80/a', 'poll', false, 'h', 80],
+  ['sio+http://h/a', 'socketio', false, 'h', 80],
+  ['stomp://h/a', 'stomp', false, 'h', 61_613],
+  ['stomps://h/a', 'stomp', true, 'h', 61_614],
+  ['stomp+ws://h/a', 'stomp', false, 'h', 80],
+  ['stomp://h:80/a', 'stomp', false, 'h', 80],
+  ['mqtt://h/a', 'mqtt', false, 'h', 1883],
+  ['mqtts://[::1]/a', 'mqtt', true, '[::1]', 8883],
+  ['mqtt+wss://h/a', 'mqtt', true, 'h', 443],
 ])('%s is %s', (url, wire, isSecure, host, port) => {
   expect(parseTarget(url)).toMatchObject({ wire, isSecure, host, port, channel: 'a' });
 });
@@ -50,10 +58,8 @@ test.each([
   ['http://me:hunter2@h/a', 'no user or password'],
   ['http://h/%E0%A4', 'percent-encoded'],
   ['ftp://h/a', 'ftp: is no scheme of Everywire'],
-  ['mqtt://h/a', 'mqtt: is not built into this version yet. It speaks http:'],
-  ['sio+http://h/a', 'not built'],
-  ['stomp+ws://h/a', 'not built'],
-  ['grpc://h/a', 'not built'],
+  ['grpc://h/a', 'grpc: is not built into this version yet. It speaks http:'],
+  ['grpcs://h/a', 'not built'],
 ])('%s is a usage error', (url, words) => {
   const refusal = expect(() => parseTarget(url));
   refusal.toThrow(CommandError);

@@ -2,6 +2,9 @@ import type { Wire } from '../target.ts';
 import { readByLongPolling, readByPolling } from './poll.ts';
 import type { Reader } from './reader.ts';
 import { readBySse } from './sse.ts';
+import { readByMqtt } from './mqtt.ts';
+import { readBySocketIo } from './socketio.ts';
+import { readByStomp } from './stomp.ts';
 import { readByStream } from './stream.ts';
 import { readByWebSocket } from './websocket.ts';
 
@@ -11,6 +14,9 @@ const readers: Readonly<Record<Wire, Reader>> = {
   stream: readByStream,
   sse: readBySse,
   websocket: readByWebSocket,
+  stomp: readByStomp,
+  mqtt: readByMqtt,
+  socketio: readBySocketIo,
 };
 
 export function readerOf(wire: Wire): Reader {

@@ -7,6 +7,7 @@ import type { MqttSubscription, SubscriptionOptions } from './state.ts';
 import { propertyOf, readTarget, type Target } from './targets.ts';
 import {
   reasonCodes,
+  type AckProperties,
   type FilterRequest,
   type Subscribe,
   type SubscribeProperties,
@@ -59,7 +60,10 @@ export class Subscriptions {
         type: 'suback',
         packetId: packet.packetId,
         reasonCodes: reasonCodesOf,
-        properties: detail === undefined ? {} : { reasonString: detail },
+        properties: {
+          ...(detail === undefined ? {} : { reasonString: detail }),
+          ...placesOf(begun),
+        },
       });
       for (const subscription of begun) this.#follow(subscription);
     } finally {
@@ -228,4 +232,19 @@ export class Subscriptions {
     broker.figures.subscriptions -= 1;
     if (subscription.target.kind === 'sys') broker.sys.remove(this.#connection, subscription);
   }
+}
+
+/** Where the subscriptions that asked for cursors begin, in order, and whether that is where they asked to. */
+function placesOf(begun: readonly MqttSubscription[]): AckProperties {
+  const cores = begun.flatMap(({ core, options }) =>
+    options.withCursor && core !== undefined ? [core] : [],
+  );
+  if (cores.length === 0) return {};
+  const isExact = cores.every(({ startGaps }) => startGaps.length === 0);
+  return {
+    userProperties: [
+      ...cores.map(({ startCursor }) => [cursorProperty, startCursor] as const),
+      ['continuity', isExact ? 'exact' : 'gap'],
+    ],
+  };
 }
