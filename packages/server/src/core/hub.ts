@@ -5,6 +5,8 @@ import type { Clock, Random, Timer } from './clock.ts';
 import { checkDraft } from './drafts.ts';
 import { FilterTrie, exactFilter, type Filter } from './filter.ts';
 import { Follower } from './follower.ts';
+import { Groups } from './groups/groups.ts';
+import type { GroupMember } from './groups/member.ts';
 import { createIds } from './ids.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
@@ -55,6 +57,7 @@ export class Hub implements HubFront, Feed {
   readonly access: Access;
   readonly limits: Limits;
   readonly catchUp: CatchUp;
+  readonly groups: Groups;
   readonly figures: Figures = {
     published: 0,
     refused: 0,
@@ -99,12 +102,14 @@ export class Hub implements HubFront, Feed {
       broken: (subscription, cause) => this.broken(subscription, cause),
       retry: (run, cause) => this.retry(run, cause),
     });
+    this.groups = new Groups(this, options.log);
   }
 
   /** Opens the store. From here on the hub is its feed. */
   async start(): Promise<void> {
     await this.store.open(this);
     this.#head = await this.store.locate(exactFilter('-'), { kind: 'latest' });
+    await this.groups.load();
     this.#scheduleSweep();
   }
 
@@ -112,6 +117,7 @@ export class Hub implements HubFront, Feed {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#sweepTimer?.cancel();
+    await this.groups.stop();
     await this.store.close();
   }
 
@@ -145,6 +151,10 @@ export class Hub implements HubFront, Feed {
     const { sessions } = this.figures;
     const { transport } = session.hello;
     sessions.set(transport, (sessions.get(transport) ?? 1) - 1);
+  }
+
+  forgetGroup(name: string): void {
+    this.groups.forget(name);
   }
 
   /** Checks one message of a publisher. @throws EverywireError */
@@ -262,7 +272,7 @@ export class Hub implements HubFront, Feed {
   }
 
   /** A sink threw, which is a fault in a transport: it costs that one peer, who may come back with its cursor. */
-  broken(subscription: LogSubscription, cause: unknown): void {
+  broken(subscription: LogSubscription | GroupMember, cause: unknown): void {
     this.#log.error(
       { err: cause, filter: subscription.filter },
       'a delivery failed; the connection is closed',
@@ -313,6 +323,7 @@ export class Hub implements HubFront, Feed {
 
   #scheduleSweep(): void {
     this.#sweepTimer = this.clock.after(sweepEveryMs, () => {
+      this.groups.sweep();
       this.catchUp.forgetUnused(this.clock.monotonicMs() - sweepEveryMs);
       this.store
         .sweep(this.clock.nowMs(), (channel) => this.#namespaces.rulesOf(channel).retention)

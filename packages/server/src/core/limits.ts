@@ -104,6 +104,15 @@ export interface Limits {
   readonly sessionsMax: number;
   /** Retained messages that one subscription is sent when it begins. */
   readonly retainedMax: number;
+  /** Groups (`$share/<group>/<filter>`) that this server knows, with members or without. */
+  readonly groupsMax: number;
+  /** A group without members is forgotten after this long; a restart of the server begins it anew. */
+  readonly groupIdleMs: number;
+  /**
+   * From the oldest message of a group that is not acknowledged to the newest that was delivered; at so many it waits for
+   * that one. It bounds what is remembered of acknowledgements out of order: some 30 bytes each in the group's record.
+   */
+  readonly groupSpanMessagesMax: number;
   /** How long draining may take before what is left is cut. */
   readonly drainMs: number;
 }
@@ -173,6 +182,9 @@ export const defaultLimits: Limits = {
   mqttTopicAliasMax: 16,
   sessionsMax: 10_000,
   retainedMax: 10_000,
+  groupsMax: 10_000,
+  groupIdleMs: 7 * 24 * 3_600_000,
+  groupSpanMessagesMax: 16_384,
   drainMs: 10_000,
 };
 

@@ -1,17 +1,12 @@
-import {
-  EverywireError,
-  formatCursor,
-  parseCursor,
-  toEverywireError,
-  type Position,
-} from '@everywire/protocol';
+import { EverywireError, parseCursor, toEverywireError, type Position } from '@everywire/protocol';
 import type { Identity } from './access.ts';
+import { begin, type BeginAt } from './begin.ts';
 import { parseFilter, type Filter } from './filter.ts';
-import type { Follower } from './follower.ts';
+import { GroupMember } from './groups/member.ts';
+import { isGroupName, parseGroupName } from './groups/name.ts';
 import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
 import { checkChannel } from './names.ts';
-import { isSamePlace } from './page-cache.ts';
 import { readableGap } from './readable-gap.ts';
 import type { Page, Start } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
@@ -27,6 +22,7 @@ import type {
   Session,
   Sink,
   SubscribeOptions,
+  Subscription,
 } from './transport.ts';
 
 /** How many of its own messages a session remembers in order to leave them out where echo is off. */
@@ -42,7 +38,7 @@ export class HubSession implements Session, Owner {
   isHeld = false;
   readonly #hub: Hub;
   /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
-  #subscriptions: readonly LogSubscription[] = [];
+  #subscriptions: readonly (LogSubscription | GroupMember)[] = [];
   #ownMessages: Set<string> | undefined;
   #hasEnded = false;
   #roomTurn = 0;
@@ -89,18 +85,14 @@ export class HubSession implements Session, Owner {
     this.#hub.prepare(this.identity, channel, draft);
   }
 
-  async subscribe(text: string, options: SubscribeOptions): Promise<LogSubscription> {
+  async subscribe(text: string, options: SubscribeOptions): Promise<LogSubscription | GroupMember> {
+    if (isGroupName(text)) return this.#join(text, options);
     const filter = this.#checkFilter(text);
-    const { limits } = this.#hub;
-    if (this.#subscriptions.length >= limits.subscriptionsMax) {
-      throw new EverywireError(
-        'quota_exceeded',
-        `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
-      );
-    }
-    const from: From | undefined =
-      options.progress === undefined ? options.from : { after: options.progress.cursor };
-    const cursor = from !== undefined && 'after' in from ? checkCursor(from.after) : undefined;
+    this.#checkCount();
+    const at =
+      options.progress === undefined
+        ? placeOf(options.from)
+        : { cursor: checkCursor(options.progress.cursor) };
     const follower = this.#hub.followerOf(filter);
     follower.hold();
     const subscription = new LogSubscription(this, follower, this.#hub.head, {
@@ -108,16 +100,8 @@ export class HubSession implements Session, Owner {
       tag: options.tag,
       restrictions: this.#restrictions(filter, options),
     });
-    this.#subscriptions = [...this.#subscriptions, subscription];
-    try {
-      await this.#begin(subscription, follower, cursor, from);
-    } catch (cause) {
-      subscription.cancel();
-      throw cause;
-    }
-    if (hasEnded(subscription))
-      throw new EverywireError('going_away', 'The connection ended while it subscribed.');
-    return subscription;
+    this.#add(subscription);
+    return this.#whenBegun(subscription, begin(this.#hub, subscription, at));
   }
 
   async read(text: string, from: From | undefined, messagesMax: number): Promise<Page> {
@@ -155,7 +139,7 @@ export class HubSession implements Session, Owner {
   drained(): void {
     this.isHeld = false;
     for (const subscription of this.#subscriptions) {
-      if (subscription.stage === 'held') this.resume(subscription);
+      if (subscription.stage === 'held') subscription.goOn();
     }
   }
 
@@ -164,8 +148,7 @@ export class HubSession implements Session, Owner {
     if (waiting.length === 0) return;
     // Another goes first each time: where room comes by single messages, the first one takes it all.
     this.#roomTurn = (this.#roomTurn + 1) % waiting.length;
-    for (let at = 0; at < waiting.length; at += 1)
-      this.resume(waiting[(at + this.#roomTurn) % waiting.length]!);
+    for (let at = 0; at < waiting.length; at += 1) waiting[(at + this.#roomTurn) % waiting.length]!.goOn();
   }
 
   end(_how: 'left' | 'lost'): void {
@@ -189,7 +172,7 @@ export class HubSession implements Session, Owner {
     if (hasPage || !subscription.follower.join(subscription)) this.#hub.catchUp.enqueue(subscription);
   }
 
-  remove(subscription: LogSubscription): void {
+  remove(subscription: Subscription): void {
     this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
     this.#hub.figures.subscriptions -= 1;
   }
@@ -206,46 +189,72 @@ export class HubSession implements Session, Owner {
   }
 
   #checkFilter(text: string): Filter {
+    return this.#authorize(parseFilter(text, this.#hub.limits));
+  }
+
+  #authorize(filter: Filter): Filter {
     if (this.#hasEnded) throw new EverywireError('going_away', 'The session has ended.');
-    const filter = parseFilter(text, this.#hub.limits);
     this.#hub.access.authorizeSubscribe(this.identity, filter);
     return filter;
   }
 
-  /** Finds the place to begin, tells what is missing there, and sets the subscription going. */
-  async #begin(
-    subscription: LogSubscription,
-    follower: Follower,
-    cursor: Position | undefined,
-    from: From | undefined,
-  ): Promise<void> {
-    const hub = this.#hub;
-    hub.figures.subscriptions += 1;
-    // "From now on" is when the peer asked: what it publishes right behind that, before we are ready, is delivered.
-    const now = hub.head;
-    await follower.ready;
-    if (hasEnded(subscription)) return;
-    const since = from !== undefined && 'since' in from ? from.since : undefined;
-    const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
-    let position = cursor ?? now;
-    if (!isFromNow && cursor === undefined) position = await hub.store.locate(follower.filter, since!);
-    if (hasEnded(subscription)) return;
-    subscription.beginAt(position);
-    if (isFromNow || isSamePlace(position, hub.head)) {
-      subscription.startCursor = formatCursor(position);
-      // Nothing to read unless the follower is ahead: messages came meanwhile.
-      this.resume(subscription);
-      return;
+  #checkCount(): void {
+    const { subscriptionsMax } = this.#hub.limits;
+    if (this.#subscriptions.length < subscriptionsMax) return;
+    throw new EverywireError('quota_exceeded', `A connection has at most ${subscriptionsMax} subscriptions.`);
+  }
+
+  async #join(text: string, options: SubscribeOptions): Promise<GroupMember> {
+    const name = parseGroupName(text, this.#hub.limits);
+    this.#authorize(name.filter);
+    this.#checkCount();
+    if (options.echo === false)
+      throw new EverywireError(
+        'invalid',
+        'A member of a group gets what it publishes itself like any other.',
+      );
+    const group = this.#hub.groups.find(name, placeOf(options.from));
+    if (options.keepGroup === true) this.#hub.groups.keep(group);
+    const isNew = !group.hasBegun;
+    const acknowledges = options.acknowledge === 'peer';
+    const member = new GroupMember(group, this, {
+      filter: text,
+      tag: options.tag,
+      mayDeliver: this.#hub.access.deliverable(this.identity, name.filter),
+      acknowledges,
+      windowMessages: acknowledges
+        ? (options.windowMessages ?? windowMessagesDefault)
+        : Number.POSITIVE_INFINITY,
+      quota: options.quota,
+      batches: options.batches ?? Number.POSITIVE_INFINITY,
+      batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
+    });
+    this.#add(member);
+    group.join(member);
+    await this.#whenBegun(member, group.ready);
+    member.startCursor = isNew ? group.subscription.startCursor : group.cursor;
+    if (isNew) member.startGaps = group.subscription.startGaps;
+    return member;
+  }
+
+  #add(subscription: LogSubscription | GroupMember): void {
+    this.#subscriptions = [...this.#subscriptions, subscription];
+    this.#hub.figures.subscriptions += 1;
+  }
+
+  async #whenBegun<S extends LogSubscription | GroupMember>(
+    subscription: S,
+    begun: Promise<void>,
+  ): Promise<S> {
+    try {
+      await begun;
+    } catch (cause) {
+      subscription.cancel();
+      throw cause;
     }
-    const { page, gaps } = await hub.catchUp.firstPage(follower.filter, position);
-    if (hasEnded(subscription)) return;
-    subscription.startGaps = gaps.map((gap) => readableGap(follower.filter, gap, position));
-    // The place that was asked for may be none of this log.
-    const isOtherLog = gaps.some(({ reason }) => reason === 'restored');
-    subscription.beginAt(subscription.startGaps[0]?.next ?? position, isOtherLog);
-    subscription.startCursor = formatCursor(subscription.position);
-    subscription.firstPage = page;
-    hub.catchUp.enqueue(subscription);
+    if (subscription.stage === 'ended')
+      throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+    return subscription;
   }
 
   #restrictions(filter: Filter, options: SubscribeOptions): Restrictions | undefined {
@@ -281,14 +290,14 @@ export class HubSession implements Session, Owner {
   }
 }
 
+function placeOf(from: From | undefined): BeginAt {
+  if (from === undefined) return {};
+  return 'after' in from ? { cursor: checkCursor(from.after) } : { since: from.since };
+}
+
 function checkCursor(text: string): Position {
   const position = parseCursor(text);
   if (position === undefined)
     throw new EverywireError('bad_cursor', 'after is a cursor as this server gave it.');
   return position;
-}
-
-/** It may end while something is awaited, which the compiler cannot see. */
-function hasEnded(subscription: LogSubscription): boolean {
-  return subscription.stage === 'ended';
 }

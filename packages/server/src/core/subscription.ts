@@ -25,7 +25,7 @@ export interface Owner {
   isOwnMessage(id: string): boolean;
   /** The window has room again, or the position was moved: go on from it. */
   resume(subscription: LogSubscription): void;
-  remove(subscription: LogSubscription): void;
+  remove(subscription: Subscription): void;
 }
 
 /** Everything that keeps a subscription from being handed the shared batch as it is. */
@@ -77,6 +77,11 @@ export class LogSubscription implements Subscription {
     this.#batchesLeft = options.restrictions?.batches ?? Number.POSITIVE_INFINITY;
     const window = options.restrictions?.window;
     this.#window = window === undefined ? undefined : new Window(window, position);
+  }
+
+  /** Goes on where an earlier one stood; before it begins. */
+  restore(progress: Progress): void {
+    this.#window?.restore(progress);
   }
 
   /** Once it is known where: before that nothing is delivered. */
@@ -148,6 +153,10 @@ export class LogSubscription implements Subscription {
 
   rewind(): void {
     if (this.stage !== 'ended') this.#goBackTo(this.#window?.rewind(this.position));
+  }
+
+  goOn(): void {
+    this.owner.resume(this);
   }
 
   cancel(): void {

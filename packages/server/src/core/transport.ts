@@ -51,6 +51,11 @@ export interface HubFront {
   authenticate(credentials: Credentials): Promise<Identity>;
   /** Admits a party. Everything it does goes through the session; `sink` is where deliveries for it go out. */
   open(identity: Identity, hello: Hello, sink: Sink): Session;
+  /**
+   * The place of the group `$share/<group>/<filter>` is kept no longer: it ends with its last member, at once when it has
+   * none. @throws EverywireError `bad_name`
+   */
+  forgetGroup(name: string): void;
   /** The durable head: the cursor of somebody who has read everything. */
   readonly head: Position;
   readonly figures: Readonly<Figures>;
@@ -87,7 +92,11 @@ export interface Session {
   ): Promise<readonly PublishResult[]>;
   /** Whether it might publish that now, without doing it: a will is judged when it is handed in. @throws EverywireError */
   checkPublish(channel: string, draft: PublishDraft): void;
-  /** Begins to follow `filter`. Deliveries may reach the sink before this resolves, never before it is called. */
+  /**
+   * Begins to follow `filter`, or joins the group `$share/<group>/<filter>`, which goes on where it stood: `from` is for
+   * one that is new, `progress` and `echo` are for none. Deliveries may reach the sink before this resolves, never before
+   * it is called.
+   */
   subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
   /** One page, for peers that poll. `from` absent: the newest `messagesMax`. */
   read(filter: string, from: From | undefined, messagesMax: number): Promise<Page>;
@@ -145,8 +154,9 @@ export interface SubscribeOptions {
   /** Shared with other subscriptions of the session; holds besides the window. */
   readonly quota?: Quota | undefined;
   /**
-   * Of a group (`$share/<group>/<filter>`): its place is kept when this was its last member, so that what comes
-   * meanwhile waits. Default false: the group ends with its last member.
+   * Of a group (`$share/<group>/<filter>`): its place is kept when its last member has left, whichever that is, so that
+   * what comes meanwhile waits for the next one; until `HubFront.forgetGroup`. Default false: the group ends with its
+   * last member, unless the server is the one that ends the sessions.
    */
   readonly keepGroup?: boolean | undefined;
   /** `peer`: what is delivered stays in the window until the peer acks it. Default `delivered`. */

@@ -48,8 +48,11 @@ export class Window {
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
     this.#deliveredThroughSeq = start.seq;
-    const { progress } = options;
-    if (progress === undefined) return;
+    if (options.progress !== undefined) this.restore(options.progress);
+  }
+
+  /** Goes on where an earlier window stood; before anything is delivered. */
+  restore(progress: Progress): void {
     this.redeliveredThroughSeq = progress.deliveredThroughSeq;
     this.#known = progress.ackedAhead
       .map((cursor) => parseCursor(cursor))

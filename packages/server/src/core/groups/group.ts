@@ -1,0 +1,261 @@
+import type { Position } from '@everywire/protocol';
+import type { Batch } from '../batch.ts';
+import type { CatchUp } from '../catch-up.ts';
+import type { Clock } from '../clock.ts';
+import type { Follower } from '../follower.ts';
+import type { Message } from '../message.ts';
+import { LogSubscription, type Owner } from '../subscription.ts';
+import type { CloseReason, Notice, Progress, Quota, Sink, Subscription } from '../transport.ts';
+import type { GroupMember } from './member.ts';
+import { Shares, Turns } from './turns.ts';
+
+/** What a group needs of those who keep it. */
+export interface GroupHost {
+  readonly clock: Clock;
+  readonly catchUp: CatchUp;
+  /** Bounds what was acknowledged above something that is not. */
+  readonly spanMessagesMax: number;
+  /** Its progress is another than what was saved. */
+  progressed(group: Group): void;
+  /** Its last member has left. */
+  emptied(group: Group): void;
+  /** A member's sink threw: that member ends, and its connection. */
+  broken(member: GroupMember, cause: unknown): void;
+}
+
+/** A message that has to be handed out before anything new. */
+interface Waiting {
+  readonly message: Message;
+  /** Who had it last, and is given it again only if nobody else has room. */
+  readonly last: GroupMember | undefined;
+}
+
+/**
+ * A group is one subscription of the log, whose peer is all its members together: its window is what they have not
+ * acknowledged, its quota the room they have, and what it is handed it hands on, each message to one member. So it is a
+ * cursor like any other; beside it, it keeps only messages that members had and gave back, which their windows bound.
+ */
+export class Group implements Owner, Sink, Quota {
+  readonly key: string;
+  readonly sink: Sink = this;
+  /** Its own half of the bargain with the log; a member that is held has no room instead. */
+  isHeld = false;
+  /** Stays without members, since one of them asked for it. */
+  isKept = false;
+  /** Its place is known and saved, and messages may come. */
+  hasBegun = false;
+  /** There was a record of it before. */
+  hasRecord = false;
+  /** Settles when its place is known, and saved. */
+  ready: Promise<void> = Promise.resolve();
+  readonly #host: GroupHost;
+  readonly #follower: Follower;
+  readonly #subscription: LogSubscription;
+  readonly #members = new Set<GroupMember>();
+  readonly #turns = new Turns();
+  /** By seq. */
+  #waiting: Waiting[] = [];
+  #redeliveredThroughSeq = 0;
+  #isServing = false;
+
+  constructor(host: GroupHost, key: string, follower: Follower, start: Position) {
+    this.#host = host;
+    this.#follower = follower;
+    this.key = key;
+    follower.hold();
+    this.#subscription = new LogSubscription(this, follower, start, {
+      filter: follower.filter.text,
+      tag: undefined,
+      restrictions: {
+        echo: true,
+        quota: this,
+        batchMessagesMax: Number.POSITIVE_INFINITY,
+        batches: Number.POSITIVE_INFINITY,
+        window: { messagesMax: host.spanMessagesMax },
+      },
+    });
+  }
+
+  /** Goes on where it stood; before it begins. */
+  restore(progress: Progress): void {
+    this.#redeliveredThroughSeq = progress.deliveredThroughSeq;
+    this.#subscription.restore(progress);
+  }
+
+  get subscription(): LogSubscription {
+    return this.#subscription;
+  }
+
+  get progress(): Progress {
+    return this.#subscription.progress;
+  }
+
+  get cursor(): string {
+    return this.#subscription.cursor;
+  }
+
+  get isLive(): boolean {
+    return this.#subscription.isLive;
+  }
+
+  /** First deliveries go in order of seq, so whatever is at or below something that came back was delivered before. */
+  get redeliveredThroughSeq(): number {
+    return this.#redeliveredThroughSeq;
+  }
+
+  get hasMembers(): boolean {
+    return this.#members.size > 0;
+  }
+
+  /** For new messages: none while one that was given back waits for a member that may have it. */
+  get room(): number {
+    return this.#waiting.length > 0 ? 0 : this.#turns.room();
+  }
+
+  join(member: GroupMember): void {
+    // The first one is the group's own hold; a listing counts subscriptions, not groups.
+    if (this.#members.size > 0) this.#follower.hold();
+    this.#members.add(member);
+    this.hasRoom(member);
+  }
+
+  /** What it had and did not acknowledge goes to the others. */
+  leave(member: GroupMember, unacked: readonly Message[]): void {
+    if (!this.#members.delete(member)) return;
+    this.#turns.leave(member);
+    if (this.#members.size === 0) {
+      this.#host.emptied(this);
+      return;
+    }
+    this.#follower.release();
+    this.takeBack(unacked, undefined);
+    // Those that only it might have had wait no longer.
+    this.#serve();
+  }
+
+  /** What is in the log and in its record is all there is of it then. */
+  end(): void {
+    this.#subscription.cancel();
+    this.#waiting = [];
+  }
+
+  hasRoom(member: GroupMember): void {
+    this.#turns.enter(member);
+    this.#serve();
+  }
+
+  acked(messages: readonly Message[], member: GroupMember): void {
+    for (const { seq } of messages) this.#subscription.ack(seq, true);
+    this.#host.progressed(this);
+    if (member.stage === 'full') this.#turns.enter(member);
+    this.#serve();
+  }
+
+  /** Were delivered and are not acknowledged: to whoever has room, `last` only if nobody else has. */
+  takeBack(messages: readonly Message[], last: GroupMember | undefined): void {
+    if (messages.length === 0) return;
+    for (const { seq } of messages) this.#redeliveredThroughSeq = Math.max(this.#redeliveredThroughSeq, seq);
+    this.#putBack(messages.map((message) => ({ message, last })));
+    if (last?.stage === 'full') this.#turns.enter(last);
+    this.#serve();
+  }
+
+  deliver(batch: Batch, _subscription: Subscription): boolean {
+    // It is offered what there is room for; where only some may have a message, their room may be too little.
+    this.#putBack(batch.messages.map((message) => ({ message, last: undefined })));
+    this.#serve();
+    return true;
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind !== 'gap') return;
+    for (const member of [...this.#members])
+      member.owner.sink.notify({ kind: 'gap', subscription: member, gap: notice.gap });
+  }
+
+  /** A fault in here, not in a member: all of them come back to what was saved. */
+  close({ error }: CloseReason): void {
+    for (const member of [...this.#members]) this.#host.broken(member, error);
+  }
+
+  countDelivered(): void {
+    // Members count.
+  }
+
+  isOwnMessage(): boolean {
+    return false;
+  }
+
+  resume(subscription: LogSubscription): void {
+    subscription.follower.leave(subscription);
+    const hasPage = subscription.firstPage !== undefined;
+    if (hasPage || !subscription.follower.join(subscription)) this.#host.catchUp.enqueue(subscription);
+  }
+
+  remove(): void {
+    // It was nobody's subscription but this group's.
+  }
+
+  /** Hands out what waits, as far as there is room; then the log may bring more. */
+  #serve(): void {
+    // What a sink does while it is handed something leads here again: the round under way sees it.
+    if (this.#isServing) return;
+    this.#isServing = true;
+    try {
+      while (this.#handOut());
+    } finally {
+      this.#isServing = false;
+    }
+    if (this.#subscription.stage === 'full' && this.room > 0) this.resume(this.#subscription);
+  }
+
+  /** One round: each member with room is handed its share at once. False when nobody was handed anything. */
+  #handOut(): boolean {
+    const nowMs = this.#host.clock.nowMs();
+    const waiting = this.#waiting;
+    const shares = new Shares();
+    const left: Waiting[] = [];
+    let at = 0;
+    for (; at < waiting.length && !this.#turns.isEmpty; at += 1) {
+      const one = waiting[at]!;
+      const { message, last } = one;
+      const isExpired = message.expiresAtMs !== undefined && message.expiresAtMs <= nowMs;
+      const member = isExpired ? undefined : this.#turns.choose(message, shares, last);
+      if (member !== undefined) shares.add(member, message);
+      else if (!isExpired && this.#hasReaderOf(message)) left.push(one);
+      else this.#settle(message);
+    }
+    this.#waiting = left.concat(waiting.slice(at));
+    for (const [member, messages] of shares.byMember) this.#give(member, messages);
+    return shares.byMember.size > 0;
+  }
+
+  #give(member: GroupMember, messages: readonly Message[]): void {
+    // A sink that was served before it may have ended or held it.
+    if (member.stage === 'ended' || member.owner.isHeld) {
+      this.#putBack(messages.map((message) => ({ message, last: undefined })));
+      return;
+    }
+    try {
+      member.take(messages);
+    } catch (cause) {
+      this.#host.broken(member, cause);
+    }
+  }
+
+  #putBack(waiting: readonly Waiting[]): void {
+    this.#waiting.push(...waiting);
+    this.#waiting.sort((left, right) => left.message.seq - right.message.seq);
+  }
+
+  /** A message that none of its members may have, or whose time is over, is done with. */
+  #settle({ seq }: Message): void {
+    this.#subscription.ack(seq, true);
+    this.#host.progressed(this);
+  }
+
+  #hasReaderOf(message: Message): boolean {
+    for (const member of this.#members) if (member.mayHave(message)) return true;
+    return false;
+  }
+}

@@ -1,0 +1,39 @@
+import { EverywireError } from '@everywire/protocol';
+import { parseFilter, type Filter } from '../filter.ts';
+import type { Limits } from '../limits.ts';
+import { checkText } from '../names.ts';
+
+/** `$share/<group>/<filter>`, read. */
+export interface GroupName {
+  /** The one spelling: two names are of one group if these are equal. */
+  readonly key: string;
+  readonly filter: Filter;
+}
+
+const prefix = '$share/';
+
+export function isGroupName(text: string): boolean {
+  return text.startsWith(prefix);
+}
+
+/**
+ * Reads the name of a group (MQTT 5 §4.8.2): at least one character without `/ + # *`, then a filter, which counts its
+ * bytes and levels by itself. One filter read by two groups, or two filters by one name, are two groups.
+ * @throws EverywireError `bad_name`
+ */
+export function parseGroupName(
+  text: string,
+  limits: Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>,
+): GroupName {
+  const end = text.indexOf('/', prefix.length);
+  const group = end < 0 ? '' : text.slice(prefix.length, end);
+  if (!isGroupName(text) || group === '' || /[+#*]/.test(group)) {
+    throw new EverywireError(
+      'bad_name',
+      'A shared subscription is $share/<group>/<filter>; the group has none of / + # *.',
+    );
+  }
+  checkText(group, 'filter', limits);
+  const filter = parseFilter(text.slice(end + 1), limits);
+  return { key: `${group}/${filter.text}`, filter };
+}
