@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 export class EnginePeer {
   readonly #socket: WebSocket;
   readonly #came: (string | Buffer)[] = [];
-  readonly #waiting: ((message: string | Buffer | 'closed') => void)[] = [];
+  readonly #waiting: ((message: string | Buffer) => void)[] = [];
   /** Resolves with the close code. */
   readonly closed: Promise<number>;
   readonly opened: Promise<boolean>;
