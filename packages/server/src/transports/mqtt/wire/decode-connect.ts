@@ -2,7 +2,6 @@ import { rule } from './fault.ts';
 import type { Fields } from './fields.ts';
 import type { Connect, MqttFault, Qos, Version, Will } from './packets.ts';
 import { noProperties, readProperties } from './properties.ts';
-import { reasonCodes } from './reason-codes.ts';
 import { hasWildcard } from './topics.ts';
 
 const rules = {
@@ -20,6 +19,7 @@ const rules = {
   clientId31: rule('§3.1', '§3.1'),
   willTopicText: rule('3.1.3-11', '3.1.3-10'),
   willTopic: rule('3.3.2-2', '3.3.2-2'),
+  emptyTopic: rule('4.7.3-1', '4.7.3-1'),
   userNameText: rule('3.1.3-12', '3.1.3-11'),
   leftOver: rule('3.1.4-1', '3.1.4-1'),
 };
@@ -153,14 +153,10 @@ const control = /[\u0001-\u001f\u007f-\u009f]/;
 function readWill(fields: Fields, bits: number): Will {
   const properties = fields.version === 5 ? readProperties(fields, 'will') : noProperties;
   const topic = fields.readName(rules.willTopicText);
-  if (!fields.hasFault() && (topic === '' || hasWildcard(topic))) {
-    const { willTopic } = rules;
-    fields.refuse(
-      'topic',
-      willTopic,
-      'A will topic has no wildcards and is not empty.',
-      reasonCodes.topicNameInvalid,
-    );
+  if (!fields.hasFault() && topic === '') {
+    fields.refuse('topic', rules.emptyTopic, 'A will topic has at least one character.');
+  } else if (hasWildcard(topic)) {
+    fields.refuse('topic', rules.willTopic, 'A will topic has no wildcards.');
   }
   return {
     topic,
