@@ -1,10 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  echoIntervals,
-  echoPayloadBytesMax,
-  startEngineEcho,
-  type EchoServer,
-} from '../support/engine-echo.ts';
+import { startEngineIoEcho, suiteIntervals, type EchoServer } from '../support/engine-io-echo.ts';
 import { EnginePeer } from '../support/engine-peer.ts';
 
 /**
@@ -16,15 +11,15 @@ describe('Engine.IO 4', () => {
   let peers: EnginePeer[];
 
   beforeAll(async () => {
-    server = await startEngineEcho();
+    server = await startEngineIoEcho();
     peers = [];
   });
   afterAll(async () => {
     for (const peer of peers) peer.end();
-    await server.close();
+    await server.stop();
   });
 
-  const { pingIntervalMs, pingTimeoutMs } = echoIntervals;
+  const { pingIntervalMs, pingTimeoutMs, payloadBytesMax } = suiteIntervals;
   const at = (query: string): string => `${server.url}/engine.io/?${query}`;
   const polling = 'EIO=4&transport=polling';
   const websocket = 'EIO=4&transport=websocket';
@@ -72,7 +67,7 @@ describe('Engine.IO 4', () => {
         upgrades: ['websocket'],
         pingInterval: pingIntervalMs,
         pingTimeout: pingTimeoutMs,
-        maxPayload: echoPayloadBytesMax,
+        maxPayload: payloadBytesMax,
       });
     });
 
@@ -95,7 +90,7 @@ describe('Engine.IO 4', () => {
         upgrades: [],
         pingInterval: pingIntervalMs,
         pingTimeout: pingTimeoutMs,
-        maxPayload: echoPayloadBytesMax,
+        maxPayload: payloadBytesMax,
       });
     });
 

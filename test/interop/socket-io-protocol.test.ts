@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startSocketIoEcho, type EchoServer } from '../support/engine-echo.ts';
+import type { EchoServer } from '../support/engine-io-echo.ts';
 import { EnginePeer } from '../support/engine-peer.ts';
+import { startSocketIoEcho } from '../support/socket-io-echo.ts';
 
 /**
  * Socket.IO 5 as its protocol document says, case by case of the public suite for implementers. Its cases about Engine.IO
@@ -16,7 +17,7 @@ describe('Socket.IO 5', () => {
   });
   afterAll(async () => {
     for (const peer of peers) peer.end();
-    await server.close();
+    await server.stop();
   });
 
   async function begin(): Promise<EnginePeer> {
