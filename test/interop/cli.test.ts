@@ -346,7 +346,17 @@ describe('serve', () => {
       mqtt: expect.stringMatching(/^mqtt:\/\/127\.0\.0\.1:\d+$/),
       stomp: expect.stringMatching(/^stomp:\/\/127\.0\.0\.1:\d+$/),
     });
-    for (const name of ['publish', 'poll', 'longpoll', 'stream', 'sse', 'websocket', 'socketio', 'stomp', 'mqtt']) {
+    for (const name of [
+      'publish',
+      'poll',
+      'longpoll',
+      'stream',
+      'sse',
+      'websocket',
+      'socketio',
+      'stomp',
+      'mqtt',
+    ]) {
       expect(table).toMatch(new RegExp(`^ {2}${name} +(http|ws)://127\\.0\\.0\\.1:\\d+/.*\n +\\$ `, 'm'));
     }
     const live = await fetch(`${ready.http}/readyz`);
@@ -430,6 +440,17 @@ describe('serve', () => {
     const other = await runEverywire(['serve', '--store', 'memory:', '--port', String(server.port)]).ended;
     expect(other).toMatchObject({ code: 1, stdout: '' });
     expect(other.stderr).toContain(`port ${server.port} on 127.0.0.1 is taken`);
+    expect(other.stderr).not.toContain('    at ');
+    await server.dispose();
+  });
+
+  test.each(['mqtt', 'stomp'])('so is a port of %s that was asked for', async (name) => {
+    const server = await serveEverywire();
+    const port = new URL(server.at(name, '')).port;
+    const args = ['serve', '--store', 'memory:', '--port', '0', `--${name}-port`, port];
+    const other = await runEverywire(args).ended;
+    expect(other).toMatchObject({ code: 1, stdout: '' });
+    expect(other.stderr).toContain(`${name}: port ${port} on 127.0.0.1 is taken`);
     expect(other.stderr).not.toContain('    at ');
     await server.dispose();
   });

@@ -56,7 +56,11 @@ class MqttTransport implements Transport {
       ...(url === undefined
         ? []
         : [{ transport: name, url, tryIt: `mosquitto_sub -h ${hostname} -p ${port} -t demo` }]),
-      { transport: name, url: webSocketUrl, tryIt: `npx mqtt subscribe -l ws --path ${path} -t demo` },
+      {
+        transport: name,
+        url: webSocketUrl,
+        tryIt: `npx everywire subscribe mqtt+${webSocketUrl.slice(0, -path.length)}/demo`,
+      },
     ];
   }
 

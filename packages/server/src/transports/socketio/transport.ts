@@ -45,7 +45,7 @@ class SocketIoTransport implements Transport {
 
   get endpoints(): readonly Endpoint[] {
     const { url } = this.#front;
-    return [{ transport: name, url: `${url}${path}/`, tryIt: `everywire subscribe sio+${url}/demo` }];
+    return [{ transport: name, url: `${url}${path}/`, tryIt: `npx everywire subscribe sio+${url}/demo` }];
   }
 
   async start(host: Host): Promise<void> {

@@ -60,8 +60,10 @@ class StompTransport implements Transport {
     const url = `${this.#front.url.replace(/^http/, 'ws')}${path}`;
     const tcp = this.#tcp.url;
     return [
-      { transport: name, url, tryIt: `everywire subscribe stomp+${url.slice(0, -path.length)}/demo` },
-      ...(tcp === undefined ? [] : [{ transport: name, url: tcp, tryIt: `everywire subscribe ${tcp}/demo` }]),
+      { transport: name, url, tryIt: `npx everywire subscribe stomp+${url.slice(0, -path.length)}/demo` },
+      ...(tcp === undefined
+        ? []
+        : [{ transport: name, url: tcp, tryIt: `npx everywire subscribe ${tcp}/demo` }]),
     ];
   }
 
