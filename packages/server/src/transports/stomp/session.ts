@@ -288,7 +288,7 @@ export class StompConnection implements Sink {
           ['version', version],
           ['server', 'Everywire'],
           ['session', host.random.hex(16)],
-          ...(version === '1.0' ? [] : [['heart-beat', heartBeat] as const]),
+          ['heart-beat', heartBeat],
           ...(identity.subject === undefined ? [] : [['user-name', identity.subject] as const]),
         ],
         version,
@@ -299,7 +299,7 @@ export class StompConnection implements Sink {
 
   /** What each side can send and wants: what the client asks for is agreed to, within bounds; 0 is none. */
   #agreeOnBeats({ sendsEveryMs, wantsEveryMs }: Connect): string {
-    if (this.#version === '1.0') return '';
+    if (this.#version === '1.0') return '0,0';
     const { stompBeatMsMin, stompBeatMsMax } = this.#shared.host.limits;
     const agree = (askedMs: number): number =>
       askedMs === 0 ? 0 : Math.min(Math.max(askedMs, stompBeatMsMin), stompBeatMsMax);
