@@ -2,6 +2,7 @@ import type { WireFormat } from '../../core/batch.ts';
 import type { Host } from '../../core/transport.ts';
 import type { MqttConnection } from './connection.ts';
 import { noFigures, type MqttFigures } from './figures.ts';
+import type { Publishing } from './publishing.ts';
 import { Sessions } from './sessions.ts';
 import { SysTopics } from './sys.ts';
 import { publishFormat, type PublishFormatOptions } from './wire/index.ts';
@@ -23,6 +24,7 @@ export class Broker {
   readonly formats = new Formats();
   readonly sessions: Sessions<MqttConnection>;
   readonly sys: SysTopics;
+  #answering: Publishing[] = [];
 
   constructor(host: Host, { serverKeepAliveSeconds, sysEveryMs }: BrokerOptions) {
     this.host = host;
@@ -39,6 +41,17 @@ export class Broker {
       everyMs: sysEveryMs ?? sysEveryMsDefault,
     });
   }
+
+  /** Has PUBLISHes answered at the end of this turn, behind what the hub delivers in it. */
+  atEndOfTurn(publishing: Publishing): void {
+    if (this.#answering.push(publishing) === 1) this.host.clock.turn(this.#answer);
+  }
+
+  readonly #answer = (): void => {
+    const answering = this.#answering;
+    this.#answering = [];
+    for (const publishing of answering) publishing.answer();
+  };
 
   nowMs(): number {
     return this.host.clock.nowMs();

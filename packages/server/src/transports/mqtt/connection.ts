@@ -57,6 +57,8 @@ export class MqttConnection implements Sink, Quota {
   #subscriptions: Subscriptions | undefined;
   #closing: Closing = {};
   #isTakenOver = false;
+  /** It was told that it is connected, and stands in the figures. */
+  #isCounted = false;
   /** The last word, when it waits for answers. */
   #goodbye: (() => void) | undefined;
 
@@ -106,12 +108,10 @@ export class MqttConnection implements Sink, Quota {
   /** The link is gone. */
   ended(how: 'left' | 'lost'): void {
     const { opened, broker } = this;
-    const wasOpened = opened !== undefined && this.#stage !== 'closed';
+    const wasConnecting = this.#stage === 'connecting' || !this.#isCounted;
     this.#stage = 'closed';
-    if (!wasOpened) {
-      if (opened === undefined) (this.session as Session | undefined)?.end(how);
-      return;
-    }
+    // Who waits for the end of the CONNECT finds it closed, and cleans up.
+    if (opened === undefined || wasConnecting) return;
     broker.figures.connections -= 1;
     const { state } = opened;
     broker.figures.subscriptions -= state.subscriptions.size;
@@ -160,7 +160,11 @@ export class MqttConnection implements Sink, Quota {
   answer(packet: Packet): void {
     if (!this.link.isOpen) return;
     const bytes = encodePacket(packet, this.version, this.packetBytesMax);
-    if (bytes === undefined) return;
+    if (bytes === undefined) {
+      // A message may be left out [MQTT-3.1.2-25]; of anything else a client that cannot take it would wait for ever.
+      if (packet.type !== 'publish') this.link.end(protocolClose);
+      return;
+    }
     this.broker.figures.packetsSent += 1;
     this.broker.figures.bytesSent += bytes.length;
     this.link.answer(bytes);
@@ -289,7 +293,7 @@ export class MqttConnection implements Sink, Quota {
         (this.#publishing ??= new Publishing(this)).release(packet);
         return;
       case 'pubcomp':
-        this.#delivery?.pubcomp(packet.packetId);
+        if (this.#delivery?.pubcomp(packet.packetId) === false) this.#wrongAck();
         return;
       case 'subscribe':
         if (packet.filters.some(({ filter, noLocal }) => noLocal && filter.startsWith('$share/'))) {
@@ -352,6 +356,7 @@ export class MqttConnection implements Sink, Quota {
     const token = packet.password?.toString();
     const identity = await hub.authenticate({ token, address: link.address });
     if (this.#isGone()) return;
+    // From here on everything that ends this must end the session of the hub as well.
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
     if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
     const clientId = packet.clientId === '' ? `everywire-${random.hex(12)}` : packet.clientId;
@@ -367,14 +372,14 @@ export class MqttConnection implements Sink, Quota {
       // Its bytes are part of a larger chunk.
       will: will && { ...will, payload: Buffer.from(will.payload) },
     });
-    this.#begin(packet, session);
+    this.#begin(packet);
     if (this.#isGone()) {
-      this.opened = session;
       this.session.end('lost');
       await broker.sessions.close(session, this.#closing);
       return;
     }
     this.#connack(reasonCodes.success, undefined, isPresent, this.#offer(packet, clientId));
+    this.#isCounted = true;
     broker.figures.connections += 1;
     broker.figures.connectionsMaximum = Math.max(
       broker.figures.connectionsMaximum,
@@ -392,14 +397,13 @@ export class MqttConnection implements Sink, Quota {
     this.#readOn();
   }
 
-  #begin({ keepAliveSeconds, properties, version }: Connect, session: OpenSession<MqttConnection>): void {
+  #begin({ keepAliveSeconds, properties, version }: Connect): void {
     const { broker } = this;
     const keptAliveSeconds =
       version === 5 ? (broker.serverKeepAliveSeconds ?? keepAliveSeconds) : keepAliveSeconds;
     this.#keepAliveMs = keptAliveSeconds * 1_000 * keepAliveShare;
     this.link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
     this.#inFlightMax = Math.min(properties.receiveMaximum ?? 0xffff, broker.host.limits.mqttInFlightMax);
-    this.opened = session;
   }
 
   /** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */
@@ -429,6 +433,7 @@ export class MqttConnection implements Sink, Quota {
       return;
     }
     this.version = version;
+    (this.session as Session | undefined)?.end('lost');
     this.#refuseWith(connackReason(error), reasonString(error));
   }
 

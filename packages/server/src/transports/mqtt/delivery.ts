@@ -149,6 +149,7 @@ export class Delivery {
   pubrec(packetId: number, reasonCode: number): boolean {
     const sent = this.#state.inFlight.get(packetId);
     if (sent === undefined) {
+      if (reasonCode >= 0x80) return true;
       // The client has a flow that we have not: it may end it (§4.3.3).
       this.#connection.answer({
         type: 'pubrel',
@@ -174,11 +175,14 @@ export class Delivery {
     return true;
   }
 
-  pubcomp(packetId: number): void {
+  /** False: it answers no PUBREL. */
+  pubcomp(packetId: number): boolean {
     const sent = this.#state.inFlight.get(packetId);
-    if (sent?.isReleased !== true) return;
+    if (sent === undefined) return true;
+    if (!sent.isReleased) return false;
     this.#state.complete(sent);
     this.#hasProgressed = true;
+    return true;
   }
 
   /** After what was read in one go: everything the acknowledgements allow happens once. */

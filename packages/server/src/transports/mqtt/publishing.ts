@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { crc32 } from 'node:zlib';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/transport.ts';
 import type { MqttConnection } from './connection.ts';
@@ -17,6 +18,8 @@ interface Pending {
   readonly packetId: number;
   readonly qos: 0 | 1 | 2;
   readonly hasKey: boolean;
+  /** The server's own names are nobody's to publish to. */
+  readonly isServerName: boolean;
   /** Undefined until it is known. */
   reasonCode: number | undefined;
   properties: AckProperties;
@@ -35,6 +38,7 @@ export class Publishing {
   #pending: Pending[] = [];
   #answered = 0;
   #qos1Pending = 0;
+  #isAnswerDue = false;
   /** Packet ids whose PUBREL came since the last `flush`. */
   #released: number[] = [];
   #idle: (() => void)[] | undefined;
@@ -74,14 +78,18 @@ export class Publishing {
     const topic = version === 5 ? this.#resolve(packet) : packet.topic;
     if (topic === undefined) return;
     const { state } = opened!;
-    if (qos === 2 && state.hasReceived(packetId)) {
+    const checksum = qos === 2 ? crc32(payload, crc32(topic)) : 0;
+    if (qos > 0 && state.hasReceived(packetId)) {
       // The first of them was or is being stored: the answer to it is the answer to this one [MQTT-4.3.3-10].
-      const isMistaken = version === 5 && !packet.dup;
-      this.#add(packet, false).reasonCode = isMistaken
-        ? reasonCodes.packetIdentifierInUse
-        : reasonCodes.success;
-      this.#answer();
-      return;
+      const isRepeated = qos === 2 && (packet.dup || state.isRepeated(packetId, checksum));
+      if (isRepeated || version === 5) {
+        if (qos === 1) this.#qos1Pending += 1;
+        this.#add(packet, false).reasonCode = isRepeated
+          ? reasonCodes.success
+          : reasonCodes.packetIdentifierInUse;
+        this.#answerSoon();
+        return;
+      }
     }
     if (qos > 0 && version === 5 && state.receivedCount >= broker.host.limits.mqttReceiveMax) {
       connection.refuse(
@@ -108,14 +116,15 @@ export class Publishing {
         session.checkPublish(topic, draft);
       } catch (refusal) {
         const error = toEverywireError(refusal);
-        connection.refuse(disconnectReason(error), reasonString(error));
+        const reasonCode = topic.startsWith('$') ? reasonCodes.notAuthorized : disconnectReason(error);
+        connection.refuse(reasonCode, reasonString(error));
         return;
       }
     }
     const pending = this.#add(packet, key !== undefined);
     if (qos === 1) this.#qos1Pending += 1;
     if (qos === 2) {
-      state.receive(packetId);
+      state.receive(packetId, checksum);
       if (opened!.isPersistent) {
         this.#store(topic, draft, pending);
         return;
@@ -164,8 +173,15 @@ export class Publishing {
     return known;
   }
 
-  #add({ packetId, qos }: Publish, hasKey: boolean): Pending {
-    const pending: Pending = { packetId, qos, hasKey, reasonCode: undefined, properties: nothing };
+  #add({ packetId, qos, topic }: Publish, hasKey: boolean): Pending {
+    const pending: Pending = {
+      packetId,
+      qos,
+      hasKey,
+      isServerName: topic.startsWith('$'),
+      reasonCode: undefined,
+      properties: nothing,
+    };
     this.#pending.push(pending);
     return pending;
   }
@@ -205,7 +221,7 @@ export class Publishing {
       if (result instanceof EverywireError) this.#refused(one, result);
       else this.#accepted(one, result);
     }
-    this.#answer();
+    this.#answerSoon();
   }
 
   #accepted(pending: Pending, published: Published): void {
@@ -218,7 +234,7 @@ export class Publishing {
     const { opened, version } = connection;
     if (error.code === 'internal') connection.broker.host.log.error({ err: error }, 'a PUBLISH failed');
     if (pending.qos === 2) opened!.state.release(pending.packetId);
-    pending.reasonCode = pubackReason(error);
+    pending.reasonCode = pending.isServerName ? reasonCodes.notAuthorized : pubackReason(error);
     pending.properties = { reasonString: reasonString(error) };
     if (pending.qos === 0) {
       const isTemporary = error.row.comeBack === 'later';
@@ -238,11 +254,22 @@ export class Publishing {
     if (packet.qos === 1) this.#qos1Pending += 1;
     pending.reasonCode = reasonCode;
     pending.properties = { reasonString: detail };
-    this.#answer();
+    this.#answerSoon();
+  }
+
+  /**
+   * Behind what the hub hands over in this turn, so that a client has its own message before it is told that it is stored,
+   * and answers of one turn leave together.
+   */
+  #answerSoon(): void {
+    if (this.#isAnswerDue) return;
+    this.#isAnswerDue = true;
+    this.#connection.broker.atEndOfTurn(this);
   }
 
   /** Answers from the oldest on, as far as they are known. */
-  #answer(): void {
+  answer(): void {
+    this.#isAnswerDue = false;
     const connection = this.#connection;
     const pending = this.#pending;
     while (this.#answered < pending.length) {

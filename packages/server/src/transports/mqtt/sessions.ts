@@ -79,7 +79,7 @@ const retryMs = 5_000;
  * The sessions of the broker: opened, taken over, left, expired, and their wills. The rows say at any moment what
  * a restart has to go on from.
  */
-export class Sessions<Connection extends { readonly opened: OpenSession<Connection> | undefined }> {
+export class Sessions<Connection extends { opened: OpenSession<Connection> | undefined }> {
   readonly records: SessionRecords;
   readonly #host: Host;
   readonly #takeOver: (connection: Connection) => Promise<void>;
@@ -174,7 +174,9 @@ export class Sessions<Connection extends { readonly opened: OpenSession<Connecti
         this.#directory.setStored(entry, false);
       }
       this.#directory.back(entry);
+      // Both at once: whoever opens it next finds them.
       entry.connection = request.connection;
+      request.connection.opened = session;
       return { session, isPresent };
     });
   }

@@ -83,7 +83,8 @@ export class SessionState {
   readonly #subscriptions = new Map<string, MqttSubscription>();
   /** In the order in which they were sent. */
   readonly #inFlight = new Map<number, InFlight>();
-  #received: Set<number> | undefined;
+  /** With a checksum of the message, where it came on this connection. */
+  #received: Map<number, number | undefined> | undefined;
   #lastPacketId = 0;
   #lastNo = 0;
   #onWire = 0;
@@ -185,7 +186,7 @@ export class SessionState {
       this.#inFlight.set(one.packetId, restored);
       if (!one.isReleased && one.retainedOf === undefined) expect(restored);
     }
-    if (received.length > 0) this.#received = new Set(received);
+    if (received.length > 0) this.#received = new Map(received.map((packetId) => [packetId, undefined]));
     this.#lastPacketId = lastPacketId;
   }
 
@@ -198,9 +199,15 @@ export class SessionState {
     return this.#received?.size ?? 0;
   }
 
-  receive(packetId: number): void {
-    this.#received ??= new Set();
-    this.#received.add(packetId);
+  receive(packetId: number, checksum: number): void {
+    this.#received ??= new Map();
+    this.#received.set(packetId, checksum);
+  }
+
+  /** Whether what came with this id before is the same message, as far as is known. */
+  isRepeated(packetId: number, checksum: number): boolean {
+    const known = this.#received?.get(packetId);
+    return known === undefined || known === checksum;
   }
 
   release(packetId: number): void {
