@@ -1,6 +1,6 @@
 import { packetTypes } from './decode.ts';
 import type { Connect, Packet, Properties, Publish, Subscribe, Unsubscribe, Version } from './packets.ts';
-import { propertiesBytes, writeBinary, writeProperties, writeText } from './properties.ts';
+import { propertiesBytes, writeBinary, writeProperties, writeText, type Owner } from './properties.ts';
 import { connackReturnCode } from './reason-codes.ts';
 import { varintBytes, writeVarint } from './varint.ts';
 
@@ -98,7 +98,7 @@ type WriteOwn = (at: number) => number;
 
 /** A packet of `fixed` bytes, properties where the version has them (`writeOwn` puts them), and `rest` bytes. */
 function writeWith(
-  type: Packet['type'],
+  type: Owner & Packet['type'],
   flags: number,
   version: Version,
   fixed: number,
@@ -106,10 +106,10 @@ function writeWith(
   rest: number,
   write: (bytes: Buffer, at: number, writeOwn: WriteOwn) => number,
 ): Buffer {
-  const own = version === 5 ? propertiesBytes(properties) : 0;
+  const own = version === 5 ? propertiesBytes(properties, type) : 0;
   const { bytes, at } = begin(type, flags, fixed + (version === 5 ? varintBytes(own) + own : 0) + rest);
   write(bytes, at, (from) =>
-    version === 5 ? writeProperties(bytes, writeVarint(bytes, from, own), properties) : from,
+    version === 5 ? writeProperties(bytes, writeVarint(bytes, from, own), properties, type) : from,
   );
   return bytes;
 }
@@ -123,7 +123,7 @@ export function encodeAck(
   version: Version,
 ): Buffer {
   const flags = type === 'pubrel' ? 2 : 0;
-  const own = version === 5 ? propertiesBytes(properties) : 0;
+  const own = version === 5 ? propertiesBytes(properties, type) : 0;
   if (version !== 5 || (reasonCode === 0 && own === 0)) {
     const short = Buffer.allocUnsafe(4);
     short[0] = (packetTypes[type] << 4) | flags;
@@ -134,18 +134,18 @@ export function encodeAck(
   }
   const { bytes, at } = begin(type, flags, 3 + (own === 0 ? 0 : varintBytes(own) + own));
   const next = bytes.writeUInt8(reasonCode, bytes.writeUInt16BE(packetId, at));
-  if (own > 0) writeProperties(bytes, writeVarint(bytes, next, own), properties);
+  if (own > 0) writeProperties(bytes, writeVarint(bytes, next, own), properties, type);
   return bytes;
 }
 
 /** DISCONNECT and AUTH of MQTT 5: what is empty at the end is left out. */
 function encodeReason(type: 'disconnect' | 'auth', reasonCode: number, properties: Properties): Buffer {
-  const own = propertiesBytes(properties);
+  const own = propertiesBytes(properties, type);
   if (own === 0 && reasonCode === 0) return Buffer.from([packetTypes[type] << 4, 0]);
   // A property length must not be left out of AUTH, which always has a method.
   const { bytes, at } = begin(type, 0, 1 + (own === 0 ? 0 : varintBytes(own) + own));
   bytes[at] = reasonCode;
-  if (own > 0) writeProperties(bytes, writeVarint(bytes, at + 1, own), properties);
+  if (own > 0) writeProperties(bytes, writeVarint(bytes, at + 1, own), properties, type);
   return bytes;
 }
 
@@ -187,7 +187,7 @@ function encodeUnsubscribe({ packetId, filters, properties }: Unsubscribe, versi
 function encodeConnect(packet: Connect): Buffer {
   const { version, will, userName, password, clientId } = packet;
   const name = version === 3 ? 'MQIsdp' : 'MQTT';
-  const willOwn = will !== undefined && version === 5 ? propertiesBytes(will.properties) : 0;
+  const willOwn = will !== undefined && version === 5 ? propertiesBytes(will.properties, 'will') : 0;
   const rest =
     textBytes(clientId) +
     (will === undefined
@@ -205,7 +205,8 @@ function encodeConnect(packet: Connect): Buffer {
     bytes[next++] = connectFlags(packet);
     next = writeText(bytes, writeOwn(bytes.writeUInt16BE(packet.keepAliveSeconds, next)), clientId);
     if (will !== undefined) {
-      if (version === 5) next = writeProperties(bytes, writeVarint(bytes, next, willOwn), will.properties);
+      if (version === 5)
+        next = writeProperties(bytes, writeVarint(bytes, next, willOwn), will.properties, 'will');
       next = writeBinary(bytes, writeText(bytes, next, will.topic), will.payload);
     }
     if (userName !== undefined) next = writeText(bytes, next, userName);

@@ -21,8 +21,10 @@ const bits = { qos: 0x03, typeIsContentType: 0x04, headersAreUserProperties: 0x0
 /** Names that only the server sets: a client's are dropped, as on every transport. */
 const reservedName = /^everywire-/i;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
-/** What a payload shows as text when nothing says so. */
-const notText = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
+/** Bytes that text which says nothing of itself has not: controls other than TAB, LF and CR. */
+const isNotText = Uint8Array.from({ length: 256 }, (_, byte) =>
+  (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) || byte === 0x7f ? 1 : 0,
+);
 /** The longest a message may live, ten years; what is longer is kept as it was said, and ends with the log. */
 const ttlMsMax = 3_650 * 86_400_000;
 
@@ -105,14 +107,14 @@ function nativeOf(
     ...(correlationData === undefined ? {} : { correlationData }),
     ...(kept.length === 0 || areHeaders ? {} : { userProperties: kept }),
   };
-  const length = propertiesBytes(alone);
+  const length = propertiesBytes(alone, 'publish');
   const flags =
     qos | (isType ? bits.typeIsContentType : 0) | (areHeaders ? bits.headersAreUserProperties : 0);
   if (length === 0) return Buffer.from([natives.mqtt, flags]);
   const native = Buffer.allocUnsafe(2 + varintBytes(length) + length);
   native[0] = natives.mqtt;
   native[1] = flags;
-  writeProperties(native, writeVarint(native, 2, length), alone);
+  writeProperties(native, writeVarint(native, 2, length), alone, 'publish');
   return native;
 }
 
@@ -145,11 +147,18 @@ function isJson(payload: Buffer): boolean {
 
 /** Of a payload of which nothing is said: text where it looks like it, so that people can read it elsewhere. */
 function typeOfPayload(payload: Buffer): string {
-  return isUtf8(payload) && !notText.test(payload.toString('latin1')) ? textType : binaryType;
+  let all = 0;
+  for (let at = 0; at < payload.length; at += 1) {
+    const byte = payload[at]!;
+    if (isNotText[byte] === 1) return binaryType;
+    all |= byte;
+  }
+  return all < 0x80 || isUtf8(payload) ? textType : binaryType;
 }
 
 function saidByMqtt(message: Message, native: Buffer): PublishProperties {
   const flags = native[1]!;
+  if (native.length === 2 && flags <= bits.qos && message.event === undefined) return noProperties;
   const said: Draftable = native.length === 2 ? {} : { ...readKept(native) };
   delete said.messageExpiryIntervalSeconds;
   if ((flags & bits.typeIsContentType) !== 0) said.contentType = message.type;

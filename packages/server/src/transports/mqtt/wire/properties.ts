@@ -130,6 +130,10 @@ const byId: readonly (Definition | undefined)[] = Array.from({ length: 0x2b }, (
   definitions.find((definition) => definition.id === id),
 );
 
+const definitionsOf = new Map(
+  everywhere.map((owner) => [owner, definitions.filter((one) => (one.owners & owners[owner]) !== 0)]),
+);
+
 const unknown = rule('§2.2.2.2');
 const tooLong = rule('§2.2.2.1');
 
@@ -228,12 +232,13 @@ function checkResponseTopic(fields: Fields, { rule }: Definition, topic: string)
 
 const emptyTopic = rule('4.7.3-1');
 
-/** Bytes of the properties, without the length before them. */
-export function propertiesBytes(properties: Properties): number {
+/** Bytes of the properties, without the length before them; those that `owner` has not are left out. */
+export function propertiesBytes(properties: Properties, owner: Owner): number {
+  if (properties === noProperties) return 0;
   let bytes = 0;
-  for (const definition of definitions) {
-    const value = properties[definition.name];
-    if (value !== undefined) bytes += valueBytes(definition.form, value);
+  for (const { name, form } of definitionsOf.get(owner)!) {
+    const value = properties[name];
+    if (value !== undefined) bytes += valueBytes(form, value);
   }
   return bytes;
 }
@@ -264,10 +269,11 @@ export function userPropertiesBytes(pairs: UserProperties): number {
   return bytes;
 }
 
-/** Writes the properties, without the length before them, and returns the place behind. */
-export function writeProperties(bytes: Buffer, from: number, properties: Properties): number {
+/** Writes what `propertiesBytes` counted, and returns the place behind. */
+export function writeProperties(bytes: Buffer, from: number, properties: Properties, owner: Owner): number {
+  if (properties === noProperties) return from;
   let at = from;
-  for (const { id, name, form } of definitions) {
+  for (const { id, name, form } of definitionsOf.get(owner)!) {
     const value = properties[name];
     if (value !== undefined) at = writeProperty(bytes, at, id, form, value);
   }

@@ -101,7 +101,7 @@ function measure(message: Message, options: PublishFormatOptions): Piece {
   const qos = deliveryQos(message, options.qos);
   const topicBytes = Buffer.byteLength(message.channel);
   const properties = version === 5 ? allProperties(message, options) : noProperties;
-  const own = version === 5 ? propertiesBytes(properties) : 0;
+  const own = version === 5 ? propertiesBytes(properties, 'publish') : 0;
   const length =
     2 +
     topicBytes +
@@ -145,6 +145,7 @@ function write(
     // Never sent like this: a packet id is above 0.
     at = bytes.writeUInt16BE(0, at);
   }
-  if (version === 5) at = writeProperties(bytes, writeVarint(bytes, at, propertiesBytes), properties);
+  if (version === 5)
+    at = writeProperties(bytes, writeVarint(bytes, at, propertiesBytes), properties, 'publish');
   return at + message.payload.copy(bytes, at);
 }
