@@ -5,6 +5,7 @@ import { receipt } from '../core/envelope.ts';
 import type { Limits } from '../core/limits.ts';
 import type { HubFront, PublishResult, Session, Sink } from '../core/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
+import { cloudEventDraft } from './cloud-events.ts';
 import type { CrossOrigin } from './cross-origin.ts';
 import { channelOfTarget, rawQuery } from './percent.ts';
 import { problemOf } from './problem.ts';
@@ -107,7 +108,13 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     inSession(request, reply, async (session) => {
       const payload = (request.body as Buffer | undefined) ?? empty;
       const channel = channelOfTarget(request.url, prefix);
-      const published = await session.publish(channel, draftOfRequest(request.raw, payload));
+      const draft = draftOfRequest(request.raw, payload);
+      const event = cloudEventDraft(request.headers, payload, limits);
+      const published = await session.publish(
+        channel,
+        // A field of ours says more than the event can.
+        event === undefined ? draft : { ...draft, ...event, key: draft.key ?? event.key },
+      );
       return reply
         .code(published.duplicate ? 200 : 201)
         .header('Cache-Control', 'no-store')

@@ -1,6 +1,7 @@
 import { envelopeJson, formatTime } from '../../core/envelope.ts';
 import { shapeOf } from '../../core/media.ts';
 import type { Message } from '../../core/message.ts';
+import { cloudEventHeaderPrefix, plainEventType } from '../../http/cloud-events.ts';
 
 /** How a delivery is written: our envelope, or a CloudEvent 1.0 in one of the two modes of its HTTP binding. */
 export const deliveryFormats = ['envelope', 'cloudevents', 'cloudevents-binary'] as const;
@@ -10,9 +11,6 @@ export interface Delivery {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
-
-/** `type` of a CloudEvent is required, and not every message has an event name. */
-const plainEventType = 'everywire.message';
 
 /** Bytes and type of one delivery. The same message always gives the same bytes: they are signed anew, not made anew. */
 export function deliveryOf(message: Message, format: DeliveryFormat): Delivery {
@@ -51,15 +49,26 @@ function cloudEventHeaders(message: Message): Record<string, string> {
   );
 }
 
-/** Context attributes; our own are extensions, whose names are lower-case letters and digits (§3.1). */
+/**
+ * Context attributes. Those of a message that was published as a CloudEvent are given back; our own are extensions, whose
+ * names are lower-case letters and digits (§3.1).
+ */
 function attributesOf(message: Message): Record<string, string> {
-  return {
-    specversion: '1.0',
+  const given = [...(message.headers ?? [])]
+    .filter(([name]) => name.startsWith(cloudEventHeaderPrefix))
+    .map(([name, value]) => [name.slice(cloudEventHeaderPrefix.length), value] as const)
+    .filter(([name]) => /^[a-z0-9]+$/.test(name));
+  const isCloudEvent = given.some(([name]) => name === 'id') && given.some(([name]) => name === 'source');
+  const own = {
     id: message.id,
     source: `/channels/${message.channel.split('/').map(encodeURIComponent).join('/')}`,
-    type: message.event ?? plainEventType,
     time: formatTime(message.timeMs),
     subject: message.channel,
+  };
+  return {
+    ...(isCloudEvent ? Object.fromEntries(given) : own),
+    specversion: '1.0',
+    type: message.event ?? plainEventType,
     everywirecursor: message.cursor,
     // A string: the integers of CloudEvents have 32 bits.
     everywireoffset: String(message.offset),

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createServer, type ConfigInput, type EverywireServer } from '../../../src/index.ts';
-import { fastClock } from './fast-clock.ts';
 import { Receiver } from './receiver.ts';
 
 interface View {
@@ -39,18 +38,15 @@ async function serve(
   config: ConfigInput = {},
   times = 50,
 ): Promise<Api & { readonly server: EverywireServer }> {
-  const server = createServer(
-    {
-      store: `lmdb:${folder.path}`,
-      http: { port: 0 },
-      mqtt: { port: -1 },
-      stomp: { port: -1 },
-      log: { level: 'silent' },
-      webhooks: { allowTargets: ['127.0.0.1'] },
-      ...config,
-    },
-    { clock: fastClock(times) },
-  );
+  const server = createServer({
+    store: `lmdb:${folder.path}`,
+    http: { port: 0 },
+    mqtt: { port: -1 },
+    stomp: { port: -1 },
+    log: { level: 'silent' },
+    ...config,
+    webhooks: { allowTargets: ['127.0.0.1'], retryDelays: ['50ms'], ...webhooks },
+  });
   const { http } = await server.start();
   stops.push(() => server.stop());
   return Object.assign(new Api(http), { server });
@@ -358,5 +354,46 @@ describe('formats', () => {
       'ce-source': '/channels/a/b',
       'ce-specversion': '1.0',
     });
+  });
+});
+
+test('what was published as a CloudEvent is delivered with the attributes it came with', async () => {
+  const [api, receiver] = [await serve(), await receive()];
+  await api.register({ url: receiver.url, filter: 'a', format: 'cloudevents' });
+  const event = {
+    specversion: '1.0',
+    id: 'A-1',
+    source: '/shop',
+    type: 'order.paid',
+    subject: '한',
+    data: { n: 1 },
+  };
+  await fetch(`${api.url}/channels/a`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/cloudevents+json' },
+    body: JSON.stringify(event),
+  });
+  await receiver.received(1);
+  expect(JSON.parse(receiver.hooks[0]!.body)).toMatchObject(event);
+});
+
+describe('the challenge', () => {
+  // Allowed by what the name resolves to, but not named itself.
+  const asked: ConfigInput = { webhooks: { allowTargets: ['127.0.0.0/8'] } };
+
+  test.each([
+    ['the challenge as its body', (challenge: string) => challenge, 201],
+    ['the challenge in JSON', (challenge: string) => JSON.stringify({ challenge }), 201],
+    ['something else', () => 'ok', 422],
+  ])('an endpoint that answers with %s', async (_name, bodyOf, status) => {
+    const receiver = await receive(({ body }, response) => {
+      const { data } = JSON.parse(body) as { data: { challenge: string } };
+      response.end(bodyOf(data.challenge));
+    });
+    const api = await serve(asked);
+    const url = `http://localhost:${receiver.port}/`;
+    expect((await api.call('POST', '/webhooks', { url, filter: 'a' })).status).toBe(status);
+    expect(JSON.parse(receiver.hooks[0]!.body)).toMatchObject({ event: 'everywire.challenge' });
+    expect((await api.call('GET', '/webhooks')).body).toMatchObject({ webhooks: status === 201 ? [{}] : [] });
   });
 });
