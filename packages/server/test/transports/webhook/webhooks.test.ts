@@ -34,10 +34,9 @@ afterEach(async () => {
   rmSync(folder.path, { recursive: true, force: true });
 });
 
-async function serve(
-  config: ConfigInput = {},
-  times = 50,
-): Promise<Api & { readonly server: EverywireServer }> {
+async function serve({ webhooks, ...config }: ConfigInput = {}): Promise<
+  Api & { readonly server: EverywireServer }
+> {
   const server = createServer({
     store: `lmdb:${folder.path}`,
     http: { port: 0 },
