@@ -24,9 +24,6 @@ const rules = {
   leftOver: rule('3.1.4-1', '3.1.4-1'),
 };
 
-/** MQTT 3.1, "Client Identifier": between 1 and 23 characters. */
-const clientIdBytesMax31 = 23;
-
 const flags = {
   reserved: 0x01,
   cleanStart: 0x02,
@@ -130,17 +127,12 @@ function checkFlags(fields: Fields, version: Version, bits: number): void {
 }
 
 function readClientId(fields: Fields, version: Version, cleanStart: boolean): string {
-  const from = fields.at;
   const clientId = version === 5 ? fields.readText(rules.clientIdText) : fields.readName(rules.clientIdText);
   if (fields.hasFault()) return '';
-  const bytes = fields.at - from - 2;
-  if (version === 3 && (bytes === 0 || bytes > clientIdBytesMax31)) {
-    fields.refuse(
-      'identifier',
-      rules.clientId31,
-      `In MQTT 3.1 a client id has 1 to ${clientIdBytesMax31} bytes.`,
-    );
-  } else if (version === 4 && bytes === 0 && !cleanStart) {
+  // 3.1 also says 23 bytes at most; Mosquitto has long taken more, and clients rely on it.
+  if (version === 3 && clientId === '') {
+    fields.refuse('identifier', rules.clientId31, 'In MQTT 3.1 a client id is not empty.');
+  } else if (version === 4 && clientId === '' && !cleanStart) {
     fields.refuse('identifier', rules.clientId, 'An empty client id needs a clean session.');
   } else if (version === 5 && control.test(clientId)) {
     fields.refuse('identifier', rules.clientId, 'A client id has no control characters.');

@@ -93,7 +93,7 @@ function will(version: Version) {
 }
 
 function connect(version: Version): fc.Arbitrary<Packet> {
-  const clientId = version === 3 ? topic.map((one) => Array.from(one).slice(0, 5).join('')) : name;
+  const clientId = version === 3 ? topic : name;
   return fc
     .record({
       type: fc.constant('connect' as const),
