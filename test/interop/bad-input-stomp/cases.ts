@@ -47,7 +47,7 @@ export const cases: readonly StompCase[] = [
     {
       what: 'SEND before CONNECT',
       send: frame('SEND\ndestination:/topic/case', 'x'),
-      code: 'too_large',
+      code: 'malformed',
       isFirst: true,
     },
     {
@@ -58,6 +58,18 @@ export const cases: readonly StompCase[] = [
       receipt: 'r',
     },
     { what: 'DISCONNECT before CONNECT', send: frame('DISCONNECT'), code: 'malformed', isFirst: true },
+    {
+      what: 'CONNECT with a body',
+      send: frame('CONNECT\naccept-version:1.2\nhost:x', 'body'),
+      code: 'malformed',
+      isFirst: true,
+    },
+    {
+      what: 'CONNECT with an end of line before NUL',
+      send: frame('CONNECT\naccept-version:1.2\nhost:x', '\n'),
+      code: undefined,
+      isFirst: true,
+    },
     { what: 'a second CONNECT', send: frame('CONNECT\naccept-version:1.2\nhost:x'), code: 'malformed' },
     { what: 'a second STOMP', send: frame('STOMP\naccept-version:1.2\nhost:x'), code: 'malformed' },
     { what: 'a frame of the server', send: frame('MESSAGE\nmessage-id:1'), code: 'malformed' },

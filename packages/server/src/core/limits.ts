@@ -200,6 +200,9 @@ export function checkLimits(limits: Limits): Limits {
   if (limits.pageMessagesDefault > limits.pageMessagesMax) {
     throw new RangeError('limits.pageMessagesDefault must not exceed limits.pageMessagesMax');
   }
+  if (limits.stompLineBytesMax >= limits.headerBytesMax) {
+    throw new RangeError('limits.headerBytesMax must hold more than one line of STOMP');
+  }
   if (limits.outboundHeldFromBytes + limits.batchBytesMax > limits.outboundBytesMax) {
     throw new RangeError('limits.outboundBytesMax must hold one batch beside outboundHeldFromBytes');
   }

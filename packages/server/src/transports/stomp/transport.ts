@@ -134,8 +134,12 @@ function shareAmongConnections(host: Host): StompShared {
     beats: new Deadlines<StompConnection>({ clock, onDue: (connection) => connection.beatDue() }),
     beatBytes: { tcp: beat, websocket: frame(opcodes.text, beat) },
     byClient: new Map(),
-    // Nobody is known yet, and CONNECT has no body.
-    firstBounds: { ...bounds, bodyBytesMax: 0 },
+    // Nobody is known yet: 16 KiB in all. CONNECT has no body, but some clients put an end of line there.
+    firstBounds: {
+      ...bounds,
+      headBytesMax: limits.headerBytesMax - limits.stompLineBytesMax,
+      bodyBytesMax: limits.stompLineBytesMax,
+    },
     bounds,
   };
 }
