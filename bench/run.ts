@@ -71,7 +71,7 @@ export function subscribersOf(
 ): GroupPlan {
   return {
     count,
-    port: server.port,
+    port: server.portOf?.(wire) ?? server.port,
     wire,
     path: server.subscribePath(wire),
     connectingMax,

@@ -1,6 +1,6 @@
 import type { PaceReport } from '../pacer.ts';
 import type { GroupPlan, GroupReport } from './group.ts';
-import type { FloodPlan, FloodReport, PacePlan } from './publishing.ts';
+import type { CountPlan, FloodPlan, FloodReport, PacePlan } from './publishing.ts';
 
 /** What a load generator process does for the bench. Groups of subscribers are known by name. */
 // A type, not an interface: only types have the index signature that `Calls` asks for.
@@ -25,5 +25,7 @@ export type AgentCalls = {
     readonly ask: undefined;
     readonly answer: PaceReport & { readonly refused: number; readonly lastSeq: number };
   };
+  /** Publishes an exact number of messages. */
+  readonly publishCount: { readonly ask: CountPlan; readonly answer: { readonly elapsedMs: number } };
   readonly flood: { readonly ask: FloodPlan; readonly answer: FloodReport };
 };

@@ -1,7 +1,7 @@
 import { serveCalls } from '../calls.ts';
 import type { AgentCalls } from './agent-calls.ts';
 import { Group } from './group.ts';
-import { flood, PacedPublishing } from './publishing.ts';
+import { flood, PacedPublishing, publishCount } from './publishing.ts';
 
 // The program of a load generator: run as a child process on its own core, told over IPC what to do.
 const groups = new Map<string, Group>();
@@ -50,6 +50,7 @@ serveCalls<AgentCalls>({
     return undefined;
   },
   stopPublishing: () => publishing.stop(),
+  publishCount,
   flood,
 });
 

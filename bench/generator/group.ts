@@ -1,5 +1,5 @@
 import { Histogram, type LatencySummary } from '../histogram.ts';
-import { handshakeOf, type WireName } from './handshakes.ts';
+import { handshakeOf, type SessionPhase, type WireName } from './handshakes.ts';
 import { Subscriber } from './subscriber.ts';
 
 export interface GroupPlan {
@@ -14,13 +14,15 @@ export interface GroupPlan {
   /** Where each one resumes: the one with index i at the i-th of these, over and over. */
   readonly resume?: readonly ResumePlan[];
   readonly sampleEvery: number;
+  /** MQTT only: each has a durable session, which is begun, or returned to. */
+  readonly session?: SessionPhase;
   /** `everywire.v1` only: subscribes each connection to the next so many of the channels `<prefix><n>`, n < total. */
   readonly channels?: { readonly prefix: string; readonly total: number; readonly perConnection: number };
 }
 
 export interface ResumePlan {
-  /** Goes behind `path`. */
-  readonly query: string;
+  /** In place of the plan's. */
+  readonly path: string;
   /** The number of the last message before that place, so that the first arrival is checked too. */
   readonly afterSeq: number;
 }
@@ -43,17 +45,22 @@ export interface GroupReport {
 // Enough source addresses that no run of this bench can use up the ports of one.
 const sourceAddresses = 16;
 
+let groups = 0;
+
 /** A number of equal subscribers, driven and asked as one. */
 export class Group {
   readonly #latency = new Histogram();
   readonly #subscribers: readonly Subscriber[];
   readonly #plan: GroupPlan;
+  /** No two connections may have one name, except those of sessions, which are returned to. */
+  readonly #clientPrefix: string;
   #markedCount = 0;
   #markedMs = performance.now();
   #target: { readonly seq: number; left: number; readonly resolve: () => void } | undefined;
 
   constructor(plan: GroupPlan) {
     this.#plan = plan;
+    this.#clientPrefix = plan.session === undefined ? `bench-${process.pid}-${++groups}-` : 'bench-session-';
     this.#subscribers = Array.from({ length: plan.count }, (_, i) => this.#makeSubscriber(i));
   }
 
@@ -119,14 +126,19 @@ export class Group {
   }
 
   #makeSubscriber(index: number): Subscriber {
-    const { port, wire, path, payloadBytes, ordered, resume, sampleEvery, channels } = this.#plan;
+    const { port, wire, path, payloadBytes, ordered, resume, sampleEvery, channels, session } = this.#plan;
     const place = resume?.[index % resume.length];
     return new Subscriber({
       port,
       localAddress: `127.0.0.${2 + (index % sourceAddresses)}`,
       handshake: handshakeOf(
         wire,
-        { host: `127.0.0.1:${port}`, path: path + (place?.query ?? '') },
+        {
+          host: `127.0.0.1:${port}`,
+          path: place?.path ?? path,
+          clientName: `${this.#clientPrefix}${index}`,
+          session,
+        },
         channelsOf(index, channels),
       ),
       arrivals: {

@@ -1,27 +1,38 @@
+import { mqttHandshake } from './mqtt.ts';
+
 /**
  * What a raw client sends to become a subscriber, and how it knows that it is one. Just enough of each protocol to
  * receive: the generator must stay much cheaper than the servers it loads.
  */
 export interface Handshake {
-  /** The HTTP request, in full. */
-  readonly request: string;
-  readonly status: 101 | 200;
+  /** What opens the connection: an HTTP request in full, or a protocol's own first bytes. */
+  readonly request: string | Buffer;
+  /** Of the HTTP response that comes before anything else; absent where there is none. */
+  readonly status?: 101 | 200 | undefined;
   /** Sent once the response head is there. */
   readonly then?: Buffer | undefined;
-  /** The subscription stands when this text has arrived so many times after the head; absent: with the head. */
+  /** The subscription stands when this text, of bytes as Latin-1, has arrived so many times after the head; absent: with the head. */
   readonly ready?: { readonly text: string; readonly times: number } | undefined;
   /** What this wire wants as an answer to a ping found in `framing`. */
   readonly answerPing?: ((framing: Buffer) => Buffer | undefined) | undefined;
+  /** Reads everything that arrives, in order, and returns what this wire wants as an answer: its acknowledgements. */
+  readonly acknowledge?: ((bytes: Buffer) => Buffer | undefined) | undefined;
 }
 
-/** Where a request goes. */
+/** Where a request goes, and who asks. */
 export interface Place {
   /** With the port, as a browser would have it. */
   readonly host: string;
   readonly path: string;
+  /** The connection's own name, where the wire wants one. */
+  readonly clientName: string;
+  /** A durable session of that name: begun with a subscription, or returned to. Absent: none. */
+  readonly session?: SessionPhase | undefined;
 }
 
-export type WireName = 'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'bytes';
+export type SessionPhase = 'begin' | 'return';
+
+export type WireName = 'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'mqtt' | 'bytes';
 
 const maskBit = 0x80;
 const textFrame = 0x81;
@@ -49,7 +60,7 @@ export function clientFrame(payload: string | Buffer, opcode = textFrame): Buffe
   return Buffer.concat([head, body]);
 }
 
-export function upgradeRequest({ host, path }: Place, subprotocol?: string): string {
+export function upgradeRequest({ host, path }: Pick<Place, 'host' | 'path'>, subprotocol?: string): string {
   return (
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
@@ -58,7 +69,7 @@ export function upgradeRequest({ host, path }: Place, subprotocol?: string): str
   );
 }
 
-export function getRequest({ host, path }: Place, accept: string): string {
+export function getRequest({ host, path }: Pick<Place, 'host' | 'path'>, accept: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\n\r\n`;
 }
 
@@ -84,15 +95,38 @@ export function handshakeOf(wire: WireName, place: Place, channels: readonly str
         answerPing: answerWebSocketPing,
       };
     case 'socketio':
-      // Engine.IO 4 opens by itself; `40` joins the main namespace and is answered `40{"sid":…}`.
-      return {
-        request: upgradeRequest({ ...place, path: `${place.path}?EIO=4&transport=websocket` }),
-        status: 101,
-        then: clientFrame('40'),
-        ready: { text: '40{"sid"', times: 1 },
-        answerPing: answerEngineIoPing,
-      };
+      return socketIoHandshake(place);
+    case 'mqtt':
+      return mqttHandshake(place);
   }
+}
+
+const connected = '40{"sid"';
+
+/**
+ * Engine.IO 4 opens by itself; `40` joins the main namespace and is answered `40{"sid":…}`. What follows a `#` in the path
+ * is the channel to subscribe to, which comes only then; a server that sends to everyone needs none.
+ */
+function socketIoHandshake(place: Place): Handshake {
+  const [path, channel] = place.path.split('#') as [string, string?];
+  const handshake: Handshake = {
+    request: upgradeRequest({ ...place, path: `${path}?EIO=4&transport=websocket` }),
+    status: 101,
+    then: clientFrame('40'),
+    ready: { text: connected, times: 1 },
+    answerPing: answerEngineIoPing,
+  };
+  if (channel === undefined) return handshake;
+  let hasAsked = false;
+  return {
+    ...handshake,
+    ready: { text: '430[{"ok":true', times: 1 },
+    acknowledge: (bytes) => {
+      if (hasAsked || !bytes.includes(connected)) return undefined;
+      hasAsked = true;
+      return clientFrame(`420["subscribe",${JSON.stringify(channel)}]`);
+    },
+  };
 }
 
 /** The Pong for a Ping in these bytes (RFC 6455 §5.5.2). One too many does no harm: unasked Pongs are allowed. */

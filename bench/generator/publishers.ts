@@ -1,9 +1,11 @@
 import net from 'node:net';
 import { clientFrame, upgradeRequest } from './handshakes.ts';
+import { mqttConnect, mqttPublish } from './mqtt.ts';
 
 /** Where and how to publish. `path` has `{channel}` where the channel's name goes. */
 export interface PublishTarget {
-  readonly wire: 'everywire.v1' | 'http';
+  /** `mqtt` is QoS 1; `mqtt-qos0` has no acknowledgement. */
+  readonly wire: 'everywire.v1' | 'http' | 'mqtt' | 'mqtt-qos0';
   readonly port: number;
   readonly path: string;
 }
@@ -20,9 +22,15 @@ export interface Publisher {
 }
 
 export function openPublisher(target: PublishTarget, onAnswer: OnAnswer): Promise<Publisher> {
-  return target.wire === 'http'
-    ? HttpPublisher.open(target, onAnswer)
-    : FramePublisher.open(target, onAnswer);
+  switch (target.wire) {
+    case 'http':
+      return HttpPublisher.open(target, onAnswer);
+    case 'everywire.v1':
+      return FramePublisher.open(target, onAnswer);
+    case 'mqtt':
+    case 'mqtt-qos0':
+      return MqttPublisher.open(target, onAnswer);
+  }
 }
 
 function connect(port: number): Promise<net.Socket> {
@@ -176,3 +184,74 @@ class HttpPublisher implements Publisher {
     this.#unread = unread;
   }
 }
+
+/** Publishes over one MQTT connection. */
+class MqttPublisher implements Publisher {
+  readonly #socket: net.Socket;
+  readonly #isAcknowledged: boolean;
+  readonly #onAnswer: OnAnswer;
+  #unanswered = 0;
+  #lastPacketId = 0;
+  /** Bytes of PUBACKs so far: each has four. */
+  #bytesRead = 0;
+
+  private constructor(socket: net.Socket, { wire }: PublishTarget, onAnswer: OnAnswer) {
+    this.#socket = socket;
+    this.#isAcknowledged = wire === 'mqtt';
+    this.#onAnswer = onAnswer;
+  }
+
+  static async open(target: PublishTarget, onAnswer: OnAnswer): Promise<MqttPublisher> {
+    const socket = await connect(target.port);
+    const publisher = new MqttPublisher(socket, target, onAnswer);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('data', (connack) => {
+        socket.on('data', (bytes) => publisher.#read(bytes));
+        if (connack.equals(connackAccepted)) resolve();
+        else reject(new Error(`publisher: CONNACK ${connack.toString('hex')}`));
+      });
+      socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
+      socket.write(mqttConnect(`bench-publisher-${process.pid}-${++publishers}`, true));
+    });
+    return publisher;
+  }
+
+  /** Without acknowledgements, what the server has not taken yet is all there is to see of being too fast. */
+  get inFlight(): number {
+    if (this.#isAcknowledged) return this.#unanswered;
+    return this.#socket.writableLength > unsentBytesMax ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  publish(channel: string, payload: string): void {
+    if (this.#socket.writableCorked === 0) {
+      this.#socket.cork();
+      setImmediate(() => this.#socket.uncork());
+    }
+    if (!this.#isAcknowledged) {
+      this.#socket.write(mqttPublish(channel, payload, undefined));
+      return;
+    }
+    this.#lastPacketId = (this.#lastPacketId % packetIdMax) + 1;
+    this.#unanswered++;
+    this.#socket.write(mqttPublish(channel, payload, this.#lastPacketId));
+  }
+
+  close(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  #read({ length }: Buffer): void {
+    const before = Math.floor(this.#bytesRead / pubackBytes);
+    this.#bytesRead += length;
+    for (let i = Math.floor(this.#bytesRead / pubackBytes) - before; i > 0; i--) {
+      this.#unanswered--;
+      this.#onAnswer(true);
+    }
+  }
+}
+
+const connackAccepted = Buffer.from([0x20, 2, 0, 0]);
+const pubackBytes = 4;
+const packetIdMax = 0xffff;
+const unsentBytesMax = 64 * 1024;
+let publishers = 0;

@@ -26,6 +26,14 @@ export interface FloodPlan {
   readonly durationMs: number;
 }
 
+export interface CountPlan {
+  readonly target: PublishTarget;
+  readonly channel: string;
+  readonly payloadBytes: number;
+  readonly messages: number;
+  readonly inFlight: number;
+}
+
 export interface FloodReport {
   readonly acknowledged: number;
   readonly refused: number;
@@ -113,4 +121,23 @@ export async function flood(plan: FloodPlan): Promise<FloodReport> {
   isRunning = false;
   for (const { publisher } of publishers) publisher.close();
   return report;
+}
+
+/** Publishes `messages` over one connection, numbered from 1; resolves when the last one is acknowledged. */
+export async function publishCount(plan: CountPlan): Promise<{ readonly elapsedMs: number }> {
+  const done = Promise.withResolvers<undefined>();
+  let acknowledged = 0;
+  let seq = 0;
+  const publisher = await openPublisher(plan.target, (isOk) => {
+    if (!isOk) done.reject(new Error('a publish was refused'));
+    if (++acknowledged === plan.messages) done.resolve(undefined);
+    else if (seq < plan.messages) send();
+  });
+  const send = (): void => publisher.publish(plan.channel, makePayload(++seq, plan.payloadBytes));
+  const startedMs = performance.now();
+  for (let i = 0; i < Math.min(plan.inFlight, plan.messages); i++) send();
+  await done.promise;
+  const elapsedMs = performance.now() - startedMs;
+  publisher.close();
+  return { elapsedMs };
 }

@@ -27,11 +27,12 @@ export class Subscriber {
   #opening: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined;
   #head = '';
   #readyLeft: number;
-  #isHeadDone = false;
+  #isHeadDone: boolean;
 
   constructor(options: SubscriberOptions) {
     this.#options = options;
     this.#readyLeft = options.handshake.ready?.times ?? 0;
+    this.#isHeadDone = options.handshake.status === undefined;
     const { answerPing } = options.handshake;
     this.arrivals = new Arrivals({
       ...options.arrivals,
@@ -86,6 +87,8 @@ export class Subscriber {
   }
 
   #read(chunk: Buffer): void {
+    const answer = this.#options.handshake.acknowledge?.(chunk);
+    if (answer !== undefined) this.#socket?.write(answer);
     if (this.#opening === undefined) {
       this.arrivals.read(chunk, nowUs());
       this.onRead?.();

@@ -2,10 +2,12 @@ import { serveCalls } from '../calls.ts';
 import { Pacer, type PaceReport } from '../pacer.ts';
 import { makePayload } from '../payload.ts';
 
-/** What a peer server does for the bench: it publishes to its own subscribers from a timer of its own. */
-// A type, not an interface: only types have the index signature that `Calls` asks for.
-export type PeerCalls = {
-  readonly port: { readonly ask: undefined; readonly answer: number };
+/** What a peer server tells the bench. */
+// Types, not interfaces: only types have the index signature that `Calls` asks for.
+export type PortCalls = { readonly port: { readonly ask: undefined; readonly answer: number } };
+
+/** What one does that publishes to its own subscribers, from a timer of its own. */
+export type PeerCalls = PortCalls & {
   readonly startPublishing: {
     readonly ask: { readonly ratePerSecond: number; readonly payloadBytes: number };
     readonly answer: undefined;

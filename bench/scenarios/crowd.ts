@@ -18,7 +18,9 @@ export const crowd: Scenario = {
       for (const wire of wires) {
         bench.progress(`${target.name}: connecting ${count} ${wire}`);
         // Everyone is there before the first message, which therefore is the first for each.
-        const plan = subscribersOf(server, wire, count, { resume: [{ query: '', afterSeq: 0 }] });
+        const plan = subscribersOf(server, wire, count, {
+          resume: [{ path: server.subscribePath(wire), afterSeq: 0 }],
+        });
         const { elapsedMs } = await subscribers.call('connect', { group: wire, plan });
         connectMs.set(wire, elapsedMs);
       }

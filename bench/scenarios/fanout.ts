@@ -49,7 +49,7 @@ async function measure(run: Run, wire: WireName, ratePerSecond: number, duration
   const sampleEvery = Math.max(1, Math.round((ratePerSecond * subscriberCount) / timedEverySecondMax));
   const plan = subscribersOf(server, wire, subscriberCount, { sampleEvery });
   await subscribers.call('connect', { group: 'all', plan });
-  await server.startPublishing(ratePerSecond, payloadBytesDefault);
+  await server.startPublishing(ratePerSecond, payloadBytesDefault, wire);
   await pause(warmUpMs);
   const usage = startUsage(run);
   await subscribers.call('mark', 'all');

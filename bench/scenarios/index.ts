@@ -4,9 +4,20 @@ import { channels } from './channels.ts';
 import { crowd } from './crowd.ts';
 import { fanout } from './fanout.ts';
 import { idle } from './idle.ts';
+import { offline } from './offline.ts';
 import { publish } from './publish.ts';
 import { slow } from './slow.ts';
 import { storm } from './storm.ts';
 
 /** In the order in which they run. */
-export const scenarios: readonly Scenario[] = [ceiling, fanout, publish, idle, crowd, storm, slow, channels];
+export const scenarios: readonly Scenario[] = [
+  ceiling,
+  fanout,
+  publish,
+  idle,
+  crowd,
+  storm,
+  offline,
+  slow,
+  channels,
+];

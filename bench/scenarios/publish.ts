@@ -10,7 +10,7 @@ import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary-folder.
 
 const warmUpMs = 2_000;
 
-/** Publishers at once: on WebSocket all of one connection, over HTTP one on each of so many connections. */
+/** Publishers at once: over HTTP one on each of so many connections, on any other wire all of one connection. */
 const inFlightCounts = [1, 100] as const;
 
 export const publish: Scenario = {

@@ -43,7 +43,7 @@ async function measure(bench: Bench, target: Target, wire: WireName): Promise<Ro
   const { server, subscribers } = run;
   const flow = async (messages: number): Promise<number> => {
     await subscribers.call('mark', 'healthy');
-    await server.startPublishing(ratePerSecond, payloadBytes);
+    await server.startPublishing(ratePerSecond, payloadBytes, wire);
     await pause(((bench.isQuick ? messages / 8 : messages) * 1_000) / ratePerSecond);
     const { latency } = await subscribers.call('report', 'healthy');
     await server.stopPublishing();

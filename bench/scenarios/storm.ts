@@ -33,7 +33,7 @@ async function measure(target: Target, wire: WireName, count: number, isSpread: 
   const cursors = await prefill(server.port, () => channelName, 1, lastSeq);
   const resume: readonly ResumePlan[] = cursors
     .slice(0, lastSeq - behindMessages)
-    .map((cursor, i) => ({ query: `?after=${cursor}`, afterSeq: i + 1 }));
+    .map((cursor, i) => ({ path: pathAfter(server.subscribePath(wire), wire, cursor), afterSeq: i + 1 }));
   const plan = subscribersOf(server, wire, count, { resume, sampleEvery: lastSeq });
   const usage = startUsage(run);
   const startedMs = performance.now();
@@ -62,4 +62,8 @@ async function measure(target: Target, wire: WireName, count: number, isSpread: 
     'generator core %': rounded(generatorUs / elapsedMs / 10),
     'server MB': rounded(residentBytes(server.pid) / 1_048_576),
   };
+}
+
+function pathAfter(path: string, wire: WireName, cursor: string): string {
+  return wire === 'mqtt' ? `$since/${cursor}/${path}` : `${path}?after=${cursor}`;
 }

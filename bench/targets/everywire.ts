@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startChild, stopChild } from '../child.ts';
+import type { WireName } from '../generator/handshakes.ts';
 import type { PublishTarget } from '../generator/publishers.ts';
 import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary-folder.ts';
 import { channelName } from './channel-name.ts';
@@ -16,19 +17,22 @@ export type StoreKind = 'lmdb' | 'memory';
 export function everywire(store: StoreKind): Target {
   return {
     name: `everywire ${store}`,
-    wires: ['websocket', 'sse', 'stream'],
+    wires: ['websocket', 'sse', 'stream', 'mqtt', 'socketio'],
     isPublishedTo: true,
     missing: () => undefined,
     start: async (publisher) => {
       const server = await startEverywire(store);
       const target: PublishTarget = { wire: 'everywire.v1', port: server.port, path: '/ws' };
       const byPost: PublishTarget = { wire: 'http', port: server.port, path: '/channels/{channel}' };
+      const byMqtt: PublishTarget = { wire: 'mqtt', port: server.mqttPort, path: '' };
       return {
         ...server,
-        subscribePath: (wire) => (wire === 'everywire.v1' ? '/ws' : `/channels/${channelName}`),
-        startPublishing: async (ratePerSecond, payloadBytes) => {
+        portOf: (wire) => (wire === 'mqtt' ? server.mqttPort : server.port),
+        subscribePath,
+        startPublishing: async (ratePerSecond, payloadBytes, wire) => {
           await publisher.call('startPublishing', {
-            target,
+            // As to the other brokers, who would else be spared the answers.
+            target: wire === 'mqtt' ? { ...byMqtt, wire: 'mqtt-qos0' } : target,
             channel: channelName,
             channels: 1,
             ratePerSecond,
@@ -42,13 +46,23 @@ export function everywire(store: StoreKind): Target {
           if (report.refused > 0) throw new Error(`${report.refused} publishes were refused`);
           return report;
         },
-        publishTargets: [target, byPost],
+        publishTargets: [target, byPost, byMqtt],
       };
     },
   };
 }
 
-async function startEverywire(store: StoreKind): Promise<Pick<RunningTarget, 'pid' | 'port' | 'stop'>> {
+function subscribePath(wire: WireName): string {
+  if (wire === 'socketio') return `/socket.io/#${channelName}`;
+  if (wire === 'mqtt') return channelName;
+  return wire === 'everywire.v1' ? '/ws' : `/channels/${channelName}`;
+}
+
+interface StartedEverywire extends Pick<RunningTarget, 'pid' | 'port' | 'storeFolder' | 'stop'> {
+  readonly mqttPort: number;
+}
+
+async function startEverywire(store: StoreKind): Promise<StartedEverywire> {
   const folder = makeTemporaryFolder();
   const readyPath = join(folder, 'ready.json');
   const storeUrl = store === 'lmdb' ? `lmdb:${join(folder, 'data')}` : 'memory:';
@@ -83,10 +97,12 @@ async function startEverywire(store: StoreKind): Promise<Pick<RunningTarget, 'pi
     if (performance.now() > giveUpMs) throw new Error(`everywire was not ready in ${readyTimeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  const { http } = JSON.parse(readFileSync(readyPath, 'utf8')) as { http: string };
+  const { http, mqtt } = JSON.parse(readFileSync(readyPath, 'utf8')) as { http: string; mqtt: string };
   return {
     pid: child.pid!,
     port: Number(new URL(http).port),
+    mqttPort: Number(new URL(mqtt).port),
+    ...(store === 'lmdb' ? { storeFolder: join(folder, 'data') } : {}),
     stop: async () => {
       await stopChild(child);
       removeTemporaryFolder(folder);

@@ -1,4 +1,6 @@
+import { aedes } from './aedes.ts';
 import { everywire } from './everywire.ts';
+import { mosquitto } from './mosquitto.ts';
 import { nchan } from './nchan.ts';
 import { selfPublishing } from './self-publishing.ts';
 import type { Target } from './target.ts';
@@ -30,6 +32,8 @@ export const peers: readonly Target[] = [
     needs: 'socket.io',
   }),
   nchan,
+  mosquitto,
+  aedes,
 ];
 
 /** The server that does nothing, which shows the generator's own limit. */

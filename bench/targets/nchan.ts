@@ -1,11 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import { startChild, stopChild } from '../child.ts';
 import type { PublishTarget } from '../generator/publishers.ts';
 import type { Target } from './target.ts';
 import { makeTemporaryFolder, removeTemporaryFolder } from '../temporary-folder.ts';
 import { channelName } from './channel-name.ts';
+import { findFreePort, waitUntilAccepting } from './free-port.ts';
 
 const nginxPath = ['/usr/sbin/nginx', '/usr/local/sbin/nginx'].find((path) => existsSync(path));
 const modulePath = [
@@ -31,7 +31,7 @@ export const nchan: Target = {
     const child = startChild(nginxPath!, ['-p', folder, '-c', configPath, '-e', join(folder, 'error.log')], {
       core: 'server',
     });
-    await waitUntilAccepting(port);
+    await waitUntilAccepting('nginx', port);
     const target: PublishTarget = { wire: 'http', port, path: '/publish' };
     return {
       pid: child.pid!,
@@ -92,35 +92,4 @@ ${temporary}
   }
 }
 `;
-}
-
-/** nginx cannot be asked to choose a port. */
-function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address === null || typeof address === 'string') reject(new Error('not listening on a port'));
-        else resolve(address.port);
-      });
-    });
-  });
-}
-
-async function waitUntilAccepting(port: number): Promise<void> {
-  const giveUpMs = performance.now() + 5_000;
-  for (;;) {
-    const isAccepting = await new Promise<boolean>((resolve) => {
-      const socket = net.connect(port, '127.0.0.1', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once('error', () => resolve(false));
-    });
-    if (isAccepting) return;
-    if (performance.now() > giveUpMs) throw new Error(`nginx did not listen on port ${port} in 5 s`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

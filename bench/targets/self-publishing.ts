@@ -2,6 +2,7 @@ import { Caller } from '../calls.ts';
 import { startProgram, stopChild } from '../child.ts';
 import type { WireName } from '../generator/handshakes.ts';
 import type { PeerCalls } from '../peers/peer-calls.ts';
+import { isInstalled } from './installed.ts';
 import type { Target } from './target.ts';
 
 interface PeerProgram {
@@ -39,13 +40,4 @@ export function selfPublishing({ name, peer, program, wire, path, needs }: PeerP
       };
     },
   };
-}
-
-function isInstalled(name: string): boolean {
-  try {
-    import.meta.resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
 }

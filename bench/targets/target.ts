@@ -22,11 +22,18 @@ export interface Target {
 export interface RunningTarget {
   /** Whose CPU time and memory count, with its children. */
   readonly pid: number;
+  /** Of HTTP, or of the one wire that the server has. */
   readonly port: number;
+  /** Where `wire` is, if it has a port of its own; absent: all are at `port`. */
+  portOf?(wire: WireName): number;
+  /** For MQTT, the topic. */
   subscribePath(wire: WireName): string;
-  startPublishing(ratePerSecond: number, payloadBytes: number): Promise<void>;
+  /** Subscribers are on `wire`; who publishes may take it too. */
+  startPublishing(ratePerSecond: number, payloadBytes: number, wire?: WireName): Promise<void>;
   stopPublishing(): Promise<PaceReport>;
   /** Where another process may publish; absent for servers that only publish by themselves. */
   readonly publishTargets?: readonly PublishTarget[];
+  /** Where it keeps what it stores, for servers that do. */
+  readonly storeFolder?: string;
   stop(): Promise<void>;
 }
