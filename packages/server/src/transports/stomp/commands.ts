@@ -202,9 +202,6 @@ function readUnsubscribe(fields: Fields, version: Version): Unsubscribe {
 }
 
 function readAcknowledge(op: 'ack' | 'nack', fields: Fields, version: Version): Acknowledge {
-  if (op === 'nack' && version === '1.0') {
-    throw new EverywireError('unsupported', 'NACK came with STOMP 1.1.');
-  }
   const is12 = version === '1.2';
   return {
     op,
@@ -254,7 +251,9 @@ class Fields {
   flag(name: string): boolean | undefined {
     const value = this.#headers.get(name);
     if (value === undefined) return undefined;
-    if (value === 'true' || value === 'false') return value === 'true';
+    // Python's clients write True and False.
+    const word = value.toLowerCase();
+    if (word === 'true' || word === 'false') return word === 'true';
     throw new EverywireError('invalid', `${name} is true or false.`);
   }
 
@@ -274,10 +273,13 @@ class Fields {
     return Number(value) === 0 ? stompWindowMessagesMax : Math.min(Number(value), stompWindowMessagesMax);
   }
 
-  /** `durable:true` as RabbitMQ has it, where the subscription's id is its name; or a name as ActiveMQ and Artemis have it. */
+  /**
+   * `durable:true` (or the older `persistent:true`) as RabbitMQ has it, where the subscription's id is its name; or a name
+   * as ActiveMQ and Artemis have it.
+   */
   durableName(id: string | undefined): string | undefined {
     const name = this.explicitDurableName();
-    if (name !== undefined || this.flag('durable') !== true) return name;
+    if (name !== undefined || (this.flag('durable') ?? this.flag('persistent')) !== true) return name;
     if (id !== undefined) return id;
     throw new EverywireError('malformed', 'A durable subscription has an id, which is its name.');
   }

@@ -70,3 +70,8 @@ export function queueFilter(name: string): string {
   }
   return `$share/${queueGroup}/${name}`;
 }
+
+/** The group behind a durable subscription of clients that have no id of their own: one per name. */
+export function sharedDurable(name: string, filter: string): string {
+  return `$share/durable-${encodeURIComponent(name).replaceAll('*', '%2A')}/${filter}`;
+}

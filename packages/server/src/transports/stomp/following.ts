@@ -28,6 +28,8 @@ export class Following {
   gaps: Gap[] | undefined;
   /** Where its position is kept. */
   durableKey: string | undefined;
+  /** A durable one that all who know its name share. */
+  isShared = false;
   /** Of a durable one that acknowledges by itself: what an earlier connection may have been given. */
   againThroughSeq = 0;
   /** Delivered and neither ACKed nor NACKed, in the order of delivery: seq → tag. */

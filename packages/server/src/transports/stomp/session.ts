@@ -22,7 +22,7 @@ import {
   type Subscribe,
   type Unsubscribe,
 } from './commands.ts';
-import { parseDestination, queueFilter, type Destination } from './destinations.ts';
+import { parseDestination, queueFilter, sharedDurable, type Destination } from './destinations.ts';
 import { DurablePositions, type DurableOwner } from './durables.ts';
 import { Following, gapHeader, unknownMessage } from './following.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
@@ -218,8 +218,7 @@ export class StompConnection implements Sink {
         break;
       case 'ack':
       case 'nack':
-        this.#acknowledge(command);
-        this.#answer(receipt);
+        this.#acknowledge(command, receipt);
         break;
       case 'begin':
         this.#openTransactions.begin(command.transaction);
@@ -315,8 +314,7 @@ export class StompConnection implements Sink {
     const session = this.#session!;
     if (command.transaction !== undefined) {
       session.checkPublish(name, command.draft);
-      this.#openTransactions.addEntry(command.transaction, { channel: name, draft: command.draft });
-      this.#answer(receipt);
+      this.#openTransactions.addEntry(command.transaction, { channel: name, draft: command.draft }, receipt);
       return;
     }
     this.#begun();
@@ -333,13 +331,14 @@ export class StompConnection implements Sink {
   }
 
   async #commit(name: string): Promise<Headers> {
-    const { entries, acknowledgements } = this.#openTransactions.end(name);
+    const { entries, acknowledgements, receipts } = this.#openTransactions.end(name);
     if (entries.length > 0) {
       const results = await this.#session!.publishAll(entries, { atomic: true });
       const refusal = results.find((result) => result instanceof EverywireError);
       if (refusal !== undefined) throw refusal;
     }
     for (const acknowledge of acknowledgements) acknowledge();
+    for (const receipt of receipts) this.#answer(receipt);
     return noHeaders;
   }
 
@@ -403,7 +402,13 @@ export class StompConnection implements Sink {
     options: SubscribeOptions,
   ): Promise<void> {
     if (this.#owner === undefined) {
-      throw new EverywireError('malformed', 'A durable subscription needs client-id in CONNECT.');
+      // As RabbitMQ has it, the name is everybody's: who subscribes by it shares what comes.
+      following.subscription = await this.#session!.subscribe(sharedDurable(name, filter), {
+        ...options,
+        keepGroup: true,
+      });
+      following.isShared = true;
+      return;
     }
     const { durables } = this.#shared;
     const key = DurablePositions.keyOf(this.#owner, name);
@@ -435,8 +440,10 @@ export class StompConnection implements Sink {
       throw new EverywireError('not_found', 'This connection has no such subscription.');
     }
     if (following !== undefined) this.#drop(following);
-    if (durableName !== undefined && this.#owner !== undefined) {
-      await this.#shared.durables.forget(DurablePositions.keyOf(this.#owner, durableName));
+    const { durables, host } = this.#shared;
+    if (durableName !== undefined) {
+      if (this.#owner !== undefined) await durables.forget(DurablePositions.keyOf(this.#owner, durableName));
+      else if (following?.isShared === true) host.hub.forgetGroup(following.subscription!.filter);
     }
     return noHeaders;
   }
@@ -460,15 +467,19 @@ export class StompConnection implements Sink {
     following.subscription?.cancel();
   }
 
-  #acknowledge(command: Acknowledge): void {
+  #acknowledge(command: Acknowledge, receipt: string | undefined): void {
     const { following, seq } = this.#findMessage(command);
     const how = command.op === 'nack' && command.isRequeued ? 'release' : 'ack';
     const settle = (): void => {
       following.settle(seq, how);
       if (following.durableKey !== undefined) this.#shared.durables.touch(following.durableKey);
     };
-    if (command.transaction === undefined) settle();
-    else this.#openTransactions.addAcknowledgement(command.transaction, settle);
+    if (command.transaction !== undefined) {
+      this.#openTransactions.addAcknowledgement(command.transaction, settle, receipt);
+      return;
+    }
+    settle();
+    this.#answer(receipt);
   }
 
   #findMessage({ id, subscription, messageId }: Acknowledge): { following: Following; seq: number } {

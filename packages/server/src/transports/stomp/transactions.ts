@@ -7,6 +7,8 @@ export interface Transaction {
   readonly entries: PublishEntry[];
   /** Acknowledgements, done after the messages are stored. */
   readonly acknowledgements: (() => void)[];
+  /** Of its frames: answered when they are done, which is by COMMIT. */
+  readonly receipts: string[];
   bytes: number;
 }
 
@@ -28,10 +30,10 @@ export class Transactions {
         `A connection has at most ${this.#limits.stompTransactionsMax} open transactions.`,
       );
     }
-    this.#open.set(name, { entries: [], acknowledgements: [], bytes: 0 });
+    this.#open.set(name, { entries: [], acknowledgements: [], receipts: [], bytes: 0 });
   }
 
-  addEntry(name: string, entry: PublishEntry): void {
+  addEntry(name: string, entry: PublishEntry, receipt: string | undefined): void {
     const transaction = this.#find(name);
     const bytes = sizeOf(entry);
     if (this.#bytes + bytes > this.#limits.stompTransactionBytesMax) {
@@ -42,14 +44,16 @@ export class Transactions {
     }
     this.#checkCount(transaction);
     transaction.entries.push(entry);
+    if (receipt !== undefined) transaction.receipts.push(receipt);
     transaction.bytes += bytes;
     this.#bytes += bytes;
   }
 
-  addAcknowledgement(name: string, acknowledge: () => void): void {
+  addAcknowledgement(name: string, acknowledge: () => void, receipt: string | undefined): void {
     const transaction = this.#find(name);
     this.#checkCount(transaction);
     transaction.acknowledgements.push(acknowledge);
+    if (receipt !== undefined) transaction.receipts.push(receipt);
   }
 
   /** Takes it out, to be committed or forgotten. @throws EverywireError `not_found` */

@@ -451,7 +451,7 @@ describe('transactions', () => {
       ['t2', 'COMMIT'],
     ] as const) {
       await client.ask('BEGIN', { transaction: name });
-      await client.ask('SEND', { destination, transaction: name }, `${name} a`);
+      client.send('SEND', { destination, transaction: name }, `${name} a`);
       client.send('SEND', { destination, transaction: name }, `${name} b`);
       await client.ask(end, { transaction: name });
     }
@@ -472,11 +472,23 @@ describe('transactions', () => {
     const { headers } = await client.next();
     for (const end of ['ABORT', 'COMMIT']) {
       await client.ask('BEGIN', { transaction: 't' });
-      await client.ask('ACK', { id: headers['ack']!, transaction: 't' });
+      client.send('ACK', { id: headers['ack']!, transaction: 't' });
+      await client.ask('BEGIN', { transaction: `behind ${end}` });
       expect(client.frames.filter(({ command }) => command === 'MESSAGE')).toHaveLength(1);
       await client.ask(end, { transaction: 't' });
     }
     expect(await client.bodies(1)).toEqual(['2']);
+  });
+
+  it('answers its frames when they are done: by COMMIT', async () => {
+    const destination = fresh();
+    const client = await connected();
+    client.send('BEGIN', { transaction: 't' });
+    client.send('SEND', { destination, transaction: 't', receipt: 'sent' }, 'x');
+    await client.ask('BEGIN', { transaction: 'behind' });
+    expect(client.frames.some(({ headers }) => headers['receipt-id'] === 'sent')).toBe(false);
+    client.send('COMMIT', { transaction: 't', receipt: 'committed' });
+    expect((await client.take(2)).map(({ headers }) => headers['receipt-id'])).toEqual(['sent', 'committed']);
   });
 
   it('one refusal refuses all, and nothing is stored', async () => {
@@ -497,8 +509,9 @@ describe('transactions', () => {
   it('is given up when the connection ends', async () => {
     const destination = fresh();
     const client = await connected();
-    await client.ask('BEGIN', { transaction: 't' });
-    await client.ask('SEND', { destination, transaction: 't' }, 'never');
+    client.send('BEGIN', { transaction: 't' });
+    client.send('SEND', { destination, transaction: 't' }, 'never');
+    await client.ask('BEGIN', { transaction: 'behind' });
     client.cut();
     await publish(destination, 'only');
     const page = (await (await fetch(`${server.url}/channels${destination}`)).json()) as {
