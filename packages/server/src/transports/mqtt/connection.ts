@@ -5,7 +5,7 @@ import type { Link } from '../../net/link.ts';
 import type { Broker } from './broker.ts';
 import { Delivery } from './delivery.ts';
 import { Publishing } from './publishing.ts';
-import { connackReason, disconnectReason, reasonString, subackReason } from './reasons.ts';
+import { connackReason, disconnectReason, reasonString, subackReason, withoutReasons } from './reasons.ts';
 import { neverExpires } from './rows.ts';
 import type { Closing, OpenSession } from './sessions.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -95,7 +95,7 @@ export class MqttConnection implements Sink, Quota {
 
   /** Nothing was heard in time. */
   overdue(): void {
-    if (this.#stage === 'open' && this.#isSuspended) {
+    if (this.#stage === 'open' && (this.#isSuspended || this.#isFull)) {
       // It is us who do not read.
       this.#touch();
     } else if (this.#stage === 'open') {
@@ -159,7 +159,8 @@ export class MqttConnection implements Sink, Quota {
   /** Sends a packet of this connection's own, at the end of the turn together with others. */
   answer(packet: Packet): void {
     if (!this.link.isOpen) return;
-    const bytes = encodePacket(packet, this.version, this.packetBytesMax);
+    const told = this.#wantsReasons ? packet : withoutReasons(packet);
+    const bytes = encodePacket(told, this.version, this.packetBytesMax);
     if (bytes === undefined) {
       // A message may be left out [MQTT-3.1.2-25]; of anything else a client that cannot take it would wait for ever.
       if (packet.type !== 'publish') this.link.end(protocolClose);
@@ -299,14 +300,16 @@ export class MqttConnection implements Sink, Quota {
         if (packet.filters.some(({ filter, noLocal }) => noLocal && filter.startsWith('$share/'))) {
           this.refuse(reasonCodes.protocolError, 'No Local is not for shared subscriptions.');
         } else {
-          this.#suspend(this.#subscriptionsOf().subscribe(packet));
+          this.#suspend(this.#whenStored(() => this.#subscriptionsOf().subscribe(packet)));
         }
         return;
       case 'unsubscribe':
         this.#suspend(this.#subscriptionsOf().unsubscribe(packet));
         return;
       case 'pingreq':
-        this.answer({ type: 'pingresp' });
+        if (this.#publishing === undefined || this.#publishing.underWay === 0)
+          this.answer({ type: 'pingresp' });
+        else this.#suspend(this.#whenStored(async () => this.answer({ type: 'pingresp' })));
         return;
       case 'disconnect':
         this.#left(packet);
@@ -319,6 +322,18 @@ export class MqttConnection implements Sink, Quota {
 
   #wrongAck(): void {
     this.refuse(reasonCodes.protocolError, 'The acknowledgement is not for the QoS of the message.');
+  }
+
+  /**
+   * What a client published before comes first: it is among the retained messages of what it subscribes to then, and stored
+   * when its ping is answered.
+   */
+  async #whenStored(then: () => Promise<void>): Promise<void> {
+    if (this.#publishing !== undefined && this.#publishing.underWay > 0) {
+      this.#publishing.flush();
+      await this.#publishing.idle();
+    }
+    if (this.#stage === 'open') await then();
   }
 
   /** Nothing further is read until it is done. */

@@ -124,9 +124,10 @@ export class Delivery {
 
   /** Retained messages are sent before anything newer. */
   retain(subscription: MqttSubscription): void {
+    // Asked for again before all were sent: from the beginning.
+    const others = this.#retained?.filter((run) => run.subscription !== subscription) ?? [];
     const run: RetainedRun = { subscription, messages: undefined, at: 0, hasMore: false };
-    this.#retained ??= [];
-    this.#retained.push(run);
+    this.#retained = [...others, run];
     this.#readRetained(run);
   }
 
@@ -419,6 +420,7 @@ export class Delivery {
     const { limits } = broker.host;
     session.retained(subscription.target.filter, limits.retainedMax).then(
       (found) => {
+        if (this.#retained?.includes(run) !== true) return;
         const { afterSeq, throughSeq } = subscription.retained!;
         const wanted = found.filter(({ seq }) => seq > afterSeq && seq <= throughSeq);
         let bytes = 0;

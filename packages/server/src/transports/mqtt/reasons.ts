@@ -1,5 +1,5 @@
 import { errorTable, type ErrorCode, type EverywireError } from '@everywire/protocol';
-import { reasonCodes, type ReasonCode } from './wire/index.ts';
+import { reasonCodes, type AckProperties, type Packet, type ReasonCode } from './wire/index.ts';
 
 /** What a refusal is in MQTT 5, by the packet that tells it: each allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
 
@@ -41,6 +41,17 @@ export const connackReason = (error: EverywireError): number => of(connack, erro
 export const pubackReason = (error: EverywireError): number => of(puback, error);
 export const subackReason = (error: EverywireError): number => of(suback, error);
 export const disconnectReason = (error: EverywireError): number => errorTable[error.code].mqtt;
+
+/** What a client that asked for no problem information is sent instead [MQTT-3.1.2-29]. */
+export function withoutReasons(packet: Packet): Packet {
+  const { type } = packet;
+  if (!('properties' in packet) || type === 'publish' || type === 'connack' || type === 'disconnect')
+    return packet;
+  const { reasonString, userProperties } = packet.properties as AckProperties;
+  if (reasonString === undefined && userProperties === undefined) return packet;
+  const properties = { ...packet.properties, reasonString: undefined, userProperties: undefined };
+  return { ...packet, properties } as Packet;
+}
 
 /** Reason strings begin with the code, as close reasons do elsewhere. */
 export const reasonString = (error: EverywireError): string => `${error.code}: ${error.message}`;

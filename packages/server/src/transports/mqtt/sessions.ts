@@ -39,6 +39,8 @@ export class OpenSession<Connection> implements Saved {
   readonly state = new SessionState();
   /** DISCONNECT may change it (§3.14.2.2.2). */
   expirySeconds: number;
+  /** It was kept at some time, and the groups it is a member of with it. */
+  holdsGroups: boolean;
   /** DISCONNECT takes it back [MQTT-3.14.4-3]. */
   will: Will | undefined;
 
@@ -49,6 +51,7 @@ export class OpenSession<Connection> implements Saved {
     this.identity = request.identity;
     this.version = request.version;
     this.expirySeconds = request.expirySeconds;
+    this.holdsGroups = request.expirySeconds > 0;
     this.will = request.will;
   }
 
@@ -84,6 +87,8 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
   readonly #host: Host;
   readonly #takeOver: (connection: Connection) => Promise<void>;
   readonly #directory: Directory<Connection>;
+  /** Stored sessions by the group (`$share/<group>/<filter>`) that waits for them. */
+  readonly #groups = new Map<string, number>();
   #isStopped = false;
 
   constructor({ host, takeOver }: SessionsOptions<Connection>) {
@@ -106,6 +111,7 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     let count = 0;
     for await (const [key, head] of this.records.heads()) {
       count += 1;
+      for (const name of groupsOf(head.subscriptions)) this.holdGroup(name);
       const { presence, expirySeconds, will } = head;
       const willDelaySeconds = delayOf(will, expirySeconds);
       let agoMs = 0;
@@ -153,10 +159,11 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
         const stored = await this.records.load(key);
         if (stored !== undefined && !cleanStart && entry.expiresAtMs > this.#host.clock.monotonicMs()) {
           restore(session.state, stored.head, stored.window, stored.received);
+          session.holdsGroups = true;
           isPresent = true;
         } else {
           // The session that was there ends here, and with it the delay of its will (§3.1.2.5).
-          await this.#end(entry, key, stored?.head.will, stored && identityOf(stored.head));
+          await this.#end(entry, stored && { ...stored.head, identity: identityOf(stored.head) });
         }
       }
       if (expirySeconds > 0 || will !== undefined) {
@@ -208,6 +215,22 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     });
   }
 
+  /** A group waits for a session that is kept. */
+  holdGroup(name: string): void {
+    this.#groups.set(name, (this.#groups.get(name) ?? 0) + 1);
+  }
+
+  /** With the last of them the group's place is forgotten. */
+  letGoOfGroup(name: string): void {
+    const held = (this.#groups.get(name) ?? 1) - 1;
+    if (held > 0) {
+      this.#groups.set(name, held);
+      return;
+    }
+    this.#groups.delete(name);
+    this.#host.hub.forgetGroup(name);
+  }
+
   /** What a session is becomes durable: its subscriptions, and where they stand. */
   async save(session: OpenSession<Connection>): Promise<void> {
     if (!session.isPersistent) return;
@@ -230,7 +253,11 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     if (takenOver?.cleanStart === false && delaySeconds > 0) session.will = undefined;
     try {
       if (!session.isPersistent) {
-        await this.#end(entry, session.key, session.will, session.identity);
+        await this.#end(entry, {
+          will: session.will,
+          identity: session.identity,
+          subscriptions: session.holdsGroups ? subscriptionsOf(session.state) : [],
+        });
         return;
       }
       const { will } = session;
@@ -252,13 +279,12 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
   /** Nothing is left of it but its will, if it has one. */
   async #end(
     entry: DirectoryEntry<Connection>,
-    key: string,
-    will: Will | undefined,
-    identity: Identity | undefined,
+    left: (Pick<Head, 'will' | 'subscriptions'> & { readonly identity: Identity }) | undefined,
   ): Promise<void> {
-    const removal = entry.isStored ? await this.records.removal(key) : [];
-    if (will !== undefined && identity !== undefined) await publishWill(this.#host, identity, will, removal);
+    const removal = entry.isStored ? await this.records.removal(entry.key) : [];
+    if (left?.will !== undefined) await publishWill(this.#host, left.identity, left.will, removal);
     else await this.records.write(removal);
+    for (const name of groupsOf(left?.subscriptions ?? [])) this.letGoOfGroup(name);
     this.#directory.setStored(entry, false);
     this.#directory.back(entry);
   }
@@ -274,7 +300,7 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
         const stored = await this.records.load(entry.key);
         const identity = stored && identityOf(stored.head);
         if (isExpired || stored === undefined) {
-          await this.#end(entry, entry.key, stored?.head.will, identity);
+          await this.#end(entry, stored && identity && { ...stored.head, identity });
           return;
         }
         const { will, ...rest } = stored.head;
@@ -308,4 +334,8 @@ function delayOf(will: Will | undefined, expirySeconds: number): number {
 
 function headWrite(key: string, head: Head): RecordWrite {
   return { table: tables.head, key, value: encodeHead(head) };
+}
+
+function groupsOf(subscriptions: Head['subscriptions']): string[] {
+  return subscriptions.flatMap(({ target }) => (target.isShared ? [target.filter] : []));
 }

@@ -149,6 +149,8 @@ export class Subscriptions {
     if (wantsRetained && target.kind === 'log' && !target.isShared && target.from === undefined) {
       const place = before === undefined ? subscription.core!.startCursor : subscription.core!.cursor;
       subscription.retained = { afterSeq: 0, throughSeq: seqOfCursor(place) };
+    } else if (wantsRetained && target.kind === 'sys') {
+      subscription.retained = { afterSeq: 0, throughSeq: 0 };
     }
     begun.push(subscription);
     return options.qos;
@@ -156,8 +158,12 @@ export class Subscriptions {
 
   async #startNew(subscription: MqttSubscription, { kind, from }: Target): Promise<void> {
     const { limits } = this.#connection.broker.host;
-    if (kind === 'log') await this.#start(subscription, from, undefined);
-    else if (this.#connection.opened!.state.subscriptions.size > limits.subscriptionsMax) {
+    if (kind === 'log') {
+      await this.#start(subscription, from, undefined);
+      const { isShared, filter } = subscription.target;
+      const { opened, broker } = this.#connection;
+      if (isShared && opened!.holdsGroups) broker.sessions.holdGroup(filter);
+    } else if (this.#connection.opened!.state.subscriptions.size > limits.subscriptionsMax) {
       throw new EverywireError(
         'quota_exceeded',
         `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
@@ -218,16 +224,23 @@ export class Subscriptions {
   /** What comes once its grant was answered. */
   #follow(subscription: MqttSubscription): void {
     const { broker } = this.#connection;
-    if (subscription.retained !== undefined) this.#delivery.retain(subscription);
-    if (subscription.target.kind === 'sys') broker.sys.add(this.#connection, subscription);
+    if (subscription.target.kind === 'sys') {
+      broker.sys.add(this.#connection, subscription, subscription.retained !== undefined);
+      subscription.retained = undefined;
+    } else if (subscription.retained !== undefined) {
+      this.#delivery.retain(subscription);
+    }
   }
 
   #end(subscription: MqttSubscription): void {
     const { broker, opened } = this.#connection;
     if (opened!.state.subscriptions.get(subscription.filter) !== subscription) return;
     opened!.state.remove(subscription.filter);
+    const wasFollowing = subscription.core !== undefined;
     subscription.core?.cancel();
     subscription.core = undefined;
+    const { isShared, filter } = subscription.target;
+    if (isShared && wasFollowing && opened!.holdsGroups) broker.sessions.letGoOfGroup(filter);
     this.#delivery.forget(subscription);
     broker.figures.subscriptions -= 1;
     if (subscription.target.kind === 'sys') broker.sys.remove(this.#connection, subscription);

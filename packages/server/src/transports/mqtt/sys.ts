@@ -36,11 +36,11 @@ export class SysTopics {
     this.#startedMs = options.clock.monotonicMs();
   }
 
-  /** The figures now, as retained messages are, and again and again. */
-  add(connection: MqttConnection, subscription: MqttSubscription): void {
+  /** The figures again and again; with `isToldNow` at once as well, as retained messages are. */
+  add(connection: MqttConnection, subscription: MqttSubscription, isToldNow: boolean): void {
     const follower = { connection, subscription, filter: filterOf(subscription.target.filter) };
     this.#followers.set(subscription, follower);
-    this.#tell(follower, this.#topics(), true);
+    if (isToldNow) this.#tell(follower, this.#topics(), true);
     this.#timer ??= this.#options.clock.after(this.#options.everyMs, this.#tick);
   }
 
