@@ -8,6 +8,7 @@ import { offline } from './offline.ts';
 import { publish } from './publish.ts';
 import { slow } from './slow.ts';
 import { storm } from './storm.ts';
+import { webhooks } from './webhooks.ts';
 
 /** In the order in which they run. */
 export const scenarios: readonly Scenario[] = [
@@ -20,4 +21,5 @@ export const scenarios: readonly Scenario[] = [
   offline,
   slow,
   channels,
+  webhooks,
 ];

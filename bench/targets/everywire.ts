@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startChild, stopChild } from '../child.ts';
@@ -62,8 +62,10 @@ interface StartedEverywire extends Pick<RunningTarget, 'pid' | 'port' | 'storeFo
   readonly mqttPort: number;
 }
 
-async function startEverywire(store: StoreKind): Promise<StartedEverywire> {
+/** `config` is its everywire.yaml, for scenarios about what is off by default. */
+export async function startEverywire(store: StoreKind, config?: string): Promise<StartedEverywire> {
   const folder = makeTemporaryFolder();
+  if (config !== undefined) writeFileSync(join(folder, 'everywire.yaml'), config);
   const readyPath = join(folder, 'ready.json');
   const storeUrl = store === 'lmdb' ? `lmdb:${join(folder, 'data')}` : 'memory:';
   // Extra V8 flags, such as --cpu-prof, for whoever looks for where the time goes.

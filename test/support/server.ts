@@ -24,6 +24,8 @@ export async function startTestServer(config: ConfigInput): Promise<TestServer> 
     log: { level: 'error' },
     mqtt: { port: 0 },
     stomp: { port: 0 },
+    // Endpoints of tests are on this machine.
+    webhooks: { allowTargets: ['127.0.0.1'] },
     ...config,
     http: { port: 0, ...config.http },
   });
