@@ -29,7 +29,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     let channels = 0;
     const freshChannel = () => `contract/${driver.name.replaceAll(' ', '-')}/${(channels += 1)}`;
     const publish = (channel: string, payload: string): Promise<Answer> =>
-      publishByPost(server.url, channel, text(payload));
+      publishByPost(server, channel, text(payload));
     const publishMany = async (channel: string, count: number): Promise<Answer[]> => {
       const answers: Answer[] = [];
       for (let at = 1; at <= count; at += 1) answers.push(await publish(channel, String(at)));
@@ -52,7 +52,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('delivers what is published after it began, in order, with offset and cursor', async () => {
       const channel = freshChannel();
       await publish(channel, 'before');
-      const reader = await driver.read(server.url, channel);
+      const reader = await driver.read(server, channel);
       expect(reader.continuity).toBe('exact');
       const answers = await Promise.all(['a', 'b', 'c'].map((payload) => publish(channel, payload)));
       const received = await take(reader, 3);
@@ -66,7 +66,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('goes on after a cursor with nothing lost or repeated', async () => {
       const channel = freshChannel();
       const answers = await publishMany(channel, 5);
-      const reader = await driver.read(server.url, channel, { after: answers[1]!.cursor });
+      const reader = await driver.read(server, channel, { after: answers[1]!.cursor });
       expect(reader.continuity).toBe('exact');
       expect(textsOf(await take(reader, 3))).toEqual(['3', '4', '5']);
       await publish(channel, '6');
@@ -76,14 +76,14 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
 
     promise('comes back with the cursor it kept, after a clean end and after a cut', async () => {
       const channel = freshChannel();
-      let reader = await driver.read(server.url, channel);
+      let reader = await driver.read(server, channel);
       const seen: Received[] = [];
       for (let round = 0; round < 6; round += 1) {
         await publishMany(channel, 3);
         seen.push(...(await take(reader, 2)));
         if (round % 2 === 0) reader.close();
         else reader.cut();
-        reader = await driver.read(server.url, channel, { after: seen.at(-1)!.cursor });
+        reader = await driver.read(server, channel, { after: seen.at(-1)!.cursor });
       }
       seen.push(...(await take(reader, 18 - seen.length)));
       expect(seen.map(({ offset }) => offset)).toEqual(Array.from({ length: 18 }, (_, at) => at + 1));
@@ -92,11 +92,11 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
 
     promise('comes back to a quiet channel without having read anything', async () => {
       const channel = freshChannel();
-      const first = await driver.read(server.url, channel);
+      const first = await driver.read(server, channel);
       const { cursor } = first;
       first.cut();
       await publish(channel, 'while away');
-      const reader = await driver.read(server.url, channel, { after: cursor });
+      const reader = await driver.read(server, channel, { after: cursor });
       expect(reader.continuity).toBe('exact');
       expect(textsOf(await take(reader, 1))).toEqual(['while away']);
       reader.close();
@@ -105,22 +105,22 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('begins at the earliest message, or at the last n', async () => {
       const channel = freshChannel();
       await publishMany(channel, 4);
-      const earliest = await driver.read(server.url, channel, { since: 'earliest' });
+      const earliest = await driver.read(server, channel, { since: 'earliest' });
       expect(textsOf(await take(earliest, 4))).toEqual(['1', '2', '3', '4']);
-      const last = await driver.read(server.url, channel, { since: 'last-2' });
+      const last = await driver.read(server, channel, { since: 'last-2' });
       expect(textsOf(await take(last, 2))).toEqual(['3', '4']);
-      const ago = await driver.read(server.url, channel, { since: '-1h' });
+      const ago = await driver.read(server, channel, { since: '-1h' });
       expect(textsOf(await take(ago, 4))).toEqual(['1', '2', '3', '4']);
       for (const reader of [earliest, last, ago]) reader.close();
     });
 
     promise('gives a filter all its channels in the one order of the store', async () => {
       const base = freshChannel();
-      const reader = await driver.read(server.url, `${base}/*`);
+      const reader = await driver.read(server, `${base}/*`);
       await Promise.all(Array.from({ length: 30 }, (_, at) => publish(`${base}/${at % 4}`, String(at))));
       await publish(`${base}/0/deeper`, 'does not match');
       const live = await take(reader, 30);
-      const replayed = await take(await driver.read(server.url, `${base}/*`, { since: 'earliest' }), 30);
+      const replayed = await take(await driver.read(server, `${base}/*`, { since: 'earliest' }), 30);
       expect(live).toEqual(replayed);
       const offsets = new Map<string, number>();
       for (const { channel, offset } of live) {
@@ -133,7 +133,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('tells a reader behind the retention edge what is gone, and goes on from there', async () => {
       const channel = freshChannel().replace('contract/', 'contract/short/');
       const answers = await publishMany(channel, 20);
-      const reader = await driver.read(server.url, channel, { after: answers[2]!.cursor });
+      const reader = await driver.read(server, channel, { after: answers[2]!.cursor });
       expect(reader.continuity).toBe('gap');
       expect(reader.gap).toMatchObject({
         channel,
@@ -150,7 +150,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       const channel = freshChannel();
       const answers = await publishMany(channel, 3);
       const strange = answers[0]!.cursor.replace(/^1....../, '1zzzzzz');
-      const reader = await driver.read(server.url, channel, { after: strange });
+      const reader = await driver.read(server, channel, { after: strange });
       expect(reader.continuity).toBe('gap');
       expect(reader.gap).toMatchObject({ reason: 'restored' });
       expect(textsOf(await take(reader, 3))).toEqual(['1', '2', '3']);
@@ -160,17 +160,24 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('refuses what is no cursor, no start and no name', async () => {
       const channel = freshChannel();
       const { cursor } = await publish(channel, 'x');
-      for (const after of [cursor.slice(0, -1), `${cursor}=`, cursor.toUpperCase(), 'x'.repeat(4096)]) {
-        await expect(driver.read(server.url, channel, { after })).rejects.toMatchObject({
+      for (const after of [cursor.slice(0, -1), `${cursor}=`, cursor.toUpperCase(), 'x'.repeat(2_000)]) {
+        await expect(driver.read(server, channel, { after })).rejects.toMatchObject({
           code: 'bad_cursor',
         });
       }
-      await expect(driver.read(server.url, channel, { since: 'last--1' })).rejects.toMatchObject({
+      await expect(driver.read(server, channel, { since: 'last--1' })).rejects.toMatchObject({
         code: 'invalid',
       });
-      for (const name of ['a*', 'a/**/b', '$SYS/x', 'x'.repeat(256), 'a\u0001b', '*/*/*/*/*']) {
-        await expect(driver.read(server.url, name)).rejects.toMatchObject({ code: 'bad_name' });
+      for (const name of ['a*', 'a/**/b', 'x'.repeat(256), 'a\u0001b', '*/*/*/*/*']) {
+        // To MQTT, text with control characters is malformed before it is a name [MQTT-1.5.4-1].
+        await expect(driver.read(server, name)).rejects.toMatchObject({
+          code: expect.stringMatching(/^(bad_name|malformed)$/) as string,
+        });
       }
+    });
+
+    promise('lets nobody read what is the server’s own', async () => {
+      await expect(driver.read(server, '$SYS/x')).rejects.toMatchObject({ code: 'bad_name' });
     });
 
     promise('keeps odd names apart: nothing is normalised', async () => {
@@ -182,14 +189,15 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
         '/%2f',
         '/é',
         '/e\u0301',
-        '/\u2028',
+        // Not at the end, where some libraries take it for white space.
+        '/\u2028x',
         '/__proto__',
         '/a b',
         '/?x=1',
         '/#x'.replace('#', '~'),
       ]) {
         const name = base + odd;
-        const reader = await driver.read(server.url, name);
+        const reader = await driver.read(server, name);
         await publish(name, odd);
         const [message] = await take(reader, 1);
         expect(message).toMatchObject({ channel: name, offset: 1 });
@@ -199,8 +207,8 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
 
     promise('holds a reader that stops taking bytes at its cursor, and catches it up exactly', async () => {
       const channel = freshChannel();
-      const slow = await driver.read(server.url, channel);
-      const other = await driver.read(server.url, channel);
+      const slow = await driver.read(server, channel);
+      const other = await driver.read(server, channel);
       slow.pause!();
       const payload = Buffer.alloc(30_000, 'x').toString();
       const count = 400;
@@ -219,20 +227,20 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('publishes over itself, once per publish id', async () => {
       const channel = freshChannel();
       const message: Outgoing = { ...text('hello'), event: 'greeting', headers: { lang: 'ko' }, key: 'once' };
-      const first = await driver.publish!(server.url, channel, message);
+      const first = await driver.publish!(server, channel, message);
       expect(first).toMatchObject({ offset: 1 });
-      expect(await driver.publish!(server.url, channel, message)).toMatchObject({
+      expect(await driver.publish!(server, channel, message)).toMatchObject({
         offset: 1,
         cursor: first.cursor,
         duplicate: true,
       });
-      expect(await publishByPost(server.url, channel, message)).toMatchObject({ offset: 1, duplicate: true });
+      expect(await publishByPost(server, channel, message)).toMatchObject({ offset: 1, duplicate: true });
       await expect(
-        driver.publish!(server.url, channel, { ...message, payload: Buffer.from('other') }),
+        driver.publish!(server, channel, { ...message, payload: Buffer.from('other') }),
       ).rejects.toMatchObject({
         code: 'conflict',
       });
-      const reader = await driver.read(server.url, channel, { since: 'earliest' });
+      const reader = await driver.read(server, channel, { since: 'earliest' });
       expect(await reader.next()).toMatchObject({
         cursor: first.cursor,
         event: 'greeting',
@@ -245,14 +253,14 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('refuses to publish what is too large or badly named, and stores nothing of it', async () => {
       const channel = freshChannel();
       await expect(
-        driver.publish!(server.url, channel, { payload: Buffer.alloc(65_537), type: 'text/plain' }),
+        driver.publish!(server, channel, { payload: Buffer.alloc(65_537, 'x'), type: 'text/plain' }),
       ).rejects.toMatchObject({
         code: 'too_large',
       });
-      await expect(driver.publish!(server.url, 'a/+/b', text('x'))).rejects.toMatchObject({
+      await expect(driver.publish!(server, 'a/+/b', text('x'))).rejects.toMatchObject({
         code: 'bad_name',
       });
-      await expect(driver.publish!(server.url, '$SYS/x', text('x'))).rejects.toMatchObject({
+      await expect(driver.publish!(server, '$SYS/x', text('x'))).rejects.toMatchObject({
         code: 'bad_name',
       });
       expect((await publish(channel, 'first')).offset).toBe(1);
@@ -260,9 +268,9 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
 
     promise('says goodbye in its own way when the server stops', async () => {
       const stopping = await startTestServer({});
-      const reader = await driver.read(stopping.url, 'demo');
+      const reader = await driver.read(stopping, 'demo');
       const stopped = stopping.stop();
-      expect(await reader.goodbye).toMatch(/^(ended|1001)/);
+      expect(await reader.goodbye).toMatch(/^(ended|1001|going_away|0x8b)/);
       await stopped;
     });
 

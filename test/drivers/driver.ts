@@ -4,9 +4,27 @@ import type { Continuity, GapNotice } from '@everywire/protocol';
 export interface TransportDriver {
   readonly name: string;
   /** Begins to read; resolves once the server has answered. Rejects with `Refused` when it said no. */
-  read(server: string, filter: string, from?: From): Promise<Reader>;
+  read(server: Addresses, filter: string, from?: From): Promise<Reader>;
+  /** What a delivery has no place for; absent: it has one for everything. */
+  readonly untoldToReaders?: Untold;
   /** Publishes over this transport itself. Absent where it carries nothing upward. */
-  readonly publish?: (server: string, channel: string, message: Outgoing) => Promise<Answer>;
+  readonly publish?: (server: Addresses, channel: string, message: Outgoing) => Promise<Answer>;
+  /** What a publisher cannot say, or is not told in the answer. */
+  readonly untoldByPublishers?: Untold;
+}
+
+/** Where a server can be reached; a listener that is off has no address. */
+export interface Addresses {
+  /** `http://host:port` */
+  readonly url: string;
+  readonly mqtt: string | undefined;
+  readonly stomp: string | undefined;
+}
+
+/** What a protocol has no place for. The suites compare everything else. */
+export interface Untold {
+  readonly reason: string;
+  readonly fields: readonly ('cursor' | 'offset' | 'type' | 'headers')[];
 }
 
 export interface From {
@@ -21,6 +39,9 @@ export interface Outgoing {
   readonly headers?: Readonly<Record<string, string>>;
   readonly key?: string;
 }
+
+/** What a field is where the driver's `untold` names it. */
+export const untold = { offset: -1, cursor: '' } as const;
 
 export interface Answer {
   readonly offset: number;

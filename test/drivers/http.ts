@@ -2,6 +2,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { Continuity, Envelope, GapNotice } from '@everywire/protocol';
 import {
   Refused,
+  type Addresses,
   type Answer,
   type From,
   type Outgoing,
@@ -41,13 +42,13 @@ async function refusal(response: IncomingMessage): Promise<Refused> {
 }
 
 /** Publishing for the transports whose upward half is `POST`. */
-export async function publishByPost(server: string, channel: string, message: Outgoing): Promise<Answer> {
+export async function publishByPost(server: Addresses, channel: string, message: Outgoing): Promise<Answer> {
   const headers: Record<string, string> = { 'content-type': message.type };
   if (message.event !== undefined) headers['everywire-event'] = message.event;
   if (message.key !== undefined) headers['idempotency-key'] = message.key;
   for (const [name, value] of Object.entries(message.headers ?? {}))
     headers[`everywire-meta-${name}`] = value;
-  const response = await request(server + pathOf(channel), { method: 'POST', headers }, message.payload);
+  const response = await request(server.url + pathOf(channel), { method: 'POST', headers }, message.payload);
   if (response.statusCode !== 201 && response.statusCode !== 200) throw await refusal(response);
   return JSON.parse(await textOf(response)) as Answer;
 }
@@ -60,7 +61,7 @@ function pollingDriver(name: string, wait: string | undefined): TransportDriver 
     async read(server, filter, from) {
       const ask = async (place: From, waiting: string | undefined): Promise<Page> => {
         const query = queryOf(place, waiting === undefined ? {} : { wait: waiting });
-        const response = await request(`${server}${pathOf(filter)}?${query}`, {
+        const response = await request(`${server.url}${pathOf(filter)}?${query}`, {
           headers: { accept: 'application/json' },
         });
         if (response.statusCode !== 200) throw await refusal(response);
@@ -144,7 +145,7 @@ function streamingDriver(
     name,
     publish: publishByPost,
     async read(server, filter, from): Promise<Reader> {
-      const url = `${server}${pathOf(filter)}?${queryOf(from, { format: 'envelope' })}`;
+      const url = `${server.url}${pathOf(filter)}?${queryOf(from, { format: 'envelope' })}`;
       const response = await request(url, { headers: { accept } });
       if (response.statusCode !== 200) throw await refusal(response);
       const inbox = new Inbox<Received>();

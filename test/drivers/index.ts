@@ -1,5 +1,8 @@
 import type { TransportDriver } from './driver.ts';
 import { longPollDriver, pollDriver, sseDriver, streamDriver } from './http.ts';
+import { mqttDrivers } from './mqtt.ts';
+import { socketIoPollingDriver, socketIoWebSocketDriver } from './socketio.ts';
+import { stompTcpDriver, stompWebSocketDriver } from './stomp.ts';
 import { everywireDriver, rawWebSocketDriver } from './websocket.ts';
 
 /** Every way to read that there is. The cross matrix takes all pairs, so a new transport joins by one line here. */
@@ -10,4 +13,9 @@ export const drivers: readonly TransportDriver[] = [
   sseDriver,
   rawWebSocketDriver,
   everywireDriver,
+  socketIoWebSocketDriver,
+  socketIoPollingDriver,
+  stompTcpDriver,
+  stompWebSocketDriver,
+  ...mqttDrivers,
 ];

@@ -96,7 +96,7 @@ function readerOf({ socket, frames, goodbye }: Open, start: Start): Reader {
 export const rawWebSocketDriver: TransportDriver = {
   name: 'websocket raw',
   async read(server, filter, from) {
-    const opened = await open(`${server}${pathOf(filter)}?${queryOf(from, { format: 'envelope' })}`, []);
+    const opened = await open(`${server.url}${pathOf(filter)}?${queryOf(from, { format: 'envelope' })}`, []);
     const { headers } = opened.response;
     const continuity = headers['everywire-continuity'] as Continuity;
     const gap = continuity === 'gap' ? await opened.frames.next() : undefined;
@@ -108,12 +108,12 @@ export const rawWebSocketDriver: TransportDriver = {
 export const everywireDriver: TransportDriver = {
   name: 'websocket everywire.v1',
   async read(server, filter, from) {
-    const opened = await open(`${server}/ws`, ['everywire.v1']);
+    const opened = await open(`${server.url}/ws`, ['everywire.v1']);
     const { cursor, continuity, gap } = await command(opened, { op: 'subscribe', channel: filter, ...from });
     return readerOf(opened, { cursor, continuity: continuity!, gap });
   },
   async publish(server, channel, message: Outgoing): Promise<Answer> {
-    const opened = await open(`${server}/ws`, ['everywire.v1']);
+    const opened = await open(`${server.url}/ws`, ['everywire.v1']);
     try {
       const { payload, ...rest } = message;
       return await command(opened, { op: 'publish', channel, ...rest, base64: payload.toString('base64') });

@@ -1,0 +1,49 @@
+import { mqttDriver } from '../../drivers/mqtt.ts';
+import { transportContract } from '../transport.contract.ts';
+
+const sys = {
+  reason: '$SYS is where MQTT tells the figures of the broker, and whoever asks for them may',
+  tests: ['lets nobody read what is the server’s own'],
+};
+const unanswered = {
+  reason: 'a PUBLISH at QoS 0 is not answered',
+  tests: [
+    'publishes over itself, once per publish id',
+    'refuses to publish what is too large or badly named, and stores nothing of it',
+  ],
+};
+/** Each test of the contract that reads where a message stands. */
+const placeless = {
+  reason: 'MQTT 3.1.1 has a topic and a payload: no cursor, no offset, and no word for what it refuses',
+  tests: [
+    'delivers what is published after it began, in order, with offset and cursor',
+    'comes back with the cursor it kept, after a clean end and after a cut',
+    'comes back to a quiet channel without having read anything',
+    'gives a filter all its channels in the one order of the store',
+    'tells a reader behind the retention edge what is gone, and goes on from there',
+    'answers a cursor of another log with a gap, never with silence',
+    'refuses what is no cursor, no start and no name',
+    'keeps odd names apart: nothing is normalised',
+    'publishes over itself, once per publish id',
+    'refuses to publish what is too large or badly named, and stores nothing of it',
+  ],
+};
+
+for (const [link, qos] of [
+  ['TCP', 0],
+  ['TCP', 1],
+  ['TCP', 2],
+  ['WebSocket', 1],
+] as const) {
+  transportContract({
+    driver: mqttDriver({ version: '5', link, qos }),
+    skip: [sys, ...(qos === 0 ? [unanswered] : [])],
+  });
+}
+
+for (const [link, qos] of [
+  ['TCP', 0],
+  ['WebSocket', 2],
+] as const) {
+  transportContract({ driver: mqttDriver({ version: '3.1.1', link, qos }), skip: [sys, placeless] });
+}

@@ -1,0 +1,191 @@
+/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment, @typescript-eslint/no-misused-spread --
+   the library declares plain options and headers as classes */
+import { connect, type Socket } from 'node:net';
+import { Client, type IFrame, type IMessage, type StompHeaders } from '@stomp/stompjs';
+import type { Continuity, GapNotice } from '@everywire/protocol';
+import { WebSocket } from 'ws';
+import { Refused, type Addresses, type Received, type TransportDriver } from './driver.ts';
+import { Inbox } from './inbox.ts';
+
+/** A connection of `@stomp/stompjs`: somebody else's reading of STOMP 1.2. */
+interface Connection {
+  readonly client: Client;
+  readonly messages: Inbox<IMessage>;
+  /** Frames that answer; an ERROR, or the end, is thrown in their place. */
+  readonly receipts: Inbox<IFrame>;
+  readonly goodbye: Promise<string>;
+  readonly socket: () => Socket;
+}
+
+type Link = 'TCP' | 'WebSocket';
+
+/** As much of a WebSocket as the library uses, on TCP; its own documentation shows how. */
+class TcpAsWebSocket {
+  readonly socket: Socket;
+  readonly url: string;
+  binaryType = 'arraybuffer';
+  protocol = 'v12.stomp';
+  readyState = 0;
+  onopen: (() => void) | undefined;
+  onmessage: ((event: { readonly data: ArrayBuffer }) => void) | undefined;
+  onerror: ((event: { readonly error: Error }) => void) | undefined;
+  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | undefined;
+
+  constructor(url: string) {
+    const { hostname, port } = new URL(url);
+    this.url = url;
+    this.socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    this.socket.on('connect', () => {
+      this.readyState = 1;
+      this.onopen?.();
+    });
+    this.socket.on('data', (bytes: Buffer) => {
+      const data = new Uint8Array(bytes).buffer;
+      this.onmessage?.({ data });
+    });
+    this.socket.on('error', (error) => this.onerror?.({ error }));
+    this.socket.on('close', () => {
+      this.readyState = 3;
+      this.onclose?.({ code: 1006, reason: 'the TCP connection is closed' });
+    });
+  }
+
+  send(data: string | ArrayBuffer): void {
+    this.socket.write(typeof data === 'string' ? data : new Uint8Array(data));
+  }
+
+  close(): void {
+    this.readyState = 2;
+    this.socket.end();
+  }
+}
+
+const receiptOf = (what: string): StompHeaders => ({ receipt: what });
+
+async function open(server: Addresses, link: Link): Promise<Connection> {
+  let tcp: TcpAsWebSocket | undefined;
+  let webSocket: WebSocket | undefined;
+  const messages = new Inbox<IMessage>();
+  const receipts = new Inbox<IFrame>();
+  const connected = Promise.withResolvers<undefined>();
+  const goodbye = Promise.withResolvers<string>();
+  let said = 'ended';
+  const client = new Client({
+    webSocketFactory: () => {
+      if (link === 'TCP') return (tcp = new TcpAsWebSocket(server.stomp!));
+      webSocket = new WebSocket(`${server.url.replace('http', 'ws')}/stomp`, ['v12.stomp'], {
+        perMessageDeflate: false,
+      });
+      return webSocket;
+    },
+    reconnectDelay: 0,
+    heartbeatIncoming: 0,
+    heartbeatOutgoing: 0,
+    onConnect: () => connected.resolve(undefined),
+    onUnhandledReceipt: (frame) => receipts.push(frame),
+    onStompError: ({ headers }) => {
+      said = headers['message']!;
+      const refusal = new Refused(0, said);
+      connected.reject(refusal);
+      receipts.end(refusal);
+      messages.end(refusal);
+    },
+    onWebSocketClose: () => {
+      receipts.end(new Error(`the server closed: ${said}`));
+      messages.end(new Error(`the server closed: ${said}`));
+      goodbye.resolve(said);
+    },
+  });
+  client.activate();
+  await connected.promise;
+  const socket = () => tcp?.socket ?? (webSocket as unknown as { readonly _socket: Socket })._socket;
+  return { client, messages, receipts, goodbye: goodbye.promise, socket };
+}
+
+const prefix = '/channels/';
+
+/** STOMP's own headers, and those that the server puts in. */
+const own: ReadonlySet<string> = new Set([
+  'subscription',
+  'destination',
+  'message-id',
+  'content-type',
+  'content-length',
+  'offset',
+  'timestamp',
+  'event',
+]);
+
+function receivedOf({ headers, binaryBody }: IMessage): Received {
+  const others = Object.entries(headers).filter(([name]) => !own.has(name) && !name.startsWith('everywire-'));
+  return {
+    channel: headers['destination']!.slice(prefix.length),
+    offset: Number(headers['offset']),
+    cursor: headers['message-id']!,
+    payload: Buffer.from(binaryBody),
+    type: headers['content-type']!,
+    event: headers['event'],
+    headers: others.length === 0 ? undefined : Object.fromEntries(others),
+  };
+}
+
+function stompDriver(link: Link): TransportDriver {
+  return {
+    name: `stomp ${link}`,
+    async read(server, filter, from = {}) {
+      const { client, messages, receipts, goodbye, socket } = await open(server, link);
+      client.subscribe(prefix + filter, (message) => messages.push(message), {
+        id: 'sub-0',
+        ...from,
+        ...receiptOf('subscribed'),
+      });
+      const { headers } = await receipts.next();
+      const gaps = headers['everywire-gap'];
+      let cursor = headers['cursor']!;
+      return {
+        continuity: headers['continuity'] as Continuity,
+        gap: gaps === undefined ? undefined : (JSON.parse(gaps) as readonly GapNotice[])[0],
+        get cursor() {
+          return cursor;
+        },
+        async next() {
+          const message = receivedOf(await messages.next());
+          ({ cursor } = message);
+          return message;
+        },
+        pause: () => void socket().pause(),
+        resume: () => void socket().resume(),
+        close: () => void client.deactivate(),
+        cut: () => void socket().resetAndDestroy(),
+        goodbye,
+      };
+    },
+    async publish(server, channel, { payload, type, event, headers, key }) {
+      const { client, receipts } = await open(server, link);
+      try {
+        client.publish({
+          destination: prefix + channel,
+          binaryBody: payload,
+          headers: {
+            ...headers,
+            'content-type': type,
+            ...(event === undefined ? {} : { event }),
+            ...(key === undefined ? {} : { key }),
+            ...receiptOf('published'),
+          },
+        });
+        const { headers: told } = await receipts.next();
+        return {
+          offset: Number(told['offset']),
+          cursor: told['cursor']!,
+          ...(told['duplicate'] === 'true' ? { duplicate: true } : {}),
+        };
+      } finally {
+        void client.deactivate({ force: true });
+      }
+    },
+  };
+}
+
+export const stompTcpDriver = stompDriver('TCP');
+export const stompWebSocketDriver = stompDriver('WebSocket');
