@@ -205,7 +205,7 @@ export class EverywireAdapter extends ClusterAdapterWithHeartbeat implements Mem
     const place = names.packets(this.namespace);
     const whole = { payload: encodeWhole(packet), event: undefined, meta: undefined };
     const published = packet.isVolatile ? link.publishIfReady(place, whole) : link.publish(place, whole);
-    published.catch((error: unknown) => this.#refused(place, error));
+    published.catch((error: unknown) => this.#packetRefused(place, packet, error));
     if (!isToOneSocket) this.#publishCopies(packet);
   }
 
@@ -220,6 +220,12 @@ export class EverywireAdapter extends ClusterAdapterWithHeartbeat implements Mem
       const published = packet.isVolatile ? link.publishIfReady(channel, copy) : link.publish(channel, copy);
       published.catch((error: unknown) => this.#refused(channel, error));
     }
+  }
+
+  /** It is in no log, so nobody else has it and nobody recovers it; the sockets of this process can still be given it. */
+  #packetRefused(channel: string, packet: Packet, error: unknown): void {
+    this.#refused(channel, error);
+    this.#broadcastHere({ type: eventType, data: [packet.event, ...packet.args] }, optionsOf(packet));
   }
 
   #refused(channel: string, error: unknown): void {
