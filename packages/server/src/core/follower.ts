@@ -57,6 +57,8 @@ export class Follower {
       if (host.store.traits.shared) this.readAgain();
       else host.scheduleFlush(this);
     });
+    // Everyone who begins is told when it fails; they may all have gone before they asked.
+    this.ready.catch(() => undefined);
   }
 
   get holders(): number {

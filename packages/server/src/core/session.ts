@@ -154,6 +154,8 @@ export class HubSession implements Session, Owner {
   end(_how: 'left' | 'lost'): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    // What one member of a group gives back must not go to another one of this session.
+    this.isHeld = true;
     for (const subscription of this.#subscriptions) subscription.cancel();
     this.#hub.closed(this);
   }

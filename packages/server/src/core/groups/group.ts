@@ -98,7 +98,7 @@ export class Group implements Owner, Sink, Quota {
     return this.#subscription.isLive;
   }
 
-  /** First deliveries go in order of seq, so whatever is at or below something that came back was delivered before. */
+  /** First deliveries go in order of seq, so whatever is at or below something that came back may be a repetition. */
   get redeliveredThroughSeq(): number {
     return this.#redeliveredThroughSeq;
   }
@@ -154,15 +154,14 @@ export class Group implements Owner, Sink, Quota {
   /** Were delivered and are not acknowledged: to whoever has room, `last` only if nobody else has. */
   takeBack(messages: readonly Message[], last: GroupMember | undefined): void {
     if (messages.length === 0) return;
-    for (const { seq } of messages) this.#redeliveredThroughSeq = Math.max(this.#redeliveredThroughSeq, seq);
-    this.#putBack(messages.map((message) => ({ message, last })));
+    this.#putBack(messages, last);
     if (last?.stage === 'full') this.#turns.enter(last);
     this.#serve();
   }
 
   deliver(batch: Batch, _subscription: Subscription): boolean {
     // It is offered what there is room for; where only some may have a message, their room may be too little.
-    this.#putBack(batch.messages.map((message) => ({ message, last: undefined })));
+    this.#addWaiting(batch.messages, undefined);
     this.#serve();
     return true;
   }
@@ -233,7 +232,7 @@ export class Group implements Owner, Sink, Quota {
   #give(member: GroupMember, messages: readonly Message[]): void {
     // A sink that was served before it may have ended or held it.
     if (member.stage === 'ended' || member.owner.isHeld) {
-      this.#putBack(messages.map((message) => ({ message, last: undefined })));
+      this.#putBack(messages, undefined);
       return;
     }
     try {
@@ -241,10 +240,21 @@ export class Group implements Owner, Sink, Quota {
     } catch (cause) {
       this.#host.broken(member, cause);
     }
+    // It was full by the bound of one batch, or acked from within.
+    if (member.stage === 'full' && member.roomBeside(0, 0) > 0) this.#turns.enter(member);
   }
 
-  #putBack(waiting: readonly Waiting[]): void {
-    this.#waiting.push(...waiting);
+  /**
+   * Whoever gets them may have been given higher ones by now. So they count as repetitions, also those that a member was
+   * to have and could not take: deliveries without that mark are in order.
+   */
+  #putBack(messages: readonly Message[], last: GroupMember | undefined): void {
+    for (const { seq } of messages) this.#redeliveredThroughSeq = Math.max(this.#redeliveredThroughSeq, seq);
+    this.#addWaiting(messages, last);
+  }
+
+  #addWaiting(messages: readonly Message[], last: GroupMember | undefined): void {
+    for (const message of messages) this.#waiting.push({ message, last });
     this.#waiting.sort((left, right) => left.message.seq - right.message.seq);
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { EverywireError } from '@everywire/protocol';
 import { openAccess, type Access } from '../../../src/core/access.ts';
 import type { Hub } from '../../../src/core/hub.ts';
 import { defaultLimits } from '../../../src/core/limits.ts';
@@ -335,6 +336,47 @@ describe('a group', () => {
     expect(poll.sink.notices.map(({ kind }) => kind)).toEqual(['ended']);
     expect(hub.subscribersOf('jobs')).toBe(1);
     expect(hub.figures.subscriptions).toBe(1);
+  });
+
+  it('gives nothing to a session that is ending, whatever its other members give back', async () => {
+    const hub = await startHub();
+    const sink = new RecordingSink();
+    const session = await openSession(hub, sink);
+    await session.subscribe(jobs, { acknowledge: 'peer', windowMessages: 2 });
+    await session.subscribe(jobs, { acknowledge: 'peer', windowMessages: 9 });
+    await publish(hub, 4);
+    expect(sink.texts).toHaveLength(4);
+    const other = await Worker.start(hub);
+    session.end('lost');
+    await settle();
+    expect(sink.texts).toHaveLength(4);
+    expect(other.got.sort()).toEqual(['1!', '2!', '3!', '4!']);
+  });
+
+  it('fills a window batch by batch, with no ack between', async () => {
+    const hub = await startHub();
+    const member = await Worker.start(hub, { windowMessages: 5, batchMessagesMax: 2 });
+    await publish(hub, 9);
+    expect(member.sink.batches.map(({ messages }) => messages.length)).toEqual([2, 2, 1]);
+  });
+
+  it('refuses whoever joins while the store cannot be asked, and begins for the next one', async () => {
+    const store = makeStore();
+    const { records } = store;
+    const hub = await startHub({ store });
+    const [get, follow] = [records.get.bind(records), store.follow.bind(store)];
+    const unavailable = () => Promise.reject(new EverywireError('store_unavailable', 'away'));
+    Object.assign(records, { get: unavailable });
+    Object.assign(store, { follow: unavailable });
+    const refused = { code: 'store_unavailable' };
+    const joining = [Worker.start(hub), Worker.start(hub)];
+    for (const one of joining) await expect(one).rejects.toMatchObject(refused);
+    await settle();
+    Object.assign(records, { get });
+    Object.assign(store, { follow });
+    const member = await Worker.start(hub);
+    await publish(hub, 1);
+    expect(member.got).toEqual(['1']);
   });
 
   it('does not share its name with a group that still begins for somebody who has gone', async () => {

@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import { Group } from '../../../packages/server/src/core/groups/group.ts';
+import { GroupMember } from '../../../packages/server/src/core/groups/member.ts';
+import {
+  decodeGroupRecord,
+  encodeGroupRecord,
+  type GroupRecord,
+} from '../../../packages/server/src/core/groups/record.ts';
+import type { RecordWrite, Store } from '../../../packages/server/src/core/store.ts';
+import { LogSubscription } from '../../../packages/server/src/core/subscription.ts';
+import { Window } from '../../../packages/server/src/core/window.ts';
+import { delegate } from '../delegate.ts';
+import { simulateAcknowledging } from './simulation.ts';
+
+/** A bug that needs more seeds than this to be found would pass through the seeds of one run. */
+const seedsMax = 40;
+const steps = 500;
+
+/** The first problem that is found. */
+async function firstProblem(sabotage?: (store: Store) => Store): Promise<string | undefined> {
+  for (let seed = 1; seed <= seedsMax; seed += 1) {
+    const { problems } = await simulateAcknowledging({ seed, steps, sabotage });
+    if (problems.length > 0) return problems[0];
+  }
+  return undefined;
+}
+
+/** A store that writes the records of groups as `change` has them; `undefined`: not at all. */
+function withRecords(change: (record: GroupRecord) => GroupRecord | undefined) {
+  return (store: Store): Store => {
+    const { records } = store;
+    const changed = (write: RecordWrite): readonly RecordWrite[] => {
+      const record = write.value && decodeGroupRecord(write.value);
+      if (record === undefined) return [write];
+      const other = change(record);
+      return other === undefined ? [] : [{ ...write, value: encodeGroupRecord(other) }];
+    };
+    return delegate(store, {
+      records: {
+        get: (...args) => records.get(...args),
+        list: (...args) => records.list(...args),
+        write: (writes) => records.write(writes.flatMap(changed)),
+      },
+    });
+  };
+}
+
+/** Puts another method in the place of one for as long as it takes to find it out. */
+async function withMethod<T extends object, K extends keyof T>(
+  prototype: T,
+  name: K,
+  make: (method: T[K]) => T[K],
+): Promise<string | undefined> {
+  const method = prototype[name];
+  prototype[name] = make(method);
+  try {
+    return await firstProblem();
+  } finally {
+    prototype[name] = method;
+  }
+}
+
+describe('the simulation of acknowledgement goes red when', () => {
+  it('the record of a group leaves out what was acknowledged ahead', async () => {
+    const found = await firstProblem(
+      withRecords((record) => ({ ...record, progress: { ...record.progress, ackedAhead: [] } })),
+    );
+    expect(found).toContain('comes again');
+  });
+
+  it('the record of a group is never written again', async () => {
+    const written = new Set<string>();
+    const found = await firstProblem(
+      withRecords((record) => {
+        if (written.has(record.progress.cursor)) return undefined;
+        written.add(record.progress.cursor);
+        return record.progress.deliveredThroughSeq % 3 === 0 ? record : undefined;
+      }),
+    );
+    expect(found).toBeDefined();
+  });
+
+  it('the record of a group does not say that it had members', async () => {
+    const found = await firstProblem(withRecords((record) => ({ ...record, hasMembers: false })));
+    expect(found).toContain('without a mark');
+  });
+
+  it('a window forgets what an earlier one had', async () => {
+    expect(await withMethod(LogSubscription.prototype, 'restore', () => () => undefined)).toBeDefined();
+    expect(await withMethod(Window.prototype, 'restore', () => () => undefined)).toContain('again');
+  });
+
+  it('a window does not know what it was offered', async () => {
+    const found = await withMethod(
+      Window.prototype,
+      'pass',
+      (pass) =>
+        function (this: Window, position) {
+          pass.call(this, { ...position, seq: position.seq + 2 });
+        },
+    );
+    expect(found).toBeDefined();
+  });
+
+  it('an ack takes the next one with it', async () => {
+    const found = await withMethod(
+      Window.prototype,
+      'ack',
+      (ack) =>
+        function (this: Window, seq, only) {
+          ack.call(this, seq, only);
+          ack.call(this, seq + 1, true);
+        },
+    );
+    expect(found).toBeDefined();
+  });
+
+  it('what a member gives back is not marked', async () => {
+    const found = await withMethod(
+      Group.prototype,
+      'takeBack',
+      (takeBack) =>
+        function (this: Group, ...args) {
+          const { redeliveredThroughSeq } = this;
+          Object.defineProperty(this, 'redeliveredThroughSeq', {
+            configurable: true,
+            value: redeliveredThroughSeq,
+          });
+          takeBack.apply(this, args);
+        },
+    );
+    expect(found).toContain('without a mark');
+  });
+
+  it('what a member gives back goes nowhere', async () => {
+    const found = await withMethod(Group.prototype, 'takeBack', () => () => undefined);
+    expect(found).toContain('acknowledged by no member');
+  });
+
+  it('a member gives back what it still has', async () => {
+    const found = await withMethod(
+      GroupMember.prototype,
+      'ack',
+      (ack) =>
+        function (this: GroupMember, seq, only) {
+          this.rewind();
+          ack.call(this, seq, only);
+        },
+    );
+    expect(found).toBeDefined();
+  });
+
+  it('a member has room for one more than its window', async () => {
+    const found = await withMethod(
+      GroupMember.prototype,
+      'roomBeside',
+      (roomBeside) =>
+        function (this: GroupMember, own, ofQuota) {
+          return this.owner.isHeld ? 0 : roomBeside.call(this, own, ofQuota) + 1;
+        },
+    );
+    expect(found).toBeDefined();
+  });
+
+  it('a quota is not asked', async () => {
+    const found = await withMethod(
+      GroupMember.prototype,
+      'roomBeside',
+      (roomBeside) =>
+        function (this: GroupMember, own, ofQuota) {
+          return this.quota === undefined || this.owner.isHeld
+            ? roomBeside.call(this, own, ofQuota)
+            : 3 - own;
+        },
+    );
+    expect(found).toBeDefined();
+  });
+
+  it('a release is forgotten', async () => {
+    expect(await withMethod(LogSubscription.prototype, 'release', () => () => undefined)).toBeDefined();
+  });
+});
+
+// A control must fail for its bug and not for the rig: without one, the same seeds are clean.
+it('and stays green without', async () => {
+  expect(await firstProblem()).toBeUndefined();
+});
