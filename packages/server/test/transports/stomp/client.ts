@@ -20,6 +20,9 @@ const patienceMs = 10_000;
  */
 export class StompClient {
   readonly frames: ClientFrame[] = [];
+  /** When set, frames go there and are not kept. */
+  onFrame: ((frame: ClientFrame) => void) | undefined;
+  onClosed: (() => void) | undefined;
   /** Ends of lines between frames. */
   beats = 0;
   /** Kinds of the WebSocket messages that came, in order. */
@@ -184,6 +187,7 @@ export class StompClient {
 
   #closed(): void {
     this.isClosed = true;
+    this.onClosed?.();
     for (const look of this.#watchers) look();
   }
 
@@ -211,7 +215,9 @@ export class StompClient {
     const end = length === undefined ? this.#rest.indexOf(0, bodyAt) : bodyAt + Number(length);
     if (end < 0 || this.#rest.length <= end) return false;
     if (this.#rest[end] !== 0) throw new Error(`no NUL behind ${String(command)}`);
-    this.frames.push({ command: command!, headers, body: Buffer.from(this.#rest.subarray(bodyAt, end)) });
+    const frame = { command: command!, headers, body: Buffer.from(this.#rest.subarray(bodyAt, end)) };
+    if (this.onFrame === undefined) this.frames.push(frame);
+    else this.onFrame(frame);
     this.#rest = this.#rest.subarray(end + 1);
     return true;
   }
