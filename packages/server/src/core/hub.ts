@@ -64,6 +64,7 @@ export class Hub implements HubFront, Feed {
     delivered: 0,
     flushes: 0,
     subscriptions: 0,
+    subscriptionsByTransport: new Map(),
     sessions: new Map(),
   };
   readonly batchBytesMax: number;

@@ -176,7 +176,7 @@ export class HubSession implements Session, Owner {
 
   remove(subscription: Subscription): void {
     this.#subscriptions = this.#subscriptions.filter((other) => other !== subscription);
-    this.#hub.figures.subscriptions -= 1;
+    this.#count(-1);
   }
 
   /** What of `messages` this identity may be given and has not expired. */
@@ -241,7 +241,17 @@ export class HubSession implements Session, Owner {
 
   #add(subscription: LogSubscription | GroupMember): void {
     this.#subscriptions = [...this.#subscriptions, subscription];
-    this.#hub.figures.subscriptions += 1;
+    this.#count(1);
+  }
+
+  #count(more: 1 | -1): void {
+    const { figures } = this.#hub;
+    const { transport } = this.hello;
+    figures.subscriptions += more;
+    figures.subscriptionsByTransport.set(
+      transport,
+      (figures.subscriptionsByTransport.get(transport) ?? 0) + more,
+    );
   }
 
   async #whenBegun<S extends LogSubscription | GroupMember>(

@@ -70,6 +70,7 @@ export interface Figures {
   delivered: number;
   flushes: number;
   subscriptions: number;
+  readonly subscriptionsByTransport: Map<string, number>;
   /** Open sessions by transport. */
   readonly sessions: Map<string, number>;
 }

@@ -8,6 +8,7 @@ export interface MetricsFigures {
   readonly delivered: number;
   readonly flushes: number;
   readonly subscriptions: number;
+  readonly subscriptionsByTransport: ReadonlyMap<string, number>;
   /** Open sessions by transport. */
   readonly sessions: ReadonlyMap<string, number>;
 }
@@ -61,15 +62,23 @@ export function createMetrics({ hub, figures }: MetricsSource): Metrics {
   gauge('everywire_head_seq', 'The number of the newest message of the store.', () => hub.head.seq);
   gauge('everywire_store_up', '1 while the store is well.', () => (hub.health().ok ? 1 : 0));
   gauge('everywire_draining', '1 while this node is stopping.', () => (hub.isDraining ? 1 : 0));
-  new Gauge({
-    name: 'everywire_connections',
-    help: 'Open sessions by transport.',
-    labelNames: ['transport'] as const,
-    registers,
-    collect() {
-      this.reset();
-      for (const [transport, sessions] of figures.sessions) this.set({ transport }, sessions);
-    },
-  });
+  const gaugeByTransport = (name: string, help: string, figure: ReadonlyMap<string, number>): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['transport'] as const,
+      registers,
+      collect() {
+        this.reset();
+        for (const [transport, value] of figure) this.set({ transport }, value);
+      },
+    });
+  };
+  gaugeByTransport('everywire_connections', 'Open sessions by transport.', figures.sessions);
+  gaugeByTransport(
+    'everywire_subscriptions_by_transport',
+    'Subscriptions of this node, by transport.',
+    figures.subscriptionsByTransport,
+  );
   return { contentType: registry.contentType, render: () => registry.metrics() };
 }
