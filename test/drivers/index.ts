@@ -3,6 +3,7 @@ import { longPollDriver, pollDriver, sseDriver, streamDriver } from './http.ts';
 import { mqttDrivers } from './mqtt.ts';
 import { socketIoPollingDriver, socketIoWebSocketDriver } from './socketio.ts';
 import { stompTcpDriver, stompWebSocketDriver } from './stomp.ts';
+import { webhookDriver } from './webhook.ts';
 import { everywireDriver, rawWebSocketDriver } from './websocket.ts';
 
 /** Every way to read that there is. The cross matrix takes all pairs, so a new transport joins by one line here. */
@@ -18,4 +19,5 @@ export const drivers: readonly TransportDriver[] = [
   stompTcpDriver,
   stompWebSocketDriver,
   ...mqttDrivers,
+  webhookDriver,
 ];
