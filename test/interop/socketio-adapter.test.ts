@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Envelope } from '@everywire/protocol';
 import { EventSource } from 'eventsource';
@@ -96,6 +97,10 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
   /** Ends its connection without a word, as a network does. */
   function cut({ socket }: Member): void {
     (socket.io.engine as unknown as { transport: { ws: { terminate(): void } } }).transport.ws.terminate();
+  }
+  /** Its next connection reaches that process, as behind a load balancer. */
+  function moveTo({ socket }: Member, { port }: App): void {
+    (socket.io as unknown as { uri: string }).uri = `http://127.0.0.1:${port}`;
   }
   async function page(channel: string): Promise<readonly Envelope[]> {
     const answer = await fetch(`${everywire.http}/channels/${channel}?since=earliest&limit=1000`);
@@ -250,8 +255,7 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
     await enter('r', b);
     await b.socket.emitWithAck('name', 'b');
     const { id } = b.socket;
-    // The next connection of this client reaches the other process.
-    (b.socket.io as unknown as { uri: string }).uri = `http://127.0.0.1:${apps[0]!.port}`;
+    moveTo(b, apps[0]!);
     cut(b);
     a.socket.emit('say', 'r', 1);
     a.socket.emit('say', 'other', 'not for b');
@@ -290,6 +294,73 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
       expect(other.socket.recovered).toBe(false);
       expect(other.socket.id).not.toBe(a.socket.id);
     }
+  });
+
+  it('is exact through a hundred cuts at random instants, each time on to the other process', async () => {
+    const cuts = 100;
+    const [a, b] = [
+      await connect(apps[0]!),
+      await connect(apps[1]!, { ...overWebSocket, reconnectionDelayMax: 50 }),
+    ];
+    await enter('r', a, b);
+    let isOver = false;
+    let said = 0;
+    const talk = async (): Promise<void> => {
+      while (!isOver) {
+        a.socket.emit('say', 'r', (said += 1));
+        // A word about every millisecond, and now and then a burst.
+        if (said % 7 > 2) await sleep(1);
+      }
+    };
+    const talking = talk();
+    for (let round = 0; round < cuts; round += 1) {
+      await sleep(Math.random() * 40);
+      const back = once(b.socket as never, 'connect');
+      moveTo(b, apps[round % 2]!);
+      cut(b);
+      await back;
+    }
+    isOver = true;
+    await talking;
+    await hears(
+      b,
+      Array.from({ length: said }, (_, at) => ['said', at + 1]),
+    );
+    expect(b.recovered).toEqual([false, ...Array<boolean>(cuts).fill(true)]);
+  });
+
+  it('takes a session over from a connection that does not know that it is dead', async () => {
+    const [a, b] = [await connect(apps[0]!), await connect(apps[1]!, { reconnection: false })];
+    await enter('r', a, b);
+    const { _pid: pid, _lastOffset: offset } = b.socket as unknown as { _pid: string; _lastOffset: string };
+    const { id } = b.socket;
+    const ended = once(b.socket as never, 'disconnect');
+    const next = await connect(apps[0]!, { auth: { pid, offset }, forceNew: true });
+    await ended;
+    expect(next.socket.id).toBe(id);
+    expect(await next.socket.emitWithAck('who am I')).toMatchObject({ recovered: true, rooms: [id, 'r'] });
+    a.socket.emit('say', 'r', 'for one of them');
+    await hears(next, [['said', 'for one of them']]);
+    expect(b.heard).toEqual([]);
+  });
+
+  it('gives an event that is too large to its own process, and goes on', async () => {
+    const [a, b] = [await connect(apps[0]!), await connect(apps[1]!)];
+    await enter('r', a, b);
+    const [large, tooLargeForAFrame] = ['x'.repeat(100_000), 'y'.repeat(200_000)];
+    a.socket.emit('say', 'r', 'before');
+    a.socket.emit('say', 'r', large);
+    a.socket.emit('say', 'r', tooLargeForAFrame);
+    a.socket.emit('say', 'r', 'after');
+    await hears(b, [
+      ['said', 'before'],
+      ['said', 'after'],
+    ]);
+    // There is no place in the order for what is not in the log.
+    await expect.poll(() => a.heard.length, patience).toBe(4);
+    expect(new Set(a.heard.map(([, text]) => text))).toEqual(
+      new Set(['before', large, tooLargeForAFrame, 'after']),
+    );
   });
 
   it('loses and repeats nothing when Everywire is killed in mid-traffic', async () => {

@@ -199,7 +199,7 @@ export class EverywireAdapter extends ClusterAdapterWithHeartbeat implements Mem
       const published = packet.isVolatile
         ? link.publishIfReady(channel, plain)
         : link.publish(channel, plain);
-      published.catch((error: unknown) => this.#refused(channel, error));
+      published.catch((error: unknown) => this.#packetRefused(channel, packet, error));
       return;
     }
     const place = names.packets(this.namespace);
