@@ -13,7 +13,7 @@ import {
   encodePacket,
   fillPacketIds,
   packetBytes,
-  placeOf,
+  placeProperties,
   propertiesOf,
   reasonCodes,
   type Publish,
@@ -198,24 +198,50 @@ export class Delivery {
     if (this.#retained !== undefined) this.#goOn();
   }
 
-  /** What the last connection left half done (§4.4): PUBREL again, and retained messages that were not acknowledged. */
+  /** What the last connection left half done (§4.4): PUBREL again, and what no subscription brings once more. */
   async resume(): Promise<void> {
-    const retained: InFlight[] = [];
+    const alone: InFlight[] = [];
     for (const sent of this.#state.inFlight.values()) {
       if (sent.isReleased) this.#answerPubrel(sent.packetId);
-      else if (sent.retainedOf !== undefined) retained.push(sent);
+      else if (sent.origin !== 'log') alone.push(sent);
     }
-    for (const sent of retained) {
-      const [message] = await this.#connection.session.retained(sent.retainedOf!, 1);
+    for (const sent of alone) {
+      const message = await this.#find(sent);
       if (!this.#connection.isOpen()) return;
-      if (message?.seq !== sent.seq) {
-        // Another has taken its place, and comes from the log.
-        this.#state.complete(sent);
+      if (message === undefined) {
+        this.#giveUp(sent);
         continue;
       }
       this.#state.resend(sent);
       this.#sendOne(message, sent);
     }
+    this.settle();
+  }
+
+  async #find({ origin, channel, seq, timeMs }: InFlight): Promise<Message | undefined> {
+    const { session, broker } = this.#connection;
+    if (origin === 'retained') {
+      const [message] = await session.retained(channel, 1);
+      if (message?.seq === seq) return message;
+    }
+    const { pageMessagesMax } = broker.host.limits;
+    const page = await session.read(channel, { since: { kind: 'time', timeMs } }, pageMessagesMax);
+    return page.messages.find((message) => message.seq === seq);
+  }
+
+  /**
+   * The message is gone, by retention or because it expired. At QoS 2 the client may have it, and would take another with
+   * its packet id for this one: the flow is brought to its end.
+   */
+  #giveUp(sent: InFlight): void {
+    if (sent.qos === 1) {
+      this.#complete(sent);
+      return;
+    }
+    sent.isReleased = true;
+    forgetExpected(sent);
+    this.#released ??= [];
+    this.#released.push(sent);
   }
 
   get #isBusy(): boolean {
@@ -266,7 +292,7 @@ export class Delivery {
         continue;
       }
       mustSave ||= at === 2;
-      packetIds.push(this.#state.send(subscription, { qos: at, seq: message.seq }).packetId);
+      packetIds.push(this.#state.send(subscription, flightOf(message, at)).packetId);
     }
     const bytes = packetIds.length === 0 ? encoded.bytes : fillPacketIds(encoded, packetIds);
     return this.#sendSaved(bytes, mustSave);
@@ -288,7 +314,7 @@ export class Delivery {
       const known = subscription.expected?.get(message.seq);
       if (known?.isOnWire === true) continue;
       const isRepeated = known !== undefined || (qos === 1 && message.seq <= core.redeliveredThroughSeq);
-      const sent = known ?? this.#state.send(subscription, { qos, seq: message.seq });
+      const sent = known ?? this.#state.send(subscription, flightOf(message, qos));
       const piece = this.#encode(message, subscription, { qos, dup: isRepeated, packetId: sent.packetId });
       if (piece === undefined) {
         // It cannot be told, so it is done with [MQTT-3.1.2-25].
@@ -310,8 +336,9 @@ export class Delivery {
   #passOver(subscription: MqttSubscription, seq: number): void {
     if (subscription.expected === undefined) return;
     for (const sent of [...subscription.expected.values()]) {
-      if (sent.seq < seq && !sent.isOnWire) this.#state.complete(sent);
+      if (sent.seq < seq && !sent.isOnWire) this.#giveUp(sent);
     }
+    this.settle();
   }
 
   /** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */
@@ -471,7 +498,7 @@ export class Delivery {
         continue;
       }
       mustSave ||= qos === 2;
-      const sent = this.#state.send(subscription, { qos, seq: message.seq, retainedOf: message.channel });
+      const sent = this.#state.send(subscription, { ...flightOf(message, qos), origin: 'retained' });
       pieces.push(fillPacketIds(encoded, [sent.packetId]));
     }
     if (pieces.length === 0) return true;
@@ -501,7 +528,7 @@ export class Delivery {
       topic: message.channel,
       payload: message.payload,
       qos: sent.qos,
-      retain: true,
+      retain: sent.origin === 'retained',
       dup: true,
       packetId: sent.packetId,
       properties: connection.version === 5 ? propertiesOf(message, connection.broker.nowMs()) : {},
@@ -515,9 +542,13 @@ export function seqOfCursor(cursor: string): number {
   return parseCursor(cursor)?.seq ?? 0;
 }
 
+function flightOf(message: Message, qos: 1 | 2): Pick<InFlight, 'qos' | 'seq' | 'channel' | 'timeMs'> {
+  return { qos, seq: message.seq, channel: message.channel, timeMs: message.timeMs };
+}
+
 /** Moves the position of the subscription that brought it. */
 function ackOf(sent: InFlight): void {
-  if (sent.retainedOf === undefined && !sent.isDetached) sent.subscription.core?.ack(sent.seq, true);
+  if (sent.origin === 'log') sent.subscription.core?.ack(sent.seq, true);
 }
 
 function forgetExpected(sent: InFlight): void {
@@ -540,7 +571,7 @@ function withGaps(
   const { qos, dup, packetId, nowMs } = flags;
   const properties = propertiesOf(message, nowMs);
   const told: UserProperties = (gaps ?? []).map((gap) => [gapProperty, JSON.stringify(gap)] as const);
-  const place: UserProperties = options.withCursor ? placeOf(message) : [];
+  const place: UserProperties = options.withCursor ? placeProperties(message) : [];
   return {
     type: 'publish',
     topic: message.channel,

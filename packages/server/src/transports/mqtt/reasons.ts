@@ -1,5 +1,5 @@
 import { errorTable, type ErrorCode, type EverywireError } from '@everywire/protocol';
-import { reasonCodes, type AckProperties, type Packet, type ReasonCode } from './wire/index.ts';
+import { reasonCodes, type Packet, type Properties, type ReasonCode } from './wire/index.ts';
 
 /** What a refusal is in MQTT 5, by the packet that tells it: each allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
 
@@ -47,9 +47,8 @@ export function withoutReasons(packet: Packet): Packet {
   const { type } = packet;
   if (!('properties' in packet) || type === 'publish' || type === 'connack' || type === 'disconnect')
     return packet;
-  const { reasonString, userProperties } = packet.properties as AckProperties;
+  const { reasonString, userProperties, ...properties }: Properties = packet.properties;
   if (reasonString === undefined && userProperties === undefined) return packet;
-  const properties = { ...packet.properties, reasonString: undefined, userProperties: undefined };
   return { ...packet, properties } as Packet;
 }
 

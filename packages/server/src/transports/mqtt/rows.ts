@@ -2,6 +2,7 @@ import type { Progress } from '../../core/transport.ts';
 import {
   MqttSubscription,
   type InFlight,
+  type Origin,
   type RetainedPlace,
   type SessionState,
   type SubscriptionOptions,
@@ -59,7 +60,7 @@ interface StoredProgress {
   readonly retained: RetainedPlace | undefined;
 }
 
-type StoredInFlight = Pick<InFlight, 'packetId' | 'qos' | 'seq' | 'retainedOf' | 'isReleased'> & {
+type StoredInFlight = Omit<InFlight, 'subscription' | 'isOnWire'> & {
   readonly no: number;
 };
 
@@ -99,10 +100,12 @@ export function encodeWindow(state: SessionState): Buffer {
   }
   const inFlight = [];
   for (const sent of state.inFlight.values()) {
-    const { packetId, qos, seq, subscription, retainedOf, isReleased } = sent;
-    // Nothing brings it again.
-    if (sent.isDetached && !isReleased) continue;
-    inFlight.push([packetId, qos, seq, subscription.no, isReleased ? 1 : 0, retainedOf]);
+    const { packetId, qos, seq, subscription, isReleased, channel, timeMs } = sent;
+    const place = [packetId, qos, seq, subscription.no, isReleased ? 1 : 0] as const;
+    // After a crash a group gives it to somebody; at QoS 2 it is this one's all the same.
+    const origin = sent.origin === 'log' && subscription.target.isShared ? 'detached' : sent.origin;
+    if (isReleased || origin === 'log') inFlight.push(place);
+    else if (sent.origin !== 'log' || qos === 2) inFlight.push([...place, origin, channel, timeMs]);
   }
   return encode({ progress, inFlight, lastPacketId: state.lastPacketId });
 }
@@ -114,7 +117,7 @@ export function decodeWindow(row: Buffer): WindowRow {
       [string, string[], number] | null | undefined,
       [number, number] | null | undefined,
     ][];
-    readonly inFlight: [number, 1 | 2, number, number, 0 | 1, string | null | undefined][];
+    readonly inFlight: [number, 1 | 2, number, number, 0 | 1, Origin?, string?, number?][];
     readonly lastPacketId: number;
   };
   return {
@@ -129,14 +132,18 @@ export function decodeWindow(row: Buffer): WindowRow {
         },
       ]),
     ),
-    inFlight: inFlight.map(([packetId, qos, seq, no, isReleased, retainedOf]) => ({
-      packetId,
-      qos,
-      seq,
-      no,
-      isReleased: isReleased === 1,
-      retainedOf: retainedOf ?? undefined,
-    })),
+    inFlight: inFlight.map(
+      ([packetId, qos, seq, no, isReleased, origin = 'log', channel = '', timeMs = 0]) => ({
+        packetId,
+        qos,
+        seq,
+        no,
+        isReleased: isReleased === 1,
+        origin,
+        channel,
+        timeMs,
+      }),
+    ),
     lastPacketId,
   };
 }
@@ -162,14 +169,12 @@ export function restore(
   }
   const sent = [];
   for (const { no, ...one } of window?.inFlight ?? []) {
-    // What a subscription that is gone left behind can still be released, and is not sent again.
-    const subscription = byNo.get(no);
-    if (subscription !== undefined) sent.push({ ...one, subscription });
-    else if (one.isReleased) sent.push({ ...one, subscription: goneSubscription() });
+    sent.push({ ...one, subscription: byNo.get(no) ?? goneSubscription() });
   }
   state.restore([...byNo.values()], sent, received, window?.lastPacketId ?? 0);
 }
 
+/** Of what is in flight although its subscription has ended. */
 function goneSubscription(): MqttSubscription {
   return new MqttSubscription(
     0,

@@ -4,16 +4,23 @@ import type { Progress, Subscription } from '../../core/transport.ts';
 import type { Target } from './targets.ts';
 import type { Qos } from './wire/index.ts';
 
+/**
+ * `log`: its subscription brings it again after the connection was lost, and its acknowledgement moves the position there.
+ * `retained`: it was sent as the retained message of its channel. `detached`: its subscription is gone or goes on
+ * elsewhere. The latter two are looked for again by channel.
+ */
+export type Origin = 'log' | 'retained' | 'detached';
+
 /** A PUBLISH above QoS 0 on its way to the client. */
 export interface InFlight {
   readonly packetId: number;
   readonly qos: 1 | 2;
   readonly seq: number;
   readonly subscription: MqttSubscription;
-  /** Of a retained message: its channel, since the log may not have it any more. */
-  readonly retainedOf: string | undefined;
-  /** What it was delivered by goes on elsewhere: its acknowledgement ends this flow, and moves no position. */
-  isDetached: boolean;
+  readonly channel: string;
+  /** When it was published: where to look for it in the log. */
+  readonly timeMs: number;
+  origin: Origin;
   /** QoS 2: PUBREC came, PUBREL is owed or was sent. */
   isReleased: boolean;
   /** The PUBLISH left on this connection, so it counts against the client's receive maximum. */
@@ -121,7 +128,7 @@ export class SessionState {
   /** A packet id that is not in use [MQTT-2.2.1-4], and what it stands for. */
   send(
     subscription: MqttSubscription,
-    message: { readonly qos: 1 | 2; readonly seq: number; readonly retainedOf?: string | undefined },
+    { qos, seq, channel = '', timeMs = 0, origin = 'log' }: Pick<InFlight, 'qos' | 'seq'> & Partial<InFlight>,
   ): InFlight {
     let packetId = this.#lastPacketId;
     do packetId = packetId >= packetIdMax ? 1 : packetId + 1;
@@ -129,11 +136,12 @@ export class SessionState {
     this.#lastPacketId = packetId;
     const sent: InFlight = {
       packetId,
-      qos: message.qos,
-      seq: message.seq,
+      qos,
+      seq,
       subscription,
-      retainedOf: message.retainedOf,
-      isDetached: false,
+      channel,
+      timeMs,
+      origin,
       isReleased: false,
       isOnWire: true,
     };
@@ -164,16 +172,37 @@ export class SessionState {
   beginAnew(subscription: MqttSubscription, isContinued: boolean): void {
     subscription.expected = undefined;
     for (const sent of this.#inFlight.values()) {
-      if (sent.subscription !== subscription || sent.retainedOf !== undefined || sent.isReleased) continue;
+      if (sent.subscription !== subscription || sent.origin !== 'log' || sent.isReleased) continue;
       if (isContinued) expect(sent);
-      else sent.isDetached = true;
+      else sent.origin = 'detached';
+    }
+  }
+
+  /** The subscription ends; what was begun to be sent is finished [MQTT-3.10.4-3]. */
+  detach(subscription: MqttSubscription): void {
+    this.beginAnew(subscription, false);
+  }
+
+  /**
+   * The client is gone. What a group gave it at QoS 2 stays with it [MQTT-4.8.2-4], so the group is told that it is done;
+   * what it got at QoS 1 goes to another member.
+   */
+  keepFromGroups(): void {
+    for (const sent of [...this.#inFlight.values()]) {
+      if (!sent.subscription.target.isShared || sent.origin !== 'log' || sent.isReleased) continue;
+      if (sent.qos === 2) {
+        sent.subscription.core?.ack(sent.seq, true);
+        sent.origin = 'detached';
+      } else {
+        this.complete(sent);
+      }
     }
   }
 
   /** Puts back what the rows say. */
   restore(
     subscriptions: readonly MqttSubscription[],
-    sent: readonly Omit<InFlight, 'isOnWire' | 'isDetached'>[],
+    sent: readonly Omit<InFlight, 'isOnWire'>[],
     received: readonly number[],
     lastPacketId: number,
   ): void {
@@ -182,9 +211,9 @@ export class SessionState {
       this.#lastNo = Math.max(this.#lastNo, subscription.no);
     }
     for (const one of sent) {
-      const restored: InFlight = { ...one, isDetached: false, isOnWire: false };
+      const restored: InFlight = { ...one, isOnWire: false };
       this.#inFlight.set(one.packetId, restored);
-      if (!one.isReleased && one.retainedOf === undefined) expect(restored);
+      if (!one.isReleased && one.origin === 'log') expect(restored);
     }
     if (received.length > 0) this.#received = new Map(received.map((packetId) => [packetId, undefined]));
     this.#lastPacketId = lastPacketId;

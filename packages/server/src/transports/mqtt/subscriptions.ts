@@ -236,6 +236,7 @@ export class Subscriptions {
     const { broker, opened } = this.#connection;
     if (opened!.state.subscriptions.get(subscription.filter) !== subscription) return;
     opened!.state.remove(subscription.filter);
+    opened!.state.detach(subscription);
     const wasFollowing = subscription.core !== undefined;
     subscription.core?.cancel();
     subscription.core = undefined;
