@@ -73,7 +73,7 @@ export function propertiesOf(message: Message, nowMs: number | undefined): Publi
 }
 
 /** Where the message stands, and which one it is: for readers that asked for cursors. */
-export function placeOf(message: Message): UserProperties {
+export function placeProperties(message: Message): UserProperties {
   const place = [['cursor', message.cursor] as const, ['offset', String(message.offset)] as const];
   // Those of other transports have their id in any case.
   return isMqtt(message.native) ? [...place, ['everywire-id', message.id]] : place;
