@@ -279,6 +279,8 @@ describe('config and doctor', () => {
       code: 1,
       stdout: expect.stringContaining(`bad       Port ${port} on 127.0.0.1 is taken`),
     });
+    expect(bad.stdout).toContain('A port on 127.0.0.1 can be chosen (MQTT)');
+    expect(bad.stdout).toContain('A port on 127.0.0.1 can be chosen (STOMP)');
   });
 });
 

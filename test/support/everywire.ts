@@ -36,6 +36,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** A server of a test must not take the ports that are the defaults. */
+const mayListen = (command: string | undefined): boolean => command === 'serve' || command === 'doctor';
 const anyPorts = { EVERYWIRE_MQTT_PORT: '0', EVERYWIRE_STOMP_PORT: '0' };
 
 const running = new Set<ChildProcessWithoutNullStreams>();
@@ -49,7 +50,7 @@ export function endEverything(): void {
 export function runEverywire(args: readonly string[], { cwd, env, input }: RunOptions = {}): Running {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: cwd ?? tmpdir(),
-    env: { ...cleanEnvironment(), ...(args[0] === 'serve' ? anyPorts : {}), NO_COLOR: '1', ...env },
+    env: { ...cleanEnvironment(), ...(mayListen(args[0]) ? anyPorts : {}), NO_COLOR: '1', ...env },
   });
   running.add(child);
   child.once('close', () => running.delete(child));

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { isLoopback } from '../config/rules.ts';
+import { isDefault, type LoadedConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { asRecord } from './exact-json.ts';
 
@@ -45,7 +46,7 @@ export function checkAddress({ http, insecure }: Config): Finding {
 }
 
 /** Listens for an instant. */
-export async function checkPort({ host, port }: Config['http']): Promise<Finding> {
+export async function checkPort({ host, port }: Pick<Config['http'], 'host' | 'port'>): Promise<Finding> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
@@ -63,4 +64,20 @@ export async function checkPort({ host, port }: Config['http']): Promise<Finding
     verdict: 'good',
     text: port === 0 ? `A port on ${host} can be chosen` : `Port ${port} on ${host} is free`,
   };
+}
+
+/** The port of a protocol that has one of its own; nothing when that is off. Nobody needs one that nobody asked for. */
+export async function checkOwnPort(
+  name: 'mqtt' | 'stomp',
+  loaded: LoadedConfig,
+): Promise<readonly Finding[]> {
+  const { config } = loaded;
+  const { port } = config[name];
+  if (!config.transports[name] || port === -1) return [];
+  const finding = await checkPort({ host: config.http.host, port });
+  const words = name.toUpperCase();
+  if (finding.verdict === 'good') return [{ verdict: 'good', text: `${finding.text} (${words})` }];
+  return isDefault(loaded, [name, 'port'])
+    ? [{ verdict: 'doubtful', text: `${finding.text} ${words} would be off over TCP` }]
+    : [finding];
 }

@@ -1,5 +1,12 @@
 import { loadHere } from './config.ts';
-import { checkAddress, checkFiles, checkNode, checkPort, type Finding } from './doctor-machine.ts';
+import {
+  checkAddress,
+  checkFiles,
+  checkNode,
+  checkOwnPort,
+  checkPort,
+  type Finding,
+} from './doctor-machine.ts';
 import { checkStore } from './doctor-store.ts';
 import { CommandError } from './exit.ts';
 import type { ServeFlags } from './flags.ts';
@@ -13,12 +20,15 @@ const colours = { good: 'green', doubtful: 'yellow', bad: 'red' } as const;
  * @throws CommandError `failed` when something would keep it from starting
  */
 export async function diagnose(flags: ServeFlags): Promise<void> {
-  const { config } = loadHere(flags);
+  const loaded = loadHere(flags);
+  const { config } = loaded;
   const findings: readonly Finding[] = [
     checkNode(process.versions.node),
     checkFiles(),
     checkAddress(config),
     await checkPort(config.http),
+    ...(await checkOwnPort('mqtt', loaded)),
+    ...(await checkOwnPort('stomp', loaded)),
     ...(await checkStore(config)),
   ];
   for (const { verdict, text } of findings) {
