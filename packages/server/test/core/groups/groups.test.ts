@@ -358,6 +358,14 @@ describe('a group', () => {
     const member = await Worker.start(hub, { windowMessages: 5, batchMessagesMax: 2 });
     await publish(hub, 9);
     expect(member.sink.batches.map(({ messages }) => messages.length)).toEqual([2, 2, 1]);
+    // Also with what another one gives back.
+    const other = await Worker.start(hub, { windowMessages: 6, batchMessagesMax: 2 });
+    await settle();
+    expect(other.got).toEqual(['6', '7', '8', '9']);
+    const next = await Worker.start(hub, { windowMessages: 9, batchMessagesMax: 2 });
+    other.session.end('lost');
+    await settle();
+    expect(next.got).toEqual(['6!', '7!', '8!', '9!']);
   });
 
   it('refuses whoever joins while the store cannot be asked, and begins for the next one', async () => {
