@@ -78,6 +78,8 @@ export class StompConnection implements Sink {
   #beatEveryMs = 0;
   #beat: Deadline | undefined;
   #hasSent = false;
+  /** Called when nothing is being done, to do what had to wait for that. */
+  #whenQuiet: (() => void) | undefined;
   /** Called when nothing that was asked before is left to be answered. */
   #whenIdle: (() => void) | undefined;
 
@@ -211,10 +213,10 @@ export class StompConnection implements Sink {
         this.#send(command, receipt);
         break;
       case 'subscribe':
-        void this.#alone(receipt, this.#subscribe(command));
+        void this.#alone(receipt, () => this.#subscribe(command));
         break;
       case 'unsubscribe':
-        void this.#alone(receipt, this.#unsubscribe(command));
+        void this.#alone(receipt, () => this.#unsubscribe(command));
         break;
       case 'ack':
       case 'nack':
@@ -225,7 +227,7 @@ export class StompConnection implements Sink {
         this.#answer(receipt);
         break;
       case 'commit':
-        void this.#alone(receipt, this.#commit(command.transaction));
+        void this.#alone(receipt, () => this.#commit(command.transaction));
         break;
       case 'abort':
         this.#openTransactions.end(command.transaction);
@@ -519,13 +521,19 @@ export class StompConnection implements Sink {
     return (this.#transactions ??= new Transactions(this.#shared.host.limits));
   }
 
-  /** What the frames behind this one do may depend on it, so they wait. */
-  async #alone(receipt: string | undefined, work: Promise<Headers>): Promise<void> {
-    this.#begun();
+  /**
+   * What the frames behind this one do may depend on it, so they wait; and so does it for those before it: what was sent
+   * before SUBSCRIBE is not among what comes from now on.
+   */
+  async #alone(receipt: string | undefined, work: () => Promise<Headers>): Promise<void> {
     this.#isAlone = true;
     this.#link.pause();
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
+    // The connection may have ended meanwhile.
+    if (this.#session === undefined) return;
+    this.#begun();
     try {
-      this.#done(receipt, await work);
+      this.#done(receipt, await work());
       this.#goOn();
     } catch (caught) {
       this.#refused(caught, receipt);
@@ -548,12 +556,21 @@ export class StompConnection implements Sink {
     this.#inFlight -= 1;
     this.#answer(receipt, headers);
     this.#pace();
-    this.#leaveIfIdle();
+    this.#settleQuiet();
   }
 
   #refused(caught: unknown, receipt: string | undefined): void {
     this.#inFlight -= 1;
     this.#refuse(caught, receipt);
+  }
+
+  #settleQuiet(): void {
+    if (this.#inFlight > 0) return;
+    const then = this.#whenQuiet;
+    this.#whenQuiet = undefined;
+    // What waits is a frame that came before the goodbye.
+    if (then !== undefined) then();
+    else this.#leaveIfIdle();
   }
 
   /** Far below the bound, so as not to stop and go with every single frame. */

@@ -204,6 +204,15 @@ describe.each(ways)('SEND and SUBSCRIBE on %s', (way) => {
     expect(seen).toEqual(['a:b\\c', 'a\\cb\\\\c', 'a\\cb\\\\c']);
   });
 
+  it('begins with what comes behind SUBSCRIBE, not with what was sent just before it', async () => {
+    const destination = fresh();
+    const client = await connected('1.2', way);
+    for (const body of ['before', 'also before']) client.send('SEND', { destination }, body);
+    client.send('SUBSCRIBE', { id: 'a', destination });
+    client.send('SEND', { destination }, 'behind');
+    expect((await client.next()).body.toString()).toBe('behind');
+  });
+
   it('stores once per key', async () => {
     const destination = fresh();
     const client = await connected('1.2', way);
