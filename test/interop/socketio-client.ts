@@ -129,3 +129,18 @@ export class IoClient {
     this.socket.close();
   }
 }
+
+/** Publishes as somebody without Socket.IO would. */
+export async function post(
+  url: string,
+  channel: string,
+  payload: string | Buffer,
+  type = 'text/plain',
+  event?: string,
+): Promise<{ readonly cursor: string; readonly offset: number }> {
+  const headers = { 'content-type': type, ...(event === undefined ? {} : { 'everywire-event': event }) };
+  const body = typeof payload === 'string' ? payload : new Uint8Array(payload);
+  const response = await fetch(`${url}/channels/${channel}`, { method: 'POST', headers, body });
+  if (response.status !== 201) throw new Error(`${response.status} ${await response.text()}`);
+  return (await response.json()) as { readonly cursor: string; readonly offset: number };
+}

@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { publishByPost } from '../drivers/http.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
-import { IoClient, ways, type ClientOptions } from './socketio-client.ts';
+import { IoClient, post as postTo, ways, type ClientOptions } from './socketio-client.ts';
 import { startProxy } from './socketio-proxy.ts';
 
 let server: TestServer;
@@ -23,12 +22,8 @@ async function connect(options?: ClientOptions, ioNamespace = '/'): Promise<IoCl
   return client;
 }
 
-const post = (channel: string, payload: string | Buffer, type = 'text/plain', event?: string) =>
-  publishByPost(server.url, channel, {
-    payload: Buffer.from(payload as string),
-    type,
-    ...(event === undefined ? {} : { event }),
-  });
+const post = (channel: string, payload: string | Buffer, type?: string, event?: string) =>
+  postTo(server.url, channel, payload, type, event);
 
 describe.each(ways)('socket.io-client by $name', ({ transports }) => {
   it('follows a channel: JSON as it is, text as a string, bytes as bytes, and the cursor last', async () => {

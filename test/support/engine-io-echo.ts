@@ -76,7 +76,7 @@ export function startEngineIoEcho(port = 0): Promise<EchoServer> {
         return undefined;
       },
       writable: quiet,
-      closed: quiet,
+      closed: () => undefined,
     },
   });
   return serveEngine(engine, port);

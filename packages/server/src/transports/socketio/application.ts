@@ -28,6 +28,6 @@ export interface IoApplication<State> {
   writable(socket: IoSocket<State>): void;
   /** The peer answered a ping. */
   ponged?(socket: IoSocket<State>): void;
-  /** Called once. `disconnected`: the peer left this namespace on purpose. */
-  ended(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): void;
+  /** Called once. `disconnected`: the peer left this namespace on purpose. The promise must not reject. */
+  ended(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void>;
 }

@@ -79,7 +79,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
       afterPost: (connection) => this.#afterPost(connection),
       upgraded: ({ sid, context }) => {
         this.#polls.delete(context);
-        this.#records.removePoll(sid);
+        void this.#records.removePoll(sid);
       },
       restore: (engine) => this.#restore(engine),
       closed: (connection) => this.#connectionClosed(connection),
@@ -147,12 +147,12 @@ export class EverywireApplication implements IoApplication<IoSession> {
     socket.state.ponged();
   }
 
-  ended(socket: IoSocket<IoSession>, how: 'disconnected' | 'left' | 'lost'): void {
+  ended(socket: IoSocket<IoSession>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
     const session = socket.state;
     session.ended(how === 'lost' ? 'lost' : 'left');
     if (this.#sessions.get(session.pid) === session) this.#sessions.delete(session.pid);
     // Who left on purpose does not come back to what it followed.
-    if (how === 'disconnected' && !this.#isDraining) this.#records.removeSession(session.pid);
+    return how === 'disconnected' ? this.#records.removeSession(session.pid) : undefined;
   }
 
   /** `undefined`: there is no such session, or it cannot go on exactly where the peer was. */
@@ -321,8 +321,9 @@ export class EverywireApplication implements IoApplication<IoSession> {
     return connection;
   }
 
-  #connectionClosed(connection: IoConnection<IoSession>): void {
-    if (this.#polls.delete(connection) && !this.#isDraining) this.#records.removePoll(connection.engine.sid);
+  #connectionClosed(connection: IoConnection<IoSession>): undefined | Promise<void> {
+    const hadRow = this.#polls.delete(connection) && !this.#isDraining;
+    return hadRow ? this.#records.removePoll(connection.engine.sid) : undefined;
   }
 
   #pollOf(sid: string): IoConnection<IoSession> | undefined {

@@ -48,18 +48,18 @@ export class IoConnection<State> {
     return socket;
   }
 
-  leave(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): void {
-    if (socket.stage === 'ended') return;
+  leave(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
+    if (socket.stage === 'ended') return undefined;
     const wasConnected = socket.stage === 'connected';
     socket.stage = 'ended';
     if (this.#sockets.get(socket.ioNamespace) === socket) this.#sockets.delete(socket.ioNamespace);
-    if (wasConnected) this.#server.application.ended(socket, how);
+    return wasConnected ? this.#server.application.ended(socket, how) : undefined;
   }
 
   /** The engine's session is over. */
   ended(how: 'left' | 'lost'): void {
     this.#partial = undefined;
-    for (const socket of [...this.#sockets.values()]) this.leave(socket, how);
+    for (const socket of [...this.#sockets.values()]) void this.leave(socket, how);
   }
 
   #takeAttachment(data: Buffer): undefined | Promise<unknown> {
@@ -83,8 +83,7 @@ export class IoConnection<State> {
     if (socket?.stage !== 'connected') return this.#fail('not connected to this namespace');
     switch (packet.kind) {
       case 'disconnect':
-        this.leave(socket, 'disconnected');
-        return undefined;
+        return this.leave(socket, 'disconnected');
       case 'event':
         return this.#run(socket, packet, attachments);
       case 'ack':
@@ -106,7 +105,7 @@ export class IoConnection<State> {
       const { answer, state } = await application.connect(socket, given);
       socket.state = state;
       if (socket.stage === 'ended') {
-        application.ended(socket, 'lost');
+        void application.ended(socket, 'lost');
         return;
       }
       socket.stage = 'connected';

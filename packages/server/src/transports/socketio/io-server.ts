@@ -17,7 +17,7 @@ export type Persistence<State> = Pick<
 > & {
   /** What a POST brought was handled; its answer waits for the promise. */
   afterPost?(connection: IoConnection<State>): undefined | Promise<void>;
-  closed?(connection: IoConnection<State>): void;
+  closed?(connection: IoConnection<State>): undefined | Promise<void>;
 };
 
 export interface IoServerOptions<State> extends Omit<EngineOptions<IoConnection<State>>, 'handlers'> {
@@ -76,7 +76,7 @@ export class IoServer<State> {
         closed: (engine, how) => {
           this.#silent.delete(engine);
           engine.context.ended(how);
-          persistence?.closed?.(engine.context);
+          return persistence?.closed?.(engine.context);
         },
       },
     });

@@ -33,6 +33,6 @@ export class IoSocket<State> {
   disconnect(): void {
     if (this.stage === 'ended') return;
     this.engine.sendText(disconnectPacket(this.ioNamespace));
-    this.connection.leave(this, 'lost');
+    void this.connection.leave(this, 'lost');
   }
 }

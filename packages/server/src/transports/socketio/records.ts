@@ -98,8 +98,8 @@ export class SessionRecords {
     return this.#write(sessionTable, pid, record);
   }
 
-  removeSession(pid: string): void {
-    this.#remove(sessionTable, pid);
+  removeSession(pid: string): Promise<void> {
+    return this.#remove(sessionTable, pid);
   }
 
   poll(sid: string): Promise<PollRecord | undefined> {
@@ -110,8 +110,8 @@ export class SessionRecords {
     return this.#write(pollTable, sid, record);
   }
 
-  removePoll(sid: string): void {
-    this.#remove(pollTable, sid);
+  removePoll(sid: string): Promise<void> {
+    return this.#remove(pollTable, sid);
   }
 
   /** Removes rows that nobody has used for long, and the oldest sessions beyond their number. */
@@ -171,11 +171,13 @@ export class SessionRecords {
     return this.#options.records.write([{ table, key, value: stamped(record, this.#options.clock.nowMs()) }]);
   }
 
-  #remove(table: string, key: string): void {
-    this.#options.records.write([{ table, key, value: undefined }]).catch((cause: unknown) => {
-      // It goes when it is old.
+  /** Never rejects: what cannot be removed goes when it is old. */
+  async #remove(table: string, key: string): Promise<void> {
+    try {
+      await this.#options.records.write([{ table, key, value: undefined }]);
+    } catch (cause) {
       this.#options.log.debug({ err: cause }, 'a Socket.IO session could not be removed');
-    });
+    }
   }
 }
 

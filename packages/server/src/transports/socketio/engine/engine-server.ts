@@ -174,7 +174,7 @@ export class EngineServer<Context> {
     this.#pings.delete(socket);
     this.#pongs.delete(socket);
     this.#upgradingPolls.delete(socket);
-    if (socket.context !== undefined) this.handlers.closed(socket, how);
+    if (socket.context !== undefined) socket.goodbye = this.handlers.closed(socket, how);
   }
 
   upgradeSettled(upgrade: Upgrade<Context>): void {
@@ -308,7 +308,7 @@ export class EngineServer<Context> {
         if (received.done !== undefined) done.push(received.done);
       }
       if (done.length > 0) await Promise.all(done);
-      if (!hasEnded(socket)) await this.handlers.afterPost?.(socket);
+      await (hasEnded(socket) ? socket.goodbye : this.handlers.afterPost?.(socket));
       this.answer(response, 200, headers, 'ok');
     } catch (caught) {
       // A body that broke off: what was in it is not known.

@@ -31,6 +31,8 @@ export class EngineSocket<Context> implements WebSocketSide {
   /** What it is answered with is decided; it is not sent yet. */
   #isAnswering = false;
   isPosting = false;
+  /** What has still to be done of the end of the session. */
+  goodbye: undefined | Promise<unknown>;
   /** Waits for the next poll. */
   #out: Outgoing[] | undefined;
   #outBytes = 0;

@@ -17,8 +17,8 @@ export interface EngineHandlers<Context> {
   writable(socket: EngineSocket<Context>): void;
   /** The peer answered a ping: it has everything that was sent before. */
   ponged?(socket: EngineSocket<Context>): void;
-  /** Called once. `left`: the peer said goodbye on this layer. */
-  closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): void;
+  /** Called once. `left`: the peer said goodbye on this layer, which is answered when the promise resolves. It must not reject. */
+  closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): undefined | Promise<unknown>;
   /** The session moved from polling to WebSocket. */
   upgraded?(socket: EngineSocket<Context>): void;
   /** Called before the answer to a poll leaves, with what is in it. The answer waits for the promise, and is a 503 if that rejects. */
