@@ -22,7 +22,9 @@ class Bench {
   /** Hands over what is wanted of `messages`, as far as there is room, and returns that. */
   offer(messages: readonly Message[]): readonly Message[] {
     const wanted = messages.filter((message) => message.seq > this.position.seq);
-    const given = wanted.filter((message) => this.window.isWanted(message)).slice(0, this.window.room);
+    const given = wanted
+      .filter((message) => this.window.isWanted(message))
+      .slice(0, Math.max(0, this.window.room));
     const isAll = wanted.every((message) => given.includes(message) || !this.window.isWanted(message));
     const end = isAll ? wanted.at(-1)?.position : given.at(-1)?.position;
     if (given.length > 0) this.window.add(given, this.position);
