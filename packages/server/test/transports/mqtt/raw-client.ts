@@ -24,6 +24,7 @@ export class RawClient {
   readonly version: Version;
   readonly packets: ServerPacket[] = [];
   readonly #write: (bytes: Buffer) => void;
+  readonly #writeText: (text: string) => void;
   readonly #cut: () => void;
   readonly #reader: PacketReader<ServerPacket>;
   readonly #watchers = new Set<() => void>();
@@ -35,12 +36,14 @@ export class RawClient {
     version: Version,
     socket: {
       readonly write: (bytes: Buffer) => void;
+      readonly writeText: (text: string) => void;
       readonly cut: () => void;
       readonly closed: Promise<unknown>;
     },
   ) {
     this.version = version;
     this.#write = socket.write;
+    this.#writeText = socket.writeText;
     this.#cut = socket.cut;
     this.#reader = clientReader(version, { packetBytesMax: 10_000_000 });
     this.closed = socket.closed.then(() => {
@@ -50,10 +53,14 @@ export class RawClient {
   }
 
   /** `url`: `mqtt://host:port`, or that of the HTTP port for WebSocket. */
-  static async open(url: string, version: Version = 5): Promise<RawClient> {
+  static async open(
+    url: string,
+    version: Version = 5,
+    protocols: readonly string[] = ['mqtt'],
+  ): Promise<RawClient> {
     return url.startsWith('mqtt:')
       ? RawClient.#overTcp(url, version)
-      : RawClient.#overWebSocket(url, version);
+      : RawClient.#overWebSocket(url, version, protocols);
   }
 
   static async #overTcp(url: string, version: Version): Promise<RawClient> {
@@ -63,22 +70,28 @@ export class RawClient {
     await once(socket, 'connect');
     const client = new RawClient(version, {
       write: (bytes) => socket.write(bytes),
+      writeText: (text) => socket.write(text),
       cut: () => socket.resetAndDestroy(),
-      closed: once(socket, 'close'),
+      closed: new Promise((resolve) => socket.once('close', resolve)),
     });
     socket.on('data', (bytes) => client.#receive(bytes));
     return client;
   }
 
-  static async #overWebSocket(url: string, version: Version): Promise<RawClient> {
-    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/mqtt`, ['mqtt'], {
+  static async #overWebSocket(
+    url: string,
+    version: Version,
+    protocols: readonly string[],
+  ): Promise<RawClient> {
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/mqtt`, [...protocols], {
       perMessageDeflate: false,
     });
     socket.on('error', () => undefined);
     const client = new RawClient(version, {
       write: (bytes) => socket.send(bytes),
+      writeText: (text) => socket.send(text),
       cut: () => socket.terminate(),
-      closed: once(socket, 'close'),
+      closed: new Promise((resolve) => socket.once('close', resolve)),
     });
     socket.on('message', (bytes: Buffer) => client.#receive(bytes));
     await once(socket, 'open');
@@ -113,6 +126,16 @@ export class RawClient {
 
   write(bytes: Buffer): void {
     if (!this.isClosed) this.#write(bytes);
+  }
+
+  /** What MQTT over WebSocket has not: a text frame. */
+  writeText(text: string): void {
+    this.#writeText(text);
+  }
+
+  /** The server has had occasion to read what was written. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   send(packet: Packet): void {
