@@ -450,7 +450,10 @@ export class MqttConnection implements Sink, Quota {
     }
     this.version = version;
     (this.session as Session | undefined)?.end('lost');
-    this.#refuseWith(connackReason(error), reasonString(error));
+    const reasonCode = connackReason(error);
+    // Older versions have few words for no, of which "not authorized" is the one for a will that cannot be.
+    const isSayable = version === 5 || connackReturnCode(reasonCode) !== undefined;
+    this.#refuseWith(isSayable ? reasonCode : reasonCodes.notAuthorized, reasonString(error));
   }
 
   #refuseWith(reasonCode: number, detail: string): void {
