@@ -69,6 +69,11 @@ export default tseslint.config(
       ],
     },
   },
+  {
+    // Client libraries declare plain options and headers as classes.
+    files: ['examples/**/*.ts'],
+    rules: { '@typescript-eslint/no-unsafe-class-instance-assignment': 'off' },
+  },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
   {
     files: ['packages/server/src/page/public/*.js'],

@@ -112,6 +112,25 @@ describe('the examples', { timeout: 60_000 }, () => {
     await expect.poll(texts, patience).toEqual(['one', 'two']);
   });
 
+  it('stomp-worker.ts shares a queue, and takes over the job of a worker that died', async () => {
+    const url = `${server.http.replace('http', 'ws')}/stomp`;
+    const stuck = start(process.execPath, 'stomp-worker.ts', [url, 'jobs', '600000']);
+    await expect.poll(() => stuck.talk(), patience).toContain('waiting for jobs');
+    await publish('queue/jobs', 'resize 1.png');
+    await expect.poll(subscriptions, patience).toBe(1);
+    const worker = start(process.execPath, 'stomp-worker.ts', [url, 'jobs', '0']);
+    await expect.poll(() => worker.talk(), patience).toContain('waiting for jobs');
+    await publish('queue/jobs', 'resize 2.png');
+    await shows(worker, ['resize 2.png']);
+    await stuck.kill();
+    await shows(worker, ['resize 2.png', 'resize 1.png (again)']);
+    await publish('queue/jobs', '');
+    await expect.poll(() => worker.talk(), patience).toContain('gave up');
+    await killAndRestart();
+    await publish('queue/jobs', 'resize 3.png');
+    await shows(worker, ['resize 2.png', 'resize 1.png (again)', 'resize 3.png']);
+  });
+
   async function subscriptions(): Promise<number> {
     const metrics = await (await fetch(`${server.http}/metrics`)).text();
     return Number(/^everywire_subscriptions (\d+)$/m.exec(metrics)?.[1]);
