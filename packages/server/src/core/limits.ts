@@ -113,6 +113,8 @@ export interface Limits {
    * that one. It bounds what is remembered of acknowledgements out of order: some 30 bytes each in the group's record.
    */
   readonly groupSpanMessagesMax: number;
+  /** gRPC: calls on one HTTP/2 connection at the same time. */
+  readonly grpcStreamsMax: number;
   /** How long draining may take before what is left is cut. */
   readonly drainMs: number;
 }
@@ -185,6 +187,7 @@ export const defaultLimits: Limits = {
   groupsMax: 10_000,
   groupIdleMs: 7 * 24 * 3_600_000,
   groupSpanMessagesMax: 16_384,
+  grpcStreamsMax: 100,
   drainMs: 10_000,
 };
 

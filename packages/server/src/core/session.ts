@@ -191,6 +191,8 @@ export class HubSession implements Session, Owner {
   }
 
   #checkFilter(text: string): Filter {
+    if (isGroupName(text))
+      throw new EverywireError('bad_name', 'A group is joined by a subscription; nothing else reads it.');
     return this.#authorize(parseFilter(text, this.#hub.limits));
   }
 
