@@ -1,4 +1,5 @@
 import { mqttHandshake } from './mqtt.ts';
+import { stompHandshake } from './stomp.ts';
 
 /**
  * What a raw client sends to become a subscriber, and how it knows that it is one. Just enough of each protocol to
@@ -32,7 +33,8 @@ export interface Place {
 
 export type SessionPhase = 'begin' | 'return';
 
-export type WireName = 'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'mqtt' | 'bytes';
+export type WireName =
+  'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'mqtt' | 'stomp' | 'bytes';
 
 const maskBit = 0x80;
 const textFrame = 0x81;
@@ -98,6 +100,8 @@ export function handshakeOf(wire: WireName, place: Place, channels: readonly str
       return socketIoHandshake(place);
     case 'mqtt':
       return mqttHandshake(place);
+    case 'stomp':
+      return stompHandshake(place, answerWebSocketPing);
   }
 }
 

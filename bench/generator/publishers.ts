@@ -1,11 +1,12 @@
 import net from 'node:net';
 import { clientFrame, upgradeRequest } from './handshakes.ts';
 import { mqttConnect, mqttPublish } from './mqtt.ts';
+import { stompConnect, stompFrame } from './stomp.ts';
 
 /** Where and how to publish. `path` has `{channel}` where the channel's name goes. */
 export interface PublishTarget {
-  /** `mqtt` is QoS 1; `mqtt-qos0` has no acknowledgement. */
-  readonly wire: 'everywire.v1' | 'http' | 'mqtt' | 'mqtt-qos0';
+  /** `mqtt` is QoS 1; `mqtt-qos0` has no acknowledgement, and `stomp` asks for none. */
+  readonly wire: 'everywire.v1' | 'http' | 'mqtt' | 'mqtt-qos0' | 'stomp';
   readonly port: number;
   readonly path: string;
 }
@@ -30,6 +31,8 @@ export function openPublisher(target: PublishTarget, onAnswer: OnAnswer): Promis
     case 'mqtt':
     case 'mqtt-qos0':
       return MqttPublisher.open(target, onAnswer);
+    case 'stomp':
+      return StompPublisher.open(target, onAnswer);
   }
 }
 
@@ -247,6 +250,51 @@ class MqttPublisher implements Publisher {
       this.#unanswered--;
       this.#onAnswer(true);
     }
+  }
+}
+
+/** Publishes over one STOMP connection over TCP, without receipts: what comes back is an ERROR. */
+class StompPublisher implements Publisher {
+  readonly #socket: net.Socket;
+  readonly #path: string;
+
+  private constructor(socket: net.Socket, path: string, onAnswer: OnAnswer) {
+    this.#socket = socket;
+    this.#path = path;
+    socket.on('data', (bytes) => {
+      console.error(`publisher: ${bytes.toString('latin1', 0, 200)}`);
+      onAnswer(false);
+    });
+  }
+
+  static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<StompPublisher> {
+    const socket = await connect(port);
+    socket.write(stompConnect);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('data', (answer) => {
+        if (answer.toString('latin1').startsWith('CONNECTED')) resolve();
+        else reject(new Error(`publisher: ${answer.toString('latin1', 0, 200)}`));
+      });
+      socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
+    });
+    return new StompPublisher(socket, path, onAnswer);
+  }
+
+  get inFlight(): number {
+    return this.#socket.writableLength > unsentBytesMax ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  publish(channel: string, payload: string): void {
+    if (this.#socket.writableCorked === 0) {
+      this.#socket.cork();
+      setImmediate(() => this.#socket.uncork());
+    }
+    const destination = this.#path.replace('{channel}', channel);
+    this.#socket.write(stompFrame('SEND', { destination, 'content-type': 'text/plain' }, payload));
+  }
+
+  close(): void {
+    this.#socket.resetAndDestroy();
   }
 }
 

@@ -17,7 +17,7 @@ export type StoreKind = 'lmdb' | 'memory';
 export function everywire(store: StoreKind): Target {
   return {
     name: `everywire ${store}`,
-    wires: ['websocket', 'sse', 'stream', 'mqtt', 'socketio'],
+    wires: ['websocket', 'sse', 'stream', 'mqtt', 'socketio', 'stomp'],
     isPublishedTo: true,
     missing: () => undefined,
     start: async (publisher) => {
@@ -25,6 +25,7 @@ export function everywire(store: StoreKind): Target {
       const target: PublishTarget = { wire: 'everywire.v1', port: server.port, path: '/ws' };
       const byPost: PublishTarget = { wire: 'http', port: server.port, path: '/channels/{channel}' };
       const byMqtt: PublishTarget = { wire: 'mqtt', port: server.mqttPort, path: '' };
+      const byStomp: PublishTarget = { wire: 'stomp', port: server.stompPort, path: '/channels/{channel}' };
       return {
         ...server,
         portOf: (wire) => (wire === 'mqtt' ? server.mqttPort : server.port),
@@ -32,7 +33,7 @@ export function everywire(store: StoreKind): Target {
         startPublishing: async (ratePerSecond, payloadBytes, wire) => {
           await publisher.call('startPublishing', {
             // As to the other brokers, who would else be spared the answers.
-            target: wire === 'mqtt' ? { ...byMqtt, wire: 'mqtt-qos0' } : target,
+            target: wire === 'mqtt' ? { ...byMqtt, wire: 'mqtt-qos0' } : wire === 'stomp' ? byStomp : target,
             channel: channelName,
             channels: 1,
             ratePerSecond,
@@ -55,11 +56,13 @@ export function everywire(store: StoreKind): Target {
 function subscribePath(wire: WireName): string {
   if (wire === 'socketio') return `/socket.io/#${channelName}`;
   if (wire === 'mqtt') return channelName;
+  if (wire === 'stomp') return `/stomp#/channels/${channelName}`;
   return wire === 'everywire.v1' ? '/ws' : `/channels/${channelName}`;
 }
 
 interface StartedEverywire extends Pick<RunningTarget, 'pid' | 'port' | 'storeFolder' | 'stop'> {
   readonly mqttPort: number;
+  readonly stompPort: number;
 }
 
 /** `config` is its everywire.yaml, for scenarios about what is off by default. */
@@ -82,6 +85,8 @@ export async function startEverywire(store: StoreKind, config?: string): Promise
       '0',
       '--stomp-port',
       '0',
+      '--grpc-port',
+      '0',
       '--ready-file',
       readyPath,
       '--store',
@@ -99,11 +104,15 @@ export async function startEverywire(store: StoreKind, config?: string): Promise
     if (performance.now() > giveUpMs) throw new Error(`everywire was not ready in ${readyTimeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  const { http, mqtt } = JSON.parse(readFileSync(readyPath, 'utf8')) as { http: string; mqtt: string };
+  const { http, mqtt, stomp } = JSON.parse(readFileSync(readyPath, 'utf8')) as Record<
+    'http' | 'mqtt' | 'stomp',
+    string
+  >;
   return {
     pid: child.pid!,
     port: Number(new URL(http).port),
     mqttPort: Number(new URL(mqtt).port),
+    stompPort: Number(new URL(stomp).port),
     ...(store === 'lmdb' ? { storeFolder: join(folder, 'data') } : {}),
     stop: async () => {
       await stopChild(child);

@@ -15,9 +15,9 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-/** Resolves when something listens on `port`; throws after 5 s. `name` is whom to blame. */
-export async function waitUntilAccepting(name: string, port: number): Promise<void> {
-  const giveUpMs = performance.now() + 5_000;
+/** Resolves when something listens on `port`; throws after `timeoutMs`. `name` is whom to blame. */
+export async function waitUntilAccepting(name: string, port: number, timeoutMs = 5_000): Promise<void> {
+  const giveUpMs = performance.now() + timeoutMs;
   for (;;) {
     const isAccepting = await new Promise<boolean>((resolve) => {
       const socket = net.connect(port, '127.0.0.1', () => {
@@ -27,7 +27,8 @@ export async function waitUntilAccepting(name: string, port: number): Promise<vo
       socket.once('error', () => resolve(false));
     });
     if (isAccepting) return;
-    if (performance.now() > giveUpMs) throw new Error(`${name} did not listen on port ${port} in 5 s`);
+    if (performance.now() > giveUpMs)
+      throw new Error(`${name} did not listen on port ${port} in ${timeoutMs / 1_000} s`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -2,6 +2,7 @@ import { aedes } from './aedes.ts';
 import { everywire } from './everywire.ts';
 import { mosquitto } from './mosquitto.ts';
 import { nchan } from './nchan.ts';
+import { rabbitmq } from './rabbitmq.ts';
 import { selfPublishing } from './self-publishing.ts';
 import type { Target } from './target.ts';
 
@@ -34,6 +35,7 @@ export const peers: readonly Target[] = [
   nchan,
   mosquitto,
   aedes,
+  rabbitmq,
 ];
 
 /** The server that does nothing, which shows the generator's own limit. */

@@ -1,0 +1,29 @@
+import { clientFrame, upgradeRequest, type Handshake, type Place } from './handshakes.ts';
+
+/**
+ * STOMP 1.2 over WebSocket, as browsers speak it. `path` is where, and behind a `#` the destination; both frames leave
+ * at once, and the receipt says that the subscription stands.
+ */
+export function stompHandshake(place: Place, answerPing: Handshake['answerPing']): Handshake {
+  const [path, destination] = place.path.split('#') as [string, string];
+  const subscribe = stompFrame('SUBSCRIBE', { id: 'sub-0', destination, receipt: 'ready' });
+  return {
+    request: upgradeRequest({ ...place, path }, 'v12.stomp'),
+    status: 101,
+    then: Buffer.concat([clientFrame(stompConnect), clientFrame(subscribe)]),
+    ready: { text: 'receipt-id:ready', times: 1 },
+    answerPing,
+  };
+}
+
+export function stompFrame(command: string, headers: Readonly<Record<string, string>>, body = ''): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
+  return `${command}\n${lines.join('')}\n${body}\0`;
+}
+
+export const stompConnect = stompFrame('CONNECT', {
+  'accept-version': '1.2',
+  host: '/',
+  login: 'guest',
+  passcode: 'guest',
+});
