@@ -210,6 +210,7 @@ export class Group implements Owner, Sink, Quota {
 
   /** One round: each member with room is handed its share at once. False when nobody was handed anything. */
   #handOut(): boolean {
+    if (this.#waiting.length === 0 || this.#turns.isEmpty) return false;
     const nowMs = this.#host.clock.nowMs();
     const waiting = this.#waiting;
     const shares = new Shares();
@@ -224,7 +225,8 @@ export class Group implements Owner, Sink, Quota {
       else if (!isExpired && this.#hasReaderOf(message)) left.push(one);
       else this.#settle(message);
     }
-    this.#waiting = left.concat(waiting.slice(at));
+    if (left.length === 0) waiting.splice(0, at);
+    else this.#waiting = left.concat(waiting.slice(at));
     for (const [member, messages] of shares.byMember) this.#give(member, messages);
     return shares.byMember.size > 0;
   }
@@ -254,8 +256,15 @@ export class Group implements Owner, Sink, Quota {
   }
 
   #addWaiting(messages: readonly Message[], last: GroupMember | undefined): void {
-    for (const message of messages) this.#waiting.push({ message, last });
-    this.#waiting.sort((left, right) => left.message.seq - right.message.seq);
+    const waiting = this.#waiting;
+    const [first] = messages;
+    if (messages.length === 1 && first !== undefined) {
+      // A peer that hands back one after the other while nobody has room must not have all of them sorted each time.
+      waiting.splice(placeOf(first.seq, waiting), 0, { message: first, last });
+      return;
+    }
+    for (const message of messages) waiting.push({ message, last });
+    waiting.sort((left, right) => left.message.seq - right.message.seq);
   }
 
   /** A message that none of its members may have, or whose time is over, is done with. */
@@ -268,4 +277,16 @@ export class Group implements Owner, Sink, Quota {
     for (const member of this.#members) if (member.mayHave(message)) return true;
     return false;
   }
+}
+
+/** Index of the first one above `seq`. */
+function placeOf(seq: number, waiting: readonly Waiting[]): number {
+  let low = 0;
+  let high = waiting.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (waiting[middle]!.message.seq <= seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

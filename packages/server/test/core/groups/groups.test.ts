@@ -368,6 +368,25 @@ describe('a group', () => {
     expect(next.got).toEqual(['6!', '7!', '8!', '9!']);
   });
 
+  it('takes back thousands one by one from a peer that reads nothing, and gives them out in order', async () => {
+    const hub = await startHub();
+    const count = 5_000;
+    const held = await Worker.start(hub, { windowMessages: count });
+    const session = await openSession(hub);
+    const draft = { payload: Buffer.from('x'), type: 'text/plain' };
+    for (let sent = 0; sent < count; sent += 500)
+      await session.publishAll(Array.from({ length: 500 }, () => ({ channel: 'jobs', draft })));
+    while (held.unacked.length < count) await turn();
+    held.sink.takesMore = false;
+    held.subscription.release(held.unacked[0]!);
+    await settle();
+    for (const seq of held.unacked.slice(1, count).reverse()) held.subscription.release(seq);
+    const other = await Worker.start(hub, { windowMessages: count });
+    while (other.unacked.length < count - 1) await turn();
+    expect(other.got.every((text) => text === 'x!')).toBe(true);
+    expect(other.unacked).toEqual(other.unacked.toSorted((left, right) => left - right));
+  });
+
   it('refuses whoever joins while the store cannot be asked, and begins for the next one', async () => {
     const store = makeStore();
     const { records } = store;
