@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { natives } from '../../../../src/core/message.ts';
 import {
@@ -36,6 +39,8 @@ import { mqtt311, mqtt5, type Statement } from './statements.ts';
 /** One test for each normative statement about what bytes look like, named by its number. */
 
 type Check = () => void;
+
+const root = fileURLToPath(new URL('../../../../../..', import.meta.url));
 
 const id = uint16(7);
 
@@ -882,6 +887,12 @@ describe.each(standards)('%s', (_, statements, checks) => {
     const numbers = statements.map(({ number }) => number);
     expect(new Set(numbers).size).toBe(numbers.length);
     expect(Object.keys(checks).sort()).toEqual(formal.map(({ number }) => number).sort());
+  });
+
+  test('every file that tests one is there, and what nothing tests says why or is owed', () => {
+    const files = new Set(statements.flatMap(({ tests }) => tests ?? []));
+    expect([...files].filter((file) => !existsSync(join(root, file)))).toEqual([]);
+    expect(statements.filter(({ place, why }) => place === 'none' && why === undefined)).toEqual([]);
   });
 
   test.each(formal.map(({ number, rule }) => [number, rule] as const))('[MQTT-%s] %s', (number) => {
