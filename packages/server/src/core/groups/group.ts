@@ -210,13 +210,13 @@ export class Group implements Owner, Sink, Quota {
 
   /** One round: each member with room is handed its share at once. False when nobody was handed anything. */
   #handOut(): boolean {
-    if (this.#waiting.length === 0 || this.#turns.isEmpty) return false;
+    if (this.#waiting.length === 0 || this.#turns.isEmpty()) return false;
     const nowMs = this.#host.clock.nowMs();
     const waiting = this.#waiting;
     const shares = new Shares();
     const left: Waiting[] = [];
     let at = 0;
-    for (; at < waiting.length && !this.#turns.isEmpty; at += 1) {
+    for (; at < waiting.length && !this.#turns.isEmpty(); at += 1) {
       const one = waiting[at]!;
       const { message, last } = one;
       const isExpired = message.expiresAtMs !== undefined && message.expiresAtMs <= nowMs;

@@ -30,7 +30,7 @@ export class Turns {
   readonly #ready: GroupMember[] = [];
   #next = 0;
 
-  get isEmpty(): boolean {
+  isEmpty(): boolean {
     return this.#ready.length === 0;
   }
 
