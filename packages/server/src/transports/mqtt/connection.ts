@@ -502,10 +502,18 @@ export class MqttConnection implements Sink, Quota {
       }
       opened.expirySeconds = expirySeconds;
     }
-    // Only this one takes the will back [MQTT-3.14.4-3].
-    if (reasonCode === reasonCodes.success) opened.will = undefined;
     this.#stage = 'leaving';
-    this.link.end(normalClose);
+    // Only this one takes the will back [MQTT-3.14.4-3].
+    if (reasonCode !== reasonCodes.success || opened.will === undefined) {
+      this.link.end(normalClose);
+      return;
+    }
+    // Were it still there after a crash, it would be published although the client has seen the end of its connection.
+    opened.will = undefined;
+    this.broker.sessions.withdrawWill(opened).then(
+      () => this.link.end(normalClose),
+      () => this.link.destroy(),
+    );
   }
 
   #deliveryOf(): Delivery {

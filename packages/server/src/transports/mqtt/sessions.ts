@@ -215,6 +215,11 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     });
   }
 
+  /** The will is gone for good when this resolves. */
+  async withdrawWill(session: OpenSession<Connection>): Promise<void> {
+    await this.records.write([this.headWrite(session, { kind: 'here' })]);
+  }
+
   /** A group waits for a session that is kept. */
   holdGroup(name: string): void {
     this.#groups.set(name, (this.#groups.get(name) ?? 0) + 1);

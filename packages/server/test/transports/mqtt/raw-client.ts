@@ -251,6 +251,18 @@ export class RawClient {
     return this.packets.splice(find(), 1)[0] as Of<K>;
   }
 
+  /** Resolves when something came that was not taken, or the connection has ended; however long that takes. */
+  anything(): Promise<void> {
+    if (this.packets.length > 0 || this.isClosed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const look = (): void => {
+        this.#watchers.delete(look);
+        resolve();
+      };
+      this.#watchers.add(look);
+    });
+  }
+
   /** Resolves once `seen`; rejects when the connection ends before, or after a while. */
   until(seen: () => boolean, what = 'what was awaited'): Promise<void> {
     return new Promise((resolve, reject) => {
