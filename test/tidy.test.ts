@@ -116,6 +116,18 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
+  test('the adapter for socket.io runs in other programs: it knows itself, Node and its base class', () => {
+    const own = `${server}/socketio-adapter`;
+    const bad = faults(own, (source) =>
+      importsFrom(source, ({ specifier, file }) =>
+        file === undefined
+          ? specifier !== 'socket.io-adapter' && !specifier.startsWith('node:')
+          : !file.startsWith(`${own}/`),
+      ),
+    );
+    expect(bad).toEqual([]);
+  });
+
   test('the command line is imported by nobody else', () => {
     const bad = faults(server, (source) =>
       source.path.startsWith(`${server}/cli/`)
