@@ -55,6 +55,7 @@ export class EngineServer<Context> {
   readonly #origins: ReadonlySet<string> | undefined;
   readonly #sockets = new Map<string, EngineSocket<Context>>();
   readonly #restoring = new Map<string, Promise<EngineSocket<Context> | undefined>>();
+  readonly #ending = new Set<string>();
   readonly #peers: PeerGroup<WebSocketSide>;
   readonly #pings: Deadlines<EngineSocket<Context>>;
   readonly #pongs: Deadlines<EngineSocket<Context>>;
@@ -174,7 +175,13 @@ export class EngineServer<Context> {
     this.#pings.delete(socket);
     this.#pongs.delete(socket);
     this.#upgradingPolls.delete(socket);
-    if (socket.context !== undefined) socket.goodbye = this.handlers.closed(socket, how);
+    if (socket.context === undefined) return;
+    const goodbye = this.handlers.closed(socket, how);
+    if (goodbye === undefined) return;
+    socket.goodbye = goodbye;
+    // Until it is over the session could still be found, and must not come back.
+    this.#ending.add(socket.sid);
+    void goodbye.then(() => this.#ending.delete(socket.sid));
   }
 
   upgradeSettled(upgrade: Upgrade<Context>): void {
@@ -374,7 +381,7 @@ export class EngineServer<Context> {
 
   /** Two requests of one session may come at once; it is made once. */
   async #restore(sid: string, address: string | undefined): Promise<EngineSocket<Context> | undefined> {
-    if (this.handlers.restore === undefined || !sidShape.test(sid)) return undefined;
+    if (this.handlers.restore === undefined || !sidShape.test(sid) || this.#ending.has(sid)) return undefined;
     let restoring = this.#restoring.get(sid);
     if (restoring === undefined) {
       if (this.#restoring.size >= restoringMax) {

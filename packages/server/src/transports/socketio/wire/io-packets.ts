@@ -78,11 +78,13 @@ export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFaul
     if (Buffer.byteLength(ioNamespace) > limits.nameBytesMax) return new IoFault('namespace too long');
     at = end + 1;
   }
+  // Who answers what nobody asked is not listened to, whatever the number is.
+  if (kind === 'ack' && text[at] === '-') at += 1;
   const idAt = at;
   while (at < text.length && isDigit(text.charCodeAt(at))) at += 1;
   const digits = text.slice(idAt, at);
-  if (digits.length > idDigitsMax) return new IoFault('id too large');
-  const id = digits === '' ? undefined : Number(digits);
+  // A number that cannot be given back as it came is none to answer to.
+  const id = digits === '' || digits.length > idDigitsMax ? undefined : Number(digits);
   const payload = text.slice(at);
   const packet = { kind, ioNamespace, id, attachments };
   switch (kind) {
