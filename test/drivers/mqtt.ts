@@ -87,7 +87,12 @@ async function open(server: Addresses, { version, link }: MqttWay): Promise<Conn
     if (isPaused) release = done;
     else done();
   };
-  await packets.next();
+  try {
+    await packets.next();
+  } catch (error) {
+    client.end(true);
+    throw error;
+  }
   // It writes acknowledgements one by one, which Nagle's algorithm would hold back for 40 ms.
   socket().setNoDelay(true);
   return {

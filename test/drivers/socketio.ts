@@ -42,7 +42,12 @@ async function open({ url }: Addresses, way: Way): Promise<Connection> {
   });
   await new Promise<void>((resolve, reject) => {
     socket.on('connect', resolve);
-    socket.on('connect_error', reject);
+    // The connection broke before the namespace was entered.
+    socket.on('disconnect', (reason) => reject(new Error(reason)));
+    socket.on('connect_error', (cause) => {
+      socket.disconnect();
+      reject(cause);
+    });
   });
   return { socket, messages, goodbye: goodbye.promise };
 }
@@ -59,6 +64,8 @@ function receivedOf(data: unknown, meta: Meta): Received {
 async function ask(socket: Socket, event: string, ...args: readonly unknown[]): Promise<Told> {
   const told = await new Promise<Told>((resolve, reject) => {
     socket.once('disconnect', (reason) => reject(new Error(reason)));
+    // Without a connection the library would keep it for the next one, which there is none of.
+    if (!socket.connected) reject(new Error('disconnected'));
     socket.emit(event, ...args, resolve);
   });
   if (told.ok) return told;

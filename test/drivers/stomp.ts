@@ -91,13 +91,19 @@ async function open(server: Addresses, link: Link): Promise<Connection> {
       messages.end(refusal);
     },
     onWebSocketClose: () => {
+      connected.reject(new Error(`the server closed: ${said}`));
       receipts.end(new Error(`the server closed: ${said}`));
       messages.end(new Error(`the server closed: ${said}`));
       goodbye.resolve(said);
     },
   });
   client.activate();
-  await connected.promise;
+  try {
+    await connected.promise;
+  } catch (error) {
+    void client.deactivate({ force: true });
+    throw error;
+  }
   const socket = () => tcp?.socket ?? (webSocket as unknown as { readonly _socket: Socket })._socket;
   return { client, messages, receipts, goodbye: goodbye.promise, socket };
 }

@@ -13,17 +13,24 @@ afterEach(async () => {
   server = undefined;
 });
 
-/** Opens a connection, sends a request, and resolves with the first bytes of the answer. From then on it only listens. */
-async function openMute(
-  port: number,
-  request: readonly string[],
-): Promise<{ readonly socket: Socket; text: string }> {
+interface Mute {
+  readonly socket: Socket;
+  text: string;
+}
+
+/** Sends a request of HTTP. */
+function openMute(port: number, request: readonly string[]): Promise<Mute> {
+  return openMuteWith(port, `${request.join('\r\n')}\r\n\r\n`);
+}
+
+/** Opens a connection, sends that, and resolves with the first bytes of the answer. From then on it only listens. */
+async function openMuteWith(port: number, first: string | Buffer): Promise<Mute> {
   // Half open, so that the server's end of the connection is not answered either.
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   const peer = { socket, text: '' };
   socket.setEncoding('latin1').on('data', (chunk: string) => (peer.text += chunk));
   socket.on('error', () => socket.destroy());
-  socket.write(`${request.join('\r\n')}\r\n\r\n`);
+  socket.write(first);
   await once(socket, 'data');
   return peer;
 }
@@ -36,6 +43,9 @@ const upgrade = [
   'Sec-WebSocket-Version: 13',
   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
 ];
+/** MQTT 5, clean start, without a client id. */
+const mqttConnect = Buffer.from([0x10, 13, 0, 4, ...Buffer.from('MQTT'), 5, 2, 0, 60, 0, 0, 0]);
+const stompConnect = 'CONNECT\naccept-version:1.2\nhost:everywire\n\n\0';
 const sse = ['GET /channels/a HTTP/1.1', 'Host: everywire', 'Accept: text/event-stream'];
 
 test('peers that do not go are cut, and the exit code is 0', async () => {
@@ -50,6 +60,20 @@ test('peers that do not go are cut, and the exit code is 0', async () => {
   expect(peers[0]!.text).toContain('\x88');
   expect(peers[0]!.text).toContain('\x03\xe9');
   expect(peers[1]!.text).toContain('retry: ');
+});
+
+test('so are those of MQTT and STOMP, after a word in their own terms', async () => {
+  server = await serveEverywire([], { env: { EVERYWIRE_LIMITS__DRAIN_MS: '1500' } });
+  const mqtt = await openMuteWith(Number(new URL(server.mqtt!).port), mqttConnect);
+  const stomp = await openMuteWith(Number(new URL(server.stomp!).port), stompConnect);
+  const closed = [mqtt, stomp].map(({ socket }) => once(socket, 'close'));
+  server.child.kill('SIGTERM');
+  for (const { socket } of [mqtt, stomp]) socket.once('end', () => socket.end());
+  expect(await server.ended).toMatchObject({ code: 0, stderr: '' });
+  await Promise.all(closed);
+  // DISCONNECT with server shutting down (MQTT 5 §3.14.2.1).
+  expect(mqtt.text).toMatch(/\xe0.\x8b/s);
+  expect(stomp.text).toContain('\0ERROR\nmessage:going_away\n');
 });
 
 test.each([

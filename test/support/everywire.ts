@@ -37,7 +37,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 
 /** A server of a test must not take the ports that are the defaults. */
 const mayListen = (command: string | undefined): boolean => command === 'serve' || command === 'doctor';
-const anyPorts = { EVERYWIRE_MQTT_PORT: '0', EVERYWIRE_STOMP_PORT: '0' };
+const anyPorts = { EVERYWIRE_MQTT_PORT: '0', EVERYWIRE_STOMP_PORT: '0', EVERYWIRE_GRPC_PORT: '0' };
 
 const running = new Set<ChildProcessWithoutNullStreams>();
 
@@ -92,6 +92,11 @@ export interface ServedEverywire extends Running {
   /** Base URL, `http://127.0.0.1:…`. */
   readonly http: string;
   readonly port: number;
+  /** `mqtt://127.0.0.1:…`, unless that listener is off. */
+  readonly mqtt: string | undefined;
+  readonly stomp: string | undefined;
+  /** `127.0.0.1:…`, unless that listener is off. */
+  readonly grpc: string | undefined;
   /** Arguments for another server on the same ports. */
   readonly ports: readonly string[];
   /** The same host and port with another scheme, or that of `mqtt:` and `stomp:`: `at('sse+http', 'chat/a')`. */
@@ -118,13 +123,19 @@ export async function serveEverywire(
     ...served,
     http,
     port: Number(port),
+    mqtt: ready['mqtt'],
+    stomp: ready['stomp'],
+    grpc: ready['grpc'],
     ports: [
       ...['--port', port],
-      ...['mqtt', 'stomp'].flatMap((name) =>
-        ready[name] === undefined ? [] : [`--${name}-port`, new URL(ready[name]).port],
+      ...['mqtt', 'stomp', 'grpc'].flatMap((name) =>
+        ready[name] === undefined ? [] : [`--${name}-port`, /\d+$/.exec(ready[name])![0]],
       ),
     ],
-    at: (scheme, channel) => `${ready[scheme] ?? `${scheme}://${host}`}/${channel}`,
+    at: (scheme, channel) =>
+      scheme === 'grpc'
+        ? `grpc://${ready[scheme]!}/${channel}`
+        : `${ready[scheme] ?? `${scheme}://${host}`}/${channel}`,
     async dispose() {
       served.child.kill('SIGKILL');
       await served.ended;
