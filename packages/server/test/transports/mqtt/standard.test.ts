@@ -248,3 +248,95 @@ test('[MQTT-3.3.4-5] each copy for overlapping subscriptions carries the identif
   ]);
   client.disconnect();
 });
+
+test('[MQTT-3.3.1-8] a message without RETAIN leaves the retained one alone', async () => {
+  const topic = fresh();
+  const writer = await open();
+  await writer.deliver(topic, 'kept', { retain: true });
+  await writer.deliver(topic, 'passing');
+  await writer.deliver(topic, '');
+  const client = await open();
+  await client.subscribe(topic);
+  expect(await client.next('publish')).toMatchObject({ payload: Buffer.from('kept'), retain: true });
+  for (const each of [client, writer]) each.disconnect();
+});
+
+test('[MQTT-3.3.2-7] a topic alias ends with its connection', async () => {
+  const clientId = fresh();
+  const client = await open({ clientId, cleanStart: false, properties: kept });
+  expect(await client.deliver(clientId, 'x', { properties: { topicAlias: 1 } })).toBeLessThan(0x80);
+  client.cut();
+  await client.closed;
+  const again = await open({ clientId, cleanStart: false, properties: kept });
+  again.publish('', 'y', { qos: 1, properties: { topicAlias: 1 } });
+  expect((await again.next('disconnect')).reasonCode).toBe(0x82);
+  await again.closed;
+});
+
+describe.each([4, 5] as const)('acknowledgements of version %d', (version) => {
+  test('[MQTT-4.6.0-2] [MQTT-4.6.0-3] come in the order of the PUBLISHes', async () => {
+    const client = await open({ version });
+    const topic = fresh();
+    const sent: string[] = [];
+    for (let packetId = 1; packetId <= 40; packetId += 1) {
+      const qos = packetId % 3 === 0 ? 2 : 1;
+      client.publish(topic, `${packetId}`, { qos, packetId });
+      sent.push(`${qos === 2 ? 'pubrec' : 'puback'} ${packetId}`);
+    }
+    await client.until(() => client.packets.length === 40, 'all acknowledgements');
+    const came = client.packets.map((packet) =>
+      'packetId' in packet ? `${packet.type} ${packet.packetId}` : '',
+    );
+    const only = (list: readonly string[], type: string) => list.filter((one) => one.startsWith(type));
+    expect(only(came, 'puback')).toEqual(only(sent, 'puback'));
+    expect(only(came, 'pubrec')).toEqual(only(sent, 'pubrec'));
+    client.disconnect();
+  });
+
+  test('[MQTT-4.3.2-5] [MQTT-4.3.3-12] free the packet id: the same id is a new message', async () => {
+    const client = await open({ version });
+    const topic = fresh();
+    await client.subscribe(topic);
+    for (const qos of [1, 1, 2, 2] as const) await client.deliver(topic, 'same', { qos, packetId: 77 });
+    expect(await client.texts(4)).toEqual(['same', 'same', 'same', 'same']);
+    client.disconnect();
+  });
+
+  test('[MQTT-4.9.0-3] are taken, and all else answered, while nothing more may be sent', async () => {
+    const properties = version === 5 ? { properties: { receiveMaximum: 1 } } : {};
+    const client = await open({ version, ...properties });
+    const topic = fresh();
+    const other = fresh();
+    await client.subscribe(topic, { qos: 1 });
+    await client.deliver(topic, 'one');
+    await client.deliver(topic, 'two');
+    const held = await client.next('publish');
+    expect(await client.subscribe(other)).toBe(0);
+    client.publish(other, 'free');
+    await client.until(
+      () => client.packets.some((packet) => packet.type === 'publish' && packet.topic === other),
+      'what needs no acknowledgement',
+    );
+    client.ack('puback', held.packetId);
+    await client.until(
+      () => client.packets.some((packet) => packet.type === 'publish' && packet.payload.toString() === 'two'),
+      'the next',
+    );
+    client.disconnect();
+  });
+
+  test('[MQTT-4.7.3-4] names are not normalised', async () => {
+    const client = await open({ version });
+    const [composed, decomposed] = ['caf\u00e9', 'cafe\u0301'];
+    await client.subscribe(`${composed}/+`);
+    await client.deliver(`${decomposed}/a`, 'other');
+    await client.deliver(`${composed}/a`, 'same');
+    expect(await client.next('publish')).toMatchObject({
+      topic: `${composed}/a`,
+      payload: Buffer.from('same'),
+    });
+    await client.settled();
+    expect(client.packets).toEqual([]);
+    client.disconnect();
+  });
+});
