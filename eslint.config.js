@@ -21,7 +21,7 @@ const browserGlobals = [
 ];
 
 export default tseslint.config(
-  { ignores: ['**/node_modules/**', '**/dist/**', 'data/**', 'coverage/**', 'tools/**'] },
+  { ignores: ['**/node_modules/**', '**/dist/**', 'data/**', 'coverage/**', 'tools/**', '**/generated/**'] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   {

@@ -39,7 +39,10 @@ let sources: readonly Source[];
 beforeAll(async () => {
   const found: Source[] = [];
   const folders = '{packages/*/src,packages/*/test,test,bench,scripts}/**/*.{ts,js}';
-  for await (const path of glob(folders, { cwd: root, exclude: (name) => name === 'node_modules' })) {
+  for await (const path of glob(folders, {
+    cwd: root,
+    exclude: (name) => name === 'node_modules' || name === 'generated',
+  })) {
     found.push(readSource(relative(root, join(root, path))));
   }
   sources = found;

@@ -19,6 +19,8 @@ export interface Addresses {
   readonly url: string;
   readonly mqtt: string | undefined;
   readonly stomp: string | undefined;
+  /** `host:port` */
+  readonly grpc: string | undefined;
 }
 
 /** What a protocol has no place for. The suites compare everything else. */

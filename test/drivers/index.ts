@@ -1,4 +1,5 @@
 import type { TransportDriver } from './driver.ts';
+import { grpcDriver } from './grpc.ts';
 import { longPollDriver, pollDriver, sseDriver, streamDriver } from './http.ts';
 import { mqttDrivers } from './mqtt.ts';
 import { socketIoPollingDriver, socketIoWebSocketDriver } from './socketio.ts';
@@ -19,5 +20,6 @@ export const drivers: readonly TransportDriver[] = [
   stompTcpDriver,
   stompWebSocketDriver,
   ...mqttDrivers,
+  grpcDriver,
   webhookDriver,
 ];

@@ -10,6 +10,8 @@ export interface TestServer {
   readonly mqtt: string | undefined;
   /** `stomp://127.0.0.1:<port>` */
   readonly stomp: string | undefined;
+  /** `127.0.0.1:<port>` */
+  readonly grpc: string | undefined;
   stop(): Promise<void>;
 }
 
@@ -24,16 +26,18 @@ export async function startTestServer(config: ConfigInput): Promise<TestServer> 
     log: { level: 'error' },
     mqtt: { port: 0 },
     stomp: { port: 0 },
+    grpc: { port: 0 },
     // Endpoints of tests are on this machine.
     webhooks: { allowTargets: ['127.0.0.1'] },
     ...config,
     http: { port: 0, ...config.http },
   });
-  const { http, mqtt, stomp } = await server.start();
+  const { http, mqtt, stomp, grpc } = await server.start();
   return {
     url: http,
     mqtt,
     stomp,
+    grpc,
     async stop(): Promise<void> {
       await server.stop();
       await rm(folder, { recursive: true });

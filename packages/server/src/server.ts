@@ -27,6 +27,8 @@ export interface Started {
   readonly mqtt?: string | undefined;
   /** `stomp://host:port`, while that listener is on. */
   readonly stomp?: string | undefined;
+  /** `host:port`, as gRPC's clients want it, while that listener is on. */
+  readonly grpc?: string | undefined;
   /** A row per way in. */
   readonly endpoints: readonly Endpoint[];
 }
@@ -147,9 +149,15 @@ class ComposedServer implements EverywireServer {
 
     const host: Host = { ...shared, hub, records: store.records };
     const wanted = transportNames.filter((name) => config.transports[name]);
-    const listen = { mqtt: this.#addressOf('mqtt'), stomp: this.#addressOf('stomp') };
+    const listen = {
+      mqtt: this.#addressOf('mqtt'),
+      stomp: this.#addressOf('stomp'),
+      grpc: this.#addressOf('grpc'),
+    };
     const transports = await Promise.all(
-      wanted.map((name) => createTransport(name, { front, allowedOrigins, listen, webhooks: webhooksOf(config) })),
+      wanted.map((name) =>
+        createTransport(name, { front, allowedOrigins, listen, webhooks: webhooksOf(config) }),
+      ),
     );
     const started: Transport[] = [];
     this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(started, deadline) });
@@ -161,10 +169,11 @@ class ComposedServer implements EverywireServer {
     await front.listen();
     const endpoints = transports.flatMap((transport) => transport.endpoints);
     const urlOf = (scheme: string) => endpoints.find(({ url }) => url.startsWith(`${scheme}://`))?.url;
-    return { http: front.url, mqtt: urlOf('mqtt'), stomp: urlOf('stomp'), endpoints };
+    const grpc = urlOf('grpc')?.slice('grpc://'.length);
+    return { http: front.url, mqtt: urlOf('mqtt'), stomp: urlOf('stomp'), grpc, endpoints };
   }
 
-  #addressOf(name: 'mqtt' | 'stomp'): ListenAddress {
+  #addressOf(name: 'mqtt' | 'stomp' | 'grpc'): ListenAddress {
     const { host } = this.config.http;
     return { host, port: this.config[name].port, isDefaultPort: isDefault(this.#loaded, [name, 'port']) };
   }

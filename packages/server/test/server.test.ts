@@ -10,6 +10,7 @@ const quiet: ConfigInput = {
   http: { port: 0 },
   mqtt: { port: 0 },
   stomp: { port: 0 },
+  grpc: { port: 0 },
   log: { level: 'silent' },
 };
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Addresses } from '../../drivers/driver.ts';
 import { serveEverywire, type ServedEverywire } from '../../support/everywire.ts';
 
 /**
@@ -10,19 +11,29 @@ import { serveEverywire, type ServedEverywire } from '../../support/everywire.ts
 export class MortalServer {
   readonly #folder = mkdtempSync(join(tmpdir(), 'everywire-faults-'));
   #serving: ServedEverywire | undefined;
-  #port = 0;
+  /** After the first start, those that were chosen. */
+  #ports: readonly string[] = ['--port', '0'];
+  #addresses: Addresses | undefined;
   /** How long each start took until the server was ready. */
   readonly startsMs: number[] = [];
 
   get http(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return this.addresses.url;
+  }
+
+  /** The same after every start. */
+  get addresses(): Addresses {
+    if (this.#addresses === undefined) throw new Error('the server has not been started');
+    return this.#addresses;
   }
 
   async start(): Promise<void> {
     const fromMs = performance.now();
-    const args = ['--port', String(this.#port), '--store', `lmdb:${join(this.#folder, 'data')}`];
+    const args = [...this.#ports, '--store', `lmdb:${join(this.#folder, 'data')}`];
     this.#serving = await serveEverywire(args);
-    this.#port = this.#serving.port;
+    const { http, mqtt, stomp, grpc, ports } = this.#serving;
+    this.#ports = ports;
+    this.#addresses = { url: http, mqtt, stomp, grpc };
     this.startsMs.push(performance.now() - fromMs);
   }
 

@@ -29,6 +29,7 @@ export async function diagnose(flags: ServeFlags): Promise<void> {
     await checkPort(config.http),
     ...(await checkOwnPort('mqtt', loaded)),
     ...(await checkOwnPort('stomp', loaded)),
+    ...(await checkOwnPort('grpc', loaded)),
     ...(await checkStore(config)),
   ];
   for (const { verdict, text } of findings) {

@@ -2,10 +2,8 @@ import { styleText } from 'node:util';
 import type { Config } from '../config/schema.ts';
 import type { Started } from '../server.ts';
 
-/** Listeners that have a place in the configuration and do not exist in this version. */
-const notBuilt = ['grpc'] as const;
 /** Transports with a port of their own, which may be off although nobody turned it off. */
-const ownPorts = ['mqtt', 'stomp'] as const;
+const ownPorts = ['mqtt', 'stomp', 'grpc'] as const;
 
 /** The table that `serve` prints: each way in, its URL, and a line to try it. */
 export function describeEndpoints(started: Started, config: Config): string {
@@ -24,12 +22,7 @@ export function describeEndpoints(started: Started, config: Config): string {
     ({ transport, url, tryIt }) =>
       `  ${bold(transport.padEnd(width))}  ${url}\n${indent}${dim('$')} ${tryIt}\n`,
   );
-  const missing = notBuilt.flatMap((name) => {
-    const { port } = config[name];
-    return port === undefined || port === -1
-      ? []
-      : [`  ${bold(name.padEnd(width))}  not built yet: nothing listens on port ${port}\n`];
-  });
+  const missing: string[] = [];
   for (const name of ownPorts) {
     const { port } = config[name];
     if (port === -1 || started[name] !== undefined) continue;

@@ -51,7 +51,11 @@ const rows: readonly FlagRow[] = [
     path: ['stomp', 'port'],
     help: 'STOMP over TCP (default 61613; 0: any free one; -1: off)',
   },
-  { option: '--grpc-port <port>', path: ['grpc', 'port'], help: 'gRPC; not built yet' },
+  {
+    option: '--grpc-port <port>',
+    path: ['grpc', 'port'],
+    help: 'gRPC (default 50051; 0: any free one; -1: off)',
+  },
 ];
 
 /** The flag of each key that has one, by its path with dots. */

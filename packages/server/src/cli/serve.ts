@@ -48,8 +48,8 @@ export async function serve(flags: ServeFlags): Promise<void> {
     throw new CommandError('failed', explainStart(error, config), error);
   });
   if (readyFile !== undefined) {
-    const { http, mqtt, stomp } = started;
-    writeReadyFile(readyFile, { pid: process.pid, http, mqtt, stomp });
+    const { http, mqtt, stomp, grpc } = started;
+    writeReadyFile(readyFile, { pid: process.pid, http, mqtt, stomp, grpc });
   }
   const { store, durability } = config;
   await write(`everywire ${version} on ${started.http}, store ${store}, durability ${durability}\n\n`);

@@ -1,7 +1,8 @@
 import { CommandError } from './exit.ts';
 
 /** How the command line speaks to a server; the scheme of the URL picks one. */
-export type Wire = 'poll' | 'longpoll' | 'stream' | 'sse' | 'websocket' | 'socketio' | 'stomp' | 'mqtt';
+export type Wire =
+  'poll' | 'longpoll' | 'stream' | 'sse' | 'websocket' | 'socketio' | 'stomp' | 'mqtt' | 'grpc';
 
 /** What carries it. */
 export type LinkKind = 'http' | 'tcp' | 'websocket';
@@ -52,14 +53,12 @@ const schemes: ReadonlyMap<string, Scheme> = new Map([
   ...twins(['stomp+ws', 'stomp+wss'], 'stomp', 'websocket'),
   ...twins(['mqtt', 'mqtts'], 'mqtt', 'tcp', [1883, 8883]),
   ...twins(['mqtt+ws', 'mqtt+wss'], 'mqtt', 'websocket'),
+  ...twins(['grpc', 'grpcs'], 'grpc', 'tcp', [50_051, 443]),
 ]);
 
-/** Schemes that have a meaning, but no transport behind them in this version. */
-const later = new Set(['grpc', 'grpcs']);
-
 const schemesText =
-  'http:, poll+http:, longpoll+http:, stream+http:, sse+http:, ws:, sio+http:, stomp:, stomp+ws:, mqtt: and ' +
-  'mqtt+ws: (with TLS https, wss, stomps, mqtts)';
+  'http:, poll+http:, longpoll+http:, stream+http:, sse+http:, ws:, sio+http:, stomp:, stomp+ws:, mqtt:, ' +
+  'mqtt+ws: and grpc: (with TLS https, wss, stomps, mqtts, grpcs)';
 
 /**
  * Reads a URL. Not by `URL`, for which `#` begins a fragment, while here it is MQTT's wildcard, and which would
@@ -128,7 +127,5 @@ function decodeLevels(path: string): string {
 }
 
 function describeUnknown(scheme: string): string {
-  return later.has(scheme)
-    ? `${scheme}: is not built into this version yet. It speaks ${schemesText}.`
-    : `${scheme}: is no scheme of Everywire. There are ${schemesText}.`;
+  return `${scheme}: is no scheme of Everywire. There are ${schemesText}.`;
 }

@@ -84,8 +84,10 @@ export const configSchema = Type.Object(
       { port: Type.Integer({ default: 61613, ...port(`Port of STOMP over TCP. ${ifTaken}`) }) },
       strict,
     ),
-    // No default: the listener does not exist yet, and a default would claim that it does.
-    grpc: Type.Object({ port: Type.Optional(Type.Integer(port('gRPC: not built yet.'))) }, strict),
+    grpc: Type.Object(
+      { port: Type.Integer({ default: 50051, ...port(`Port of gRPC, HTTP/2 in clear text. ${ifTaken}`) }) },
+      strict,
+    ),
     transports: Type.Object(
       {
         poll: Type.Boolean({ default: true, description: 'Polling and long polling.' }),
@@ -95,6 +97,10 @@ export const configSchema = Type.Object(
         socketio: Type.Boolean({ default: true, description: 'Socket.IO, by WebSocket and long polling.' }),
         stomp: Type.Boolean({ default: true, description: 'STOMP over TCP and WebSocket.' }),
         mqtt: Type.Boolean({ default: true, description: 'MQTT over TCP and WebSocket.' }),
+        grpc: Type.Boolean({
+          default: true,
+          description: 'gRPC, and gRPC-Web and Connect on the HTTP port.',
+        }),
         webhook: Type.Boolean({ default: true, description: 'Webhooks.' }),
       },
       strict,
@@ -128,7 +134,8 @@ export const configSchema = Type.Object(
         retryDelays: Type.Array(Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }), {
           default: ['5s', '30s', '2m', '10m', '30m', '2h', '5h', '10h'],
           minItems: 1,
-          description: 'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
+          description:
+            'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
         }),
       },
       strict,

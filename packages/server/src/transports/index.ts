@@ -9,11 +9,12 @@ export interface TransportOptions {
   /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
   readonly allowedOrigins: readonly string[] | undefined;
   /** Where those with a port of their own listen. */
-  readonly listen: Readonly<Record<'mqtt' | 'stomp', ListenAddress>>;
+  readonly listen: Readonly<Record<'mqtt' | 'stomp' | 'grpc', ListenAddress>>;
   readonly webhooks: WebhookSettings;
 }
 
-export type TransportName = 'poll' | 'stream' | 'sse' | 'websocket' | 'mqtt' | 'stomp' | 'socketio' | 'webhook';
+export type TransportName =
+  'poll' | 'stream' | 'sse' | 'websocket' | 'mqtt' | 'stomp' | 'socketio' | 'grpc' | 'webhook';
 
 type Factory = (options: TransportOptions) => Promise<Transport>;
 
@@ -33,6 +34,8 @@ const factories: Readonly<Record<TransportName, Factory>> = {
     }),
   socketio: async ({ front, allowedOrigins }) =>
     (await import('./socketio/transport.ts')).createSocketIoTransport(front, { allowedOrigins }),
+  grpc: async ({ front, allowedOrigins, listen }) =>
+    (await import('./grpc/transport.ts')).createGrpcTransport(front, { allowedOrigins, listen: listen.grpc }),
   webhook: async ({ front, webhooks }) =>
     (await import('./webhook/transport.ts')).createWebhookTransport(front, webhooks),
 };

@@ -57,9 +57,7 @@ test.each([
   ['http:///a', 'is not a host'],
   ['http://me:hunter2@h/a', 'no user or password'],
   ['http://h/%E0%A4', 'percent-encoded'],
-  ['ftp://h/a', 'ftp: is no scheme of Everywire'],
-  ['grpc://h/a', 'grpc: is not built into this version yet. It speaks http:'],
-  ['grpcs://h/a', 'not built'],
+  ['ftp://h/a', 'ftp: is no scheme of Everywire. There are http:'],
 ])('%s is a usage error', (url, words) => {
   const refusal = expect(() => parseTarget(url));
   refusal.toThrow(CommandError);

@@ -55,7 +55,11 @@ describe('precedence', () => {
     expect(config.workers).toBe(1);
     expect(config.retention).toEqual({ count: 10_000, age: '7d', bytes: '1GiB' });
     expect(config.limits).toEqual(defaultLimits);
-    expect([config.mqtt, config.stomp, config.grpc]).toEqual([{ port: 1883 }, { port: 61_613 }, {}]);
+    expect([config.mqtt, config.stomp, config.grpc]).toEqual([
+      { port: 1883 },
+      { port: 61_613 },
+      { port: 50_051 },
+    ]);
   });
 
   test('flags over environment over file over defaults', () => {
@@ -175,7 +179,7 @@ describe('what is refused', () => {
     ['nothing to listen on', 'http: { port: -1 }', /http\.port -1: HTTP cannot be turned off/],
     [
       'no transport',
-      'transports: {poll: false, stream: false, sse: false, websocket: false, socketio: false, stomp: false, mqtt: false}',
+      'transports: {poll: false, stream: false, sse: false, websocket: false, socketio: false, stomp: false, mqtt: false, grpc: false, webhook: false}',
       /every transport is off/,
     ],
     ['YAML that is none', 'http: [', /:1: is not YAML/],

@@ -1,5 +1,6 @@
 import type { Wire } from '../target.ts';
 import { publishByPost } from './http.ts';
+import { publishByGrpc } from './grpc.ts';
 import { publishByMqtt } from './mqtt.ts';
 import type { Publisher } from './publisher.ts';
 import { publishBySocketIo } from './socketio.ts';
@@ -15,6 +16,7 @@ const publishers: Readonly<Record<Wire, Publisher>> = {
   stomp: publishByStomp,
   mqtt: publishByMqtt,
   socketio: publishBySocketIo,
+  grpc: publishByGrpc,
 };
 
 export function publisherOf(wire: Wire): Publisher {

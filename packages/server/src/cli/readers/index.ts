@@ -2,6 +2,7 @@ import type { Wire } from '../target.ts';
 import { readByLongPolling, readByPolling } from './poll.ts';
 import type { Reader } from './reader.ts';
 import { readBySse } from './sse.ts';
+import { readByGrpc } from './grpc.ts';
 import { readByMqtt } from './mqtt.ts';
 import { readBySocketIo } from './socketio.ts';
 import { readByStomp } from './stomp.ts';
@@ -17,6 +18,7 @@ const readers: Readonly<Record<Wire, Reader>> = {
   stomp: readByStomp,
   mqtt: readByMqtt,
   socketio: readBySocketIo,
+  grpc: readByGrpc,
 };
 
 export function readerOf(wire: Wire): Reader {

@@ -42,6 +42,7 @@ async function serve({ webhooks, ...config }: ConfigInput = {}): Promise<
     http: { port: 0 },
     mqtt: { port: -1 },
     stomp: { port: -1 },
+    grpc: { port: -1 },
     log: { level: 'silent' },
     ...config,
     webhooks: { allowTargets: ['127.0.0.1'], retryDelays: ['50ms'], ...webhooks },

@@ -1,0 +1,32 @@
+import { Code, ConnectError, createClient, type Client } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { Messaging } from '../transports/grpc/generated/everywire/v1/messaging_pb.js';
+import { ErrorInfoSchema } from '../transports/grpc/generated/google/rpc/error_details_pb.js';
+import { Cut, Refused, Unreachable } from './request.ts';
+import { originOf, type Target } from './target.ts';
+
+/** A connection may be silent for so long before it is asked whether anybody is there. */
+const pingAfterMs = 30_000;
+
+export function grpcClient(target: Target): Client<typeof Messaging> {
+  const baseUrl = originOf(target);
+  return createClient(Messaging, createGrpcTransport({ baseUrl, pingIntervalMs: pingAfterMs }));
+}
+
+/** What the caller does about it: try again with the cursor, or tell the user. */
+export function explainGrpc(caught: unknown, target: Target): Error {
+  const error = ConnectError.from(caught);
+  const cause = (error.cause as NodeJS.ErrnoException | undefined)?.code;
+  if (cause === 'ECONNREFUSED' || cause === 'ENOTFOUND' || cause === 'EHOSTUNREACH') {
+    return new Unreachable(`${target.host}:${target.port} cannot be reached (${cause})`, { cause: error });
+  }
+  const [info] = error.findDetails(ErrorInfoSchema);
+  if (
+    error.code === Code.Unavailable ||
+    (error.code === Code.Aborted && info === undefined) ||
+    cause !== undefined
+  ) {
+    return new Cut(`the connection was lost (${error.rawMessage})`, { cause: error });
+  }
+  return new Refused(error.rawMessage, { code: info?.reason });
+}

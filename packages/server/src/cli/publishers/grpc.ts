@@ -1,0 +1,41 @@
+import { durationFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { parseDurationMs } from '../../core/start.ts';
+import { CommandError } from '../exit.ts';
+import { explainGrpc, grpcClient } from '../grpc-client.ts';
+import { answerWithinMs, receiptLine, type Publisher } from './publisher.ts';
+
+/** By `Publish`. */
+export const publishByGrpc: Publisher = async (
+  target,
+  { payload, type, headers, event, key, retain, ttl },
+) => {
+  const ttlMs = ttl === undefined ? undefined : parseDurationMs(ttl);
+  if (ttl !== undefined && ttlMs === undefined) {
+    throw new CommandError('usage', `--ttl is a length of time such as 60s or 5m, not ${ttl}.`);
+  }
+  try {
+    const published = await grpcClient(target).publish(
+      {
+        channel: target.channel,
+        data: payload,
+        type,
+        headers: Object.fromEntries(headers),
+        event: event ?? '',
+        key: key ?? '',
+        retain,
+        ...(ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) }),
+      },
+      { timeoutMs: answerWithinMs },
+    );
+    const { channel, offset, cursor, id, time, duplicate } = published;
+    return receiptLine(channel, {
+      offset: Number(offset),
+      cursor,
+      id,
+      time: time === undefined ? undefined : new Date(timestampMs(time)).toISOString(),
+      duplicate: duplicate ? true : undefined,
+    });
+  } catch (caught) {
+    throw explainGrpc(caught, target);
+  }
+};

@@ -1,0 +1,63 @@
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import type {
+  Gap,
+  Message,
+  SubscribeResponse,
+} from '../../transports/grpc/generated/everywire/v1/messaging_pb.js';
+import { envelopeLine } from '../envelope-line.ts';
+import { explainGrpc, grpcClient } from '../grpc-client.ts';
+import { Cut } from '../request.ts';
+import type { Arrival, Reader } from './reader.ts';
+
+/** By `Subscribe`. */
+export const readByGrpc: Reader = async function* (target, { after = '', since = '' }, signal) {
+  try {
+    const responses = grpcClient(target).subscribe({ channels: [target.channel], after, since }, { signal });
+    for await (const response of responses) yield* toArrivals(response);
+  } catch (caught) {
+    signal.throwIfAborted();
+    throw caught instanceof Cut ? caught : explainGrpc(caught, target);
+  }
+};
+
+function* toArrivals({ kind }: SubscribeResponse): Generator<Arrival, void, undefined> {
+  switch (kind.case) {
+    case 'subscribed':
+      yield { kind: 'open' };
+      // What is missing behind this place is told next, with the place after it.
+      if (kind.value.exact) yield { kind: 'position', cursor: kind.value.cursor };
+      break;
+    case 'message':
+      yield { kind: 'message', cursor: kind.value.cursor, text: lineOf(kind.value) };
+      break;
+    case 'gap':
+      yield { kind: 'gap', cursor: kind.value.cursor, text: gapLine(kind.value) };
+      break;
+    case 'goaway':
+      throw new Cut('the server is stopping');
+    case undefined:
+      // Something newer than this client.
+      break;
+  }
+}
+
+function lineOf(message: Message): string {
+  const { channel, offset, cursor, id, time, type, data, event, from, headers } = message;
+  return envelopeLine({
+    channel,
+    offset: Number(offset),
+    cursor,
+    id,
+    timeMs: time === undefined ? 0 : timestampMs(time),
+    type,
+    payload: Buffer.from(data),
+    event: event === '' ? undefined : event,
+    from: from === '' ? undefined : from,
+    headers: Object.entries(headers),
+  });
+}
+
+function gapLine({ channel, from, to, reason, cursor }: Gap): string {
+  const range = to === 0n ? {} : { from: Number(from), to: Number(to) };
+  return JSON.stringify({ channel, ...range, reason, cursor });
+}

@@ -1,0 +1,118 @@
+import { create } from '@bufbuild/protobuf';
+import { durationMs, durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { formatCursor, toEverywireError } from '@everywire/protocol';
+import { gapNotice } from '../../core/envelope.ts';
+import type { Message } from '../../core/message.ts';
+import type { Gap } from '../../core/store.ts';
+import type { Page } from '../../core/store.ts';
+import { parseFrom } from '../../core/start.ts';
+import type { From, Published, PublishDraft } from '../../core/transport.ts';
+import * as proto from './generated/everywire/v1/messaging_pb.js';
+import { ErrorInfoSchema, RetryInfoSchema } from './generated/google/rpc/error_details_pb.js';
+
+/** `ErrorInfo.domain`: whose the codes are. */
+export const errorDomain = 'everywire';
+
+/** The table's numbers are those of gRPC, which Connect's enum has too. */
+const codes: ReadonlyMap<number, Code> = new Map(
+  Object.values(Code)
+    .filter((code) => typeof code === 'number')
+    .map((code) => [code, code]),
+);
+
+/** Generated messages → what the hub takes, and back. proto3 has no "absent": an empty string means it. */
+export function draftOf(request: proto.PublishRequest): PublishDraft {
+  const { data, type, event, headers, key, retain, ttl } = request;
+  return {
+    payload: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+    type: type === '' ? undefined : type,
+    event: event === '' ? undefined : event,
+    headers: new Map(Object.entries(headers)),
+    key: key === '' ? undefined : key,
+    retain,
+    ttlMs: ttl === undefined ? undefined : durationMs(ttl),
+  };
+}
+
+/** @throws EverywireError `invalid` */
+export function fromOf(
+  given: { readonly after: string; readonly since: string },
+  nowMs: number,
+): From | undefined {
+  const { after, since } = given;
+  return parseFrom(
+    { after: after === '' ? undefined : after, since: since === '' ? undefined : since },
+    nowMs,
+  );
+}
+
+export function publishResponse(published: Published): proto.PublishResponse {
+  return create(proto.PublishResponseSchema, {
+    channel: published.channel,
+    offset: BigInt(published.offset),
+    cursor: published.cursor,
+    id: published.id,
+    time: timestampFromMs(published.timeMs),
+    duplicate: published.duplicate,
+  });
+}
+
+export function protoMessage(message: Message): proto.Message {
+  return create(proto.MessageSchema, {
+    channel: message.channel,
+    offset: BigInt(message.offset),
+    cursor: message.cursor,
+    id: message.id,
+    time: timestampFromMs(message.timeMs),
+    event: message.event ?? '',
+    type: message.type,
+    data: message.payload,
+    headers: Object.fromEntries(message.headers ?? []),
+    from: message.from ?? '',
+  });
+}
+
+export function protoGap(gap: Gap): proto.Gap {
+  const { channel, from, to, reason, cursor } = gapNotice(gap);
+  return create(proto.GapSchema, {
+    channel,
+    from: BigInt(from ?? 0),
+    to: BigInt(to ?? 0),
+    reason,
+    cursor,
+  });
+}
+
+export function readResponse({ messages, through, gaps }: Page): proto.ReadResponse {
+  return create(proto.ReadResponseSchema, {
+    messages: messages.map(protoMessage),
+    cursor: formatCursor(through),
+    gaps: gaps.map(protoGap),
+  });
+}
+
+export function protoGoAway(retryAfterMs: number): proto.GoAway {
+  return create(proto.GoAwaySchema, { retryAfter: durationFromMs(retryAfterMs) });
+}
+
+export function refusal(caught: unknown): proto.Refusal {
+  const { code, message, retryAfterMs } = toEverywireError(caught);
+  return create(proto.RefusalSchema, {
+    code,
+    message,
+    ...(retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(retryAfterMs) }),
+  });
+}
+
+/** A refusal as gRPC tells it: the status of the error table, and the code as the reason of an ErrorInfo. */
+export function connectErrorOf(caught: unknown): ConnectError {
+  if (caught instanceof ConnectError) return caught;
+  const error = toEverywireError(caught);
+  const details: { desc: typeof ErrorInfoSchema | typeof RetryInfoSchema; value: object }[] = [
+    { desc: ErrorInfoSchema, value: { reason: error.code, domain: errorDomain } },
+  ];
+  if (error.retryAfterMs !== undefined)
+    details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(error.retryAfterMs) } });
+  return new ConnectError(error.message, codes.get(error.row.grpc), undefined, details as never, error);
+}

@@ -1,0 +1,45 @@
+import { create } from '@bufbuild/protobuf';
+import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import type { Host } from '../../core/transport.ts';
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthCheckResponseSchema,
+} from './generated/grpc/health/v1/health_pb.js';
+import { Messaging } from './generated/everywire/v1/messaging_pb.js';
+
+/** Services whose health can be asked for; the empty name is the whole server. */
+const known: ReadonlySet<string> = new Set(['', Messaging.typeName]);
+/** How often a watcher's answer is looked at again. */
+const lookEveryMs = 1_000;
+
+/** grpc.health.v1: serving as long as the node takes traffic, by the same rule as `/readyz`. */
+export function addHealth(router: ConnectRouter, host: Host): void {
+  const statusOf = (service: string): ServingStatus => {
+    if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
+    return !host.hub.isDraining && host.hub.health().ok ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+  };
+  router.service(Health, {
+    check({ service }) {
+      if (!known.has(service)) throw new ConnectError('There is no such service.', Code.NotFound);
+      return { status: statusOf(service) };
+    },
+    async *watch({ service }, { signal }: HandlerContext) {
+      let told: ServingStatus | undefined;
+      while (!signal.aborted) {
+        const status = statusOf(service);
+        if (status !== told) yield create(HealthCheckResponseSchema, { status });
+        told = status;
+        await new Promise<void>((resolve) => {
+          const done = (): void => {
+            timer.cancel();
+            signal.removeEventListener('abort', done);
+            resolve();
+          };
+          const timer = host.clock.after(lookEveryMs, done);
+          signal.addEventListener('abort', done, { once: true });
+        });
+      }
+    },
+  });
+}

@@ -1,0 +1,277 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
+import type { Batch } from '../../core/batch.ts';
+import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
+import {
+  DoneSchema,
+  StreamResponseSchema,
+  SubscribedSchema,
+  type Ack,
+  type Follow,
+  type PublishRequest,
+  type StreamRequest,
+  type StreamResponse,
+} from './generated/everywire/v1/messaging_pb.js';
+import type { Caller, Outlet } from './outlet.ts';
+import { frameMessage } from './wire/frames.ts';
+import { streamFormat } from './wire/messages.ts';
+
+/** How a call's requests are held back, while too many of them are under way. */
+export interface Inlet {
+  pause(): void;
+  resume(): void;
+}
+
+interface Following {
+  readonly id: bigint;
+  subscription: Subscription | undefined;
+  /** What came before the answer was sent. */
+  early: (Buffer | Notice)[] | undefined;
+  isCancelled: boolean;
+}
+
+const transport = 'grpc';
+
+/** `Stream`: many subscriptions, publishes and acknowledgements on one stream, each answered with its request's id. */
+export class StreamCall implements Sink {
+  readonly #host: Host;
+  readonly #outlet: Outlet;
+  readonly #inlet: Inlet;
+  readonly #followings = new Map<bigint, Following>();
+  #session: Session | undefined;
+  #waiting: StreamRequest[] | undefined = [];
+  #inFlight = 0;
+  #hasEnded = false;
+  /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
+  #isHalfClosed = false;
+
+  constructor(host: Host, outlet: Outlet, inlet: Inlet) {
+    this.#host = host;
+    this.#outlet = outlet;
+    this.#inlet = inlet;
+  }
+
+  /** Never rejects. What comes before it is done waits. */
+  async start({ token, address }: Caller): Promise<void> {
+    try {
+      const identity = await this.#host.hub.authenticate({ token, address });
+      if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
+      if (this.#hasEnded) return;
+      this.#session = this.#host.hub.open(identity, { transport, address }, this);
+    } catch (caught) {
+      this.close({ error: toEverywireError(caught) });
+      return;
+    }
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const request of waiting) this.#handle(request);
+    this.#endIfDone();
+  }
+
+  receive(request: StreamRequest): void {
+    if (this.#hasEnded) return;
+    if (this.#waiting !== undefined) this.#waiting.push(request);
+    else this.#handle(request);
+  }
+
+  halfClosed(): void {
+    this.#isHalfClosed = true;
+    this.#endIfDone();
+  }
+
+  drained(): void {
+    this.#session?.drained();
+  }
+
+  ended(how: 'left' | 'lost'): void {
+    this.#hasEnded = true;
+    this.#waiting = undefined;
+    this.#session?.end(how);
+  }
+
+  goAway(retryAfterMs: number): void {
+    if (this.#hasEnded) return;
+    this.#send(0n, { case: 'goaway', value: protoGoAway(retryAfterMs) });
+    this.close({ error: new EverywireError('going_away', 'This node is stopping.', { retryAfterMs }) });
+  }
+
+  deliver(batch: Batch, subscription: Subscription): boolean {
+    const following = subscription.tag as Following;
+    const isRedelivered = batch.firstSeq <= subscription.redeliveredThroughSeq;
+    const { bytes } = batch.as(streamFormat(following.id, isRedelivered));
+    if (following.early === undefined) return this.#outlet.send(bytes);
+    following.early.push(bytes);
+    return false;
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind === 'goaway') {
+      this.goAway(notice.retryAfterMs);
+      return;
+    }
+    const following = notice.subscription.tag as Following;
+    if (following.early === undefined) this.#tell(following, notice);
+    else following.early.push(notice);
+  }
+
+  close({ error }: CloseReason): void {
+    if (this.#hasEnded) return;
+    this.ended('left');
+    this.#outlet.end(error);
+  }
+
+  #handle({ id, command }: StreamRequest): void {
+    switch (command.case) {
+      case 'subscribe':
+        void this.#answering(id, () => this.#subscribe(id, command.value));
+        break;
+      case 'publish':
+        void this.#answering(id, () => this.#publish(id, command.value));
+        break;
+      case 'unsubscribe':
+        void this.#answering(id, async () => this.#unsubscribe(id, command.value.subscription));
+        break;
+      case 'ack':
+        void this.#answering(id, async () => this.#acknowledge(id, command.value));
+        break;
+      case 'ping':
+        this.#done(id);
+        break;
+      case 'auth':
+        void this.#answering(id, async () => {
+          await this.#host.hub.authenticate({ token: command.value, address: undefined });
+          this.#done(id);
+        });
+        break;
+      case undefined:
+        this.#refuse(id, new EverywireError('invalid', 'A request has a command.'));
+        break;
+    }
+  }
+
+  /** While too many are under way, nothing more is read. */
+  async #answering(id: bigint, run: () => Promise<void>): Promise<void> {
+    const { commandsInFlightMax } = this.#host.limits;
+    this.#inFlight += 1;
+    if (this.#inFlight >= commandsInFlightMax) this.#inlet.pause();
+    try {
+      await run();
+    } catch (caught) {
+      this.#refuse(id, caught);
+    }
+    this.#inFlight -= 1;
+    if (this.#inFlight * 2 <= commandsInFlightMax) this.#inlet.resume();
+    this.#endIfDone();
+  }
+
+  async #subscribe(id: bigint, request: Follow): Promise<void> {
+    if (id === 0n) throw new EverywireError('invalid', 'A subscription has an id that is not 0.');
+    if (this.#followings.has(id))
+      throw new EverywireError('invalid', 'This stream has a subscription with that id.');
+    const following: Following = { id, subscription: undefined, early: [], isCancelled: false };
+    this.#followings.set(id, following);
+    try {
+      following.subscription = await this.#session!.subscribe(request.channel, {
+        from: fromOf(request, this.#host.clock.nowMs()),
+        tag: following,
+        ...(request.acknowledge
+          ? { acknowledge: 'peer', ...(request.window === 0 ? {} : { windowMessages: request.window }) }
+          : {}),
+      });
+    } catch (caught) {
+      this.#followings.delete(id);
+      throw caught;
+    }
+    if (following.isCancelled) following.subscription.cancel();
+    this.#begin(following, following.subscription);
+  }
+
+  #begin(following: Following, { startCursor, startGaps }: Subscription): void {
+    if (this.#hasEnded) return;
+    const exact = startGaps.length === 0;
+    this.#send(following.id, {
+      case: 'subscribed',
+      value: create(SubscribedSchema, { cursor: startCursor, exact }),
+    });
+    for (const gap of startGaps) this.#send(following.id, { case: 'gap', value: protoGap(gap) });
+    const early = following.early ?? [];
+    following.early = undefined;
+    let wasHeld = false;
+    let takesMore = true;
+    for (const one of following.isCancelled ? [] : early) {
+      if (Buffer.isBuffer(one)) {
+        wasHeld = true;
+        takesMore = this.#outlet.send(one);
+      } else {
+        this.#tell(following, one);
+      }
+    }
+    if (wasHeld && takesMore) this.#session?.drained();
+  }
+
+  async #publish(id: bigint, request: PublishRequest): Promise<void> {
+    const published = await this.#session!.publish(request.channel, draftOf(request));
+    this.#send(id, { case: 'published', value: publishResponse(published) });
+  }
+
+  #unsubscribe(id: bigint, subscription: bigint): void {
+    const following = this.#find(subscription);
+    following.isCancelled = true;
+    following.subscription?.cancel();
+    this.#followings.delete(subscription);
+    this.#done(id);
+  }
+
+  #acknowledge(id: bigint, { subscription, cursor, only, release }: Ack): void {
+    const position = parseCursor(cursor);
+    if (position === undefined)
+      throw new EverywireError('bad_cursor', 'cursor is that of a delivered message.');
+    const following = this.#find(subscription);
+    if (release) following.subscription?.release(position.seq);
+    else following.subscription?.ack(position.seq, only);
+    // Most acknowledgements want no answer.
+    if (id !== 0n) this.#done(id);
+  }
+
+  #find(subscription: bigint): Following {
+    const following = this.#followings.get(subscription);
+    if (following !== undefined) return following;
+    throw new EverywireError('not_found', 'This stream has no subscription with that id.');
+  }
+
+  #tell(following: Following, notice: Notice): void {
+    if (notice.kind === 'gap') {
+      this.#send(following.id, { case: 'gap', value: protoGap(notice.gap) });
+    } else if (notice.kind === 'ended') {
+      this.#followings.delete(following.id);
+      if (notice.error === undefined) this.#done(following.id);
+      else this.#refuse(following.id, notice.error);
+    }
+  }
+
+  #done(id: bigint): void {
+    this.#send(id, { case: 'done', value: create(DoneSchema) });
+  }
+
+  #refuse(id: bigint, caught: unknown): void {
+    const error = toEverywireError(caught);
+    if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a request on a gRPC stream failed');
+    this.#send(id, { case: 'refused', value: refusal(error) });
+  }
+
+  #send(id: bigint, kind: StreamResponse['kind']): void {
+    if (this.#hasEnded) return;
+    this.#outlet.send(
+      frameMessage(toBinary(StreamResponseSchema, create(StreamResponseSchema, { id, kind }))),
+    );
+  }
+
+  #endIfDone(): void {
+    if (!this.#isHalfClosed || this.#waiting !== undefined || this.#inFlight > 0) return;
+    // A client that only listens may close its half: its subscriptions go on.
+    if (this.#followings.size > 0 || this.#hasEnded) return;
+    this.ended('left');
+    this.#outlet.end();
+  }
+}

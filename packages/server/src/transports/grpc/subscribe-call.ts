@@ -1,0 +1,173 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
+import type { Batch } from '../../core/batch.ts';
+import type { Gap } from '../../core/store.ts';
+import type { CloseReason, From, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
+import { fromOf, protoGap, protoGoAway } from './convert.ts';
+import {
+  SubscribedSchema,
+  SubscribeResponseSchema,
+  type SubscribeRequest,
+  type SubscribeResponse,
+} from './generated/everywire/v1/messaging_pb.js';
+import type { Caller, Outlet } from './outlet.ts';
+import { frameMessage } from './wire/frames.ts';
+import { subscribeFormat } from './wire/messages.ts';
+
+const transport = 'grpc';
+
+/** `Subscribe`: channels and filters in one stream, in the one order of the store. `Subscribed` comes first. */
+export class SubscribeCall implements Sink, MergedTarget {
+  readonly #host: Host;
+  readonly #caller: Caller;
+  readonly #outlet: Outlet;
+  #source: Session | MergedSource | undefined;
+  /** What came before `Subscribed` was sent. */
+  #early: (Buffer | Gap)[] | undefined = [];
+  #hasEnded = false;
+
+  constructor(host: Host, caller: Caller, outlet: Outlet) {
+    this.#host = host;
+    this.#caller = caller;
+    this.#outlet = outlet;
+  }
+
+  /** Never rejects: what the hub refuses ends the call. */
+  async start(request: SubscribeRequest): Promise<void> {
+    try {
+      const { token, address } = this.#caller;
+      const identity = await this.#host.hub.authenticate({ token, address });
+      if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
+      const filters = [...new Set(request.channels)];
+      const { subscriptionsMax } = this.#host.limits;
+      if (filters.length === 0 || filters.length > subscriptionsMax) {
+        throw new EverywireError('invalid', `channels has 1 to ${subscriptionsMax} channels or filters.`);
+      }
+      const from = fromOf(request, this.#host.clock.nowMs());
+      if (this.#hasEnded) return;
+      if (filters.length === 1) await this.#followOne(identity, filters[0]!, from);
+      else await this.#followSeveral(identity, filters, from);
+    } catch (caught) {
+      this.#fail(caught);
+    }
+  }
+
+  drained(): void {
+    this.#source?.drained();
+  }
+
+  /** The peer has gone. */
+  ended(how: 'left' | 'lost'): void {
+    this.#hasEnded = true;
+    this.#early = undefined;
+    this.#source?.end(how);
+  }
+
+  goAway(retryAfterMs: number): void {
+    if (this.#hasEnded) return;
+    if (this.#early === undefined) this.#send({ case: 'goaway', value: protoGoAway(retryAfterMs) });
+    this.close({ error: new EverywireError('going_away', 'This node is stopping.', { retryAfterMs }) });
+  }
+
+  deliver(batch: Batch): boolean {
+    return this.write(batch);
+  }
+
+  write(batch: Batch): boolean {
+    const { bytes } = batch.as(subscribeFormat);
+    if (this.#early === undefined) return this.#outlet.send(bytes);
+    this.#early.push(bytes);
+    return false;
+  }
+
+  notify(notice: Notice): void {
+    if (notice.kind === 'gap') this.#tell(notice.gap);
+    else if (notice.kind === 'ended')
+      this.close({ error: notice.error ?? new EverywireError('going_away', 'The subscription has ended.') });
+    else this.goAway(notice.retryAfterMs);
+  }
+
+  close({ error }: CloseReason): void {
+    if (this.#hasEnded) return;
+    this.ended('left');
+    this.#outlet.end(error);
+  }
+
+  async #followOne(identity: Identity, filter: string, from: From | undefined): Promise<void> {
+    const session = this.#open(identity, this);
+    this.#source = session;
+    const subscription = await session.subscribe(filter, { from });
+    this.#begin(subscription.startCursor, subscription.startGaps);
+  }
+
+  async #followSeveral(
+    identity: Identity,
+    filters: readonly string[],
+    from: From | undefined,
+  ): Promise<void> {
+    const merged = new MergedSource(this, this.#host.clock);
+    this.#source = merged;
+    // "From now" is one place for all of them, or what comes between their beginnings would be on one side only.
+    const start = from ?? { after: formatCursor(this.#host.hub.head) };
+    const subscriptions: Subscription[] = [];
+    for (const filter of filters) {
+      const subscription = await merged.add(async (sink) => {
+        const session = this.#open(identity, sink);
+        try {
+          return { session, subscription: await session.subscribe(filter, { from: start }) };
+        } catch (refusal) {
+          session.end('left');
+          throw refusal;
+        }
+      });
+      subscriptions.push(subscription);
+    }
+    this.#begin(
+      merged.startCursor,
+      subscriptions.flatMap(({ startGaps }) => startGaps),
+    );
+    merged.start();
+  }
+
+  #begin(cursor: string, gaps: readonly Gap[]): void {
+    if (this.#hasEnded) return;
+    this.#send({ case: 'subscribed', value: create(SubscribedSchema, { cursor, exact: gaps.length === 0 }) });
+    for (const gap of gaps) this.#send({ case: 'gap', value: protoGap(gap) });
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    let wasHeld = false;
+    let takesMore = true;
+    for (const one of early) {
+      if (Buffer.isBuffer(one)) {
+        wasHeld = true;
+        takesMore = this.#outlet.send(one);
+      } else {
+        this.#tell(one);
+      }
+    }
+    if (wasHeld && takesMore) this.#source?.drained();
+  }
+
+  #tell(gap: Gap): void {
+    if (this.#early !== undefined) this.#early.push(gap);
+    else this.#send({ case: 'gap', value: protoGap(gap) });
+  }
+
+  #send(kind: SubscribeResponse['kind']): void {
+    this.#outlet.send(
+      frameMessage(toBinary(SubscribeResponseSchema, create(SubscribeResponseSchema, { kind }))),
+    );
+  }
+
+  #open(identity: Identity, sink: Sink): Session {
+    return this.#host.hub.open(identity, { transport, address: this.#caller.address }, sink);
+  }
+
+  #fail(caught: unknown): void {
+    const error = toEverywireError(caught);
+    if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a gRPC subscription failed');
+    this.close({ error });
+  }
+}

@@ -1,0 +1,73 @@
+import { EverywireError } from '@everywire/protocol';
+
+/**
+ * Length-prefixed messages, as gRPC, gRPC-Web and Connect all have them on streams: one byte of flags, four of length,
+ * then the message.
+ */
+export const prefixBytes = 5;
+const compressedFlag = 1;
+
+/** A message of one stream, framed. */
+export function frameMessage(message: Uint8Array): Buffer {
+  const framed = Buffer.alloc(prefixBytes + message.length);
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, prefixBytes);
+  return framed;
+}
+
+/**
+ * Reads messages from bytes in any portions. An announced length is judged before anything of the message is kept.
+ */
+export class MessageReader {
+  readonly #bytesMax: number;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Something of a message has come, but not all. */
+  get isWithinMessage(): boolean {
+    return this.#bytes > 0;
+  }
+
+  push(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+  }
+
+  /**
+   * The next whole message; `undefined` until there is one.
+   * @throws EverywireError `too_large`, or `malformed` for flags that are not understood
+   */
+  next(): Buffer | undefined {
+    if (this.#bytes < prefixBytes) return undefined;
+    const prefix = this.#peek(prefixBytes);
+    const flags = prefix[0]!;
+    if (flags === compressedFlag) {
+      // The gRPC protocol: a compressed message without a grpc-encoding that says how is an INTERNAL error.
+      throw new EverywireError('internal', 'A message is compressed, and nothing said how.');
+    }
+    if (flags !== 0) throw new EverywireError('internal', 'A message has flags that gRPC does not have.');
+    const length = prefix.readUInt32BE(1);
+    if (length > this.#bytesMax)
+      throw new EverywireError('too_large', `A message has at most ${this.#bytesMax} bytes here.`);
+    if (this.#bytes < prefixBytes + length) return undefined;
+    return this.#take(prefixBytes + length).subarray(prefixBytes);
+  }
+
+  #peek(count: number): Buffer {
+    if (this.#chunks[0]!.length < count) this.#chunks = [Buffer.concat(this.#chunks, this.#bytes)];
+    return this.#chunks[0]!;
+  }
+
+  #take(count: number): Buffer {
+    const first = this.#peek(count);
+    this.#bytes -= count;
+    if (first.length === count) this.#chunks.shift();
+    else this.#chunks[0] = first.subarray(count);
+    return first.subarray(0, count);
+  }
+}
