@@ -5,6 +5,7 @@ import { placeBeforeAll, readAll } from './final-read.ts';
 import { HoppingReader, nowNs } from './hopping-reader.ts';
 import { MortalServer } from './mortal-server.ts';
 import { everywireV1, postMany, postOne } from './publish-wires.ts';
+import { driverWires } from './driver-wires.ts';
 import { readWires } from './read-wires.ts';
 import { untilAllRead } from './until-all-read.ts';
 import { Writer } from './writer.ts';
@@ -15,13 +16,14 @@ const hopsMax = isLong ? 5_000 : 500;
 const killsMax = isLong ? 100 : 8;
 /** Each within retention, which keeps 10,000 messages. */
 const channels = Array.from({ length: Math.ceil(messagesMax / 5_000) }, (_, at) => `hop/${at}`);
-const readersOfAll = 6;
+const readersOfAll = 7;
 const readersOfOne = 6;
 const batch = 500;
 /** Writing is spread out so that hops and kills fall into it. */
 const pauseMs = 120;
 
 const server = new MortalServer();
+const wires = [...readWires, ...driverWires(() => server.addresses)];
 beforeAll(() => server.start());
 afterAll(() => server.dispose());
 
@@ -41,7 +43,7 @@ it(
           filter,
           http,
           from,
-          wire: readWires[at % readWires.length]!,
+          wire: wires[at % wires.length]!,
           checker,
         }),
     );
@@ -60,10 +62,7 @@ it(
     let kills = 0;
     while (!writing.isDone || hops < hopsMax) {
       const reader = readers[Math.floor(Math.random() * readers.length)]!;
-      reader.hop(
-        readWires[Math.floor(Math.random() * readWires.length)]!,
-        Math.random() < 0.5 ? 'fin' : 'rst',
-      );
+      reader.hop(wires[Math.floor(Math.random() * wires.length)]!, Math.random() < 0.5 ? 'fin' : 'rst');
       hops += 1;
       if (kills < killsMax && hops >= ((kills + 1) * hopsMax) / (killsMax + 1)) {
         kills += 1;

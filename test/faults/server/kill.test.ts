@@ -5,6 +5,7 @@ import { placeBeforeAll, readAll } from './final-read.ts';
 import { HoppingReader, nowNs } from './hopping-reader.ts';
 import { MortalServer } from './mortal-server.ts';
 import { everywireV1, postMany, postOne, rawWebSocket } from './publish-wires.ts';
+import { driverWires } from './driver-wires.ts';
 import { readWires } from './read-wires.ts';
 import { untilAllRead } from './until-all-read.ts';
 import { Writer } from './writer.ts';
@@ -26,6 +27,7 @@ const channels = Array.from({ length: 20 }, (_, at) => `kill/${at}`);
 const rawChannels = ['kill/raw'];
 
 const server = new MortalServer();
+const wires = [...readWires, ...driverWires(() => server.addresses)];
 beforeAll(() => server.start());
 afterAll(() => server.dispose());
 
@@ -35,7 +37,7 @@ it(
     const checker = new HistoryChecker({ headWithinMs: 30_000 });
     const { http } = server;
     const from = await placeBeforeAll(http, 'kill/0', checker);
-    const readers = readWires.flatMap((wire) =>
+    const readers = wires.flatMap((wire) =>
       ['kill/**', 'kill/1'].map(
         (filter) => new HoppingReader({ name: `${wire.name} ${filter}`, filter, http, from, wire, checker }),
       ),
