@@ -1,98 +1,142 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import type { Envelope } from '@everywire/protocol';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startTestServer, type TestServer } from '../support/server.ts';
+import { startTestServer } from '../support/server.ts';
 import { describeInChromium, launchChromium } from './chromium.ts';
-import { post, ways } from './socketio-client.ts';
+import { channel, surviveRestart } from './restart-scenario.ts';
+import { ways } from './socketio-client.ts';
 
-const package_ = createRequire(import.meta.url).resolve('socket.io-client/package.json');
-const library = join(dirname(package_), 'dist', 'socket.io.js');
+/** What browsers load: the library's own bundle. */
+const bundle = readFileSync(
+  createRequire(import.meta.url).resolve('socket.io-client/dist/socket.io.js'),
+  'utf8',
+);
 
-interface Seen {
-  readonly data: unknown[];
-  readonly recovered: boolean;
-  readonly wire: string;
-}
-
-/** What a page does: follows a channel, publishes to it, and comes back after its connection broke. */
-const scenario = `async ({ transports, channel }) => {
-  const socket = io({ transports, reconnectionDelay: 10, reconnectionDelayMax: 50, forceNew: true });
-  const data = [];
-  const waiting = [];
-  const until = (count) => new Promise((resolve) => waiting.push(() => data.length >= count && resolve()));
-  socket.on('message', (value) => {
-    data.push(value instanceof ArrayBuffer ? [...new Uint8Array(value)] : value);
-    for (const look of waiting) look();
-  });
-  const connected = () => new Promise((resolve) => socket.once('connect', resolve));
-  await connected();
-  await socket.emitWithAck('subscribe', channel);
-  await socket.emitWithAck('publish', channel, { text: '안녕' });
-  await socket.emitWithAck('publish', channel, new Uint8Array([0, 255, 7]).buffer);
-  const three = until(3);
-  document.title = 'ready';
-  await three;
-  const back = connected();
-  socket.io.engine.close();
-  await back;
-  const four = until(4);
-  await socket.emitWithAck('publish', channel, 'after');
-  await four;
-  const wire = socket.io.engine.transport.name;
-  const { recovered } = socket;
-  socket.close();
-  return { data, recovered, wire };
-}`;
-
-describeInChromium('socket.io-client in Chromium', () => {
+describeInChromium("Chromium's socket.io-client", () => {
   let browser: Browser;
-  let server: TestServer;
-  let page: Page;
-
   beforeAll(async () => {
     browser = await launchChromium();
-    server = await startTestServer({});
-    page = await browser.newPage();
   });
-  afterAll(async () => {
-    await browser.close();
-    await server.stop();
-  });
+  afterAll(() => browser.close());
 
-  it.each(ways)('follows, publishes and recovers by $name', async ({ name, transports }) => {
-    const channel = `chromium/${name.replace(/\W+/g, '-')}`;
-    await page.goto(`${server.url}/livez`);
-    await page.addScriptTag({ path: library });
-    await page.evaluate(`document.title = ''`);
-    const running = page.evaluate(`(${scenario})(${JSON.stringify({ transports, channel })})`);
-    await page.waitForFunction(`document.title === 'ready'`);
-    await post(server.url, channel, 'from elsewhere');
-    const { data, recovered, wire } = (await running) as Seen;
-    expect(data).toEqual([{ text: '안녕' }, [0, 255, 7], 'from elsewhere', 'after']);
-    expect(recovered).toBe(true);
-    expect(transports).toContain(wire);
-  });
+  /** A page of the server's own origin, without scripts of its own, with the library. */
+  async function openPage(http: string, complaints: string[]): Promise<Page> {
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(`${http}/livez`);
+    await page.addScriptTag({ content: bundle });
+    return page;
+  }
 
-  it('may come from a page that is listed, and from no other', async () => {
-    const elsewhere = await startTestServer({});
-    const listed = await startTestServer({ allowedOrigins: [elsewhere.url] });
+  it.each(ways)(
+    'by $name comes back through kill -9 and restart, and misses nothing',
+    async ({ transports }) => {
+      const complaints: string[] = [];
+      const pages: Page[] = [];
+      await surviveRestart(async (http) => {
+        const page = await openPage(http, complaints);
+        pages.push(page);
+        // Text, because this runs in the browser and the tests are not compiled for one.
+        await page.evaluate(`
+        window.opened = 0;
+        window.received = [];
+        window.socket = io({ transports: ${JSON.stringify(transports)}, reconnectionDelayMax: 1000 });
+        socket.on('connect', async () => {
+          if (opened > 0 && !socket.recovered) throw new Error('not recovered');
+          if (opened === 0) await socket.emitWithAck('subscribe', '${channel}');
+          opened += 1;
+        });
+        socket.on('message', (data, meta, cursor) => {
+          if (meta.cursor !== cursor) throw new Error('the last argument is not the cursor');
+          received.push({ ...meta, data });
+        });
+        undefined;
+      `);
+        return {
+          opened: () => page.evaluate<number>('opened'),
+          received: () => page.evaluate<readonly Envelope[]>('received'),
+        };
+      });
+      const wire = await pages[0]!.evaluate<string>('socket.io.engine.transport.name');
+      expect(wire).toBe(transports.at(-1));
+      expect(complaints).toEqual([]);
+      await pages[0]!.close();
+    },
+  );
+
+  it.each(ways)('by $name publishes and receives bytes as well as JSON', async ({ transports }) => {
+    const server = await startTestServer({});
+    const complaints: string[] = [];
     try {
-      await page.goto(`${elsewhere.url}/livez`);
-      await page.addScriptTag({ path: library });
-      const reach = (url: string, wires: readonly string[]): Promise<unknown> =>
-        page.evaluate(`new Promise((done) => {
-          const socket = io('${url}', { transports: ${JSON.stringify(wires)}, reconnection: false, forceNew: true });
-          socket.on('connect', () => { socket.close(); done('connected'); });
-          socket.on('connect_error', () => done('refused'));
-        })`);
-      for (const { transports } of ways) {
-        expect(await reach(listed.url, transports)).toBe('connected');
-        expect(await reach(server.url, transports)).toBe('refused');
-      }
+      const page = await openPage(server.url, complaints);
+      const received = await page.evaluate(`(async () => {
+        const socket = io({ transports: ${JSON.stringify(transports)} });
+        const received = [];
+        const done = new Promise((resolve) => {
+          socket.onAny((event, data, meta) => {
+            const isBytes = data instanceof ArrayBuffer;
+            received.push([event, isBytes ? [...new Uint8Array(data)] : data, meta.type]);
+            if (received.length === 4) resolve();
+          });
+        });
+        const publish = (...args) => socket.emitWithAck('publish', 'bytes', ...args);
+        await socket.emitWithAck('subscribe', 'bytes');
+        const answers = [
+          await publish({ text: '안녕' }, { event: 'greeting' }),
+          await publish(new Uint8Array([0, 255, 30]).buffer),
+          await publish(new Blob([new Uint8Array([1, 2])]), { type: 'image/png' }),
+          await publish('last'),
+          await publish({ a: new Uint8Array([1]) }),
+        ];
+        await done;
+        socket.disconnect();
+        return { received, ok: answers.map((answer) => answer.error?.code ?? answer.ok) };
+      })()`);
+      expect(received).toEqual({
+        received: [
+          ['greeting', { text: '안녕' }, 'application/json'],
+          ['message', [0, 255, 30], 'application/octet-stream'],
+          ['message', [1, 2], 'image/png'],
+          ['message', 'last', 'application/json'],
+        ],
+        ok: [true, true, true, true, 'invalid'],
+      });
+      expect(complaints).toEqual([]);
+      await page.close();
     } finally {
-      await elsewhere.stop();
-      await listed.stop();
+      await server.stop();
+    }
+  });
+
+  it.each(ways)('by $name connects from another origin only when that is listed', async ({ transports }) => {
+    const elsewhere = await startTestServer({ store: 'memory:' });
+    const [closed, open] = [
+      await startTestServer({ store: 'memory:' }),
+      await startTestServer({ store: 'memory:', allowedOrigins: [elsewhere.url] }),
+    ];
+    try {
+      const page = await openPage(elsewhere.url, []);
+      const attempt = (url: string): Promise<unknown> =>
+        page.evaluate(`new Promise((resolve) => {
+          const socket = io('${url}', {
+            transports: ${JSON.stringify(transports)},
+            forceNew: true,
+            reconnection: false,
+          });
+          const end = (how) => () => {
+            socket.disconnect();
+            resolve(how);
+          };
+          socket.on('connect', end('connected'));
+          socket.on('connect_error', end('refused'));
+        })`);
+      expect(await attempt(closed.url)).toBe('refused');
+      expect(await attempt(open.url)).toBe('connected');
+      await page.close();
+    } finally {
+      await Promise.all([elsewhere, closed, open].map((server) => server.stop()));
     }
   });
 });
