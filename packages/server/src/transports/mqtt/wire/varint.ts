@@ -1,5 +1,4 @@
 /** Variable byte integers (MQTT 5 §1.5.5, the remaining length of 3.1.1 §2.2.3): seven bits a byte, lowest first. */
-export const varintMax = 268_435_455;
 
 /** Bytes that `value` takes, the fewest that hold it [MQTT-1.5.5-1]. */
 export function varintBytes(value: number): 1 | 2 | 3 | 4 {
