@@ -17,7 +17,7 @@ export interface Early {
 /** One subscription of a connection, from SUBSCRIBE to UNSUBSCRIBE. */
 export class Following {
   readonly key: string;
-  readonly destination: string;
+  readonly destination: string | undefined;
   readonly mode: AckMode;
   readonly first: SharedFormat;
   /** For repetitions. */
@@ -37,7 +37,7 @@ export class Following {
 
   constructor(options: {
     readonly key: string;
-    readonly destination: string;
+    readonly destination: string | undefined;
     readonly mode: AckMode;
     readonly first: SharedFormat;
     readonly again: SharedFormat;
