@@ -18,7 +18,8 @@ export class Cluster {
   readonly link: Link;
   readonly reader: LogReader;
   readonly options: CheckedOptions;
-  readonly #members = new Map<string, Member>();
+  /** By namespace; several servers of one process may share it. */
+  readonly #members = new Map<string, Set<Member>>();
 
   constructor(options: CheckedOptions) {
     this.options = options;
@@ -27,7 +28,7 @@ export class Cluster {
     this.link = new Link(options, this.names.filter, {
       message: (message) => this.#receive(message),
       ready: () => {
-        for (const member of this.#members.values()) member.ready();
+        for (const members of this.#members.values()) for (const member of members) member.ready();
       },
     });
   }
@@ -37,25 +38,30 @@ export class Cluster {
   }
 
   join(member: Member): void {
-    this.#members.set(member.namespace, member);
+    const members = this.#members.get(member.namespace);
+    if (members === undefined) this.#members.set(member.namespace, new Set([member]));
+    else members.add(member);
     this.link.open();
   }
 
   /** With the last adapter the link is closed, when what it published is answered. */
   async leave(member: Member): Promise<void> {
-    if (this.#members.get(member.namespace) !== member) return;
-    this.#members.delete(member.namespace);
+    const members = this.#members.get(member.namespace);
+    if (members?.delete(member) !== true) return;
+    if (members.size === 0) this.#members.delete(member.namespace);
     if (this.#members.size === 0) await this.link.close();
   }
 
   /** A message that one namespace cannot digest must not keep the others from theirs. */
   #receive(message: Envelope): void {
     const place = this.names.place(message.channel);
-    const member = place === undefined ? undefined : this.#members.get(place.namespace);
-    try {
-      member?.receive(message);
-    } catch (error) {
-      this.tell('failed', `A message of ${message.channel} could not be delivered.`, error);
+    const members = place === undefined ? undefined : this.#members.get(place.namespace);
+    for (const member of members ?? []) {
+      try {
+        member.receive(message);
+      } catch (error) {
+        this.tell('failed', `A message of ${message.channel} could not be delivered.`, error);
+      }
     }
   }
 }
