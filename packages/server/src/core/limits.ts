@@ -100,6 +100,11 @@ export interface Limits {
   /** The same towards a client that takes more: what its session keeps of each is a place and a packet id. */
   readonly mqttInFlightMax: number;
   readonly mqttTopicAliasMax: number;
+  /**
+   * Longest keep alive of an MQTT client; 0: as it likes, also none. MQTT 5 clients that ask for more are told this one,
+   * older ones are refused with return code 2, as Mosquitto does.
+   */
+  readonly mqttKeepAliveSecondsMax: number;
   /** MQTT sessions that are kept for clients, open or away. */
   readonly sessionsMax: number;
   /** Retained messages that one subscription is sent when it begins. */
@@ -182,6 +187,7 @@ export const defaultLimits: Limits = {
   mqttReceiveMax: 64,
   mqttInFlightMax: 256,
   mqttTopicAliasMax: 16,
+  mqttKeepAliveSecondsMax: 0,
   sessionsMax: 10_000,
   retainedMax: 10_000,
   groupsMax: 10_000,

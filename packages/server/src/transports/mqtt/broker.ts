@@ -8,8 +8,6 @@ import { SysTopics } from './sys.ts';
 import { publishFormat, type PublishFormatOptions } from './wire/index.ts';
 
 export interface BrokerOptions {
-  /** Told to clients in place of what they asked for (MQTT 5); absent: theirs holds. */
-  readonly serverKeepAliveSeconds?: number | undefined;
   /** How often those who follow `$SYS` are told. */
   readonly sysEveryMs?: number | undefined;
 }
@@ -19,16 +17,14 @@ const sysEveryMsDefault = 10_000;
 /** What all connections of the broker share. */
 export class Broker {
   readonly host: Host;
-  readonly serverKeepAliveSeconds: number | undefined;
   readonly figures: MqttFigures = noFigures();
   readonly formats = new Formats();
   readonly sessions: Sessions<MqttConnection>;
   readonly sys: SysTopics;
   #answering: Publishing[] = [];
 
-  constructor(host: Host, { serverKeepAliveSeconds, sysEveryMs }: BrokerOptions) {
+  constructor(host: Host, { sysEveryMs }: BrokerOptions) {
     this.host = host;
-    this.serverKeepAliveSeconds = serverKeepAliveSeconds;
     this.sessions = new Sessions<MqttConnection>({
       host,
       takeOver: (connection) => connection.takenOver(),

@@ -369,6 +369,10 @@ export class MqttConnection implements Sink, Quota {
       this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'A session that is kept needs a client id.');
       return;
     }
+    if (version !== 5 && this.#serverKeepAliveSeconds(packet) !== undefined) {
+      this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'The keep alive is longer than is allowed.');
+      return;
+    }
     const token = packet.password?.toString();
     const identity = await hub.authenticate({ token, address: link.address });
     if (this.#isGone()) return;
@@ -413,20 +417,27 @@ export class MqttConnection implements Sink, Quota {
     this.#readOn();
   }
 
-  #begin({ keepAliveSeconds, properties, version }: Connect): void {
+  #begin({ keepAliveSeconds, properties }: Connect): void {
     const { broker } = this;
-    const keptAliveSeconds =
-      version === 5 ? (broker.serverKeepAliveSeconds ?? keepAliveSeconds) : keepAliveSeconds;
+    const keptAliveSeconds = this.#serverKeepAliveSeconds({ keepAliveSeconds }) ?? keepAliveSeconds;
     this.#keepAliveMs = keptAliveSeconds * 1_000 * keepAliveShare;
     this.link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
     this.#inFlightMax = Math.min(properties.receiveMaximum ?? 0xffff, broker.host.limits.mqttInFlightMax);
   }
 
+  /** In place of a keep alive that is longer than is allowed. */
+  #serverKeepAliveSeconds({ keepAliveSeconds }: Pick<Connect, 'keepAliveSeconds'>): number | undefined {
+    const { mqttKeepAliveSecondsMax } = this.broker.host.limits;
+    if (mqttKeepAliveSecondsMax === 0) return undefined;
+    const isAllowed = keepAliveSeconds > 0 && keepAliveSeconds <= mqttKeepAliveSecondsMax;
+    return isAllowed ? undefined : mqttKeepAliveSecondsMax;
+  }
+
   /** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */
   #offer(packet: Connect, clientId: string): ConnackProperties {
     if (packet.version !== 5) return {};
-    const { host, serverKeepAliveSeconds } = this.broker;
-    const { limits } = host;
+    const { limits } = this.broker.host;
+    const serverKeepAliveSeconds = this.#serverKeepAliveSeconds(packet);
     return {
       receiveMaximum: limits.mqttReceiveMax,
       maximumPacketSizeBytes: limits.payloadBytesMax + limits.headerBytesMax,

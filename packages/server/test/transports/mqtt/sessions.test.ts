@@ -215,3 +215,18 @@ describe('what the server says of itself', () => {
     for (const one of [client, writer]) one.disconnect();
   });
 });
+
+test('a keep alive that is longer than allowed: MQTT 5 is told another, 3.1.1 is refused', async () => {
+  const strict = await startTestServer({ limits: { mqttKeepAliveSecondsMax: 60 } });
+  const asked = [0, 61, 60];
+  const told = [];
+  for (const keepAliveSeconds of asked) {
+    const { client, connack } = await RawClient.connected(strict.mqtt!, { keepAliveSeconds });
+    told.push(connack.properties.serverKeepAliveSeconds);
+    client.disconnect();
+  }
+  expect(told).toEqual([60, 60, undefined]);
+  const { connack } = await RawClient.connected(strict.mqtt!, { version: 4, keepAliveSeconds: 61 });
+  expect(connack.reasonCode).toBe(0x85);
+  await strict.stop();
+});
