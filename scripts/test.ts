@@ -1,4 +1,12 @@
-import { browser, ensureTools, fileSystems, strace } from './tools.ts';
+import {
+  browser,
+  ensureTools,
+  fileSystems,
+  mosquittoClients,
+  pahoForPython,
+  socketIoForPython,
+  strace,
+} from './tools.ts';
 import { runVitest } from './vitest.ts';
 
 /**
@@ -6,7 +14,14 @@ import { runVitest } from './vitest.ts';
  * A tool that is missing and cannot be installed makes its tests skip, naming it; under CI it is a failure, because
  * nobody reads there what was skipped.
  */
-const missing = ensureTools([browser, strace, fileSystems]);
+const missing = ensureTools([
+  browser,
+  strace,
+  fileSystems,
+  mosquittoClients,
+  pahoForPython,
+  socketIoForPython,
+]);
 for (const { name } of missing)
   process.stderr.write(`${name} is not installed: the tests that need it are skipped\n`);
 const code = runVitest(process.argv.slice(2));

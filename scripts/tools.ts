@@ -9,6 +9,8 @@ export interface Tool {
   readonly files: readonly string[];
   /** Debian's packages. */
   readonly packages: readonly string[];
+  /** What its program, Debian's Python, must be able to import. */
+  readonly module?: string;
 }
 
 export const browser: Tool = {
@@ -27,10 +29,41 @@ export const fileSystems: Tool = {
   packages: ['xfsprogs', 'e2fsprogs', 'mount'],
 };
 
+/** mosquitto_pub and mosquitto_sub: the command line of MQTT. */
+export const mosquittoClients: Tool = {
+  name: 'mosquitto-clients',
+  files: ['mosquitto_sub'],
+  packages: ['mosquitto-clients'],
+};
+
+/** The Python that Debian's packages of modules belong to, wherever another one comes first. */
+export const debianPython = '/usr/bin/python3';
+
+/** Paho: the most used client of MQTT in Python. */
+export const pahoForPython: Tool = {
+  name: 'python3-paho-mqtt',
+  files: ['python3'],
+  packages: ['python3', 'python3-paho-mqtt'],
+  module: 'paho.mqtt.client',
+};
+
+/** The client of Socket.IO in Python. */
+export const socketIoForPython: Tool = {
+  name: 'python3-socketio',
+  files: ['python3'],
+  packages: ['python3', 'python3-socketio', 'python3-requests', 'python3-websocket'],
+  module: 'socketio',
+};
+
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin'];
 
-export function isThere({ files }: Tool): boolean {
-  return files.some((file) => folders.some((folder) => isRunnable(join(folder, file))));
+export function isThere({ files, module }: Tool): boolean {
+  const hasProgram = files.some((file) => folders.some((folder) => isRunnable(join(folder, file))));
+  return hasProgram && (module === undefined || canImport(module));
+}
+
+function canImport(module: string): boolean {
+  return spawnSync(debianPython, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0;
 }
 
 function isRunnable(path: string): boolean {
