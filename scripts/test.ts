@@ -5,6 +5,7 @@ import {
   mosquittoClients,
   pahoForPython,
   socketIoForPython,
+  stompForPython,
   strace,
 } from './tools.ts';
 import { runVitest } from './vitest.ts';
@@ -21,6 +22,7 @@ const missing = ensureTools([
   mosquittoClients,
   pahoForPython,
   socketIoForPython,
+  stompForPython,
 ]);
 for (const { name } of missing)
   process.stderr.write(`${name} is not installed: the tests that need it are skipped\n`);

@@ -55,6 +55,14 @@ export const socketIoForPython: Tool = {
   module: 'socketio',
 };
 
+/** stomp.py: the client of STOMP in Python. */
+export const stompForPython: Tool = {
+  name: 'python3-stomp',
+  files: ['python3'],
+  packages: ['python3', 'python3-stomp'],
+  module: 'stomp',
+};
+
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin'];
 
 export function isThere({ files, module }: Tool): boolean {
