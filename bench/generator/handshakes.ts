@@ -1,3 +1,4 @@
+import { grpcHandshake } from './grpc.ts';
 import { mqttHandshake } from './mqtt.ts';
 import { stompHandshake } from './stomp.ts';
 
@@ -34,7 +35,7 @@ export interface Place {
 export type SessionPhase = 'begin' | 'return';
 
 export type WireName =
-  'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'mqtt' | 'stomp' | 'bytes';
+  'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'mqtt' | 'stomp' | 'grpc' | 'bytes';
 
 const maskBit = 0x80;
 const textFrame = 0x81;
@@ -100,6 +101,8 @@ export function handshakeOf(wire: WireName, place: Place, channels: readonly str
       return socketIoHandshake(place);
     case 'mqtt':
       return mqttHandshake(place);
+    case 'grpc':
+      return grpcHandshake(place);
     case 'stomp':
       return stompHandshake(place, answerWebSocketPing);
   }

@@ -17,7 +17,7 @@ export type StoreKind = 'lmdb' | 'memory';
 export function everywire(store: StoreKind): Target {
   return {
     name: `everywire ${store}`,
-    wires: ['websocket', 'sse', 'stream', 'mqtt', 'socketio', 'stomp'],
+    wires: ['websocket', 'sse', 'stream', 'mqtt', 'socketio', 'stomp', 'grpc'],
     isPublishedTo: true,
     missing: () => undefined,
     start: async (publisher) => {
@@ -28,7 +28,8 @@ export function everywire(store: StoreKind): Target {
       const byStomp: PublishTarget = { wire: 'stomp', port: server.stompPort, path: '/channels/{channel}' };
       return {
         ...server,
-        portOf: (wire) => (wire === 'mqtt' ? server.mqttPort : server.port),
+        portOf: (wire) =>
+          wire === 'mqtt' ? server.mqttPort : wire === 'grpc' ? server.grpcPort : server.port,
         subscribePath,
         startPublishing: async (ratePerSecond, payloadBytes, wire) => {
           await publisher.call('startPublishing', {
@@ -56,6 +57,7 @@ export function everywire(store: StoreKind): Target {
 function subscribePath(wire: WireName): string {
   if (wire === 'socketio') return `/socket.io/#${channelName}`;
   if (wire === 'mqtt') return channelName;
+  if (wire === 'grpc') return `/everywire.v1.Messaging/Subscribe#${channelName}`;
   if (wire === 'stomp') return `/stomp#/channels/${channelName}`;
   return wire === 'everywire.v1' ? '/ws' : `/channels/${channelName}`;
 }
@@ -63,6 +65,7 @@ function subscribePath(wire: WireName): string {
 interface StartedEverywire extends Pick<RunningTarget, 'pid' | 'port' | 'storeFolder' | 'stop'> {
   readonly mqttPort: number;
   readonly stompPort: number;
+  readonly grpcPort: number;
 }
 
 /** `config` is its everywire.yaml, for scenarios about what is off by default. */
@@ -104,8 +107,8 @@ export async function startEverywire(store: StoreKind, config?: string): Promise
     if (performance.now() > giveUpMs) throw new Error(`everywire was not ready in ${readyTimeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  const { http, mqtt, stomp } = JSON.parse(readFileSync(readyPath, 'utf8')) as Record<
-    'http' | 'mqtt' | 'stomp',
+  const { http, mqtt, stomp, grpc } = JSON.parse(readFileSync(readyPath, 'utf8')) as Record<
+    'http' | 'mqtt' | 'stomp' | 'grpc',
     string
   >;
   return {
@@ -113,6 +116,7 @@ export async function startEverywire(store: StoreKind, config?: string): Promise
     port: Number(new URL(http).port),
     mqttPort: Number(new URL(mqtt).port),
     stompPort: Number(new URL(stomp).port),
+    grpcPort: Number(grpc.split(':').at(-1)),
     ...(store === 'lmdb' ? { storeFolder: join(folder, 'data') } : {}),
     stop: async () => {
       await stopChild(child);

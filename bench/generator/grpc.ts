@@ -1,0 +1,67 @@
+import type { Handshake, Place } from './handshakes.ts';
+
+/**
+ * gRPC as raw HTTP/2 frames (RFC 9113): the preface, a window that never fills, and one call with one request message.
+ * `path` is the method, and behind a `#` the channel; a server that sends to everyone is given an empty message.
+ */
+const frameTypes = { data: 0, headers: 1, settings: 4, windowUpdate: 8 } as const;
+const flags = { endStream: 1, endHeaders: 4 } as const;
+const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+const windowMax = 2 ** 31 - 1;
+const windowDefault = 65_535;
+const initialWindowSize = 4;
+
+/** `exact: true` of `Subscribed`, at its end; the peer sends the same bytes as its first message. */
+export const subscribedMark = Buffer.from([0x10, 1]);
+
+export function grpcHandshake(place: Place): Handshake {
+  const [method, channel] = place.path.split('#') as [string, string?];
+  const headers = Buffer.concat(
+    [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', method],
+      [':authority', place.host],
+      ['content-type', 'application/grpc'],
+      ['te', 'trailers'],
+    ].map(([name, value]) => literal(name!, value!)),
+  );
+  const name = Buffer.from(channel ?? '');
+  const request = channel === undefined ? name : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+  const settings = Buffer.alloc(6);
+  settings.writeUInt16BE(initialWindowSize, 0);
+  settings.writeUInt32BE(windowMax, 2);
+  const increment = Buffer.alloc(4);
+  increment.writeUInt32BE(windowMax - windowDefault, 0);
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(request.length, 1);
+  return {
+    request: Buffer.concat([
+      Buffer.from(preface),
+      frame(frameTypes.settings, 0, 0, settings),
+      frame(frameTypes.windowUpdate, 0, 0, increment),
+      frame(frameTypes.headers, flags.endHeaders, 1, headers),
+      frame(frameTypes.data, flags.endStream, 1, Buffer.concat([prefix, request])),
+    ]),
+    ready: { text: subscribedMark.toString('latin1'), times: 1 },
+  };
+}
+
+function frame(type: number, flag: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flag;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** A literal field without indexing and without Huffman coding (RFC 7541 §6.2.2). */
+function literal(name: string, value: string): Buffer {
+  return Buffer.concat([
+    Buffer.from([0, name.length]),
+    Buffer.from(name),
+    Buffer.from([value.length]),
+    Buffer.from(value),
+  ]);
+}
