@@ -239,6 +239,35 @@ describe('shared subscriptions', () => {
     for (const one of [stays, writer]) one.disconnect();
   });
 
+  test('a QoS 2 delivery that was begun is finished with the same client, or with nobody [MQTT-4.8.2-4, -5]', async () => {
+    const topic = fresh();
+    const session = { clientId: topic, cleanStart: false, properties: { sessionExpiryIntervalSeconds: 60 } };
+    const leaves = await open(session);
+    await leaves.subscribe(`$share/g/${topic}`, { qos: 2 });
+    const writer = await open();
+    await writer.deliver(topic, 'begun', { qos: 2 });
+    const { packetId } = await leaves.next('publish');
+    const stays = await open();
+    await stays.subscribe(`$share/g/${topic}`, { qos: 2 });
+    leaves.cut();
+    await leaves.closed;
+    await writer.deliver(topic, 'later', { qos: 2 });
+    expect(await stays.texts(1)).toEqual(['later']);
+    const back = await open(session);
+    expect(await back.next('publish')).toMatchObject({
+      packetId,
+      dup: true,
+      retain: false,
+      payload: Buffer.from('begun'),
+    });
+    back.cut();
+    await back.closed;
+    const clean = await open({ ...session, cleanStart: true });
+    await stays.settled();
+    expect(stays.packets).toEqual([]);
+    for (const one of [clean, stays, writer]) one.disconnect();
+  });
+
   test('a group of sessions that are away waits for one to come back', async () => {
     const topic = fresh();
     const session = { clientId: topic, cleanStart: false, properties: { sessionExpiryIntervalSeconds: 60 } };
