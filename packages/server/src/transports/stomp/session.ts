@@ -421,9 +421,11 @@ export class StompConnection implements Sink {
       }
     }
     const kept = await durables.find(key);
+    const session = this.#session;
+    if (session === undefined) throw new EverywireError('going_away', 'The connection ended meanwhile.');
     const progress = kept?.filter === filter && options.from === undefined ? kept.progress : undefined;
     if (following.mode === 'auto') following.againThroughSeq = progress?.deliveredThroughSeq ?? 0;
-    following.subscription = await this.#session!.subscribe(filter, { ...options, progress });
+    following.subscription = await session.subscribe(filter, { ...options, progress });
     following.durableKey = key;
     await durables.keep(key, filter, following.subscription, kept === undefined);
   }

@@ -530,6 +530,25 @@ describe('transactions', () => {
   });
 });
 
+describe('a server that stops', () => {
+  it.each(ways)('finishes what was asked, says when to come back, and closes, on %s', async (way) => {
+    const stopping = await startTestServer({});
+    const client = await StompClient.open(way === 'tcp' ? stopping.stomp! : stopping.url);
+    clients.push(client);
+    await client.connect();
+    await client.ask('SUBSCRIBE', { id: 'a', destination: '/topic/a' });
+    client.send('SEND', { destination: '/topic/a', receipt: 'asked before' }, 'x');
+    await client.next();
+    const stopped = stopping.stop();
+    const { headers } = await client.error();
+    expect(headers['message']).toBe('going_away');
+    expect(Number(headers['retry-after-ms'])).toBeGreaterThan(0);
+    expect(client.frames.some((frame) => frame.headers['receipt-id'] === 'asked before')).toBe(true);
+    if (way === 'websocket') expect(client.closeCode).toBe(1001);
+    await stopped;
+  });
+});
+
 describe('a client that stops reading', () => {
   it.each(ways)('is held at its cursor, and catches up exactly, on %s', async (way) => {
     const destination = fresh();
