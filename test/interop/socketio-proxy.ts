@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Proxy {
   readonly url: string;
@@ -9,8 +8,11 @@ export interface Proxy {
   stop(): void;
 }
 
-/** Bytes through to a server; handshakes of WebSocket wait `upgradeDelayMs`, as behind a far or busy proxy. */
-export async function startProxy(target: string, upgradeDelayMs = 0): Promise<Proxy> {
+/** Bytes through to a server. Handshakes of WebSocket wait for `beforeUpgrade`, as behind a busy proxy. */
+export async function startProxy(
+  target: string,
+  beforeUpgrade: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<Proxy> {
   const { hostname, port } = new URL(target);
   const open = new Set<Socket>();
   const server = createServer((client) => {
@@ -27,8 +29,8 @@ export async function startProxy(target: string, upgradeDelayMs = 0): Promise<Pr
     upstream.pipe(client);
     client.once('data', (first: Buffer) => {
       client.pause();
-      const delayMs = first.includes('Upgrade: websocket') ? upgradeDelayMs : 0;
-      void sleep(delayMs).then(() => {
+      const isUpgrade = first.includes('Upgrade: websocket');
+      void (isUpgrade ? beforeUpgrade() : Promise.resolve()).then(() => {
         if (upstream.destroyed) return;
         upstream.write(first);
         client.pipe(upstream);

@@ -17,7 +17,8 @@ const protocolFaultCode = 1002;
 export class IoConnection<State> {
   readonly engine: EngineSocket<IoConnection<State>>;
   readonly #server: IoServer<State>;
-  readonly #sockets = new Map<string, IoSocket<State>>();
+  /** Few, and mostly one: a map would cost every connection a table. */
+  #sockets: readonly IoSocket<State>[] = [];
   /** A packet whose attachments have not all come. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
   #inFlight = 0;
@@ -27,8 +28,8 @@ export class IoConnection<State> {
     this.engine = engine;
   }
 
-  get sockets(): Iterable<IoSocket<State>> {
-    return this.#sockets.values();
+  get sockets(): readonly IoSocket<State>[] {
+    return this.#sockets;
   }
 
   receive(data: string | Buffer): undefined | Promise<unknown> {
@@ -44,7 +45,7 @@ export class IoConnection<State> {
   /** A socket that another process, or an earlier one, has admitted. */
   adopt(ioNamespace: string): IoSocket<State> {
     const socket = new IoSocket(this, ioNamespace);
-    this.#sockets.set(ioNamespace, socket);
+    this.#sockets = [...this.#sockets, socket];
     return socket;
   }
 
@@ -52,14 +53,14 @@ export class IoConnection<State> {
     if (socket.stage === 'ended') return undefined;
     const wasConnected = socket.stage === 'connected';
     socket.stage = 'ended';
-    if (this.#sockets.get(socket.ioNamespace) === socket) this.#sockets.delete(socket.ioNamespace);
+    this.#sockets = this.#sockets.filter((other) => other !== socket);
     return wasConnected ? this.#server.application.ended(socket, how) : undefined;
   }
 
   /** The engine's session is over. */
   ended(how: 'left' | 'lost'): void {
     this.#partial = undefined;
-    for (const socket of [...this.#sockets.values()]) void this.leave(socket, how);
+    for (const socket of this.#sockets) void this.leave(socket, how);
   }
 
   #takeAttachment(data: Buffer): undefined | Promise<unknown> {
@@ -75,7 +76,7 @@ export class IoConnection<State> {
   }
 
   #take(packet: IoPacket, attachments: readonly Buffer[]): undefined | Promise<unknown> {
-    const socket = this.#sockets.get(packet.ioNamespace);
+    const socket = this.#sockets.find(({ ioNamespace }) => ioNamespace === packet.ioNamespace);
     if (packet.kind === 'connect') {
       return socket === undefined ? this.#connect(packet) : this.#fail('connected already');
     }
@@ -97,10 +98,10 @@ export class IoConnection<State> {
     this.#server.heard(this);
     const socket = new IoSocket<State>(this, ioNamespace);
     try {
-      if (this.#sockets.size >= ioNamespacesMax) {
+      if (this.#sockets.length >= ioNamespacesMax) {
         throw new EverywireError('quota_exceeded', `A connection has at most ${ioNamespacesMax} namespaces.`);
       }
-      this.#sockets.set(ioNamespace, socket);
+      this.#sockets = [...this.#sockets, socket];
       const given = auth === undefined ? {} : (JSON.parse(auth) as Record<string, unknown>);
       const { answer, state } = await application.connect(socket, given);
       socket.state = state;
@@ -112,7 +113,7 @@ export class IoConnection<State> {
       this.engine.sendText(connectedPacket(ioNamespace, answer));
       application.connected(socket);
     } catch (caught) {
-      if (this.#sockets.get(ioNamespace) === socket) this.#sockets.delete(ioNamespace);
+      this.#sockets = this.#sockets.filter((other) => other !== socket);
       socket.stage = 'ended';
       const error = toEverywireError(caught);
       if (error.code === 'internal') this.#server.log.error({ err: caught }, 'a Socket.IO CONNECT failed');

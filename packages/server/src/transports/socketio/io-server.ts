@@ -84,7 +84,7 @@ export class IoServer<State> {
 
   /** A connection that was not opened here. Until it is in a namespace its time runs. */
   restored(connection: IoConnection<State>): void {
-    if ([...connection.sockets].length === 0) this.#silent.set(connection.engine);
+    if (connection.sockets.length === 0) this.#silent.set(connection.engine);
   }
 
   /** The peer has begun to speak Socket.IO. */

@@ -4,6 +4,8 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import type { Message } from '../../core/message.ts';
 import type { Quota, Session, Subscription } from '../../core/transport.ts';
 
+const none: readonly Batch[] = [];
+
 /** A filter that a peer follows. It is also what its subscription asks for room. */
 export class Following implements Quota {
   readonly filter: string;
@@ -15,7 +17,7 @@ export class Following implements Quota {
   /** The peer knows of it. */
   isStarted = false;
   /** What may not be sent yet, since another filter may still owe something earlier. */
-  waiting: Batch[] = [];
+  waiting: readonly Batch[] = none;
 
   constructor(filter: string, order: Order) {
     this.filter = filter;
@@ -47,7 +49,8 @@ export class Order {
   readonly #target: OrderTarget;
   readonly #clock: Clock;
   readonly #merges: Merges;
-  readonly #followings = new Map<string, Following>();
+  /** Few, and mostly one: a map would cost every connection a table. */
+  #followings: readonly Following[] = [];
   #session!: Session;
   #isHeld = false;
   /** How many want nothing to be sent for now. */
@@ -66,25 +69,25 @@ export class Order {
     this.#session = session;
   }
 
-  get all(): Iterable<Following> {
-    return this.#followings.values();
+  get all(): readonly Following[] {
+    return this.#followings;
   }
 
   get size(): number {
-    return this.#followings.size;
+    return this.#followings.length;
   }
 
   get(filter: string): Following | undefined {
-    return this.#followings.get(filter);
+    return this.#followings.find((following) => following.filter === filter);
   }
 
   add(following: Following): void {
-    this.#followings.set(following.filter, following);
+    this.#followings = [...this.#followings.filter(({ filter }) => filter !== following.filter), following];
   }
 
   remove(following: Following): void {
-    if (this.#followings.get(following.filter) === following) this.#followings.delete(following.filter);
-    following.waiting = [];
+    this.#followings = this.#followings.filter((other) => other !== following);
+    following.waiting = none;
     following.subscription?.cancel();
     this.#settleSoon();
   }
@@ -114,8 +117,8 @@ export class Order {
 
   /** What the hub brings. */
   deliver(batch: Batch, following: Following): boolean {
-    if (this.#followings.size === 1 && following.waiting.length === 0) return this.#write(batch);
-    following.waiting.push(batch);
+    if (this.#followings.length === 1 && following.waiting.length === 0) return this.#write(batch);
+    following.waiting = [...following.waiting, batch];
     this.#settleSoon();
     return true;
   }
@@ -132,7 +135,7 @@ export class Order {
   end(): void {
     this.#isOver = true;
     this.#timer?.cancel();
-    this.#followings.clear();
+    this.#followings = [];
   }
 
   #write(batch: Batch): boolean {
@@ -157,7 +160,7 @@ export class Order {
     while (!this.#isOver && !this.#isHeld && this.#pauses === 0) {
       const given: Following[] = [];
       let safeSeq = Number.POSITIVE_INFINITY;
-      for (const following of this.#followings.values()) {
+      for (const following of this.#followings) {
         if (!following.isStarted) continue;
         if (following.waiting.length > 0) given.push(following);
         safeSeq = Math.min(safeSeq, seqOf(following.subscription!.cursor));
@@ -189,7 +192,9 @@ function take(given: readonly Following[], safeSeq: number, merges: Merges): Bat
   const [only] = given;
   if (given.length === 1 && only!.waiting[0]!.lastSeq <= safeSeq) {
     // The common case: one of the filters spoke. Its bytes are shared with everyone else who follows it.
-    return only!.waiting.shift();
+    const [batch] = only!.waiting;
+    only!.waiting = only!.waiting.slice(1);
+    return batch;
   }
   const bySeq = new Map<number, Message>();
   const sources: Batch[] = [];
