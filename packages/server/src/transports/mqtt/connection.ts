@@ -114,7 +114,7 @@ export class MqttConnection implements Sink, Quota {
     if (opened === undefined || wasConnecting) return;
     broker.figures.connections -= 1;
     const { state } = opened;
-    if (opened.isPersistent) state.keepFromGroups();
+    state.keepFromGroups();
     broker.figures.subscriptions -= state.subscriptions.size;
     for (const subscription of state.subscriptions.values()) {
       // The hub forgets where they stood.

@@ -338,7 +338,10 @@ export class Delivery {
     for (const sent of [...subscription.expected.values()]) {
       if (sent.seq < seq && !sent.isOnWire) this.#giveUp(sent);
     }
-    this.settle();
+    // Not from within a delivery, since it may bring about others.
+    queueMicrotask(() => {
+      if (this.#connection.isOpen()) this.settle();
+    });
   }
 
   /** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */

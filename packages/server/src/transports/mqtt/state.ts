@@ -184,8 +184,8 @@ export class SessionState {
   }
 
   /**
-   * The client is gone. What a group gave it at QoS 2 stays with it [MQTT-4.8.2-4], so the group is told that it is done;
-   * what it got at QoS 1 goes to another member.
+   * The client is gone. What a group gave it at QoS 2 stays with it, or with nobody when its session ends [MQTT-4.8.2-4, -5],
+   * so the group is told that it is done; what it got at QoS 1 goes to another member.
    */
   keepFromGroups(): void {
     for (const sent of [...this.#inFlight.values()]) {
