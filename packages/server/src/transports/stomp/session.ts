@@ -110,6 +110,11 @@ export class StompConnection implements Sink {
 
   /** Nothing, or not enough, was heard in time. */
   overdue(): void {
+    // While its frames are being done it may not be read from, so it is not known to be silent.
+    if (this.#stage === 'connected' && this.#inFlight > 0) {
+      this.#link.deadline(this.#silenceMs ?? this.#shared.host.limits.handshakeTimeoutMs);
+      return;
+    }
     const detail =
       this.#stage === 'connecting'
         ? 'CONNECT did not come in time.'
