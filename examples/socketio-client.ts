@@ -22,7 +22,8 @@ interface Answer {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-const socket = io(`${server}/chat`);
+// The library waits up to 5 s between its attempts; a chat may be more impatient.
+const socket = io(`${server}/chat`, { reconnectionDelayMax: 1_000 });
 
 socket.on('connect', () => {
   if (socket.recovered) console.error('back, with everything that was missed');
