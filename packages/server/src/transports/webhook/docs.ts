@@ -75,8 +75,20 @@ export const createDocs: RouteDocs = {
 export const listDocs: RouteDocs = {
   summary: 'List webhooks',
   tags,
+  querystring: Type.Object({
+    after: Type.Optional(Type.String({ description: 'An id: those behind it.' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 100 })),
+  }),
   response: {
-    200: { description: 'All.', ...json(Type.Object({ webhooks: Type.Array(webhook) })) },
+    200: {
+      description: 'All.',
+      ...json(
+        Type.Object({
+          webhooks: Type.Array(webhook),
+          next: Type.Optional(Type.String({ description: 'Ask again with `after` set to this.' })),
+        }),
+      ),
+    },
     ...refusals,
   },
 };

@@ -89,12 +89,10 @@ export class Endpoint implements Sink {
     }
     if (life !== this.#life) return;
     for (const gap of subscription.startGaps) this.#noteGap(gapNotice(gap));
-    await this.#save({
-      progress:
-        from === undefined
-          ? this.row.progress
-          : { cursor: subscription.startCursor, ackedAhead: [], deliveredThroughSeq: 0 },
-    });
+    if (from !== undefined) {
+      const progress = { cursor: subscription.startCursor, ackedAhead: [], deliveredThroughSeq: 0 };
+      await this.#save({ progress });
+    }
     if (life !== this.#life) return;
     if (this.row.paused !== undefined) {
       this.#halt();

@@ -73,11 +73,10 @@ export class WebhookRegistry {
 
   /** Takes up the work of all webhooks where they stood. */
   async start(): Promise<void> {
-    for (const row of await loadRows(this.#options.host)) {
-      const endpoint = this.#endpointOf(row);
-      this.#endpoints.set(row.id, endpoint);
-      if (row.paused === undefined) await endpoint.startOrRetry();
-    }
+    const rows = await loadRows(this.#options.host);
+    for (const row of rows) this.#endpoints.set(row.id, this.#endpointOf(row));
+    const atWork = [...this.#endpoints.values()].filter(({ row }) => row.paused === undefined);
+    await Promise.all(atWork.map((endpoint) => endpoint.startOrRetry()));
   }
 
   /** Nothing new is sent; resolves when what was on its way has been answered. */
@@ -124,9 +123,12 @@ export class WebhookRegistry {
     return { id: row.id, secret };
   }
 
-  async list(identity: Identity): Promise<readonly WebhookView[]> {
-    const mine = [...this.#endpoints.values()].filter(({ row }) => maySee(identity, row));
-    return Promise.all(mine.map((endpoint) => this.#view(identity, endpoint)));
+  /** A page of them, by id, after the id `after`: each lag is counted by reading the log. */
+  async list(identity: Identity, after: string | undefined, limit: number): Promise<readonly WebhookView[]> {
+    const mine = [...this.#endpoints.values()]
+      .filter(({ row }) => maySee(identity, row) && (after === undefined || row.id > after))
+      .sort((left, right) => (left.row.id < right.row.id ? -1 : 1));
+    return Promise.all(mine.slice(0, limit).map((endpoint) => this.#view(identity, endpoint)));
   }
 
   async show(identity: Identity, id: string): Promise<WebhookView> {

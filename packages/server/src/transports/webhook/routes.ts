@@ -1,7 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
+import type { Limits } from '../../core/limits.ts';
 import { jsonOnly } from '../../http/parse-body.ts';
+import { rawQuery } from '../../http/percent.ts';
+import { Query } from '../../http/query.ts';
 import * as docs from './docs.ts';
 import type { WebhookChange, WebhookRegistry, WebhookRequest } from './registry.ts';
 
@@ -17,6 +20,7 @@ interface Change extends Omit<WebhookChange, 'paused'> {
 export function addWebhookRoutes(
   app: FastifyInstance,
   registry: WebhookRegistry,
+  limits: Limits,
   authenticate: (request: FastifyRequest) => Promise<Identity>,
 ): void {
   const takesJson = true;
@@ -35,8 +39,12 @@ export function addWebhookRoutes(
   );
 
   app.get(path, { config: { docs: docs.listDocs } }, async (request, reply) => {
-    const webhooks = await registry.list(await authenticate(request));
-    return reply.headers(noStore).send({ webhooks });
+    const identity = await authenticate(request);
+    const query = new Query(rawQuery(request.url));
+    const limit = query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault;
+    const webhooks = await registry.list(identity, query.one('after'), limit);
+    const next = webhooks.length < limit ? {} : { next: webhooks.at(-1)!.id };
+    return reply.headers(noStore).send({ webhooks, ...next });
   });
 
   app.get(`${path}/:id`, { config: { docs: docs.showDocs } }, async (request, reply) =>

@@ -73,7 +73,7 @@ class WebhookTransport implements Transport {
     });
     this.#registry = new WebhookRegistry({ host, sender: this.#sender, rules, verify, retryDelaysMs });
     this.#front.extend((app) =>
-      addWebhookRoutes(app, this.#registry, (request: FastifyRequest) =>
+      addWebhookRoutes(app, this.#registry, limits, (request: FastifyRequest) =>
         host.hub.authenticate({
           token: bearer.exec(request.headers.authorization ?? '')?.[1],
           address: request.ip,
