@@ -26,8 +26,6 @@ export interface IoApplication<State> {
   event(socket: IoSocket<State>, event: IoEvent): undefined | Promise<unknown>;
   /** What was sent is on its way, and more may follow. */
   writable(socket: IoSocket<State>): void;
-  /** The peer answered a ping. */
-  ponged?(socket: IoSocket<State>): void;
   /** Called once. `disconnected`: the peer left this namespace on purpose. The promise must not reject. */
   ended(socket: IoSocket<State>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void>;
 }

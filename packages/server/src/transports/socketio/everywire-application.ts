@@ -143,10 +143,6 @@ export class EverywireApplication implements IoApplication<IoSession> {
     socket.state.writable();
   }
 
-  ponged(socket: IoSocket<IoSession>): void {
-    socket.state.ponged();
-  }
-
   ended(socket: IoSocket<IoSession>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
     const session = socket.state;
     session.ended(how === 'lost' ? 'lost' : 'left');

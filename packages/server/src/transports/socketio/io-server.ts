@@ -68,11 +68,6 @@ export class IoServer<State> {
             if (socket.stage === 'connected') application.writable(socket);
           }
         },
-        ponged: ({ context }) => {
-          for (const socket of context.sockets) {
-            if (socket.stage === 'connected') application.ponged?.(socket);
-          }
-        },
         closed: (engine, how) => {
           this.#silent.delete(engine);
           engine.context.ended(how);

@@ -64,7 +64,6 @@ export class IoSession implements Sink, OrderTarget {
   #turn: { readonly at: string; readonly isUnclear: boolean } | undefined;
   /** What was sent since a poll's answer was last made durable. */
   hasNews = false;
-  #barriers: { readonly pongs: number; readonly resolve: () => void }[] | undefined;
   #saving: Promise<void> | undefined;
   #nextSaving: Promise<void> | undefined;
 
@@ -147,18 +146,9 @@ export class IoSession implements Sink, OrderTarget {
     this.#order.writable();
   }
 
-  ponged(): void {
-    const { pongsSeen } = this.#socket.engine;
-    while (this.#barriers?.[0] !== undefined && this.#barriers[0].pongs <= pongsSeen) {
-      this.#barriers.shift()!.resolve();
-    }
-  }
-
   ended(how: 'left' | 'lost'): void {
     this.#order.end();
     this.#session.end(how);
-    for (const { resolve } of this.#barriers ?? []) resolve();
-    this.#barriers = undefined;
   }
 
   deliver(batch: Batch, subscription: Subscription): boolean {
@@ -292,16 +282,13 @@ export class IoSession implements Sink, OrderTarget {
 
   /**
    * A filter begins before the place that the peer is at, so cursors will run over the same ground again. Where it is
-   * must be known exactly then: it is asked for a sign of life behind all that was sent.
+   * must be known exactly then, so what was sent has to have arrived.
    */
   async #turnBack(following: Following): Promise<void> {
     const at = this.#offset;
     const { engine } = this.#socket;
     const channel = typeof this.#last === 'object' ? this.#last.channel : undefined;
-    engine.ping();
-    await new Promise<void>((resolve) => {
-      (this.#barriers ??= []).push({ pongs: engine.pingsSent, resolve });
-    });
+    await engine.confirmed();
     if (!engine.isOpen) throw new EverywireError('going_away', 'The connection ended while it subscribed.');
     for (const other of this.#order.all) other.floor = laterOf(other.floor, at);
     const filter = parseFilter(following.filter, this.#parts.host.limits);

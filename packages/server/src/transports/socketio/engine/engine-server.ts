@@ -167,7 +167,6 @@ export class EngineServer<Context> {
   ponged(socket: EngineSocket<Context>): void {
     this.#pongs.delete(socket);
     this.#pings.set(socket);
-    this.handlers.ponged?.(socket);
   }
 
   closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): void {
@@ -314,7 +313,7 @@ export class EngineServer<Context> {
         }
         if (received.done !== undefined) done.push(received.done);
       }
-      if (done.length > 0) await Promise.all(done);
+      if (done.length > 0) await socket.untilHandled(Promise.all(done));
       await (hasEnded(socket) ? socket.goodbye : this.handlers.afterPost?.(socket));
       this.answer(response, 200, headers, 'ok');
     } catch (caught) {

@@ -39,8 +39,14 @@ export class EngineSocket<Context> implements WebSocketSide {
   #isFlushDue = false;
   /** `sendParcel` answered false and `writable` is owed. */
   #isHeld = false;
-  pingsSent = 0;
-  pongsSeen = 0;
+  /** The last poll's answer had something in it, and no poll has come since. */
+  #isUnconfirmed = false;
+  #pingsSent = 0;
+  #pongsSeen = 0;
+  /** Who waits until the peer has what was sent; while it polls `pongs` is not asked for. */
+  #confirming: { pongs: number; readonly resolve: () => void }[] | undefined;
+  #isProbed = false;
+  #postGoesOn: (() => void) | undefined;
 
   constructor(server: EngineServer<Context>, sid: string, address: string | undefined) {
     this.#server = server;
@@ -112,8 +118,36 @@ export class EngineSocket<Context> implements WebSocketSide {
     for (const packet of waiting) this.#keep(packet, packet.length);
   }
 
+  /**
+   * Resolves once the peer has everything that was sent, or the session is over. Over WebSocket a ping tells, behind
+   * all that; while polling the next poll does, since its POSTs may be waiting for this.
+   */
+  confirmed(): Promise<void> {
+    const isPolling = this.#carrier === undefined;
+    if (!this.#isOpen || (isPolling && this.#isConfirmed)) return Promise.resolve();
+    return new Promise((resolve) => {
+      (this.#confirming ??= []).push({ pongs: this.#pingsSent + 1, resolve });
+      if (!isPolling) this.ping();
+    });
+  }
+
+  /**
+   * Resolves when what a POST brought was handled, or a WebSocket has been tried: from then on the peer waits for the
+   * answer to its POST, and does not poll.
+   */
+  untilHandled(handled: Promise<unknown>): Promise<void> {
+    if (this.#isProbed) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#postGoesOn = resolve;
+      handled.then(() => {
+        this.#postGoesOn = undefined;
+        resolve();
+      }, reject);
+    });
+  }
+
   ping(): void {
-    this.pingsSent += 1;
+    this.#pingsSent += 1;
     this.#server.pinged(this);
     this.#sendPacket(packets.ping);
   }
@@ -142,6 +176,7 @@ export class EngineSocket<Context> implements WebSocketSide {
     }
     this.#out = undefined;
     this.#outBytes = 0;
+    this.#confirm(Number.POSITIVE_INFINITY);
     this.#server.closed(this, how);
   }
 
@@ -152,7 +187,7 @@ export class EngineSocket<Context> implements WebSocketSide {
 
   /** The peer said that it polls no more. What waits goes out by WebSocket, in the same order. */
   upgradeTo(peer: WebSocketPeer<WebSocketSide>): void {
-    this.isUpgrading = false;
+    this.endUpgrade();
     if (this.isPolled) this.#release();
     this.#carrier = peer;
     const waiting = this.#out ?? [];
@@ -163,9 +198,27 @@ export class EngineSocket<Context> implements WebSocketSide {
       if (typeof one === 'string') peer.sendText(one);
       else takesMore = peer.send(Buffer.isBuffer(one) ? frame(opcodes.binary, one) : one.bytes('websocket'));
     }
+    if (this.#confirming !== undefined) {
+      for (const one of this.#confirming) one.pongs = this.#pingsSent + 1;
+      this.ping();
+    }
     this.#server.handlers.upgraded?.(this);
     if (takesMore) this.#tellWritable();
     else this.#isHeld = false;
+  }
+
+  /** The peer has tried its WebSocket. */
+  probe(): void {
+    this.#isProbed = true;
+    this.#postGoesOn?.();
+    this.#postGoesOn = undefined;
+    this.releasePoll();
+  }
+
+  /** The WebSocket that was tried is the session's now, or came to nothing. */
+  endUpgrade(): void {
+    this.isUpgrading = false;
+    this.#isProbed = false;
   }
 
   /** A poll that waits is answered now, so that the peer can go over to WebSocket. */
@@ -177,6 +230,8 @@ export class EngineSocket<Context> implements WebSocketSide {
   takePoll(poll: Poll): boolean {
     if (this.#poll !== undefined) return false;
     this.#poll = poll;
+    // Who polls again has the last answer.
+    this.#isUnconfirmed = false;
     poll.response.once('close', () => {
       if (this.#poll === poll) {
         this.#poll = undefined;
@@ -185,8 +240,12 @@ export class EngineSocket<Context> implements WebSocketSide {
       // Who did not get an answer cannot know what was in it, and never polls here again.
       if (!poll.response.writableFinished) this.end('lost');
     });
-    if (this.#out !== undefined) this.flush();
-    else this.#tellWritable();
+    if (this.#out !== undefined) {
+      this.flush();
+    } else {
+      this.#confirm(Number.POSITIVE_INFINITY);
+      this.#tellWritable();
+    }
     return true;
   }
 
@@ -225,7 +284,8 @@ export class EngineSocket<Context> implements WebSocketSide {
       case 'message':
         return { done: this.#server.handlers.message(this, packet.data) };
       case 'pong':
-        this.pongsSeen += 1;
+        this.#pongsSeen += 1;
+        if (this.#carrier !== undefined) this.#confirm(this.#pongsSeen);
         this.#server.ponged(this);
         return nothingToDo;
       case 'noop':
@@ -280,6 +340,7 @@ export class EngineSocket<Context> implements WebSocketSide {
   #takeOut(): Buffer {
     const pieces: Buffer[] = [];
     for (const one of this.#out ?? []) {
+      if (one !== packets.noop) this.#isUnconfirmed = true;
       if (typeof one === 'string') pieces.push(Buffer.from(one + separator));
       else if (Buffer.isBuffer(one)) pieces.push(Buffer.from(base64Packet(one) + separator));
       else pieces.push(one.bytes('polling'));
@@ -306,6 +367,17 @@ export class EngineSocket<Context> implements WebSocketSide {
   #afterAnswer(): void {
     if (this.#out === undefined) this.#tellWritable();
     else if (this.isPolled) this.flush();
+  }
+
+  get #isConfirmed(): boolean {
+    return !this.#isUnconfirmed && this.#out === undefined && !this.#isAnswering;
+  }
+
+  #confirm(pongs: number): void {
+    while (this.#confirming?.[0] !== undefined && this.#confirming[0].pongs <= pongs) {
+      this.#confirming.shift()!.resolve();
+    }
+    if (this.#confirming?.length === 0) this.#confirming = undefined;
   }
 
   #tellWritable(): void {

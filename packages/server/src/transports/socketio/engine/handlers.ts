@@ -15,8 +15,6 @@ export interface EngineHandlers<Context> {
   afterPost?(socket: EngineSocket<Context>): undefined | Promise<void>;
   /** `sendParcel` or `sendFrames` had answered false; the peer takes bytes again. */
   writable(socket: EngineSocket<Context>): void;
-  /** The peer answered a ping: it has everything that was sent before. */
-  ponged?(socket: EngineSocket<Context>): void;
   /** Called once. `left`: the peer said goodbye on this layer, which is answered when the promise resolves. It must not reject. */
   closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): undefined | Promise<unknown>;
   /** The session moved from polling to WebSocket. */

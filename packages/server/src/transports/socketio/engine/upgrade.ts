@@ -28,7 +28,7 @@ export class Upgrade<Context> implements WebSocketSide {
     if (this.#stage === 'opened' && kind === 'probe') {
       this.#stage = 'probed';
       peer.sendText(packets.probed);
-      this.#socket.releasePoll();
+      this.#socket.probe();
     } else if (this.#stage === 'probed' && kind === 'upgrade' && this.#socket.isOpen) {
       this.#stage = 'done';
       this.#server.upgradeSettled(this);
@@ -55,7 +55,7 @@ export class Upgrade<Context> implements WebSocketSide {
     if (this.#stage === 'refused') return;
     this.#stage = 'over';
     this.#server.upgradeSettled(this);
-    this.#socket.isUpgrading = false;
+    this.#socket.endUpgrade();
   }
 
   /** The session has a WebSocket, or is being given one. */
