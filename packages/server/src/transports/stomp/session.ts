@@ -431,6 +431,7 @@ export class StompConnection implements Sink {
     const progress = kept?.filter === filter && options.from === undefined ? kept.progress : undefined;
     if (following.mode === 'auto') following.againThroughSeq = progress?.deliveredThroughSeq ?? 0;
     following.subscription = await session.subscribe(filter, { ...options, progress });
+    if (this.#session !== session) throw new EverywireError('going_away', 'The connection ended meanwhile.');
     following.durableKey = key;
     await durables.keep(key, filter, following.subscription, kept === undefined);
   }
@@ -472,12 +473,17 @@ export class StompConnection implements Sink {
   }
 
   #drop(following: Following): void {
-    const { formats, durables } = this.#shared;
     this.#followings = this.#followings.filter((other) => other !== following);
-    formats.release(following.first);
-    formats.release(following.again);
-    if (following.durableKey !== undefined) durables.leave(following.durableKey);
+    this.#release(following);
     following.subscription?.cancel();
+  }
+
+  /** What it has of others: to be called before its subscription ends. */
+  #release({ first, again, durableKey }: Following): void {
+    const { formats, durables } = this.#shared;
+    formats.release(first);
+    formats.release(again);
+    if (durableKey !== undefined) durables.leave(durableKey);
   }
 
   #acknowledge(command: Acknowledge, receipt: string | undefined): void {
@@ -633,13 +639,15 @@ export class StompConnection implements Sink {
   #letGo(how: 'left' | 'lost'): void {
     const session = this.#session;
     this.#beat?.cancel();
-    for (const following of this.#followings) this.#drop(following);
+    for (const following of this.#followings) this.#release(following);
+    this.#followings = [];
     if (this.#owner !== undefined) {
       const { byClient } = this.#shared;
       const key = DurablePositions.keyOf(this.#owner, '');
       if (byClient.get(key) === this) byClient.delete(key);
     }
     this.#session = undefined;
+    // All at once: what one of its consumers gives back must not go to another one of them.
     session?.end(how);
   }
 }

@@ -96,6 +96,17 @@ describe('a queue', () => {
     expect([next.body.toString(), next.headers['redelivered']]).toEqual(['5', undefined]);
   });
 
+  it('keeps what a lost connection had in one subscription from another one of that connection', async () => {
+    const destination = fresh();
+    const lost = await consumer(destination);
+    await publish(destination, 2);
+    await lost.take(2);
+    await lost.ask('SUBSCRIBE', { id: 'second', destination, ack: 'auto' });
+    lost.cut();
+    const other = await consumer(destination);
+    expect(await other.bodies(2)).toEqual(['1', '2']);
+  });
+
   it('gives a message that was NACKed to another consumer first', async () => {
     const destination = fresh();
     const a = await consumer(destination);
