@@ -116,7 +116,7 @@ describe('a durable subscription', () => {
     expect(await third.bodies(1)).toEqual(['now']);
   });
 
-  it('is one’s own: another client-id, and another login, have their own', async () => {
+  it('is one’s own: another client-id has its own', async () => {
     const { destination, id } = fresh();
     const first = await durable(id, destination);
     await first.ask('DISCONNECT');

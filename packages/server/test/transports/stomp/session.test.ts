@@ -567,3 +567,29 @@ describe('a client that stops reading', () => {
     );
   });
 });
+
+describe('connections that are gone', () => {
+  const figures = async (): Promise<readonly string[]> => {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return [
+      ...text.matchAll(/^everywire_(?:connections|subscriptions_by_transport)\{transport="stomp"\} (\d+)$/gm),
+    ].map(([, count]) => count!);
+  };
+
+  it('leave nothing behind, whatever they were doing', async () => {
+    // What the tests before have cut is gone first.
+    await expect.poll(figures, { timeout: 10_000 }).toEqual(['0', '0']);
+    for (let round = 0; round < 200; round += 1) {
+      const client = await open(ways[round % 2]);
+      client.send('CONNECT', { 'accept-version': '1.2', 'client-id': `c${round % 7}` });
+      client.send('SUBSCRIBE', { id: '1', destination: fresh(), durable: String(round % 3 === 0) });
+      client.send('SUBSCRIBE', { id: '2', destination: '/topic/**', since: 'earliest', ack: 'client' });
+      client.send('BEGIN', { transaction: 't' });
+      client.send('SEND', { destination: fresh(), transaction: 't' }, 'x');
+      if (round % 4 === 0) await client.until(() => client.frames.length > 0);
+      if (round % 5 === 0) client.end();
+      else client.cut();
+    }
+    await expect.poll(figures, { timeout: 10_000 }).toEqual(['0', '0']);
+  });
+});
