@@ -221,7 +221,9 @@ export class Publishing {
       if (result instanceof EverywireError) this.#refused(one, result);
       else this.#accepted(one, result);
     }
-    this.#answerSoon();
+    // A PUBREC before the client's own message, a PUBACK behind it: what Mosquitto's clients are used to.
+    if (pending.some(({ qos }) => qos === 2)) this.answer();
+    else this.#answerSoon();
   }
 
   #accepted(pending: Pending, published: Published): void {
