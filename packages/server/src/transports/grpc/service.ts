@@ -1,8 +1,9 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { Code, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { EverywireError } from '@everywire/protocol';
-import type { Host, Session, Sink } from '../../core/transport.ts';
-import { connectErrorOf, draftOf, fromOf, publishResponse, readResponse } from './convert.ts';
+import type { Host, Session } from '../../core/transport.ts';
+import { tokenOf } from './call-head.ts';
+import { connectErrorOf } from './convert.ts';
 import {
   Messaging,
   StreamResponseSchema,
@@ -14,25 +15,21 @@ import type { Caller, Outlet } from './outlet.ts';
 import { addReflection } from './reflection.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
+import { inSession, publish, read } from './unary-call.ts';
 import { prefixBytes } from './wire/frames.ts';
 
-const bearer = /^Bearer +([^\s]+)\s*$/i;
-const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
+export interface ServiceOptions {
+  /** Streaming calls that are open, to be told when the server stops. */
+  readonly calls: Set<StreamCall | SubscribeCall>;
+  /** Aborts when the server stops. */
+  readonly stopping: AbortSignal;
+}
 
-/** The service as Connect, gRPC-Web and gRPC see it. `calls` are told when the server stops. */
-export function addServices(router: ConnectRouter, host: Host, calls: Set<StreamCall | SubscribeCall>): void {
+/** The services as Connect, gRPC-Web and gRPC in JSON see them. */
+export function addServices(router: ConnectRouter, host: Host, { calls, stopping }: ServiceOptions): void {
   router.service(Messaging, {
-    publish: (request, context) =>
-      inSession(host, context, async (session) =>
-        publishResponse(await session.publish(request.channel, draftOf(request))),
-      ),
-    read: (request, context) =>
-      inSession(host, context, async (session) => {
-        const { limits, clock } = host;
-        const limit =
-          request.limit === 0 ? limits.pageMessagesDefault : Math.min(request.limit, limits.pageMessagesMax);
-        return readResponse(await session.read(request.channel, fromOf(request, clock.nowMs()), limit));
-      }),
+    publish: (request, context) => asCaller(host, context, (session) => publish(session, request)),
+    read: (request, context) => asCaller(host, context, (session) => read(session, request, host)),
     async *subscribe(request, context) {
       const outlet = new QueuedOutlet(SubscribeResponseSchema);
       const call = new SubscribeCall(host, callerOf(context), outlet);
@@ -50,25 +47,18 @@ export function addServices(router: ConnectRouter, host: Host, calls: Set<Stream
       });
     },
   });
-  addHealth(router, host);
-  addReflection(router);
+  addHealth(router, host, stopping);
+  addReflection(router, stopping);
 }
 
-async function inSession<T>(
+async function asCaller<T>(
   host: Host,
   context: HandlerContext,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const { token, address } = callerOf(context);
   try {
-    const identity = await host.hub.authenticate({ token, address });
-    if (host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
-    const session = host.hub.open(identity, { transport: 'grpc', address }, silent);
-    try {
-      return await use(session);
-    } finally {
-      session.end('left');
-    }
+    refuseIfOver(context);
+    return await inSession(host, callerOf(context), use);
   } catch (caught) {
     const error = connectErrorOf(caught);
     if (error.code === Code.Internal) host.log.error({ err: caught }, 'a gRPC call failed');
@@ -77,17 +67,31 @@ async function inSession<T>(
 }
 
 function callerOf({ requestHeader }: HandlerContext): Caller {
-  return { token: bearer.exec(requestHeader.get('authorization') ?? '')?.[1], address: undefined };
+  return { token: tokenOf(requestHeader.get('authorization')), address: undefined };
+}
+
+/** The library takes a time-out of 0 for none. */
+function refuseIfOver({ requestHeader }: HandlerContext): void {
+  const isOver =
+    /^0+$/.test(requestHeader.get('connect-timeout-ms') ?? '') ||
+    /^0+[HMSmun]$/.test(requestHeader.get('grpc-timeout') ?? '');
+  if (isOver) throw new EverywireError('timed_out', 'The deadline of the call has passed.');
 }
 
 /** Runs a streaming call as an iterable of its responses, until either side has enough. */
 async function* whileItLasts<Desc extends DescMessage>(
   call: StreamCall | SubscribeCall,
   outlet: QueuedOutlet<Desc>,
-  { signal }: HandlerContext,
+  context: HandlerContext,
   calls: Set<StreamCall | SubscribeCall>,
   start: () => void,
 ): AsyncGenerator<MessageShape<Desc>> {
+  const { signal } = context;
+  try {
+    refuseIfOver(context);
+  } catch (caught) {
+    throw connectErrorOf(caught);
+  }
   const abort = (): void => {
     call.ended('lost');
     outlet.end();
@@ -179,9 +183,4 @@ class QueuedOutlet<Desc extends DescMessage> implements Outlet {
       this.#wake = undefined;
     }
   }
-}
-
-/** What a client is told that calls a server which stops. */
-export function stoppingError(): ConnectError {
-  return connectErrorOf(new EverywireError('going_away', 'This node is stopping.'));
 }
