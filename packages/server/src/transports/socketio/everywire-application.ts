@@ -285,7 +285,9 @@ export class EverywireApplication implements IoApplication<IoSession> {
     try {
       for (const [ioNamespace, pid, cursor] of row.sockets) {
         const record: SessionRecord | undefined = await this.#records.session(pid);
-        if (record === undefined) throw new EverywireError('not_found', 'The session is gone.');
+        if (record === undefined || this.#sessions.has(pid)) {
+          throw new EverywireError('not_found', 'The session is gone, or went on elsewhere.');
+        }
         const socket = connection.adopt(ioNamespace);
         const parts = this.#partsOf(ioNamespace);
         const session = this.#open(socket, parts, record.identity, { pid, sid: record.sid }, undefined);
