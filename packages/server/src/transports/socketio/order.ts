@@ -1,4 +1,4 @@
-import { formatCursor, parseCursor } from '@everywire/protocol';
+import { parseCursor } from '@everywire/protocol';
 import { Batch } from '../../core/batch.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Message } from '../../core/message.ts';
@@ -237,8 +237,4 @@ export function seqOf(cursor: string): number {
 /** The later of two places. */
 export function laterOf(left: string, right: string | undefined): string {
   return right === undefined || seqOf(left) >= seqOf(right) ? left : right;
-}
-
-export function cursorAfter(message: Message): string {
-  return formatCursor(message.position);
 }

@@ -173,6 +173,8 @@ export class IoSession implements Sink, OrderTarget {
         this.#tell(gapItems(notice.gap));
         break;
       case 'ended':
+        // What brings nothing more must not be waited for.
+        this.#order.remove(notice.subscription.tag as Following);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
         break;
       case 'goaway':
