@@ -93,11 +93,23 @@ function isAlive({ pid, startedAt }: Holder): boolean {
     // EPERM: it lives, and belongs to somebody else.
     if (!(caught instanceof Error && 'code' in caught && caught.code === 'EPERM')) return false;
   }
-  return startedAt === '' || startOf(pid) === startedAt;
+  if (startedAt === '') return true;
+  const [state, ...fields] = statOf(pid);
+  // A zombie has ended, and keeps its pid until its parent asks after it: a supervisor may start the next one before.
+  return state !== 'Z' && state !== 'X' && fields[startField] === startedAt;
 }
 
 function startOf(pid: number): string {
+  const [, ...fields] = statOf(pid);
+  return fields[startField] ?? '';
+}
+
+/** Fields between the state of a process and its start time (proc(5)). */
+const startField = 18;
+
+/** What the kernel says of a process from its state on; nothing where it does not. */
+function statOf(pid: number): readonly string[] {
   const stat = readIfThere(`/proc/${pid}/stat`);
-  // The name of the program, in parentheses, may hold spaces; the start time is the 20th field after it (proc(5)).
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  // The name of the program, in parentheses, may hold spaces.
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
 }

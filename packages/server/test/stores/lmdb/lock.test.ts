@@ -38,6 +38,22 @@ it('of a living process is respected, and taken over once that is dead', async (
   unlock();
 });
 
+it('of a process that is dead and that nobody has asked after is taken over', async () => {
+  // The shell starts a process and becomes another program, which never waits for its child: a zombie keeps its pid.
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+  const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+  const pid = Number(line.toString());
+  const fields = (): string[] => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  await expect.poll(() => fields()[0]).toBe('Z');
+  writeFileSync(lockPath(), JSON.stringify({ pid, startedAt: fields()[19] }));
+  try {
+    lockFolder(folder)();
+  } finally {
+    parent.kill('SIGKILL');
+    await once(parent, 'exit');
+  }
+});
+
 it('of a pid that another process has by now is taken over', () => {
   writeFileSync(lockPath(), JSON.stringify({ pid: process.pid, startedAt: '1' }));
   const unlock = lockFolder(folder);
