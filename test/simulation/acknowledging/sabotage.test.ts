@@ -155,8 +155,8 @@ describe('the simulation of acknowledgement goes red when', () => {
       GroupMember.prototype,
       'roomBeside',
       (roomBeside) =>
-        function (this: GroupMember, own, ofQuota) {
-          return this.owner.isHeld ? 0 : roomBeside.call(this, own, ofQuota) + 1;
+        function (this: GroupMember, share, others) {
+          return this.owner.isHeld ? 0 : roomBeside.call(this, share, others) + 1;
         },
     );
     expect(found).toBeDefined();
@@ -167,10 +167,10 @@ describe('the simulation of acknowledgement goes red when', () => {
       GroupMember.prototype,
       'roomBeside',
       (roomBeside) =>
-        function (this: GroupMember, own, ofQuota) {
+        function (this: GroupMember, share, others) {
           return this.quota === undefined || this.owner.isHeld
-            ? roomBeside.call(this, own, ofQuota)
-            : 3 - own;
+            ? roomBeside.call(this, share, others)
+            : 3 - share.messages.length;
         },
     );
     expect(found).toBeDefined();

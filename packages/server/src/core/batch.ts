@@ -19,6 +19,12 @@ export interface Encoded {
   readonly ends?: readonly number[];
 }
 
+/**
+ * Encodings that a batch remembers. Peers choose parts of some formats, such as an id of their own, and pages are kept
+ * for a while: more than this are made anew for each who asks.
+ */
+const encodingsMax = 16;
+
 /** Builds an `Encoded` for formats whose encoding is the concatenation of one piece per message. */
 export function concatenate(pieces: readonly Buffer[]): Encoded {
   if (pieces.length === 1) return { bytes: pieces[0]!, slots: [], ends: [pieces[0]!.length] };
@@ -73,7 +79,7 @@ export class Batch {
     return (this.#end ??= this.messages[this.messages.length - 1]!.position);
   }
 
-  /** The messages in `format`, encoded on first use; everyone who asks later is handed the same Buffer. */
+  /** The messages in `format`, encoded on first use; everyone who asks later is handed the same Buffer, while formats are few. */
   as(format: WireFormat): Encoded {
     if (this.#format === format.id) return this.#encoded!;
     const known = this.#others?.get(format.id);
@@ -84,7 +90,7 @@ export class Batch {
       this.#encoded = encoded;
     } else {
       this.#others ??= new Map();
-      this.#others.set(format.id, encoded);
+      if (this.#others.size < encodingsMax - 1) this.#others.set(format.id, encoded);
     }
     return encoded;
   }

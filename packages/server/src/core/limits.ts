@@ -120,6 +120,16 @@ export interface Limits {
   readonly groupSpanMessagesMax: number;
   /** gRPC: calls on one HTTP/2 connection at the same time. */
   readonly grpcStreamsMax: number;
+  /** gRPC: the deadline of a unary call that names none, and the time until the request of a `Subscribe` has come. */
+  readonly grpcRequestTimeoutMs: number;
+  /** Messages that one subscription may have delivered and not acknowledged: what it asks for, or this. */
+  readonly windowMessagesDefault: number;
+  readonly windowMessagesMax: number;
+  /**
+   * Bytes that one member of a group may have unacknowledged. They are kept in memory, to go to another member; elsewhere
+   * a window keeps places alone.
+   */
+  readonly groupMemberBytesMax: number;
   /** How long draining may take before what is left is cut. */
   readonly drainMs: number;
 }
@@ -194,6 +204,10 @@ export const defaultLimits: Limits = {
   groupIdleMs: 7 * 24 * 3_600_000,
   groupSpanMessagesMax: 16_384,
   grpcStreamsMax: 100,
+  grpcRequestTimeoutMs: 60_000,
+  windowMessagesDefault: 64,
+  windowMessagesMax: 10_000,
+  groupMemberBytesMax: 1024 * kib,
   drainMs: 10_000,
 };
 

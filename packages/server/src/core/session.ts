@@ -28,9 +28,6 @@ import type {
 /** How many of its own messages a session remembers in order to leave them out where echo is off. */
 const ownMessagesMax = 10_000;
 
-/** Acknowledged deliveries without a window of the subscriber's own: RELIABILITY, in flight. */
-const windowMessagesDefault = 64;
-
 export class HubSession implements Session, Owner {
   readonly identity: Identity;
   readonly hello: Hello;
@@ -226,9 +223,9 @@ export class HubSession implements Session, Owner {
       tag: options.tag,
       mayDeliver: this.#hub.access.deliverable(this.identity, name.filter),
       acknowledges,
-      windowMessages: acknowledges
-        ? (options.windowMessages ?? windowMessagesDefault)
-        : Number.POSITIVE_INFINITY,
+      windowMessages: acknowledges ? this.#windowMessages(options) : Number.POSITIVE_INFINITY,
+      windowBytes: this.#hub.limits.groupMemberBytesMax,
+      batchBytesMax: this.#hub.batchBytesMax,
       quota: options.quota,
       batches: options.batches ?? Number.POSITIVE_INFINITY,
       batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
@@ -291,9 +288,14 @@ export class HubSession implements Session, Owner {
       batches: options.batches ?? Number.POSITIVE_INFINITY,
       window:
         options.acknowledge === 'peer'
-          ? { messagesMax: options.windowMessages ?? windowMessagesDefault, progress: options.progress }
+          ? { messagesMax: this.#windowMessages(options), progress: options.progress }
           : undefined,
     };
+  }
+
+  #windowMessages({ windowMessages }: SubscribeOptions): number {
+    const { windowMessagesDefault, windowMessagesMax } = this.#hub.limits;
+    return Math.min(windowMessages ?? windowMessagesDefault, windowMessagesMax);
   }
 
   #noteOwn(id: string): void {

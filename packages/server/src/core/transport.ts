@@ -162,7 +162,7 @@ export interface SubscribeOptions {
   readonly keepGroup?: boolean | undefined;
   /** `peer`: what is delivered stays in the window until the peer acks it. Default `delivered`. */
   readonly acknowledge?: 'delivered' | 'peer' | undefined;
-  /** Messages delivered and not yet acked, at most. Only with `acknowledge: 'peer'`. */
+  /** Messages delivered and not yet acked, at most; more than the limits allow is as many as they do. Only with `acknowledge: 'peer'`. */
   readonly windowMessages?: number | undefined;
   /** End by itself after this many batches: 1 is a long poll. */
   readonly batches?: number | undefined;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/core/batch.ts';
 import type { Quota, Subscription } from '../../src/core/transport.ts';
+import { defaultLimits } from '../../src/core/limits.ts';
 import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -20,6 +21,18 @@ function watchMarks(sink: RecordingSink): string[] {
 }
 
 describe('acknowledgement', () => {
+  it('keeps no more under way than the limits allow, however large a window is asked for', async () => {
+    const hub = await startHub({ limits: { ...defaultLimits, windowMessagesMax: 5 } });
+    const publisher = await openSession(hub);
+    const sinks = [new RecordingSink(), new RecordingSink()];
+    const asked = { acknowledge: 'peer', windowMessages: 4_294_967_295 } as const;
+    await (await openSession(hub, sinks[0])).subscribe('demo', asked);
+    await (await openSession(hub, sinks[1])).subscribe('$share/g/demo', asked);
+    for (let at = 0; at < 20; at += 1) await publishText(publisher, 'demo', String(at));
+    await turns(8);
+    for (const { texts } of sinks) expect(texts).toHaveLength(5);
+  });
+
   it('goes on from a stored progress in another session: nothing acknowledged again, the rest marked', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);

@@ -29,6 +29,15 @@ describe('batch', () => {
     expect(format.calls).toBe(1);
   });
 
+  it('remembers a bounded number of encodings, whatever formats peers make up', () => {
+    const formats = Array.from({ length: 100 }, (_, at) => ({ ...countingFormat(), id: `own:${at}` }));
+    const batch = run([1]);
+    const first = formats.map((format) => batch.as(format).bytes);
+    const again = formats.map((format) => batch.as(format).bytes);
+    expect(again).toEqual(first);
+    expect(again.filter((bytes, at) => bytes === first[at])).toHaveLength(16);
+  });
+
   it('gives late joiners slices of the same bytes, equal to encoding the rest', () => {
     fc.assert(
       fc.property(

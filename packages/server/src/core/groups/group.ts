@@ -227,7 +227,7 @@ export class Group implements Owner, Sink, Quota {
     }
     if (left.length === 0) waiting.splice(0, at);
     else this.#waiting = left.concat(waiting.slice(at));
-    for (const [member, messages] of shares.byMember) this.#give(member, messages);
+    for (const [member, { messages }] of shares.byMember) this.#give(member, messages);
     return shares.byMember.size > 0;
   }
 
@@ -243,7 +243,7 @@ export class Group implements Owner, Sink, Quota {
       this.#host.broken(member, cause);
     }
     // It was full by the bound of one batch, or acked from within.
-    if (member.stage === 'full' && member.roomBeside(0, 0) > 0) this.#turns.enter(member);
+    if (member.stage === 'full' && new Shares().roomOf(member, 0) > 0) this.#turns.enter(member);
   }
 
   /**

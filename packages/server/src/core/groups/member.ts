@@ -1,10 +1,11 @@
 import { Batch } from '../batch.ts';
 import { InFlight } from '../in-flight.ts';
-import type { Message } from '../message.ts';
+import { estimateBytes, type Message } from '../message.ts';
 import type { Gap } from '../store.ts';
 import type { Owner } from '../subscription.ts';
 import type { Progress, Quota, Subscription } from '../transport.ts';
 import type { Group } from './group.ts';
+import type { Share } from './turns.ts';
 
 export interface MemberOptions {
   /** The name as the peer gave it. */
@@ -14,9 +15,12 @@ export interface MemberOptions {
   readonly acknowledges: boolean;
   /** Infinity where nothing is acknowledged. */
   readonly windowMessages: number;
+  /** Of what it has not acknowledged; one message may be more. */
+  readonly windowBytes: number;
   readonly quota: Quota | undefined;
   readonly batches: number;
   readonly batchMessagesMax: number;
+  readonly batchBytesMax: number;
 }
 
 /** `live` takes its turns · `held` its peer takes no bytes · `full` its window or quota is · `ended`. */
@@ -36,6 +40,7 @@ export class GroupMember implements Subscription {
   readonly #options: MemberOptions;
   /** The messages themselves, so that they can go to another member without a look into the log. */
   readonly #inFlight = new InFlight<Message>();
+  #inFlightBytes = 0;
   #batchesLeft: number;
 
   constructor(group: Group, owner: Owner, options: MemberOptions) {
@@ -67,10 +72,19 @@ export class GroupMember implements Subscription {
     return this.#options.quota;
   }
 
-  /** How many more it may be given when so many were set aside for it, and so many for all that share its quota. */
-  roomBeside(own: number, ofQuota: number): number {
+  /**
+   * How many more it may be given beside what was set aside for it, when so many were for all that share its quota and the
+   * next one has so many bytes.
+   */
+  roomBeside(
+    { messages, bytes: ownBytes }: Share,
+    { ofQuota, bytes }: { readonly ofQuota: number; readonly bytes: number },
+  ): number {
     if (this.stage === 'ended' || this.owner.isHeld) return 0;
-    const { windowMessages, quota, batchMessagesMax } = this.#options;
+    const { windowMessages, windowBytes, quota, batchMessagesMax, batchBytesMax } = this.#options;
+    const own = messages.length;
+    if (own > 0 && ownBytes + bytes > batchBytesMax) return 0;
+    if (own + this.#inFlight.size > 0 && this.#inFlightBytes + ownBytes + bytes > windowBytes) return 0;
     const room = Math.min(windowMessages - this.#inFlight.size, batchMessagesMax) - own;
     return quota === undefined ? room : Math.min(room, quota.room - ofQuota);
   }
@@ -82,11 +96,14 @@ export class GroupMember implements Subscription {
 
   /** Hands them to the peer. What its sink does meanwhile, such as to ack or to leave, has been done when this returns. */
   take(messages: readonly Message[]): void {
-    for (const message of messages) this.#inFlight.add(message.seq, message);
+    for (const message of messages) {
+      this.#inFlight.add(message.seq, message);
+      this.#inFlightBytes += estimateBytes(message);
+    }
     this.#batchesLeft -= 1;
     this.owner.countDelivered(messages.length);
     if (!this.owner.sink.deliver(new Batch(messages), this)) this.owner.isHeld = true;
-    if (!this.#options.acknowledges && !this.#hasEnded()) this.#acked(this.#inFlight.takeAll());
+    if (!this.#options.acknowledges && !this.#hasEnded()) this.#acked(this.#takeAll());
     if (this.#batchesLeft > 0 || this.#hasEnded()) return;
     this.cancel();
     this.owner.sink.notify({ kind: 'ended', subscription: this });
@@ -95,33 +112,45 @@ export class GroupMember implements Subscription {
   ack(seq: number, only = false): void {
     if (this.stage === 'ended') return;
     if (!only) {
-      this.#acked(this.#inFlight.takeThrough(seq));
+      this.#acked(this.#taken(this.#inFlight.takeThrough(seq)));
       return;
     }
-    const message = this.#inFlight.take(seq);
-    if (message !== undefined) this.#acked([message]);
+    this.#acked(this.#take(seq));
   }
 
   release(seq: number): void {
     if (this.stage === 'ended') return;
-    const message = this.#inFlight.take(seq);
-    if (message !== undefined) this.#group.takeBack([message], this);
+    this.#group.takeBack(this.#take(seq), this);
   }
 
   rewind(): void {
-    if (this.stage !== 'ended') this.#group.takeBack(this.#inFlight.takeAll(), this);
+    if (this.stage !== 'ended') this.#group.takeBack(this.#takeAll(), this);
   }
 
   cancel(): void {
     if (this.stage === 'ended') return;
     this.stage = 'ended';
     this.owner.remove(this);
-    this.#group.leave(this, this.#inFlight.takeAll());
+    this.#group.leave(this, this.#takeAll());
   }
 
   /** Its peer takes bytes again, or its quota has room. */
   goOn(): void {
     if (this.stage !== 'ended') this.#group.hasRoom(this);
+  }
+
+  #take(seq: number): readonly Message[] {
+    const message = this.#inFlight.take(seq);
+    return message === undefined ? [] : this.#taken([message]);
+  }
+
+  #takeAll(): readonly Message[] {
+    return this.#taken(this.#inFlight.takeAll());
+  }
+
+  #taken(messages: readonly Message[]): readonly Message[] {
+    for (const message of messages) this.#inFlightBytes -= estimateBytes(message);
+    return messages;
   }
 
   #acked(messages: readonly Message[]): void {

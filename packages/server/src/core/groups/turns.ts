@@ -1,25 +1,39 @@
-import type { Message } from '../message.ts';
+import { estimateBytes, type Message } from '../message.ts';
 import type { Quota } from '../transport.ts';
 import type { GroupMember } from './member.ts';
 
 /** Members whose room is added up at most: what is offered is cut to that, and the log has the rest. */
 const addedUpMax = 128;
 
+/** What one member is to be handed at once. */
+export interface Share {
+  readonly messages: Message[];
+  bytes: number;
+}
+
+const nothing: Share = { messages: [], bytes: 0 };
+
 /** What is set aside for members, until it is handed over. */
 export class Shares {
-  readonly byMember = new Map<GroupMember, Message[]>();
+  readonly byMember = new Map<GroupMember, Share>();
   readonly #byQuota = new Map<Quota, number>();
 
-  roomOf(member: GroupMember): number {
+  /** How many more messages, if the next one has so many bytes. */
+  roomOf(member: GroupMember, bytes: number): number {
     const { quota } = member;
     const ofQuota = quota === undefined ? 0 : (this.#byQuota.get(quota) ?? 0);
-    return member.roomBeside(this.byMember.get(member)?.length ?? 0, ofQuota);
+    return member.roomBeside(this.byMember.get(member) ?? nothing, { ofQuota, bytes });
   }
 
   add(member: GroupMember, message: Message): void {
+    const bytes = estimateBytes(message);
     const share = this.byMember.get(member);
-    if (share === undefined) this.byMember.set(member, [message]);
-    else share.push(message);
+    if (share === undefined) {
+      this.byMember.set(member, { messages: [message], bytes });
+    } else {
+      share.messages.push(message);
+      share.bytes += bytes;
+    }
     const { quota } = member;
     if (quota !== undefined) this.#byQuota.set(quota, (this.#byQuota.get(quota) ?? 0) + 1);
   }
@@ -51,7 +65,7 @@ export class Turns {
     const none = new Shares();
     let sum = 0;
     for (let at = 0; at < Math.min(this.#ready.length, addedUpMax);) {
-      const room = none.roomOf(this.#ready[at]!);
+      const room = none.roomOf(this.#ready[at]!, 0);
       if (room <= 0) {
         this.#park(at);
         continue;
@@ -64,11 +78,12 @@ export class Turns {
 
   /** Whose turn it is to have this message; `last` only if nobody else has room. */
   choose(message: Message, shares: Shares, last: GroupMember | undefined): GroupMember | undefined {
+    const bytes = estimateBytes(message);
     let second: number | undefined;
     for (let step = 0; step < this.#ready.length;) {
       const at = (this.#next + step) % this.#ready.length;
       const member = this.#ready[at]!;
-      if (shares.roomOf(member) <= 0) {
+      if (shares.roomOf(member, bytes) <= 0) {
         this.#park(at);
         // Those behind it moved up by one, the wanted one of them too.
         if (second !== undefined && second > at) second -= 1;

@@ -82,6 +82,36 @@ describe('a group', () => {
     ]);
   });
 
+  it('keeps no more of large messages for a member that does not acknowledge than its bytes', async () => {
+    const hub = await startHub({ limits: { ...defaultLimits, groupMemberBytesMax: 100_000 } });
+    const worker = await Worker.start(hub, { windowMessages: 1_000 });
+    const session = await openSession(hub);
+    for (let at = 0; at < 20; at += 1) {
+      await session.publish('jobs', { payload: Buffer.alloc(20_000) });
+    }
+    await settle();
+    expect(worker.unacked).toHaveLength(4);
+    for (let left = 16; left > 0; left -= 4) {
+      worker.ackAll();
+      await settle();
+      expect(worker.unacked).toHaveLength(4);
+    }
+  });
+
+  it('hands what a member gives back to another in batches of the usual size', async () => {
+    const hub = await startHub({ limits: { ...defaultLimits, batchBytesMax: 4_000 } });
+    const slow = await Worker.start(hub, { windowMessages: 1_000 });
+    const session = await openSession(hub);
+    for (let at = 0; at < 50; at += 1) await session.publish('jobs', { payload: Buffer.alloc(1_000) });
+    await settle();
+    expect(slow.unacked).toHaveLength(50);
+    const other = await Worker.start(hub, { windowMessages: 1_000 });
+    slow.session.end('lost');
+    await settle();
+    expect(other.unacked).toHaveLength(50);
+    for (const batch of other.sink.batches) expect(batch.messages.length).toBeLessThanOrEqual(3);
+  });
+
   it('is one by group and filter, and another by either', async () => {
     const hub = await startHub();
     const [a, b, otherGroup, otherFilter, same] = await Promise.all(
