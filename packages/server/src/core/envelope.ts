@@ -61,6 +61,8 @@ function payloadMember(message: Message): string {
   const shape = shapeOf(message);
   if (shape === 'binary') return `"base64":"${message.payload.toString('base64')}"`;
   const text = message.payload.toString();
+  // Only what removes a retained message may be of a JSON type and have no payload.
+  if (shape === 'json' && text === '') return '"data":null';
   if (shape === 'text') return `"data":${quote(text)}`;
   return `"data":${text.replace(/[\r\n]/g, ' ')}`;
 }

@@ -37,6 +37,11 @@ describe('envelope', () => {
     ]);
   });
 
+  it('shows what removes a retained message of a JSON type as null', () => {
+    const removal = makeMessage({ type: 'application/json', payload: Buffer.alloc(0), retain: true });
+    expect(parse(envelopeJson(removal))).toMatchObject({ type: 'application/json', data: null });
+  });
+
   it('is one line of JSON whatever the payload and names', () => {
     const types = fc.constantFrom(
       'text/plain',
