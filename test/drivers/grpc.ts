@@ -79,8 +79,8 @@ function connect({ grpc }: Addresses): MessagingClient {
 /** The code is the reason of the ErrorInfo in `grpc-status-details-bin`, in which it stands as plain text. */
 function refusedBy(error: ServiceError): Refused {
   const [details] = error.metadata.get('grpc-status-details-bin');
-  const reason = /everywire\.v1|ErrorInfo[^a-z]*([a-z_]+)/.exec(details?.toString('latin1') ?? '')?.[1];
-  return new Refused(error.code, reason ?? String(error.code));
+  const reason = /ErrorInfo[^A-Z]*([A-Z_]+)/.exec(details?.toString('latin1') ?? '')?.[1];
+  return new Refused(error.code, reason?.toLowerCase() ?? String(error.code));
 }
 
 export const grpcDriver: TransportDriver = {

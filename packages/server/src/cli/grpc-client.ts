@@ -28,5 +28,5 @@ export function explainGrpc(caught: unknown, target: Target): Error {
   ) {
     return new Cut(`the connection was lost (${error.rawMessage})`, { cause: error });
   }
-  return new Refused(error.rawMessage, { code: info?.reason });
+  return new Refused(error.rawMessage, { code: info?.reason.toLowerCase() });
 }

@@ -1,4 +1,5 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import type { Log } from '../core/transport.ts';
 import type { LinkOptions } from './link-group.ts';
 import type { OpenLinks } from './link.ts';
 import { TcpLink, TcpLinkGroup } from './tcp-link.ts';
@@ -36,7 +37,7 @@ const probedAfterMs = 60_000;
 export async function listenTcp<Context>(
   options: TcpListenerOptions<Context>,
 ): Promise<TcpListener<Context>> {
-  const { name, host, port, isDefaultPort, limits, log } = options;
+  const { name, limits, log } = options;
   const group = new TcpLinkGroup(options);
   const server = createServer(
     {
@@ -50,34 +51,12 @@ export async function listenTcp<Context>(
     },
     (socket) => TcpLink.accept(socket, group),
   );
-  let bound: AddressInfo | undefined;
-  if (port >= 0) {
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host, port }, () => {
-          server.off('error', reject);
-          resolve();
-        });
-      });
-      bound = server.address() as AddressInfo;
-      // Out of file descriptors, for example: those who are connected are served on.
-      server.on('error', (error) => log.error({ err: error, name }, 'a connection could not be accepted'));
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException;
-      if (code !== 'EADDRINUSE' || !isDefaultPort) throw explain(cause as NodeJS.ErrnoException, options);
-      log.warn(
-        { host, port },
-        `${name}: port ${port} is taken, so this listener is off; --${name}-port chooses another`,
-      );
-    }
-  }
+  const bound = await bind(server, options);
+  // Out of file descriptors, for example: those who are connected are served on.
+  server.on('error', (error) => log.error({ err: error, name }, 'a connection could not be accepted'));
   return {
     port: bound?.port,
-    url:
-      bound === undefined
-        ? undefined
-        : `${name}://${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`,
+    url: bound === undefined ? undefined : `${name}://${hostAndPort(bound)}`,
     get size() {
       return group.size;
     },
@@ -87,6 +66,41 @@ export async function listenTcp<Context>(
       if (bound !== undefined) server.close();
     },
   };
+}
+
+/**
+ * Makes a server listen where its protocol was asked to. `undefined`: it stays off.
+ * @throws Error for the operator, when the port was asked for and cannot be had
+ */
+export async function bind(
+  server: Server,
+  options: ListenAddress & { readonly name: string; readonly log: Log },
+): Promise<AddressInfo | undefined> {
+  const { name, host, port, isDefaultPort, log } = options;
+  if (port < 0) return undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    return server.address() as AddressInfo;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE' || !isDefaultPort) throw explain(cause as NodeJS.ErrnoException, options);
+    log.warn(
+      { host, port },
+      `${name}: port ${port} is taken, so this listener is off; --${name}-port chooses another`,
+    );
+    return undefined;
+  }
+}
+
+/** As it stands in a URL. */
+export function hostAndPort({ family, address, port }: AddressInfo): string {
+  return `${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 function explain(

@@ -110,7 +110,7 @@ export function connectErrorOf(caught: unknown): ConnectError {
   if (caught instanceof ConnectError) return caught;
   const error = toEverywireError(caught);
   const details: { desc: typeof ErrorInfoSchema | typeof RetryInfoSchema; value: object }[] = [
-    { desc: ErrorInfoSchema, value: { reason: error.code, domain: errorDomain } },
+    { desc: ErrorInfoSchema, value: { reason: error.code.toUpperCase(), domain: errorDomain } },
   ];
   if (error.retryAfterMs !== undefined)
     details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(error.retryAfterMs) } });

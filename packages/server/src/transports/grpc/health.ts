@@ -1,6 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import { EverywireError } from '@everywire/protocol';
 import type { Host } from '../../core/transport.ts';
+import { connectErrorOf } from './convert.ts';
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
@@ -13,8 +15,11 @@ const known: ReadonlySet<string> = new Set(['', Messaging.typeName]);
 /** How often a watcher's answer is looked at again. */
 const lookEveryMs = 1_000;
 
-/** grpc.health.v1: serving as long as the node takes traffic, by the same rule as `/readyz`. */
-export function addHealth(router: ConnectRouter, host: Host): void {
+/**
+ * grpc.health.v1: serving as long as the node takes traffic, by the same rule as `/readyz`. When the server stops, who
+ * watches is told so, and the call ends.
+ */
+export function addHealth(router: ConnectRouter, host: Host, stopping: AbortSignal): void {
   const statusOf = (service: string): ServingStatus => {
     if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
     return !host.hub.isDraining && host.hub.health().ok ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
@@ -30,14 +35,18 @@ export function addHealth(router: ConnectRouter, host: Host): void {
         const status = statusOf(service);
         if (status !== told) yield create(HealthCheckResponseSchema, { status });
         told = status;
+        if (stopping.aborted)
+          throw connectErrorOf(new EverywireError('going_away', 'This node is stopping.'));
         await new Promise<void>((resolve) => {
           const done = (): void => {
             timer.cancel();
             signal.removeEventListener('abort', done);
+            stopping.removeEventListener('abort', done);
             resolve();
           };
           const timer = host.clock.after(lookEveryMs, done);
           signal.addEventListener('abort', done, { once: true });
+          stopping.addEventListener('abort', done, { once: true });
         });
       }
     },

@@ -1,14 +1,17 @@
-import { fromBinary } from '@bufbuild/protobuf';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Timer } from '../../core/clock.ts';
 import type { Host } from '../../core/transport.ts';
 import { StreamRequestSchema, SubscribeRequestSchema } from './generated/everywire/v1/messaging_pb.js';
-import type { Caller, Outlet } from './outlet.ts';
-import { parseTimeoutMs, trailersOf } from './status.ts';
+import type { CallHead } from './call-head.ts';
+import type { Connection } from './connections.ts';
+import type { Outlet } from './outlet.ts';
+import { trailersOf } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
+import { oneRequest, UnaryCall, type UnaryMethod } from './unary-call.ts';
 import { MessageReader } from './wire/frames.ts';
+import { decoded } from './wire/requests.ts';
 
 /** What a request message may be beyond its payload: names, headers, and the framing of fields. */
 const requestRoomBytes = 32 * 1024;
@@ -16,40 +19,32 @@ const nothing = Buffer.alloc(0);
 const okHead = { ':status': 200, 'content-type': 'application/grpc+proto' } as const;
 
 /** Paths that are answered here, without a library between the bytes and the socket. */
-export const streamingPaths = {
-  subscribe: '/everywire.v1.Messaging/Subscribe',
-  stream: '/everywire.v1.Messaging/Stream',
-} as const;
+export const ownMethods: ReadonlyMap<string, UnaryMethod | 'subscribe' | 'stream'> = new Map([
+  ['/everywire.v1.Messaging/Publish', 'publish'],
+  ['/everywire.v1.Messaging/Read', 'read'],
+  ['/everywire.v1.Messaging/Subscribe', 'subscribe'],
+  ['/everywire.v1.Messaging/Stream', 'stream'],
+]);
 
-/** Deadline, encodings and token of a call, judged before it begins. */
-export interface CallHead {
-  readonly caller: Caller;
-  readonly timeoutMs: number | undefined;
+export interface Http2CallOptions {
+  readonly method: UnaryMethod | 'subscribe' | 'stream';
+  readonly head: CallHead;
+  readonly connection: Connection | undefined;
+  readonly forget: (call: Http2Call) => void;
 }
 
-const bearer = /^Bearer +([^\s]+)\s*$/i;
-
-/** @throws EverywireError what the call is ended with */
-export function readCallHead(headers: IncomingHttpHeaders, address: string | undefined): CallHead {
-  const encoding = headers['grpc-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new EverywireError('unsupported', 'Messages are not compressed here: grpc-encoding is identity.');
-  }
-  const timeout = headers['grpc-timeout'] as string | undefined;
-  const timeoutMs = timeout === undefined ? undefined : parseTimeoutMs(timeout);
-  if (timeout !== undefined && timeoutMs === undefined)
-    throw new EverywireError('internal', 'grpc-timeout is up to eight digits and a unit.');
-  return { caller: { token: bearer.exec(headers.authorization ?? '')?.[1], address }, timeoutMs };
-}
-
-/** One streaming call on an HTTP/2 stream: frames in and out, back-pressure, deadline, trailers. */
+/** One call on an HTTP/2 stream: frames in and out, back-pressure, deadline, trailers. */
 export class Http2Call implements Outlet {
   readonly #stream: ServerHttp2Stream;
   readonly #host: Host;
   readonly #reader: MessageReader;
-  readonly #call: SubscribeCall | StreamCall;
+  readonly #call: SubscribeCall | StreamCall | UnaryCall;
   readonly #forget: (call: Http2Call) => void;
+  readonly #connection: Connection | undefined;
   #deadline: Timer | undefined;
+  /** The caller named none: it holds until the request is there. */
+  #isDeadlineOurs = false;
+  #closing: Timer | undefined;
   #trailers: Record<string, string> = {};
   #requests = 0;
   #isHeld = false;
@@ -57,50 +52,45 @@ export class Http2Call implements Outlet {
   #hasEnded = false;
   #isPaused = false;
 
-  constructor(
-    host: Host,
-    stream: ServerHttp2Stream,
-    options: {
-      readonly path: string;
-      readonly head: CallHead;
-      readonly forget: (call: Http2Call) => void;
-    },
-  ) {
+  constructor(host: Host, stream: ServerHttp2Stream, { method, head, connection, forget }: Http2CallOptions) {
     this.#host = host;
     this.#stream = stream;
-    this.#forget = options.forget;
+    this.#connection = connection;
+    this.#forget = forget;
     this.#reader = new MessageReader(host.limits.payloadBytesMax + requestRoomBytes);
     stream.respond(okHead, { waitForTrailers: true });
-    stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers));
+    stream.on('wantTrailers', () => this.#sendTrailers());
     stream.on('data', (chunk: Buffer) => this.#read(chunk));
     stream.on('end', () => this.#peerEnded());
     stream.on('drain', () => this.#drained());
     stream.on('error', (error: Error) => host.log.debug({ err: error }, 'a gRPC stream broke'));
     stream.on('close', () => this.#closed());
-    const { caller, timeoutMs } = options.head;
-    if (timeoutMs !== undefined) {
-      this.#deadline = host.clock.after(timeoutMs, () =>
-        this.#fail(new EverywireError('timed_out', 'The deadline of the call has passed.')),
-      );
-    }
-    if (options.path === streamingPaths.stream) {
+    const { caller, timeoutMs } = head;
+    if (method === 'stream') {
       const call = new StreamCall(host, this, { pause: () => this.#pause(), resume: () => this.#resume() });
       this.#call = call;
+      if (timeoutMs !== undefined) this.#endAfter(timeoutMs);
       void call.start(caller);
-    } else {
-      this.#call = new SubscribeCall(host, caller, this);
+      return;
     }
+    this.#endAfter(timeoutMs ?? host.limits.grpcRequestTimeoutMs);
+    this.#isDeadlineOurs = timeoutMs === undefined;
+    this.#call =
+      method === 'subscribe'
+        ? new SubscribeCall(host, caller, this)
+        : new UnaryCall(host, caller, this, method);
   }
 
   send(framed: Buffer): boolean {
     if (this.#hasEnded || this.#stream.destroyed) return true;
     this.#stream.write(framed);
+    this.#connection?.sent();
     const { writableLength } = this.#stream;
     const { outboundHeldFromBytes, outboundBytesMax } = this.#host.limits;
     if (writableLength <= outboundHeldFromBytes) return true;
     if (writableLength > outboundBytesMax) {
       // Answers that nobody reads: the peer sends requests and takes nothing.
-      this.#stream.destroy(undefined);
+      this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return false;
     }
     this.#isHeld = true;
@@ -116,16 +106,12 @@ export class Http2Call implements Outlet {
     this.#deadline?.cancel();
     this.#trailers = trailersOf(error);
     this.#stream.end();
-    // A peer that goes on sending is told to stop once it has the trailers (RFC 9113 §8.1).
+    // What still comes is thrown away.
     if (!this.#stream.readableEnded) this.#stream.resume();
   }
 
   goAway(retryAfterMs: number): void {
-    this.#call.goAway(retryAfterMs);
-  }
-
-  destroy(): void {
-    this.#stream.destroy();
+    if (!(this.#call instanceof UnaryCall)) this.#call.goAway(retryAfterMs);
   }
 
   #read(chunk: Buffer): void {
@@ -144,11 +130,14 @@ export class Http2Call implements Outlet {
 
   #receive(message: Buffer): void {
     if (this.#call instanceof StreamCall) {
-      this.#call.receive(decode(() => fromBinary(StreamRequestSchema, message)));
+      this.#call.receive(decoded(StreamRequestSchema, message));
+    } else if (this.#call instanceof UnaryCall) {
+      this.#call.receive(message);
     } else if (this.#requests === 1) {
-      void this.#call.start(decode(() => fromBinary(SubscribeRequestSchema, message)));
+      if (this.#isDeadlineOurs) this.#deadline?.cancel();
+      void this.#call.start(decoded(SubscribeRequestSchema, message));
     } else {
-      throw new EverywireError('unsupported', 'Subscribe takes one request.');
+      throw oneRequest();
     }
   }
 
@@ -156,14 +145,34 @@ export class Http2Call implements Outlet {
     if (this.#hasEnded) return;
     if (this.#reader.isWithinMessage)
       this.#fail(new EverywireError('internal', 'The call ended within a message.'));
-    else if (this.#call instanceof StreamCall) this.#call.halfClosed();
-    else if (this.#requests === 0)
-      this.#fail(new EverywireError('unsupported', 'Subscribe takes one request.'));
+    else if (!(this.#call instanceof SubscribeCall)) void this.#call.halfClosed();
+    else if (this.#requests === 0) this.#fail(oneRequest());
+  }
+
+  #endAfter(timeoutMs: number): void {
+    this.#deadline = this.#host.clock.after(timeoutMs, () =>
+      this.#fail(new EverywireError('timed_out', 'The deadline of the call has passed.')),
+    );
+  }
+
+  #sendTrailers(): void {
+    this.#stream.sendTrailers(this.#trailers);
+    if (this.#stream.readableEnded) return;
+    // A peer that goes on sending is told that nobody listens (RFC 9113 §8.1); not at once, as a reset may overtake the
+    // trailers where the peer reads slowly.
+    this.#closing = this.#host.clock.after(this.#host.limits.closeTimeoutMs, () =>
+      this.#stream.close(constants.NGHTTP2_NO_ERROR),
+    );
   }
 
   #fail(error: EverywireError): void {
-    this.#call.ended('lost');
+    this.#leave();
     this.end(error);
+  }
+
+  /** What a unary call has begun goes on to its end; nobody hears of it. */
+  #leave(): void {
+    if (!(this.#call instanceof UnaryCall)) this.#call.ended('lost');
   }
 
   #isOver(): boolean {
@@ -198,23 +207,15 @@ export class Http2Call implements Outlet {
       return;
     }
     this.#isHeld = false;
-    this.#call.drained();
+    if (!(this.#call instanceof UnaryCall)) this.#call.drained();
     if (!this.#isPaused) this.#stream.resume();
   }
 
   #closed(): void {
     this.#deadline?.cancel();
+    this.#closing?.cancel();
     this.#hasEnded = true;
-    this.#call.ended('lost');
+    this.#leave();
     this.#forget(this);
-  }
-}
-
-/** gRPC has INTERNAL for bytes that are not the message they should be. */
-function decode<T>(run: () => T): T {
-  try {
-    return run();
-  } catch (cause) {
-    throw new EverywireError('internal', 'A message is not the protobuf that it should be.', { cause });
   }
 }

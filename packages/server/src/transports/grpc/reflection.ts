@@ -1,6 +1,8 @@
 import { create, createRegistry, toBinary, type DescFile, type MessageShape } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ConnectRouter } from '@connectrpc/connect';
+import { EverywireError } from '@everywire/protocol';
+import { connectErrorOf } from './convert.ts';
 import { file_everywire_v1_messaging, Messaging } from './generated/everywire/v1/messaging_pb.js';
 import { file_grpc_health_v1_health, Health } from './generated/grpc/health/v1/health_pb.js';
 import * as v1 from './generated/grpc/reflection/v1/reflection_pb.js';
@@ -16,22 +18,41 @@ const files = withImports([
 const registry = createRegistry(...files.values());
 
 /** Server reflection, v1 and v1alpha, which differ in their package only: what tools such as grpcurl ask. */
-export function addReflection(router: ConnectRouter): void {
+export function addReflection(router: ConnectRouter, stopping: AbortSignal): void {
   router.service(v1.ServerReflection, {
     async *serverReflectionInfo(requests) {
-      for await (const request of requests)
+      for await (const request of untilAborted(requests, stopping))
         yield create(v1.ServerReflectionResponseSchema, { ...answerTo(request), originalRequest: request });
     },
   });
   router.service(v1alpha.ServerReflection, {
     async *serverReflectionInfo(requests) {
-      for await (const request of requests)
+      for await (const request of untilAborted(requests, stopping))
         yield create(v1alpha.ServerReflectionResponseSchema, {
           ...answerTo(request),
           originalRequest: request,
         });
     },
   });
+}
+
+/** Tools hold their stream open for further questions; a server that stops does not wait for those. */
+async function* untilAborted<T>(requests: AsyncIterable<T>, stopping: AbortSignal): AsyncGenerator<T> {
+  const iterator = requests[Symbol.asyncIterator]();
+  const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+  const stop = (): void => resolve(undefined);
+  stopping.addEventListener('abort', stop, { once: true });
+  try {
+    while (!stopping.aborted) {
+      const next = await Promise.race([iterator.next(), stopped]);
+      if (next === undefined)
+        throw connectErrorOf(new EverywireError('going_away', 'This node is stopping.'));
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    stopping.removeEventListener('abort', stop);
+  }
 }
 
 type Request = Pick<

@@ -9,7 +9,9 @@ import { StatusSchema } from './generated/google/rpc/status_pb.js';
 export function trailersOf(error: EverywireError | undefined): Record<string, string> {
   if (error === undefined) return { 'grpc-status': '0' };
   const { code, message, retryAfterMs, row } = error;
-  const details = [anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: code, domain: errorDomain }))];
+  const details = [
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: code.toUpperCase(), domain: errorDomain })),
+  ];
   if (retryAfterMs !== undefined) {
     const retryDelay = durationFromMs(retryAfterMs);
     details.push(anyPack(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));

@@ -5,18 +5,19 @@ import {
   Http2ServerResponse,
   type Http2Server,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
+  type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import { toEverywireError } from '@everywire/protocol';
-import type { Timer } from '../../core/clock.ts';
+import type { Socket } from 'node:net';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
-import type { ListenAddress } from '../../net/listener.ts';
-import { Http2Call, readCallHead, streamingPaths } from './http2-call.ts';
+import { bind, hostAndPort, type ListenAddress } from '../../net/listener.ts';
+import { encodingOf, readCallHead } from './call-head.ts';
+import { Connections, resetBounds } from './connections.ts';
+import { Http2Call, ownMethods } from './http2-call.ts';
 import { addServices } from './service.ts';
 import { trailersOf } from './status.ts';
 import type { StreamCall } from './stream-call.ts';
@@ -38,10 +39,8 @@ const name = 'grpc';
 /** What is served on the HTTP port: gRPC-Web and Connect are ordinary requests. */
 const webPrefix = '/everywire.v1.Messaging/';
 const messageRoomBytes = 32 * 1024;
-/** For calls that name no deadline; gRPC itself has none. */
-const unaryTimeoutMsMax = 3_600_000;
-/** HTTP/2 sessions that answer no ping for so long have gone without a word. */
-const pingsUnansweredMax = 2;
+/** What a timer can wait for. */
+const timeoutMsMax = 2 ** 31 - 1;
 
 /** gRPC on a port of its own; gRPC-Web and Connect on the HTTP port, all from one service. */
 export function createGrpcTransport(front: GrpcFront, options: GrpcTransportOptions): Transport {
@@ -52,13 +51,15 @@ class GrpcTransport implements Transport {
   readonly name = name;
   readonly #front: GrpcFront;
   readonly #options: GrpcTransportOptions;
-  readonly #sessions = new Map<ServerHttp2Session, { unanswered: number }>();
+  readonly #stopping = new AbortController();
+  /** Methods that the library serves. */
+  readonly #paths = new Set<string>();
   readonly #calls = new Set<Http2Call>();
   readonly #webCalls = new Set<StreamCall | SubscribeCall>();
   #host!: Host;
   #server: Http2Server | undefined;
   #address: string | undefined;
-  #pingTimer: Timer | undefined;
+  #connections: Connections | undefined;
 
   constructor(front: GrpcFront, options: GrpcTransportOptions) {
     this.#front = front;
@@ -89,9 +90,12 @@ class GrpcTransport implements Transport {
     const { limits } = host;
     const messageBytesMax = limits.payloadBytesMax + messageRoomBytes;
     const adapter = connectNodeAdapter({
-      routes: (router) => addServices(router, host, this.#webCalls),
+      routes: (router) => {
+        addServices(router, host, { calls: this.#webCalls, stopping: this.#stopping.signal });
+        for (const { requestPath } of router.handlers) this.#paths.add(requestPath);
+      },
       readMaxBytes: messageBytesMax,
-      maxTimeoutMs: unaryTimeoutMsMax,
+      maxTimeoutMs: timeoutMsMax,
       // Off, like on every wire: an attacker's bytes must not become a hundred times as many here.
       acceptCompression: [],
     });
@@ -101,7 +105,6 @@ class GrpcTransport implements Transport {
 
   async drain(deadline: AbortSignal): Promise<void> {
     const { random, limits } = this.#host;
-    this.#pingTimer?.cancel();
     const closed = new Promise<void>((resolve) => {
       if (this.#server === undefined) resolve();
       else this.#server.close(() => resolve());
@@ -111,11 +114,9 @@ class GrpcTransport implements Transport {
       const spread = Number.parseInt(random.hex(2), 16) / 0xffff;
       call.goAway(Math.round(limits.retryAfterMs * (1 + spread)));
     }
-    // GOAWAY: no new calls; the session ends with its last one (RFC 9113 §6.8).
-    for (const session of this.#sessions.keys()) session.close();
-    const cut = (): void => {
-      for (const session of this.#sessions.keys()) session.destroy();
-    };
+    this.#stopping.abort();
+    this.#connections?.closeAll();
+    const cut = (): void => this.#connections?.destroyAll();
     if (deadline.aborted) cut();
     deadline.addEventListener('abort', cut, { once: true });
     await closed;
@@ -148,97 +149,74 @@ class GrpcTransport implements Transport {
 
   async #listen(adapter: ReturnType<typeof connectNodeAdapter>): Promise<void> {
     const { limits, log } = this.#host;
-    const { host, port, isDefaultPort } = this.#options.listen;
     const server = createServer({
       settings: { maxConcurrentStreams: limits.grpcStreamsMax, maxHeaderListSize: limits.headerBytesMax },
       maxHeaderListPairs: limits.headerCountMax,
       maxSessionInvalidFrames: 50,
       maxSessionMemory: 4,
-      // Rapid reset: Node answers a session beyond this with GOAWAY ENHANCE_YOUR_CALM.
-      streamResetBurst: 100,
-      streamResetRate: 10,
+      ...resetBounds,
     });
     server.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
-      if (isStreaming(headers)) {
-        this.#begin(stream, headers);
-        return;
-      }
+      if (this.#begin(stream, headers)) return;
       // Only here: these objects listen to the stream too, and would send trailers of their own.
       adapter(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
     });
-    server.on('session', (session) => {
-      this.#sessions.set(session, { unanswered: 0 });
-      session.on('error', (error: Error) => log.debug({ err: error }, 'a gRPC connection broke'));
-      session.on('close', () => this.#sessions.delete(session));
-    });
-    server.on('sessionError', (error: Error) => log.debug({ err: error }, 'a gRPC connection broke'));
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host, port }, () => {
-          server.off('error', reject);
-          resolve();
-        });
-      });
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EADDRINUSE' && isDefaultPort) {
-        log.warn({ port }, 'the default port of grpc is taken; its listener is off');
-        return;
-      }
-      throw code === 'EADDRINUSE' ? new Error(`port ${port} for grpc is taken`, { cause: error }) : error;
-    }
-    server.on('error', (error: Error) => log.warn({ err: error }, 'the gRPC listener'));
+    const bound = await bind(server, { ...this.#options.listen, name, log });
+    if (bound === undefined) return;
+    server.on('error', (error: Error) =>
+      log.error({ err: error, name }, 'a connection could not be accepted'),
+    );
+    this.#connections = new Connections(this.#host);
+    this.#connections.watch(server);
     this.#server = server;
-    const bound = server.address() as AddressInfo;
-    this.#address = `${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
-    this.#pingLater();
+    this.#address = hostAndPort(bound);
   }
 
-  #begin(stream: ServerHttp2Stream, headers: Parameters<typeof readCallHead>[0]): void {
+  /** Judges a call and answers it. False: it is for the library. */
+  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+    const connection = this.#connections?.called(stream);
+    const encoding = encodingOf(headers['content-type']);
+    if (headers[':method'] !== 'POST' || encoding === undefined) {
+      // gRPC over HTTP/2, Requests. Connect and gRPC-Web are spoken on the HTTP port.
+      refuse(stream, headers[':method'] === 'POST' ? { ':status': 415 } : { ':status': 405, allow: 'POST' });
+      return true;
+    }
     try {
       const address = (stream.session?.socket as Socket | undefined)?.remoteAddress;
       const head = readCallHead(headers, address);
-      const call = new Http2Call(this.#host, stream, {
-        path: headers[':path']!,
-        head,
-        forget: (ended) => this.#calls.delete(ended),
-      });
-      this.#calls.add(call);
+      const path = headers[':path']!;
+      const method = encoding === 'proto' ? ownMethods.get(path) : undefined;
+      if (method !== undefined) {
+        const forget = (ended: Http2Call): void => {
+          this.#calls.delete(ended);
+        };
+        this.#calls.add(new Http2Call(this.#host, stream, { method, head, connection, forget }));
+        return true;
+      }
+      if (!this.#paths.has(path)) throw new EverywireError('unsupported', 'There is no such method.');
+      // The library takes neither parameters nor any deadline that a timer cannot wait for.
+      headers['content-type'] = `application/grpc+${encoding}`;
+      if (head.timeoutMs === undefined) delete headers['grpc-timeout'];
+      return false;
     } catch (caught) {
       // Trailers-Only: head and status in one (gRPC over HTTP/2, Responses).
       const trailers = trailersOf(toEverywireError(caught));
-      stream.on('error', () => undefined);
-      stream.respond(
-        {
-          ':status': 200,
-          'content-type': 'application/grpc',
-          'grpc-accept-encoding': 'identity',
-          ...trailers,
-        },
-        { endStream: true },
-      );
-      stream.close();
+      refuse(stream, {
+        ':status': 200,
+        'content-type': 'application/grpc',
+        'grpc-accept-encoding': 'identity',
+        ...trailers,
+      });
+      return true;
     }
   }
+}
 
-  /** Machines that vanish without a word are found out by pings that nobody answers. */
-  #pingLater(): void {
-    this.#pingTimer = this.#host.clock.after(this.#host.limits.heartbeatEveryMs, () => {
-      for (const [session, state] of this.#sessions) {
-        if (session.destroyed || session.closed) continue;
-        if (state.unanswered >= pingsUnansweredMax) {
-          session.destroy();
-          continue;
-        }
-        state.unanswered += 1;
-        session.ping((error) => {
-          if (error === null) state.unanswered = 0;
-        });
-      }
-      this.#pingLater();
-    });
-  }
+/** Answers with a head alone, whatever the peer is still about to send. */
+function refuse(stream: ServerHttp2Stream, head: OutgoingHttpHeaders): void {
+  stream.on('error', () => undefined);
+  stream.respond(head, { endStream: true });
+  stream.close();
 }
 
 /** Fields of a browser's answer that its program may read: ours, and the status of the call. */
@@ -246,14 +224,4 @@ function exposed(field: string, value: string): string {
   return field === 'Access-Control-Expose-Headers'
     ? `${value}, grpc-status, grpc-message, grpc-status-details-bin`
     : value;
-}
-
-/** gRPC itself in protobuf on one of the two streaming methods; everything else has a library. */
-function isStreaming(headers: IncomingHttpHeaders): boolean {
-  const path = headers[':path'];
-  return (
-    (path === streamingPaths.subscribe || path === streamingPaths.stream) &&
-    headers[':method'] === 'POST' &&
-    /^application\/grpc(\+proto)?\s*(;|$)/.test(headers['content-type'] ?? '')
-  );
 }

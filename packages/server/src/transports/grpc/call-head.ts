@@ -1,0 +1,58 @@
+import type { IncomingHttpHeaders } from 'node:http2';
+import { EverywireError } from '@everywire/protocol';
+import type { Caller } from './outlet.ts';
+import { parseTimeoutMs } from './status.ts';
+
+/** Deadline, encodings and token of a call, judged before it begins. */
+export interface CallHead {
+  readonly caller: Caller;
+  /** `undefined`: none, or so far away that no timer can wait for it. */
+  readonly timeoutMs: number | undefined;
+}
+
+const bearer = /^Bearer +([^\s]+)\s*$/i;
+/** What a timer of Node can wait for; beyond that it would not wait at all. */
+const timeoutMsMax = 2 ** 31 - 1;
+
+/** The token of `authorization` metadata. */
+export function tokenOf(authorization: string | null | undefined): string | undefined {
+  return bearer.exec(authorization ?? '')?.[1];
+}
+
+/**
+ * How a call's messages are written, by its content type (gRPC over HTTP/2, Requests). `undefined`: it is none of gRPC,
+ * which is answered with 415.
+ */
+export function encodingOf(contentType: string | undefined): 'proto' | 'json' | undefined {
+  const match = /^application\/grpc(?:\+(proto|json))?\s*(?:;|$)/i.exec(contentType ?? '');
+  if (match === null) return undefined;
+  return match[1]?.toLowerCase() === 'json' ? 'json' : 'proto';
+}
+
+/** @throws EverywireError what the call is ended with */
+export function readCallHead(headers: IncomingHttpHeaders, address: string | undefined): CallHead {
+  const encoding = headers['grpc-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new EverywireError('unsupported', 'Messages are not compressed here: grpc-encoding is identity.');
+  }
+  // Without it there is a proxy in between which would lose the trailers, and with them the status.
+  if (headers['te'] !== 'trailers') throw new EverywireError('malformed', 'te is trailers.');
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.endsWith('-bin') && !isBase64(String(value)))
+      throw new EverywireError('malformed', 'Metadata whose name ends in -bin is base64.');
+  }
+  const timeout = headers['grpc-timeout'] as string | undefined;
+  const timeoutMs = timeout === undefined ? undefined : parseTimeoutMs(timeout);
+  if (timeout !== undefined && timeoutMs === undefined)
+    throw new EverywireError('internal', 'grpc-timeout is up to eight digits and a unit.');
+  if (timeoutMs === 0) throw new EverywireError('timed_out', 'The deadline of the call has passed.');
+  return {
+    caller: { token: tokenOf(headers.authorization), address },
+    timeoutMs: timeoutMs === undefined || timeoutMs > timeoutMsMax ? undefined : timeoutMs,
+  };
+}
+
+/** Values of one name may be joined by commas; padding may be left out (gRPC over HTTP/2, Binary-Header). */
+function isBase64(value: string): boolean {
+  return value.split(',').every((one) => /^ *[A-Za-z0-9+/]*={0,2} *$/.test(one));
+}

@@ -1,0 +1,192 @@
+import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Timer } from '../../core/clock.ts';
+import type { Host } from '../../core/transport.ts';
+import { Deadlines, type Deadline } from '../../net/deadlines.ts';
+
+/** HTTP/2 sessions that leave so many of our pings unanswered have gone without a word. */
+const pingsUnansweredMax = 2;
+
+/** What nghttp2 calls the faults that Node tells peers as INTERNAL_ERROR, and what HTTP/2 calls them (RFC 9113 §7). */
+const codesOfFaults: ReadonlyMap<number, number> = new Map([
+  // Node's own: more streams were refused than it cares to refuse.
+  [-902, constants.NGHTTP2_ENHANCE_YOUR_CALM],
+  // A preface that is none.
+  [-903, constants.NGHTTP2_PROTOCOL_ERROR],
+  // Too much to answer, resets, and header blocks of too many frames.
+  [-904, constants.NGHTTP2_ENHANCE_YOUR_CALM],
+  [-905, constants.NGHTTP2_ENHANCE_YOUR_CALM],
+  [-906, constants.NGHTTP2_ENHANCE_YOUR_CALM],
+]);
+
+/**
+ * Calls that a peer may break off at once, and for each second after that: rapid reset, CVE-2023-44487. Node's own count
+ * comes some resets later, for those that never become a call, and tells peers INTERNAL_ERROR.
+ */
+const resetsMax = 100;
+const resetsPerSecond = 10;
+export const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 10 * resetsPerSecond };
+
+/** One HTTP/2 connection. */
+export class Connection {
+  readonly session: ServerHttp2Session;
+  /** For its preface and its first call. */
+  readonly deadline: Deadline;
+  hasSpoken = false;
+  hasCalled = false;
+  /** Our pings that it owes an answer. */
+  unanswered = 0;
+  #asked = 0;
+  #askedSinceMs = 0;
+  #resets = 0;
+  #resetsAtMs = 0;
+
+  constructor(session: ServerHttp2Session, deadlines: Deadlines<Connection>, handshakeTimeoutMs: number) {
+    this.session = session;
+    this.deadline = deadlines.start(this, handshakeTimeoutMs);
+  }
+
+  /**
+   * Something was sent on it. Clients measure a connection by a ping for what they receive, some for each frame, so those
+   * do not count (gRPC proposal A8).
+   */
+  sent(): void {
+    this.#asked = 0;
+  }
+
+  /** The peer has sent a frame that must be answered. Returns how many in this second. */
+  asked(nowMs: number): number {
+    if (nowMs - this.#askedSinceMs >= 1_000) {
+      this.#askedSinceMs = nowMs;
+      this.#asked = 0;
+    }
+    this.#asked += 1;
+    return this.#asked;
+  }
+
+  /** The peer has broken off a call. False: it does so too often. */
+  reset(nowMs: number): boolean {
+    const forgotten = ((nowMs - this.#resetsAtMs) / 1_000) * resetsPerSecond;
+    this.#resets = Math.max(0, this.#resets - forgotten) + 1;
+    this.#resetsAtMs = nowMs;
+    return this.#resets <= resetsMax;
+  }
+}
+
+/**
+ * The connections of an HTTP/2 server, with the bounds that Node's has not: silence before the preface, before the first
+ * call, and for ever; and frames that cost an answer each.
+ */
+export class Connections {
+  readonly #host: Host;
+  readonly #deadlines: Deadlines<Connection>;
+  readonly #open = new Map<ServerHttp2Session, Connection>();
+  #pingTimer: Timer | undefined;
+
+  constructor(host: Host) {
+    this.#host = host;
+    this.#deadlines = new Deadlines({ clock: host.clock, onDue: (connection) => this.#overdue(connection) });
+  }
+
+  /** From here on its sessions are looked after. */
+  watch(server: Http2Server): void {
+    const { log } = this.#host;
+    server.on('session', (session) => this.#add(session));
+    server.on('sessionError', (error: Error) => log.debug({ err: error }, 'a gRPC connection broke'));
+    this.#pingLater();
+  }
+
+  /** A call begins. `undefined`: its connection has already gone. */
+  called(stream: ServerHttp2Stream): Connection | undefined {
+    const connection = this.#open.get(stream.session as ServerHttp2Session);
+    if (connection === undefined) return undefined;
+    stream.on('aborted', () => {
+      if (!connection.reset(this.#host.clock.monotonicMs())) calm(connection.session);
+    });
+    connection.hasCalled = true;
+    connection.deadline.cancel();
+    connection.sent();
+    return connection;
+  }
+
+  /** GOAWAY: no new calls; a session ends with its last one (RFC 9113 §6.8). */
+  closeAll(): void {
+    this.#pingTimer?.cancel();
+    for (const { session, hasSpoken } of this.#open.values()) {
+      if (hasSpoken) session.close();
+      else session.destroy();
+    }
+  }
+
+  destroyAll(): void {
+    for (const { session } of this.#open.values()) session.destroy();
+  }
+
+  #add(session: ServerHttp2Session): void {
+    const { handshakeTimeoutMs, pingsPerSecondMax } = this.#host.limits;
+    const { clock } = this.#host;
+    const connection = new Connection(session, this.#deadlines, handshakeTimeoutMs);
+    this.#open.set(session, connection);
+    const asked = (): void => {
+      if (connection.asked(clock.monotonicMs()) <= pingsPerSecondMax) return;
+      // Each of these costs an answer: floods of them are CVE-2019-9512 and CVE-2019-9515.
+      calm(session);
+    };
+    tellWhy(session);
+    session.on('ping', asked);
+    session.on('remoteSettings', () => {
+      connection.hasSpoken = true;
+      asked();
+    });
+    session.on('close', () => {
+      connection.deadline.cancel();
+      this.#open.delete(session);
+    });
+  }
+
+  /** Who only connects, or calls nothing, has not shown who they are. A client that waits for a call connects again. */
+  #overdue({ session, hasSpoken }: Connection): void {
+    if (!hasSpoken || session.closed) {
+      session.destroy();
+      return;
+    }
+    session.close();
+  }
+
+  /** Machines that vanish without a word are found out by pings that nobody answers. */
+  #pingLater(): void {
+    const { clock, limits } = this.#host;
+    this.#pingTimer = clock.after(limits.heartbeatEveryMs, () => {
+      for (const connection of this.#open.values()) {
+        const { session } = connection;
+        if (session.destroyed || session.closed || !connection.hasSpoken) continue;
+        if (connection.unanswered >= pingsUnansweredMax) {
+          session.destroy();
+          continue;
+        }
+        connection.unanswered += 1;
+        session.ping((error) => {
+          if (error === null) connection.unanswered = 0;
+        });
+      }
+      this.#pingLater();
+    });
+  }
+}
+
+/** GOAWAY with ENHANCE_YOUR_CALM, and the end. */
+function calm(session: ServerHttp2Session): void {
+  if (session.destroyed) return;
+  // Its types know errors only; a number is the code of the GOAWAY.
+  session.destroy(constants.NGHTTP2_ENHANCE_YOUR_CALM as never);
+}
+
+/** Node knows why it ends a session, and tells its peer that it was at fault itself. */
+function tellWhy(session: ServerHttp2Session): void {
+  const destroy = session.destroy.bind(session);
+  session.destroy = (error, code) => {
+    const fault = typeof error === 'object' ? (error as NodeJS.ErrnoException) : undefined;
+    const isInvalid = fault?.code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES';
+    const told = isInvalid ? constants.NGHTTP2_ENHANCE_YOUR_CALM : codesOfFaults.get(fault?.errno ?? 0);
+    destroy(error, code ?? told);
+  };
+}

@@ -1,0 +1,103 @@
+import { toBinary } from '@bufbuild/protobuf';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Host, Session, Sink } from '../../core/transport.ts';
+import { draftOf, fromOf, publishResponse, readResponse } from './convert.ts';
+import {
+  PublishRequestSchema,
+  PublishResponseSchema,
+  ReadRequestSchema,
+  ReadResponseSchema,
+  type PublishRequest,
+  type PublishResponse,
+  type ReadRequest,
+  type ReadResponse,
+} from './generated/everywire/v1/messaging_pb.js';
+import type { Caller, Outlet } from './outlet.ts';
+import { frameMessage } from './wire/frames.ts';
+import { decoded } from './wire/requests.ts';
+
+const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
+
+export async function publish(session: Session, request: PublishRequest): Promise<PublishResponse> {
+  return publishResponse(await session.publish(request.channel, draftOf(request)));
+}
+
+export async function read(session: Session, request: ReadRequest, host: Host): Promise<ReadResponse> {
+  const { limits, clock } = host;
+  const limit =
+    request.limit === 0 ? limits.pageMessagesDefault : Math.min(request.limit, limits.pageMessagesMax);
+  return readResponse(await session.read(request.channel, fromOf(request, clock.nowMs()), limit));
+}
+
+/** Does something as the caller. @throws EverywireError when they may not, or it is refused */
+export async function inSession<T>(
+  host: Host,
+  { token, address }: Caller,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const identity = await host.hub.authenticate({ token, address });
+  if (host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
+  const session = host.hub.open(identity, { transport: 'grpc', address }, silent);
+  try {
+    return await use(session);
+  } finally {
+    session.end('left');
+  }
+}
+
+type Answer = (request: Buffer, session: Session, host: Host) => Promise<Uint8Array>;
+
+const answers = {
+  publish: async (request: Buffer, session: Session) =>
+    toBinary(PublishResponseSchema, await publish(session, decoded(PublishRequestSchema, request))),
+  read: async (request: Buffer, session: Session, host: Host) =>
+    toBinary(ReadResponseSchema, await read(session, decoded(ReadRequestSchema, request), host)),
+} satisfies Record<string, Answer>;
+
+export type UnaryMethod = keyof typeof answers;
+
+/** `Publish` and `Read`: one request, which counts when the peer has closed its half, and one response. */
+export class UnaryCall {
+  readonly #host: Host;
+  readonly #caller: Caller;
+  readonly #outlet: Outlet;
+  readonly #answer: Answer;
+  #request: Buffer | undefined;
+
+  constructor(host: Host, caller: Caller, outlet: Outlet, method: UnaryMethod) {
+    this.#host = host;
+    this.#caller = caller;
+    this.#outlet = outlet;
+    this.#answer = answers[method];
+  }
+
+  /** @throws EverywireError for a second one */
+  receive(request: Buffer): void {
+    if (this.#request !== undefined) throw oneRequest();
+    this.#request = request;
+  }
+
+  /** Never rejects. */
+  async halfClosed(): Promise<void> {
+    const request = this.#request;
+    try {
+      if (request === undefined) throw oneRequest();
+      const response = await inSession(this.#host, this.#caller, (session) =>
+        this.#answer(request, session, this.#host),
+      );
+      this.#outlet.send(frameMessage(response));
+      this.#outlet.end();
+    } catch (caught) {
+      const error = toEverywireError(caught);
+      // Bytes that are no message have this code too; they say nothing about the server.
+      if (error.code === 'internal' && error !== caught)
+        this.#host.log.error({ err: caught }, 'a gRPC call failed');
+      this.#outlet.end(error);
+    }
+  }
+}
+
+/** gRPC's word for a wrong number of requests is UNIMPLEMENTED. */
+export function oneRequest(): EverywireError {
+  return new EverywireError('unsupported', 'This method takes one request.');
+}
