@@ -1,4 +1,4 @@
-import { toEverywireError, type EverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
 import type { Timer } from '../../core/clock.ts';
 import { gapNotice } from '../../core/envelope.ts';
@@ -48,6 +48,7 @@ export class Endpoint implements Sink {
   #life = 0;
   #hasGap = false;
   #isStopping = false;
+  #isDiscarded = false;
   readonly #idle: (() => void)[] = [];
 
   constructor(row: WebhookRow, options: EndpointOptions) {
@@ -141,8 +142,9 @@ export class Endpoint implements Sink {
     await this.start(from);
   }
 
-  /** Ends it at once: its row is gone. */
+  /** Ends it at once: from here on it writes nothing, so that its row can be removed. */
   discard(): void {
+    this.#isDiscarded = true;
     this.#halt();
   }
 
@@ -325,6 +327,7 @@ export class Endpoint implements Sink {
   }
 
   async #write(row: WebhookRow): Promise<void> {
+    if (this.#isDiscarded) throw new EverywireError('not_found', 'There is no such webhook.');
     await this.#options.host.records.write([{ table: webhookTable, key: row.id, value: encodeRow(row) }]);
     this.row = row;
   }

@@ -62,6 +62,8 @@ const silent: Sink = { deliver: () => true, notify: () => undefined, close: () =
 export class WebhookRegistry {
   readonly #options: RegistryOptions;
   readonly #endpoints = new Map<string, Endpoint>();
+  /** Being made, which takes as long as their endpoints take to answer. */
+  #making = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -89,7 +91,7 @@ export class WebhookRegistry {
     request: WebhookRequest,
   ): Promise<{ readonly id: string; readonly secret: string }> {
     const { host, rules, verify } = this.#options;
-    if (this.#endpoints.size >= host.limits.webhooksMax) {
+    if (this.#endpoints.size + this.#making >= host.limits.webhooksMax) {
       throw new EverywireError('quota_exceeded', `There are at most ${host.limits.webhooksMax} webhooks.`);
     }
     const url = rules.check(request.url);
@@ -109,9 +111,14 @@ export class WebhookRegistry {
       progress: { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 },
       failures: 0,
     };
-    // Before the endpoint is called: who may not read this must not make us call anybody.
-    await this.#checkRight(identity, row.filter);
-    if (verify && !rules.isNamed(url)) await this.#verify(row);
+    this.#making += 1;
+    try {
+      // Before the endpoint is called: who may not read this must not make us call anybody.
+      await this.#checkRight(identity, row.filter);
+      if (verify && !rules.isNamed(url)) await this.#verify(row);
+    } finally {
+      this.#making -= 1;
+    }
     const endpoint = this.#endpointOf(row);
     this.#endpoints.set(row.id, endpoint);
     try {
@@ -176,9 +183,18 @@ export class WebhookRegistry {
 
   async remove(identity: Identity, id: string): Promise<void> {
     const endpoint = this.#find(identity, id);
-    await this.#options.host.records.write([{ table: webhookTable, key: id, value: undefined }]);
+    const { row } = endpoint;
+    // First of all: what it has under way would write the row again.
     this.#endpoints.delete(id);
     endpoint.discard();
+    try {
+      await this.#options.host.records.write([{ table: webhookTable, key: id, value: undefined }]);
+    } catch (caught) {
+      const again = this.#endpointOf(row);
+      this.#endpoints.set(id, again);
+      if (row.paused === undefined) void again.startOrRetry();
+      throw caught;
+    }
   }
 
   /** Sends one signed message that is in no channel, now, whatever the state. */
