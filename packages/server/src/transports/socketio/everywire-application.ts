@@ -124,6 +124,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
       session.ended('lost');
       throw new EverywireError('going_away', 'The connection ended while it was admitted.');
     }
+    // Another connection may have come back to it while this one did.
+    this.#sessions.get(session.pid)?.socket.engine.close(1000, 'session_taken');
     this.#sessions.set(session.pid, session);
     this.#admitted.set(socket, admitted);
     return { answer: { sid: session.sid, pid: session.pid }, state: session };
@@ -146,7 +148,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
   ended(socket: IoSocket<IoSession>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
     const session = socket.state;
     session.ended(how === 'lost' ? 'lost' : 'left');
-    if (this.#sessions.get(session.pid) === session) this.#sessions.delete(session.pid);
+    if (this.#sessions.get(session.pid) !== session) return undefined;
+    this.#sessions.delete(session.pid);
     // Who left on purpose does not come back to what it followed.
     return how === 'disconnected' ? this.#records.removeSession(session.pid) : undefined;
   }

@@ -66,6 +66,7 @@ export class IoSession implements Sink, OrderTarget {
   hasNews = false;
   #saving: Promise<void> | undefined;
   #nextSaving: Promise<void> | undefined;
+  #hasEnded = false;
 
   constructor(
     parts: SessionParts,
@@ -147,6 +148,7 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   ended(how: 'left' | 'lost'): void {
+    this.#hasEnded = true;
     this.#order.end();
     this.#session.end(how);
   }
@@ -204,10 +206,12 @@ export class IoSession implements Sink, OrderTarget {
     return this.#nextSaving;
   }
 
-  #write(): Promise<void> {
+  async #write(): Promise<void> {
+    // It follows nothing any more, and the row is what the peer comes back to; maybe it has, and writes it itself.
+    if (this.#hasEnded) throw new EverywireError('going_away', 'The connection has ended.');
     const { records } = this.#parts;
     const started = [...this.#order.all].filter(({ floor }) => floor !== '');
-    return records.saveSession(this.pid, {
+    await records.saveSession(this.pid, {
       sid: this.sid,
       ioNamespace: this.#socket.ioNamespace,
       identity: this.#session.identity,

@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest';
+import { defaultLimits } from '../../../src/core/limits.ts';
+import type { Host } from '../../../src/core/transport.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import type { IoSocket } from '../../../src/transports/socketio/io-socket.ts';
+import { Merges } from '../../../src/transports/socketio/order.ts';
+import type { SessionRecord, SessionRecords } from '../../../src/transports/socketio/records.ts';
+import { IoSession } from '../../../src/transports/socketio/session.ts';
+import { deliveriesOf } from '../../../src/transports/socketio/wire/deliveries.ts';
+import { startHub } from '../../core/hub-rig.ts';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+it('leaves the row as it was when it ends before what it follows was written', async () => {
+  const hub = await startHub();
+  const rows: string[][] = [];
+  const written: (() => void)[] = [];
+  const records = {
+    saveSession: (_pid: string, { follows }: SessionRecord) => {
+      rows.push(follows.map(([filter]) => filter));
+      return new Promise<void>((resolve) => written.push(resolve));
+    },
+  } as unknown as SessionRecords;
+  const host = { hub, limits: defaultLimits, clock: systemClock } as unknown as Host;
+  const socket = {
+    ioNamespace: '/',
+    engine: { address: undefined, kind: 'websocket', isOpen: true },
+    emit: () => undefined,
+    acknowledge: () => undefined,
+  } as unknown as IoSocket<IoSession>;
+  const parts = { host, records, merges: new Merges(), deliveries: deliveriesOf('/'), channelPrefix: '' };
+  const session = new IoSession(parts, socket, { pid: 'pid', sid: 'sid' }, undefined);
+  const identity = await hub.authenticate({ token: undefined, address: undefined });
+  session.begin(hub.open(identity, { transport: 'socketio' }, session));
+  const follow = (filter: string, ackId: number) =>
+    session.receive({ name: 'subscribe', items: [JSON.stringify(filter)], attachments: [], ackId });
+  const answers = [follow('a', 1), follow('b', 2)];
+  await expect.poll(() => rows.length).toBe(1);
+  for (let at = 0; at < 5; at += 1) await turn();
+  session.ended('lost');
+  written[0]!();
+  await Promise.all(answers);
+  expect(rows).toHaveLength(1);
+  expect(rows[0]).toContain('a');
+});
