@@ -3,7 +3,7 @@
  * published; after a cut it comes back with its cursor, and repeats what was not acknowledged under the same key, so
  * that nothing is missed and nothing is said twice.
  *
- *     node examples/chat.ts ws://localhost:8080 room-1 anna
+ *     npx node examples/chat.ts ws://localhost:8080 room-1 anna
  */
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';

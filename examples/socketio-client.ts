@@ -2,7 +2,7 @@
  * A chat on the command line with `socket.io-client`, connected straight to Everywire: no server of one's own. Lines of
  * standard input are published; the library comes back by itself after a cut, and what was missed is sent before it says so.
  *
- *     node examples/socketio-client.ts http://localhost:8080 room-1 anna
+ *     npx node examples/socketio-client.ts http://localhost:8080 room-1 anna
  */
 import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';

@@ -2,7 +2,7 @@
  * Follows a channel by Server-Sent Events with plain `fetch`, and keeps its cursor in a file: stop it, publish, start
  * it again, and it goes on where it was.
  *
- *     node examples/sse-reader.ts http://localhost:8080/channels/demo cursor.txt
+ *     npx node examples/sse-reader.ts http://localhost:8080/channels/demo cursor.txt
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

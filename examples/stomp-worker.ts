@@ -2,7 +2,7 @@
  * Works through a queue with `@stomp/stompjs`, as any STOMP client does it: each job goes to one of the workers that run,
  * and to another when one fails or dies. Start several, and send jobs from anywhere.
  *
- *     node examples/stomp-worker.ts ws://localhost:8080/stomp jobs
+ *     npx node examples/stomp-worker.ts ws://localhost:8080/stomp jobs
  *     curl -d 'resize 7.png' http://localhost:8080/channels/queue/jobs
  */
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 /**
  * A webhook receiver without dependencies: verifies the signature, drops what it has seen, prints the rest.
  *
- *     node examples/webhook-receiver.ts 9000 whsec_…
+ *     npx node examples/webhook-receiver.ts 9000 whsec_…
  *
  * The server has to be allowed to call it: EVERYWIRE_WEBHOOKS__ALLOW_TARGETS=127.0.0.1
  */

@@ -52,7 +52,9 @@ export async function serve(flags: ServeFlags): Promise<void> {
     writeReadyFile(readyFile, { pid: process.pid, http, mqtt, stomp, grpc });
   }
   const { store, durability } = config;
-  await write(`everywire ${version} on ${started.http}, store ${store}, durability ${durability}\n\n`);
+  await write(
+    `everywire ${version} on ${started.http}, store ${store}, durability ${durability}, pid ${process.pid}\n\n`,
+  );
   await write(describeEndpoints(started, config));
 }
 
