@@ -144,12 +144,14 @@ export class Connections {
   }
 
   /** Who only connects, or calls nothing, has not shown who they are. A client that waits for a call connects again. */
-  #overdue({ session, hasSpoken }: Connection): void {
+  #overdue({ session, hasSpoken, deadline }: Connection): void {
     if (!hasSpoken || session.closed) {
       session.destroy();
       return;
     }
     session.close();
+    // It may be within the head of a call, and stay there.
+    deadline.restart(this.#host.limits.closeTimeoutMs);
   }
 
   /** Machines that vanish without a word are found out by pings that nobody answers. */
