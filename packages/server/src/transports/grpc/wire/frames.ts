@@ -6,6 +6,8 @@ import { EverywireError } from '@everywire/protocol';
  */
 export const prefixBytes = 5;
 const compressedFlag = 1;
+/** Portions that are kept as they came. */
+const chunksMax = 256;
 
 /** A message of one stream, framed. */
 export function frameMessage(message: Uint8Array): Buffer {
@@ -36,6 +38,8 @@ export class MessageReader {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
+    // Of a peer that sends single bytes, each would cost a hundred.
+    if (this.#chunks.length > chunksMax) this.#chunks = [Buffer.concat(this.#chunks, this.#bytes)];
   }
 
   /**
