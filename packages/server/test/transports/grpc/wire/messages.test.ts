@@ -43,11 +43,11 @@ const messages = fc
       ),
   );
 
-function framesOf(bytes: Buffer): Buffer[] {
+function framesOf(bytes: Buffer): Uint8Array[] {
   const reader = new MessageReader(1e6);
   reader.push(bytes);
-  const frames: Buffer[] = [];
-  for (let one = reader.next(); one !== undefined; one = reader.next()) frames.push(one);
+  const frames: Uint8Array[] = [];
+  for (let one = reader.next(); one !== undefined; one = reader.next()) frames.push(new Uint8Array(one));
   expect(reader.isWithinMessage).toBe(false);
   return frames;
 }
