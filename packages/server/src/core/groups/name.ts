@@ -12,8 +12,18 @@ export interface GroupName {
 
 const prefix = '$share/';
 
+type NameLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>;
+
 export function isGroupName(text: string): boolean {
   return text.startsWith(prefix);
+}
+
+/**
+ * The one spelling of what a subscription is to, a filter or a group: two are the same if these are equal.
+ * @throws EverywireError `bad_name`
+ */
+export function spellingOf(text: string, limits: NameLimits): string {
+  return isGroupName(text) ? prefix + parseGroupName(text, limits).key : parseFilter(text, limits).text;
 }
 
 /**
@@ -21,10 +31,7 @@ export function isGroupName(text: string): boolean {
  * bytes and levels by itself. One filter read by two groups, or two filters by one name, are two groups.
  * @throws EverywireError `bad_name`
  */
-export function parseGroupName(
-  text: string,
-  limits: Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>,
-): GroupName {
+export function parseGroupName(text: string, limits: NameLimits): GroupName {
   const end = text.indexOf('/', prefix.length);
   const group = end < 0 ? '' : text.slice(prefix.length, end);
   if (!isGroupName(text) || group === '' || /[+#*]/.test(group)) {

@@ -1,6 +1,6 @@
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
-import { parseFilter } from '../../core/filter.ts';
+import { spellingOf } from '../../core/groups/name.ts';
 import { parseFrom } from '../../core/start.ts';
 import type {
   CloseReason,
@@ -41,7 +41,7 @@ export class CommandConnection implements Sink {
   readonly #host: Host;
   #peer!: WebSocketPeer<CommandConnection>;
   #session!: Session;
-  /** By the filter's one spelling. */
+  /** By the one spelling of the filter or group. */
   #followings: Map<string, Following> | undefined;
   #inFlight = 0;
   #badCommands = 0;
@@ -153,7 +153,7 @@ export class CommandConnection implements Sink {
     const { id, channel } = command;
     // From now on means from this command: what is published by the next one is not missed, however long this takes.
     const from = parseFrom(command, this.#host.clock.nowMs());
-    const key = parseFilter(channel, this.#host.limits).text;
+    const key = spellingOf(channel, this.#host.limits);
     // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
     this.#drop(key);
     const following = new Following();
@@ -188,7 +188,7 @@ export class CommandConnection implements Sink {
 
   #unsubscribe(id: string, channel: string): void {
     try {
-      const key = parseFilter(channel, this.#host.limits).text;
+      const key = spellingOf(channel, this.#host.limits);
       if (!this.#drop(key)) {
         throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
       }

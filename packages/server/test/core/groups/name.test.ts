@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isGroupName, parseGroupName } from '../../../src/core/groups/name.ts';
+import { isGroupName, parseGroupName, spellingOf } from '../../../src/core/groups/name.ts';
 import { defaultLimits } from '../../../src/core/limits.ts';
 
 describe('names of groups', () => {
@@ -10,6 +10,7 @@ describe('names of groups', () => {
     ['$share/그룹/**', '그룹/**'],
     ['$share/$x/a', '$x/a'],
   ])('%s is %s', (text, key) => {
+    expect(spellingOf(text, defaultLimits)).toBe(`$share/${key}`);
     expect(isGroupName(text)).toBe(true);
     expect(parseGroupName(text, defaultLimits).key).toBe(key);
   });
