@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createServer, type ConfigInput } from '../../packages/server/src/index.ts';
+import { createServer, type ConfigInput, type ServerParts } from '../../packages/server/src/index.ts';
 
 export interface TestServer {
   /** `http://127.0.0.1:<port>` */
@@ -19,19 +19,22 @@ export interface TestServer {
  * A whole server in this process, on a port of its own. Unless the test says otherwise it keeps its data where users
  * do, in LMDB, in a folder that goes when it stops.
  */
-export async function startTestServer(config: ConfigInput): Promise<TestServer> {
+export async function startTestServer(config: ConfigInput, parts: ServerParts = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'everywire-test-'));
-  const server = createServer({
-    store: `lmdb:${folder}`,
-    log: { level: 'error' },
-    mqtt: { port: 0 },
-    stomp: { port: 0 },
-    grpc: { port: 0 },
-    // Endpoints of tests are on this machine.
-    webhooks: { allowTargets: ['127.0.0.1'] },
-    ...config,
-    http: { port: 0, ...config.http },
-  });
+  const server = createServer(
+    {
+      store: `lmdb:${folder}`,
+      log: { level: 'error' },
+      mqtt: { port: 0 },
+      stomp: { port: 0 },
+      grpc: { port: 0 },
+      // Endpoints of tests are on this machine.
+      webhooks: { allowTargets: ['127.0.0.1'] },
+      ...config,
+      http: { port: 0, ...config.http },
+    },
+    parts,
+  );
   const { http, mqtt, stomp, grpc } = await server.start();
   return {
     url: http,

@@ -3,7 +3,7 @@ import { completeConfig, isDefault, type LoadedConfig } from './config/load.ts';
 import { namespacesOf } from './config/namespaces.ts';
 import { webhooksOf } from './config/webhooks.ts';
 import type { Config, ConfigInput } from './config/schema.ts';
-import { openAccess } from './core/access.ts';
+import { openAccess, type Access } from './core/access.ts';
 import type { Clock, Random } from './core/clock.ts';
 import { createHub, type Hub } from './core/hub.ts';
 import type { Endpoint, Host, Log, Transport } from './core/transport.ts';
@@ -52,6 +52,8 @@ export interface ServerParts {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
+  /** Who may do what; absent: everyone everything. Until there are tokens it is for tests. */
+  readonly access?: Access;
   /**
    * Called when only a new process can go on: a failed write has damaged the memory of the store's native part. What was
    * acknowledged is safe on disk. `everywire serve` kills itself, to be started anew; without this the server stays up and refuses.
@@ -90,6 +92,7 @@ class ComposedServer implements EverywireServer {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #log: Log;
+  readonly #access: Access;
   readonly #onFatal: ((error: unknown) => void) | undefined;
   readonly #steps: Step[] = [];
   #hub: Hub | undefined;
@@ -104,6 +107,7 @@ class ComposedServer implements EverywireServer {
     this.#clock = parts.clock ?? systemClock;
     this.#random = parts.random ?? createSystemRandom();
     this.#log = parts.log ?? createLog(config.log);
+    this.#access = parts.access ?? openAccess;
     this.#onFatal = parts.onFatal;
   }
 
@@ -136,7 +140,7 @@ class ComposedServer implements EverywireServer {
       durability: config.durability,
       ...(this.#onFatal === undefined ? {} : { onFatal: this.#onFatal }),
     });
-    const hub = createHub({ ...shared, store, access: openAccess, namespaces: namespacesOf(config) });
+    const hub = createHub({ ...shared, store, access: this.#access, namespaces: namespacesOf(config) });
     this.#hub = hub;
     await hub.start();
     this.#steps.push({ what: 'store', stop: () => hub.stop() });
