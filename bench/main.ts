@@ -12,7 +12,7 @@ const usage = `usage: npm run bench -- [scenario…] [options]
   scenarios      ${scenarios.map(({ name }) => name).join(', ')} (default: all)
   --peers a,b    compare with these only: ${peers.map(({ peer }) => peer).join(', ')}; "none" for none
   --stores a,b   of ours, only these: lmdb, memory
-  --wires a,b    in fan-out, only these: websocket, sse, stream, mqtt, socketio, stomp, grpc
+  --wires a,b    in fan-out, idle, storm and slow, only these: websocket, sse, stream, mqtt, socketio, stomp, grpc
   --duration s   length of each measurement (default 8)
   --quick        small sizes and 2 s: shows that everything works
   --json FILE    also writes the results there

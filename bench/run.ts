@@ -14,12 +14,17 @@ export interface Bench {
   readonly ours: readonly Target[];
   /** The peers that were asked for and are installed. */
   readonly peers: readonly Target[];
-  /** Wires to measure in fan-out; empty: all. */
+  /** Wires to measure, in scenarios that measure several; empty: all. */
   readonly wires: readonly string[];
   readonly durationMs: number;
   /** Smaller sizes, to see whether everything works; the figures mean little. */
   readonly isQuick: boolean;
   progress(text: string): void;
+}
+
+/** The wires of `target` that were asked for. */
+export function wiresOf(bench: Bench, { wires }: Target): readonly WireName[] {
+  return wires.filter((wire) => bench.wires.length === 0 || bench.wires.includes(wire));
 }
 
 export interface Scenario {

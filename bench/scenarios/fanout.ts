@@ -11,6 +11,7 @@ import {
   type Row,
   type Run,
   type Scenario,
+  wiresOf,
 } from '../run.ts';
 import type { Target } from '../targets/target.ts';
 
@@ -24,7 +25,7 @@ export const fanout: Scenario = {
   title: `Fan-out: one channel, ${subscriberCount} subscribers, 64-byte messages at a fixed rate.`,
   run: async function* (bench) {
     for (const target of [...bench.ours, ...bench.peers]) {
-      const wires = target.wires.filter((wire) => bench.wires.length === 0 || bench.wires.includes(wire));
+      const wires = wiresOf(bench, target);
       for (const wire of wires) yield* fanOutOver(bench, target, wire, [50, 200, 1_000]);
     }
   },

@@ -8,6 +8,7 @@ import {
   type Bench,
   type Row,
   type Scenario,
+  wiresOf,
 } from '../run.ts';
 import type { WireName } from '../generator/handshakes.ts';
 import type { Target } from '../targets/target.ts';
@@ -22,7 +23,7 @@ export const idle: Scenario = {
   title: 'Idle connections: resident memory of the server for each, once it has settled.',
   run: async function* (bench) {
     for (const target of [...bench.ours.slice(0, 1), ...bench.peers]) {
-      for (const wire of target.wires) {
+      for (const wire of wiresOf(bench, target)) {
         bench.progress(`${target.name}, idle ${wire}`);
         yield { server: target.name, wire, ...(await measure(bench, target, wire)) };
       }

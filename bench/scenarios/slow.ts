@@ -9,6 +9,7 @@ import {
   type Bench,
   type Row,
   type Scenario,
+  wiresOf,
 } from '../run.ts';
 import type { Target } from '../targets/target.ts';
 
@@ -30,7 +31,7 @@ export const slow: Scenario = {
   title: `Slow subscribers: ${slowCount} stop reading while ${healthyCount} go on; ${payloadBytes}-byte messages at ${ratePerSecond}/s.`,
   run: async function* (bench) {
     for (const target of [...bench.ours.slice(0, 1), ...bench.peers]) {
-      for (const wire of target.wires) {
+      for (const wire of wiresOf(bench, target)) {
         bench.progress(`${target.name}, slow subscribers over ${wire}`);
         yield { server: target.name, wire, ...(await measure(bench, target, wire)) };
       }

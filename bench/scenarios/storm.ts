@@ -2,7 +2,7 @@ import type { ResumePlan } from '../generator/group.ts';
 import type { WireName } from '../generator/handshakes.ts';
 import { prefill } from '../generator/prefill.ts';
 import { residentBytes } from '../process-usage.ts';
-import { rounded, startRun, startUsage, subscribersOf, type Row, type Scenario } from '../run.ts';
+import { rounded, startRun, startUsage, subscribersOf, type Row, type Scenario, wiresOf } from '../run.ts';
 import { channelName } from '../targets/channel-name.ts';
 import type { Target } from '../targets/target.ts';
 
@@ -16,7 +16,7 @@ export const storm: Scenario = {
   run: async function* (bench) {
     const count = bench.isQuick ? 500 : 10_000;
     for (const target of bench.ours.slice(0, 1)) {
-      for (const wire of target.wires) {
+      for (const wire of wiresOf(bench, target)) {
         for (const isSpread of [false, true]) {
           bench.progress(`${target.name}: storm of ${count} over ${wire}${isSpread ? ', spread' : ''}`);
           yield await measure(target, wire, count, isSpread);
