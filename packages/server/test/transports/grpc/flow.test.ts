@@ -1,0 +1,84 @@
+import { create } from '@bufbuild/protobuf';
+import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { expect, it } from 'vitest';
+import { openAccess } from '../../../src/core/access.ts';
+import { defaultLimits } from '../../../src/core/limits.ts';
+import type { Host } from '../../../src/core/transport.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import { createSystemRandom } from '../../../src/runtime/random.ts';
+import {
+  Messaging,
+  StreamRequestSchema,
+  type StreamRequest,
+} from '../../../src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+import { addServices } from '../../../src/transports/grpc/service.ts';
+import { StreamCall } from '../../../src/transports/grpc/stream-call.ts';
+import { startHub } from '../../core/hub-rig.ts';
+
+const turns = async (count: number): Promise<void> => {
+  for (let at = 0; at < count; at += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+async function hostOf(options: Parameters<typeof startHub>[0] = {}): Promise<Host> {
+  const hub = await startHub(options);
+  return {
+    hub,
+    records: hub.store.records,
+    limits: defaultLimits,
+    clock: systemClock,
+    random: createSystemRandom(),
+    log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
+  };
+}
+
+const ping = (id: number): StreamRequest =>
+  create(StreamRequestSchema, { id: BigInt(id), command: { case: 'ping', value: {} } });
+
+it(
+  'reads no more of a peer that takes no answers, and all of it once it does',
+  { timeout: 20_000 },
+  async () => {
+    const host = await hostOf();
+    const transport = createRouterTransport((router) =>
+      addServices(router, host, { calls: new Set(), stopping: new AbortController().signal }),
+    );
+    const count = 5_000;
+    let asked = 0;
+    async function* pings(): AsyncGenerator<StreamRequest> {
+      for (let id = 1; id <= count; id += 1) {
+        asked = id;
+        yield ping(id);
+        if (id % 50 === 0) await turns(1);
+      }
+    }
+    const answers = createClient(Messaging, transport).stream(pings())[Symbol.asyncIterator]();
+    expect((await answers.next()).value?.id).toBe(1n);
+    await turns(500);
+    expect(asked).toBeLessThan(100);
+    for (let id = 2; id <= count; id += 1) expect((await answers.next()).value?.id).toBe(BigInt(id));
+  },
+);
+
+it('reads nothing while it is not known who sends', async () => {
+  const admitted = Promise.withResolvers<undefined>();
+  const host = await hostOf({
+    access: {
+      ...openAccess,
+      authenticate: async (credentials) => {
+        await admitted.promise;
+        return openAccess.authenticate(credentials);
+      },
+    },
+  });
+  const steps: string[] = [];
+  const outlet = { send: () => true, end: () => undefined };
+  const inlet = { pause: () => steps.push('pause'), resume: () => steps.push('resume') };
+  const call = new StreamCall(host, outlet, inlet);
+  const started = call.start({ token: undefined, address: undefined });
+  await turns(3);
+  expect(steps).toEqual(['pause']);
+  admitted.resolve(undefined);
+  await started;
+  expect(steps).toEqual(['pause', 'resume']);
+  call.ended('lost');
+});
