@@ -43,7 +43,7 @@ export function addServices(router: ConnectRouter, host: Host, { calls, stopping
       outlet.drained = () => call.drained();
       yield* whileItLasts(call, outlet, context, calls, () => {
         void call.start(callerOf(context));
-        void feed(call, requests, inlet);
+        void feed(call, requests, { inlet, outlet });
       });
     },
   });
@@ -105,14 +105,21 @@ async function* whileItLasts<Desc extends DescMessage>(
     signal.removeEventListener('abort', abort);
     calls.delete(call);
     call.ended('lost');
+    outlet.end();
   }
 }
 
-async function feed(call: StreamCall, requests: AsyncIterable<StreamRequest>, gate: Gate): Promise<void> {
+/** One request after the other, while their answers are taken: who sends and does not read is not read either. */
+async function feed(
+  call: StreamCall,
+  requests: AsyncIterable<StreamRequest>,
+  { inlet, outlet }: { readonly inlet: Gate; readonly outlet: { taken(): Promise<void> } },
+): Promise<void> {
   try {
     for await (const request of requests) {
       call.receive(request);
-      await gate.opened;
+      await inlet.opened;
+      await outlet.taken();
     }
     call.halfClosed();
   } catch {
@@ -144,6 +151,7 @@ class QueuedOutlet<Desc extends DescMessage> implements Outlet {
   readonly #schema: Desc;
   #waiting: Buffer[] = [];
   #wake: (() => void) | undefined;
+  #whenTaken: (() => void) | undefined;
   #ended: { readonly error: EverywireError | undefined } | undefined;
   drained: () => void = () => undefined;
 
@@ -160,6 +168,13 @@ class QueuedOutlet<Desc extends DescMessage> implements Outlet {
   end(error?: EverywireError): void {
     this.#ended ??= { error };
     this.#wake?.();
+    this.#whenTaken?.();
+  }
+
+  /** Resolves when nothing waits, or the call is over. */
+  taken(): Promise<void> {
+    if (this.#waiting.length === 0 || this.#ended !== undefined) return Promise.resolve();
+    return new Promise((resolve) => (this.#whenTaken = resolve));
   }
 
   async *responses(): AsyncGenerator<MessageShape<Desc>> {
@@ -171,7 +186,10 @@ class QueuedOutlet<Desc extends DescMessage> implements Outlet {
           yield fromBinary(this.#schema, framed.subarray(at + prefixBytes, end));
           at = end;
         }
-        if (this.#waiting.length === 0) this.drained();
+        if (this.#waiting.length > 0) continue;
+        this.#whenTaken?.();
+        this.#whenTaken = undefined;
+        this.drained();
         continue;
       }
       if (this.#ended !== undefined) {

@@ -52,8 +52,9 @@ export class StreamCall implements Sink {
     this.#inlet = inlet;
   }
 
-  /** Never rejects. What comes before it is done waits. */
+  /** Never rejects. Until it is done nothing more is read: nobody knows yet who it is that sends. */
   async start({ token, address }: Caller): Promise<void> {
+    this.#inlet.pause();
     try {
       const identity = await this.#host.hub.authenticate({ token, address });
       if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
@@ -66,6 +67,7 @@ export class StreamCall implements Sink {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const request of waiting) this.#handle(request);
+    if (this.#inFlight < this.#host.limits.commandsInFlightMax) this.#inlet.resume();
     this.#endIfDone();
   }
 
