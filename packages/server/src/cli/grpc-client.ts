@@ -1,5 +1,5 @@
 import { Code, ConnectError, createClient, type Client } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { Messaging } from '../transports/grpc/generated/everywire/v1/messaging_pb.js';
 import { ErrorInfoSchema } from '../transports/grpc/generated/google/rpc/error_details_pb.js';
 import { Cut, Refused, Unreachable } from './request.ts';
@@ -8,9 +8,20 @@ import { originOf, type Target } from './target.ts';
 /** A connection may be silent for so long before it is asked whether anybody is there. */
 const pingAfterMs = 30_000;
 
-export function grpcClient(target: Target): Client<typeof Messaging> {
+export interface GrpcConnection {
+  readonly client: Client<typeof Messaging>;
+  /** Left open, it would keep the process. */
+  readonly close: () => void;
+}
+
+/** The service at `target`, over one connection, which is made with the first call. */
+export function openGrpc(target: Target): GrpcConnection {
   const baseUrl = originOf(target);
-  return createClient(Messaging, createGrpcTransport({ baseUrl, pingIntervalMs: pingAfterMs }));
+  const sessionManager = new Http2SessionManager(baseUrl, { pingIntervalMs: pingAfterMs });
+  return {
+    client: createClient(Messaging, createGrpcTransport({ baseUrl, sessionManager })),
+    close: () => sessionManager.abort(),
+  };
 }
 
 /** What the caller does about it: try again with the cursor, or tell the user. */
@@ -28,5 +39,6 @@ export function explainGrpc(caught: unknown, target: Target): Error {
   ) {
     return new Cut(`the connection was lost (${error.rawMessage})`, { cause: error });
   }
-  return new Refused(error.rawMessage, { code: info?.reason.toLowerCase() });
+  const code = info?.reason.toLowerCase();
+  return new Refused(code === undefined ? error.rawMessage : `${code}: ${error.rawMessage}`, { code });
 }

@@ -17,7 +17,7 @@ Examples:
 
 The scheme of a URL picks the transport, and its path is the channel:
   http: or poll+http:   longpoll+http:   stream+http:   sse+http:   ws:   sio+http:
-  mqtt: mqtt+ws:   stomp: stomp+ws:          with TLS: https:, sse+https:, wss:, mqtts:, stomp+wss: …
+  mqtt: mqtt+ws:   stomp: stomp+ws:   grpc:   with TLS: https:, sse+https:, wss:, mqtts:, stomp+wss:, grpcs: …
 
 Exit codes: 0 done, 1 failed or timed out, 2 usage, 3 unreachable, 130 interrupted.`;
 

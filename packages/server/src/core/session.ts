@@ -314,6 +314,6 @@ function placeOf(from: From | undefined): BeginAt {
 function checkCursor(text: string): Position {
   const position = parseCursor(text);
   if (position === undefined)
-    throw new EverywireError('bad_cursor', 'after is a cursor as this server gave it.');
+    throw new EverywireError('bad_cursor', 'after takes a cursor as this server gave it, and this is none.');
   return position;
 }

@@ -1,7 +1,7 @@
 import { durationFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { parseDurationMs } from '../../core/start.ts';
 import { CommandError } from '../exit.ts';
-import { explainGrpc, grpcClient } from '../grpc-client.ts';
+import { explainGrpc, openGrpc } from '../grpc-client.ts';
 import { answerWithinMs, receiptLine, type Publisher } from './publisher.ts';
 
 /** By `Publish`. */
@@ -13,8 +13,9 @@ export const publishByGrpc: Publisher = async (
   if (ttl !== undefined && ttlMs === undefined) {
     throw new CommandError('usage', `--ttl is a length of time such as 60s or 5m, not ${ttl}.`);
   }
+  const { client, close } = openGrpc(target);
   try {
-    const published = await grpcClient(target).publish(
+    const published = await client.publish(
       {
         channel: target.channel,
         data: payload,
@@ -37,5 +38,7 @@ export const publishByGrpc: Publisher = async (
     });
   } catch (caught) {
     throw explainGrpc(caught, target);
+  } finally {
+    close();
   }
 };

@@ -5,18 +5,21 @@ import type {
   SubscribeResponse,
 } from '../../transports/grpc/generated/everywire/v1/messaging_pb.js';
 import { envelopeLine } from '../envelope-line.ts';
-import { explainGrpc, grpcClient } from '../grpc-client.ts';
+import { explainGrpc, openGrpc } from '../grpc-client.ts';
 import { Cut } from '../request.ts';
 import type { Arrival, Reader } from './reader.ts';
 
 /** By `Subscribe`. */
 export const readByGrpc: Reader = async function* (target, { after = '', since = '' }, signal) {
+  const { client, close } = openGrpc(target);
   try {
-    const responses = grpcClient(target).subscribe({ channels: [target.channel], after, since }, { signal });
+    const responses = client.subscribe({ channels: [target.channel], after, since }, { signal });
     for await (const response of responses) yield* toArrivals(response);
   } catch (caught) {
     signal.throwIfAborted();
     throw caught instanceof Cut ? caught : explainGrpc(caught, target);
+  } finally {
+    close();
   }
 };
 

@@ -110,7 +110,10 @@ export class EverywireApplication implements IoApplication<IoSession> {
       throw new EverywireError('unauthorized', 'The token is a string.');
     }
     if (after !== undefined && after !== null && !isCursor(after)) {
-      throw new EverywireError('bad_cursor', 'after is a cursor as this server gave it.');
+      throw new EverywireError(
+        'bad_cursor',
+        'after takes a cursor as this server gave it, and this is none.',
+      );
     }
     const identity = await hub.authenticate({
       token: token ?? undefined,

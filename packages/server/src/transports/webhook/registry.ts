@@ -207,10 +207,10 @@ export class WebhookRegistry {
     const challenge = this.#options.host.random.hex(16);
     const attempt = await this.#post(row, (id, nowMs) => challengeBody(id, nowMs, challenge));
     if (attempt.kind === 'taken' && hasChallenge(attempt.body, challenge)) return;
-    const reason = attempt.kind === 'failed' ? attempt.reason : 'the answer does not have it';
+    const reason = attempt.kind === 'failed' ? attempt.reason : 'Its answer does not have it.';
     throw new EverywireError(
       'invalid',
-      `The endpoint did not give back the challenge that it was sent: ${reason}.`,
+      `The endpoint did not give back the challenge that it was sent. ${reason}`,
       { pointers: ['/url'] },
     );
   }

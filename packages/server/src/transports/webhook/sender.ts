@@ -167,6 +167,13 @@ function blocked(): Error {
   return Object.assign(new Error('The target has an address that is not allowed.'), { code: blockedCode });
 }
 
+const knownFailures: ReadonlyMap<string, string> = new Map([
+  ['ENOTFOUND', 'The host was not found.'],
+  ['EAI_AGAIN', 'The host could not be looked up just now.'],
+  ['ECONNREFUSED', 'Nobody listens there.'],
+  ['ECONNRESET', 'The connection was reset.'],
+]);
+
 function failed(reason: string): Attempt {
   return { kind: 'failed', reason };
 }
@@ -183,5 +190,7 @@ function explain(caught: unknown, timeoutMs: number): string {
   if (error.name === 'AbortError') return 'The server stopped meanwhile.';
   if (error.code === blockedCode) return error.message;
   if (error instanceof errors.HeadersOverflowError) return 'The header section of the answer is too long.';
+  const known = knownFailures.get(error.code ?? '');
+  if (known !== undefined) return known;
   return error.code === undefined ? 'The connection failed.' : `The connection failed: ${error.code}.`;
 }

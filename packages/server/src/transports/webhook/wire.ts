@@ -37,7 +37,7 @@ function cloudEventJson(message: Message): string {
   const data =
     shape === 'binary'
       ? `"data_base64":"${text}"`
-      : `"data":${shape === 'json' ? text : JSON.stringify(text)}`;
+      : `"data":${shape === 'json' ? text || 'null' : JSON.stringify(text)}`;
   const attributes = JSON.stringify({ ...attributesOf(message), datacontenttype: message.type });
   return `${attributes.slice(0, -1)},${data}}`;
 }
