@@ -33,8 +33,9 @@ interface Stash {
 /** Retained messages on their way to one subscription. */
 interface RetainedRun {
   readonly subscription: MqttSubscription;
-  /** `undefined` while they are read. */
+  /** `undefined` until they are read. */
   messages: readonly Message[] | undefined;
+  isReading: boolean;
   at: number;
   /** There are more than were kept. */
   hasMore: boolean;
@@ -126,16 +127,18 @@ export class Delivery {
   retain(subscription: MqttSubscription): void {
     // Asked for again before all were sent: from the beginning.
     const others = this.#retained?.filter((run) => run.subscription !== subscription) ?? [];
-    const run: RetainedRun = { subscription, messages: undefined, at: 0, hasMore: false };
+    const run: RetainedRun = { subscription, messages: undefined, isReading: false, at: 0, hasMore: false };
     this.#retained = [...others, run];
-    this.#readRetained(run);
+    this.#readRetained(this.#retained[0]!);
   }
 
-  /** What is underway to it is not sent; what it awaits from the client still counts. */
+  /** What waits for it is not sent, and a group has it back; what it awaits from the client still counts. */
   forget(subscription: MqttSubscription): void {
-    if (this.#retained === undefined) return;
-    this.#retained = this.#retained.filter((run) => run.subscription !== subscription);
-    if (this.#retained.length === 0) this.#retained = undefined;
+    if (this.#stash?.core.tag === subscription) this.#stash = undefined;
+    const left = this.#retained?.filter((run) => run.subscription !== subscription);
+    this.#retained = left?.length === 0 ? undefined : left;
+    // What stood behind it goes on, when its caller is done.
+    this.#connection.broker.host.clock.turn(() => this.#goOn());
   }
 
   puback(packetId: number): boolean {
@@ -444,13 +447,23 @@ export class Delivery {
     return format;
   }
 
+  /** One after the other, each in a turn of its own: a client may ask for all there are in hundreds of filters at once. */
   #readRetained(run: RetainedRun): void {
+    if (run.isReading || run.messages !== undefined) return;
+    run.isReading = true;
+    this.#connection.broker.host.clock.turn(() => {
+      if (this.#retained?.includes(run) === true) this.#readNow(run);
+    });
+  }
+
+  #readNow(run: RetainedRun): void {
     const { session, broker } = this.#connection;
     const { subscription } = run;
     const { limits } = broker.host;
     session.retained(subscription.target.filter, limits.retainedMax).then(
       (found) => {
         if (this.#retained?.includes(run) !== true) return;
+        run.isReading = false;
         const { afterSeq, throughSeq } = subscription.retained!;
         const wanted = found.filter(({ seq }) => seq > afterSeq && seq <= throughSeq);
         let bytes = 0;
@@ -472,7 +485,10 @@ export class Delivery {
   /** As many as there is room for. False: it waits. */
   #sendRetained(run: RetainedRun): boolean {
     const { subscription, messages } = run;
-    if (messages === undefined) return false;
+    if (messages === undefined) {
+      this.#readRetained(run);
+      return false;
+    }
     if (run.at >= messages.length) {
       if (run.hasMore) {
         run.messages = undefined;

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { Batch } from '../../../src/core/batch.ts';
+import { defaultLimits } from '../../../src/core/limits.ts';
+import type { Message } from '../../../src/core/message.ts';
+import type { Subscription } from '../../../src/core/transport.ts';
+import { systemClock } from '../../../src/runtime/clock.ts';
+import type { MqttConnection } from '../../../src/transports/mqtt/connection.ts';
+import { Delivery } from '../../../src/transports/mqtt/delivery.ts';
+import { SessionState, type MqttSubscription } from '../../../src/transports/mqtt/state.ts';
+import { publishFormat, type PublishFormatOptions } from '../../../src/transports/mqtt/wire/index.ts';
+import { makeMessage } from '../../core/make-message.ts';
+
+/** A connection as far as deliveries need one. */
+class Rig {
+  readonly state = new SessionState();
+  readonly sent: Buffer[] = [];
+  /** What the link answers. */
+  takesMore = true;
+  drainedCount = 0;
+  readonly reads: ((messages: readonly Message[]) => void)[] = [];
+  readonly delivery: Delivery;
+
+  constructor() {
+    const session = {
+      retained: () => new Promise<readonly Message[]>((resolve) => this.reads.push(resolve)),
+      drained: () => (this.drainedCount += 1),
+    };
+    this.delivery = new Delivery({
+      session,
+      version: 5,
+      link: { kind: 'tcp' },
+      packetBytesMax: Number.POSITIVE_INFINITY,
+      room: 100,
+      opened: { state: this.state, isPersistent: false },
+      isOpen: () => true,
+      send: (bytes: Buffer) => {
+        this.sent.push(bytes);
+        return this.takesMore;
+      },
+      broker: {
+        host: { clock: systemClock, limits: defaultLimits },
+        figures: { publishSent: 0 },
+        formats: { get: (options: PublishFormatOptions) => publishFormat(options) },
+        nowMs: () => 0,
+      },
+    } as unknown as MqttConnection);
+  }
+
+  subscription(filter: string, qos: 0 | 1): MqttSubscription {
+    const subscription = this.state.add(
+      filter,
+      { kind: 'log', filter, isShared: false, from: undefined },
+      { qos, noLocal: false, retainAsPublished: false, identifier: undefined, withCursor: false },
+    );
+    subscription.core = {
+      tag: subscription,
+      redeliveredThroughSeq: 0,
+      ack: () => undefined,
+    } as unknown as Subscription;
+    subscription.retained = { afterSeq: 0, throughSeq: 1_000 };
+    return subscription;
+  }
+
+  bring(subscription: MqttSubscription, seq: number): boolean {
+    return this.delivery.deliver(new Batch([makeMessage({ seq })]), subscription.core!);
+  }
+}
+
+describe('what goes to an MQTT client', () => {
+  it('does not send what waited for a subscription that has ended', async () => {
+    const rig = new Rig();
+    const subscription = rig.subscription('a', 1);
+    rig.takesMore = false;
+    expect(rig.bring(subscription, 1)).toBe(false);
+    // One more that the hub had under way: a group has it back with the end of the subscription.
+    expect(rig.bring(subscription, 2)).toBe(false);
+    rig.delivery.forget(subscription);
+    rig.takesMore = true;
+    rig.delivery.drained();
+    expect(rig.sent).toHaveLength(1);
+    await expect.poll(() => rig.drainedCount).toBe(1);
+  });
+
+  it('reads retained messages for one subscription after the other, however many ask at once', async () => {
+    const rig = new Rig();
+    for (let at = 0; at < 50; at += 1) rig.delivery.retain(rig.subscription(`a/${at}`, 0));
+    for (let at = 1; at <= 50; at += 1) {
+      await expect.poll(() => rig.reads.length, { interval: 1 }).toBe(at);
+      rig.reads.at(-1)!([makeMessage({ seq: at })]);
+    }
+    await expect.poll(() => rig.sent.length).toBe(50);
+  });
+
+  it('goes on with others when a subscription ends whose retained messages are being read', async () => {
+    const rig = new Rig();
+    const [ended, other] = [rig.subscription('a', 0), rig.subscription('b', 0)];
+    rig.delivery.retain(ended);
+    await expect.poll(() => rig.reads.length).toBe(1);
+    expect(rig.bring(other, 1)).toBe(false);
+    rig.delivery.forget(ended);
+    rig.reads[0]!([]);
+    await expect.poll(() => rig.sent.length).toBe(1);
+    expect(rig.drainedCount).toBe(1);
+  });
+});
