@@ -24,6 +24,9 @@ const handshakeTimeoutMs = 500;
 const floodCpuMsMax = 2_000;
 const floodBytesMax = 128 * 1024 * 1024;
 
+const cancelled = Buffer.from('00000008', 'hex');
+const eight = Buffer.alloc(8);
+
 let server: TestServer;
 let healthy: Http2Peer;
 const opened: Http2Peer[] = [];
@@ -173,8 +176,32 @@ describe('over time', () => {
   });
 });
 
-const cancelled = Buffer.from('00000008', 'hex');
-const eight = Buffer.alloc(8);
+describe('a Publish that is broken off before its end is not stored', () => {
+  const whole = (channel: string): Buffer =>
+    Buffer.concat([head(1, callHead(paths.publish)), data(1, grpcMessage(publishMessage(channel)))]);
+
+  test('by a reset', async () => {
+    const peer = await open();
+    peer.write(whole('broken/reset'), frame(types.rstStream, 0, 1, cancelled));
+    peer.write(
+      head(3, callHead(paths.publish)),
+      data(3, grpcMessage(publishMessage('broken/behind')), flags.endStream),
+    );
+    expect(await peer.ended(3)).toMatchObject({ grpcStatus: 0 });
+    expect(await stored('broken/reset')).toBe(0);
+  });
+
+  test.each(['by the end of the connection', 'by a cut'])('%s', async (how) => {
+    const peer = await open();
+    peer.write(whole('broken/end'));
+    await peer.until(() => peer.outcome(1).status === 200);
+    if (how === 'by a cut') peer.cut();
+    else peer.end();
+    await peer.closed();
+    await expectHealth();
+    expect(await stored('broken/end')).toBe(0);
+  });
+});
 
 describe('floods end with GOAWAY ENHANCE_YOUR_CALM, and cost next to nothing', () => {
   test.each<[string, number, (at: number) => Buffer]>([

@@ -1,4 +1,5 @@
 import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Timer } from '../../core/clock.ts';
 import type { Host } from '../../core/transport.ts';
 import { Deadlines, type Deadline } from '../../net/deadlines.ts';
@@ -29,6 +30,7 @@ export const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 
 /** One HTTP/2 connection. */
 export class Connection {
   readonly session: ServerHttp2Session;
+  readonly #socket: Socket;
   /** For its preface and its first call. */
   readonly deadline: Deadline;
   hasSpoken = false;
@@ -40,9 +42,16 @@ export class Connection {
   #resets = 0;
   #resetsAtMs = 0;
 
-  constructor(session: ServerHttp2Session, deadlines: Deadlines<Connection>, handshakeTimeoutMs: number) {
+  constructor(session: ServerHttp2Session, socket: Socket, begin: (connection: Connection) => Deadline) {
     this.session = session;
-    this.deadline = deadlines.start(this, handshakeTimeoutMs);
+    this.#socket = socket;
+    this.deadline = begin(this);
+  }
+
+  /** A session that was closed before waits for its peer to close the socket, for ever; so the socket is cut too. */
+  cut(): void {
+    this.session.destroy();
+    this.#socket.destroy();
   }
 
   /**
@@ -80,6 +89,7 @@ export class Connections {
   readonly #host: Host;
   readonly #deadlines: Deadlines<Connection>;
   readonly #open = new Map<ServerHttp2Session, Connection>();
+  #accepted: Socket | undefined;
   #pingTimer: Timer | undefined;
 
   constructor(host: Host) {
@@ -90,6 +100,10 @@ export class Connections {
   /** From here on its sessions are looked after. */
   watch(server: Http2Server): void {
     const { log } = this.#host;
+    // Before the listener that makes a session of it and tells of that at once.
+    server.prependListener('connection', (socket: Socket) => {
+      this.#accepted = socket;
+    });
     server.on('session', (session) => this.#add(session));
     server.on('sessionError', (error: Error) => log.debug({ err: error }, 'a gRPC connection broke'));
     this.#pingLater();
@@ -111,20 +125,22 @@ export class Connections {
   /** GOAWAY: no new calls; a session ends with its last one (RFC 9113 §6.8). */
   closeAll(): void {
     this.#pingTimer?.cancel();
-    for (const { session, hasSpoken } of this.#open.values()) {
-      if (hasSpoken) session.close();
-      else session.destroy();
+    for (const connection of this.#open.values()) {
+      if (connection.hasSpoken) connection.session.close();
+      else connection.cut();
     }
   }
 
   destroyAll(): void {
-    for (const { session } of this.#open.values()) session.destroy();
+    for (const connection of this.#open.values()) connection.cut();
   }
 
   #add(session: ServerHttp2Session): void {
     const { handshakeTimeoutMs, pingsPerSecondMax } = this.#host.limits;
     const { clock } = this.#host;
-    const connection = new Connection(session, this.#deadlines, handshakeTimeoutMs);
+    const connection = new Connection(session, this.#accepted!, (one) =>
+      this.#deadlines.start(one, handshakeTimeoutMs),
+    );
     this.#open.set(session, connection);
     const asked = (): void => {
       if (connection.asked(clock.monotonicMs()) <= pingsPerSecondMax) return;
@@ -144,9 +160,10 @@ export class Connections {
   }
 
   /** Who only connects, or calls nothing, has not shown who they are. A client that waits for a call connects again. */
-  #overdue({ session, hasSpoken, deadline }: Connection): void {
+  #overdue(connection: Connection): void {
+    const { session, hasSpoken, deadline } = connection;
     if (!hasSpoken || session.closed) {
-      session.destroy();
+      connection.cut();
       return;
     }
     session.close();
@@ -162,7 +179,7 @@ export class Connections {
         const { session } = connection;
         if (session.destroyed || session.closed || !connection.hasSpoken) continue;
         if (connection.unanswered >= pingsUnansweredMax) {
-          session.destroy();
+          connection.cut();
           continue;
         }
         connection.unanswered += 1;

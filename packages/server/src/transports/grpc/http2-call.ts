@@ -142,7 +142,9 @@ export class Http2Call implements Outlet {
   }
 
   #peerEnded(): void {
-    if (this.#hasEnded) return;
+    // Node ends what can be read also when the stream was reset or the connection broke.
+    const { aborted, closed, destroyed } = this.#stream;
+    if (this.#hasEnded || aborted || closed || destroyed) return;
     if (this.#reader.isWithinMessage)
       this.#fail(new EverywireError('internal', 'The call ended within a message.'));
     else if (!(this.#call instanceof SubscribeCall)) void this.#call.halfClosed();
