@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import type { Reader } from '../drivers/driver.ts';
+import { drivers } from '../drivers/index.ts';
 import { endEverything, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 
 /** A peer that never answers the server's goodbye must not keep it from going. */
@@ -74,6 +76,35 @@ test('so are those of MQTT and STOMP, after a word in their own terms', async ()
   // DISCONNECT with server shutting down (MQTT 5 §3.14.2.1).
   expect(mqtt.text).toMatch(/\xe0.\x8b/s);
   expect(stomp.text).toContain('\0ERROR\nmessage:going_away\n');
+});
+
+test('readers on every wire, and those that take nothing, do not keep it longer than drainMs', async () => {
+  const drainMs = 5_000;
+  server = await serveEverywire([], {
+    env: { EVERYWIRE_LIMITS__DRAIN_MS: String(drainMs), EVERYWIRE_WEBHOOKS__ALLOW_TARGETS: '127.0.0.1' },
+  });
+  const { http, mqtt, stomp, grpc } = server;
+  const addresses = { url: http, mqtt, stomp, grpc };
+  const readers: Reader[] = [];
+  for (const driver of drivers) {
+    readers.push(await driver.read(addresses, 'busy/*'));
+    const deaf = await driver.read(addresses, 'busy/*');
+    deaf.pause?.();
+    readers.push(deaf);
+  }
+  for (const reader of readers) {
+    reader.goodbye.catch(() => undefined);
+  }
+  const body = Buffer.alloc(60_000, 'x');
+  for (let at = 0; at < 100; at += 1) {
+    const answer = await fetch(`${http}/channels/busy/${at % 3}`, { method: 'POST', body });
+    expect(answer.status).toBe(201);
+  }
+  const beganMs = performance.now();
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toMatchObject({ code: 0, stderr: '' });
+  expect(performance.now() - beganMs).toBeLessThan(drainMs + 2_000);
+  for (const reader of readers) reader.cut();
 });
 
 test.each([
