@@ -63,6 +63,17 @@ export const stompForPython: Tool = {
   module: 'stomp',
 };
 
+/** Makes the message code of gRPC. */
+export const protoc: Tool = { name: 'protoc', files: ['protoc'], packages: ['protobuf-compiler'] };
+
+/** The client of gRPC in Python, and what generates its code. */
+export const grpcForPython: Tool = {
+  name: 'python3-grpcio',
+  files: ['python3'],
+  packages: ['python3', 'python3-grpcio', 'python3-grpc-tools'],
+  module: 'grpc, grpc_tools.protoc',
+};
+
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/bin'];
 
 export function isThere({ files, module }: Tool): boolean {

@@ -2,9 +2,9 @@
 // @generated from file everywire/v1/messaging.proto (package everywire.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
-import type { Message as Message$1 } from '@bufbuild/protobuf';
-import type { Duration, Timestamp } from '@bufbuild/protobuf/wkt';
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { Message as Message$1 } from "@bufbuild/protobuf";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file everywire/v1/messaging.proto.
@@ -14,7 +14,7 @@ export declare const file_everywire_v1_messaging: GenFile;
 /**
  * @generated from message everywire.v1.PublishRequest
  */
-export declare type PublishRequest = Message$1<'everywire.v1.PublishRequest'> & {
+export declare type PublishRequest = Message$1<"everywire.v1.PublishRequest"> & {
   /**
    * @generated from field: string channel = 1;
    */
@@ -71,7 +71,7 @@ export declare const PublishRequestSchema: GenMessage<PublishRequest>;
 /**
  * @generated from message everywire.v1.PublishResponse
  */
-export declare type PublishResponse = Message$1<'everywire.v1.PublishResponse'> & {
+export declare type PublishResponse = Message$1<"everywire.v1.PublishResponse"> & {
   /**
    * @generated from field: string channel = 1;
    */
@@ -114,7 +114,7 @@ export declare const PublishResponseSchema: GenMessage<PublishResponse>;
 /**
  * @generated from message everywire.v1.Message
  */
-export declare type Message = Message$1<'everywire.v1.Message'> & {
+export declare type Message = Message$1<"everywire.v1.Message"> & {
   /**
    * @generated from field: string channel = 1;
    */
@@ -179,7 +179,7 @@ export declare const MessageSchema: GenMessage<Message>;
  *
  * @generated from message everywire.v1.Gap
  */
-export declare type Gap = Message$1<'everywire.v1.Gap'> & {
+export declare type Gap = Message$1<"everywire.v1.Gap"> & {
   /**
    * The channel, or the filter where no single channel can be named.
    *
@@ -225,7 +225,7 @@ export declare const GapSchema: GenMessage<Gap>;
  *
  * @generated from message everywire.v1.GoAway
  */
-export declare type GoAway = Message$1<'everywire.v1.GoAway'> & {
+export declare type GoAway = Message$1<"everywire.v1.GoAway"> & {
   /**
    * @generated from field: google.protobuf.Duration retry_after = 1;
    */
@@ -241,7 +241,7 @@ export declare const GoAwaySchema: GenMessage<GoAway>;
 /**
  * @generated from message everywire.v1.ReadRequest
  */
-export declare type ReadRequest = Message$1<'everywire.v1.ReadRequest'> & {
+export declare type ReadRequest = Message$1<"everywire.v1.ReadRequest"> & {
   /**
    * A channel, or a filter with * and **.
    *
@@ -278,7 +278,7 @@ export declare const ReadRequestSchema: GenMessage<ReadRequest>;
 /**
  * @generated from message everywire.v1.ReadResponse
  */
-export declare type ReadResponse = Message$1<'everywire.v1.ReadResponse'> & {
+export declare type ReadResponse = Message$1<"everywire.v1.ReadResponse"> & {
   /**
    * @generated from field: repeated everywire.v1.Message messages = 1;
    */
@@ -308,7 +308,7 @@ export declare const ReadResponseSchema: GenMessage<ReadResponse>;
 /**
  * @generated from message everywire.v1.SubscribeRequest
  */
-export declare type SubscribeRequest = Message$1<'everywire.v1.SubscribeRequest'> & {
+export declare type SubscribeRequest = Message$1<"everywire.v1.SubscribeRequest"> & {
   /**
    * @generated from field: repeated string channels = 1;
    */
@@ -334,7 +334,7 @@ export declare const SubscribeRequestSchema: GenMessage<SubscribeRequest>;
 /**
  * @generated from message everywire.v1.Subscribed
  */
-export declare type Subscribed = Message$1<'everywire.v1.Subscribed'> & {
+export declare type Subscribed = Message$1<"everywire.v1.Subscribed"> & {
   /**
    * Where the subscription began.
    *
@@ -359,40 +359,35 @@ export declare const SubscribedSchema: GenMessage<Subscribed>;
 /**
  * @generated from message everywire.v1.SubscribeResponse
  */
-export declare type SubscribeResponse = Message$1<'everywire.v1.SubscribeResponse'> & {
+export declare type SubscribeResponse = Message$1<"everywire.v1.SubscribeResponse"> & {
   /**
    * @generated from oneof everywire.v1.SubscribeResponse.kind
    */
-  kind:
-    | {
-        /**
-         * @generated from field: everywire.v1.Subscribed subscribed = 1;
-         */
-        value: Subscribed;
-        case: 'subscribed';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Message message = 2;
-         */
-        value: Message;
-        case: 'message';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Gap gap = 3;
-         */
-        value: Gap;
-        case: 'gap';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.GoAway goaway = 4;
-         */
-        value: GoAway;
-        case: 'goaway';
-      }
-    | { case: undefined; value?: undefined };
+  kind: {
+    /**
+     * @generated from field: everywire.v1.Subscribed subscribed = 1;
+     */
+    value: Subscribed;
+    case: "subscribed";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Message message = 2;
+     */
+    value: Message;
+    case: "message";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Gap gap = 3;
+     */
+    value: Gap;
+    case: "gap";
+  } | {
+    /**
+     * @generated from field: everywire.v1.GoAway goaway = 4;
+     */
+    value: GoAway;
+    case: "goaway";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -404,7 +399,7 @@ export declare const SubscribeResponseSchema: GenMessage<SubscribeResponse>;
 /**
  * @generated from message everywire.v1.StreamRequest
  */
-export declare type StreamRequest = Message$1<'everywire.v1.StreamRequest'> & {
+export declare type StreamRequest = Message$1<"everywire.v1.StreamRequest"> & {
   /**
    * Chosen by the client; the answer has it. Not 0 where an answer is wanted.
    *
@@ -415,52 +410,45 @@ export declare type StreamRequest = Message$1<'everywire.v1.StreamRequest'> & {
   /**
    * @generated from oneof everywire.v1.StreamRequest.command
    */
-  command:
-    | {
-        /**
-         * @generated from field: everywire.v1.Follow subscribe = 2;
-         */
-        value: Follow;
-        case: 'subscribe';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Unfollow unsubscribe = 3;
-         */
-        value: Unfollow;
-        case: 'unsubscribe';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.PublishRequest publish = 4;
-         */
-        value: PublishRequest;
-        case: 'publish';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Ack ack = 5;
-         */
-        value: Ack;
-        case: 'ack';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Ping ping = 6;
-         */
-        value: Ping;
-        case: 'ping';
-      }
-    | {
-        /**
-         * A new token for the stream.
-         *
-         * @generated from field: string auth = 7;
-         */
-        value: string;
-        case: 'auth';
-      }
-    | { case: undefined; value?: undefined };
+  command: {
+    /**
+     * @generated from field: everywire.v1.Follow subscribe = 2;
+     */
+    value: Follow;
+    case: "subscribe";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Unfollow unsubscribe = 3;
+     */
+    value: Unfollow;
+    case: "unsubscribe";
+  } | {
+    /**
+     * @generated from field: everywire.v1.PublishRequest publish = 4;
+     */
+    value: PublishRequest;
+    case: "publish";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Ack ack = 5;
+     */
+    value: Ack;
+    case: "ack";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Ping ping = 6;
+     */
+    value: Ping;
+    case: "ping";
+  } | {
+    /**
+     * A new token for the stream.
+     *
+     * @generated from field: string auth = 7;
+     */
+    value: string;
+    case: "auth";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -474,7 +462,7 @@ export declare const StreamRequestSchema: GenMessage<StreamRequest>;
  *
  * @generated from message everywire.v1.Follow
  */
-export declare type Follow = Message$1<'everywire.v1.Follow'> & {
+export declare type Follow = Message$1<"everywire.v1.Follow"> & {
   /**
    * @generated from field: string channel = 1;
    */
@@ -512,7 +500,7 @@ export declare const FollowSchema: GenMessage<Follow>;
 /**
  * @generated from message everywire.v1.Unfollow
  */
-export declare type Unfollow = Message$1<'everywire.v1.Unfollow'> & {
+export declare type Unfollow = Message$1<"everywire.v1.Unfollow"> & {
   /**
    * The id of the request that began it.
    *
@@ -530,7 +518,7 @@ export declare const UnfollowSchema: GenMessage<Unfollow>;
 /**
  * @generated from message everywire.v1.Ack
  */
-export declare type Ack = Message$1<'everywire.v1.Ack'> & {
+export declare type Ack = Message$1<"everywire.v1.Ack"> & {
   /**
    * @generated from field: uint64 subscription = 1;
    */
@@ -565,7 +553,8 @@ export declare const AckSchema: GenMessage<Ack>;
 /**
  * @generated from message everywire.v1.Ping
  */
-export declare type Ping = Message$1<'everywire.v1.Ping'> & {};
+export declare type Ping = Message$1<"everywire.v1.Ping"> & {
+};
 
 /**
  * Describes the message everywire.v1.Ping.
@@ -576,7 +565,7 @@ export declare const PingSchema: GenMessage<Ping>;
 /**
  * @generated from message everywire.v1.StreamResponse
  */
-export declare type StreamResponse = Message$1<'everywire.v1.StreamResponse'> & {
+export declare type StreamResponse = Message$1<"everywire.v1.StreamResponse"> & {
   /**
    * Of the request that this answers; of deliveries and gaps, the subscription's.
    *
@@ -587,57 +576,49 @@ export declare type StreamResponse = Message$1<'everywire.v1.StreamResponse'> & 
   /**
    * @generated from oneof everywire.v1.StreamResponse.kind
    */
-  kind:
-    | {
-        /**
-         * @generated from field: everywire.v1.Message message = 2;
-         */
-        value: Message;
-        case: 'message';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Gap gap = 3;
-         */
-        value: Gap;
-        case: 'gap';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Subscribed subscribed = 4;
-         */
-        value: Subscribed;
-        case: 'subscribed';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.PublishResponse published = 5;
-         */
-        value: PublishResponse;
-        case: 'published';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Done done = 6;
-         */
-        value: Done;
-        case: 'done';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.Refusal refused = 7;
-         */
-        value: Refusal;
-        case: 'refused';
-      }
-    | {
-        /**
-         * @generated from field: everywire.v1.GoAway goaway = 8;
-         */
-        value: GoAway;
-        case: 'goaway';
-      }
-    | { case: undefined; value?: undefined };
+  kind: {
+    /**
+     * @generated from field: everywire.v1.Message message = 2;
+     */
+    value: Message;
+    case: "message";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Gap gap = 3;
+     */
+    value: Gap;
+    case: "gap";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Subscribed subscribed = 4;
+     */
+    value: Subscribed;
+    case: "subscribed";
+  } | {
+    /**
+     * @generated from field: everywire.v1.PublishResponse published = 5;
+     */
+    value: PublishResponse;
+    case: "published";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Done done = 6;
+     */
+    value: Done;
+    case: "done";
+  } | {
+    /**
+     * @generated from field: everywire.v1.Refusal refused = 7;
+     */
+    value: Refusal;
+    case: "refused";
+  } | {
+    /**
+     * @generated from field: everywire.v1.GoAway goaway = 8;
+     */
+    value: GoAway;
+    case: "goaway";
+  } | { case: undefined; value?: undefined };
 
   /**
    * The message may have been delivered before.
@@ -656,7 +637,8 @@ export declare const StreamResponseSchema: GenMessage<StreamResponse>;
 /**
  * @generated from message everywire.v1.Done
  */
-export declare type Done = Message$1<'everywire.v1.Done'> & {};
+export declare type Done = Message$1<"everywire.v1.Done"> & {
+};
 
 /**
  * Describes the message everywire.v1.Done.
@@ -667,7 +649,7 @@ export declare const DoneSchema: GenMessage<Done>;
 /**
  * @generated from message everywire.v1.Refusal
  */
-export declare type Refusal = Message$1<'everywire.v1.Refusal'> & {
+export declare type Refusal = Message$1<"everywire.v1.Refusal"> & {
   /**
    * A row of the error table, such as bad_name.
    *
@@ -704,38 +686,39 @@ export declare const Messaging: GenService<{
    * @generated from rpc everywire.v1.Messaging.Publish
    */
   publish: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof PublishRequestSchema;
     output: typeof PublishResponseSchema;
-  };
+  },
   /**
    * One page of a channel or filter, at once.
    *
    * @generated from rpc everywire.v1.Messaging.Read
    */
   read: {
-    methodKind: 'unary';
+    methodKind: "unary";
     input: typeof ReadRequestSchema;
     output: typeof ReadResponseSchema;
-  };
+  },
   /**
    * Follows channels and filters. `Subscribed` comes first.
    *
    * @generated from rpc everywire.v1.Messaging.Subscribe
    */
   subscribe: {
-    methodKind: 'server_streaming';
+    methodKind: "server_streaming";
     input: typeof SubscribeRequestSchema;
     output: typeof SubscribeResponseSchema;
-  };
+  },
   /**
    * Many subscriptions, publishes and acknowledgements on one stream. Each request has an id, and is answered with it.
    *
    * @generated from rpc everywire.v1.Messaging.Stream
    */
   stream: {
-    methodKind: 'bidi_streaming';
+    methodKind: "bidi_streaming";
     input: typeof StreamRequestSchema;
     output: typeof StreamResponseSchema;
-  };
+  },
 }>;
+

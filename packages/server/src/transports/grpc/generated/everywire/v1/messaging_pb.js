@@ -2,130 +2,146 @@
 // @generated from file everywire/v1/messaging.proto (package everywire.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc, serviceDesc } from '@bufbuild/protobuf/codegenv2';
-import { file_google_protobuf_duration, file_google_protobuf_timestamp } from '@bufbuild/protobuf/wkt';
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file everywire/v1/messaging.proto.
  */
-export const file_everywire_v1_messaging =
-  /*@__PURE__*/
-  fileDesc(
-    'ChxldmVyeXdpcmUvdjEvbWVzc2FnaW5nLnByb3RvEgxldmVyeXdpcmUudjEi/QEKDlB1Ymxpc2hSZXF1ZXN0Eg8KB2NoYW5uZWwYASABKAkSDAoEZGF0YRgCIAEoDBIMCgR0eXBlGAMgASgJEg0KBWV2ZW50GAQgASgJEjoKB2hlYWRlcnMYBSADKAsyKS5ldmVyeXdpcmUudjEuUHVibGlzaFJlcXVlc3QuSGVhZGVyc0VudHJ5EgsKA2tleRgGIAEoCRIOCgZyZXRhaW4YByABKAgSJgoDdHRsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIosBCg9QdWJsaXNoUmVzcG9uc2USDwoHY2hhbm5lbBgBIAEoCRIOCgZvZmZzZXQYAiABKAQSDgoGY3Vyc29yGAMgASgJEgoKAmlkGAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWR1cGxpY2F0ZRgGIAEoCCKOAgoHTWVzc2FnZRIPCgdjaGFubmVsGAEgASgJEg4KBm9mZnNldBgCIAEoBBIOCgZjdXJzb3IYAyABKAkSCgoCaWQYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXZlbnQYBiABKAkSDAoEdHlwZRgHIAEoCRIMCgRkYXRhGAggASgMEjMKB2hlYWRlcnMYCSADKAsyIi5ldmVyeXdpcmUudjEuTWVzc2FnZS5IZWFkZXJzRW50cnkSDAoEZnJvbRgKIAEoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJQCgNHYXASDwoHY2hhbm5lbBgBIAEoCRIMCgRmcm9tGAIgASgEEgoKAnRvGAMgASgEEg4KBnJlYXNvbhgEIAEoCRIOCgZjdXJzb3IYBSABKAkiOAoGR29Bd2F5Ei4KC3JldHJ5X2FmdGVyGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIksKC1JlYWRSZXF1ZXN0Eg8KB2NoYW5uZWwYASABKAkSDQoFYWZ0ZXIYAiABKAkSDQoFc2luY2UYAyABKAkSDQoFbGltaXQYBCABKA0iaAoMUmVhZFJlc3BvbnNlEicKCG1lc3NhZ2VzGAEgAygLMhUuZXZlcnl3aXJlLnYxLk1lc3NhZ2USDgoGY3Vyc29yGAIgASgJEh8KBGdhcHMYAyADKAsyES5ldmVyeXdpcmUudjEuR2FwIkIKEFN1YnNjcmliZVJlcXVlc3QSEAoIY2hhbm5lbHMYASADKAkSDQoFYWZ0ZXIYAiABKAkSDQoFc2luY2UYAyABKAkiKwoKU3Vic2NyaWJlZBIOCgZjdXJzb3IYASABKAkSDQoFZXhhY3QYAiABKAgivwEKEVN1YnNjcmliZVJlc3BvbnNlEi4KCnN1YnNjcmliZWQYASABKAsyGC5ldmVyeXdpcmUudjEuU3Vic2NyaWJlZEgAEigKB21lc3NhZ2UYAiABKAsyFS5ldmVyeXdpcmUudjEuTWVzc2FnZUgAEiAKA2dhcBgDIAEoCzIRLmV2ZXJ5d2lyZS52MS5HYXBIABImCgZnb2F3YXkYBCABKAsyFC5ldmVyeXdpcmUudjEuR29Bd2F5SABCBgoEa2luZCKHAgoNU3RyZWFtUmVxdWVzdBIKCgJpZBgBIAEoBBIpCglzdWJzY3JpYmUYAiABKAsyFC5ldmVyeXdpcmUudjEuRm9sbG93SAASLQoLdW5zdWJzY3JpYmUYAyABKAsyFi5ldmVyeXdpcmUudjEuVW5mb2xsb3dIABIvCgdwdWJsaXNoGAQgASgLMhwuZXZlcnl3aXJlLnYxLlB1Ymxpc2hSZXF1ZXN0SAASIAoDYWNrGAUgASgLMhEuZXZlcnl3aXJlLnYxLkFja0gAEiIKBHBpbmcYBiABKAsyEi5ldmVyeXdpcmUudjEuUGluZ0gAEg4KBGF1dGgYByABKAlIAEIJCgdjb21tYW5kIlwKBkZvbGxvdxIPCgdjaGFubmVsGAEgASgJEg0KBWFmdGVyGAIgASgJEg0KBXNpbmNlGAMgASgJEhMKC2Fja25vd2xlZGdlGAQgASgIEg4KBndpbmRvdxgFIAEoDSIgCghVbmZvbGxvdxIUCgxzdWJzY3JpcHRpb24YASABKAQiSgoDQWNrEhQKDHN1YnNjcmlwdGlvbhgBIAEoBBIOCgZjdXJzb3IYAiABKAkSDAoEb25seRgDIAEoCBIPCgdyZWxlYXNlGAQgASgIIgYKBFBpbmci3wIKDlN0cmVhbVJlc3BvbnNlEgoKAmlkGAEgASgEEigKB21lc3NhZ2UYAiABKAsyFS5ldmVyeXdpcmUudjEuTWVzc2FnZUgAEiAKA2dhcBgDIAEoCzIRLmV2ZXJ5d2lyZS52MS5HYXBIABIuCgpzdWJzY3JpYmVkGAQgASgLMhguZXZlcnl3aXJlLnYxLlN1YnNjcmliZWRIABIyCglwdWJsaXNoZWQYBSABKAsyHS5ldmVyeXdpcmUudjEuUHVibGlzaFJlc3BvbnNlSAASIgoEZG9uZRgGIAEoCzISLmV2ZXJ5d2lyZS52MS5Eb25lSAASKAoHcmVmdXNlZBgHIAEoCzIVLmV2ZXJ5d2lyZS52MS5SZWZ1c2FsSAASJgoGZ29hd2F5GAggASgLMhQuZXZlcnl3aXJlLnYxLkdvQXdheUgAEhMKC3JlZGVsaXZlcmVkGAkgASgIQgYKBGtpbmQiBgoERG9uZSJYCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIuCgtyZXRyeV9hZnRlchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbjKrAgoJTWVzc2FnaW5nEkYKB1B1Ymxpc2gSHC5ldmVyeXdpcmUudjEuUHVibGlzaFJlcXVlc3QaHS5ldmVyeXdpcmUudjEuUHVibGlzaFJlc3BvbnNlEj0KBFJlYWQSGS5ldmVyeXdpcmUudjEuUmVhZFJlcXVlc3QaGi5ldmVyeXdpcmUudjEuUmVhZFJlc3BvbnNlEk4KCVN1YnNjcmliZRIeLmV2ZXJ5d2lyZS52MS5TdWJzY3JpYmVSZXF1ZXN0Gh8uZXZlcnl3aXJlLnYxLlN1YnNjcmliZVJlc3BvbnNlMAESRwoGU3RyZWFtEhsuZXZlcnl3aXJlLnYxLlN0cmVhbVJlcXVlc3QaHC5ldmVyeXdpcmUudjEuU3RyZWFtUmVzcG9uc2UoATABQkAKEGRldi5ldmVyeXdpcmUudjFQAVoqZXZlcnl3aXJlLmRldi9nZW4vZXZlcnl3aXJlL3YxO2V2ZXJ5d2lyZXYxYgZwcm90bzM',
-    [file_google_protobuf_duration, file_google_protobuf_timestamp],
-  );
+export const file_everywire_v1_messaging = /*@__PURE__*/
+  fileDesc("ChxldmVyeXdpcmUvdjEvbWVzc2FnaW5nLnByb3RvEgxldmVyeXdpcmUudjEi/QEKDlB1Ymxpc2hSZXF1ZXN0Eg8KB2NoYW5uZWwYASABKAkSDAoEZGF0YRgCIAEoDBIMCgR0eXBlGAMgASgJEg0KBWV2ZW50GAQgASgJEjoKB2hlYWRlcnMYBSADKAsyKS5ldmVyeXdpcmUudjEuUHVibGlzaFJlcXVlc3QuSGVhZGVyc0VudHJ5EgsKA2tleRgGIAEoCRIOCgZyZXRhaW4YByABKAgSJgoDdHRsGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIosBCg9QdWJsaXNoUmVzcG9uc2USDwoHY2hhbm5lbBgBIAEoCRIOCgZvZmZzZXQYAiABKAQSDgoGY3Vyc29yGAMgASgJEgoKAmlkGAQgASgJEigKBHRpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWR1cGxpY2F0ZRgGIAEoCCKOAgoHTWVzc2FnZRIPCgdjaGFubmVsGAEgASgJEg4KBm9mZnNldBgCIAEoBBIOCgZjdXJzb3IYAyABKAkSCgoCaWQYBCABKAkSKAoEdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFZXZlbnQYBiABKAkSDAoEdHlwZRgHIAEoCRIMCgRkYXRhGAggASgMEjMKB2hlYWRlcnMYCSADKAsyIi5ldmVyeXdpcmUudjEuTWVzc2FnZS5IZWFkZXJzRW50cnkSDAoEZnJvbRgKIAEoCRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJQCgNHYXASDwoHY2hhbm5lbBgBIAEoCRIMCgRmcm9tGAIgASgEEgoKAnRvGAMgASgEEg4KBnJlYXNvbhgEIAEoCRIOCgZjdXJzb3IYBSABKAkiOAoGR29Bd2F5Ei4KC3JldHJ5X2FmdGVyGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIksKC1JlYWRSZXF1ZXN0Eg8KB2NoYW5uZWwYASABKAkSDQoFYWZ0ZXIYAiABKAkSDQoFc2luY2UYAyABKAkSDQoFbGltaXQYBCABKA0iaAoMUmVhZFJlc3BvbnNlEicKCG1lc3NhZ2VzGAEgAygLMhUuZXZlcnl3aXJlLnYxLk1lc3NhZ2USDgoGY3Vyc29yGAIgASgJEh8KBGdhcHMYAyADKAsyES5ldmVyeXdpcmUudjEuR2FwIkIKEFN1YnNjcmliZVJlcXVlc3QSEAoIY2hhbm5lbHMYASADKAkSDQoFYWZ0ZXIYAiABKAkSDQoFc2luY2UYAyABKAkiKwoKU3Vic2NyaWJlZBIOCgZjdXJzb3IYASABKAkSDQoFZXhhY3QYAiABKAgivwEKEVN1YnNjcmliZVJlc3BvbnNlEi4KCnN1YnNjcmliZWQYASABKAsyGC5ldmVyeXdpcmUudjEuU3Vic2NyaWJlZEgAEigKB21lc3NhZ2UYAiABKAsyFS5ldmVyeXdpcmUudjEuTWVzc2FnZUgAEiAKA2dhcBgDIAEoCzIRLmV2ZXJ5d2lyZS52MS5HYXBIABImCgZnb2F3YXkYBCABKAsyFC5ldmVyeXdpcmUudjEuR29Bd2F5SABCBgoEa2luZCKHAgoNU3RyZWFtUmVxdWVzdBIKCgJpZBgBIAEoBBIpCglzdWJzY3JpYmUYAiABKAsyFC5ldmVyeXdpcmUudjEuRm9sbG93SAASLQoLdW5zdWJzY3JpYmUYAyABKAsyFi5ldmVyeXdpcmUudjEuVW5mb2xsb3dIABIvCgdwdWJsaXNoGAQgASgLMhwuZXZlcnl3aXJlLnYxLlB1Ymxpc2hSZXF1ZXN0SAASIAoDYWNrGAUgASgLMhEuZXZlcnl3aXJlLnYxLkFja0gAEiIKBHBpbmcYBiABKAsyEi5ldmVyeXdpcmUudjEuUGluZ0gAEg4KBGF1dGgYByABKAlIAEIJCgdjb21tYW5kIlwKBkZvbGxvdxIPCgdjaGFubmVsGAEgASgJEg0KBWFmdGVyGAIgASgJEg0KBXNpbmNlGAMgASgJEhMKC2Fja25vd2xlZGdlGAQgASgIEg4KBndpbmRvdxgFIAEoDSIgCghVbmZvbGxvdxIUCgxzdWJzY3JpcHRpb24YASABKAQiSgoDQWNrEhQKDHN1YnNjcmlwdGlvbhgBIAEoBBIOCgZjdXJzb3IYAiABKAkSDAoEb25seRgDIAEoCBIPCgdyZWxlYXNlGAQgASgIIgYKBFBpbmci3wIKDlN0cmVhbVJlc3BvbnNlEgoKAmlkGAEgASgEEigKB21lc3NhZ2UYAiABKAsyFS5ldmVyeXdpcmUudjEuTWVzc2FnZUgAEiAKA2dhcBgDIAEoCzIRLmV2ZXJ5d2lyZS52MS5HYXBIABIuCgpzdWJzY3JpYmVkGAQgASgLMhguZXZlcnl3aXJlLnYxLlN1YnNjcmliZWRIABIyCglwdWJsaXNoZWQYBSABKAsyHS5ldmVyeXdpcmUudjEuUHVibGlzaFJlc3BvbnNlSAASIgoEZG9uZRgGIAEoCzISLmV2ZXJ5d2lyZS52MS5Eb25lSAASKAoHcmVmdXNlZBgHIAEoCzIVLmV2ZXJ5d2lyZS52MS5SZWZ1c2FsSAASJgoGZ29hd2F5GAggASgLMhQuZXZlcnl3aXJlLnYxLkdvQXdheUgAEhMKC3JlZGVsaXZlcmVkGAkgASgIQgYKBGtpbmQiBgoERG9uZSJYCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIuCgtyZXRyeV9hZnRlchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbjKrAgoJTWVzc2FnaW5nEkYKB1B1Ymxpc2gSHC5ldmVyeXdpcmUudjEuUHVibGlzaFJlcXVlc3QaHS5ldmVyeXdpcmUudjEuUHVibGlzaFJlc3BvbnNlEj0KBFJlYWQSGS5ldmVyeXdpcmUudjEuUmVhZFJlcXVlc3QaGi5ldmVyeXdpcmUudjEuUmVhZFJlc3BvbnNlEk4KCVN1YnNjcmliZRIeLmV2ZXJ5d2lyZS52MS5TdWJzY3JpYmVSZXF1ZXN0Gh8uZXZlcnl3aXJlLnYxLlN1YnNjcmliZVJlc3BvbnNlMAESRwoGU3RyZWFtEhsuZXZlcnl3aXJlLnYxLlN0cmVhbVJlcXVlc3QaHC5ldmVyeXdpcmUudjEuU3RyZWFtUmVzcG9uc2UoATABQkAKEGRldi5ldmVyeXdpcmUudjFQAVoqZXZlcnl3aXJlLmRldi9nZW4vZXZlcnl3aXJlL3YxO2V2ZXJ5d2lyZXYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message everywire.v1.PublishRequest.
  * Use `create(PublishRequestSchema)` to create a new message.
  */
-export const PublishRequestSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 0);
+export const PublishRequestSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 0);
 
 /**
  * Describes the message everywire.v1.PublishResponse.
  * Use `create(PublishResponseSchema)` to create a new message.
  */
-export const PublishResponseSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 1);
+export const PublishResponseSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 1);
 
 /**
  * Describes the message everywire.v1.Message.
  * Use `create(MessageSchema)` to create a new message.
  */
-export const MessageSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 2);
+export const MessageSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 2);
 
 /**
  * Describes the message everywire.v1.Gap.
  * Use `create(GapSchema)` to create a new message.
  */
-export const GapSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 3);
+export const GapSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 3);
 
 /**
  * Describes the message everywire.v1.GoAway.
  * Use `create(GoAwaySchema)` to create a new message.
  */
-export const GoAwaySchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 4);
+export const GoAwaySchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 4);
 
 /**
  * Describes the message everywire.v1.ReadRequest.
  * Use `create(ReadRequestSchema)` to create a new message.
  */
-export const ReadRequestSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 5);
+export const ReadRequestSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 5);
 
 /**
  * Describes the message everywire.v1.ReadResponse.
  * Use `create(ReadResponseSchema)` to create a new message.
  */
-export const ReadResponseSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 6);
+export const ReadResponseSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 6);
 
 /**
  * Describes the message everywire.v1.SubscribeRequest.
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
-export const SubscribeRequestSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 7);
+export const SubscribeRequestSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 7);
 
 /**
  * Describes the message everywire.v1.Subscribed.
  * Use `create(SubscribedSchema)` to create a new message.
  */
-export const SubscribedSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 8);
+export const SubscribedSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 8);
 
 /**
  * Describes the message everywire.v1.SubscribeResponse.
  * Use `create(SubscribeResponseSchema)` to create a new message.
  */
-export const SubscribeResponseSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 9);
+export const SubscribeResponseSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 9);
 
 /**
  * Describes the message everywire.v1.StreamRequest.
  * Use `create(StreamRequestSchema)` to create a new message.
  */
-export const StreamRequestSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 10);
+export const StreamRequestSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 10);
 
 /**
  * Describes the message everywire.v1.Follow.
  * Use `create(FollowSchema)` to create a new message.
  */
-export const FollowSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 11);
+export const FollowSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 11);
 
 /**
  * Describes the message everywire.v1.Unfollow.
  * Use `create(UnfollowSchema)` to create a new message.
  */
-export const UnfollowSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 12);
+export const UnfollowSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 12);
 
 /**
  * Describes the message everywire.v1.Ack.
  * Use `create(AckSchema)` to create a new message.
  */
-export const AckSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 13);
+export const AckSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 13);
 
 /**
  * Describes the message everywire.v1.Ping.
  * Use `create(PingSchema)` to create a new message.
  */
-export const PingSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 14);
+export const PingSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 14);
 
 /**
  * Describes the message everywire.v1.StreamResponse.
  * Use `create(StreamResponseSchema)` to create a new message.
  */
-export const StreamResponseSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 15);
+export const StreamResponseSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 15);
 
 /**
  * Describes the message everywire.v1.Done.
  * Use `create(DoneSchema)` to create a new message.
  */
-export const DoneSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 16);
+export const DoneSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 16);
 
 /**
  * Describes the message everywire.v1.Refusal.
  * Use `create(RefusalSchema)` to create a new message.
  */
-export const RefusalSchema = /*@__PURE__*/ messageDesc(file_everywire_v1_messaging, 17);
+export const RefusalSchema = /*@__PURE__*/
+  messageDesc(file_everywire_v1_messaging, 17);
 
 /**
  * Channels are logs; a reader is a cursor. What is published on any wire is read here, and the other way round.
  *
  * @generated from service everywire.v1.Messaging
  */
-export const Messaging = /*@__PURE__*/ serviceDesc(file_everywire_v1_messaging, 0);
+export const Messaging = /*@__PURE__*/
+  serviceDesc(file_everywire_v1_messaging, 0);
+

@@ -4,9 +4,9 @@
 
 // Of the standard error details only what the server sends: names and numbers as their document defines them.
 
-import type { GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2';
-import type { Message } from '@bufbuild/protobuf';
-import type { Duration } from '@bufbuild/protobuf/wkt';
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file google/rpc/error_details.proto.
@@ -16,7 +16,7 @@ export declare const file_google_rpc_error_details: GenFile;
 /**
  * @generated from message google.rpc.ErrorInfo
  */
-export declare type ErrorInfo = Message<'google.rpc.ErrorInfo'> & {
+export declare type ErrorInfo = Message<"google.rpc.ErrorInfo"> & {
   /**
    * @generated from field: string reason = 1;
    */
@@ -42,7 +42,7 @@ export declare const ErrorInfoSchema: GenMessage<ErrorInfo>;
 /**
  * @generated from message google.rpc.RetryInfo
  */
-export declare type RetryInfo = Message<'google.rpc.RetryInfo'> & {
+export declare type RetryInfo = Message<"google.rpc.RetryInfo"> & {
   /**
    * @generated from field: google.protobuf.Duration retry_delay = 1;
    */
@@ -54,3 +54,4 @@ export declare type RetryInfo = Message<'google.rpc.RetryInfo'> & {
  * Use `create(RetryInfoSchema)` to create a new message.
  */
 export declare const RetryInfoSchema: GenMessage<RetryInfo>;
+

@@ -4,9 +4,9 @@
 
 // What grpc-status-details-bin carries: names and numbers as its document defines them.
 
-import type { GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2';
-import type { Message } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file google/rpc/status.proto.
@@ -16,7 +16,7 @@ export declare const file_google_rpc_status: GenFile;
 /**
  * @generated from message google.rpc.Status
  */
-export declare type Status = Message<'google.rpc.Status'> & {
+export declare type Status = Message<"google.rpc.Status"> & {
   /**
    * @generated from field: int32 code = 1;
    */
@@ -38,3 +38,4 @@ export declare type Status = Message<'google.rpc.Status'> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export declare const StatusSchema: GenMessage<Status>;
+

@@ -4,21 +4,19 @@
 
 // What grpc-status-details-bin carries: names and numbers as its document defines them.
 
-import { fileDesc, messageDesc } from '@bufbuild/protobuf/codegenv2';
-import { file_google_protobuf_any } from '@bufbuild/protobuf/wkt';
+import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_protobuf_any } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file google/rpc/status.proto.
  */
-export const file_google_rpc_status =
-  /*@__PURE__*/
-  fileDesc(
-    'Chdnb29nbGUvcnBjL3N0YXR1cy5wcm90bxIKZ29vZ2xlLnJwYyJOCgZTdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJEiUKB2RldGFpbHMYAyADKAsyFC5nb29nbGUucHJvdG9idWYuQW55YgZwcm90bzM',
-    [file_google_protobuf_any],
-  );
+export const file_google_rpc_status = /*@__PURE__*/
+  fileDesc("Chdnb29nbGUvcnBjL3N0YXR1cy5wcm90bxIKZ29vZ2xlLnJwYyJOCgZTdGF0dXMSDAoEY29kZRgBIAEoBRIPCgdtZXNzYWdlGAIgASgJEiUKB2RldGFpbHMYAyADKAsyFC5nb29nbGUucHJvdG9idWYuQW55YgZwcm90bzM", [file_google_protobuf_any]);
 
 /**
  * Describes the message google.rpc.Status.
  * Use `create(StatusSchema)` to create a new message.
  */
-export const StatusSchema = /*@__PURE__*/ messageDesc(file_google_rpc_status, 0);
+export const StatusSchema = /*@__PURE__*/
+  messageDesc(file_google_rpc_status, 0);
+

@@ -4,8 +4,8 @@
 
 // Server reflection of gRPC: names and numbers as its document defines them.
 
-import type { GenFile, GenMessage, GenService } from '@bufbuild/protobuf/codegenv2';
-import type { Message } from '@bufbuild/protobuf';
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file grpc/reflection/v1/reflection.proto.
@@ -15,7 +15,7 @@ export declare const file_grpc_reflection_v1_reflection: GenFile;
 /**
  * @generated from message grpc.reflection.v1.ServerReflectionRequest
  */
-export declare type ServerReflectionRequest = Message<'grpc.reflection.v1.ServerReflectionRequest'> & {
+export declare type ServerReflectionRequest = Message<"grpc.reflection.v1.ServerReflectionRequest"> & {
   /**
    * @generated from field: string host = 1;
    */
@@ -24,43 +24,37 @@ export declare type ServerReflectionRequest = Message<'grpc.reflection.v1.Server
   /**
    * @generated from oneof grpc.reflection.v1.ServerReflectionRequest.message_request
    */
-  messageRequest:
-    | {
-        /**
-         * @generated from field: string file_by_filename = 3;
-         */
-        value: string;
-        case: 'fileByFilename';
-      }
-    | {
-        /**
-         * @generated from field: string file_containing_symbol = 4;
-         */
-        value: string;
-        case: 'fileContainingSymbol';
-      }
-    | {
-        /**
-         * @generated from field: grpc.reflection.v1.ExtensionRequest file_containing_extension = 5;
-         */
-        value: ExtensionRequest;
-        case: 'fileContainingExtension';
-      }
-    | {
-        /**
-         * @generated from field: string all_extension_numbers_of_type = 6;
-         */
-        value: string;
-        case: 'allExtensionNumbersOfType';
-      }
-    | {
-        /**
-         * @generated from field: string list_services = 7;
-         */
-        value: string;
-        case: 'listServices';
-      }
-    | { case: undefined; value?: undefined };
+  messageRequest: {
+    /**
+     * @generated from field: string file_by_filename = 3;
+     */
+    value: string;
+    case: "fileByFilename";
+  } | {
+    /**
+     * @generated from field: string file_containing_symbol = 4;
+     */
+    value: string;
+    case: "fileContainingSymbol";
+  } | {
+    /**
+     * @generated from field: grpc.reflection.v1.ExtensionRequest file_containing_extension = 5;
+     */
+    value: ExtensionRequest;
+    case: "fileContainingExtension";
+  } | {
+    /**
+     * @generated from field: string all_extension_numbers_of_type = 6;
+     */
+    value: string;
+    case: "allExtensionNumbersOfType";
+  } | {
+    /**
+     * @generated from field: string list_services = 7;
+     */
+    value: string;
+    case: "listServices";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -72,7 +66,7 @@ export declare const ServerReflectionRequestSchema: GenMessage<ServerReflectionR
 /**
  * @generated from message grpc.reflection.v1.ExtensionRequest
  */
-export declare type ExtensionRequest = Message<'grpc.reflection.v1.ExtensionRequest'> & {
+export declare type ExtensionRequest = Message<"grpc.reflection.v1.ExtensionRequest"> & {
   /**
    * @generated from field: string containing_type = 1;
    */
@@ -93,7 +87,7 @@ export declare const ExtensionRequestSchema: GenMessage<ExtensionRequest>;
 /**
  * @generated from message grpc.reflection.v1.ServerReflectionResponse
  */
-export declare type ServerReflectionResponse = Message<'grpc.reflection.v1.ServerReflectionResponse'> & {
+export declare type ServerReflectionResponse = Message<"grpc.reflection.v1.ServerReflectionResponse"> & {
   /**
    * @generated from field: string valid_host = 1;
    */
@@ -107,36 +101,31 @@ export declare type ServerReflectionResponse = Message<'grpc.reflection.v1.Serve
   /**
    * @generated from oneof grpc.reflection.v1.ServerReflectionResponse.message_response
    */
-  messageResponse:
-    | {
-        /**
-         * @generated from field: grpc.reflection.v1.FileDescriptorResponse file_descriptor_response = 4;
-         */
-        value: FileDescriptorResponse;
-        case: 'fileDescriptorResponse';
-      }
-    | {
-        /**
-         * @generated from field: grpc.reflection.v1.ExtensionNumberResponse all_extension_numbers_response = 5;
-         */
-        value: ExtensionNumberResponse;
-        case: 'allExtensionNumbersResponse';
-      }
-    | {
-        /**
-         * @generated from field: grpc.reflection.v1.ListServiceResponse list_services_response = 6;
-         */
-        value: ListServiceResponse;
-        case: 'listServicesResponse';
-      }
-    | {
-        /**
-         * @generated from field: grpc.reflection.v1.ErrorResponse error_response = 7;
-         */
-        value: ErrorResponse;
-        case: 'errorResponse';
-      }
-    | { case: undefined; value?: undefined };
+  messageResponse: {
+    /**
+     * @generated from field: grpc.reflection.v1.FileDescriptorResponse file_descriptor_response = 4;
+     */
+    value: FileDescriptorResponse;
+    case: "fileDescriptorResponse";
+  } | {
+    /**
+     * @generated from field: grpc.reflection.v1.ExtensionNumberResponse all_extension_numbers_response = 5;
+     */
+    value: ExtensionNumberResponse;
+    case: "allExtensionNumbersResponse";
+  } | {
+    /**
+     * @generated from field: grpc.reflection.v1.ListServiceResponse list_services_response = 6;
+     */
+    value: ListServiceResponse;
+    case: "listServicesResponse";
+  } | {
+    /**
+     * @generated from field: grpc.reflection.v1.ErrorResponse error_response = 7;
+     */
+    value: ErrorResponse;
+    case: "errorResponse";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -148,7 +137,7 @@ export declare const ServerReflectionResponseSchema: GenMessage<ServerReflection
 /**
  * @generated from message grpc.reflection.v1.FileDescriptorResponse
  */
-export declare type FileDescriptorResponse = Message<'grpc.reflection.v1.FileDescriptorResponse'> & {
+export declare type FileDescriptorResponse = Message<"grpc.reflection.v1.FileDescriptorResponse"> & {
   /**
    * Serialized FileDescriptorProto messages.
    *
@@ -166,7 +155,7 @@ export declare const FileDescriptorResponseSchema: GenMessage<FileDescriptorResp
 /**
  * @generated from message grpc.reflection.v1.ExtensionNumberResponse
  */
-export declare type ExtensionNumberResponse = Message<'grpc.reflection.v1.ExtensionNumberResponse'> & {
+export declare type ExtensionNumberResponse = Message<"grpc.reflection.v1.ExtensionNumberResponse"> & {
   /**
    * @generated from field: string base_type_name = 1;
    */
@@ -187,7 +176,7 @@ export declare const ExtensionNumberResponseSchema: GenMessage<ExtensionNumberRe
 /**
  * @generated from message grpc.reflection.v1.ListServiceResponse
  */
-export declare type ListServiceResponse = Message<'grpc.reflection.v1.ListServiceResponse'> & {
+export declare type ListServiceResponse = Message<"grpc.reflection.v1.ListServiceResponse"> & {
   /**
    * @generated from field: repeated grpc.reflection.v1.ServiceResponse service = 1;
    */
@@ -203,7 +192,7 @@ export declare const ListServiceResponseSchema: GenMessage<ListServiceResponse>;
 /**
  * @generated from message grpc.reflection.v1.ServiceResponse
  */
-export declare type ServiceResponse = Message<'grpc.reflection.v1.ServiceResponse'> & {
+export declare type ServiceResponse = Message<"grpc.reflection.v1.ServiceResponse"> & {
   /**
    * @generated from field: string name = 1;
    */
@@ -219,7 +208,7 @@ export declare const ServiceResponseSchema: GenMessage<ServiceResponse>;
 /**
  * @generated from message grpc.reflection.v1.ErrorResponse
  */
-export declare type ErrorResponse = Message<'grpc.reflection.v1.ErrorResponse'> & {
+export declare type ErrorResponse = Message<"grpc.reflection.v1.ErrorResponse"> & {
   /**
    * @generated from field: int32 error_code = 1;
    */
@@ -245,8 +234,9 @@ export declare const ServerReflection: GenService<{
    * @generated from rpc grpc.reflection.v1.ServerReflection.ServerReflectionInfo
    */
   serverReflectionInfo: {
-    methodKind: 'bidi_streaming';
+    methodKind: "bidi_streaming";
     input: typeof ServerReflectionRequestSchema;
     output: typeof ServerReflectionResponseSchema;
-  };
+  },
 }>;
+
