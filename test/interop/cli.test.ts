@@ -91,6 +91,20 @@ describe('publish and subscribe', () => {
     for (const read of await Promise.all(readers)) expect(read).toEqual(rest);
   });
 
+  test('what is missing is said, by every scheme', async () => {
+    const channel = 'gaps';
+    const { cursor } = await publish(server.at('http', channel), 'kept');
+    const strange = cursor.replace(/^1....../, '1zzzzzz');
+    const readers = schemes.map(async (scheme) => {
+      const from = ['--after', strange, '--count', '1', '--timeout', '20s'];
+      const { stdout, stderr } = await runEverywire(['subscribe', server.at(scheme, channel), ...from]).ended;
+      return { scheme, isSaid: stderr.includes('gap: '), data: envelopes(stdout).map(({ data }) => data) };
+    });
+    for (const read of await Promise.all(readers)) {
+      expect(read).toEqual({ scheme: read.scheme, isSaid: true, data: ['kept'] });
+    }
+  });
+
   test('a filter brings its channels, with numbers and media types as they were', async () => {
     const json = '{"n":12345678901234567890,"m":1.0}';
     await publish(server.at('ws', 'typed/a'), json, '--json', '--event', 'tick', '--header', 'lang=ko');
