@@ -112,6 +112,24 @@ describe('the examples', { timeout: 60_000 }, () => {
     await expect.poll(texts, patience).toEqual(['one', 'two']);
   });
 
+  it('grpc-reader.ts goes on from the cursor in its file, also after the server was killed', async () => {
+    const cursorFile = join(folder, 'grpc-cursor.txt');
+    const args = [server.grpc!, 'demo/**', cursorFile];
+    const first = start(process.execPath, 'grpc-reader.ts', args);
+    await expect.poll(() => first.talk(), patience).toContain('following');
+    await publish('demo/a', 'one');
+    await shows(first, ['demo/a 1: one']);
+    server.child.kill('SIGKILL');
+    await server.ended;
+    server = await serveEverywire([...store, ...server.ports]);
+    await publish('demo/b', 'after the crash');
+    await shows(first, ['demo/a 1: one', 'demo/b 1: after the crash']);
+    await first.kill();
+    await publish('demo/a', 'while it was off');
+    const second = start(process.execPath, 'grpc-reader.ts', args);
+    await shows(second, ['demo/a 2: while it was off']);
+  });
+
   it('stomp-worker.ts shares a queue, and takes over the job of a worker that died', async () => {
     const url = `${server.http.replace('http', 'ws')}/stomp`;
     const stuck = start(process.execPath, 'stomp-worker.ts', [url, 'jobs', '600000']);
