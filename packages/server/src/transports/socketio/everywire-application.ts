@@ -170,10 +170,12 @@ export class EverywireApplication implements IoApplication<IoSession> {
     if (record === undefined || !isOwn) return undefined;
     if (offset !== undefined && offset !== null && !isCursor(offset)) return undefined;
     // The old connection may not know yet that it is dead.
-    this.#sessions.get(pid)?.socket.engine.close(1000, 'session_taken');
+    const before = this.#sessions.get(pid);
+    before?.socket.engine.close(1000, 'session_taken');
     const session = this.#open(socket, parts, identity, { pid, sid: record.sid }, undefined);
     try {
       const gaps = await session.resume({ record, cursor: offset ?? undefined });
+      before?.leaveGroups();
       if (gaps.length === 0) return { session, isBack: true, notices: [] };
       session.ended('lost');
       const made = await this.#makeSession(socket, parts, identity, undefined);

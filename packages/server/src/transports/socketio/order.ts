@@ -110,8 +110,18 @@ export class Order {
     this.#session.roomAgain();
   }
 
+  /** Whether anything may be sent now. */
+  get isOpen(): boolean {
+    return this.#pauses === 0 && !this.#isHeld;
+  }
+
+  /** What went out beside the order was enough: nothing more until `writable`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
   roomOf(following: Following): number {
-    const isClosed = !following.isStarted || this.#pauses > 0 || this.#isHeld;
+    const isClosed = !following.isStarted || !this.isOpen;
     return isClosed || following.waiting.length >= waitingMax ? 0 : Number.POSITIVE_INFINITY;
   }
 

@@ -15,6 +15,8 @@ export interface SessionRecord {
   readonly identity: Identity;
   /** Filters, each with the place below which nothing is owed. */
   readonly follows: readonly (readonly [filter: string, floor: string])[];
+  /** Groups that it is a member of; they keep their own places. Rows of before there were any have none. */
+  readonly groups?: readonly string[] | undefined;
   /** The last cursor that the peer had when a filter was begun before that place: who comes back with it has nothing of what followed. */
   readonly turnedAt?: string | undefined;
   /** `turnedAt` may be the cursor of a message that followed as well. */

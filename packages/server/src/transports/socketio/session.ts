@@ -1,6 +1,7 @@
-import { EverywireError, formatCursor, parseCursor, toEverywireError } from '@everywire/protocol';
+import { EverywireError, formatCursor, noTag, parseCursor, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
 import { matches, parseFilter } from '../../core/filter.ts';
+import { isGroupName } from '../../core/groups/name.ts';
 import type { Message } from '../../core/message.ts';
 import { parseSince } from '../../core/start.ts';
 import type {
@@ -17,10 +18,12 @@ import type { IoEvent } from './application.ts';
 import { readCommand, type Command } from './commands.ts';
 import type { Parcel } from './engine/handlers.ts';
 import type { IoSocket } from './io-socket.ts';
+import { Membership, nameInNamespace } from './membership.ts';
 import { Following, laterOf, Order, seqOf, type Merges, type OrderTarget } from './order.ts';
 import type { SessionRecord, SessionRecords } from './records.ts';
 import {
   continuedItem,
+  deliveriesAt,
   endedItems,
   errorItems,
   gapItems,
@@ -54,6 +57,7 @@ export class IoSession implements Sink, OrderTarget {
   readonly #parts: SessionParts;
   readonly #socket: IoSocket<IoSession>;
   readonly #order: Order;
+  #memberships: readonly Membership[] = [];
   /** Where subscriptions begin that name no place. */
   readonly #after: string | undefined;
   /** The cursor that the peer had when it came. */
@@ -124,12 +128,14 @@ export class IoSession implements Sink, OrderTarget {
         for (const gap of subscription.startGaps) gaps.push({ kind: 'gap', subscription, gap });
       }),
     );
+    await Promise.all((record.groups ?? []).map((name) => this.#enter(name, undefined)));
     return gaps;
   }
 
   /** The peer knows what it follows: what is there for it may go out. */
   start(): void {
     for (const following of this.#order.all) following.isStarted = true;
+    for (const membership of this.#memberships) membership.isStarted = true;
     this.#session.roomAgain();
   }
 
@@ -150,18 +156,32 @@ export class IoSession implements Sink, OrderTarget {
   ended(how: 'left' | 'lost'): void {
     this.#hasEnded = true;
     this.#order.end();
+    this.#memberships = [];
     this.#session.end(how);
   }
 
-  deliver(batch: Batch, subscription: Subscription): boolean {
-    return this.#order.deliver(batch, subscription.tag as Following);
+  /** Its peer has another connection, which is a member by now: what came here would be lost. */
+  leaveGroups(): void {
+    for (const membership of this.#memberships) this.#leave(membership);
+  }
+
+  deliver(batch: Batch, { tag }: Subscription): boolean {
+    if (!(tag instanceof Membership)) return this.#order.deliver(batch, tag as Following);
+    // Where nothing else has been sent, the peer has nothing: each filter begins at its own floor when it comes back.
+    const place = this.cursor ?? formatCursor({ epoch: this.#parts.host.hub.head.epoch, seq: 0, tag: noTag });
+    const takesMore = this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place));
+    if (!takesMore) this.#order.hold();
+    return takesMore;
   }
 
   write(batch: Batch): boolean {
-    const { deliveries } = this.#parts;
-    const { engine } = this.#socket;
     this.#last = batch.messages[batch.messages.length - 1]!;
     this.hasNews = true;
+    return this.#send(batch, this.#parts.deliveries);
+  }
+
+  #send(batch: Batch, deliveries: Deliveries): boolean {
+    const { engine } = this.#socket;
     return engine.kind === 'websocket'
       ? engine.sendFrames(batch.as(deliveries.websocket).bytes)
       : engine.sendParcel(new BatchParcel(batch, deliveries));
@@ -171,12 +191,14 @@ export class IoSession implements Sink, OrderTarget {
     switch (notice.kind) {
       case 'gap':
         // With one filter the place to go on from is beyond the gap; others may have to go on from before it.
-        if (this.#order.size === 1) this.#last = formatCursor(notice.gap.next);
+        if (this.#order.size === 1 && !isOfGroup(notice.subscription))
+          this.#last = formatCursor(notice.gap.next);
         this.#tell(gapItems(notice.gap));
         break;
       case 'ended':
         // What brings nothing more must not be waited for.
-        this.#order.remove(notice.subscription.tag as Following);
+        if (isOfGroup(notice.subscription)) this.#leave(notice.subscription.tag as Membership);
+        else this.#order.remove(notice.subscription.tag as Following);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
         break;
       case 'goaway':
@@ -216,6 +238,7 @@ export class IoSession implements Sink, OrderTarget {
       ioNamespace: this.#socket.ioNamespace,
       identity: this.#session.identity,
       follows: started.map(({ filter, floor }) => [filter, floor] as const),
+      groups: this.#memberships.length === 0 ? undefined : this.#memberships.map(({ name }) => name),
       turnedAt: this.#turn?.at,
       isTurnUnclear: this.#turn?.isUnclear,
     });
@@ -240,8 +263,8 @@ export class IoSession implements Sink, OrderTarget {
 
   async #subscribe(command: Command & { op: 'subscribe' }): Promise<string> {
     const { host, channelPrefix } = this.#parts;
-    const given = channelPrefix + command.filter;
-    const filter = parseFilter(given, host.limits).text;
+    const filter = nameInNamespace(command.filter, channelPrefix, host.limits);
+    if (isGroupName(filter)) return this.#join(filter, this.#fromOf(command, host.clock.nowMs()));
     const known = this.#order.get(filter);
     if (known?.subscription !== undefined && command.after === undefined && command.since === undefined) {
       // Applications subscribe whenever they are connected, and were perhaps recovered: what they follow goes on.
@@ -252,7 +275,10 @@ export class IoSession implements Sink, OrderTarget {
     // What is begun must not be overtaken by what others bring meanwhile.
     this.#order.pause();
     try {
-      const subscription = await this.#session.subscribe(given, this.#optionsOf(following, from));
+      const subscription = await this.#session.subscribe(
+        channelPrefix + command.filter,
+        this.#optionsOf(following, from),
+      );
       following.subscription = subscription;
       following.floor = subscription.startCursor;
       // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
@@ -276,6 +302,50 @@ export class IoSession implements Sink, OrderTarget {
       // After the answer, which is sent in this turn.
       process.nextTick(resume, this.#order);
     }
+  }
+
+  /** A group that one is a member of goes on where it stands, whatever `from` is. */
+  async #join(name: string, from: From | undefined): Promise<string> {
+    const known = this.#membershipOf(name)?.subscription;
+    if (known !== undefined) return continuedItem(known.cursor);
+    const membership = await this.#enter(name, from);
+    try {
+      await this.save();
+    } catch (caught) {
+      this.#leave(membership);
+      throw caught;
+    }
+    process.nextTick(beginMembership, this, membership);
+    return subscribedItem(membership.subscription!);
+  }
+
+  async #enter(name: string, from: From | undefined): Promise<Membership> {
+    const membership = new Membership(name, this.#order);
+    const subscription = await this.#session.subscribe(name, { from, tag: membership, quota: membership });
+    membership.subscription = subscription;
+    // Asked for twice at once: the second is in before the first is out, so that the group does not end in between.
+    const before = this.#membershipOf(name);
+    this.#memberships = [...this.#memberships, membership];
+    if (before !== undefined) this.#leave(before);
+    return membership;
+  }
+
+  #membershipOf(name: string): Membership | undefined {
+    return this.#memberships.find((membership) => membership.name === name);
+  }
+
+  #leave(membership: Membership): void {
+    this.#memberships = this.#memberships.filter((other) => other !== membership);
+    membership.subscription?.cancel();
+  }
+
+  /** The answer to the command has been sent. */
+  entered(membership: Membership): void {
+    if (this.#membershipOf(membership.name) !== membership) return;
+    const subscription = membership.subscription!;
+    for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
+    membership.isStarted = true;
+    this.#session.roomAgain();
   }
 
   /** The answer to the command has been sent. */
@@ -303,11 +373,14 @@ export class IoSession implements Sink, OrderTarget {
 
   async #unsubscribe(name: string): Promise<string> {
     const { host, channelPrefix } = this.#parts;
-    const following = this.#order.get(parseFilter(channelPrefix + name, host.limits).text);
-    if (following === undefined) {
+    const filter = nameInNamespace(name, channelPrefix, host.limits);
+    const following = this.#order.get(filter);
+    const membership = this.#membershipOf(filter);
+    if (following === undefined && membership === undefined) {
       throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
     }
-    this.#order.remove(following);
+    if (following !== undefined) this.#order.remove(following);
+    if (membership !== undefined) this.#leave(membership);
     await this.save();
     return okItem;
   }
@@ -372,6 +445,14 @@ class BatchParcel implements Parcel {
 
 function begin(session: IoSession, following: Following): void {
   session.begun(following);
+}
+
+function beginMembership(session: IoSession, membership: Membership): void {
+  session.entered(membership);
+}
+
+function isOfGroup({ tag }: Subscription): boolean {
+  return tag instanceof Membership;
 }
 
 function resume(order: Order): void {

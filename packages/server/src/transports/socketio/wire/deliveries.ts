@@ -22,13 +22,28 @@ const ownEventPrefix = 'everywire.';
 const placeholder = '{"_placeholder":true,"num":0}';
 
 export function deliveriesOf(ioNamespace: string): Deliveries {
-  const prefix = prefixOf(ioNamespace);
+  return formatsOf(ioNamespace, { prefix: prefixOf(ioNamespace), place: undefined });
+}
+
+/**
+ * What a group brings, to a peer that is at `place` otherwise, and stays there: the clients' last string is where they come
+ * back to, so it must not be the place of a message that has no part in that.
+ */
+export function deliveriesAt(ioNamespace: string, place: string): Deliveries {
+  return formatsOf(`${place}:${ioNamespace}`, { prefix: prefixOf(ioNamespace), place });
+}
+
+/** What all packets of a format have in common. */
+interface Around {
+  readonly prefix: string;
+  /** The last argument; the message's own cursor where there is none. */
+  readonly place: string | undefined;
+}
+
+function formatsOf(id: string, around: Around): Deliveries {
   return {
-    websocket: {
-      id: `socketio:websocket:${ioNamespace}`,
-      encode: (messages) => encodeFrames(messages, prefix),
-    },
-    polling: { id: `socketio:polling:${ioNamespace}`, encode: (messages) => encodePackets(messages, prefix) },
+    websocket: { id: `socketio:websocket:${id}`, encode: (messages) => encodeFrames(messages, around) },
+    polling: { id: `socketio:polling:${id}`, encode: (messages) => encodePackets(messages, around) },
   };
 }
 
@@ -38,12 +53,12 @@ export function deliveriesOf(ioNamespace: string): Deliveries {
  */
 function packetOf(
   message: Message,
-  prefix: string,
+  { prefix, place = message.cursor }: Around,
 ): { readonly text: string; readonly attachment: Buffer | undefined } {
   const shape = shapeOf(message);
   const { event } = message;
   const name = event === undefined || isKept(event) ? eventDefault : event;
-  const rest = `${metaJson(message)},"${message.cursor}"]`;
+  const rest = `${metaJson(message)},"${place}"]`;
   if (shape === 'binary') {
     return {
       text: `451-${prefix}[${JSON.stringify(name)},${placeholder},${rest}`,
@@ -76,8 +91,8 @@ function metaJson(message: Message): string {
   );
 }
 
-function encodeFrames(messages: readonly Message[], prefix: string): Encoded {
-  const packets = messages.map((message) => packetOf(message, prefix));
+function encodeFrames(messages: readonly Message[], around: Around): Encoded {
+  const packets = messages.map((message) => packetOf(message, around));
   if (packets.every(({ attachment }) => attachment === undefined)) {
     return { slots: [], ...textFrames(packets.map(({ text }) => text)) };
   }
@@ -90,10 +105,10 @@ function encodeFrames(messages: readonly Message[], prefix: string): Encoded {
 }
 
 /** Packets that each end in the separator; whoever answers a poll leaves out the last one. */
-function encodePackets(messages: readonly Message[], prefix: string): Encoded {
+function encodePackets(messages: readonly Message[], around: Around): Encoded {
   return concatenateText(
     messages.map((message) => {
-      const { text, attachment } = packetOf(message, prefix);
+      const { text, attachment } = packetOf(message, around);
       return attachment === undefined
         ? text + separator
         : text + separator + base64Packet(attachment) + separator;
