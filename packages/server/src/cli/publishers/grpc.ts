@@ -2,6 +2,7 @@ import { durationFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { parseDurationMs } from '../../core/start.ts';
 import { CommandError } from '../exit.ts';
 import { explainGrpc, openGrpc } from '../grpc-client.ts';
+import { Refused } from '../request.ts';
 import { answerWithinMs, receiptLine, type Publisher } from './publisher.ts';
 
 /** By `Publish`. */
@@ -28,6 +29,7 @@ export const publishByGrpc: Publisher = async (
       },
       { timeoutMs: answerWithinMs },
     );
+    close();
     const { channel, offset, cursor, id, time, duplicate } = published;
     return receiptLine(channel, {
       offset: Number(offset),
@@ -37,8 +39,9 @@ export const publishByGrpc: Publisher = async (
       duplicate: duplicate ? true : undefined,
     });
   } catch (caught) {
-    throw explainGrpc(caught, target);
-  } finally {
-    close();
+    const error = explainGrpc(caught, target);
+    // A connection that broke has ended by itself, and must not be touched while it does.
+    if (error instanceof Refused) close();
+    throw error;
   }
 };

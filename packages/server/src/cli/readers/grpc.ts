@@ -6,7 +6,7 @@ import type {
 } from '../../transports/grpc/generated/everywire/v1/messaging_pb.js';
 import { envelopeLine } from '../envelope-line.ts';
 import { explainGrpc, openGrpc } from '../grpc-client.ts';
-import { Cut } from '../request.ts';
+import { Cut, Refused } from '../request.ts';
 import type { Arrival, Reader } from './reader.ts';
 
 /** By `Subscribe`. */
@@ -15,11 +15,13 @@ export const readByGrpc: Reader = async function* (target, { after = '', since =
   try {
     const responses = client.subscribe({ channels: [target.channel], after, since }, { signal });
     for await (const response of responses) yield* toArrivals(response);
-  } catch (caught) {
-    signal.throwIfAborted();
-    throw caught instanceof Cut ? caught : explainGrpc(caught, target);
-  } finally {
     close();
+  } catch (caught) {
+    const error = caught instanceof Cut ? caught : explainGrpc(caught, target);
+    // A connection that broke has ended by itself, and must not be touched while it does.
+    if (signal.aborted || error instanceof Refused) close();
+    signal.throwIfAborted();
+    throw error;
   }
 };
 
