@@ -140,7 +140,9 @@ class Poll {
     }
     const subscriptions = [];
     for (const filter of filters) {
-      const options = { from: start, ...(many ? {} : { batches: 1, batchMessagesMax: messagesMax }) };
+      const one = many ? {} : { batches: 1, batchMessagesMax: messagesMax };
+      // Between two polls a member of a group is away; the group must not end each time that all of them are.
+      const options = { from: start, keepGroup: true, ...one };
       const subscription = await session.subscribe(filter, options);
       if (subscription.startGaps.length > 0) {
         return send(poll, reply, answerOf(await readPage(session, filters, start, messagesMax)));
