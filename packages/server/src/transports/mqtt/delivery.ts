@@ -135,8 +135,7 @@ export class Delivery {
   /** What waits for it is not sent, and a group has it back; what it awaits from the client still counts. */
   forget(subscription: MqttSubscription): void {
     if (this.#stash?.core.tag === subscription) this.#stash = undefined;
-    const left = this.#retained?.filter((run) => run.subscription !== subscription);
-    this.#retained = left?.length === 0 ? undefined : left;
+    this.#endRetained(subscription);
     // What stood behind it goes on, when its caller is done.
     this.#connection.broker.host.clock.turn(() => this.#goOn());
   }
@@ -482,6 +481,11 @@ export class Delivery {
     );
   }
 
+  #endRetained(subscription: MqttSubscription): void {
+    const left = this.#retained?.filter((run) => run.subscription !== subscription);
+    this.#retained = left?.length === 0 ? undefined : left;
+  }
+
   /** As many as there is room for. False: it waits. */
   #sendRetained(run: RetainedRun): boolean {
     const { subscription, messages } = run;
@@ -496,7 +500,7 @@ export class Delivery {
         return false;
       }
       subscription.retained = undefined;
-      this.forget(subscription);
+      this.#endRetained(subscription);
       if (this.#isPersistent) this.#connection.saveSoon();
       return true;
     }

@@ -81,6 +81,18 @@ describe('what goes to an MQTT client', () => {
     await expect.poll(() => rig.drainedCount).toBe(1);
   });
 
+  it('sends what came for a subscription while its retained messages were read, behind them', async () => {
+    const rig = new Rig();
+    const subscription = rig.subscription('a', 1);
+    rig.delivery.retain(subscription);
+    await expect.poll(() => rig.reads.length).toBe(1);
+    expect(rig.bring(subscription, 2_000)).toBe(false);
+    rig.reads[0]!([makeMessage({ seq: 1 })]);
+    await expect.poll(() => rig.drainedCount).toBe(1);
+    expect(rig.sent).toHaveLength(2);
+    expect([...rig.state.inFlight.values()].map(({ seq }) => seq)).toEqual([1, 2_000]);
+  });
+
   it('reads retained messages for one subscription after the other, however many ask at once', async () => {
     const rig = new Rig();
     for (let at = 0; at < 50; at += 1) rig.delivery.retain(rig.subscription(`a/${at}`, 0));
