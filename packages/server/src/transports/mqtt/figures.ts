@@ -11,7 +11,6 @@ export interface MqttFigures {
   publishReceived: number;
   publishSent: number;
   publishBytesReceived: number;
-  publishBytesSent: number;
 }
 
 export function noFigures(): MqttFigures {
@@ -26,6 +25,5 @@ export function noFigures(): MqttFigures {
     publishReceived: 0,
     publishSent: 0,
     publishBytesReceived: 0,
-    publishBytesSent: 0,
   };
 }

@@ -104,7 +104,6 @@ export class SysTopics {
       'publish/messages/received': figures.publishReceived,
       'publish/messages/sent': figures.publishSent,
       'publish/bytes/received': figures.publishBytesReceived,
-      'publish/bytes/sent': figures.publishBytesSent,
       'bytes/received': figures.bytesReceived,
       'bytes/sent': figures.bytesSent,
       'subscriptions/count': figures.subscriptions,
