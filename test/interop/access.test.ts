@@ -64,9 +64,8 @@ async function publishSome(base: string): Promise<void> {
   }
 }
 
-/** They come back by a place of their own, and a group has one for all its members. */
-const joinsNoGroup = ({ name }: TransportDriver): boolean =>
-  name.endsWith('poll') || name === 'webhook' || name.startsWith('socket.io');
+/** They begin by reading a page, or come back by a place of their own, and a group has one for all its members. */
+const joinsNoGroup = ({ name }: TransportDriver): boolean => name.endsWith('poll') || name === 'webhook';
 
 describe.each(drivers.map((driver) => ({ name: driver.name, driver })))('by $name', ({ driver }) => {
   it('a channel that may not be read is refused', async () => {
