@@ -27,8 +27,9 @@ describeInChromium('the Socket.IO example in Chromium', () => {
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'everywire-example-'));
     everywire = await startEverywire(0);
-    ports = [await freePort(), await freePort()];
-    apps = await Promise.all(ports.map(startApp));
+    ports = [];
+    apps = [];
+    while (apps.length < 2) await startOnFreePort();
   });
   afterEach(async () => {
     for (const app of apps) await app.kill();
@@ -43,6 +44,19 @@ describeInChromium('the Socket.IO example in Chromium', () => {
     const app = runExample(process.execPath, 'socketio-app/server.ts', [String(port), everywire.http]);
     await expect.poll(() => app.lines(), patience).not.toEqual([]);
     return app;
+  }
+  /** Another test may have taken the port meanwhile: the application then ends at once, and another port is tried. */
+  async function startOnFreePort(): Promise<void> {
+    const port = await freePort();
+    const app = runExample(process.execPath, 'socketio-app/server.ts', [String(port), everywire.http]);
+    const hasEnded = app.ended.then(() => true);
+    const listens = expect.poll(() => app.lines(), patience).not.toEqual([]);
+    if (await Promise.race([hasEnded, listens.then(() => false)])) {
+      listens.catch(() => undefined);
+      return;
+    }
+    ports.push(port);
+    apps.push(app);
   }
   /** The page tells its port, so it must be known before the application listens. */
   async function freePort(): Promise<number> {
