@@ -33,6 +33,14 @@ export const peers: readonly Target[] = [
     needs: 'socket.io',
   }),
   selfPublishing({
+    name: 'connect-node, a yield each',
+    peer: 'connect-node',
+    program: './peers/connect-node.ts',
+    wire: 'grpc',
+    path: '/everywire.v1.Messaging/Subscribe#bench',
+    needs: '@connectrpc/connect-node',
+  }),
+  selfPublishing({
     name: 'grpc-js, a write each',
     peer: 'grpc-js',
     program: './peers/grpc-js.ts',
