@@ -74,8 +74,10 @@ export async function startEverywire(store: StoreKind, config?: string): Promise
   if (config !== undefined) writeFileSync(join(folder, 'everywire.yaml'), config);
   const readyPath = join(folder, 'ready.json');
   const storeUrl = store === 'lmdb' ? `lmdb:${join(folder, 'data')}` : 'memory:';
-  // Extra V8 flags, such as --cpu-prof, for whoever looks for where the time goes.
-  const nodeFlags = (process.env['BENCH_NODE_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
+  // As `npm start` has it; and extra V8 flags, such as --cpu-prof, for whoever looks for where the time goes.
+  const nodeFlags = `--max-semi-space-size=2 ${process.env['BENCH_NODE_FLAGS'] ?? ''}`
+    .split(' ')
+    .filter((flag) => flag !== '');
   const child = startChild(
     process.execPath,
     [
