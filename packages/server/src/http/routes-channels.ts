@@ -14,6 +14,7 @@ import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';
 import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
 import { publishBodySchema } from './schemas.ts';
+import { bearerToken } from './bearer.ts';
 
 export interface ChannelRoutesOptions {
   readonly hub: HubFront;
@@ -26,14 +27,13 @@ const prefix = '/channels/';
 const empty = Buffer.alloc(0);
 /** Nothing is subscribed to in these sessions. */
 const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
-const bearer = /^Bearer +([^\s]+)\s*$/i;
 
 /** The resource `/channels/<name>` and what belongs to it (INTERFACES §3). */
 export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOptions): void {
   const { limits, views, crossOrigin } = options;
 
   const authenticate = (request: FastifyRequest): Promise<Identity> => {
-    const token = bearer.exec(request.headers.authorization ?? '')?.[1];
+    const token = bearerToken(request.headers.authorization);
     return options.hub.authenticate({ token, address: request.ip });
   };
 

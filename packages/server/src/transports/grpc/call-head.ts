@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import { EverywireError } from '@everywire/protocol';
 import type { Caller } from './outlet.ts';
 import { parseTimeoutMs } from './status.ts';
+import { bearerToken } from '../../http/bearer.ts';
 
 /** Deadline, encodings and token of a call, judged before it begins. */
 export interface CallHead {
@@ -10,14 +11,8 @@ export interface CallHead {
   readonly timeoutMs: number | undefined;
 }
 
-const bearer = /^Bearer +([^\s]+)\s*$/i;
 /** What a timer of Node can wait for; beyond that it would not wait at all. */
 const timeoutMsMax = 2 ** 31 - 1;
-
-/** The token of `authorization` metadata. */
-export function tokenOf(authorization: string | null | undefined): string | undefined {
-  return bearer.exec(authorization ?? '')?.[1];
-}
 
 /**
  * How a call's messages are written, by its content type (gRPC over HTTP/2, Requests). `undefined`: it is none of gRPC,
@@ -47,7 +42,7 @@ export function readCallHead(headers: IncomingHttpHeaders, address: string | und
     throw new EverywireError('internal', 'grpc-timeout is up to eight digits and a unit.');
   if (timeoutMs === 0) throw new EverywireError('timed_out', 'The deadline of the call has passed.');
   return {
-    caller: { token: tokenOf(headers.authorization), address },
+    caller: { token: bearerToken(headers.authorization), address },
     timeoutMs: timeoutMs === undefined || timeoutMs > timeoutMsMax ? undefined : timeoutMs,
   };
 }

@@ -2,7 +2,7 @@ import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/proto
 import { Code, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { EverywireError } from '@everywire/protocol';
 import type { Host, Session } from '../../core/transport.ts';
-import { tokenOf } from './call-head.ts';
+import { bearerToken } from '../../http/bearer.ts';
 import { connectErrorOf } from './convert.ts';
 import {
   Messaging,
@@ -67,7 +67,7 @@ async function asCaller<T>(
 }
 
 function callerOf({ requestHeader }: HandlerContext): Caller {
-  return { token: tokenOf(requestHeader.get('authorization')), address: undefined };
+  return { token: bearerToken(requestHeader.get('authorization')), address: undefined };
 }
 
 /** The library takes a time-out of 0 for none. */

@@ -4,6 +4,7 @@ import { WebhookRegistry } from './registry.ts';
 import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { createTargetRules } from './targets.ts';
+import { bearerToken } from '../../http/bearer.ts';
 
 export interface WebhookFront {
   /** `http://host:port`, once it listens. */
@@ -28,7 +29,6 @@ export interface WebhookTransportOptions extends WebhookSettings {
 }
 
 const name = 'webhook';
-const bearer = /^Bearer +([^\s]+)\s*$/i;
 
 /** Webhooks: the server calls endpoints that cannot hold a connection (Standard Webhooks). */
 export function createWebhookTransport(front: WebhookFront, options: WebhookTransportOptions): Transport {
@@ -75,7 +75,7 @@ class WebhookTransport implements Transport {
     this.#front.extend((app) =>
       addWebhookRoutes(app, this.#registry, limits, (request: FastifyRequest) =>
         host.hub.authenticate({
-          token: bearer.exec(request.headers.authorization ?? '')?.[1],
+          token: bearerToken(request.headers.authorization),
           address: request.ip,
         }),
       ),
