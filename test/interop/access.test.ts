@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EverywireError } from '@everywire/protocol';
-import type { Access, Identity } from '../../packages/server/src/core/access.ts';
+import { openAccess, type Access, type Identity } from '../../packages/server/src/core/access.ts';
 import { connect, type Client } from '../../packages/server/test/transports/mqtt/clients.ts';
 import type { Reader, TransportDriver } from '../drivers/driver.ts';
 import { drivers } from '../drivers/index.ts';
@@ -17,6 +17,7 @@ const judge = ({ isAdmin }: Identity, name: string): void => {
   if (!isAdmin && isSecret(name)) throw forbidden();
 };
 const access: Access = {
+  ...openAccess,
   authenticate: ({ token }) =>
     Promise.resolve(
       token === rootToken ? { subject: 'root', isAdmin: true } : { subject: 'guest', isAdmin: false },

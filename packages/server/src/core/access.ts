@@ -5,11 +5,30 @@ export interface Identity {
   /** The authenticated subject; `undefined` when nobody had to say who they are. */
   readonly subject: string | undefined;
   readonly isAdmin: boolean;
+  /** What its token says; absent where there was none to show. */
+  readonly claims?: Claims | undefined;
+}
+
+/** What a token granted: plain data, since wills, webhooks and sessions keep it beyond the connection that brought it. */
+export interface Claims {
+  /** Filters as `parseFilter` reads them, `{sub}` replaced; one with `!` in front denies, and denying wins. */
+  readonly subscribe: readonly string[];
+  readonly publish: readonly string[];
+  /** From then on it is worth nothing, in milliseconds since 1970. */
+  readonly expiresAtMs: number;
+  /** Absent where the token does not say: revoking its subject ends it whenever it was issued. */
+  readonly issuedAtMs?: number | undefined;
+  /** `jti`, by which this one token can be revoked. */
+  readonly tokenId?: string | undefined;
 }
 
 /** What a peer shows at its handshake. */
 export interface Credentials {
   readonly token: string | undefined;
+  /** In place of a token: from `POST /tickets`, good for one handshake. */
+  readonly ticket?: string | undefined;
+  /** The subject that the peer's client certificate was mapped to; the listener has verified the certificate. */
+  readonly certificate?: string | undefined;
   /** The peer's address, for limits and logs. */
   readonly address: string | undefined;
 }
@@ -20,6 +39,8 @@ export interface Credentials {
  */
 export interface Access {
   authenticate(credentials: Credentials): Promise<Identity>;
+  /** Whether what was granted earlier still holds. @throws EverywireError `unauthorized`: expired, or revoked */
+  checkCurrent(identity: Identity): void;
   authorizePublish(identity: Identity, channel: string): void;
   authorizeSubscribe(identity: Identity, filter: Filter): void;
   authorizeAdmin(identity: Identity, action: string): void;
@@ -28,6 +49,24 @@ export interface Access {
    * fan-out hand the shared batch over without looking at each message.
    */
   deliverable(identity: Identity, filter: Filter): ((channel: string) => boolean) | undefined;
+  /** `listener` hears of every revocation from then on, with the means to tell whom it hits. */
+  onRevoked(listener: (isHit: (identity: Identity) => boolean) => void): void;
+}
+
+/** What may be done with tokens beside showing them. Absent while authentication is off. */
+export interface Tokens {
+  /** A ticket that stands for `identity` at one handshake, for browsers that cannot set a header there. */
+  issueTicket(identity: Identity): Ticket;
+  /**
+   * Resolves once it is durable and every session that it hits has been ended. A subject's tokens that were issued until now
+   * are refused from then on, later ones are not. @throws EverywireError `quota_exceeded` when too many are remembered
+   */
+  revoke(what: { readonly subject: string } | { readonly tokenId: string }): Promise<void>;
+}
+
+export interface Ticket {
+  readonly ticket: string;
+  readonly expiresAtMs: number;
 }
 
 const everybody: Identity = { subject: undefined, isAdmin: true };
@@ -35,8 +74,10 @@ const everybody: Identity = { subject: undefined, isAdmin: true };
 /** Authentication off: everyone may do everything. Only for loopback; the server refuses a public address with it. */
 export const openAccess: Access = {
   authenticate: () => Promise.resolve(everybody),
+  checkCurrent: () => undefined,
   authorizePublish: () => undefined,
   authorizeSubscribe: () => undefined,
   authorizeAdmin: () => undefined,
   deliverable: () => undefined,
+  onRevoked: () => undefined,
 };

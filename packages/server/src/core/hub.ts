@@ -5,6 +5,7 @@ import type { Clock, Random, Timer } from './clock.ts';
 import { checkDraft } from './drafts.ts';
 import { FilterTrie, exactFilter, type Filter } from './filter.ts';
 import { Follower } from './follower.ts';
+import { Grants } from './grants.ts';
 import { Groups } from './groups/groups.ts';
 import type { GroupMember } from './groups/member.ts';
 import { createIds } from './ids.ts';
@@ -76,6 +77,7 @@ export class Hub implements HubFront, Feed {
   readonly #byWildcard = new Map<string, Follower>();
   readonly #wildcards = new FilterTrie<Follower>();
   readonly #wildcardMatches = new Map<string, readonly Follower[]>();
+  readonly #grants: Grants;
   #head: Position = { epoch: '000000', seq: 0, tag: noTag };
   #dirty = new Set<Follower>();
   #isFlushScheduled = false;
@@ -104,6 +106,7 @@ export class Hub implements HubFront, Feed {
       retry: (run, cause) => this.retry(run, cause),
     });
     this.groups = new Groups(this, options.log);
+    this.#grants = new Grants(options.access, options.clock);
   }
 
   /** Opens the store. From here on the hub is its feed. */
@@ -118,6 +121,7 @@ export class Hub implements HubFront, Feed {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#sweepTimer?.cancel();
+    this.#grants.stop();
     await this.groups.stop();
     await this.store.close();
   }
@@ -142,13 +146,29 @@ export class Hub implements HubFront, Feed {
     return this.access.authenticate(credentials);
   }
 
+  checkCurrent(identity: Identity): void {
+    this.access.checkCurrent(identity);
+  }
+
+  authorizeAdmin(identity: Identity, action: string): void {
+    this.access.authorizeAdmin(identity, action);
+  }
+
   open(identity: Identity, hello: Hello, sink: Sink): Session {
     const { sessions } = this.figures;
     sessions.set(hello.transport, (sessions.get(hello.transport) ?? 0) + 1);
-    return new HubSession(this, identity, hello, sink);
+    const session = new HubSession(this, identity, hello, sink);
+    this.#grants.watch(session);
+    return session;
+  }
+
+  /** The session has another identity. */
+  refreshed(session: HubSession): void {
+    this.#grants.watch(session);
   }
 
   closed(session: HubSession): void {
+    this.#grants.forget(session);
     const { sessions } = this.figures;
     const { transport } = session.hello;
     sessions.set(transport, (sessions.get(transport) ?? 1) - 1);

@@ -29,25 +29,49 @@ import type {
 const ownMessagesMax = 10_000;
 
 export class HubSession implements Session, Owner {
-  readonly identity: Identity;
   readonly hello: Hello;
   readonly sink: Sink;
   isHeld = false;
+  #identity: Identity;
   readonly #hub: Hub;
   /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
   #subscriptions: readonly (LogSubscription | GroupMember)[] = [];
   #ownMessages: Set<string> | undefined;
-  #hasEnded = false;
+  /** Why it has ended, once it has. */
+  #ended: EverywireError | undefined;
   #roomTurn = 0;
 
   constructor(hub: Hub, identity: Identity, hello: Hello, sink: Sink) {
     this.#hub = hub;
-    this.identity = identity;
+    this.#identity = identity;
     this.hello = hello;
     this.sink = sink;
   }
 
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  async refresh(token: string): Promise<void> {
+    this.#checkOpen();
+    const identity = await this.#hub.authenticate({ token, address: this.hello.address });
+    this.#checkOpen();
+    if (identity.subject !== this.#identity.subject) {
+      throw new EverywireError('forbidden', 'A connection stays with the subject that opened it.');
+    }
+    this.#identity = identity;
+    this.#hub.refreshed(this);
+    for (const subscription of this.#subscriptions) this.#judgeAnew(subscription);
+  }
+
+  expel(error: EverywireError): void {
+    if (this.#ended !== undefined) return;
+    this.#end(error);
+    this.sink.close({ error });
+  }
+
   async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
+    this.#checkOpen();
     const entry = this.#hub.prepare(this.identity, channel, draft);
     this.#noteOwn(entry.draft.id);
     const [result] = await this.#hub.append([entry], options);
@@ -59,6 +83,7 @@ export class HubSession implements Session, Owner {
     entries: readonly PublishEntry[],
     options: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
+    this.#checkOpen();
     const results: (PublishResult | undefined)[] = [];
     const accepted: ReturnType<Hub['prepare']>[] = [];
     for (const { channel, draft } of entries) {
@@ -79,6 +104,7 @@ export class HubSession implements Session, Owner {
   }
 
   checkPublish(channel: string, draft: PublishDraft): void {
+    this.#checkOpen();
     this.#hub.prepare(this.identity, channel, draft);
   }
 
@@ -128,6 +154,7 @@ export class HubSession implements Session, Owner {
   }
 
   async drop(channel: string): Promise<boolean> {
+    this.#checkOpen();
     checkChannel(channel, this.#hub.limits);
     this.#hub.access.authorizeAdmin(this.identity, 'delete a channel');
     return this.#hub.store.drop(channel);
@@ -149,8 +176,11 @@ export class HubSession implements Session, Owner {
   }
 
   end(_how: 'left' | 'lost'): void {
-    if (this.#hasEnded) return;
-    this.#hasEnded = true;
+    if (this.#ended === undefined) this.#end(new EverywireError('going_away', 'The session has ended.'));
+  }
+
+  #end(why: EverywireError): void {
+    this.#ended = why;
     // What one member of a group gives back must not go to another one of this session.
     this.isHeld = true;
     for (const subscription of this.#subscriptions) subscription.cancel();
@@ -194,9 +224,30 @@ export class HubSession implements Session, Owner {
   }
 
   #authorize(filter: Filter): Filter {
-    if (this.#hasEnded) throw new EverywireError('going_away', 'The session has ended.');
+    this.#checkOpen();
     this.#hub.access.authorizeSubscribe(this.identity, filter);
     return filter;
+  }
+
+  /** A token that is over is worth nothing, also in the second until the sessions that hold it are ended. */
+  #checkOpen(): void {
+    if (this.#ended !== undefined) throw this.#ended;
+    const { claims } = this.#identity;
+    if (claims !== undefined && claims.expiresAtMs <= this.#hub.clock.nowMs())
+      this.#hub.checkCurrent(this.#identity);
+  }
+
+  /** After the claims were replaced. */
+  #judgeAnew(subscription: LogSubscription | GroupMember): void {
+    const { access } = this.#hub;
+    const { filter } = subscription.follower;
+    try {
+      access.authorizeSubscribe(this.#identity, filter);
+      subscription.mayDeliver = access.deliverable(this.#identity, filter);
+    } catch (refusal) {
+      subscription.cancel();
+      this.sink.notify({ kind: 'ended', subscription, error: toEverywireError(refusal) });
+    }
   }
 
   #checkCount(): void {
@@ -264,7 +315,7 @@ export class HubSession implements Session, Owner {
       throw cause;
     }
     if (subscription.stage === 'ended')
-      throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+      throw this.#ended ?? new EverywireError('going_away', 'The connection ended while it subscribed.');
     return subscription;
   }
 

@@ -38,6 +38,12 @@ export interface Restrictions {
   readonly window?: WindowOptions | undefined;
 }
 
+const unrestricted: Restrictions = {
+  echo: true,
+  batchMessagesMax: Number.POSITIVE_INFINITY,
+  batches: Number.POSITIVE_INFINITY,
+};
+
 export class LogSubscription implements Subscription {
   readonly filter: string;
   readonly tag: unknown;
@@ -54,7 +60,7 @@ export class LogSubscription implements Subscription {
   isQueued = false;
   /** The page that was read to answer the subscriber, until its turn comes. */
   firstPage: CachedPage | undefined;
-  readonly #restrictions: Restrictions | undefined;
+  #restrictions: Restrictions | undefined;
   readonly #window: Window | undefined;
   #batchesLeft: number;
 
@@ -77,6 +83,12 @@ export class LogSubscription implements Subscription {
     this.#batchesLeft = options.restrictions?.batches ?? Number.POSITIVE_INFINITY;
     const window = options.restrictions?.window;
     this.#window = window === undefined ? undefined : new Window(window, position);
+  }
+
+  /** Which channels its peer may be given from now on; undefined: all that match. */
+  set mayDeliver(mayDeliver: ((channel: string) => boolean) | undefined) {
+    if (mayDeliver === undefined && this.#restrictions === undefined) return;
+    this.#restrictions = { ...(this.#restrictions ?? unrestricted), mayDeliver };
   }
 
   /** Goes on where an earlier one stood; before it begins. */

@@ -49,6 +49,10 @@ export interface Log {
 export interface HubFront {
   /** @throws EverywireError `unauthorized` */
   authenticate(credentials: Credentials): Promise<Identity>;
+  /** Whether an identity that was kept (with a will, a webhook, a session) still holds. @throws EverywireError `unauthorized` */
+  checkCurrent(identity: Identity): void;
+  /** @throws EverywireError `forbidden`, for what only an administrator may do; `action` completes "may not …" */
+  authorizeAdmin(identity: Identity, action: string): void;
   /** Admits a party. Everything it does goes through the session; `sink` is where deliveries for it go out. */
   open(identity: Identity, hello: Hello, sink: Sink): Session;
   /**
@@ -83,7 +87,14 @@ export interface Hello {
 
 /** The hub's half of an admitted party. Every method authorises and enforces limits; refusals are `EverywireError`. */
 export interface Session {
+  /** Another one after `refresh`. */
   readonly identity: Identity;
+  /**
+   * Takes a new token in place of the one that the session was opened with. Its claims replace the former ones as a whole:
+   * subscriptions that they do not allow end with a notice, the others go on. The session stays its subject's.
+   * @throws EverywireError `unauthorized`, or `forbidden` for the token of another subject; the former one holds on then
+   */
+  refresh(token: string): Promise<void>;
   /** Resolves once the store has the message as durably as its namespace asks. */
   publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published>;
   /** Publishes in order; each entry gets its own result. With `atomic`, all or none. */
@@ -222,7 +233,10 @@ export interface Sink {
    */
   deliver(batch: Batch, subscription: Subscription): boolean;
   notify(notice: Notice): void;
-  /** Ends the peer in its own terms. The session has ended. */
+  /**
+   * Ends the peer in its own terms. The session has ended: its subscriptions are cancelled, and it refuses everything.
+   * Also called when its token has expired or was revoked, then with `unauthorized`.
+   */
   close(reason: CloseReason): void;
 }
 

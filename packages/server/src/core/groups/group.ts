@@ -49,7 +49,7 @@ export class Group implements Owner, Sink, Quota {
   /** Settles when its place is known, and saved. */
   ready: Promise<void> = Promise.resolve();
   readonly #host: GroupHost;
-  readonly #follower: Follower;
+  readonly follower: Follower;
   readonly #subscription: LogSubscription;
   readonly #members = new Set<GroupMember>();
   readonly #turns = new Turns();
@@ -60,7 +60,7 @@ export class Group implements Owner, Sink, Quota {
 
   constructor(host: GroupHost, key: string, follower: Follower, start: Position) {
     this.#host = host;
-    this.#follower = follower;
+    this.follower = follower;
     this.key = key;
     follower.hold();
     this.#subscription = new LogSubscription(this, follower, start, {
@@ -114,7 +114,7 @@ export class Group implements Owner, Sink, Quota {
 
   join(member: GroupMember): void {
     // The first one is the group's own hold; a listing counts subscriptions, not groups.
-    if (this.#members.size > 0) this.#follower.hold();
+    if (this.#members.size > 0) this.follower.hold();
     this.#members.add(member);
     this.hasRoom(member);
   }
@@ -127,7 +127,7 @@ export class Group implements Owner, Sink, Quota {
       this.#host.emptied(this);
       return;
     }
-    this.#follower.release();
+    this.follower.release();
     this.takeBack(unacked, undefined);
     // Those that only it might have had wait no longer.
     this.#serve();

@@ -1,4 +1,5 @@
 import { Batch } from '../batch.ts';
+import type { Follower } from '../follower.ts';
 import { InFlight } from '../in-flight.ts';
 import { estimateBytes, type Message } from '../message.ts';
 import type { Gap } from '../store.ts';
@@ -36,6 +37,8 @@ export class GroupMember implements Subscription {
   startCursor = '';
   startGaps: readonly Gap[] = [];
   stage: MemberStage = 'full';
+  /** Which channels its peer may be given; undefined: all that match. */
+  mayDeliver: ((channel: string) => boolean) | undefined;
   readonly #group: Group;
   readonly #options: MemberOptions;
   /** The messages themselves, so that they can go to another member without a look into the log. */
@@ -49,7 +52,12 @@ export class GroupMember implements Subscription {
     this.filter = options.filter;
     this.tag = options.tag;
     this.#options = options;
+    this.mayDeliver = options.mayDeliver;
     this.#batchesLeft = options.batches;
+  }
+
+  get follower(): Follower {
+    return this.#group.follower;
   }
 
   get isLive(): boolean {
@@ -90,7 +98,7 @@ export class GroupMember implements Subscription {
   }
 
   mayHave(message: Message): boolean {
-    const { mayDeliver } = this.#options;
+    const { mayDeliver } = this;
     return mayDeliver === undefined || mayDeliver(message.channel);
   }
 

@@ -1,0 +1,63 @@
+import { toEverywireError, type EverywireError } from '@everywire/protocol';
+import type { Access, Identity } from './access.ts';
+import type { Clock, Timer } from './clock.ts';
+
+/** A session, as far as its right to be here goes. */
+export interface Holder {
+  readonly identity: Identity;
+  /** Ends it, and tells its peer why. */
+  expel(error: EverywireError): void;
+}
+
+/** How late the end of a token may be noticed. Dates are compared anew each time, so that a stepped clock harms nothing. */
+const checkEveryMs = 1_000;
+
+/** Sessions that hold a token: each ends with it, at its date or when it is revoked. */
+export class Grants {
+  readonly #access: Access;
+  readonly #clock: Clock;
+  readonly #holders = new Set<Holder>();
+  #timer: Timer | undefined;
+
+  constructor(access: Access, clock: Clock) {
+    this.#access = access;
+    this.#clock = clock;
+    access.onRevoked((isHit) => this.#check((identity) => isHit(identity)));
+  }
+
+  watch(holder: Holder): void {
+    if (holder.identity.claims === undefined) {
+      this.#holders.delete(holder);
+      return;
+    }
+    this.#holders.add(holder);
+    this.#timer ??= this.#clock.after(checkEveryMs, () => this.#onTime());
+  }
+
+  forget(holder: Holder): void {
+    this.#holders.delete(holder);
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #onTime(): void {
+    this.#timer = undefined;
+    const nowMs = this.#clock.nowMs();
+    this.#check(({ claims }) => claims !== undefined && claims.expiresAtMs <= nowMs);
+    if (this.#holders.size > 0) this.#timer = this.#clock.after(checkEveryMs, () => this.#onTime());
+  }
+
+  #check(isSuspect: (identity: Identity) => boolean): void {
+    for (const holder of this.#holders) {
+      if (!isSuspect(holder.identity)) continue;
+      try {
+        this.#access.checkCurrent(holder.identity);
+      } catch (refusal) {
+        this.#holders.delete(holder);
+        holder.expel(toEverywireError(refusal));
+      }
+    }
+  }
+}

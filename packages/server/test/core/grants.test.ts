@@ -1,0 +1,193 @@
+import { EverywireError } from '@everywire/protocol';
+import { describe, expect, it } from 'vitest';
+import type { Access, Claims, Identity } from '../../src/core/access.ts';
+import { matches, parseFilter } from '../../src/core/filter.ts';
+import { defaultLimits } from '../../src/core/limits.ts';
+import type { Clock } from '../../src/core/clock.ts';
+import type { CloseReason, Session } from '../../src/core/transport.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { publishText, RecordingSink, startHub } from './hub-rig.ts';
+
+/** A sink that may be closed by the hub. */
+class ClosableSink extends RecordingSink {
+  reason: CloseReason | undefined;
+
+  override close(reason?: CloseReason): void {
+    this.reason = reason;
+  }
+}
+
+/** Tokens are `subject:filter,filter`; dates and revocations are the test's. */
+class TestAccess implements Access {
+  expiresAtMs = Number.MAX_SAFE_INTEGER;
+  readonly revoked = new Set<string>();
+  readonly #nowMs: () => number;
+  #listener: ((isHit: (identity: Identity) => boolean) => void) | undefined;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  async authenticate({ token = '' }: { readonly token: string | undefined }): Promise<Identity> {
+    const [subject, filters = ''] = token.split(':');
+    if (subject === '') throw new EverywireError('unauthorized', 'No token.');
+    const claims: Claims = { subscribe: filters.split(','), publish: [], expiresAtMs: this.expiresAtMs };
+    return { subject, isAdmin: false, claims };
+  }
+
+  checkCurrent({ subject, claims }: Identity): void {
+    if (claims!.expiresAtMs <= this.#nowMs()) throw new EverywireError('unauthorized', 'expired');
+    if (this.revoked.has(subject!)) throw new EverywireError('unauthorized', 'revoked');
+  }
+
+  authorizePublish(): void {}
+
+  authorizeAdmin(): void {}
+
+  authorizeSubscribe({ claims }: Identity, { text }: { readonly text: string }): void {
+    if (!claims!.subscribe.some((filter) => filter === text || filter === '**'))
+      throw new EverywireError('forbidden', text);
+  }
+
+  deliverable({ claims }: Identity): ((channel: string) => boolean) | undefined {
+    const denied = claims!.subscribe
+      .filter((filter) => filter.startsWith('!'))
+      .map((filter) => parseFilter(filter.slice(1), defaultLimits));
+    return denied.length === 0 ? undefined : (channel) => !denied.some((filter) => matches(filter, channel));
+  }
+
+  onRevoked(listener: (isHit: (identity: Identity) => boolean) => void): void {
+    this.#listener = listener;
+  }
+
+  revoke(subject: string): void {
+    this.revoked.add(subject);
+    this.#listener!((identity) => identity.subject === subject);
+  }
+}
+
+/** Its wall clock steps by hand; its timers come when it does. */
+class HandClock implements Clock {
+  stepMs = 0;
+  readonly #timers = new Set<() => void>();
+  readonly monotonicMs = systemClock.monotonicMs.bind(systemClock);
+  readonly turn = systemClock.turn.bind(systemClock);
+  nowMs(): number {
+    return systemClock.nowMs() + this.stepMs;
+  }
+  after(_delayMs: number, run: () => void): { cancel(): void } {
+    const once = (): void => {
+      this.#timers.delete(once);
+      run();
+    };
+    this.#timers.add(once);
+    return { cancel: () => this.#timers.delete(once) };
+  }
+  ring(): void {
+    for (const run of [...this.#timers]) run();
+  }
+}
+
+async function start() {
+  const clock = new HandClock();
+  const access = new TestAccess(() => clock.nowMs());
+  const hub = await startHub({ access, clock });
+  const open = async (token: string) => {
+    const sink = new ClosableSink();
+    const identity = await hub.authenticate({ token, address: undefined });
+    return { sink, session: hub.open(identity, { transport: 'test' }, sink) };
+  };
+  return { clock, access, hub, open };
+}
+
+async function refuses(session: Session, code: string): Promise<void> {
+  await expect(publishText(session, 'a', 'late')).rejects.toMatchObject({ code });
+  await expect(
+    session.publishAll([{ channel: 'a', draft: { payload: Buffer.alloc(0) } }]),
+  ).rejects.toMatchObject({ code });
+  await expect(session.subscribe('a', {})).rejects.toMatchObject({ code });
+  await expect(session.read('a', undefined, 1)).rejects.toMatchObject({ code });
+  await expect(session.retained('a', 1)).rejects.toMatchObject({ code });
+  await expect(session.channels('a', undefined, 1)).rejects.toMatchObject({ code });
+  await expect(session.drop('a')).rejects.toMatchObject({ code });
+  expect(() => session.checkPublish('a', { payload: Buffer.alloc(0) })).toThrow(EverywireError);
+}
+
+describe('a session with a token', () => {
+  it('ends when the token does, and refuses everything from that moment on', async () => {
+    const { clock, access, hub, open } = await start();
+    access.expiresAtMs = clock.nowMs() + 60_000;
+    const { sink, session } = await open('ann:**');
+    const other = await open('bob:**');
+    await other.session.refresh('bob:**');
+    await session.subscribe('**', {});
+    clock.ring();
+    expect(sink.reason).toBeUndefined();
+    clock.stepMs = 60_001;
+    await refuses(session, 'unauthorized');
+    clock.ring();
+    expect(sink.reason?.error.code).toBe('unauthorized');
+    expect(hub.figures.subscriptions).toBe(0);
+    await refuses(session, 'unauthorized');
+    session.end('lost');
+    expect(hub.figures.sessions.get('test')).toBe(0);
+  });
+
+  it('goes on with a new token of the same subject', async () => {
+    const { clock, access, open } = await start();
+    access.expiresAtMs = clock.nowMs() + 60_000;
+    const { sink, session } = await open('ann:**');
+    await session.subscribe('**', {});
+    access.expiresAtMs = clock.nowMs() + 600_000;
+    await session.refresh('ann:**');
+    clock.stepMs = 60_001;
+    clock.ring();
+    expect(sink.reason).toBeUndefined();
+    await publishText(session, 'a', 'on');
+    expect(await sink.received(1)).toEqual(['on']);
+  });
+
+  it('takes no token of another subject, and keeps its own when the new one is refused', async () => {
+    const { open } = await start();
+    const { session } = await open('ann:**');
+    await expect(session.refresh('bob:**')).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(session.refresh('')).rejects.toMatchObject({ code: 'unauthorized' });
+    await session.subscribe('**', {});
+  });
+
+  it('loses the subscriptions that its new token does not allow, and no others', async () => {
+    const { open } = await start();
+    const { sink, session } = await open('ann:a,b,x/*');
+    const lost = await session.subscribe('a', {});
+    await session.subscribe('b', {});
+    await session.subscribe('x/*', {});
+    await session.refresh('ann:b,x/*,!x/secret');
+    expect(sink.notices).toMatchObject([{ kind: 'ended', subscription: lost, error: { code: 'forbidden' } }]);
+    for (const channel of ['a', 'x/secret', 'b', 'x/open']) await publishText(session, channel, channel);
+    expect((await sink.received(2)).toSorted()).toEqual(['b', 'x/open']);
+    await session.refresh('ann:b,x/*');
+    await publishText(session, 'x/secret', 'told now');
+    expect(await sink.received(3)).toContain('told now');
+  });
+
+  it('ends at once when it is revoked, and nobody else does', async () => {
+    const { access, open } = await start();
+    const [ann, bob] = [await open('ann:**'), await open('bob:**')];
+    access.revoke('ann');
+    expect(ann.sink.reason?.error.code).toBe('unauthorized');
+    await refuses(ann.session, 'unauthorized');
+    expect(bob.sink.reason).toBeUndefined();
+    await publishText(bob.session, 'a', 'still here');
+  });
+
+  it('of a group leaves it, and another member goes on', async () => {
+    const { access, open } = await start();
+    const [ann, bob] = [await open('ann:jobs'), await open('bob:jobs')];
+    await ann.session.subscribe('$share/g/jobs', { acknowledge: 'peer' });
+    await publishText(bob.session, 'jobs', 'one');
+    await ann.sink.received(1);
+    await bob.session.subscribe('$share/g/jobs', { acknowledge: 'peer' });
+    access.revoke('ann');
+    expect(await bob.sink.received(1)).toEqual(['one']);
+  });
+});
