@@ -2,9 +2,9 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Timer } from '../../core/clock.ts';
 import type { Host } from '../../core/transport.ts';
+import type { Http2Connection } from '../../http/http2-connections.ts';
 import { StreamRequestSchema, SubscribeRequestSchema } from './generated/everywire/v1/messaging_pb.js';
 import type { CallHead } from './call-head.ts';
-import type { Connection } from './connections.ts';
 import type { Outlet } from './outlet.ts';
 import { trailersOf } from './status.ts';
 import { StreamCall } from './stream-call.ts';
@@ -29,7 +29,7 @@ export const ownMethods: ReadonlyMap<string, UnaryMethod | 'subscribe' | 'stream
 export interface Http2CallOptions {
   readonly method: UnaryMethod | 'subscribe' | 'stream';
   readonly head: CallHead;
-  readonly connection: Connection | undefined;
+  readonly connection: Http2Connection | undefined;
   readonly forget: (call: Http2Call) => void;
 }
 
@@ -40,7 +40,7 @@ export class Http2Call implements Outlet {
   readonly #reader: MessageReader;
   readonly #call: SubscribeCall | StreamCall | UnaryCall;
   readonly #forget: (call: Http2Call) => void;
-  readonly #connection: Connection | undefined;
+  readonly #connection: Http2Connection | undefined;
   #deadline: Timer | undefined;
   /** The caller named none: it holds until the request is there. */
   #isDeadlineOurs = false;

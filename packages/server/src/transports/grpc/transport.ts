@@ -13,10 +13,10 @@ import type { Socket } from 'node:net';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
+import { Http2Connections, http2Bounds } from '../../http/http2-connections.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
 import { bind, hostAndPort, type ListenAddress } from '../../net/listener.ts';
 import { encodingOf, readCallHead } from './call-head.ts';
-import { Connections, resetBounds } from './connections.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
 import { addServices } from './service.ts';
 import { trailersOf } from './status.ts';
@@ -59,7 +59,7 @@ class GrpcTransport implements Transport {
   #host!: Host;
   #server: Http2Server | undefined;
   #address: string | undefined;
-  #connections: Connections | undefined;
+  #connections: Http2Connections | undefined;
 
   constructor(front: GrpcFront, options: GrpcTransportOptions) {
     this.#front = front;
@@ -149,13 +149,7 @@ class GrpcTransport implements Transport {
 
   async #listen(adapter: ReturnType<typeof connectNodeAdapter>): Promise<void> {
     const { limits, log } = this.#host;
-    const server = createServer({
-      settings: { maxConcurrentStreams: limits.grpcStreamsMax, maxHeaderListSize: limits.headerBytesMax },
-      maxHeaderListPairs: limits.headerCountMax,
-      maxSessionInvalidFrames: 50,
-      maxSessionMemory: 4,
-      ...resetBounds,
-    });
+    const server = createServer(http2Bounds(limits, limits.grpcStreamsMax));
     server.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
       if (this.#begin(stream, headers)) return;
       // Only here: these objects listen to the stream too, and would send trailers of their own.
@@ -166,7 +160,7 @@ class GrpcTransport implements Transport {
     server.on('error', (error: Error) =>
       log.error({ err: error, name }, 'a connection could not be accepted'),
     );
-    this.#connections = new Connections(this.#host);
+    this.#connections = new Http2Connections(this.#host);
     this.#connections.watch(server);
     this.#server = server;
     this.#address = hostAndPort(bound);

@@ -1,8 +1,15 @@
-import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+  type ServerOptions,
+} from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Timer } from '../../core/clock.ts';
-import type { Host } from '../../core/transport.ts';
-import { Deadlines, type Deadline } from '../../net/deadlines.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import type { Log } from '../core/transport.ts';
+import { Deadlines, type Deadline } from '../net/deadlines.ts';
 
 /** HTTP/2 sessions that leave so many of our pings unanswered have gone without a word. */
 const pingsUnansweredMax = 2;
@@ -25,16 +32,37 @@ const codesOfFaults: ReadonlyMap<number, number> = new Map([
  */
 const resetsMax = 100;
 const resetsPerSecond = 10;
-export const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 10 * resetsPerSecond };
+const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 10 * resetsPerSecond };
+
+/** What Node's HTTP/2 servers are told of our bounds; `streamsMax` are those of one connection at the same time. */
+export function http2Bounds(limits: Limits, streamsMax: number): ServerOptions {
+  return {
+    settings: { maxConcurrentStreams: streamsMax, maxHeaderListSize: limits.headerBytesMax },
+    maxHeaderListPairs: limits.headerCountMax,
+    maxSessionInvalidFrames: 50,
+    maxSessionMemory: 4,
+    ...resetBounds,
+  };
+}
+
+export interface Http2ConnectionsOptions {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A connection without a request for that long is closed; absent: it may wait as long as it likes. */
+  readonly idleMs?: number | undefined;
+}
 
 /** One HTTP/2 connection. */
-export class Connection {
+export class Http2Connection {
   readonly session: ServerHttp2Session;
-  readonly #socket: Socket;
+  readonly socket: Socket;
   /** For its preface and its first call. */
   readonly deadline: Deadline;
   hasSpoken = false;
   hasCalled = false;
+  /** Calls that are not over. */
+  open = 0;
   /** Our pings that it owes an answer. */
   unanswered = 0;
   #asked = 0;
@@ -42,16 +70,16 @@ export class Connection {
   #resets = 0;
   #resetsAtMs = 0;
 
-  constructor(session: ServerHttp2Session, socket: Socket, begin: (connection: Connection) => Deadline) {
+  constructor(session: ServerHttp2Session, socket: Socket, begin: (connection: Http2Connection) => Deadline) {
     this.session = session;
-    this.#socket = socket;
+    this.socket = socket;
     this.deadline = begin(this);
   }
 
   /** A session that was closed before waits for its peer to close the socket, for ever; so the socket is cut too. */
   cut(): void {
     this.session.destroy();
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
   /**
@@ -85,41 +113,51 @@ export class Connection {
  * The connections of an HTTP/2 server, with the bounds that Node's has not: silence before the preface, before the first
  * call, and for ever; and frames that cost an answer each.
  */
-export class Connections {
-  readonly #host: Host;
-  readonly #deadlines: Deadlines<Connection>;
-  readonly #open = new Map<ServerHttp2Session, Connection>();
+export class Http2Connections {
+  readonly #options: Http2ConnectionsOptions;
+  readonly #deadlines: Deadlines<Http2Connection>;
+  readonly #open = new Map<ServerHttp2Session, Http2Connection>();
   #accepted: Socket | undefined;
   #pingTimer: Timer | undefined;
 
-  constructor(host: Host) {
-    this.#host = host;
-    this.#deadlines = new Deadlines({ clock: host.clock, onDue: (connection) => this.#overdue(connection) });
+  constructor(options: Http2ConnectionsOptions) {
+    this.#options = options;
+    this.#deadlines = new Deadlines({
+      clock: options.clock,
+      onDue: (connection) => this.#overdue(connection),
+    });
   }
 
   /** From here on its sessions are looked after. */
   watch(server: Http2Server): void {
-    const { log } = this.#host;
+    const { log } = this.#options;
     // Before the listener that makes a session of it and tells of that at once.
     server.prependListener('connection', (socket: Socket) => {
       this.#accepted = socket;
     });
     server.on('session', (session) => this.#add(session));
-    server.on('sessionError', (error: Error) => log.debug({ err: error }, 'a gRPC connection broke'));
+    server.on('sessionError', (error: Error) => log.debug({ err: error }, 'an HTTP/2 connection broke'));
     this.#pingLater();
   }
 
   /** A call begins. `undefined`: its connection has already gone. */
-  called(stream: ServerHttp2Stream): Connection | undefined {
+  called(stream: ServerHttp2Stream): Http2Connection | undefined {
     const connection = this.#open.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return undefined;
     stream.on('aborted', () => {
-      if (!connection.reset(this.#host.clock.monotonicMs())) calm(connection.session);
+      if (!connection.reset(this.#options.clock.monotonicMs())) calm(connection.session);
     });
     connection.hasCalled = true;
     connection.deadline.cancel();
+    connection.open += 1;
+    stream.once('close', () => this.#left(connection));
     connection.sent();
     return connection;
+  }
+
+  /** GOAWAY to those that have no call open. */
+  closeIdle(): void {
+    for (const connection of this.#open.values()) if (connection.open === 0) connection.session.close();
   }
 
   /** GOAWAY: no new calls; a session ends with its last one (RFC 9113 §6.8). */
@@ -136,9 +174,9 @@ export class Connections {
   }
 
   #add(session: ServerHttp2Session): void {
-    const { handshakeTimeoutMs, pingsPerSecondMax } = this.#host.limits;
-    const { clock } = this.#host;
-    const connection = new Connection(session, this.#accepted!, (one) =>
+    const { handshakeTimeoutMs, pingsPerSecondMax } = this.#options.limits;
+    const { clock } = this.#options;
+    const connection = new Http2Connection(session, this.#accepted!, (one) =>
       this.#deadlines.start(one, handshakeTimeoutMs),
     );
     this.#open.set(session, connection);
@@ -159,8 +197,16 @@ export class Connections {
     });
   }
 
+  #left(connection: Http2Connection): void {
+    connection.open -= 1;
+    const { idleMs } = this.#options;
+    const { session } = connection;
+    if (idleMs !== undefined && connection.open === 0 && !session.closed && !session.destroyed)
+      connection.deadline.restart(idleMs);
+  }
+
   /** Who only connects, or calls nothing, has not shown who they are. A client that waits for a call connects again. */
-  #overdue(connection: Connection): void {
+  #overdue(connection: Http2Connection): void {
     const { session, hasSpoken, deadline } = connection;
     if (!hasSpoken || session.closed) {
       connection.cut();
@@ -168,12 +214,12 @@ export class Connections {
     }
     session.close();
     // It may be within the head of a call, and stay there.
-    deadline.restart(this.#host.limits.closeTimeoutMs);
+    deadline.restart(this.#options.limits.closeTimeoutMs);
   }
 
   /** Machines that vanish without a word are found out by pings that nobody answers. */
   #pingLater(): void {
-    const { clock, limits } = this.#host;
+    const { clock, limits } = this.#options;
     this.#pingTimer = clock.after(limits.heartbeatEveryMs, () => {
       for (const connection of this.#open.values()) {
         const { session } = connection;
