@@ -41,8 +41,9 @@ export interface Limits {
   /** WebSocket: frames per message, and unanswerable or malformed commands before the connection is closed. */
   readonly fragmentsMax: number;
   readonly badCommandsMax: number;
-  /** Commands of one connection that wait for the store; at so many, the server stops reading from it. */
+  /** Commands of one connection that wait for the store, and their bytes; at so many, the server stops reading from it. */
   readonly commandsInFlightMax: number;
+  readonly commandsInFlightBytesMax: number;
   /** Namespaces that one Socket.IO connection may be in. */
   readonly ioNamespacesMax: number;
   /**
@@ -162,6 +163,7 @@ export const defaultLimits: Limits = {
   fragmentsMax: 64,
   badCommandsMax: 10,
   commandsInFlightMax: 1_024,
+  commandsInFlightBytesMax: 1024 * kib,
   ioNamespacesMax: 64,
   ioSessionAgeMsMax: 7 * 24 * 3_600_000,
   ioSessionsMax: 100_000,
