@@ -31,6 +31,8 @@ export interface Credentials {
   readonly certificate?: string | undefined;
   /** The peer's address, for limits and logs. */
   readonly address: string | undefined;
+  /** Its connection as `net/guard.ts` names it: from now on that is no stranger's. */
+  readonly connection?: string | undefined;
 }
 
 /**
@@ -61,8 +63,17 @@ export interface Tokens {
    * Resolves once it is durable and every session that it hits has been ended. A subject's tokens that were issued until now
    * are refused from then on, later ones are not. @throws EverywireError `quota_exceeded` when too many are remembered
    */
-  revoke(what: { readonly subject: string } | { readonly tokenId: string }): Promise<void>;
+  revoke(what: Revocable): Promise<void>;
 }
+
+/** Tokens to be refused: all of a subject, or the one with that `jti`. */
+export type Revocable = (
+  | { readonly subject: string; readonly tokenId?: undefined }
+  | { readonly subject?: undefined; readonly tokenId: string }
+) & {
+  /** From then on they have all expired, so that it may be forgotten. Absent: never. */
+  readonly untilMs?: number | undefined;
+};
 
 export interface Ticket {
   readonly ticket: string;

@@ -1,5 +1,6 @@
 import { EverywireError, formatCursor, noTag, type Position } from '@everywire/protocol';
 import type { Access, Credentials, Identity } from './access.ts';
+import type { Admission } from './admission.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Clock, Random, Timer } from './clock.ts';
 import { checkDraft } from './drafts.ts';
@@ -17,6 +18,7 @@ import { readableGap } from './readable-gap.ts';
 import { HubSession } from './session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
+import { Throttle } from './throttle.ts';
 import type {
   Figures,
   Hello,
@@ -35,6 +37,8 @@ export interface HubOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly access: Access;
+  /** Told who has shown a token, for the bounds of connections. */
+  readonly admission?: Admission | undefined;
   readonly namespaces: Namespaces;
   readonly limits: Limits;
   readonly log: Log;
@@ -59,6 +63,7 @@ export class Hub implements HubFront, Feed {
   readonly limits: Limits;
   readonly catchUp: CatchUp;
   readonly groups: Groups;
+  readonly throttle: Throttle;
   readonly figures: Figures = {
     published: 0,
     refused: 0,
@@ -78,6 +83,7 @@ export class Hub implements HubFront, Feed {
   readonly #wildcards = new FilterTrie<Follower>();
   readonly #wildcardMatches = new Map<string, readonly Follower[]>();
   readonly #grants: Grants;
+  readonly #admission: Admission | undefined;
   #head: Position = { epoch: '000000', seq: 0, tag: noTag };
   #dirty = new Set<Follower>();
   #isFlushScheduled = false;
@@ -107,6 +113,8 @@ export class Hub implements HubFront, Feed {
     });
     this.groups = new Groups(this, options.log);
     this.#grants = new Grants(options.access, options.clock);
+    this.#admission = options.admission;
+    this.throttle = new Throttle(options.limits, options.clock);
   }
 
   /** Opens the store. From here on the hub is its feed. */
@@ -142,8 +150,11 @@ export class Hub implements HubFront, Feed {
     return this.store.health();
   }
 
-  authenticate(credentials: Credentials): Promise<Identity> {
-    return this.access.authenticate(credentials);
+  async authenticate(credentials: Credentials): Promise<Identity> {
+    const identity = await this.access.authenticate(credentials);
+    const { connection } = credentials;
+    if (connection !== undefined) this.#admission?.know(connection, identity.subject);
+    return identity;
   }
 
   checkCurrent(identity: Identity): void {
@@ -345,6 +356,7 @@ export class Hub implements HubFront, Feed {
   #scheduleSweep(): void {
     this.#sweepTimer = this.clock.after(sweepEveryMs, () => {
       this.groups.sweep();
+      this.throttle.sweep();
       this.catchUp.forgetUnused(this.clock.monotonicMs() - sweepEveryMs);
       this.store
         .sweep(this.clock.nowMs(), (channel) => this.#namespaces.rulesOf(channel).retention)

@@ -131,6 +131,29 @@ export interface Limits {
    * a window keeps places alone.
    */
   readonly groupMemberBytesMax: number;
+  /**
+   * Connections whose peers have not shown a token: read from at a time by address (others of that address wait), and in all
+   * with those that wait. These bounds and the following ones hold while authentication is on.
+   */
+  readonly unauthenticatedPerAddressMax: number;
+  readonly unauthenticatedMax: number;
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+  readonly connectionsPerSubjectMax: number;
+  /** What one connection may publish: so many a second for long, and so many at once; 0: as fast as it likes. */
+  readonly publishesPerSecondMax: number;
+  readonly publishesBurstMax: number;
+  /** What one subject may publish over all its connections; twice as many at once. 0: as fast as it likes. */
+  readonly subjectPublishesPerSecondMax: number;
+  /** Subscribing, reading and listing on one connection, as for publishing. */
+  readonly operationsPerSecondMax: number;
+  readonly operationsBurstMax: number;
+  /** How long a ticket is good, and how many wait for their use: of one subject, and in all. */
+  readonly ticketAgeMsMax: number;
+  readonly ticketsPerSubjectMax: number;
+  readonly ticketsMax: number;
+  /** Revocations that are remembered, in memory too: some 20 MB. At so many, another is refused; none is forgotten for it. */
+  readonly revocationsMax: number;
   /** How long draining may take before what is left is cut. */
   readonly drainMs: number;
 }
@@ -210,6 +233,20 @@ export const defaultLimits: Limits = {
   windowMessagesDefault: 64,
   windowMessagesMax: 10_000,
   groupMemberBytesMax: 1024 * kib,
+  unauthenticatedPerAddressMax: 64,
+  unauthenticatedMax: 2_000,
+  connectionsMax: 100_000,
+  connectionsPerAddressMax: 20_000,
+  connectionsPerSubjectMax: 10_000,
+  publishesPerSecondMax: 100,
+  publishesBurstMax: 200,
+  subjectPublishesPerSecondMax: 1_000,
+  operationsPerSecondMax: 500,
+  operationsBurstMax: 2_000,
+  ticketAgeMsMax: 30_000,
+  ticketsPerSubjectMax: 64,
+  ticketsMax: 10_000,
+  revocationsMax: 100_000,
   drainMs: 10_000,
 };
 

@@ -10,6 +10,7 @@ import { checkChannel } from './names.ts';
 import { readableGap } from './readable-gap.ts';
 import type { Page, Start } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
+import type { Counted } from './throttle.ts';
 import type {
   From,
   Hello,
@@ -37,6 +38,7 @@ export class HubSession implements Session, Owner {
   /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
   #subscriptions: readonly (LogSubscription | GroupMember)[] = [];
   #ownMessages: Set<string> | undefined;
+  #ownCounted: Counted | undefined;
   /** Why it has ended, once it has. */
   #ended: EverywireError | undefined;
   #roomTurn = 0;
@@ -72,6 +74,7 @@ export class HubSession implements Session, Owner {
 
   async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
     this.#checkOpen();
+    this.#countPublishes(1);
     const entry = this.#hub.prepare(this.identity, channel, draft);
     this.#noteOwn(entry.draft.id);
     const [result] = await this.#hub.append([entry], options);
@@ -84,6 +87,7 @@ export class HubSession implements Session, Owner {
     options: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
     this.#checkOpen();
+    this.#countPublishes(entries.length);
     const results: (PublishResult | undefined)[] = [];
     const accepted: ReturnType<Hub['prepare']>[] = [];
     for (const { channel, draft } of entries) {
@@ -225,8 +229,22 @@ export class HubSession implements Session, Owner {
 
   #authorize(filter: Filter): Filter {
     this.#checkOpen();
+    this.#hub.throttle.operation(this.#identity, this.#counted);
     this.#hub.access.authorizeSubscribe(this.identity, filter);
     return filter;
+  }
+
+  get #counted(): Counted {
+    return (this.#ownCounted ??= this.hello.counted ?? {});
+  }
+
+  #countPublishes(count: number): void {
+    try {
+      this.#hub.throttle.publishes(this.#identity, this.#counted, count);
+    } catch (refusal) {
+      this.#hub.figures.refused += count;
+      throw refusal;
+    }
   }
 
   /** A token that is over is worth nothing, also in the second until the sessions that hold it are ended. */

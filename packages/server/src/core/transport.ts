@@ -1,10 +1,12 @@
 import type { EverywireError, Position } from '@everywire/protocol';
 import type { Credentials, Identity } from './access.ts';
+import type { Admission } from './admission.ts';
 import type { Batch } from './batch.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite, Start } from './store.ts';
+import type { Counted } from './throttle.ts';
 
 /** A way in and out of the hub; one folder each. */
 export interface Transport {
@@ -32,6 +34,8 @@ export interface Host {
   readonly hub: HubFront;
   /** Durable rows of protocols that have state of their own. A table belongs to one transport, whose name begins its own. */
   readonly records: RecordStore;
+  /** Whom listeners ask about every connection; absent: all are welcome. */
+  readonly admission?: Admission | undefined;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly random: Random;
@@ -83,6 +87,8 @@ export interface Hello {
   /** The transport's name, for logs and metrics. */
   readonly transport: string;
   readonly address?: string | undefined;
+  /** What its rates are counted by, where one connection has a session for each request; absent: the session. */
+  readonly counted?: Counted | undefined;
 }
 
 /** The hub's half of an admitted party. Every method authorises and enforces limits; refusals are `EverywireError`. */

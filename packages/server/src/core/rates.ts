@@ -1,0 +1,67 @@
+/** How fast something may happen: `perSecond` for long, `burst` at once. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/**
+ * A bucket of tokens that fills by time. What is taken together is granted or refused together: as long as anything is left
+ * the whole is granted, and the debt is paid off first, so that a batch may be larger than the burst.
+ */
+export class Bucket {
+  readonly #rate: Rate;
+  #level: number;
+  #atMs: number;
+
+  constructor(rate: Rate, nowMs: number) {
+    this.#rate = rate;
+    this.#level = rate.burst;
+    this.#atMs = nowMs;
+  }
+
+  /** 0: taken. Otherwise nothing was, and so many milliseconds pass until something can be. */
+  take(count: number, nowMs: number): number {
+    this.#fill(nowMs);
+    // Sums of fractions fall short of one by less than this.
+    if (this.#level < 1 - 1e-6)
+      return Math.max(1, Math.ceil(((1 - this.#level) / this.#rate.perSecond) * 1_000));
+    this.#level -= count;
+    return 0;
+  }
+
+  /** Nobody would miss it: a new one is as full. */
+  isFull(nowMs: number): boolean {
+    this.#fill(nowMs);
+    return this.#level >= this.#rate.burst;
+  }
+
+  #fill(nowMs: number): void {
+    const passedMs = Math.max(0, nowMs - this.#atMs);
+    this.#atMs = nowMs;
+    this.#level = Math.min(this.#rate.burst, this.#level + (passedMs / 1_000) * this.#rate.perSecond);
+  }
+}
+
+/** Buckets by key; those that are full again are forgotten by `sweep`, so what is kept is bounded by what happens. */
+export class Buckets<K> {
+  readonly #rate: Rate;
+  readonly #buckets = new Map<K, Bucket>();
+
+  constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  take(key: K, count: number, nowMs: number): number {
+    let bucket = this.#buckets.get(key);
+    if (bucket === undefined) this.#buckets.set(key, (bucket = new Bucket(this.#rate, nowMs)));
+    return bucket.take(count, nowMs);
+  }
+
+  sweep(nowMs: number): void {
+    for (const [key, bucket] of this.#buckets) if (bucket.isFull(nowMs)) this.#buckets.delete(key);
+  }
+}
