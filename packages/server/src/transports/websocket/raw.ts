@@ -1,6 +1,7 @@
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Batch, WireFormat } from '../../core/batch.ts';
 import type { CloseReason, From, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import { UnderWay } from '../../core/under-way.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';
 
@@ -24,7 +25,7 @@ export class RawConnection implements Sink {
   #peer: WebSocketPeer<RawConnection> | undefined;
   /** What came before that. */
   #early: (Buffer | Notice)[] | undefined;
-  #inFlight = 0;
+  readonly #underWay = new UnderWay();
 
   constructor(host: Host, request: RawRequest) {
     this.#host = host;
@@ -102,9 +103,9 @@ export class RawConnection implements Sink {
 
   /** There is no answer to a raw frame, so one that cannot be published ends the connection with the reason. */
   async #publish(type: string, payload: Buffer): Promise<void> {
-    const { commandsInFlightMax } = this.#host.limits;
-    this.#inFlight += 1;
-    if (this.#inFlight >= commandsInFlightMax) this.#peer?.pause();
+    const { limits } = this.#host;
+    this.#underWay.begin(payload.length);
+    if (this.#underWay.isFull(limits)) this.#peer?.pause();
     try {
       await this.#session.publish(this.#channel, { payload, type });
     } catch (caught) {
@@ -112,7 +113,7 @@ export class RawConnection implements Sink {
       if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a raw WebSocket frame failed');
       this.close({ error });
     }
-    this.#inFlight -= 1;
-    if (this.#inFlight * 2 <= commandsInFlightMax) this.#peer?.resume();
+    this.#underWay.end(payload.length);
+    if (this.#underWay.hasRoom(limits)) this.#peer?.resume();
   }
 }

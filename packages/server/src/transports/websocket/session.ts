@@ -11,6 +11,7 @@ import type {
   Sink,
   Subscription,
 } from '../../core/transport.ts';
+import { UnderWay } from '../../core/under-way.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { parseCommand, type BadCommand, type Command } from './commands.ts';
 import {
@@ -43,7 +44,7 @@ export class CommandConnection implements Sink {
   #session!: Session;
   /** By the one spelling of the filter or group. */
   #followings: Map<string, Following> | undefined;
-  #inFlight = 0;
+  readonly #underWay = new UnderWay();
   #badCommands = 0;
   /** Close code once the server is going away and only answers are still owed. */
   #leavingWith: number | undefined;
@@ -64,7 +65,7 @@ export class CommandConnection implements Sink {
     if (command.op === 'bad') this.#refuseBad(command);
     else {
       this.#badCommands = 0;
-      this.#run(command);
+      this.#run(command, text.length);
     }
   }
 
@@ -110,19 +111,19 @@ export class CommandConnection implements Sink {
     this.#peer.close(code, reason);
   }
 
-  #run(command: Command): void {
+  #run(command: Command, bytes: number): void {
     switch (command.op) {
       case 'publish':
-        void this.#answer(command.id, this.#publish(command.id, command.channel, command.draft));
+        void this.#answer(command.id, bytes, this.#publish(command.id, command.channel, command.draft));
         break;
       case 'subscribe':
-        void this.#answer(command.id, this.#subscribe(command));
+        void this.#answer(command.id, bytes, this.#subscribe(command));
         break;
       case 'unsubscribe':
         this.#unsubscribe(command.id, command.channel);
         break;
       case 'auth':
-        void this.#answer(command.id, this.#authenticate(command.id, command.token));
+        void this.#answer(command.id, bytes, this.#authenticate(command.id, command.token));
         break;
       case 'ping':
         this.#peer.sendText(okAnswer(command.id));
@@ -131,17 +132,17 @@ export class CommandConnection implements Sink {
   }
 
   /** Waits for `work`, which answers by itself when it succeeds; what it throws is the answer otherwise. */
-  async #answer(id: string, work: Promise<void>): Promise<void> {
-    this.#inFlight += 1;
-    if (this.#inFlight >= this.#host.limits.commandsInFlightMax) this.#peer.pause();
+  async #answer(id: string, bytes: number, work: Promise<void>): Promise<void> {
+    const { limits } = this.#host;
+    this.#underWay.begin(bytes);
+    if (this.#underWay.isFull(limits)) this.#peer.pause();
     try {
       await work;
     } catch (caught) {
       this.#refuse(id, caught);
     }
-    this.#inFlight -= 1;
-    // Far below the bound, so as not to stop and go with every single command.
-    if (this.#inFlight * 2 <= this.#host.limits.commandsInFlightMax) this.#peer.resume();
+    this.#underWay.end(bytes);
+    if (this.#underWay.hasRoom(limits)) this.#peer.resume();
     this.#closeIfIdle();
   }
 
@@ -228,7 +229,7 @@ export class CommandConnection implements Sink {
   }
 
   #closeIfIdle(): void {
-    if (this.#leavingWith !== undefined && this.#inFlight === 0) {
+    if (this.#leavingWith !== undefined && this.#underWay.isEmpty) {
       this.#peer.close(this.#leavingWith, 'going_away');
     }
   }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { defaultLimits } from '../../../src/core/limits.ts';
 import { RawClient } from '../../websocket/raw-client.ts';
+import { HeldStore } from '../../core/held-store.ts';
 import { textFrame } from '../../websocket/client-frames.ts';
 import { TestServer } from './server.ts';
 
@@ -224,6 +225,21 @@ describe('refusals are answered and the connection stays', () => {
     });
     await client.ask({ op: 'unsubscribe', channel: 'a/0' });
     expect((await client.ask({ op: 'subscribe', channel: 'one more' }))['ok']).toBe(true);
+  });
+});
+
+describe('publishing faster than the store', () => {
+  test('is not read on from a megabyte, and everything is answered in the end', async () => {
+    const store = new HeldStore(server.hub);
+    const client = await Client.open();
+    const other = await Client.open();
+    const data = 'x'.repeat(60_000);
+    const published = Array.from({ length: 60 }, () => client.ask({ op: 'publish', channel: 'a', data }));
+    await store.until(() => store.bytes >= defaultLimits.commandsInFlightBytesMax - data.length);
+    for (let asked = 0; asked < 20; asked += 1) await other.ask({ op: 'ping' });
+    expect(store.bytes).toBeLessThanOrEqual(defaultLimits.commandsInFlightBytesMax + data.length);
+    store.letGo();
+    expect((await Promise.all(published)).every(({ ok }) => ok === true)).toBe(true);
   });
 });
 
