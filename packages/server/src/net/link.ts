@@ -7,6 +7,8 @@ export interface Link<Context> {
   readonly context: Context;
   readonly kind: 'tcp' | 'websocket';
   readonly address: string | undefined;
+  /** Names the connection below it, for `Credentials`; `undefined` once that is gone. */
+  readonly connection: string | undefined;
   /** The WebSocket subprotocol that was agreed on. */
   readonly protocol: string | undefined;
   readonly isOpen: boolean;

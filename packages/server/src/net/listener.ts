@@ -1,5 +1,7 @@
 import { createServer, type AddressInfo, type Server } from 'node:net';
+import type { Admission } from '../core/admission.ts';
 import type { Log } from '../core/transport.ts';
+import { guard } from './guard.ts';
 import type { LinkOptions } from './link-group.ts';
 import type { OpenLinks } from './link.ts';
 import { TcpLink, TcpLinkGroup } from './tcp-link.ts';
@@ -16,6 +18,8 @@ export interface ListenAddress {
 export interface TcpListenerOptions<Context> extends LinkOptions<Context>, ListenAddress {
   /** For words to the operator: the protocol as the configuration has it, such as `mqtt`. */
   readonly name: string;
+  /** Decides about each connection; absent: all are welcome. */
+  readonly admission?: Admission | undefined;
 }
 
 export interface TcpListener<Context> extends OpenLinks<Context> {
@@ -37,7 +41,7 @@ const probedAfterMs = 60_000;
 export async function listenTcp<Context>(
   options: TcpListenerOptions<Context>,
 ): Promise<TcpListener<Context>> {
-  const { name, limits, log } = options;
+  const { name, limits, log, admission } = options;
   const group = new TcpLinkGroup(options);
   const server = createServer(
     {
@@ -48,9 +52,11 @@ export async function listenTcp<Context>(
       keepAliveInitialDelay: probedAfterMs,
       // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
       highWaterMark: limits.outboundHeldFromBytes,
+      pauseOnConnect: admission !== undefined,
     },
     (socket) => TcpLink.accept(socket, group),
   );
+  if (admission !== undefined) guard(server, admission);
   const bound = await bind(server, options);
   // Out of file descriptors, for example: those who are connected are served on.
   server.on('error', (error) => log.error({ err: error, name }, 'a connection could not be accepted'));

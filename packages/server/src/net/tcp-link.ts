@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Timer } from '../core/clock.ts';
 import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import type { Deadline } from './deadlines.ts';
+import { connectionKey } from './guard.ts';
 import { LinkGroup, type GroupedLink } from './link-group.ts';
 
 const nothing = Buffer.alloc(0);
@@ -95,6 +96,10 @@ export class TcpLink<Context> implements GroupedLink<Context> {
 
   get address(): string | undefined {
     return this.#socket.remoteAddress;
+  }
+
+  get connection(): string | undefined {
+    return connectionKey(this.#socket);
   }
 
   get isOpen(): boolean {

@@ -23,6 +23,7 @@ export interface WebSocketLinkOptions<Context> {
   readonly group: LinkGroup<Context>;
   readonly rules: WebSocketLinkRules;
   readonly address: string | undefined;
+  readonly connection: string | undefined;
   readonly protocol: string | undefined;
 }
 
@@ -30,6 +31,7 @@ export interface WebSocketLinkOptions<Context> {
 export class WebSocketLink<Context> implements GroupedLink<Context> {
   readonly kind = 'websocket';
   readonly address: string | undefined;
+  readonly connection: string | undefined;
   readonly protocol: string | undefined;
   readonly #group: LinkGroup<Context>;
   readonly #rules: WebSocketLinkRules;
@@ -42,10 +44,11 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   #answerBytes = 0;
   #deadline: Deadline | undefined;
 
-  constructor({ group, rules, address, protocol }: WebSocketLinkOptions<Context>) {
+  constructor({ group, rules, address, connection, protocol }: WebSocketLinkOptions<Context>) {
     this.#group = group;
     this.#rules = rules;
     this.address = address;
+    this.connection = connection;
     this.protocol = protocol;
   }
 

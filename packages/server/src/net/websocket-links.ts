@@ -5,6 +5,7 @@ import { pathOf, refuseUpgrade, type UpgradeRouter } from '../http/upgrades.ts';
 import { completeHandshake, readHandshake } from '../websocket/accept.ts';
 import type { HandshakeRules } from '../websocket/handshake.ts';
 import { PeerGroup } from '../websocket/peer-group.ts';
+import { connectionKey } from './guard.ts';
 import { LinkGroup, type LinkOptions } from './link-group.ts';
 import type { OpenLinks } from './link.ts';
 import { peerHandlers, WebSocketLink, type WebSocketLinkRules } from './websocket-link.ts';
@@ -43,6 +44,7 @@ export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Cont
         group,
         rules: { isTextData, answersAs },
         address: request.socket.remoteAddress,
+        connection: connectionKey(request.socket),
         protocol: handshake.protocol,
       });
       if (link.open())
