@@ -49,16 +49,46 @@ export function exactFilter(channel: string): Filter {
 
 /** Whether `channel` matches. For many filters at once there is `FilterTrie`. */
 export function matches(filter: Filter, channel: string): boolean {
-  if (filter.channel !== undefined) return filter.channel === channel;
-  const names = channel.split('/');
-  const { levels } = filter;
+  return filter.channel === undefined
+    ? matchesLevels(filter, channel.split('/'))
+    : filter.channel === channel;
+}
+
+/** The same for a name that was split, so that several filters can be asked. */
+export function matchesLevels({ levels }: Filter, names: readonly string[]): boolean {
   // Names of the server are matched only by filters that say so [MQTT-4.7.2-1].
   if (names[0]!.startsWith('$') && (levels[0] === one || levels[0] === rest)) return false;
-  for (const [at, level] of levels.entries()) {
+  for (let at = 0; at < levels.length; at += 1) {
+    const level = levels[at]!;
     if (level === rest) return true;
     if (at >= names.length || (level !== one && level !== names[at])) return false;
   }
   return levels.length === names.length;
+}
+
+/** Whether `outer` matches every name that `inner` does; the empty text counts as one. */
+export function contains(outer: Filter, inner: Filter): boolean {
+  // A name has at least one level, so `**` and `*/**` are the same.
+  const inside = inner.levels[0] === rest ? [one, rest] : inner.levels;
+  for (let at = 0; at < outer.levels.length; at += 1) {
+    const level = outer.levels[at]!;
+    if (level === rest) return true;
+    const other = inside[at];
+    if (other === undefined || other === rest || (level !== one && level !== other)) return false;
+  }
+  return outer.levels.length === inside.length;
+}
+
+/** Whether some name is matched by both; the empty text counts as one. */
+export function overlaps(left: Filter, right: Filter): boolean {
+  const depth = Math.max(left.levels.length, right.levels.length);
+  for (let at = 0; at < depth; at += 1) {
+    const a = left.levels[at];
+    const b = right.levels[at];
+    if (a === rest || b === rest) return true;
+    if (a !== b && (a === undefined || b === undefined || (a !== one && b !== one))) return false;
+  }
+  return true;
 }
 
 /** The literal beginning that every matching name has: where a scan over sorted names can start. */

@@ -1,0 +1,90 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Claims } from '../core/access.ts';
+import { contains, matchesLevels, overlaps, parseFilter, type Filter } from '../core/filter.ts';
+import type { Limits } from '../core/limits.ts';
+
+/** Answers that one token's rules remember: what a peer reads is commonly a few channels, again and again. */
+const rememberedMax = 64;
+
+/** The rules of a token for one kind of action, `subscribe` or `publish`. */
+export interface Rules {
+  readonly allow: readonly Filter[];
+  readonly deny: readonly Filter[];
+  /** Whether a subscription to `filter` is granted: one rule that allows contains it, and none that denies does. */
+  grants(filter: Filter): boolean;
+  /** Whether that channel may be used: one rule that allows matches it, and none that denies does. */
+  allows(channel: string): boolean;
+  /**
+   * Which channels of `filter` may be delivered. `undefined` means all: a rule that allows contains it, and none that
+   * denies has a name in common with it.
+   */
+  deliverable(filter: Filter): ((channel: string) => boolean) | undefined;
+}
+
+export interface Permissions {
+  readonly subscribe: Rules;
+  readonly publish: Rules;
+}
+
+type FilterLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>;
+
+/**
+ * Reads filters as `Claims` have them; one with `!` in front denies. A list with a rule that cannot be read grants
+ * nothing: it was kept while the limits allowed more, and leaving one rule out could grant what it denied.
+ */
+export function compileRules(texts: readonly string[], limits: FilterLimits): Rules {
+  const allow: Filter[] = [];
+  const deny: Filter[] = [];
+  try {
+    for (const text of texts) {
+      if (text.startsWith('!')) deny.push(parseFilter(text.slice(1), limits));
+      else allow.push(parseFilter(text, limits));
+    }
+  } catch (error) {
+    if (!(error instanceof EverywireError)) throw error;
+    return createRules([], []);
+  }
+  return createRules(allow, deny);
+}
+
+function createRules(allow: readonly Filter[], deny: readonly Filter[]): Rules {
+  const remembered = new Map<string, boolean>();
+  const allows = (channel: string): boolean => {
+    let answer = remembered.get(channel);
+    if (answer === undefined) {
+      const names = channel.split('/');
+      const matchesName = (filter: Filter): boolean => matchesLevels(filter, names);
+      answer = allow.some(matchesName) && !deny.some(matchesName);
+      if (remembered.size >= rememberedMax) remembered.clear();
+      remembered.set(channel, answer);
+    }
+    return answer;
+  };
+  return {
+    allow,
+    deny,
+    grants: (filter) =>
+      allow.some((rule) => contains(rule, filter)) && !deny.some((rule) => contains(rule, filter)),
+    allows,
+    deliverable: (filter) =>
+      allow.some((rule) => contains(rule, filter)) && !deny.some((rule) => overlaps(rule, filter))
+        ? undefined
+        : allows,
+  };
+}
+
+/** The permissions of claims, each compiled once for as long as somebody holds them. */
+export function createPermissions(limits: FilterLimits): (claims: Claims) => Permissions {
+  const compiled = new WeakMap<Claims, Permissions>();
+  return (claims) => {
+    let permissions = compiled.get(claims);
+    if (permissions === undefined) {
+      permissions = {
+        subscribe: compileRules(claims.subscribe, limits),
+        publish: compileRules(claims.publish, limits),
+      };
+      compiled.set(claims, permissions);
+    }
+    return permissions;
+  };
+}

@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { EverywireError } from '@everywire/protocol';
+import type { Identity, Ticket } from '../core/access.ts';
+import type { Clock, Random } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+
+/** By it a ticket is told from a token where either may stand, such as a password. */
+const prefix = 'ewt_';
+const randomBytes = 32;
+
+interface Issued {
+  readonly identity: Identity;
+  /** On this server's own clock. */
+  readonly untilMs: number;
+}
+
+export interface TicketsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: Pick<Limits, 'ticketAgeMsMax' | 'ticketsMax' | 'ticketsPerSubjectMax'>;
+}
+
+export function isTicket(text: string): boolean {
+  return text.startsWith(prefix);
+}
+
+/**
+ * Tickets that were issued and not used. They live in this process: a restart forgets them, and whoever held one asks
+ * for another. Kept by their hashes, so that no dump of the memory has one that is worth anything.
+ */
+export class Tickets {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #limits: TicketsOptions['limits'];
+  /** In the order in which they end. */
+  readonly #issued = new Map<string, Issued>();
+  readonly #countBySubject = new Map<string | undefined, number>();
+
+  constructor({ clock, random, limits }: TicketsOptions) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#limits = limits;
+  }
+
+  /** @throws EverywireError `rate_limited` while too many wait for their use */
+  issue(identity: Identity): Ticket {
+    this.#forgetOld();
+    const { ticketAgeMsMax, ticketsMax, ticketsPerSubjectMax } = this.#limits;
+    const ofSubject = this.#countBySubject.get(identity.subject) ?? 0;
+    if (this.#issued.size >= ticketsMax || ofSubject >= ticketsPerSubjectMax) {
+      throw new EverywireError('rate_limited', 'Too many tickets were issued and not used yet.', {
+        retryAfterMs: ticketAgeMsMax,
+      });
+    }
+    const ticket = prefix + Buffer.from(this.#random.hex(randomBytes), 'hex').toString('base64url');
+    this.#issued.set(hashOf(ticket), { identity, untilMs: this.#clock.monotonicMs() + ticketAgeMsMax });
+    this.#countBySubject.set(identity.subject, ofSubject + 1);
+    const expiresAtMs = this.#clock.nowMs() + ticketAgeMsMax;
+    return { ticket, expiresAtMs: Math.min(expiresAtMs, identity.claims?.expiresAtMs ?? expiresAtMs) };
+  }
+
+  /** Whose it is. It is used up by that. @throws EverywireError `unauthorized` */
+  take(ticket: string): Identity {
+    this.#forgetOld();
+    const hash = hashOf(ticket);
+    const issued = this.#issued.get(hash);
+    if (issued === undefined) {
+      throw new EverywireError(
+        'unauthorized',
+        'This ticket was not issued, was used before, or is too old; POST /tickets gives another.',
+      );
+    }
+    this.#remove(hash, issued);
+    return issued.identity;
+  }
+
+  #forgetOld(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [hash, issued] of this.#issued) {
+      if (issued.untilMs > nowMs) return;
+      this.#remove(hash, issued);
+    }
+  }
+
+  #remove(hash: string, { identity: { subject } }: Issued): void {
+    this.#issued.delete(hash);
+    const left = (this.#countBySubject.get(subject) ?? 1) - 1;
+    if (left > 0) this.#countBySubject.set(subject, left);
+    else this.#countBySubject.delete(subject);
+  }
+}
+
+function hashOf(ticket: string): string {
+  return createHash('sha256').update(ticket).digest('base64url');
+}
