@@ -9,6 +9,8 @@ export interface Link<Context> {
   readonly address: string | undefined;
   /** Names the connection below it, for `Credentials`; `undefined` once that is gone. */
   readonly connection: string | undefined;
+  /** The subject of its client certificate, for `Credentials`. */
+  readonly certificate: string | undefined;
   /** The WebSocket subprotocol that was agreed on. */
   readonly protocol: string | undefined;
   readonly isOpen: boolean;

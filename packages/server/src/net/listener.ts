@@ -1,10 +1,12 @@
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type AddressInfo, type Server, type ServerOpts, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { Admission } from '../core/admission.ts';
 import type { Log } from '../core/transport.ts';
 import { guard } from './guard.ts';
 import type { LinkOptions } from './link-group.ts';
 import type { OpenLinks } from './link.ts';
 import { TcpLink, TcpLinkGroup } from './tcp-link.ts';
+import type { TlsEnd } from './tls-end.ts';
 
 /** Where a protocol is asked to listen. */
 export interface ListenAddress {
@@ -20,6 +22,8 @@ export interface TcpListenerOptions<Context> extends LinkOptions<Context>, Liste
   readonly name: string;
   /** Decides about each connection; absent: all are welcome. */
   readonly admission?: Admission | undefined;
+  /** Absent: it listens in clear text. */
+  readonly tls?: TlsEnd | undefined;
 }
 
 export interface TcpListener<Context> extends OpenLinks<Context> {
@@ -41,21 +45,20 @@ const probedAfterMs = 60_000;
 export async function listenTcp<Context>(
   options: TcpListenerOptions<Context>,
 ): Promise<TcpListener<Context>> {
-  const { name, limits, log, admission } = options;
+  const { name, limits, log, admission, tls } = options;
   const group = new TcpLinkGroup(options);
-  const server = createServer(
-    {
-      // The end of the peer's half is answered, not taken for the end of ours.
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: probedAfterMs,
-      // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
-      highWaterMark: limits.outboundHeldFromBytes,
-      pauseOnConnect: admission !== undefined,
-    },
-    (socket) => TcpLink.accept(socket, group),
-  );
+  const accept = (socket: Socket): void => TcpLink.accept(socket, group);
+  const tcp: ServerOpts = {
+    // The end of the peer's half is answered, not taken for the end of ours.
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: probedAfterMs,
+    // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
+    highWaterMark: limits.outboundHeldFromBytes,
+    pauseOnConnect: admission !== undefined,
+  };
+  const server = tls === undefined ? createServer(tcp, accept) : createSecure(tls, name, tcp, accept);
   if (admission !== undefined) guard(server, admission);
   const bound = await bind(server, options);
   // Out of file descriptors, for example: those who are connected are served on.
@@ -72,6 +75,12 @@ export async function listenTcp<Context>(
       if (bound !== undefined) server.close();
     },
   };
+}
+
+function createSecure(tls: TlsEnd, name: string, tcp: ServerOpts, accept: (socket: Socket) => void): Server {
+  const server = createTlsServer({ ...tcp, ...tls.options }, accept);
+  tls.attach(server, { name });
+  return server;
 }
 
 /**

@@ -4,6 +4,7 @@ import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import type { Deadline } from './deadlines.ts';
 import { connectionKey } from './guard.ts';
 import { LinkGroup, type GroupedLink } from './link-group.ts';
+import { certificateOf } from './tls-end.ts';
 
 const nothing = Buffer.alloc(0);
 
@@ -100,6 +101,10 @@ export class TcpLink<Context> implements GroupedLink<Context> {
 
   get connection(): string | undefined {
     return connectionKey(this.#socket);
+  }
+
+  get certificate(): string | undefined {
+    return certificateOf(this.#socket);
   }
 
   get isOpen(): boolean {

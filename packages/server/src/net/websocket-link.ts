@@ -24,6 +24,7 @@ export interface WebSocketLinkOptions<Context> {
   readonly rules: WebSocketLinkRules;
   readonly address: string | undefined;
   readonly connection: string | undefined;
+  readonly certificate: string | undefined;
   readonly protocol: string | undefined;
 }
 
@@ -32,6 +33,7 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   readonly kind = 'websocket';
   readonly address: string | undefined;
   readonly connection: string | undefined;
+  readonly certificate: string | undefined;
   readonly protocol: string | undefined;
   readonly #group: LinkGroup<Context>;
   readonly #rules: WebSocketLinkRules;
@@ -44,11 +46,12 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   #answerBytes = 0;
   #deadline: Deadline | undefined;
 
-  constructor({ group, rules, address, connection, protocol }: WebSocketLinkOptions<Context>) {
+  constructor({ group, rules, address, connection, certificate, protocol }: WebSocketLinkOptions<Context>) {
     this.#group = group;
     this.#rules = rules;
     this.address = address;
     this.connection = connection;
+    this.certificate = certificate;
     this.protocol = protocol;
   }
 

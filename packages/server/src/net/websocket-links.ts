@@ -8,6 +8,7 @@ import { PeerGroup } from '../websocket/peer-group.ts';
 import { connectionKey } from './guard.ts';
 import { LinkGroup, type LinkOptions } from './link-group.ts';
 import type { OpenLinks } from './link.ts';
+import { certificateOf } from './tls-end.ts';
 import { peerHandlers, WebSocketLink, type WebSocketLinkRules } from './websocket-link.ts';
 
 export interface WebSocketLinksOptions<Context> extends LinkOptions<Context>, WebSocketLinkRules {
@@ -45,6 +46,7 @@ export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Cont
         rules: { isTextData, answersAs },
         address: request.socket.remoteAddress,
         connection: connectionKey(request.socket),
+        certificate: certificateOf(request.socket),
         protocol: handshake.protocol,
       });
       if (link.open())

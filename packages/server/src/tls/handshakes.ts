@@ -1,0 +1,90 @@
+import type { Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
+import { Deadlines, type Deadline } from '../net/deadlines.ts';
+import { connectionKey } from '../net/guard.ts';
+
+/** What becomes of a connection that has just been accepted. */
+export interface Outcome {
+  /** It begins like TLS. What has come is still there to be read. */
+  readonly proceed: () => void;
+  /** It does not. */
+  readonly plain: () => void;
+}
+
+interface Handshake {
+  readonly socket: Socket;
+  readonly deadline: Deadline;
+}
+
+/** `handshake`, the only type of record that TLS begins with (RFC 8446 §5.1). */
+const handshakeRecord = 0x16;
+
+/**
+ * Connections whose TLS handshake is not over: each has one deadline, from the moment when it was accepted, and is known,
+ * so that a server that closes need not wait for it.
+ */
+export class Handshakes {
+  readonly #deadlines: Deadlines<Socket>;
+  readonly #timeoutMs: number;
+  /** By the name that a connection has on either side of TLS: Node does not tell which one a TLS socket is of. */
+  readonly #open = new Map<string, Handshake>();
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#deadlines = new Deadlines({ clock, onDue: (socket) => socket.destroy() });
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  begin(socket: Socket, outcome: Outcome): void {
+    const key = connectionKey(socket);
+    if (key === undefined) {
+      socket.destroy();
+      return;
+    }
+    const handshake = { socket, deadline: this.#deadlines.start(socket, this.#timeoutMs) };
+    this.#open.set(key, handshake);
+    socket.once('close', () => {
+      handshake.deadline.cancel();
+      // The same peer may have a new connection by now.
+      if (this.#open.get(key) === handshake) this.#open.delete(key);
+    });
+    const broken = (): void => void socket.destroy();
+    socket.on('error', broken);
+    // Not by `once`: with nothing to read it is an end, or a false alarm.
+    const look = (): void => {
+      const first = socket.read() as Buffer | null;
+      if (first === null) {
+        if (socket.readableEnded) socket.destroy();
+        return;
+      }
+      socket.off('readable', look);
+      socket.off('end', broken);
+      socket.off('error', broken);
+      socket.unshift(first);
+      if (first[0] === handshakeRecord) {
+        outcome.proceed();
+        return;
+      }
+      handshake.deadline.cancel();
+      this.#open.delete(key);
+      outcome.plain();
+    };
+    socket.on('readable', look);
+    socket.once('end', broken);
+  }
+
+  done(socket: Socket): void {
+    const key = connectionKey(socket);
+    // It is gone, which its 'close' tells.
+    if (key === undefined) return;
+    this.#open.get(key)?.deadline.cancel();
+    this.#open.delete(key);
+  }
+
+  destroyAll(): void {
+    for (const { socket } of this.#open.values()) socket.destroy();
+  }
+}

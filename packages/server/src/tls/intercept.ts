@@ -1,0 +1,25 @@
+import type { Socket } from 'node:net';
+import type { Server as TlsServer, TLSSocket } from 'node:tls';
+
+interface TlsEvents {
+  readonly connection: Socket;
+  readonly secureConnection: TLSSocket;
+}
+
+/**
+ * Puts something between an event of a server and those who listen to it so far: they hear of a socket when `proceed` is
+ * called, in the same turn or later, or never.
+ */
+export function intercept<Event extends keyof TlsEvents>(
+  server: TlsServer,
+  event: Event,
+  judge: (socket: TlsEvents[Event], proceed: () => void) => void,
+): void {
+  const listeners = server.listeners(event);
+  server.removeAllListeners(event);
+  server.on(event, (socket: TlsEvents[Event]) => {
+    judge(socket, () => {
+      for (const listener of listeners) listener.call(server, socket);
+    });
+  });
+}
