@@ -2,7 +2,7 @@ import { formatCursor, parseCursor } from '@everywire/protocol';
 import { openAccess } from '../../packages/server/src/core/access.ts';
 import { createHub } from '../../packages/server/src/core/hub.ts';
 import { defaultLimits, type Limits } from '../../packages/server/src/core/limits.ts';
-import { createNamespaces } from '../../packages/server/src/core/namespaces.ts';
+import { createNamespaces, defaultRules } from '../../packages/server/src/core/namespaces.ts';
 import type { Feed, Start, Store } from '../../packages/server/src/core/store.ts';
 import type { From, Log } from '../../packages/server/src/core/transport.ts';
 import { createMemoryStore } from '../../packages/server/src/stores/memory/store.ts';
@@ -75,6 +75,7 @@ class Simulation {
     const namespaces = createNamespaces(
       [{ filter: 'quiet', retention: { countMax: 3 } }],
       {
+        ...defaultRules,
         retention: {
           countMax: chance.pick([5, 30, 1_000]),
           ageMsMax: chance.pick([2_000, 10 * 86_400_000]),

@@ -1,6 +1,6 @@
 import type { Store } from '../../../packages/server/src/core/store.ts';
 import { defaultLimits, type Limits } from '../../../packages/server/src/core/limits.ts';
-import { createNamespaces } from '../../../packages/server/src/core/namespaces.ts';
+import { createNamespaces, defaultRules } from '../../../packages/server/src/core/namespaces.ts';
 import { createMemoryStore } from '../../../packages/server/src/stores/memory/store.ts';
 import { HistoryChecker } from '../../faults/checker/checker.ts';
 import { Chance } from '../chance.ts';
@@ -165,7 +165,11 @@ class AcknowledgingSimulation {
       limits: this.#limits,
       namespaces: createNamespaces(
         [],
-        { retention: { countMax: 1e6, ageMsMax: 1e12, bytesMax: 1e12 }, durability: 'memory' },
+        {
+          ...defaultRules,
+          retention: { countMax: 1e6, ageMsMax: 1e12, bytesMax: 1e12 },
+          durability: 'memory',
+        },
         this.#limits,
       ),
       delayMs: this.#delayMs,

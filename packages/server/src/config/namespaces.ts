@@ -1,4 +1,4 @@
-import { createNamespaces, type NamespaceEntry, type Namespaces } from '../core/namespaces.ts';
+import { createNamespaces, defaultRules, type NamespaceEntry, type Namespaces } from '../core/namespaces.ts';
 import { parseDurationMs } from '../core/start.ts';
 import type { Retention } from '../core/store.ts';
 import type { Config } from './schema.ts';
@@ -8,9 +8,13 @@ export function namespacesOf({ durability, limits, namespaces, retention }: Conf
   const entries: readonly NamespaceEntry[] = Object.entries(namespaces).map(([filter, given]) => ({
     filter,
     ...(given.durability === undefined ? {} : { durability: given.durability }),
+    ...(given.payloadBytesMax === undefined ? {} : { payloadBytesMax: given.payloadBytesMax }),
+    ...(given.publishesPerSecondMax === undefined
+      ? {}
+      : { publishesPerSecondMax: given.publishesPerSecondMax }),
     ...(given.retention === undefined ? {} : { retention: readRetention(given.retention) }),
   }));
-  const defaults = { retention: readRetention(retention), durability };
+  const defaults = { ...defaultRules, retention: readRetention(retention), durability };
   return createNamespaces(entries, defaults, limits);
 }
 

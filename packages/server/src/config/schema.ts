@@ -51,6 +51,15 @@ const namespace = Type.Object(
       ),
     ),
     durability: Type.Optional(durability),
+    payloadBytesMax: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Largest payload here, within limits.payloadBytesMax.' }),
+    ),
+    publishesPerSecondMax: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Messages that one channel takes a second, from everybody together. 0: any number.',
+      }),
+    ),
   },
   strict,
 );

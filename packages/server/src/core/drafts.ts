@@ -22,11 +22,18 @@ export interface Stamp {
 
 /**
  * Checks what a peer published, once for all transports, and completes it.
+ * @param namespaceBytesMax what the channel's namespace allows
  * @throws EverywireError `too_large`, `invalid`, or `malformed` for a payload that claims to be JSON and is not.
  */
-export function checkDraft(given: PublishDraft, stamp: Stamp, limits: Limits): Draft {
-  if (given.payload.length > limits.payloadBytesMax) {
-    throw new EverywireError('too_large', `A payload has at most ${limits.payloadBytesMax} bytes.`);
+export function checkDraft(
+  given: PublishDraft,
+  stamp: Stamp,
+  limits: Limits,
+  namespaceBytesMax = limits.payloadBytesMax,
+): Draft {
+  const payloadBytesMax = Math.min(limits.payloadBytesMax, namespaceBytesMax);
+  if (given.payload.length > payloadBytesMax) {
+    throw new EverywireError('too_large', `A payload has at most ${payloadBytesMax} bytes here.`);
   }
   const type = given.type ?? defaultType;
   if (type.length > limits.typeBytesMax || !mediaType.test(type)) {

@@ -189,14 +189,17 @@ export class Hub implements HubFront, Feed {
     this.groups.forget(name);
   }
 
-  /** Checks one message of a publisher. @throws EverywireError */
-  prepare(identity: Identity, channel: string, given: PublishDraft): Entry {
+  /** Checks one message of a publisher, and with `isCounted` the rate of its channel. @throws EverywireError */
+  prepare(identity: Identity, channel: string, given: PublishDraft, isCounted: boolean): Entry {
     try {
       checkChannel(channel, this.limits);
       this.access.authorizePublish(identity, channel);
       const stamp = { id: this.#nextId(), nowMs: this.clock.nowMs(), from: identity.subject };
-      const draft = checkDraft(given, stamp, this.limits);
-      return { channel, draft, ...this.#namespaces.rulesOf(channel) };
+      const rules = this.#namespaces.rulesOf(channel);
+      const { retention, durability } = rules;
+      const draft = checkDraft(given, stamp, this.limits, rules.payloadBytesMax);
+      if (isCounted) this.throttle.channel(channel, rules.publishesPerSecondMax);
+      return { channel, draft, retention, durability };
     } catch (refusal) {
       this.figures.refused += 1;
       throw refusal;

@@ -1,17 +1,23 @@
 import { parseFilter, type Filter, FilterTrie } from './filter.ts';
-import type { Limits } from './limits.ts';
+import { payloadBytesHardMax, type Limits } from './limits.ts';
 import type { Durability, Retention } from './store.ts';
 
 /** What holds for the channels of one filter. */
 export interface NamespaceRules {
   readonly retention: Retention;
   readonly durability: Durability;
+  /** Largest payload; as far as `limits.payloadBytesMax` allows. */
+  readonly payloadBytesMax: number;
+  /** Messages that one channel takes a second, from everybody together; twice as many at once. 0: as many as come. */
+  readonly publishesPerSecondMax: number;
 }
 
 export interface NamespaceEntry {
   readonly filter: string;
   readonly retention?: Partial<Retention>;
   readonly durability?: Durability;
+  readonly payloadBytesMax?: number;
+  readonly publishesPerSecondMax?: number;
 }
 
 export interface Namespaces {
@@ -23,6 +29,8 @@ export interface Namespaces {
 export const defaultRules: NamespaceRules = {
   retention: { countMax: 10_000, ageMsMax: 7 * 86_400_000, bytesMax: 1024 * 1024 * 1024 },
   durability: 'fsync',
+  payloadBytesMax: payloadBytesHardMax,
+  publishesPerSecondMax: 0,
 };
 
 interface Namespace {
@@ -43,6 +51,8 @@ export function createNamespaces(
     const rules: NamespaceRules = {
       retention: { ...defaults.retention, ...entry.retention },
       durability: entry.durability ?? defaults.durability,
+      payloadBytesMax: entry.payloadBytesMax ?? defaults.payloadBytesMax,
+      publishesPerSecondMax: entry.publishesPerSecondMax ?? defaults.publishesPerSecondMax,
     };
     trie.add(filter, { filter, rules });
   }

@@ -75,7 +75,7 @@ export class HubSession implements Session, Owner {
   async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
     this.#checkOpen();
     this.#countPublishes(1);
-    const entry = this.#hub.prepare(this.identity, channel, draft);
+    const entry = this.#hub.prepare(this.identity, channel, draft, true);
     this.#noteOwn(entry.draft.id);
     const [result] = await this.#hub.append([entry], options);
     if (result instanceof EverywireError) throw result;
@@ -92,7 +92,7 @@ export class HubSession implements Session, Owner {
     const accepted: ReturnType<Hub['prepare']>[] = [];
     for (const { channel, draft } of entries) {
       try {
-        accepted.push(this.#hub.prepare(this.identity, channel, draft));
+        accepted.push(this.#hub.prepare(this.identity, channel, draft, true));
         results.push(undefined);
       } catch (refusal) {
         if (options.atomic === true) throw refusal;
@@ -109,7 +109,7 @@ export class HubSession implements Session, Owner {
 
   checkPublish(channel: string, draft: PublishDraft): void {
     this.#checkOpen();
-    this.#hub.prepare(this.identity, channel, draft);
+    this.#hub.prepare(this.identity, channel, draft, false);
   }
 
   async subscribe(text: string, options: SubscribeOptions): Promise<LogSubscription | GroupMember> {

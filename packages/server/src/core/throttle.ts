@@ -20,6 +20,7 @@ export class Throttle {
   readonly #clock: Clock;
   readonly #rates: Readonly<Record<Kind, Rate>>;
   readonly #bySubject: Buckets<string>;
+  readonly #byChannel = new Map<number, Buckets<string>>();
   readonly #isSubjectBounded: boolean;
 
   constructor(limits: Limits, clock: Clock) {
@@ -41,13 +42,27 @@ export class Throttle {
     refuseFor(this.#bySubject.take(subject, count, this.#clock.monotonicMs()));
   }
 
+  /** What one channel takes, whoever publishes. @throws EverywireError `rate_limited` */
+  channel(channel: string, perSecond: number): void {
+    if (perSecond === 0) return;
+    let buckets = this.#byChannel.get(perSecond);
+    if (buckets === undefined) {
+      // One for each rate that the configuration names.
+      this.#byChannel.set(perSecond, (buckets = new Buckets({ perSecond, burst: perSecond * 2 })));
+    }
+    const waitMs = buckets.take(channel, 1, this.#clock.monotonicMs());
+    refuseFor(waitMs, 'This channel takes no more messages in a second.');
+  }
+
   /** Subscribing, reading, listing. @throws EverywireError `rate_limited` */
   operation(identity: Identity, counted: Counted): void {
     this.#take('operations', identity, counted, 1);
   }
 
   sweep(): void {
-    this.#bySubject.sweep(this.#clock.monotonicMs());
+    const nowMs = this.#clock.monotonicMs();
+    this.#bySubject.sweep(nowMs);
+    for (const buckets of this.#byChannel.values()) buckets.sweep(nowMs);
   }
 
   #take(kind: Kind, identity: Identity, counted: Counted, count: number): void {
@@ -62,9 +77,6 @@ function isCounted({ claims, isAdmin }: Identity): boolean {
   return claims !== undefined && !isAdmin;
 }
 
-function refuseFor(waitMs: number): void {
-  if (waitMs === 0) return;
-  throw new EverywireError('rate_limited', 'That is more than this token may do in a second.', {
-    retryAfterMs: waitMs,
-  });
+function refuseFor(waitMs: number, why = 'That is more than this token may do in a second.'): void {
+  if (waitMs > 0) throw new EverywireError('rate_limited', why, { retryAfterMs: waitMs });
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openAccess, type Access, type Identity } from '../../src/core/access.ts';
 import { defaultLimits } from '../../src/core/limits.ts';
+import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const claims = { subscribe: ['**'], publish: ['**'], expiresAtMs: Number.MAX_SAFE_INTEGER };
@@ -66,6 +67,27 @@ describe('rates', () => {
     await expect(session.subscribe('b', {})).rejects.toMatchObject({ code: 'rate_limited' });
     await expect(session.read('b', undefined, 1)).rejects.toMatchObject({ code: 'rate_limited' });
     await expect(session.channels('**', undefined, 1)).rejects.toMatchObject({ code: 'rate_limited' });
+  });
+
+  it('bound what one channel takes from everybody, where its namespace says so', async () => {
+    const namespaces = createNamespaces(
+      [{ filter: 'slow/*', publishesPerSecondMax: 1 }],
+      defaultRules,
+      defaultLimits,
+    );
+    const hub = await startHub({ namespaces });
+    const [one, other] = [await openSession(hub), await openSession(hub)];
+    await publishText(one, 'slow/a', 'yes');
+    await publishText(other, 'slow/a', 'yes');
+    await expect(publishText(one, 'slow/a', 'no')).rejects.toMatchObject({ code: 'rate_limited' });
+    one.checkPublish('slow/a', { payload: Buffer.alloc(0) });
+    const draft = { payload: Buffer.from('x') };
+    const results = await one.publishAll([
+      { channel: 'slow/a', draft },
+      { channel: 'slow/b', draft },
+      { channel: 'fast', draft },
+    ]);
+    expect(results).toMatchObject([{ code: 'rate_limited' }, { offset: 1 }, { offset: 1 }]);
   });
 
   it('hold for nobody who is an administrator, or while authentication is off', async () => {
