@@ -100,12 +100,12 @@ export class Revocations {
   }
 
   #isKnown({ subject, tokenId }: Revocation): boolean {
-    return subject === undefined ? this.#byTokenId.has(tokenId!) : this.#bySubject.has(subject);
+    return subject === undefined ? this.#byTokenId.has(tokenId) : this.#bySubject.has(subject);
   }
 
   #remember(revocation: Revocation): void {
     const { subject, tokenId } = revocation;
-    if (subject === undefined) this.#byTokenId.set(tokenId!, revocation);
+    if (subject === undefined) this.#byTokenId.set(tokenId, revocation);
     else this.#bySubject.set(subject, revocation);
   }
 
@@ -119,7 +119,7 @@ export class Revocations {
     if (old.length === 0) return;
     await records.write(old.map((revocation) => ({ table, key: keyOf(revocation), value: undefined })));
     for (const { subject, tokenId } of old) {
-      if (subject === undefined) this.#byTokenId.delete(tokenId!);
+      if (subject === undefined) this.#byTokenId.delete(tokenId);
       else this.#bySubject.delete(subject);
     }
   }
@@ -127,7 +127,7 @@ export class Revocations {
 
 /** Names are chosen by whoever signs tokens, and a key of the store has a bound and no zero bytes. */
 function keyOf({ subject, tokenId }: Revocation): string {
-  const name = subject === undefined ? `jti:${tokenId!}` : `sub:${subject}`;
+  const name = subject === undefined ? `jti:${tokenId}` : `sub:${subject}`;
   return createHash('sha256').update(name).digest('hex');
 }
 
