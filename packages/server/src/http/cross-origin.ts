@@ -1,46 +1,70 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { EverywireError } from '@everywire/protocol';
-import { isOriginAllowed } from './origin.ts';
+import { isOriginAllowed, type OriginRequest } from './origin.ts';
+
+export interface CrossOriginOptions {
+  /** Pages may show cookies (Fetch §3.2.5): only where one can carry a token. */
+  readonly takesCookies?: boolean | undefined;
+}
+
+const exposedHeaders =
+  'ETag, Everywire-Continuity, Everywire-Cursor, Preference-Applied, Retry-After, WWW-Authenticate';
 
 /** Which pages of other origins may use this server (Fetch §3.2). Without a list no page is told that it may. */
 export class CrossOrigin {
   readonly #allowed: ReadonlySet<string> | undefined;
+  readonly #takesCookies: boolean;
 
-  constructor(allowed: readonly string[] | undefined) {
+  constructor(allowed: readonly string[] | undefined, { takesCookies = false }: CrossOriginOptions = {}) {
     this.#allowed = allowed === undefined ? undefined : new Set(allowed);
+    this.#takesCookies = takesCookies;
   }
 
   /**
    * Fields for the answer to a request.
    * @throws EverywireError `forbidden` when there is a list and the page's origin is neither on it nor this server's
    */
-  headersFor(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-    const { origin } = headers;
+  headersFor(request: OriginRequest): Readonly<Record<string, string>> {
+    const { origin } = request.headers;
     const vary = { Vary: this.#allowed === undefined ? 'Accept' : 'Accept, Origin' };
-    if (origin === undefined || this.#allowed === undefined) return vary;
-    if (this.#allowed.has(origin)) {
-      return {
-        ...vary,
-        'Access-Control-Allow-Origin': origin,
-        'Access-Control-Expose-Headers':
-          'ETag, Everywire-Continuity, Everywire-Cursor, Preference-Applied, Retry-After',
-      };
+    if (!this.#isListed(origin)) {
+      this.#check(request);
+      return vary;
     }
-    if (isOriginAllowed(headers, this.#allowed)) return vary;
-    throw new EverywireError('forbidden', 'Pages of this origin may not use this server.');
+    return { ...vary, ...this.#welcome(origin), 'Access-Control-Expose-Headers': exposedHeaders };
   }
 
-  /** Fields for the answer to a preflight; empty when the origin is not on the list. */
-  preflight(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-    const { origin } = headers;
-    if (origin === undefined || this.#allowed?.has(origin) !== true) return {};
-    const wanted = headers['access-control-request-headers'];
+  /**
+   * Fields for the answer to OPTIONS, which is a preflight where a page is behind it; none for who needs none.
+   * @throws EverywireError `forbidden` as above
+   */
+  preflight(request: OriginRequest): Readonly<Record<string, string>> {
+    const { origin, 'access-control-request-headers': wanted } = request.headers;
+    if (!this.#isListed(origin)) {
+      this.#check(request);
+      return {};
+    }
     return {
       Vary: 'Origin, Access-Control-Request-Headers',
-      'Access-Control-Allow-Origin': origin,
-      'Access-Control-Allow-Methods': 'GET, HEAD, POST, DELETE',
+      ...this.#welcome(origin),
+      'Access-Control-Allow-Methods': 'GET, HEAD, POST, PATCH, DELETE',
       ...(wanted === undefined ? {} : { 'Access-Control-Allow-Headers': wanted }),
       'Access-Control-Max-Age': '600',
     };
+  }
+
+  #isListed(origin: string | undefined): origin is string {
+    return origin !== undefined && this.#allowed?.has(origin) === true;
+  }
+
+  #welcome(origin: string): Readonly<Record<string, string>> {
+    return {
+      'Access-Control-Allow-Origin': origin,
+      ...(this.#takesCookies ? { 'Access-Control-Allow-Credentials': 'true' } : {}),
+    };
+  }
+
+  #check(request: OriginRequest): void {
+    if (this.#allowed === undefined || isOriginAllowed(request, this.#allowed)) return;
+    throw new EverywireError('forbidden', 'Pages of this origin may not use this server.');
   }
 }

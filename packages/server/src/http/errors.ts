@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
@@ -50,7 +50,7 @@ export function answerError(
   if (!request.raw.complete && hasBody(request.raw)) {
     // A body that is not wanted is not waited for either.
     reply.hijack();
-    refuse(request.raw, reply.raw, error, { limits });
+    refuse(request.raw, reply.raw, error, { limits }, reply.getHeaders() as OutgoingHttpHeaders);
     return reply;
   }
   // Fastify would close after a body that it could not parse; this one was read to its end, so the framing is sound.

@@ -4,7 +4,10 @@ import { EverywireError } from '@everywire/protocol';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { HubFront, Log } from '../core/transport.ts';
+import type { Tokens } from '../core/access.ts';
 import { ChannelViews } from './channel-views.ts';
+import { addCallers } from './caller.ts';
+import { Callers, type CallersOptions } from './credentials.ts';
 import { targetPath } from './head-check.ts';
 import { createNodeServer } from './node-server.ts';
 import { answerError } from './errors.ts';
@@ -12,6 +15,7 @@ import { AllowedMethods, answerUnknown } from './unknown-paths.ts';
 import { addBodyParser } from './parse-body.ts';
 import { addChannelRoutes } from './routes-channels.ts';
 import { addHealthRoutes } from './routes-health.ts';
+import { addTokenRoutes } from './routes-tokens.ts';
 import { addOpenApi } from './openapi.ts';
 import { CrossOrigin } from './cross-origin.ts';
 import { RawRequests } from './raw-requests.ts';
@@ -30,6 +34,13 @@ export interface HttpFrontOptions {
   readonly metrics: MetricsPage;
   /** Origins whose pages may use this server; absent: no page of another origin is told that it may. */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /** Given while authentication is on. */
+  readonly tokens?: Tokens | undefined;
+  /** The cookie that may carry a token; absent: cookies are not looked at. */
+  readonly cookie?: string | undefined;
+  readonly certificateOf?: CallersOptions['certificateOf'];
+  /** Who may read `/metrics`; default: everyone who can reach it. */
+  readonly metricsAccess?: 'open' | 'admin' | undefined;
   readonly version: string;
 }
 
@@ -44,6 +55,8 @@ export interface HttpFront {
   readonly upgrades: UpgradeRouter;
   /** Requests that transports answer by themselves. */
   readonly requests: RawRequests;
+  /** Who makes a request. */
+  readonly callers: Callers;
   /** Where it can be reached, once it listens. */
   readonly url: string;
   /** Serves a fixed document, such as the page at `/`. Only before `listen()`. */
@@ -104,14 +117,22 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
   answerUnknown(app, { allowed, upgrades });
   addBodyParser(app, options);
-  const crossOrigin = new CrossOrigin(options.allowedOrigins);
+  const crossOrigin = new CrossOrigin(options.allowedOrigins, { takesCookies: options.cookie !== undefined });
+  // Before anything else is found out, so that a page may read refusals as well.
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    reply.headers(raw.method === 'OPTIONS' ? crossOrigin.preflight(raw) : crossOrigin.headersFor(raw));
+  });
+  const callers = new Callers(options);
+  addCallers(app, callers);
   await addOpenApi(app, options.version);
   addChannelRoutes(app, { ...options, views, crossOrigin });
+  addTokenRoutes(app, options);
   addHealthRoutes(app, { ...options, isDraining: () => isDraining || hub.isDraining });
   return {
     views,
     upgrades,
     requests,
+    callers,
     get url() {
       if (!isListening) return '';
       const { address, port, family } = app.server.address() as AddressInfo;

@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
@@ -108,16 +114,20 @@ function admit(request: IncomingMessage, response: ServerResponse, options: Node
   return refusal === undefined;
 }
 
-/** Answers and closes: what follows a bad head on the same connection must not be read as a request. */
+/**
+ * Answers and closes: what follows a bad head on the same connection must not be read as a request. `more` are fields that
+ * the answer has anyway.
+ */
 export function refuse(
   request: IncomingMessage,
   response: ServerResponse,
   refusal: EverywireError,
   { limits }: Pick<NodeServerOptions, 'limits'>,
+  more: OutgoingHttpHeaders = {},
 ): void {
   const instance = rawPath(targetPath(request.url ?? '/'));
   if (response.socket === request.socket && !response.headersSent) {
-    const bytes = problemBytes(refusal, instance, limits.retryAfterMs);
+    const bytes = problemBytes(refusal, instance, limits.retryAfterMs, more);
     endAfter(takeOver(request, response), bytes);
     return;
   }
@@ -125,6 +135,7 @@ export function refuse(
   endQueue(request.socket);
   const body = JSON.stringify(problemOf(refusal, instance));
   response.writeHead(refusal.httpStatus, {
+    ...more,
     'Content-Type': problemType,
     ...problemHeaders(refusal, limits.retryAfterMs),
     Connection: 'close',

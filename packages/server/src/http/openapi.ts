@@ -19,8 +19,14 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         description: 'Publish once; deliver on every wire.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      components: {
+        securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      },
+      // Either: authentication may be off.
+      security: [{ token: [] }, {}],
       tags: [
         { name: 'channels', description: 'Named, ordered, append-only logs.' },
+        { name: 'tokens', description: 'While authentication is on.' },
         { name: 'operation', description: 'For those who run the server.' },
       ],
     },

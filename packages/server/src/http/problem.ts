@@ -55,21 +55,23 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
   if (comeBack === 'later' || comeBack === 'elsewhere') {
     headers['Retry-After'] = Math.ceil((error.retryAfterMs ?? retryAfterMs) / 1_000);
   }
-  if (error.code === 'unauthorized') headers['WWW-Authenticate'] = 'Bearer';
-  // RFC 6750 §3.1.
+  // RFC 6750 §3.1. Who has shown nothing at all is told so by `Callers`.
+  if (error.code === 'unauthorized') headers['WWW-Authenticate'] = 'Bearer error="invalid_token"';
   if (error.code === 'forbidden') headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
   return error instanceof HttpRefusal ? { ...headers, ...error.headers } : headers;
 }
 
-/** A whole answer, for sockets that have no response object (any more). It ends the connection. */
+/** A whole answer, for sockets that have no response object (any more). It ends the connection. `more` are its own fields. */
 export function problemBytes(
   error: EverywireError,
   instance: string | undefined,
   retryAfterMs: number,
+  more: OutgoingHttpHeaders = {},
 ): Buffer {
   const body = JSON.stringify(problemOf(error, instance));
   const status = error.httpStatus;
   const headers = {
+    ...more,
     'Content-Type': problemType,
     'Content-Length': Buffer.byteLength(body),
     ...problemHeaders(error, retryAfterMs),

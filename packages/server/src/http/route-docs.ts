@@ -1,5 +1,13 @@
 import { Type, type TSchema } from 'typebox';
-import { channelPageSchema, pageSchema, problems, problemSchema, receiptSchema } from './schemas.ts';
+import {
+  channelPageSchema,
+  pageSchema,
+  problems,
+  problemSchema,
+  receiptSchema,
+  revokedSchema,
+  ticketSchema,
+} from './schemas.ts';
 
 /** What the OpenAPI document says of a route beside its body: parameters and answers are not Fastify's to check. */
 export interface RouteDocs {
@@ -137,6 +145,35 @@ export const deleteDocs: RouteDocs = {
   },
 };
 
+export const ticketDocs: RouteDocs = {
+  summary: 'Get a ticket',
+  description:
+    'Stands for the caller in one handshake, as `?ticket=` in its address: for browsers, whose EventSource and WebSocket ' +
+    'cannot set a header.',
+  tags: ['tokens'],
+  response: {
+    201: {
+      description: 'Good once, and not for long.',
+      content: { 'application/json': { schema: ticketSchema } },
+    },
+    ...problems(401, 404, 429, 503),
+  },
+};
+
+export const revokeDocs: RouteDocs = {
+  summary: 'Revoke tokens',
+  description: 'One token by its `jti`, or all that were issued to a subject until now. For administrators.',
+  tags: ['tokens'],
+  consumes: ['application/json'],
+  response: {
+    200: {
+      description: 'Durable; the sessions that it hits have been ended.',
+      content: { 'application/json': { schema: revokedSchema } },
+    },
+    ...problems(400, 401, 403, 404, 415, 422, 429, 503),
+  },
+};
+
 function healthDocs(summary: string, response: RouteDocs['response']): RouteDocs {
   return { summary, tags: ['operation'], response };
 }
@@ -158,6 +195,7 @@ export const readyzDocs = healthDocs('Whether this node takes traffic', {
 });
 export const metricsDocs = healthDocs('Metrics', {
   200: { description: 'Prometheus text.', content: { 'text/plain': { schema: Type.String() } } },
+  ...problems(401, 403),
 });
 export const openApiDocs = healthDocs('This document', {
   200: { description: 'OpenAPI 3.1.', content: { 'application/json': { schema: Type.Object({}) } } },

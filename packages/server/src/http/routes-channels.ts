@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../core/access.ts';
 import { receipt } from '../core/envelope.ts';
 import type { Limits } from '../core/limits.ts';
 import type { HubFront, PublishResult, Session, Sink } from '../core/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
 import { cloudEventDraft } from './cloud-events.ts';
+import { callerOf } from './caller.ts';
 import type { CrossOrigin } from './cross-origin.ts';
 import { channelOfTarget, rawQuery } from './percent.ts';
 import { problemOf } from './problem.ts';
@@ -14,7 +14,6 @@ import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';
 import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
 import { publishBodySchema } from './schemas.ts';
-import { bearerToken } from './bearer.ts';
 
 export interface ChannelRoutesOptions {
   readonly hub: HubFront;
@@ -24,6 +23,7 @@ export interface ChannelRoutesOptions {
 }
 
 const prefix = '/channels/';
+const authenticates = true;
 const empty = Buffer.alloc(0);
 /** Nothing is subscribed to in these sessions. */
 const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
@@ -32,19 +32,8 @@ const silent: Sink = { deliver: () => true, notify: () => undefined, close: () =
 export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOptions): void {
   const { limits, views, crossOrigin } = options;
 
-  const authenticate = (request: FastifyRequest): Promise<Identity> => {
-    const token = bearerToken(request.headers.authorization);
-    return options.hub.authenticate({ token, address: request.ip });
-  };
-
-  const inSession = async <T>(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    use: (session: Session) => Promise<T>,
-  ): Promise<T> => {
-    reply.headers(crossOrigin.headersFor(request.headers));
-    const identity = await authenticate(request);
-    const session = options.hub.open(identity, { transport: 'http', address: request.ip }, silent);
+  const inSession = async <T>(request: FastifyRequest, use: (session: Session) => Promise<T>): Promise<T> => {
+    const session = options.hub.open(callerOf(request), { transport: 'http', address: request.ip }, silent);
     try {
       return await use(session);
     } finally {
@@ -67,11 +56,11 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       isEnveloped,
       query,
       headers: request.headers,
-      identity: await authenticate(request),
+      identity: callerOf(request),
       address: request.ip,
       isHead: request.method === 'HEAD',
       raw: request.raw,
-      commonHeaders: crossOrigin.headersFor(request.headers),
+      commonHeaders: crossOrigin.headersFor(request.raw),
     };
     return views.choose(request.headers.accept, fallback).answer(viewRequest, reply);
   };
@@ -79,7 +68,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
   app.route({
     method: ['GET', 'HEAD'],
     url: `${prefix}*`,
-    config: { docs: readDocs },
+    config: { authenticates, docs: readDocs },
     handler: (request, reply) => {
       const query = new Query(rawQuery(request.url));
       return view(request, reply, { filters: [channelOfTarget(request.url, prefix)], query });
@@ -89,7 +78,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
   app.route({
     method: ['GET', 'HEAD'],
     url: '/stream',
-    config: { docs: streamDocs },
+    config: { authenticates, docs: streamDocs },
     handler: (request, reply) => {
       const query = new Query(rawQuery(request.url));
       const filters = [...new Set(query.all('channel'))];
@@ -104,8 +93,8 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     },
   });
 
-  app.post(`${prefix}*`, { config: { docs: publishDocs } }, (request, reply) =>
-    inSession(request, reply, async (session) => {
+  app.post(`${prefix}*`, { config: { authenticates, docs: publishDocs } }, (request, reply) =>
+    inSession(request, async (session) => {
       const payload = (request.body as Buffer | undefined) ?? empty;
       const channel = channelOfTarget(request.url, prefix);
       const draft = draftOfRequest(request.raw, payload);
@@ -126,10 +115,10 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     '/publish',
     {
       schema: { body: publishBodySchema(limits.publishBatchMax) },
-      config: { takesJson: true, docs: publishManyDocs },
+      config: { authenticates, takesJson: true, docs: publishManyDocs },
     },
     (request, reply) =>
-      inSession(request, reply, async (session) => {
+      inSession(request, async (session) => {
         if (request.body === undefined) throw jsonOnly();
         const bodies = request.body as readonly PublishBody[];
         const results = await session.publishAll(bodies.map(entryOfBody));
@@ -140,9 +129,9 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
   app.route({
     method: ['GET', 'HEAD'],
     url: '/channels',
-    config: { docs: listDocs },
+    config: { authenticates, docs: listDocs },
     handler: (request, reply) =>
-      inSession(request, reply, async (session) => {
+      inSession(request, async (session) => {
         const query = new Query(rawQuery(request.url));
         const limit = query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault;
         const found = await session.channels(query.one('filter') ?? '**', query.one('after'), limit);
@@ -160,27 +149,13 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       }),
   });
 
-  app.delete(`${prefix}*`, { config: { docs: deleteDocs } }, (request, reply) =>
-    inSession(request, reply, async (session) => {
+  app.delete(`${prefix}*`, { config: { authenticates, docs: deleteDocs } }, (request, reply) =>
+    inSession(request, async (session) => {
       const wasThere = await session.drop(channelOfTarget(request.url, prefix));
       if (!wasThere) throw new EverywireError('not_found', 'There is no such channel.');
       return reply.code(204).header('Cache-Control', 'no-store').send();
     }),
   );
-
-  for (const url of [`${prefix}*`, '/channels', '/publish', '/stream']) {
-    app.options(url, { schema: { hide: true } }, (request, reply) =>
-      reply
-        .code(204)
-        .headers({ Allow: allowOf(url), ...crossOrigin.preflight(request.headers) })
-        .send(),
-    );
-  }
-}
-
-function allowOf(url: string): string {
-  if (url === '/publish') return 'OPTIONS, POST';
-  return url === `${prefix}*` ? 'DELETE, GET, HEAD, OPTIONS, POST' : 'GET, HEAD, OPTIONS';
 }
 
 /** Whether messages of more than one channel may come. */

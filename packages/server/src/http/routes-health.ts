@@ -2,11 +2,14 @@ import type { FastifyInstance } from 'fastify';
 import { errorTable, EverywireError, type ErrorCode } from '@everywire/protocol';
 import type { HubFront } from '../core/transport.ts';
 import type { MetricsPage } from './front.ts';
+import { callerOf } from './caller.ts';
 import { livezDocs, metricsDocs, openApiDocs, problemDocs, readyzDocs } from './route-docs.ts';
 
 export interface HealthRoutesOptions {
   readonly hub: HubFront;
   readonly metrics: MetricsPage;
+  /** Default: everyone who can reach it. */
+  readonly metricsAccess?: 'open' | 'admin' | undefined;
   readonly isDraining: () => boolean;
 }
 
@@ -15,6 +18,7 @@ const noStore = { 'Cache-Control': 'no-store' };
 /** What operators, load balancers and tools ask for. */
 export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptions): void {
   const method: ('GET' | 'HEAD')[] = ['GET', 'HEAD'];
+  const isForAdmins = options.metricsAccess === 'admin';
 
   app.route({
     method,
@@ -41,12 +45,14 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptio
   app.route({
     method,
     url: '/metrics',
-    config: { docs: metricsDocs },
-    handler: async (_request, reply) =>
-      reply
+    config: { authenticates: isForAdmins, docs: metricsDocs },
+    handler: async (request, reply) => {
+      if (isForAdmins) options.hub.authorizeAdmin(callerOf(request), 'read metrics');
+      return reply
         .headers(noStore)
         .type(options.metrics.contentType)
-        .send(await options.metrics.render()),
+        .send(await options.metrics.render());
+    },
   });
 
   app.route({

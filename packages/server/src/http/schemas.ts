@@ -122,6 +122,29 @@ export function publishBodySchema(entriesMax: number): TSchema {
   );
 }
 
+export const ticketSchema = Type.Object(
+  {
+    ticket: Type.String(),
+    expiresAt: Type.String({ format: 'date-time', description: 'From then on it is worth nothing.' }),
+  },
+  { title: 'Ticket' },
+);
+
+const tokenName = { minLength: 1, maxLength: 8_192 };
+
+/** Exactly one of the two. */
+export const revokeBodySchema = Type.Object(
+  {
+    sub: Type.Optional(
+      Type.String({ ...tokenName, description: 'All tokens of this subject, issued until now.' }),
+    ),
+    jti: Type.Optional(Type.String({ ...tokenName, description: 'The one token with this id.' })),
+  },
+  { additionalProperties: false, minProperties: 1, maxProperties: 1, title: 'Revocation' },
+);
+
+export const revokedSchema = Type.Object({ revoked: revokeBodySchema });
+
 /** Answers in `application/problem+json` for these statuses. */
 export function problems(...statuses: readonly number[]): Readonly<Record<number, object>> {
   const content = { 'application/problem+json': { schema: problemSchema } };

@@ -1,11 +1,11 @@
 import { EverywireError } from '@everywire/protocol';
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { isOriginAllowed } from '../http/origin.ts';
+import { isOriginAllowed, type OriginRequest } from '../http/origin.ts';
 import { HttpRefusal } from '../http/problem.ts';
 
 /** The parts of a request that a handshake is judged by. */
-export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 'headers'>;
+export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 'headers'> & OriginRequest;
 
 export interface HandshakeRules {
   /** Origins whose pages may connect, beside this server's own; absent: any. */
@@ -61,7 +61,7 @@ export function checkHandshake(
   if (key === undefined || !keyShape.test(key)) {
     return refuse('malformed', 'Sec-WebSocket-Key is 16 bytes in base64, once.');
   }
-  if (rules.allowedOrigins !== undefined && !isOriginAllowed(headers, rules.allowedOrigins)) {
+  if (rules.allowedOrigins !== undefined && !isOriginAllowed(request, rules.allowedOrigins)) {
     return refuse('forbidden', 'This origin may not connect.');
   }
   const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);

@@ -4,7 +4,7 @@ import { isOriginAllowed } from '../../src/http/origin.ts';
 const host = '127.0.0.1:8080';
 const listed = new Set(['https://app.example.com']);
 const isAllowed = (origin?: string) =>
-  isOriginAllowed(origin === undefined ? { host } : { host, origin }, listed);
+  isOriginAllowed({ headers: origin === undefined ? { host } : { host, origin } }, listed);
 
 describe('origin', () => {
   it('lets programs in, pages of this server, and pages that are listed', () => {
@@ -29,5 +29,25 @@ describe('origin', () => {
     'https://app.example.com, https://evil.com',
   ])('refuses %j', (origin) => {
     expect(isAllowed(origin)).toBe(false);
+  });
+
+  const isOwn = (origin: string, at: string, isEncrypted = false) =>
+    isOriginAllowed(
+      { headers: { host: at, origin }, socket: isEncrypted ? { encrypted: true } : {} },
+      new Set(),
+    );
+
+  it('tells http and https of its own apart', () => {
+    expect(isOwn('http://a.example:8080', 'a.example:8080')).toBe(true);
+    expect(isOwn('https://a.example:8080', 'a.example:8080')).toBe(false);
+    expect(isOwn('https://a.example:8443', 'a.example:8443', true)).toBe(true);
+    expect(isOwn('http://a.example:8443', 'a.example:8443', true)).toBe(false);
+    expect(isOwn('http://a.example', 'a.example', true)).toBe(false);
+  });
+
+  it('takes a default port for one where TLS may have ended in front', () => {
+    expect(isOwn('https://a.example', 'a.example')).toBe(true);
+    expect(isOwn('http://a.example', 'a.example')).toBe(true);
+    expect(isOwn('https://[::1]', '[::1]')).toBe(true);
   });
 });

@@ -1,5 +1,5 @@
 import { createHub, type Hub } from '../../src/core/hub.ts';
-import { openAccess } from '../../src/core/access.ts';
+import { openAccess, type Access } from '../../src/core/access.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { checkLimits, defaultLimits, type Limits } from '../../src/core/limits.ts';
 import { createNamespaces, defaultRules, type NamespaceEntry } from '../../src/core/namespaces.ts';
@@ -16,6 +16,8 @@ import { createStreamTransport } from '../../src/transports/stream/transport.ts'
 export interface RigOptions {
   readonly limits?: Partial<Limits>;
   readonly clock?: Clock;
+  /** Default: everyone may do everything. */
+  readonly access?: Access;
   readonly namespaces?: readonly NamespaceEntry[];
   readonly transports?: readonly ('poll' | 'stream' | 'sse')[];
   readonly front?: Partial<HttpFrontOptions>;
@@ -49,7 +51,8 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const log: Log = { debug: () => undefined, info: () => undefined, warn: complain, error: complain };
   const store = await createStore('memory:', { clock, random, limits, log, durability: 'fsync' });
   const namespaces = createNamespaces(options.namespaces ?? [], defaultRules, limits);
-  const hub = createHub({ store, clock, random, access: openAccess, namespaces, limits, log });
+  const access = options.access ?? openAccess;
+  const hub = createHub({ store, clock, random, access, namespaces, limits, log });
   await hub.start();
   const metrics = createMetrics({ hub, figures: hub.figures });
   const front = await createHttpFront({

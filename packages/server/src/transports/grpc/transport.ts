@@ -131,12 +131,10 @@ class GrpcTransport implements Transport {
       handle: (request: IncomingMessage, response: ServerResponse) => {
         try {
           if (request.method === 'OPTIONS') {
-            response
-              .writeHead(204, { Allow: 'OPTIONS, POST', ...crossOrigin.preflight(request.headers) })
-              .end();
+            response.writeHead(204, { Allow: 'OPTIONS, POST', ...crossOrigin.preflight(request) }).end();
             return;
           }
-          for (const [field, value] of Object.entries(crossOrigin.headersFor(request.headers)))
+          for (const [field, value] of Object.entries(crossOrigin.headersFor(request)))
             response.setHeader(field, exposed(field, value));
         } catch (caught) {
           response.writeHead(toEverywireError(caught).httpStatus).end();

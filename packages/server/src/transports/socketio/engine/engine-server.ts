@@ -220,11 +220,11 @@ export class EngineServer<Context> {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method } = request;
     if (method === 'OPTIONS') {
-      const headers = { Allow: 'GET, POST, OPTIONS', ...this.#crossOrigin.preflight(request.headers) };
+      const headers = { Allow: 'GET, POST, OPTIONS', ...this.#crossOrigin.preflight(request) };
       response.writeHead(204, headers).end();
       return;
     }
-    const headers = this.#crossOrigin.headersFor(request.headers);
+    const headers = this.#crossOrigin.headersFor(request);
     const asked = readAsked(request);
     if ('code' in asked) {
       this.#refuse(response, asked, headers);

@@ -1,0 +1,49 @@
+import type { FastifyInstance } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
+import type { Tokens } from '../core/access.ts';
+import type { HubFront } from '../core/transport.ts';
+import { callerOf } from './caller.ts';
+import { jsonOnly } from './parse-body.ts';
+import { revokeDocs, ticketDocs } from './route-docs.ts';
+import { revokeBodySchema } from './schemas.ts';
+
+export interface TokenRoutesOptions {
+  readonly hub: HubFront;
+  /** Absent while authentication is off. */
+  readonly tokens?: Tokens | undefined;
+}
+
+type Revocation = { readonly sub: string } | { readonly jti: string };
+
+const authenticates = true;
+const noStore = { 'Cache-Control': 'no-store' };
+
+/** What may be done with tokens beside showing them (INTERFACES §10). */
+export function addTokenRoutes(app: FastifyInstance, { hub, tokens }: TokenRoutesOptions): void {
+  const whileOn = (): Tokens => {
+    if (tokens !== undefined) return tokens;
+    throw new EverywireError('not_found', 'Authentication is off: there are no tokens, and none is needed.');
+  };
+
+  app.post('/tickets', { config: { authenticates, docs: ticketDocs } }, async (request, reply) => {
+    const issuer = whileOn();
+    const { ticket, expiresAtMs } = issuer.issueTicket(callerOf(request));
+    return reply
+      .code(201)
+      .headers(noStore)
+      .send({ ticket, expiresAt: new Date(expiresAtMs).toISOString() });
+  });
+
+  app.post(
+    '/tokens/revoke',
+    { schema: { body: revokeBodySchema }, config: { authenticates, takesJson: true, docs: revokeDocs } },
+    async (request, reply) => {
+      const revoker = whileOn();
+      hub.authorizeAdmin(callerOf(request), 'revoke tokens');
+      if (request.body === undefined) throw jsonOnly();
+      const revoked = request.body as Revocation;
+      await revoker.revoke('sub' in revoked ? { subject: revoked.sub } : { tokenId: revoked.jti });
+      return reply.headers(noStore).send({ revoked });
+    },
+  );
+}
