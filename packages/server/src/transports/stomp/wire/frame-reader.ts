@@ -98,7 +98,13 @@ export class FrameReader {
     const end = found < 0 ? this.#chunk.length : found;
     // One more for the CR of CRLF. Whichever fault comes first is told, however the bytes were cut.
     const fits = Math.min(end, this.#at + bytesMax + 1 - this.#gatheredBytes);
-    if (this.#chunk.subarray(this.#at, fits).includes(0)) {
+    const begun = this.#chunk.subarray(this.#at, fits);
+    const nulAt = begun.indexOf(0);
+    // What is no STOMP may never have an end of line, so a command is judged before that.
+    if (isCommand && !this.#canBeCommand(nulAt < 0 ? begun : begun.subarray(0, nulAt))) {
+      return this.#failCommand();
+    }
+    if (nulAt >= 0) {
       return this.#fail('malformed', 'NUL ends a frame, after an empty line that ends its head.');
     }
     if (fits < end) {
@@ -110,13 +116,16 @@ export class FrameReader {
     this.#at = found < 0 ? end : end + 1;
     if (found < 0) {
       this.#gather(part, bytesMax + 1);
-      // Not only at the end of the line, which what is no STOMP may never have.
-      const begun = this.#gathered.subarray(0, this.#gatheredBytes);
-      return isCommand && !isCapitals(begun.at(-1) === cr ? begun.subarray(0, -1) : begun)
-        ? this.#failCommand()
-        : undefined;
+      return undefined;
     }
     return this.#takeLine(this.#joined(part));
+  }
+
+  /** Whether what was gathered and `part` behind it are capitals, with a CR at most at the end, where LF may follow. */
+  #canBeCommand(part: Buffer): boolean {
+    // Of what was gathered all but that CR has been judged.
+    if (this.#gatheredBytes > 0 && this.#gathered[this.#gatheredBytes - 1] === cr) return part.length === 0;
+    return isCapitals(part.at(-1) === cr ? part.subarray(0, -1) : part);
   }
 
   #takeLine(whole: Buffer): Received | undefined {
@@ -128,7 +137,10 @@ export class FrameReader {
         this.#headBytes = 0;
         return undefined;
       }
-      return this.#takeCommand(line);
+      this.#command = line.toString('latin1');
+      this.#headers = new Map();
+      this.#headerCount = 0;
+      return undefined;
     }
     if (this.#headBytes > this.bounds.headBytesMax) {
       return this.#fail(
@@ -137,14 +149,6 @@ export class FrameReader {
       );
     }
     return line.length === 0 ? this.#endHead() : this.#takeHeader(line);
-  }
-
-  #takeCommand(line: Buffer): Received | undefined {
-    if (!isCapitals(line)) return this.#failCommand();
-    this.#command = line.toString('latin1');
-    this.#headers = new Map();
-    this.#headerCount = 0;
-    return undefined;
   }
 
   #takeHeader(line: Buffer): Received | undefined {

@@ -210,3 +210,21 @@ describe('frames', () => {
     expect(reader.isInFrame).toBe(false);
   });
 });
+
+test.each(['a\0', 'AB\r\0', 'AB\rC\n', `A\r${'B'.repeat(40)}`, `${'a'.repeat(40)}\n`, 'Aé\0', '\r\r\n'])(
+  'of two faults in the command %j the first is told, however the bytes were cut',
+  (text) => {
+    const faultOf = (chunks: readonly Buffer[]): Received[] => {
+      const reader = new FrameReader(bounds);
+      return chunks.flatMap((chunk) => {
+        reader.push(chunk);
+        return reader.next() ?? [];
+      });
+    };
+    const bytes = Buffer.from(text);
+    const whole = faultOf([Buffer.from(bytes)]);
+    expect(whole).toMatchObject([{ kind: 'fault', code: 'malformed' }]);
+    for (let at = 1; at < bytes.length; at += 1) expect(faultOf(cut(bytes, [at]))).toEqual(whole);
+    expect(faultOf([...bytes].map((byte) => Buffer.of(byte)))).toEqual(whole);
+  },
+);
