@@ -13,11 +13,15 @@ const durationUnitsMs: ReadonlyMap<string, number> = new Map([
 // RFC 3339 §5.6, with a four-digit year; a space instead of T is not accepted.
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
-/** Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` when it is none. */
+/**
+ * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` when it is none. What is
+ * longer than numbers of milliseconds are exact (285,000 years) is taken for that.
+ */
 export function parseDurationMs(text: string): number | undefined {
   const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text);
   if (match === null) return undefined;
-  return Math.round(Number(match[1]) * durationUnitsMs.get(match[2] ?? 's')!);
+  const durationMs = Math.round(Number(match[1]) * durationUnitsMs.get(match[2] ?? 's')!);
+  return Math.min(durationMs, Number.MAX_SAFE_INTEGER);
 }
 
 /**

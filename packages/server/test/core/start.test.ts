@@ -54,4 +54,9 @@ describe('duration', () => {
   it.each(['', '-1s', '1e9s', 's', '1w', 'Infinity', ' 1s'])('refuses %j', (text) => {
     expect(parseDurationMs(text)).toBeUndefined();
   });
+
+  it.each(['999999999999d', '104249992d'])('takes %s for the longest that is exact', (text) => {
+    expect(parseDurationMs(text)).toBe(Number.MAX_SAFE_INTEGER);
+    expect(parseSince(`-${text}`, 1_000)).toEqual({ kind: 'time', timeMs: 1_000 - Number.MAX_SAFE_INTEGER });
+  });
 });
