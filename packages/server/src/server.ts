@@ -146,7 +146,16 @@ class ComposedServer implements EverywireServer {
     this.#steps.push({ what: 'store', stop: () => hub.stop() });
 
     const metrics = createMetrics({ hub, figures: hub.figures });
-    const front = await createHttpFront({ ...shared, ...config.http, hub, metrics, allowedOrigins, version });
+    const front = await createHttpFront({
+      ...shared,
+      ...config.http,
+      hub,
+      metrics,
+      metricsAccess: config.metrics.access,
+      allowedOrigins,
+      cookie: config.auth.cookie,
+      version,
+    });
     this.#front = front;
     this.#steps.push({ what: 'http', stop: ({ closingMs }) => front.close(closingMs) });
     for (const { path, contentType, body, headers } of pages()) front.page(path, contentType, body, headers);

@@ -151,6 +151,13 @@ export const configSchema = Type.Object(
     ),
     auth: Type.Object(
       {
+        cookie: Type.Optional(
+          Type.String({
+            pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            description:
+              'Cookie that may carry the token, from pages of this server and of allowedOrigins; none unless it is named.',
+          }),
+        ),
         jwt: Type.Object(
           {
             secret: Type.Optional(Type.String({ secret: true, description: 'Shared signing key.' })),
@@ -162,6 +169,15 @@ export const configSchema = Type.Object(
           },
           strict,
         ),
+      },
+      strict,
+    ),
+    metrics: Type.Object(
+      {
+        access: Type.Union([Type.Literal('open'), Type.Literal('admin')], {
+          default: 'open',
+          description: 'Who may read /metrics: everyone who can reach it, or administrators.',
+        }),
       },
       strict,
     ),
