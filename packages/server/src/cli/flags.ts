@@ -56,6 +56,18 @@ const rows: readonly FlagRow[] = [
     path: ['grpc', 'port'],
     help: 'gRPC (default 50051; 0: any free one; -1: off)',
   },
+  { option: '--tls-cert <file>', path: ['tls', 'cert'], help: 'certificate, PEM: the ports speak TLS' },
+  { option: '--tls-key <file>', path: ['tls', 'key'], help: 'its private key, PEM' },
+  {
+    option: '--mqtts-port <port>',
+    path: ['mqtt', 'tlsPort'],
+    help: 'MQTT over TLS (default 8883; 0: any free one; -1: off)',
+  },
+  {
+    option: '--stomps-port <port>',
+    path: ['stomp', 'tlsPort'],
+    help: 'STOMP over TLS (default 61614; 0: any free one; -1: off)',
+  },
 ];
 
 /** The flag of each key that has one, by its path with dots. */

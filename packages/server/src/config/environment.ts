@@ -15,6 +15,8 @@ export const shortNames: ReadonlyMap<string, readonly string[]> = new Map([
   ['MQTT_PORT', ['mqtt', 'port']],
   ['STOMP_PORT', ['stomp', 'port']],
   ['GRPC_PORT', ['grpc', 'port']],
+  ['MQTTS_PORT', ['mqtt', 'tlsPort']],
+  ['STOMPS_PORT', ['stomp', 'tlsPort']],
   ['JWT_SECRET', ['auth', 'jwt', 'secret']],
   ['LOG_LEVEL', ['log', 'level']],
   ['LOG_FORMAT', ['log', 'format']],

@@ -73,7 +73,10 @@ function settle(layers: readonly Layer[], more: readonly string[]): LoadedConfig
   const problems = [...more, ...layers.flatMap((layer) => layer.problems)];
   const config = assemble(settings.values());
   // Contradictions of values that are wrong anyway would only repeat the news.
-  if (problems.length === 0) problems.push(...findContradictions(config));
+  if (problems.length === 0)
+    problems.push(
+      ...findContradictions(config, (path) => settings.get(keyOf(path))?.source !== defaultSource),
+    );
   if (problems.length > 0) throw new ConfigError(problems);
   return { config, settings: [...settings.values()] };
 }

@@ -14,8 +14,11 @@ export function isLoopback(host: string): boolean {
 }
 
 /** What is wrong with a configuration whose keys are each right by themselves. One sentence each; empty is good. */
-export function findContradictions(config: Config): readonly string[] {
-  return [...findOpenDoors(config), ...findImpossible(config)];
+export function findContradictions(
+  config: Config,
+  isGiven: (path: readonly string[]) => boolean,
+): readonly string[] {
+  return [...findOpenDoors(config), ...findImpossible(config), ...findHalfTls(config, isGiven)];
 }
 
 /** Settings that would leave the server more open than its operator believes. */
@@ -33,6 +36,30 @@ function findOpenDoors({ auth, http, insecure }: Config): readonly string[] {
         'publish everything. Use 127.0.0.1, or --insecure if something in front of it authenticates.',
     );
   }
+  return problems;
+}
+
+/** TLS that is asked for and could not be. */
+function findHalfTls(
+  { tls, mqtt, stomp }: Config,
+  isGiven: (path: readonly string[]) => boolean,
+): readonly string[] {
+  const problems: string[] = [];
+  const { cert, key, passphrase, clientCa, clientCertificates, subjectFrom } = tls;
+  if (cert !== undefined && key === undefined) problems.push('tls.cert needs tls.key beside it.');
+  if (cert === undefined) {
+    if (key !== undefined || passphrase !== undefined) problems.push('tls.key needs tls.cert beside it.');
+    if (clientCa !== undefined || clientCertificates !== 'none')
+      problems.push('tls.cert is not set, and without TLS there are no client certificates.');
+    for (const [name, { tlsPort }] of Object.entries({ mqtt, stomp })) {
+      if (tlsPort >= 0 && isGiven([name, 'tlsPort']))
+        problems.push(`${name}.tlsPort ${tlsPort} needs a certificate: tls.cert and tls.key.`);
+    }
+  }
+  if (clientCertificates !== 'none' && clientCa === undefined)
+    problems.push(`tls.clientCertificates ${clientCertificates} needs tls.clientCa to tell good ones by.`);
+  if (subjectFrom !== 'none' && clientCertificates === 'none')
+    problems.push(`tls.subjectFrom ${subjectFrom} needs tls.clientCertificates request or require.`);
   return problems;
 }
 

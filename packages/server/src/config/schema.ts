@@ -86,15 +86,69 @@ export const configSchema = Type.Object(
       strict,
     ),
     mqtt: Type.Object(
-      { port: Type.Integer({ default: 1883, ...port(`Port of MQTT over TCP. ${ifTaken}`) }) },
+      {
+        port: Type.Integer({ default: 1883, ...port(`Port of MQTT over TCP. ${ifTaken}`) }),
+        tlsPort: Type.Integer({
+          default: 8883,
+          ...port(`Port of MQTT over TLS, given tls.cert. ${ifTaken}`),
+        }),
+      },
       strict,
     ),
     stomp: Type.Object(
-      { port: Type.Integer({ default: 61613, ...port(`Port of STOMP over TCP. ${ifTaken}`) }) },
+      {
+        port: Type.Integer({ default: 61613, ...port(`Port of STOMP over TCP. ${ifTaken}`) }),
+        tlsPort: Type.Integer({
+          default: 61614,
+          ...port(`Port of STOMP over TLS, given tls.cert. ${ifTaken}`),
+        }),
+      },
       strict,
     ),
     grpc: Type.Object(
-      { port: Type.Integer({ default: 50051, ...port(`Port of gRPC, HTTP/2 in clear text. ${ifTaken}`) }) },
+      {
+        port: Type.Integer({
+          default: 50051,
+          ...port(`Port of gRPC, HTTP/2 in clear text or, given tls.cert, TLS. ${ifTaken}`),
+        }),
+      },
+      strict,
+    ),
+    tls: Type.Object(
+      {
+        cert: Type.Optional(
+          Type.String({
+            minLength: 1,
+            description: 'File of the certificate and those above it, PEM. Given, the ports speak TLS.',
+          }),
+        ),
+        key: Type.Optional(Type.String({ minLength: 1, description: 'File of its private key, PEM.' })),
+        passphrase: Type.Optional(Type.String({ secret: true, description: 'Of an encrypted key.' })),
+        clientCa: Type.Optional(
+          Type.String({ minLength: 1, description: 'File of the authorities of client certificates, PEM.' }),
+        ),
+        clientCertificates: Type.Union(
+          [Type.Literal('none'), Type.Literal('request'), Type.Literal('require')],
+          {
+            default: 'none',
+            description: 'Whether clients show certificates: not asked for, if they have one, or always.',
+          },
+        ),
+        subjectFrom: Type.Union(
+          [
+            Type.Literal('none'),
+            Type.Literal('cn'),
+            Type.Literal('san-email'),
+            Type.Literal('san-uri'),
+            Type.Literal('san-dns'),
+          ],
+          { default: 'none', description: 'The part of a client certificate that is the subject.' },
+        ),
+        minVersion: Type.Union([Type.Literal('TLSv1.2'), Type.Literal('TLSv1.3')], {
+          default: 'TLSv1.2',
+          description: 'Oldest version of TLS that is spoken.',
+        }),
+      },
       strict,
     ),
     transports: Type.Object(

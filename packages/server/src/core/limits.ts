@@ -121,6 +121,8 @@ export interface Limits {
   readonly groupSpanMessagesMax: number;
   /** gRPC: calls on one HTTP/2 connection at the same time. */
   readonly grpcStreamsMax: number;
+  /** HTTPS: requests on one HTTP/2 connection at the same time. Each may be a stream, and a browser has one connection. */
+  readonly http2StreamsMax: number;
   /** gRPC: the deadline of a unary call that names none, and the time until the request of a `Subscribe` has come. */
   readonly grpcRequestTimeoutMs: number;
   /** Messages that one subscription may have delivered and not acknowledged: what it asks for, or this. */
@@ -229,6 +231,7 @@ export const defaultLimits: Limits = {
   groupIdleMs: 7 * 24 * 3_600_000,
   groupSpanMessagesMax: 16_384,
   grpcStreamsMax: 100,
+  http2StreamsMax: 100,
   grpcRequestTimeoutMs: 60_000,
   windowMessagesDefault: 64,
   windowMessagesMax: 10_000,
