@@ -81,7 +81,12 @@ test('so are those of MQTT and STOMP, after a word in their own terms', async ()
 test('readers on every wire, and those that take nothing, do not keep it longer than drainMs', async () => {
   const drainMs = 5_000;
   server = await serveEverywire([], {
-    env: { EVERYWIRE_LIMITS__DRAIN_MS: String(drainMs), EVERYWIRE_WEBHOOKS__ALLOW_TARGETS: '127.0.0.1' },
+    env: {
+      EVERYWIRE_LIMITS__DRAIN_MS: String(drainMs),
+      EVERYWIRE_WEBHOOKS__ALLOW_TARGETS: '127.0.0.1',
+      // Nothing may be left that keeps the process: a `process.exit()` that was needed would be told on standard error.
+      NODE_OPTIONS: '--trace-exit',
+    },
   });
   const { http, mqtt, stomp, grpc } = server;
   const addresses = { url: http, mqtt, stomp, grpc };

@@ -3,7 +3,7 @@ import { createLog } from '../telemetry/log.ts';
 import { givenConfig } from '../config/load.ts';
 import { loadHere } from './config.ts';
 import { describeEndpoints } from './endpoints.ts';
-import { CommandError, exitCodes } from './exit.ts';
+import { CommandError, endWith, exitCodes } from './exit.ts';
 import type { ServeFlags } from './flags.ts';
 import { outliveClosedPipe, write } from './output.ts';
 import { removeReadyFile, writeReadyFile } from './ready-file.ts';
@@ -91,7 +91,7 @@ function stopOnSignals(server: EverywireServer, config: Config, log: Log): void 
       process.exit(exitCodes.failed);
     }, config.limits.drainMs + patienceMs);
     stuck.unref();
-    void server.stop().then(() => process.exit(isInterrupt ? exitCodes.interrupted : exitCodes.done));
+    void server.stop().then(() => endWith(isInterrupt ? exitCodes.interrupted : exitCodes.done));
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
