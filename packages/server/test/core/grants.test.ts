@@ -4,16 +4,18 @@ import type { Access, Claims, Identity } from '../../src/core/access.ts';
 import { matches, parseFilter } from '../../src/core/filter.ts';
 import { defaultLimits } from '../../src/core/limits.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import type { CloseReason, Session } from '../../src/core/transport.ts';
+import type { CloseReason, Progress, Session } from '../../src/core/transport.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 /** A sink that may be closed by the hub. */
 class ClosableSink extends RecordingSink {
   reason: CloseReason | undefined;
+  onClose: (() => void) | undefined;
 
   override close(reason?: CloseReason): void {
     this.reason = reason;
+    this.onClose?.();
   }
 }
 
@@ -189,5 +191,37 @@ describe('a session with a token', () => {
     await bob.session.subscribe('$share/g/jobs', { acknowledge: 'peer' });
     access.revoke('ann');
     expect(await bob.sink.received(1)).toEqual(['one']);
+  });
+
+  /** Bob has one message and room for no other, the next one waits for him alone, and the one behind it for that. */
+  async function waitingForBob() {
+    const { open } = await start();
+    const [ann, bob, witness] = [
+      await open('ann:jobs/*,!jobs/b'),
+      await open('bob:jobs/*'),
+      await open('cid:**'),
+    ];
+    await bob.session.subscribe('$share/g/jobs/*', { acknowledge: 'peer', windowMessages: 1 });
+    await publishText(bob.session, 'jobs/b', 'one');
+    await bob.sink.received(1);
+    await ann.session.subscribe('$share/g/jobs/*', { acknowledge: 'peer' });
+    await witness.session.subscribe('**', { from: { since: { kind: 'earliest' } } });
+    await publishText(bob.session, 'jobs/b', 'two');
+    await publishText(bob.session, 'jobs/a', 'three');
+    await witness.sink.received(3);
+    return { ann, bob };
+  }
+
+  it('of a group takes what waits there as soon as it may', async () => {
+    const { ann } = await waitingForBob();
+    await ann.session.refresh('ann:jobs/*');
+    expect(await ann.sink.received(2)).toEqual(['two', 'three']);
+  });
+
+  it('of a group lets go of what waits for it when it may have that no longer', async () => {
+    const { ann, bob } = await waitingForBob();
+    await bob.session.refresh('bob:jobs/*,!jobs/b');
+    expect(await ann.sink.received(1)).toEqual(['three']);
+    expect(bob.sink.texts).toEqual(['one']);
   });
 });

@@ -37,8 +37,7 @@ export class GroupMember implements Subscription {
   startCursor = '';
   startGaps: readonly Gap[] = [];
   stage: MemberStage = 'full';
-  /** Which channels its peer may be given; undefined: all that match. */
-  mayDeliver: ((channel: string) => boolean) | undefined;
+  #mayDeliver: ((channel: string) => boolean) | undefined;
   readonly #group: Group;
   readonly #options: MemberOptions;
   /** The messages themselves, so that they can go to another member without a look into the log. */
@@ -52,8 +51,19 @@ export class GroupMember implements Subscription {
     this.filter = options.filter;
     this.tag = options.tag;
     this.#options = options;
-    this.mayDeliver = options.mayDeliver;
+    this.#mayDeliver = options.mayDeliver;
     this.#batchesLeft = options.batches;
+  }
+
+  /** Which channels its peer may be given; undefined: all that match. */
+  get mayDeliver(): ((channel: string) => boolean) | undefined {
+    return this.#mayDeliver;
+  }
+
+  /** What waits may now be for it, or for nobody. */
+  set mayDeliver(mayDeliver: ((channel: string) => boolean) | undefined) {
+    this.#mayDeliver = mayDeliver;
+    this.goOn();
   }
 
   get follower(): Follower {
@@ -142,7 +152,7 @@ export class GroupMember implements Subscription {
     this.#group.leave(this, this.#takeAll());
   }
 
-  /** Its peer takes bytes again, or its quota has room. */
+  /** Its peer takes bytes again, its quota has room, or it may have other channels. */
   goOn(): void {
     if (this.stage !== 'ended') this.#group.hasRoom(this);
   }
