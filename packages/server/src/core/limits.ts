@@ -46,6 +46,8 @@ export interface Limits {
   readonly commandsInFlightBytesMax: number;
   /** Namespaces that one Socket.IO connection may be in. */
   readonly ioNamespacesMax: number;
+  /** Messages of a Socket.IO session that wait for an earlier one of another of its filters; all filters together. */
+  readonly ioOrderBytesMax: number;
   /**
    * How long, and how many, Socket.IO sessions are kept for clients that come back: as long as messages are by default,
    * and some tens of megabytes.
@@ -190,6 +192,7 @@ export const defaultLimits: Limits = {
   commandsInFlightMax: 1_024,
   commandsInFlightBytesMax: 1024 * kib,
   ioNamespacesMax: 64,
+  ioOrderBytesMax: 1024 * kib,
   ioSessionAgeMsMax: 7 * 24 * 3_600_000,
   ioSessionsMax: 100_000,
   ioPollAgeMsMax: 3_600_000,

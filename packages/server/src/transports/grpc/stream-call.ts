@@ -2,6 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
 import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import { UnderWay } from '../../core/under-way.ts';
 import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
 import {
   DoneSchema,
@@ -41,7 +42,7 @@ export class StreamCall implements Sink {
   readonly #followings = new Map<bigint, Following>();
   #session: Session | undefined;
   #waiting: StreamRequest[] | undefined = [];
-  #inFlight = 0;
+  readonly #underWay = new UnderWay();
   #hasEnded = false;
   /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
   #isHalfClosed = false;
@@ -67,7 +68,7 @@ export class StreamCall implements Sink {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     for (const request of waiting) this.#handle(request);
-    if (this.#inFlight < this.#host.limits.commandsInFlightMax) this.#inlet.resume();
+    if (!this.#underWay.isFull(this.#host.limits)) this.#inlet.resume();
     this.#endIfDone();
   }
 
@@ -129,7 +130,7 @@ export class StreamCall implements Sink {
         void this.#answering(id, () => this.#subscribe(id, command.value));
         break;
       case 'publish':
-        void this.#answering(id, () => this.#publish(id, command.value));
+        void this.#answering(id, () => this.#publish(id, command.value), command.value.data.length);
         break;
       case 'unsubscribe':
         void this.#answering(id, async () => this.#unsubscribe(id, command.value.subscription));
@@ -153,17 +154,17 @@ export class StreamCall implements Sink {
   }
 
   /** While too many are under way, nothing more is read. */
-  async #answering(id: bigint, run: () => Promise<void>): Promise<void> {
-    const { commandsInFlightMax } = this.#host.limits;
-    this.#inFlight += 1;
-    if (this.#inFlight >= commandsInFlightMax) this.#inlet.pause();
+  async #answering(id: bigint, run: () => Promise<void>, bytes = 0): Promise<void> {
+    const { limits } = this.#host;
+    this.#underWay.begin(bytes);
+    if (this.#underWay.isFull(limits)) this.#inlet.pause();
     try {
       await run();
     } catch (caught) {
       this.#refuse(id, caught);
     }
-    this.#inFlight -= 1;
-    if (this.#inFlight * 2 <= commandsInFlightMax) this.#inlet.resume();
+    this.#underWay.end(bytes);
+    if (this.#underWay.hasRoom(limits)) this.#inlet.resume();
     this.#endIfDone();
   }
 
@@ -270,7 +271,7 @@ export class StreamCall implements Sink {
   }
 
   #endIfDone(): void {
-    if (!this.#isHalfClosed || this.#waiting !== undefined || this.#inFlight > 0) return;
+    if (!this.#isHalfClosed || this.#waiting !== undefined || !this.#underWay.isEmpty) return;
     // A client that only listens may close its half: its subscriptions go on.
     if (this.#followings.size > 0 || this.#hasEnded) return;
     this.ended('left');

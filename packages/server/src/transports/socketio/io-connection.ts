@@ -1,4 +1,5 @@
 import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { UnderWay } from '../../core/under-way.ts';
 import type { IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import type { IoServer } from './io-server.ts';
@@ -21,7 +22,7 @@ export class IoConnection<State> {
   #sockets: readonly IoSocket<State>[] = [];
   /** A packet whose attachments have not all come. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
-  #inFlight = 0;
+  readonly #underWay = new UnderWay();
 
   constructor(server: IoServer<State>, engine: EngineSocket<IoConnection<State>>) {
     this.#server = server;
@@ -137,12 +138,13 @@ export class IoConnection<State> {
     };
     const done = this.#server.application.event(socket, event);
     if (done === undefined) return undefined;
-    const { commandsInFlightMax } = this.#server;
-    this.#inFlight += 1;
-    if (this.#inFlight >= commandsInFlightMax) this.engine.pause();
+    const { underWayLimits } = this.#server;
+    const bytes = bytesOf(event);
+    this.#underWay.begin(bytes);
+    if (this.#underWay.isFull(underWayLimits)) this.engine.pause();
     return done.finally(() => {
-      this.#inFlight -= 1;
-      if (this.#inFlight * 2 <= commandsInFlightMax) this.engine.resume();
+      this.#underWay.end(bytes);
+      if (this.#underWay.hasRoom(underWayLimits)) this.engine.resume();
     });
   }
 
@@ -151,4 +153,11 @@ export class IoConnection<State> {
     this.engine.close(protocolFaultCode, `parse error: ${detail}`);
     return undefined;
   }
+}
+
+function bytesOf({ items, attachments }: IoEvent): number {
+  let bytes = 0;
+  for (const { length } of items) bytes += length;
+  for (const { length } of attachments) bytes += length;
+  return bytes;
 }

@@ -1,4 +1,5 @@
 import type { Log } from '../../core/transport.ts';
+import type { UnderWayLimits } from '../../core/under-way.ts';
 import type { IoApplication } from './application.ts';
 import { Deadlines } from './engine/deadlines.ts';
 import { EngineServer, type EngineOptions } from './engine/engine-server.ts';
@@ -34,7 +35,7 @@ export class IoServer<State> {
   readonly log: Log;
   readonly packetLimits: IoLimits;
   readonly attachmentBytesMax: number;
-  readonly commandsInFlightMax: number;
+  readonly underWayLimits: UnderWayLimits;
   readonly ioNamespacesMax: number;
   readonly #silent: Deadlines<EngineSocket<IoConnection<State>>>;
 
@@ -48,7 +49,7 @@ export class IoServer<State> {
       nameBytesMax: limits.nameBytesMax,
     };
     this.attachmentBytesMax = options.payloadBytesMax;
-    this.commandsInFlightMax = limits.commandsInFlightMax;
+    this.underWayLimits = limits;
     this.ioNamespacesMax = limits.ioNamespacesMax;
     this.#silent = new Deadlines(clock, options.connectTimeoutMs ?? limits.handshakeTimeoutMs, (engine) =>
       engine.close(1008, 'no CONNECT'),

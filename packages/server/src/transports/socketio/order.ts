@@ -1,7 +1,7 @@
 import { parseCursor } from '@everywire/protocol';
 import { Batch } from '../../core/batch.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
-import type { Message } from '../../core/message.ts';
+import { estimateBytes, type Message } from '../../core/message.ts';
 import type { Quota, Session, Subscription } from '../../core/transport.ts';
 
 const none: readonly Batch[] = [];
@@ -18,6 +18,8 @@ export class Following implements Quota {
   isStarted = false;
   /** What may not be sent yet, since another filter may still owe something earlier. */
   waiting: readonly Batch[] = none;
+  /** What that comes to, roughly. */
+  waitingBytes = 0;
 
   constructor(filter: string, order: Order) {
     this.filter = filter;
@@ -35,6 +37,13 @@ export interface OrderTarget {
   write(batch: Batch): boolean;
 }
 
+export interface OrderParts {
+  readonly clock: Clock;
+  readonly merges: Merges;
+  /** Bytes that may wait, of all filters together. */
+  readonly waitingBytesMax: number;
+}
+
 /** While one filter's log is read, the others' messages wait for it; how often to look whether it got there. */
 const lookEveryMs = 20;
 /** Batches of one filter that may wait for others. */
@@ -49,6 +58,7 @@ export class Order {
   readonly #target: OrderTarget;
   readonly #clock: Clock;
   readonly #merges: Merges;
+  readonly #waitingBytesMax: number;
   /** Few, and mostly one: a map would cost every connection a table. */
   #followings: readonly Following[] = [];
   #session!: Session;
@@ -57,12 +67,17 @@ export class Order {
   #pauses = 0;
   #isOver = false;
   #isSettling = false;
+  /** What waits of all filters together. */
+  #waitingBytes = 0;
+  /** Once so much waits that nobody has room, the one that may bring one more message: nothing can be sent before it does. */
+  #awaited: Following | undefined;
   #timer: Timer | undefined;
 
-  constructor(target: OrderTarget, clock: Clock, merges: Merges) {
+  constructor(target: OrderTarget, { clock, merges, waitingBytesMax }: OrderParts) {
     this.#target = target;
     this.#clock = clock;
     this.#merges = merges;
+    this.#waitingBytesMax = waitingBytesMax;
   }
 
   begin(session: Session): void {
@@ -87,7 +102,9 @@ export class Order {
 
   remove(following: Following): void {
     this.#followings = this.#followings.filter((other) => other !== following);
+    this.#waitingBytes -= following.waitingBytes;
     following.waiting = none;
+    following.waitingBytes = 0;
     following.subscription?.cancel();
     this.#settleSoon();
   }
@@ -122,13 +139,37 @@ export class Order {
 
   roomOf(following: Following): number {
     const isClosed = !following.isStarted || !this.isOpen;
-    return isClosed || following.waiting.length >= waitingMax ? 0 : Number.POSITIVE_INFINITY;
+    if (isClosed || following.waiting.length >= waitingMax) return 0;
+    if (!this.#isFull) return Number.POSITIVE_INFINITY;
+    return following === this.#awaited ? 1 : 0;
+  }
+
+  get #isFull(): boolean {
+    return this.#waitingBytes >= this.#waitingBytesMax;
+  }
+
+  /** The one that all others wait for: of those that are at the lowest place, the first. */
+  #findAwaited(): Following | undefined {
+    let awaited: Following | undefined;
+    let lowestSeq = Number.POSITIVE_INFINITY;
+    for (const one of this.#followings) {
+      if (!one.isStarted) continue;
+      const seq = seqOf(one.subscription!.cursor);
+      if (seq >= lowestSeq) continue;
+      lowestSeq = seq;
+      awaited = one;
+    }
+    return awaited;
   }
 
   /** What the hub brings. */
   deliver(batch: Batch, following: Following): boolean {
     if (this.#followings.length === 1 && following.waiting.length === 0) return this.#write(batch);
     following.waiting = [...following.waiting, batch];
+    const bytes = bytesOf(batch);
+    following.waitingBytes += bytes;
+    this.#waitingBytes += bytes;
+    this.#awaited = undefined;
     this.#settleSoon();
     return true;
   }
@@ -176,9 +217,14 @@ export class Order {
         safeSeq = Math.min(safeSeq, seqOf(following.subscription!.cursor));
       }
       if (given.length === 0) return;
-      const wasFull = given.some(({ waiting }) => waiting.length >= waitingMax);
+      const wasFull = this.#isFull || given.some(({ waiting }) => waiting.length >= waitingMax);
       const batch = take(given, safeSeq, this.#merges);
+      this.#waitingBytes = given.reduce((bytes, { waitingBytes }) => bytes + waitingBytes, 0);
       if (batch === undefined) {
+        if (this.#isFull) {
+          this.#awaited = this.#findAwaited();
+          this.#session.roomAgain();
+        }
         this.#lookAgain();
         return;
       }
@@ -204,6 +250,7 @@ function take(given: readonly Following[], safeSeq: number, merges: Merges): Bat
     // The common case: one of the filters spoke. Its bytes are shared with everyone else who follows it.
     const [batch] = only!.waiting;
     only!.waiting = only!.waiting.slice(1);
+    only!.waitingBytes = bytesOfAll(only!.waiting);
     return batch;
   }
   const bySeq = new Map<number, Message>();
@@ -217,8 +264,21 @@ function take(given: readonly Following[], safeSeq: number, merges: Merges): Bat
     following.waiting = following.waiting
       .map((batch) => batch.since(safeSeq))
       .filter((batch) => batch !== undefined);
+    following.waitingBytes = bytesOfAll(following.waiting);
   }
   return bySeq.size === 0 ? undefined : merges.of(sources, safeSeq, bySeq);
+}
+
+function bytesOf({ messages }: Batch): number {
+  let bytes = 0;
+  for (const message of messages) bytes += estimateBytes(message);
+  return bytes;
+}
+
+function bytesOfAll(batches: readonly Batch[]): number {
+  let bytes = 0;
+  for (const batch of batches) bytes += bytesOf(batch);
+  return bytes;
 }
 
 /** What was merged last: peers that follow the same filters are given the same batch, and its bytes. */

@@ -83,7 +83,8 @@ export class IoSession implements Sink, OrderTarget {
     this.pid = names.pid;
     this.sid = names.sid;
     this.#after = after;
-    this.#order = new Order(this, parts.host.clock, parts.merges);
+    const { clock, limits } = parts.host;
+    this.#order = new Order(this, { clock, merges: parts.merges, waitingBytesMax: limits.ioOrderBytesMax });
   }
 
   /** Called once, before anything else. */

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../../src/core/limits.ts';
+import { HeldStore } from '../../core/held-store.ts';
 import { ask, Listening, messagingClient, StreamClient, type MessagingClient } from './client.ts';
 import { GrpcServer } from './server.ts';
 
@@ -249,6 +250,25 @@ describe('many and slow', () => {
     expect(stream.payloads('1').map((text) => Number(text.split(' ')[0]))).toEqual(
       Array.from({ length: count }, (_, at) => at),
     );
+    stream.cancel();
+  });
+
+  test('is not read on while a megabyte of publishes waits for the store', async () => {
+    const store = new HeldStore(server.hub);
+    const stream = new StreamClient(client);
+    const data = 'x'.repeat(60_000);
+    const publishes = 60;
+    for (let sent = 0; sent < publishes; sent += 1) stream.send(publish('a', data));
+    await store.until(() => store.bytes >= defaultLimits.commandsInFlightBytesMax - data.length);
+    const other = new StreamClient(client);
+    for (let asked = 0; asked < 20; asked += 1) await other.ask({ ping: {} });
+    // What was read in the same chunk was read.
+    expect(store.bytes).toBeLessThanOrEqual(defaultLimits.commandsInFlightBytesMax + 2 * data.length);
+    store.letGo();
+    await stream.until(
+      () => stream.responses.filter(({ kind }) => kind === 'published').length === publishes,
+    );
+    other.cancel();
     stream.cancel();
   });
 });
