@@ -68,8 +68,12 @@ export class HubSession implements Session, Owner {
 
   expel(error: EverywireError): void {
     if (this.#ended !== undefined) return;
-    this.#end(error);
-    this.sink.close({ error });
+    this.#close(error);
+    try {
+      this.sink.close({ error });
+    } finally {
+      this.#cancelAll();
+    }
   }
 
   async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
@@ -165,6 +169,7 @@ export class HubSession implements Session, Owner {
   }
 
   drained(): void {
+    if (this.#ended !== undefined) return;
     this.isHeld = false;
     for (const subscription of this.#subscriptions) {
       if (subscription.stage === 'held') subscription.goOn();
@@ -180,13 +185,18 @@ export class HubSession implements Session, Owner {
   }
 
   end(_how: 'left' | 'lost'): void {
-    if (this.#ended === undefined) this.#end(new EverywireError('going_away', 'The session has ended.'));
+    if (this.#ended !== undefined) return;
+    this.#close(new EverywireError('going_away', 'The session has ended.'));
+    this.#cancelAll();
   }
 
-  #end(why: EverywireError): void {
+  #close(why: EverywireError): void {
     this.#ended = why;
     // What one member of a group gives back must not go to another one of this session.
     this.isHeld = true;
+  }
+
+  #cancelAll(): void {
     for (const subscription of this.#subscriptions) subscription.cancel();
     this.#hub.closed(this);
   }

@@ -240,7 +240,8 @@ export interface Sink {
   deliver(batch: Batch, subscription: Subscription): boolean;
   notify(notice: Notice): void;
   /**
-   * Ends the peer in its own terms. The session has ended: its subscriptions are cancelled, and it refuses everything.
+   * Ends the peer in its own terms. The session has ended: nothing more is delivered, and it refuses everything. Its
+   * subscriptions are cancelled when this has returned; until then their places can be taken down, and acknowledged to.
    * Also called when its token has expired or was revoked, then with `unauthorized`.
    */
   close(reason: CloseReason): void;
