@@ -152,6 +152,21 @@ export interface Limits {
   /** Subscribing, reading and listing on one connection, as for publishing. */
   readonly operationsPerSecondMax: number;
   readonly operationsBurstMax: number;
+  /** A token, whole. Every carrier has room for it: header fields, passwords of MQTT and STOMP, gRPC metadata. */
+  readonly tokenBytesMax: number;
+  /** Filters in each list of rights of a token. */
+  readonly tokenRulesMax: number;
+  /** Subject (`sub`) and id (`jti`) of a token. */
+  readonly subjectBytesMax: number;
+  /** Tokens that were verified lately are remembered by their hash, so many bytes of them: a signature costs 50 to 140 µs. */
+  readonly verifiedTokenBytesMax: number;
+  /** The key set of an issuer (`jwks`): its answer, the keys in it, and how long it may take. */
+  readonly keySetBytesMax: number;
+  readonly keySetKeysMax: number;
+  readonly keySetTimeoutMs: number;
+  /** A key set is fetched again when it is so old; earlier for a key that it lacks, though never sooner than this. */
+  readonly keySetRefreshMs: number;
+  readonly keySetRefetchMs: number;
   /** How long a ticket is good, and how many wait for their use: of one subject, and in all. */
   readonly ticketAgeMsMax: number;
   readonly ticketsPerSubjectMax: number;
@@ -249,6 +264,15 @@ export const defaultLimits: Limits = {
   subjectPublishesPerSecondMax: 1_000,
   operationsPerSecondMax: 500,
   operationsBurstMax: 2_000,
+  tokenBytesMax: 8 * kib,
+  tokenRulesMax: 256,
+  subjectBytesMax: 255,
+  verifiedTokenBytesMax: 8 * 1024 * kib,
+  keySetBytesMax: 256 * kib,
+  keySetKeysMax: 100,
+  keySetTimeoutMs: 10_000,
+  keySetRefreshMs: 10 * 60_000,
+  keySetRefetchMs: 30_000,
   ticketAgeMsMax: 30_000,
   ticketsPerSubjectMax: 64,
   ticketsMax: 10_000,
