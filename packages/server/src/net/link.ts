@@ -11,6 +11,8 @@ export interface Link<Context> {
   readonly connection: string | undefined;
   /** The subject of its client certificate, for `Credentials`. */
   readonly certificate: string | undefined;
+  /** What the address of its WebSocket handshake had, for `Credentials`. */
+  readonly ticket: string | undefined;
   /** The WebSocket subprotocol that was agreed on. */
   readonly protocol: string | undefined;
   readonly isOpen: boolean;

@@ -49,6 +49,7 @@ export class TcpLinkGroup<Context> extends LinkGroup<Context> {
 /** One TCP connection: bytes in, bytes out, deadlines, goodbye, and back-pressure as `websocket/peer.ts` has it. */
 export class TcpLink<Context> implements GroupedLink<Context> {
   readonly kind = 'tcp';
+  readonly ticket = undefined;
   readonly protocol = undefined;
   readonly #socket: Socket;
   readonly #group: TcpLinkGroup<Context>;

@@ -25,6 +25,7 @@ export interface WebSocketLinkOptions<Context> {
   readonly address: string | undefined;
   readonly connection: string | undefined;
   readonly certificate: string | undefined;
+  readonly ticket: string | undefined;
   readonly protocol: string | undefined;
 }
 
@@ -34,6 +35,7 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   readonly address: string | undefined;
   readonly connection: string | undefined;
   readonly certificate: string | undefined;
+  readonly ticket: string | undefined;
   readonly protocol: string | undefined;
   readonly #group: LinkGroup<Context>;
   readonly #rules: WebSocketLinkRules;
@@ -46,12 +48,21 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   #answerBytes = 0;
   #deadline: Deadline | undefined;
 
-  constructor({ group, rules, address, connection, certificate, protocol }: WebSocketLinkOptions<Context>) {
+  constructor({
+    group,
+    rules,
+    address,
+    connection,
+    certificate,
+    ticket,
+    protocol,
+  }: WebSocketLinkOptions<Context>) {
     this.#group = group;
     this.#rules = rules;
     this.address = address;
     this.connection = connection;
     this.certificate = certificate;
+    this.ticket = ticket;
     this.protocol = protocol;
   }
 

@@ -1,6 +1,8 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { rawQuery } from '../http/percent.ts';
+import { Query } from '../http/query.ts';
 import { pathOf, refuseUpgrade, type UpgradeRouter } from '../http/upgrades.ts';
 import { completeHandshake, readHandshake } from '../websocket/accept.ts';
 import type { HandshakeRules } from '../websocket/handshake.ts';
@@ -41,17 +43,27 @@ export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Cont
     (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       const handshake = readHandshake(request, socket, rules);
       if (handshake === undefined) return;
+      const refuse = (error: EverywireError): void =>
+        refuseUpgrade(socket, pathOf(request), error, limits.retryAfterMs);
+      let ticket: string | undefined;
+      try {
+        ticket = new Query(rawQuery(request.url ?? '')).one('ticket');
+      } catch (caught) {
+        refuse(toEverywireError(caught));
+        return;
+      }
       const link = new WebSocketLink({
         group,
         rules: { isTextData, answersAs },
         address: request.socket.remoteAddress,
         connection: connectionKey(request.socket),
         certificate: certificateOf(request.socket),
+        ticket,
         protocol: handshake.protocol,
       });
       if (link.open())
         link.begin(completeHandshake(socket, head, handshake, { group: peers, context: link }));
-      else refuseUpgrade(socket, pathOf(request), refusal(), limits.retryAfterMs);
+      else refuse(refusal());
     },
   );
   return {
