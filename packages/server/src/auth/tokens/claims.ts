@@ -1,0 +1,197 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
+import { parseFilter } from '../../core/filter.ts';
+import type { Limits } from '../../core/limits.ts';
+import type { JsonObject, JsonValue } from '../../http/strict-json.ts';
+import { isObject } from './read-token.ts';
+import { refuse } from './refusal.ts';
+
+export interface ClaimRules {
+  /** `iss` must be this, letter for letter; absent: whichever. */
+  readonly issuer?: string | undefined;
+  /** `aud` must be this or contain it; absent: the token must be for nobody in particular. */
+  readonly audience?: string | undefined;
+  /** How wrong the issuer's clock and ours may be together, in either direction. */
+  readonly leewayMs: number;
+}
+
+type ClaimLimits = Pick<
+  Limits,
+  'subjectBytesMax' | 'tokenRulesMax' | 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'
+>;
+
+/** From when to when a token holds, in milliseconds since 1970, the leeway included. */
+export interface Validity {
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+export interface ReadClaims {
+  readonly identity: Identity;
+  readonly validity: Validity;
+}
+
+/** The last moment that a `Date` can hold (ECMA-262 §21.4.1.1), so that whoever shows it may use one. */
+const lastMs = 8.64e15;
+
+/**
+ * How far in the future a token may say that it was issued. Clocks of machines that are kept in step differ by less, and
+ * without it one in a hundred fresh tokens would be refused.
+ */
+const issuedAheadMsMax = 5_000;
+
+/** C0, DEL and C1. */
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+
+/**
+ * Reads the payload of a token whose signature is good (RFC 7519 §4.1 and our own member `everywire`).
+ * @throws EverywireError `unauthorized`, unless every claim that we know has the form it must have
+ */
+export function readClaims(
+  payload: JsonObject,
+  rules: ClaimRules,
+  { nowMs, limits }: { readonly nowMs: number; readonly limits: ClaimLimits },
+): ReadClaims {
+  checkIssuer(payload['iss'], rules);
+  checkAudience(payload['aud'], rules);
+  const subject = readSubject(payload['sub'], limits);
+  const expiresAtMs = readDate(payload, 'exp');
+  if (expiresAtMs === undefined) refuse('A token says when it ends: exp.');
+  const notBeforeMs = readDate(payload, 'nbf') ?? 0;
+  const issuedAtMs = readDate(payload, 'iat');
+  const validity = {
+    fromMs: Math.max(
+      notBeforeMs - rules.leewayMs,
+      (issuedAtMs ?? 0) - Math.max(rules.leewayMs, issuedAheadMsMax),
+    ),
+    untilMs: Math.min(lastMs, expiresAtMs + rules.leewayMs),
+  };
+  checkValidity(validity, nowMs);
+  const { isAdmin, subscribe, publish } = readRights(payload['everywire'], subject, limits);
+  const claims = {
+    subscribe,
+    publish,
+    expiresAtMs: validity.untilMs,
+    // A clock that is ahead must not put a token beyond a revocation that comes after it.
+    issuedAtMs: issuedAtMs === undefined ? undefined : Math.min(issuedAtMs, nowMs),
+    tokenId: readTokenId(payload['jti'], limits),
+  };
+  return { identity: { subject, isAdmin, claims }, validity };
+}
+
+/** @throws EverywireError `unauthorized`: expired (RFC 7519 §4.1.4: on that date too), or not valid yet */
+export function checkValidity({ fromMs, untilMs }: Validity, nowMs: number): void {
+  if (nowMs >= untilMs) refuse('The token has expired.');
+  if (nowMs < fromMs) refuse('The token is not valid yet: by its nbf or iat, or our clocks differ.');
+}
+
+function checkIssuer(issuer: JsonValue | undefined, { issuer: wanted }: ClaimRules): void {
+  if (issuer !== undefined && typeof issuer !== 'string') refuse('The iss of a token is text.');
+  if (wanted !== undefined && issuer !== wanted) refuse('The token is of another issuer.');
+}
+
+function checkAudience(audience: JsonValue | undefined, { audience: wanted }: ClaimRules): void {
+  if (audience === undefined) {
+    if (wanted !== undefined) refuse('The token does not say whom it is for: aud.');
+    return;
+  }
+  const all: readonly JsonValue[] = Array.isArray(audience) ? (audience as readonly JsonValue[]) : [audience];
+  if (!all.every((one) => typeof one === 'string')) refuse('The aud of a token is text, or a list of it.');
+  // RFC 7519 §4.1.3: who finds itself not among them must refuse; also who has no name by which to find itself.
+  if (wanted === undefined) refuse('The token is for an audience, and this server was told of none.');
+  if (!all.includes(wanted)) refuse('The token is for another audience.');
+}
+
+/** In milliseconds since 1970; fractions of a second count. RFC 7519 §2, NumericDate. */
+function readDate(payload: JsonObject, name: 'exp' | 'nbf' | 'iat'): number | undefined {
+  const seconds = payload[name];
+  if (seconds === undefined) return undefined;
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0)
+    refuse(`The ${name} of a token is a number: seconds since 1970.`);
+  return Math.min(lastMs, Math.floor(seconds * 1_000));
+}
+
+/** It may stand in a rule, in the name of a session, and in a log line. */
+function readSubject(subject: JsonValue | undefined, limits: ClaimLimits): string {
+  if (typeof subject !== 'string') refuse('A token says whose it is: sub.');
+  if (!isName(subject, limits)) {
+    refuse(`The sub of a token has 1 to ${limits.subjectBytesMax} bytes and no control characters.`);
+  }
+  if (/[+#*]|^\$/.test(subject)) refuse('The sub of a token has none of + # *, and does not begin with $.');
+  return subject;
+}
+
+function readTokenId(tokenId: JsonValue | undefined, limits: ClaimLimits): string | undefined {
+  if (tokenId === undefined) return undefined;
+  if (typeof tokenId !== 'string' || !isName(tokenId, limits)) {
+    refuse(`The jti of a token is text of 1 to ${limits.subjectBytesMax} bytes, without control characters.`);
+  }
+  return tokenId;
+}
+
+function isName(text: string, { subjectBytesMax }: ClaimLimits): boolean {
+  return text !== '' && Buffer.byteLength(text) <= subjectBytesMax && !control.test(text);
+}
+
+interface Rights {
+  readonly isAdmin: boolean;
+  readonly subscribe: readonly string[];
+  readonly publish: readonly string[];
+}
+
+const rightNames: ReadonlySet<string> = new Set(['subscribe', 'publish', 'admin']);
+
+function readRights(rights: JsonValue | undefined, subject: string, limits: ClaimLimits): Rights {
+  if (rights === undefined) return { isAdmin: false, subscribe: [], publish: [] };
+  if (!isObject(rights)) refuse('The claim everywire is an object.');
+  // A misspelt list would silently be no list, and its denials none.
+  if (!Object.keys(rights).every((name) => rightNames.has(name)))
+    refuse('The claim everywire has members other than subscribe, publish and admin.');
+  const { admin = false } = rights;
+  if (typeof admin !== 'boolean') refuse('everywire.admin is true or false.');
+  const listOf = (name: 'subscribe' | 'publish'): readonly string[] => {
+    const list = rights[name];
+    if (list === undefined) return admin ? ['**'] : [];
+    return readRules(list, { name, subject, limits });
+  };
+  return { isAdmin: admin, subscribe: listOf('subscribe'), publish: listOf('publish') };
+}
+
+interface ListContext {
+  readonly name: string;
+  readonly subject: string;
+  readonly limits: ClaimLimits;
+}
+
+function readRules(list: JsonValue, context: ListContext): readonly string[] {
+  const { name, limits } = context;
+  if (!Array.isArray(list)) refuse(`everywire.${name} is a list of filters.`);
+  if (list.length > limits.tokenRulesMax)
+    refuse(`everywire.${name} has at most ${limits.tokenRulesMax} filters.`);
+  return (list as readonly JsonValue[]).map((rule) => {
+    if (typeof rule !== 'string') refuse(`everywire.${name} is a list of filters.`);
+    return readRule(rule, context);
+  });
+}
+
+const placeholder = '{sub}';
+
+/** One rule in its one spelling, `{sub}` replaced and `!` kept. */
+function readRule(rule: string, { name, subject, limits }: ListContext): string {
+  const denies = rule.startsWith('!');
+  const pattern = denies ? rule.slice(1) : rule;
+  // Parted names would make it a rule over other levels; `!` at the front, one that denies.
+  if (pattern.includes(placeholder) && /\/|^!/.test(subject))
+    refuse(`A rule of everywire.${name} uses {sub}, and the sub of the token contains / or begins with !.`);
+  try {
+    // By a function, because a replacement text has meanings of its own for $.
+    const { text } = parseFilter(
+      pattern.replaceAll(placeholder, () => subject),
+      limits,
+    );
+    return denies ? `!${text}` : text;
+  } catch (error) {
+    if (!(error instanceof EverywireError)) throw error;
+    refuse(`everywire.${name} has a rule that is no filter. ${error.message}`);
+  }
+}

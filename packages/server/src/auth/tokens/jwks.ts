@@ -1,0 +1,156 @@
+import type { Clock, Timer } from '../../core/clock.ts';
+import type { Limits } from '../../core/limits.ts';
+import type { Log } from '../../core/transport.ts';
+import { FetchError, type FetchKeySet } from './fetch-key-set.ts';
+import { readKeySet, type NamedKey } from './key-set.ts';
+import { KeyError, type Algorithm, type KeySource, type VerificationKey } from './keys.ts';
+
+export interface JwksOptions {
+  /** Where the set is. From the configuration: nothing that a token says leads anywhere. */
+  readonly url: string;
+  /** Only keys for this are used; absent: those for any that we know. */
+  readonly algorithm?: Algorithm | undefined;
+  readonly fetchKeySet: FetchKeySet;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: Pick<
+    Limits,
+    'keySetBytesMax' | 'keySetKeysMax' | 'keySetTimeoutMs' | 'keySetRefetchMs' | 'keySetRefreshMs'
+  >;
+}
+
+/** The wait after the first failure while there is no key at all; doubled each time, up to `keySetRefetchMs`. */
+const firstRetryMs = 1_000;
+
+/**
+ * The keys of one issuer at one URL. Fetched when they are needed, again when they have become old, and when a token asks for
+ * one that is not there, but not more often than every `keySetRefetchMs`, whatever tokens ask for. What was fetched last
+ * stays until something better comes: an issuer that is down, or answers nonsense, locks nobody out.
+ */
+export class Jwks implements KeySource {
+  readonly #options: JwksOptions;
+  readonly #shownUrl: string;
+  #keys: readonly NamedKey[] = [];
+  #current: ReadonlySet<VerificationKey> = new Set();
+  #fetchedAtMs = -Infinity;
+  #mayFetchFromMs = -Infinity;
+  #failures = 0;
+  #fetching: Promise<void> | undefined;
+  #abort: AbortController | undefined;
+
+  constructor(options: JwksOptions) {
+    this.#options = options;
+    const { origin, pathname } = new URL(options.url);
+    this.#shownUrl = origin + pathname;
+  }
+
+  async find(algorithm: string, keyId: string | undefined): Promise<VerificationKey | undefined> {
+    const found = this.#lookUp(algorithm, keyId);
+    if (found !== undefined) {
+      this.#refreshIfOld();
+      return found;
+    }
+    await this.#fetchIfAllowed();
+    return this.#lookUp(algorithm, keyId);
+  }
+
+  isCurrent(key: VerificationKey): boolean {
+    this.#refreshIfOld();
+    return this.#current.has(key);
+  }
+
+  /** Fetches before the first token comes, so that a URL that does not work is in the log at once. */
+  start(): void {
+    void this.#fetchIfAllowed();
+  }
+
+  /** Gives up what is under way. Nothing is fetched any more. */
+  stop(): void {
+    this.#mayFetchFromMs = Infinity;
+    this.#abort?.abort();
+  }
+
+  /** Without a name it is the only key for that algorithm, or none. */
+  #lookUp(algorithm: string, keyId: string | undefined): VerificationKey | undefined {
+    const fitting = this.#keys.filter(
+      (named) => named.key.algorithm === algorithm && (keyId === undefined || named.keyId === keyId),
+    );
+    return fitting.length === 1 ? fitting[0]!.key : undefined;
+  }
+
+  /** Nobody waits for it: the keys that are there are good meanwhile. */
+  #refreshIfOld(): void {
+    const { clock, limits } = this.#options;
+    if (clock.monotonicMs() - this.#fetchedAtMs >= limits.keySetRefreshMs) void this.#fetchIfAllowed();
+  }
+
+  /** Joins the fetch that is under way, or begins one if it is time. Never fails. */
+  #fetchIfAllowed(): Promise<void> {
+    if (this.#fetching !== undefined) return this.#fetching;
+    if (this.#options.clock.monotonicMs() < this.#mayFetchFromMs) return Promise.resolve();
+    this.#fetching = this.#fetch().finally(() => (this.#fetching = undefined));
+    return this.#fetching;
+  }
+
+  async #fetch(): Promise<void> {
+    const { url, fetchKeySet, clock, log, limits } = this.#options;
+    const abort = new AbortController();
+    const timer: Timer = clock.after(limits.keySetTimeoutMs, () => abort.abort());
+    this.#abort = abort;
+    this.#mayFetchFromMs = clock.monotonicMs() + limits.keySetRefetchMs;
+    try {
+      const bytes = await fetchKeySet(url, { bytesMax: limits.keySetBytesMax, signal: abort.signal });
+      this.#take(bytes);
+    } catch (error) {
+      if (this.#mayFetchFromMs === Infinity) return;
+      this.#fail();
+      log.warn(
+        { url: this.#shownUrl, reason: describeFailure(error, abort.signal), keys: this.#keys.length },
+        'the key set of an issuer could not be fetched; the keys that were fetched last are kept',
+      );
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #take(bytes: Buffer): void {
+    const { algorithm, clock, log, limits } = this.#options;
+    const { keys, ignored } = readKeySet(bytes, limits);
+    const usable = keys.filter(({ key }) => algorithm === undefined || key.algorithm === algorithm);
+    if (usable.length === 0) throw new KeyError(`the set has no key for ${algorithm}`);
+    // A key that is still the same stays the same object, and with it what was verified by it.
+    this.#keys = usable.map((named) => this.#keys.find((known) => known.source === named.source) ?? named);
+    this.#current = new Set(this.#keys.map(({ key }) => key));
+    this.#fetchedAtMs = clock.monotonicMs();
+    this.#failures = 0;
+    log.debug({ url: this.#shownUrl, keys: usable.length, ignored }, 'fetched the key set of an issuer');
+  }
+
+  #fail(): void {
+    if (this.#keys.length > 0) return;
+    const { clock, limits } = this.#options;
+    const waitMs = Math.min(limits.keySetRefetchMs, firstRetryMs * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#mayFetchFromMs = clock.monotonicMs() + waitMs;
+  }
+}
+
+function describeFailure(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'no whole answer came in time';
+  if (error instanceof FetchError || error instanceof KeyError) return error.message;
+  const { code = 'unknown' } = error as NodeJS.ErrnoException;
+  return `it cannot be reached (${code})`;
+}
+
+/**
+ * Where a key set may be: by https, or on this machine. `undefined` means it may.
+ * Returns what is wrong, for operators; never the URL, in which there may be a password.
+ */
+export function findUrlProblem(text: string): string | undefined {
+  const url = URL.parse(text);
+  if (url === null) return 'is no URL';
+  if (url.username !== '' || url.password !== '') return 'has a user name or password in it';
+  if (url.protocol === 'https:') return undefined;
+  const isLocal = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  return url.protocol === 'http:' && isLocal ? undefined : 'is not by https';
+}

@@ -1,0 +1,52 @@
+import type { Limits } from '../../core/limits.ts';
+import { JsonFault, parseStrictJson, type JsonValue } from '../../http/strict-json.ts';
+import { KeyError, readJwk, type VerificationKey } from './keys.ts';
+import { isKeyId, isObject } from './read-token.ts';
+
+/** A key of a set, with the name by which tokens ask for it. */
+export interface NamedKey {
+  readonly keyId: string | undefined;
+  readonly key: VerificationKey;
+  /** What it was read from, to tell whether it is the same one as before. */
+  readonly source: string;
+}
+
+export interface KeySet {
+  readonly keys: readonly NamedKey[];
+  /** Why others of the set are not used, one sentence each. */
+  readonly ignored: readonly string[];
+}
+
+/** JWKs hold texts and lists of them, and an extension may hold a little more. */
+const depthMax = 8;
+
+/**
+ * Reads a JWK Set (RFC 7517 §5). Keys that are not for this, such as those for encryption, are passed over, as it says there.
+ * @throws KeyError when it is none, or has no key that could be used: then it says nothing about the ones that we know
+ */
+export function readKeySet(bytes: Buffer, { keySetKeysMax }: Pick<Limits, 'keySetKeysMax'>): KeySet {
+  const set = parseStrictJson(bytes, { depthMax });
+  if (set instanceof JsonFault) throw new KeyError('the answer is not JSON');
+  const list = isObject(set) ? set['keys'] : undefined;
+  if (!Array.isArray(list)) throw new KeyError('the answer is not a key set');
+  if (list.length > keySetKeysMax) throw new KeyError(`the set has more than ${keySetKeysMax} keys`);
+  const keys: NamedKey[] = [];
+  const ignored: string[] = [];
+  for (const [at, jwk] of (list as readonly JsonValue[]).entries()) {
+    try {
+      keys.push(readNamed(jwk));
+    } catch (error) {
+      if (!(error instanceof KeyError)) throw error;
+      ignored.push(`keys[${at}]: ${error.message}`);
+    }
+  }
+  if (keys.length === 0) throw new KeyError('the set has no key that can be used');
+  return { keys, ignored };
+}
+
+function readNamed(jwk: JsonValue): NamedKey {
+  if (!isObject(jwk)) throw new KeyError('a key is an object');
+  const { kid: keyId } = jwk;
+  if (keyId !== undefined && !isKeyId(keyId)) throw new KeyError('its kid cannot be asked for by a token');
+  return { keyId, key: readJwk(jwk), source: JSON.stringify(jwk) };
+}
