@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
 import type { Limits } from '../../core/limits.ts';
+import { callerOf } from '../../http/caller.ts';
 import { jsonOnly } from '../../http/parse-body.ts';
 import { rawQuery } from '../../http/percent.ts';
 import { Query } from '../../http/query.ts';
@@ -17,19 +17,15 @@ interface Change extends Omit<WebhookChange, 'paused'> {
 }
 
 /** The resource `/webhooks`. */
-export function addWebhookRoutes(
-  app: FastifyInstance,
-  registry: WebhookRegistry,
-  limits: Limits,
-  authenticate: (request: FastifyRequest) => Promise<Identity>,
-): void {
+export function addWebhookRoutes(app: FastifyInstance, registry: WebhookRegistry, limits: Limits): void {
+  const authenticates = true;
   const takesJson = true;
 
   app.post(
     path,
-    { schema: { body: docs.createSchema }, config: { takesJson, docs: docs.createDocs } },
+    { schema: { body: docs.createSchema }, config: { authenticates, takesJson, docs: docs.createDocs } },
     async (request, reply) => {
-      const identity = await authenticate(request);
+      const identity = callerOf(request);
       const made = await registry.create(identity, bodyOf(request) as WebhookRequest);
       return reply
         .code(201)
@@ -38,8 +34,8 @@ export function addWebhookRoutes(
     },
   );
 
-  app.get(path, { config: { docs: docs.listDocs } }, async (request, reply) => {
-    const identity = await authenticate(request);
+  app.get(path, { config: { authenticates, docs: docs.listDocs } }, async (request, reply) => {
+    const identity = callerOf(request);
     const query = new Query(rawQuery(request.url));
     const limit = query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault;
     const webhooks = await registry.list(identity, query.one('after'), limit);
@@ -47,13 +43,13 @@ export function addWebhookRoutes(
     return reply.headers(noStore).send({ webhooks, ...next });
   });
 
-  app.get(`${path}/:id`, { config: { docs: docs.showDocs } }, async (request, reply) =>
-    reply.headers(noStore).send(await registry.show(await authenticate(request), idOf(request))),
+  app.get(`${path}/:id`, { config: { authenticates, docs: docs.showDocs } }, async (request, reply) =>
+    reply.headers(noStore).send(await registry.show(callerOf(request), idOf(request))),
   );
 
   app.patch(
     `${path}/:id`,
-    { schema: { body: docs.changeSchema }, config: { takesJson, docs: docs.changeDocs } },
+    { schema: { body: docs.changeSchema }, config: { authenticates, takesJson, docs: docs.changeDocs } },
     async (request, reply) => {
       const { state, ...change } = bodyOf(request) as Change;
       const paused = state === undefined ? change.paused : state === 'paused';
@@ -62,7 +58,7 @@ export function addWebhookRoutes(
           pointers: ['/state'],
         });
       }
-      const identity = await authenticate(request);
+      const identity = callerOf(request);
       return reply
         .headers(noStore)
         .send(await registry.change(identity, idOf(request), { ...change, paused }));
@@ -71,31 +67,30 @@ export function addWebhookRoutes(
 
   app.post(
     `${path}/:id/rewind`,
-    { schema: { body: docs.rewindSchema }, config: { takesJson, docs: docs.rewindDocs } },
+    { schema: { body: docs.rewindSchema }, config: { authenticates, takesJson, docs: docs.rewindDocs } },
     async (request, reply) => {
-      const identity = await authenticate(request);
+      const identity = callerOf(request);
       const to = bodyOf(request) as { after?: string; since?: string };
       return reply.headers(noStore).send(await registry.rewind(identity, idOf(request), to));
     },
   );
 
-  app.delete(`${path}/:id`, { config: { docs: docs.removeDocs } }, async (request, reply) => {
-    await registry.remove(await authenticate(request), idOf(request));
+  app.delete(`${path}/:id`, { config: { authenticates, docs: docs.removeDocs } }, async (request, reply) => {
+    await registry.remove(callerOf(request), idOf(request));
     return reply.code(204).headers(noStore).send();
   });
 
-  app.post(`${path}/:id/test`, { config: { docs: docs.testDocs } }, (request, reply) =>
-    sendTest(registry, authenticate, request, reply),
+  app.post(`${path}/:id/test`, { config: { authenticates, docs: docs.testDocs } }, (request, reply) =>
+    sendTest(registry, request, reply),
   );
 }
 
 async function sendTest(
   registry: WebhookRegistry,
-  authenticate: (request: FastifyRequest) => Promise<Identity>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  const attempt = await registry.test(await authenticate(request), idOf(request));
+  const attempt = await registry.test(callerOf(request), idOf(request));
   return reply.headers(noStore).send({
     delivered: attempt.kind === 'taken',
     ...(attempt.status === undefined ? {} : { status: attempt.status }),

@@ -1,10 +1,9 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import { WebhookRegistry } from './registry.ts';
 import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { createTargetRules } from './targets.ts';
-import { bearerToken } from '../../http/bearer.ts';
 
 export interface WebhookFront {
   /** `http://host:port`, once it listens. */
@@ -72,14 +71,7 @@ class WebhookTransport implements Transport {
       ca,
     });
     this.#registry = new WebhookRegistry({ host, sender: this.#sender, rules, verify, retryDelaysMs });
-    this.#front.extend((app) =>
-      addWebhookRoutes(app, this.#registry, limits, (request: FastifyRequest) =>
-        host.hub.authenticate({
-          token: bearerToken(request.headers.authorization),
-          address: request.ip,
-        }),
-      ),
-    );
+    this.#front.extend((app) => addWebhookRoutes(app, this.#registry, limits));
     await this.#registry.start();
   }
 
