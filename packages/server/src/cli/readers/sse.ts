@@ -39,7 +39,7 @@ function toArrival({ name, id, data }: Event): Arrival | undefined {
   if (id !== undefined && typeof value?.['offset'] === 'number') {
     return { kind: 'message', cursor: id, text: JSON.stringify(value) };
   }
-  if (name === 'error') throw toRefused(value);
+  if (name === 'everywire.error') throw toRefused(value);
   return name === 'everywire.gap' ? { kind: 'gap', cursor: id, text: data } : undefined;
 }
 

@@ -60,6 +60,7 @@ export const sseWire: StreamWire = {
   goodbye: (retryAfterMs) => `: goaway\nretry: ${retryAfterMs}\n\n`,
 
   failure(error: EverywireError): string {
-    return `event: error\ndata: ${JSON.stringify(problemOf(error, undefined))}\n\n`;
+    // An EventSource has events named `error` of its own, for lost connections.
+    return `event: everywire.error\ndata: ${JSON.stringify(problemOf(error, undefined))}\n\n`;
   },
 };

@@ -26,6 +26,8 @@ export class RawConnection implements Sink {
   /** What came before that. */
   #early: (Buffer | Notice)[] | undefined;
   readonly #underWay = new UnderWay();
+  /** Why it is over, which may be known before the handshake is answered. */
+  #closedWith: EverywireError | undefined;
 
   constructor(host: Host, request: RawRequest) {
     this.#host = host;
@@ -43,6 +45,10 @@ export class RawConnection implements Sink {
   /** The handshake is answered. */
   begin(peer: WebSocketPeer<RawConnection>, subscription: Subscription): void {
     this.#peer = peer;
+    if (this.#closedWith !== undefined) {
+      this.close({ error: this.#closedWith });
+      return;
+    }
     for (const gap of subscription.startGaps) this.notify({ kind: 'gap', subscription, gap });
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -98,6 +104,7 @@ export class RawConnection implements Sink {
 
   close({ error }: CloseReason): void {
     const { code, reason } = closeOf(error);
+    this.#closedWith = error;
     this.#peer?.close(code, reason);
   }
 

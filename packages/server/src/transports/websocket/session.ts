@@ -101,9 +101,10 @@ export class CommandConnection implements Sink {
     }
     const { subscription } = notice;
     const text = notice.kind === 'gap' ? gapText(notice.gap) : endedText(subscription.filter, notice.error);
-    const { early } = subscription.tag as Following;
-    if (early === undefined) this.#peer.sendText(text);
-    else early.push(text);
+    const following = subscription.tag as Following;
+    if (notice.kind === 'ended') this.#forget(following);
+    if (following.early === undefined) this.#peer.sendText(text);
+    else following.early.push(text);
   }
 
   close({ error }: CloseReason): void {
@@ -209,8 +210,12 @@ export class CommandConnection implements Sink {
     return true;
   }
 
+  #forget(following: Following): void {
+    for (const [key, one] of this.#followings ?? []) if (one === following) this.#followings?.delete(key);
+  }
+
   async #authenticate(id: string, token: string): Promise<void> {
-    await this.#host.hub.authenticate({ token, address: undefined });
+    await this.#session.refresh(token);
     this.#peer.sendText(okAnswer(id));
   }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Identity } from '../../core/access.ts';
 import { parseFrom } from '../../core/start.ts';
 import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
+import type { Callers } from '../../http/credentials.ts';
 import { percentDecode, rawQuery } from '../../http/percent.ts';
 import { Query } from '../../http/query.ts';
 import { pathOf, refuseUpgrade, type UpgradeRouter } from '../../http/upgrades.ts';
@@ -16,6 +17,7 @@ import { closeOf, everywireProtocol } from './wire.ts';
 
 export interface WebSocketFront {
   readonly upgrades: UpgradeRouter;
+  readonly callers: Pick<Callers, 'authenticate'>;
   /** `http://host:port`, once it listens. */
   readonly url: string;
 }
@@ -145,7 +147,6 @@ class WebSocketTransport implements Transport {
     const path = pathOf(request);
     const handshake = readHandshake(request, socket, rules);
     if (handshake === undefined) return;
-    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     const address = request.socket.remoteAddress;
     const { retryAfterMs } = this.#host.limits;
     const refuse = (caught: unknown) => {
@@ -157,8 +158,8 @@ class WebSocketTransport implements Transport {
       refuse(new EverywireError('going_away', 'The server is stopping; come back elsewhere.'));
       return;
     }
-    this.#host.hub
-      .authenticate({ token, address })
+    this.#front.callers
+      .authenticate(request)
       .then((identity) => open({ handshake, identity, address }))
       .catch(refuse);
   }

@@ -6,6 +6,7 @@ import { createHub, type Hub } from '../../../src/core/hub.ts';
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
 import { createNamespaces, defaultRules, type NamespaceEntry } from '../../../src/core/namespaces.ts';
 import type { Session, Transport } from '../../../src/core/transport.ts';
+import { Callers } from '../../../src/http/credentials.ts';
 import { UpgradeRouter, wantsWebSocket } from '../../../src/http/upgrades.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
@@ -67,7 +68,8 @@ export class TestServer {
     http.listen(0, '127.0.0.1');
     await once(http, 'listening');
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    const transport = createWebSocketTransport({ upgrades, url }, options);
+    const callers = new Callers({ hub });
+    const transport = createWebSocketTransport({ upgrades, callers, url }, options);
     await transport.start({ hub, records: hub.store.records, limits, clock: systemClock, random, log });
     return new TestServer({ hub, transport, errors, http });
   }
