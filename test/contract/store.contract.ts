@@ -3,7 +3,7 @@ import { EverywireError, noTag } from '../../packages/protocol/src/index.ts';
 import type { Clock, Random } from '../../packages/server/src/core/clock.ts';
 import { defaultLimits, type Limits } from '../../packages/server/src/core/limits.ts';
 import { Message } from '../../packages/server/src/core/message.ts';
-import type { Store } from '../../packages/server/src/core/store.ts';
+import type { Appended, Store } from '../../packages/server/src/core/store.ts';
 import { systemClock } from '../../packages/server/src/runtime/clock.ts';
 import { createSystemRandom } from '../../packages/server/src/runtime/random.ts';
 import { checkAgainstModel } from './store-model.ts';
@@ -62,7 +62,7 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
       trial = place({
         clock,
         random: createSystemRandom(),
-        limits: { ...defaultLimits, publishIdsMax: 100 },
+        limits: { ...defaultLimits, publishIdsMax: 100, channelsMax: 400, retainedMax: 30 },
       });
       await open();
     });
@@ -716,6 +716,95 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
         await bench.append('b', 'y', { retain: true });
         await bench.store.sweep(nowMs + 11, () => ({ countMax: 100, ageMsMax: 1e15, bytesMax: 1e12 }));
         expect(payloads(await bench.store.retained(filterOf('**'), 10))).toEqual(['y']);
+      });
+    });
+
+    describe('quotas', () => {
+      const codes = (results: readonly Appended[]): readonly string[] =>
+        results.map((result) => (result instanceof EverywireError ? result.code : 'stored'));
+      const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `c${index}`);
+      const fillChannels = async (): Promise<void> => {
+        await bench.store.append(names(400).map((name) => bench.entry(name, 'x', { key: 'k' })));
+      };
+
+      duty('as many channels as there may be, and one that is deleted makes room', async () => {
+        const results = await bench.store.append(names(401).map((name) => bench.entry(name, 'x')));
+        expect(codes(results).filter((code) => code !== 'stored')).toEqual(['quota_exceeded']);
+        expect(codes(results).at(-1)).toBe('quota_exceeded');
+        // Those that are there take more.
+        await bench.append('c7', 'more');
+        await bench.store.drop('c7');
+        expect(codes(await bench.store.append(['c7', 'new'].map((name) => bench.entry(name, 'x'))))).toEqual([
+          'stored',
+          'quota_exceeded',
+        ]);
+        expect(await bench.store.channels(filterOf('**'), undefined, 1_000)).toHaveLength(400);
+      });
+
+      duty('a repetition needs no room', async () => {
+        await fillChannels();
+        const again = bench.entry('c1', 'x', { key: 'k' });
+        const other = bench.entry('c1', 'y', { key: 'k' });
+        expect(codes(await bench.store.append([again, other]))).toEqual(['stored', 'conflict']);
+        expect(codes(await bench.store.append([again], { atomic: true }))).toEqual(['stored']);
+      });
+
+      duty('all or none holds for channels and for retained messages', async () => {
+        await bench.store.append(names(399).map((name) => bench.entry(name, 'x')));
+        const before = await bench.head();
+        const entries = ['n1', 'n1', 'n2'].map((name) => bench.entry(name, 'x'));
+        const refused = await bench.store.append(entries, { atomic: true });
+        expect(codes(refused)).toEqual(['quota_exceeded', 'quota_exceeded', 'quota_exceeded']);
+        expect((await bench.head()).seq).toBe(before.seq);
+        expect(codes(await bench.store.append(entries.slice(0, 2), { atomic: true }))).toEqual([
+          'stored',
+          'stored',
+        ]);
+        const retain = (name: string) => bench.entry(name, 'x', { retain: true });
+        await bench.store.append(names(29).map(retain));
+        const pair = ['c50', 'c51'].map(retain);
+        expect(codes(await bench.store.append(pair, { atomic: true }))).toEqual([
+          'quota_exceeded',
+          'quota_exceeded',
+        ]);
+        expect(codes(await bench.store.append(['c50', 'c50', 'c1'].map(retain), { atomic: true }))).toEqual([
+          'stored',
+          'stored',
+          'stored',
+        ]);
+      });
+
+      duty('as many retained messages as there may be, and one that is removed makes room', async () => {
+        const retain = (name: string, text = 'x') => bench.entry(name, text, { retain: true });
+        const results = await bench.store.append(names(31).map((name) => retain(name)));
+        expect(codes(results).filter((code) => code !== 'stored')).toEqual(['quota_exceeded']);
+        // In place of another one, or not retained, is no more.
+        expect(codes(await bench.store.append([retain('c3', 'y'), bench.entry('c40', 'z')]))).toEqual([
+          'stored',
+          'stored',
+        ]);
+        expect(codes(await bench.store.append([retain('c40')]))).toEqual(['quota_exceeded']);
+        await bench.store.append([retain('c3', '')]);
+        expect(codes(await bench.store.append([retain('c40')]))).toEqual(['stored']);
+        await bench.store.drop('c4');
+        expect(codes(await bench.store.append([retain('c41'), retain('c42')]))).toEqual([
+          'stored',
+          'quota_exceeded',
+        ]);
+        expect(await bench.store.retained(filterOf('**'), 1_000)).toHaveLength(30);
+      });
+
+      duty('are counted anew when the store is opened again', async () => {
+        await fillChannels();
+        await bench.store.append(names(30).map((name) => bench.entry(name, 'x', { retain: true })));
+        await bench.store.drop('c399');
+        await reopen();
+        const results = await bench.store.append([
+          bench.entry('n1', 'x', { retain: true }),
+          bench.entry('n1', 'x'),
+          bench.entry('n2', 'x'),
+        ]);
+        expect(codes(results)).toEqual(['quota_exceeded', 'stored', 'quota_exceeded']);
       });
     });
 

@@ -110,7 +110,8 @@ export interface Limits {
   readonly mqttKeepAliveSecondsMax: number;
   /** MQTT sessions that are kept for clients, open or away. */
   readonly sessionsMax: number;
-  /** Retained messages that one subscription is sent when it begins. */
+  /** Channels, and retained messages, that the store keeps; more are refused until some are deleted. */
+  readonly channelsMax: number;
   readonly retainedMax: number;
   /** Groups (`$share/<group>/<filter>`) that this server knows, with members or without. */
   readonly groupsMax: number;
@@ -244,6 +245,7 @@ export const defaultLimits: Limits = {
   mqttTopicAliasMax: 16,
   mqttKeepAliveSecondsMax: 0,
   sessionsMax: 10_000,
+  channelsMax: 1_000_000,
   retainedMax: 10_000,
   groupsMax: 10_000,
   groupIdleMs: 7 * 24 * 3_600_000,

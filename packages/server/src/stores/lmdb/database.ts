@@ -42,6 +42,8 @@ export interface Database {
   get(table: TableName, key: Buffer): Buffer | undefined;
   range(table: TableName, range: RowRange): Iterable<Row>;
   keys(table: TableName, range: RowRange): Iterable<Buffer>;
+  /** How many rows there are; LMDB keeps the number. */
+  count(table: TableName): number;
   /** All or none, on the disk when it resolves; with durability `os` or `memory` it is with the operating system. */
   commit(writes: readonly Write[]): Promise<void>;
   /** Room left where the file is. */
@@ -116,6 +118,10 @@ class LmdbDatabase implements Database {
 
   keys(table: TableName, range: RowRange): Iterable<Buffer> {
     return this.#table(table).getKeys(rangeOptions(range));
+  }
+
+  count(table: TableName): number {
+    return (this.#table(table).getStats() as { readonly entryCount: number }).entryCount;
   }
 
   async commit(writes: readonly Write[]): Promise<void> {

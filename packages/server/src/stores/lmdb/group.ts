@@ -6,6 +6,7 @@ import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '.
 import { conflict, fingerprint, ownDraft, type Tags } from '../drafts.ts';
 import { endedLivesMax } from '../edges.ts';
 import { newEpoch } from '../lineage.ts';
+import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { type Blocks, packBlocks } from './blocks.ts';
 import type { Channel, Channels } from './channels.ts';
 import type { Database, TableName, Write } from './database.ts';
@@ -34,7 +35,7 @@ export interface GroupBase {
   readonly nextChannelNo: number;
   readonly tags: Tags;
   readonly random: Random;
-  readonly limits: Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  readonly limits: StoreQuotas & Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
   readonly nowMs: number;
 }
 
@@ -61,7 +62,7 @@ type Event =
  * Everything that goes into one commit. It works on copies: until the commit is durable nobody sees anything of it, and
  * when the commit fails nothing has to be undone.
  */
-export class Group {
+export class Group implements Holdings {
   readonly #base: GroupBase;
   readonly #drafts = new Map<string, ChannelDraft>();
   readonly #messages: Message[] = [];
@@ -70,6 +71,10 @@ export class Group {
   readonly #writes: Write[] = [];
   readonly #events: Event[] = [];
   #nextChannelNo: number;
+  /** Channels that this group makes, less those that it deletes. */
+  #moreChannels = 0;
+  /** Channels in which this group retains a message; one that was retained there before counts again. */
+  #moreRetained = 0;
 
   constructor(base: GroupBase) {
     this.#base = base;
@@ -78,6 +83,24 @@ export class Group {
 
   get nextChannelNo(): number {
     return this.#nextChannelNo;
+  }
+
+  get channels(): number {
+    return this.#base.channels.liveCount + this.#moreChannels;
+  }
+
+  get retained(): number {
+    return this.#base.database.count('retained') + this.#moreRetained;
+  }
+
+  hasChannel(name: string): boolean {
+    return this.#draft(name)?.state.isLive === true;
+  }
+
+  hasRetained(name: string): boolean {
+    const retained = this.#drafts.get(name)?.retained;
+    if (retained !== undefined) return retained !== 'removed';
+    return this.hasChannel(name) && this.#base.database.get('retained', nameKey(name)) !== undefined;
   }
 
   get newest(): Message | undefined {
@@ -89,7 +112,8 @@ export class Group {
   }
 
   append(entries: readonly Entry[], atomic: boolean): readonly Appended[] {
-    if (atomic && this.#hasConflict(entries)) return entries.map(() => conflict());
+    const refusal = atomic ? this.#refusalOf(entries) : undefined;
+    if (refusal !== undefined) return entries.map(() => refusal);
     return entries.map((entry) => this.#place(entry));
   }
 
@@ -97,6 +121,8 @@ export class Group {
   drop(name: string): boolean {
     const draft = this.#draft(name);
     if (draft?.state.isLive !== true) return false;
+    this.#moreChannels -= 1;
+    if (typeof draft.retained === 'object') this.#moreRetained -= 1;
     const { state } = draft;
     const ended = [...state.ended, { ...state.newest, no: state.no }];
     draft.state = {
@@ -172,16 +198,21 @@ export class Group {
     flush();
   }
 
-  #place({ channel, draft, retention }: Entry): Appended {
+  #place(entry: Entry): Appended {
+    const { channel, draft, retention } = entry;
     const known = this.#draft(channel);
     const mark = draft.key === undefined ? undefined : fingerprint(draft);
-    if (mark !== undefined && known?.state.isLive === true) {
+    const isLive = known?.state.isLive === true;
+    if (mark !== undefined && isLive) {
       const before = this.#remembered(known.state.no, draft.key!);
       if (before !== undefined) {
         return before.fingerprint === mark ? this.#duplicate(channel, before) : conflict();
       }
     }
-    const target = known?.state.isLive === true ? known : this.#make(channel, known);
+    const isPlain = isLive && draft.retain !== true;
+    const full = isPlain ? undefined : refusalFor([entry], this, this.#base.limits);
+    if (full !== undefined) return full;
+    const target = isLive ? known : this.#make(channel, known);
     const message = this.#add(target, draft, retention);
     if (mark !== undefined) this.#remember(target, draft.key!, mark, message);
     return placement(channel, message, message, false);
@@ -203,11 +234,16 @@ export class Group {
     target.added.push(message);
     target.sizes.push(recordBytes(draft));
     target.trimTo = { retention, oldestMs: -Infinity, forgetsIds: false };
-    if (draft.retain === true) target.retained = payload.length === 0 ? 'removed' : message;
+    if (draft.retain === true) this.#retain(target, payload.length === 0 ? 'removed' : message);
     this.#messages.push(message);
     this.#channelNos.push(state.no);
     this.#events.push({ kind: 'appended', message });
     return message;
+  }
+
+  #retain(target: ChannelDraft, retained: Message | 'removed'): void {
+    this.#moreRetained += Number(retained !== 'removed') - Number(typeof target.retained === 'object');
+    target.retained = retained;
   }
 
   #draft(name: string): ChannelDraft | undefined {
@@ -233,6 +269,7 @@ export class Group {
       isLive: true,
     };
     this.#nextChannelNo += 1;
+    this.#moreChannels += 1;
     this.write('numbers', numberKey(state.no), Buffer.from(name));
     const made = this.#keep(state, before?.channel);
     if (before?.retained === 'removed') made.retained = 'removed';
@@ -253,6 +290,17 @@ export class Group {
     };
     this.#drafts.set(state.name, draft);
     return draft;
+  }
+
+  /** For all or none: refusals are looked for before anything is placed. */
+  #refusalOf(entries: readonly Entry[]): EverywireError | undefined {
+    if (this.#hasConflict(entries)) return conflict();
+    const news = entries.filter(({ channel, draft }) => {
+      const state = this.#draft(channel)?.state;
+      if (draft.key === undefined || state?.isLive !== true) return true;
+      return this.#remembered(state.no, draft.key) === undefined;
+    });
+    return refusalFor(news, this, this.#base.limits);
   }
 
   #hasConflict(entries: readonly Entry[]): boolean {

@@ -1,6 +1,5 @@
 import { noTag, type Position } from '@everywire/protocol';
 import type { Clock, Random } from '../../core/clock.ts';
-import type { Limits } from '../../core/limits.ts';
 import type { Log } from '../../core/transport.ts';
 import { Tags } from '../drafts.ts';
 import { type EpochStart, Lineage, newEpoch } from '../lineage.ts';
@@ -8,7 +7,7 @@ import { Reader } from '../reader.ts';
 import { Blocks } from './blocks.ts';
 import { type Channel, Channels } from './channels.ts';
 import type { Database, Write } from './database.ts';
-import { Group } from './group.ts';
+import { Group, type GroupBase } from './group.ts';
 import { numberKey, numberOfKey } from './keys.ts';
 import { decodeLineage, encodeLineage, seal, unseal } from './rows.ts';
 import { Segments } from './segments.ts';
@@ -17,7 +16,7 @@ import { LmdbView } from './view.ts';
 export interface OpenedLogOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  readonly limits: GroupBase['limits'];
   readonly log: Log;
   /** How many seqs are remembered beyond their messages. */
   readonly seqsRememberedMax: number;
@@ -122,7 +121,7 @@ export class OpenedLog {
     this.#nextChannelNo = group.nextChannelNo;
     for (const draft of group.drafts) {
       if (draft.state === draft.channel?.state) continue;
-      this.channels.committed(draft.state).doomed = draft.doomed;
+      this.channels.committed(draft.state, draft.channel?.state).doomed = draft.doomed;
     }
   }
 }

@@ -24,6 +24,10 @@ export class Catalogue {
   readonly #tombstones = new Map<string, readonly Edge[]>();
   readonly #matching = new Map<string, Matching>();
 
+  get size(): number {
+    return this.#byName.size;
+  }
+
   get(name: string): ChannelLog | undefined {
     return this.#byName.get(name);
   }

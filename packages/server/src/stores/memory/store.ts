@@ -19,6 +19,7 @@ import type {
 } from '../../core/store.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
 import { Lineage, newEpoch } from '../lineage.ts';
+import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { Reader } from '../reader.ts';
 import { Catalogue } from './catalogue.ts';
 import type { ChannelLog } from './channel-log.ts';
@@ -29,7 +30,7 @@ import { MemoryView } from './view.ts';
 export interface MemoryStoreOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  readonly limits: StoreQuotas & Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
   /** How many seqs are remembered beyond their messages; 20 bytes each. */
   readonly seqsRememberedMax?: number;
 }
@@ -56,6 +57,8 @@ class MemoryStore implements Store {
   readonly #view: MemoryView;
   readonly #reader: Reader<ChannelLog>;
   readonly #steps: Step[] = [];
+  readonly #holdings: Holdings;
+  #retainedCount = 0;
   #feed: Feed | undefined;
 
   constructor({ clock, random, limits, seqsRememberedMax = 1_000_000 }: MemoryStoreOptions) {
@@ -68,6 +71,18 @@ class MemoryStore implements Store {
     const lineage = new Lineage([{ epoch: this.#epoch, firstSeq: 1 }]);
     this.#view = new MemoryView(this.#catalogue, this.#index, lineage);
     this.#reader = new Reader(this.#view);
+    const catalogue = this.#catalogue;
+    const retained = (): number => this.#retainedCount;
+    this.#holdings = {
+      get channels() {
+        return catalogue.size;
+      },
+      get retained() {
+        return retained();
+      },
+      hasChannel: (name) => catalogue.get(name) !== undefined,
+      hasRetained: (name) => catalogue.get(name)?.retained !== undefined,
+    };
   }
 
   async open(feed: Feed): Promise<void> {
@@ -82,7 +97,8 @@ class MemoryStore implements Store {
 
   append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
     return this.#step((feed) => {
-      if (options.atomic === true && this.#hasConflict(entries)) return entries.map(() => conflict());
+      const refusal = options.atomic === true ? this.#refusalOf(entries) : undefined;
+      if (refusal !== undefined) return entries.map(() => refusal);
       const added: Message[] = [];
       const results = entries.map((entry) => this.#append(entry, added));
       // Before the feed is told, as if both were one transaction.
@@ -137,6 +153,7 @@ class MemoryStore implements Store {
       const log = this.#catalogue.get(channel);
       if (log === undefined) return false;
       const through = log.newest?.position ?? log.edge!.through;
+      this.#retain(log, undefined);
       this.#catalogue.remove(log, {
         channel,
         channelNo: log.no,
@@ -155,7 +172,7 @@ class MemoryStore implements Store {
       for (const log of this.#catalogue.all()) {
         const oldestMs = nowMs - retentionOf(log.name).ageMsMax;
         log.trim(log.indexOf((message) => message.timeMs >= oldestMs));
-        if ((log.retained?.expiresAtMs ?? Infinity) <= nowMs) log.retained = undefined;
+        if ((log.retained?.expiresAtMs ?? Infinity) <= nowMs) this.#retain(log, undefined);
         this.#forgetPublishIds(log);
       }
       this.#catalogue.forgetTombstonesThrough(this.#index.floorSeq);
@@ -194,16 +211,28 @@ class MemoryStore implements Store {
     return this.#feed;
   }
 
-  #append({ channel, draft, retention }: Entry, added: Message[]): Appended {
+  #append(entry: Entry, added: Message[]): Appended {
+    const { channel, draft, retention } = entry;
     const log = this.#catalogue.get(channel);
     const known = this.#remembered(log, draft);
     if (known !== undefined) return known;
+    const isPlain = log !== undefined && draft.retain !== true;
+    const full = isPlain ? undefined : refusalFor([entry], this.#holdings, this.#limits);
+    if (full !== undefined) return full;
     const message = this.#add(log ?? this.#addChannel(channel), draft, retention);
     added.push(message);
     return placement(channel, message, false);
   }
 
   /** For all or none: refusals are looked for before anything is stored. */
+  #refusalOf(entries: readonly Entry[]): EverywireError | undefined {
+    if (this.#hasConflict(entries)) return conflict();
+    const news = entries.filter(
+      ({ channel, draft }) => this.#remembered(this.#catalogue.get(channel), draft) === undefined,
+    );
+    return refusalFor(news, this.#holdings, this.#limits);
+  }
+
   #hasConflict(entries: readonly Entry[]): boolean {
     const inThisCall = new Map<string, string>();
     for (const { channel, draft } of entries) {
@@ -232,7 +261,7 @@ class MemoryStore implements Store {
     const seq = this.#index.add(log.no, offset, tag);
     const message = new Message(log.name, { epoch: this.#epoch, seq, offset, tag }, ownDraft(draft));
     log.push(message, retention);
-    if (draft.retain === true) log.retained = draft.payload.length === 0 ? undefined : message;
+    if (draft.retain === true) this.#retain(log, draft.payload.length === 0 ? undefined : message);
     if (draft.key !== undefined) {
       const { epoch, id, timeMs } = message;
       log.publishIds.set(draft.key, {
@@ -246,6 +275,11 @@ class MemoryStore implements Store {
       }
     }
     return message;
+  }
+
+  #retain(log: ChannelLog, message: Message | undefined): void {
+    this.#retainedCount += Number(message !== undefined) - Number(log.retained !== undefined);
+    log.retained = message;
   }
 
   #addChannel(name: string): ChannelLog {

@@ -37,6 +37,7 @@ function counting(options: Parameters<typeof openLmdb>[0]): Database {
     get: (table, key) => database.get(table, key),
     range: (table, range) => counted(database.range(table, range)),
     keys: (table, range) => counted(database.keys(table, range)),
+    count: (table) => database.count(table),
     freeBytes: () => database.freeBytes(),
     close: () => database.close(),
     commit: (writes) => database.commit(writes),

@@ -55,6 +55,7 @@ function faulty(options: Parameters<typeof openLmdb>[0]): Database {
     get: (table, key) => database.get(table, key),
     range: (table, range) => database.range(table, range),
     keys: (table, range) => database.keys(table, range),
+    count: (table) => database.count(table),
     freeBytes: () => freeBytes ?? database.freeBytes(),
     close: () => database.close(),
     commit: (writes) => {
