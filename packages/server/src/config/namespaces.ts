@@ -29,16 +29,22 @@ function readRetention(given: Config['retention']): Retention;
 function readRetention(given: Given): Partial<Retention>;
 function readRetention({ count, age, bytes }: Given): Partial<Retention> {
   return {
-    ...(count === undefined ? {} : { countMax: readBound(count, Number) }),
-    ...(age === undefined ? {} : { ageMsMax: readBound(age, readAgeMs) }),
-    ...(bytes === undefined ? {} : { bytesMax: readBound(bytes, readBytes) }),
+    ...(count === undefined ? {} : { countMax: readBound(count, 1, Number) }),
+    ...(age === undefined ? {} : { ageMsMax: readBound(age, secondMs, readAgeMs) }),
+    ...(bytes === undefined ? {} : { bytesMax: readBound(bytes, 1, readBytes) }),
   };
 }
 
-/** Stores do arithmetic with bounds, so `unlimited` is a number that nothing reaches, not `Infinity`. */
-function readBound(value: number | string, read: (text: string) => number): number {
-  return value === 'unlimited' ? Number.MAX_SAFE_INTEGER : read(String(value));
+/**
+ * Stores do arithmetic with bounds, so `unlimited` is a number that nothing reaches, not `Infinity`; and so is what would be
+ * larger. A bare number is in units of `unit`.
+ */
+function readBound(value: number | string, unit: number, read: (text: string) => number): number {
+  if (value === 'unlimited') return Number.MAX_SAFE_INTEGER;
+  return Math.min(typeof value === 'number' ? value * unit : read(value), Number.MAX_SAFE_INTEGER);
 }
+
+const secondMs = 1_000;
 
 function readAgeMs(text: string): number {
   const ageMs = parseDurationMs(text);
