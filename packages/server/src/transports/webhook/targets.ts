@@ -95,11 +95,13 @@ function parseRule(text: string): Rule {
     /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*?))(?::(\d{1,5}))?$/.exec(text) ?? [];
   const host = (bracketed ?? plain ?? '').toLowerCase();
   const rule = { port: port === undefined ? undefined : Number(port) };
+  if (rule.port !== undefined && (rule.port < 1 || rule.port > 65_535)) throw noRule(text);
   const network = /^([^/]+)\/(\d{1,3})$/.exec(host);
   const address = network?.[1] ?? host;
   if (isIP(address) !== 0) {
     const list = new BlockList();
     const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+    if (Number(network?.[2] ?? 0) > (family === 'ipv6' ? 128 : 32)) throw noRule(text);
     if (network === null) list.addAddress(address, family);
     else list.addSubnet(address, Number(network[2]), family);
     return {
@@ -109,7 +111,7 @@ function parseRule(text: string): Rule {
     };
   }
   if (!/^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(host)) {
-    throw new RangeError(`webhooks.allowTargets: ${text} is no host, address or network.`);
+    throw noRule(text);
   }
   const suffix = host.startsWith('*.') ? host.slice(1) : undefined;
   return {
@@ -117,6 +119,10 @@ function parseRule(text: string): Rule {
     matchesHost: (found) => (suffix === undefined ? found === host : found.endsWith(suffix)),
     matchesAddress: () => false,
   };
+}
+
+function noRule(text: string): RangeError {
+  return new RangeError(`webhooks.allowTargets: ${text} is no host, address or network.`);
 }
 
 function refused(detail: string): EverywireError {

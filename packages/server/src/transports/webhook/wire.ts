@@ -24,10 +24,15 @@ export function deliveryOf(message: Message, format: DeliveryFormat): Delivery {
       };
     case 'cloudevents-binary':
       return {
-        headers: { 'Content-Type': message.type, ...cloudEventHeaders(message) },
+        headers: { 'Content-Type': contentTypeOf(message), ...cloudEventHeaders(message) },
         body: message.payload,
       };
   }
+}
+
+/** The type, without parameters that a field of HTTP cannot carry (RFC 9110 §5.5): such a request would never be sent. */
+function contentTypeOf({ type }: Message): string {
+  return /^[\t\x20-\x7e]*$/.test(type) ? type : type.slice(0, type.indexOf(';')).trim();
 }
 
 /** CloudEvents 1.0, JSON format §3: JSON data is spliced in as it came, text is a string, the rest is base64. */
