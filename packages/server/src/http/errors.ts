@@ -1,8 +1,9 @@
-import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
+import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
 import { refuse } from './node-server.ts';
 import { HttpRefusal, problemHeaders, problemOf, problemType, type Problem } from './problem.ts';
 import { rawPath } from './percent.ts';
@@ -47,7 +48,7 @@ export function answerError(
   const error = refusalOf(thrown as FrameworkError);
   if (error.code === 'internal')
     log.error({ err: error.cause ?? error, path: rawPath(request.url) }, 'a request failed');
-  if (!request.raw.complete && hasBody(request.raw)) {
+  if (isBodyDue(request.raw, reply.raw)) {
     // A body that is not wanted is not waited for either.
     reply.hijack();
     refuse(request.raw, reply.raw, error, { limits }, reply.getHeaders() as OutgoingHttpHeaders);
@@ -57,13 +58,17 @@ export function answerError(
   return reply
     .removeHeader('connection')
     .code(error.httpStatus)
-    .headers(problemHeaders(error, limits.retryAfterMs))
+    .headers(fieldsFor(request.raw, problemHeaders(error, limits.retryAfterMs)))
     .type(problemType)
     .send(JSON.stringify(withErrors(problemOf(error, rawPath(request.url)), thrown as FrameworkError)));
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+/** Whether some of the request's body has not come, or not been read. */
+function isBodyDue({ headers, complete }: IncomingMessage, response: ServerResponse): boolean {
+  const stream = http2StreamOf(response);
+  if (stream !== undefined) return hasOpenBody(stream);
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+  return hasBody && !complete;
 }
 
 function refusalOf(thrown: FrameworkError): EverywireError {

@@ -9,6 +9,8 @@ import { ChannelViews } from './channel-views.ts';
 import { addCallers } from './caller.ts';
 import { Callers, type CallersOptions } from './credentials.ts';
 import { targetPath } from './head-check.ts';
+import type { TlsEnd } from '../net/tls-end.ts';
+import type { Http2Front } from './http2-front.ts';
 import { createNodeServer } from './node-server.ts';
 import { answerError } from './errors.ts';
 import { AllowedMethods, answerUnknown } from './unknown-paths.ts';
@@ -41,6 +43,8 @@ export interface HttpFrontOptions {
   readonly certificateOf?: CallersOptions['certificateOf'];
   /** Who may read `/metrics`; default: everyone who can reach it. */
   readonly metricsAccess?: 'open' | 'admin' | undefined;
+  /** Absent: clear text. */
+  readonly tls?: TlsEnd | undefined;
   readonly version: string;
 }
 
@@ -83,7 +87,7 @@ const closeGraceMs = 2_000;
 const servedWhileDraining: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics']);
 
 export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFront> {
-  const { limits, log, hub } = options;
+  const { limits, hub } = options;
   const views = new ChannelViews();
   const upgrades = new UpgradeRouter();
   const requests = new RawRequests();
@@ -97,6 +101,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
           'This node is stopping; another one, or the next start, will serve this.',
         )
       : undefined;
+  const http2Fronts: Http2Front[] = [];
   const app: FastifyInstance = fastify({
     logger: false,
     // Ours come first (see createNodeServer), and say it with the right document.
@@ -111,7 +116,11 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     ajv: {
       customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: false },
     },
-    serverFactory: (handler) => createNodeServer(handler, { limits, log, upgrades, requests, refusalOf }),
+    serverFactory: (handler) => {
+      const { server, http2 } = createNodeServer(handler, { ...options, upgrades, requests, refusalOf });
+      if (http2 !== undefined) http2Fronts.push(http2);
+      return server;
+    },
   });
   app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
@@ -136,7 +145,8 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     get url() {
       if (!isListening) return '';
       const { address, port, family } = app.server.address() as AddressInfo;
-      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+      const scheme = options.tls === undefined ? 'http' : 'https';
+      return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
     },
     page(path, contentType, body, headers = {}) {
       app.route({
@@ -162,10 +172,15 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     drain() {
       isDraining = true;
       app.server.closeIdleConnections();
+      for (const http2 of http2Fronts) http2.closeIdle();
     },
     async close(graceMs = closeGraceMs) {
       isDraining = true;
-      const cut = options.clock.after(graceMs, () => app.server.closeAllConnections());
+      for (const http2 of http2Fronts) http2.closeAll();
+      const cut = options.clock.after(graceMs, () => {
+        app.server.closeAllConnections();
+        for (const http2 of http2Fronts) http2.destroyAll();
+      });
       await app.close();
       cut.cancel();
     },

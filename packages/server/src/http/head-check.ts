@@ -69,7 +69,8 @@ function checkHost(request: IncomingMessage, rawHeaders: readonly string[]): Eve
   const isNeeded = request.httpVersionMajor === 1 && request.httpVersionMinor >= 1;
   // RFC 9112 §3.2: none, or more than one, is a 400.
   if (hosts > 1 || (hosts === 0 && isNeeded)) return malformed('A request has exactly one Host field.');
-  if (hosts === 1 && !hostShape.test(request.headers.host ?? ''))
+  // In HTTP/2 it may have come as :authority.
+  if (request.headers.host !== undefined && !hostShape.test(request.headers.host))
     return malformed('Host is not a host name.');
   return undefined;
 }
@@ -79,7 +80,8 @@ function checkFraming(request: IncomingMessage): EverywireError | undefined {
   const hasBody = coding !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
   if (coding !== undefined) {
     // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty; an unknown coding is 501.
-    if (request.httpVersionMinor === 0) return malformed('HTTP/1.0 has no Transfer-Encoding.');
+    if (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)
+      return malformed('HTTP/1.0 has no Transfer-Encoding.');
     if (coding.trim().toLowerCase() !== 'chunked') {
       return new HttpRefusal('unsupported', 'The only transfer coding spoken here is chunked.', {
         httpStatus: 501,

@@ -3,13 +3,21 @@ import {
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type Server,
+  type ServerOptions,
   type ServerResponse,
 } from 'node:http';
+import { constants } from 'node:http2';
+import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { EverywireError } from '@everywire/protocol';
+import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
+import type { TlsEnd } from '../net/tls-end.ts';
 import { checkHead, targetPath } from './head-check.ts';
+import { Http2Front, unknownExpectation } from './http2-front.ts';
+import { endHttp2, fieldsFor, http2StreamOf } from './http2-request.ts';
 import { endAfter } from './linger.ts';
 import { problemBytes, problemHeaders, problemOf, problemType } from './problem.ts';
 import { rawPath } from './percent.ts';
@@ -22,7 +30,10 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 export interface NodeServerOptions {
   readonly limits: Limits;
+  readonly clock: Clock;
   readonly log: Log;
+  /** Absent: HTTP/1.1 in clear text. Otherwise HTTP/1.1 and HTTP/2 over TLS. */
+  readonly tls?: TlsEnd | undefined;
   readonly upgrades: UpgradeRouter;
   /** What does not go to the handler. */
   readonly requests: RawRequests;
@@ -30,6 +41,8 @@ export interface NodeServerOptions {
   readonly refusalOf: (path: string) => EverywireError | undefined;
 }
 
+/** What a connection over TLS begins with (RFC 8446 §5.1). */
+const tlsHandshake = 0x16;
 /** How often Node looks for request heads that take too long. */
 const headsCheckedEveryMs = 1_000;
 /** Longer than the idle time-outs of common load balancers (60 s), so that it is they who close (RFC 9112 §9.6). */
@@ -46,32 +59,40 @@ const parserRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
   ],
 ]);
 
+export interface NodeServer {
+  readonly server: Server;
+  /** Absent without TLS. */
+  readonly http2: Http2Front | undefined;
+}
+
 /** Node's HTTP server with our bounds, in front of Fastify: strict about heads, and every answer a problem document. */
-export function createNodeServer(handler: Handler, options: NodeServerOptions): Server {
-  const { limits, upgrades } = options;
+export function createNodeServer(handler: Handler, options: NodeServerOptions): NodeServer {
+  const { limits, upgrades, tls } = options;
   const serve: Handler = (request, response) => {
     (options.requests.find(request.url ?? '/')?.handle ?? handler)(request, response);
   };
-  const server = createServer(
-    {
-      maxHeaderSize: limits.headerBytesMax,
-      headersTimeout: limits.handshakeTimeoutMs,
-      // Bodies are timed by their rate, where they are read: a large one may take its time.
-      requestTimeout: 0,
-      connectionsCheckingInterval: headsCheckedEveryMs,
-      keepAliveTimeout: keepAliveMs,
-      // Checked with the rest of the head, so that the answer is a problem document.
-      requireHostHeader: false,
-      insecureHTTPParser: false,
-      // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
-      highWaterMark: limits.outboundHeldFromBytes,
-      // Other upgrades, such as the h2c that curl offers, may be ignored (RFC 9110 §7.8).
-      ...{ shouldUpgradeCallback: wantsWebSocket },
-    },
-    (request, response) => {
-      if (admit(request, response, options)) serve(request, response);
-    },
-  );
+  const bounds: ServerOptions = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.handshakeTimeoutMs,
+    // Bodies are timed by their rate, where they are read: a large one may take its time.
+    requestTimeout: 0,
+    connectionsCheckingInterval: headsCheckedEveryMs,
+    keepAliveTimeout: keepAliveMs,
+    // Checked with the rest of the head, so that the answer is a problem document.
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
+    highWaterMark: limits.outboundHeldFromBytes,
+    // Other upgrades, such as the h2c that curl offers, may be ignored (RFC 9110 §7.8).
+    ...{ shouldUpgradeCallback: wantsWebSocket },
+  };
+  const answer: Handler = (request, response) => {
+    if (admit(request, response, options)) serve(request, response);
+  };
+  const { server, http2 } =
+    tls === undefined
+      ? { server: createServer(bounds, answer), http2: undefined }
+      : createSecure({ bounds, answer, serve }, tls, options);
   server.maxHeadersCount = limits.headerCountMax + 1;
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // RFC 9110 §10.1.1: a refusal comes in place of 100, so that the body is never sent.
@@ -80,10 +101,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
     serve(request, response);
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    const refusal = new EverywireError('unsupported', 'The only expectation met here is 100-continue.', {
-      httpStatus: 417,
-    });
-    refuse(request, response, refusal, options);
+    refuse(request, response, unknownExpectation(), options);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const path = rawPath(targetPath(request.url ?? '/'));
@@ -99,19 +117,59 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     answerParserError(error, socket, options);
   });
-  return server;
+  return { server, http2 };
+}
+
+/** The same server over TLS, and beside it one of HTTP/2: which of them serves a connection is agreed on within TLS. */
+function createSecure(
+  {
+    bounds,
+    answer,
+    serve,
+  }: { readonly bounds: ServerOptions; readonly answer: Handler; readonly serve: Handler },
+  tls: TlsEnd,
+  options: NodeServerOptions,
+): NodeServer {
+  const { limits, clock, log } = options;
+  const server = createSecureServer({ ...bounds, ...tls.options, ALPNProtocols: ['h2', 'http/1.1'] }, answer);
+  const http2 = new Http2Front({
+    limits,
+    clock,
+    log,
+    idleMs: keepAliveMs,
+    refusalOf: (request) => refusalOfHead(request, options),
+    refuse: (request, response, refusal) => refuse(request, response, refusal, options),
+    serve,
+  });
+  const serveHttp1 = server.listeners('secureConnection');
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.alpnProtocol === 'h2') http2.accept(socket);
+    else for (const listener of serveHttp1) listener.call(server, socket);
+  });
+  const plain = new EverywireError('malformed', 'This port speaks TLS: the scheme of the address is https.');
+  tls.attach(server, {
+    name: 'http',
+    answerPlain: (socket) => endAfter(socket, problemBytes(plain, undefined, limits.retryAfterMs)),
+  });
+  return { server, http2 };
 }
 
 /** True: the request may be served. Otherwise it has been answered, or is not to be. */
 function admit(request: IncomingMessage, response: ServerResponse, options: NodeServerOptions): boolean {
   const { socket } = request;
   if (isTakenOver(socket) || isQueueEnded(socket)) return false;
-  const refusal =
-    checkHead(request, options.limits, options.requests.find(request.url ?? '/')?.bodyBytesMax) ??
-    options.refusalOf(rawPath(targetPath(request.url ?? '/'))) ??
-    checkQueue(socket, response, options.limits);
+  const refusal = refusalOfHead(request, options) ?? checkQueue(socket, response, options.limits);
   if (refusal !== undefined) refuse(request, response, refusal, options);
   return refusal === undefined;
+}
+
+function refusalOfHead(
+  request: IncomingMessage,
+  { limits, requests, refusalOf }: NodeServerOptions,
+): EverywireError | undefined {
+  const url = request.url ?? '/';
+  return checkHead(request, limits, requests.find(url)?.bodyBytesMax) ?? refusalOf(rawPath(targetPath(url)));
 }
 
 /**
@@ -126,6 +184,15 @@ export function refuse(
   more: OutgoingHttpHeaders = {},
 ): void {
   const instance = rawPath(targetPath(request.url ?? '/'));
+  const body = JSON.stringify(problemOf(refusal, instance));
+  const fields = { ...more, 'Content-Type': problemType, ...problemHeaders(refusal, limits.retryAfterMs) };
+  const stream = http2StreamOf(response);
+  if (stream !== undefined) {
+    // What follows on the same connection is framed by itself.
+    if (stream.headersSent) stream.close(constants.NGHTTP2_CANCEL);
+    else endHttp2(response.writeHead(refusal.httpStatus, fieldsFor(request, fields)), stream, body);
+    return;
+  }
   if (response.socket === request.socket && !response.headersSent) {
     const bytes = problemBytes(refusal, instance, limits.retryAfterMs, more);
     endAfter(takeOver(request, response), bytes);
@@ -133,13 +200,7 @@ export function refuse(
   }
   // Answers to earlier requests on this connection are still due, and come first.
   endQueue(request.socket);
-  const body = JSON.stringify(problemOf(refusal, instance));
-  response.writeHead(refusal.httpStatus, {
-    ...more,
-    'Content-Type': problemType,
-    ...problemHeaders(refusal, limits.retryAfterMs),
-    Connection: 'close',
-  });
+  response.writeHead(refusal.httpStatus, { ...fields, Connection: 'close' });
   response.end(body);
 }
 
@@ -149,7 +210,8 @@ interface Answering {
 }
 
 function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options: NodeServerOptions): void {
-  options.log.debug({ code: error.code }, 'a connection sent what is not HTTP');
+  const isTls = (error as { rawPacket?: Buffer }).rawPacket?.[0] === tlsHandshake;
+  options.log.debug({ code: error.code, isTls }, 'a connection sent what is not HTTP');
   if (isTakenOver(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

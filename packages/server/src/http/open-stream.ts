@@ -102,7 +102,11 @@ async function answerHead(
     const gaps = pages.flatMap((page) => page.gaps);
     const cursor = 'after' in start ? start.after : formatCursor(shared.host.hub.head);
     reply.hijack();
-    sendStreamHead(reply.raw, shared.wire, { cursor, gaps, commonHeaders: request.commonHeaders });
+    sendStreamHead({ request: request.raw, response: reply.raw }, shared.wire, {
+      cursor,
+      gaps,
+      commonHeaders: request.commonHeaders,
+    });
   } finally {
     session.end('left');
   }

@@ -1,5 +1,6 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Gap } from '../core/store.ts';
+import { fieldsFor } from './http2-request.ts';
 import type { StreamWire } from './stream-wire.ts';
 
 export interface StreamStart {
@@ -9,18 +10,17 @@ export interface StreamStart {
 }
 
 /** Answers HEAD on a stream: the same header fields and nothing else (RFC 9110 §9.3.2). */
-export function sendStreamHead(response: ServerResponse, wire: StreamWire, start: StreamStart): void {
-  response.writeHead(200, streamHeaders(wire, start));
+export function sendStreamHead(
+  { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  wire: StreamWire,
+  start: StreamStart,
+): void {
+  response.writeHead(200, fieldsFor(request, streamFields(wire, start)));
   response.end();
 }
 
-/** The head of an answer whose body is what follows until the connection ends (RFC 9112 §6.3). */
-export function streamHead(wire: StreamWire, start: StreamStart): string {
-  const lines = Object.entries(streamHeaders(wire, start)).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `HTTP/1.1 200 OK\r\nDate: ${new Date().toUTCString()}\r\n${lines.join('')}\r\n`;
-}
-
-function streamHeaders(wire: StreamWire, start: StreamStart): Readonly<Record<string, string>> {
+/** The head of the answer. */
+export function streamFields(wire: StreamWire, start: StreamStart): OutgoingHttpHeaders {
   return {
     'Content-Type': wire.contentType,
     'Cache-Control': 'no-cache',

@@ -1,12 +1,11 @@
-import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import type { Batch, WireFormat } from '../core/batch.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CloseReason, Host, Notice, Sink, Subscription } from '../core/transport.ts';
 import { Heartbeats, type Quiet } from './heartbeats.ts';
-import { streamHead, type StreamStart } from './stream-head.ts';
+import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
+import { streamFields, type StreamStart } from './stream-head.ts';
 import type { StreamWire } from './stream-wire.ts';
-import { takeOver } from './take-over.ts';
 
 /** What a response reads from: a session with one subscription, or several merged. */
 export interface StreamSource {
@@ -78,24 +77,26 @@ export class StreamedResponses {
 }
 
 const owner = Symbol('streamed response');
-type OwnedSocket = Socket & { [owner]?: StreamedResponse };
+type OwnedBody = OpenBody & { [owner]?: StreamedResponse };
+const nothing = Buffer.alloc(0);
 
-// One function per event for all connections: what differs hangs on the socket.
-function onDrain(this: OwnedSocket): void {
+const listeners = { onDrain, onGone };
+
+function onDrain(this: OwnedBody): void {
   this[owner]?.drained();
 }
-function onGone(this: OwnedSocket): void {
+function onGone(this: OwnedBody): void {
   this[owner]?.cut();
 }
 
 /**
- * An endless HTTP response: the sink of a session, or the target of several. It keeps the socket and nothing of the
- * HTTP exchange; the body ends when the connection does, so that one Buffer can go to every socket without framing.
+ * An endless HTTP response: the sink of a session, or the target of several. It keeps its body and
+ * nothing else of the HTTP exchange; the body needs no framing of ours, so that one Buffer can go to every peer.
  */
 export class StreamedResponse implements Sink, Quiet {
   readonly #shared: StreamedResponses;
   readonly #format: WireFormat;
-  #socket: OwnedSocket | undefined;
+  #body: OwnedBody | undefined;
   #source: StreamSource | undefined;
   #place: StreamPlace | undefined;
   #beginWith: ((subscription: Subscription) => void) | undefined;
@@ -126,25 +127,26 @@ export class StreamedResponse implements Sink, Quiet {
   /** Takes the connection over and writes the head and the first bytes. */
   begin(reply: FastifyReply, place: StreamPlace, start: StreamStart): void {
     this.#beginWith = undefined;
-    if (this.#socket !== undefined) return;
+    if (this.#body !== undefined) return;
     reply.hijack();
     if (this.#isClosed) return;
     const shared = this.#shared;
-    const socket: OwnedSocket = takeOver(reply.request.raw, reply.raw);
-    socket[owner] = this;
-    this.#socket = socket;
-    this.#place = place;
-    // A peer that only closes its sending half is gone for good as well: there is nothing it could still say.
-    socket.on('drain', onDrain).on('close', onGone).on('end', onGone).on('error', onGone);
-    if (socket.destroyed || socket.readableEnded) {
+    const { wire } = shared;
+    const gaps = start.gaps.map((gap) => wire.gap(gap)).join('');
+    const first = wire.begin({ cursor: start.cursor, retryMs: shared.retryMs }) + gaps;
+    const body: OwnedBody | undefined = openBody(
+      reply.request.raw,
+      reply.raw,
+      { fields: streamFields(wire, start), first },
+      listeners,
+    );
+    if (body === undefined) {
       this.cut();
       return;
     }
-    socket.resume();
-    const { wire } = shared;
-    const gaps = start.gaps.map((gap) => wire.gap(gap)).join('');
-    const first = wire.begin({ cursor: start.cursor, retryMs: shared.retryMs });
-    socket.write(streamHead(wire, start) + first + gaps);
+    body[owner] = this;
+    this.#body = body;
+    this.#place = place;
     shared.add(this);
   }
 
@@ -155,12 +157,14 @@ export class StreamedResponse implements Sink, Quiet {
 
   write(batch: Batch): boolean {
     if (this.#isClosed) return true;
-    const socket = this.#socket!;
+    const body = this.#body!;
     const shared = this.#shared;
     this.wroteAtTick = shared.heartbeats.tick;
-    socket.write(batch.as(this.#format).bytes);
-    if (socket.writableLength <= shared.heldFromBytes) return true;
+    body.write(batch.as(this.#format).bytes);
+    if (body.writableLength <= shared.heldFromBytes) return true;
     this.#isHeld = true;
+    // Node tells of a drain only above its own mark. Plain sockets have ours; below another, an empty write tells it.
+    if (!body.writableNeedDrain) body.write(nothing, () => this.drained());
     return false;
   }
 
@@ -202,31 +206,29 @@ export class StreamedResponse implements Sink, Quiet {
 
   /** The connection is gone, or is made to be. */
   cut(): void {
-    const socket = this.#socket;
+    const body = this.#body;
     this.#release();
-    socket?.destroy();
-    this.#socket = undefined;
+    this.#body = undefined;
+    if (body !== undefined) cutBody(body);
   }
 
   #write(text: string): void {
     if (this.#isClosed) return;
     this.wroteAtTick = this.#shared.heartbeats.tick;
-    this.#socket?.write(text);
+    this.#body?.write(text);
   }
 
   /** The source is let go at once; the connection is counted until its last bytes are out. */
   #finish(text: string): void {
-    const socket = this.#socket;
+    const body = this.#body;
     const source = this.#source;
     this.#source = undefined;
     source?.end('left');
-    if (socket === undefined || socket.writableEnded) return;
-    socket.end(text);
+    if (body === undefined || body.writableEnded) return;
+    endBody(body, text);
     // Who does not read its last bytes would keep the connection for ever.
     const cut = this.#shared.clock.after(this.#shared.host.limits.closeTimeoutMs, () => this.cut());
-    socket.once('close', () => cut.cancel());
-    // `allowHalfOpen` is how Node's HTTP server sets its sockets up, so our end alone would not close it.
-    socket.once('finish', () => socket.destroySoon());
+    body.once('close', () => cut.cancel());
   }
 
   #release(): void {

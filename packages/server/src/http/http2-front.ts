@@ -1,0 +1,99 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { EverywireError } from '@everywire/protocol';
+import type { Clock } from '../core/clock.ts';
+import type { Limits } from '../core/limits.ts';
+import type { Log } from '../core/transport.ts';
+import { Http2Connections, http2Bounds } from './http2-connections.ts';
+import { exchangeOf } from './http2-request.ts';
+
+export interface Http2FrontOptions {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** As long as connections of HTTP/1.1 are kept. */
+  readonly idleMs: number;
+  /** Why a request is not served, by its head. */
+  readonly refusalOf: (request: IncomingMessage) => EverywireError | undefined;
+  readonly refuse: (request: IncomingMessage, response: ServerResponse, refusal: EverywireError) => void;
+  readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/**
+ * HTTP/2 on connections that somebody else has accepted: the requests are served as those of HTTP/1.1 are. WebSocket on a
+ * stream (RFC 8441) is not announced, so browsers open a connection of HTTP/1.1 for it.
+ */
+export class Http2Front {
+  readonly #server: ReturnType<typeof createServer>;
+  readonly #connections: Http2Connections;
+  readonly #options: Http2FrontOptions;
+
+  constructor(options: Http2FrontOptions) {
+    const { limits } = options;
+    this.#options = options;
+    this.#server = createServer({
+      ...http2Bounds(limits, limits.http2StreamsMax),
+      // And the four that say method, scheme, authority and path.
+      maxHeaderListPairs: limits.headerCountMax + 4,
+    });
+    this.#connections = new Http2Connections(options);
+    this.#connections.watch(this.#server);
+    this.#server.on('stream', (stream, headers, _flags, rawHeaders: string[]) =>
+      this.#begin(stream, headers, rawHeaders),
+    );
+  }
+
+  /** TLS is done, and the peer has chosen HTTP/2. */
+  accept(socket: Socket): void {
+    this.#server.emit('connection', socket);
+  }
+
+  closeIdle(): void {
+    this.#connections.closeIdle();
+  }
+
+  /** What is under way may end. */
+  closeAll(): void {
+    this.#connections.closeAll();
+  }
+
+  destroyAll(): void {
+    this.#connections.destroyAll();
+  }
+
+  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
+    const connection = this.#connections.called(stream);
+    if (connection === undefined) {
+      stream.destroy();
+      return;
+    }
+    stream.on('error', (error: Error) => this.#options.log.debug({ err: error }, 'an HTTP/2 stream broke'));
+    const authority = headers[':authority'];
+    const isAmbiguous = headers.host !== undefined && authority !== undefined && headers.host !== authority;
+    const { request, response } = exchangeOf(stream, headers, rawHeaders, connection.socket);
+    const { refusalOf, refuse, serve } = this.#options;
+    const refusal = isAmbiguous
+      ? new EverywireError('malformed', 'Host and :authority are the same.')
+      : headers[':method'] === 'CONNECT'
+        ? new EverywireError('unsupported', 'This server is no proxy.', { httpStatus: 405 })
+        : refusalOf(request);
+    if (refusal !== undefined) {
+      refuse(request, response, refusal);
+      return;
+    }
+    const { expect } = headers;
+    if (expect === undefined) serve(request, response);
+    else if (expect.toLowerCase() !== '100-continue') refuse(request, response, unknownExpectation());
+    else {
+      response.writeContinue();
+      serve(request, response);
+    }
+  }
+}
+
+export function unknownExpectation(): EverywireError {
+  return new EverywireError('unsupported', 'The only expectation met here is 100-continue.', {
+    httpStatus: 417,
+  });
+}

@@ -1,0 +1,121 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import {
+  constants,
+  Http2ServerRequest,
+  Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import { certificateOf, setCertificate } from '../net/tls-end.ts';
+
+/** A request of HTTP/2 and its answer, as code that was written for HTTP/1.1 takes them. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** @param socket what the connection of the stream runs over */
+export function exchangeOf(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  socket: Socket,
+): Exchange {
+  // RFC 9113 §8.3.1: what Host says in HTTP/1.1.
+  headers.host ??= headers[':authority'];
+  const request = new Http2ServerRequest(stream, headers, {}, withoutPseudo(rawHeaders));
+  // Node's own stand-in throws once the connection has gone, and lets nobody take a listener back.
+  Object.defineProperty(request, 'socket', { value: new StreamSocket(stream, socket) });
+  const response = new Http2ServerResponse(stream);
+  // Node means them to be used for one another.
+  return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse };
+}
+
+/** The stream that an answer goes out on; `undefined`: it is one of HTTP/1.1. */
+export function http2StreamOf(response: ServerResponse): ServerHttp2Stream | undefined {
+  const given: unknown = response;
+  return given instanceof Http2ServerResponse ? given.stream : undefined;
+}
+
+/** Whether the peer may still send a body, or has begun to. */
+export function hasOpenBody(stream: ServerHttp2Stream): boolean {
+  return !stream.endAfterHeaders && !stream.readableEnded;
+}
+
+/** Ends an answer whose request may still be coming: the peer is told that nobody reads on (RFC 9113 §8.1). */
+export function endHttp2(response: ServerResponse, stream: ServerHttp2Stream, body: string): void {
+  if (hasOpenBody(stream)) {
+    stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+    stream.resume();
+  }
+  response.end(body);
+}
+
+/** Fields that are about the connection, which HTTP/2 has in frames of its own (RFC 9113 §8.2.2). */
+const connectionFields: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** For HTTP/2 the fields without those; for HTTP/1.1 as they are. */
+export function fieldsFor<T extends OutgoingHttpHeaders>(request: IncomingMessage, fields: T): T {
+  if (request.httpVersionMajor < 2) return fields;
+  const left = Object.entries(fields).filter(([name]) => !connectionFields.has(name.toLowerCase()));
+  return Object.fromEntries(left) as T;
+}
+
+/** They come first (RFC 9113 §8.3). */
+function withoutPseudo(rawHeaders: readonly string[]): string[] {
+  let at = 0;
+  while (rawHeaders[at]?.startsWith(':') === true) at += 2;
+  return rawHeaders.slice(at);
+}
+
+/** What is asked of a request's socket: who is at the other end, and whether they have hung up, which a stream does alone. */
+class StreamSocket {
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly localPort: number | undefined;
+  readonly encrypted: boolean;
+  readonly #stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream, socket: Socket) {
+    this.#stream = stream;
+    this.remoteAddress = socket.remoteAddress;
+    this.remotePort = socket.remotePort;
+    this.localPort = socket.localPort;
+    this.encrypted = 'encrypted' in socket;
+    setCertificate(this, certificateOf(socket));
+  }
+
+  get destroyed(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  on(event: string, listener: () => void): this {
+    this.#stream.on(event, listener);
+    return this;
+  }
+
+  once(event: string, listener: () => void): this {
+    this.#stream.once(event, listener);
+    return this;
+  }
+
+  off(event: string, listener: () => void): this {
+    this.#stream.off(event, listener);
+    return this;
+  }
+
+  removeListener(event: string, listener: () => void): this {
+    return this.off(event, listener);
+  }
+
+  setMaxListeners(count: number): this {
+    this.#stream.setMaxListeners(count);
+    return this;
+  }
+}

@@ -1,0 +1,72 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
+import { takeOver } from './take-over.ts';
+
+/** What the bytes of a body are written to. */
+export type OpenBody = Socket | ServerHttp2Stream;
+
+/** Who hears of a body. One function per event for all bodies: what differs hangs on the body, which is `this`. */
+export interface BodyListeners {
+  readonly onDrain: (this: OpenBody) => void;
+  /** The peer has gone, or cannot be told more. */
+  readonly onGone: (this: OpenBody) => void;
+}
+
+/**
+ * Begins an answer whose body goes on until it is ended, and returns what the body is written to: in HTTP/1.1 the socket
+ * itself, taken from Node's HTTP, where the body ends with the connection (RFC 9112 §6.3); in HTTP/2 one stream of its
+ * connection. The bytes of the body are the same. `undefined`: the peer has gone already.
+ */
+export function openBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  head: { readonly fields: OutgoingHttpHeaders; readonly first: string },
+  { onDrain, onGone }: BodyListeners,
+): OpenBody | undefined {
+  const stream = http2StreamOf(response);
+  if (stream !== undefined) {
+    if (stream.destroyed || stream.closed) return undefined;
+    stream.on('drain', onDrain).on('close', onGone);
+    stream.respond({ ':status': 200, ...fieldsFor(request, head.fields) });
+    stream.write(head.first);
+    // What the peer still sends has no meaning; unread it would keep its share of the window.
+    stream.resume();
+    return stream;
+  }
+  const socket = takeOver(request, response);
+  // A peer that only closes its sending half is gone for good as well: there is nothing it could still say.
+  socket.on('drain', onDrain).on('close', onGone).on('end', onGone).on('error', onGone);
+  if (socket.destroyed || socket.readableEnded) {
+    socket.destroy();
+    return undefined;
+  }
+  socket.resume();
+  socket.write(headText(head.fields) + head.first);
+  return socket;
+}
+
+/** Says the last words. Once they are out the peer sees the end, whatever it still sends itself. */
+export function endBody(body: OpenBody, text: string): void {
+  body.end(text);
+  body.once('finish', () => {
+    // `allowHalfOpen` is how Node's HTTP server sets its sockets up, so our end alone would not close it.
+    if (!isStream(body)) body.destroySoon();
+    else if (hasOpenBody(body)) body.close(constants.NGHTTP2_NO_ERROR);
+  });
+}
+
+export function cutBody(body: OpenBody): void {
+  if (isStream(body)) body.close(constants.NGHTTP2_CANCEL);
+  else body.destroy();
+}
+
+function isStream(body: OpenBody): body is ServerHttp2Stream {
+  return 'rstCode' in body;
+}
+
+function headText(fields: OutgoingHttpHeaders): string {
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${String(value)}\r\n`);
+  return `HTTP/1.1 200 OK\r\nDate: ${new Date().toUTCString()}\r\n${lines.join('')}\r\n`;
+}
