@@ -1,7 +1,8 @@
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectSecure } from 'node:tls';
 import { Arrivals } from './arrivals.ts';
-import { Cut, readWhole, Refused, send, Unreachable } from './request.ts';
+import { throwHandshakeFailure } from './handshake.ts';
+import { Cut, Refused, Unreachable } from './request.ts';
 import { originOf, type Target } from './target.ts';
 
 /** A connection that carries a protocol's bytes, over TCP or WebSocket as the URL has it. */
@@ -69,7 +70,7 @@ async function openTcp(target: Target, { idleMs, signal }: ByteStreamOptions): P
   };
 }
 
-/** Node's WebSocket does not tell why a handshake failed, so the server is then asked by plain HTTP. */
+/** Without a token: the protocol inside shows it. */
 async function openWebSocket(target: Target, options: ByteStreamOptions): Promise<ByteStream> {
   const { path, protocol, isText, idleMs, signal } = options;
   const origin = originOf(target, target.isSecure ? 'wss' : 'ws');
@@ -84,8 +85,7 @@ async function openWebSocket(target: Target, options: ByteStreamOptions): Promis
   if (!isOpen) {
     socket.close();
     signal.throwIfAborted();
-    await readWhole(await send(target, { path: '/livez', signal, idleMs: 10_000 }));
-    throw new Refused(`${origin} answers, but not with ${protocol} at ${path}`, {});
+    return throwHandshakeFailure(target, { path, protocol, signal });
   }
   const arrivals = new Arrivals<Buffer>();
   const idle = setTimeout(() => {

@@ -1,4 +1,4 @@
-import { Code, ConnectError, createClient, type Client } from '@connectrpc/connect';
+import { Code, ConnectError, createClient, type Client, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { Messaging } from '../transports/grpc/generated/everywire/v1/messaging_pb.js';
 import { ErrorInfoSchema } from '../transports/grpc/generated/google/rpc/error_details_pb.js';
@@ -18,8 +18,14 @@ export interface GrpcConnection {
 export function openGrpc(target: Target): GrpcConnection {
   const baseUrl = originOf(target);
   const sessionManager = new Http2SessionManager(baseUrl, { pingIntervalMs: pingAfterMs });
+  const { token } = target;
+  const showToken: Interceptor = (next) => (request) => {
+    if (token !== undefined) request.header.set('Authorization', `Bearer ${token}`);
+    return next(request);
+  };
+  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [showToken] });
   return {
-    client: createClient(Messaging, createGrpcTransport({ baseUrl, sessionManager })),
+    client: createClient(Messaging, transport),
     close: () => sessionManager.abort(),
   };
 }

@@ -57,7 +57,7 @@ export async function openMqtt(target: Target, signal: AbortSignal): Promise<Mqt
       clientId: '',
       will: undefined,
       userName: undefined,
-      password: undefined,
+      password: target.token === undefined ? undefined : Buffer.from(target.token),
       properties: {},
     });
     const connack = await next();

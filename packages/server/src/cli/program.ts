@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { createRequire } from 'node:module';
 import { CommandError, exitCodes } from './exit.ts';
 import { addFlags, readFlags } from './flags.ts';
+import { hideSecretArguments } from './hide-arguments.ts';
 import { endOnClosedPipe, sayError } from './output.ts';
 import type { PublishOptions } from './publish.ts';
 import type { SubscribeOptions } from './subscribe.ts';
@@ -37,9 +38,12 @@ Examples:
   everywire publish --json ws://localhost:8080/chat/room-1 '{"text": "hi"}'
   everywire publish --type image/png http://localhost:8080/pictures - < photo.png`;
 
+const tokenHelp = 'token or ticket to show; EVERYWIRE_TOKEN or EVERYWIRE_TOKEN_FILE keep it out of histories';
+
 /** Runs a command line and ends with its exit code. A server keeps the process until it is told to stop. */
 export async function run(argv: readonly string[]): Promise<void> {
   endOnClosedPipe();
+  hideSecretArguments(argv.slice(2));
   try {
     await createProgram().parseAsync([...argv]);
   } catch (error) {
@@ -91,6 +95,7 @@ function addClients(program: Command): void {
     .option('--key <id>', 'publish id: the same id is stored once')
     .option('--retain', "keep as the channel's retained message")
     .option('--ttl <time>', 'not delivered after that long, such as 60s')
+    .option('--token <token>', tokenHelp)
     .addHelpText('after', publishExamples)
     .action(async (url: string, data: string | undefined, options: PublishOptions) => {
       const { publish } = await import('./publish.ts');
@@ -105,6 +110,7 @@ function addClients(program: Command): void {
     .option('--after <cursor>', 'begin after this cursor, of whatever transport')
     .option('--since <start>', 'begin at earliest, latest, last-<n>, a time, or -5m (default: from now on)')
     .option('--raw', 'payloads instead of JSON')
+    .option('--token <token>', tokenHelp)
     .addHelpText('after', subscribeExamples)
     .action(async (url: string, options: SubscribeOptions) => {
       const { subscribe } = await import('./subscribe.ts');

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { buffer } from 'node:stream/consumers';
+import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
 import { write } from './output.ts';
@@ -15,11 +16,12 @@ export interface PublishOptions {
   readonly key?: string;
   readonly retain?: boolean;
   readonly ttl?: string;
+  readonly token?: string;
 }
 
 /** `everywire publish URL [data|-]`: publishes one message and prints its receipt, once the server has stored it. */
 export async function publish(url: string, data: string | undefined, options: PublishOptions): Promise<void> {
-  const target = parseTarget(url);
+  const target = { ...parseTarget(url), token: chooseToken(options.token) };
   noteResourcePath(target);
   const payload = await readPayload(data);
   const headers = new Map((options.header ?? []).map(parseHeader));

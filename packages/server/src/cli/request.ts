@@ -64,6 +64,9 @@ function exchange(
     const host = target.host.replace(/^\[|\]$/g, '');
     const length: Record<string, string> =
       body === undefined ? {} : { 'Content-Length': String(body.length) };
+    const { token } = target;
+    const authorization: Record<string, string> =
+      token === undefined ? {} : { Authorization: `Bearer ${token}` };
     const start = target.isSecure ? requestSecure : requestPlain;
     const outgoing = start({
       host,
@@ -71,7 +74,7 @@ function exchange(
       method,
       path,
       agent: false,
-      headers: { ...headers, ...length },
+      headers: { ...headers, ...length, ...authorization },
       ...(signal === undefined ? {} : { signal }),
     });
     let isConnected = false;

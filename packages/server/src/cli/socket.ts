@@ -1,6 +1,7 @@
 import { endOf } from './byte-stream.ts';
 import { asRecord, parseExactly } from './exact-json.ts';
-import { Cut, readWhole, Refused, send } from './request.ts';
+import { throwHandshakeFailure } from './handshake.ts';
+import { Cut, Refused } from './request.ts';
 import { originOf, type Target } from './target.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -16,14 +17,18 @@ export interface CommandSocket {
 
 /** An answer to our ping shows that the server is there; its own pings are invisible to us. */
 const pingEveryMs = 20_000;
+const path = '/ws';
+const protocol = 'everywire.v1';
 
 /**
- * Connects. Node's WebSocket does not tell why a handshake failed, so the server is then asked by plain HTTP.
+ * Connects, and shows the token in the handshake.
  * @throws Unreachable, Refused
  */
 export async function openSocket(target: Target, signal: AbortSignal): Promise<CommandSocket> {
   const origin = originOf(target, target.isSecure ? 'wss' : 'ws');
-  const socket = new WebSocket(`${origin}/ws`, ['everywire.v1']);
+  const { token } = target;
+  const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+  const socket = new WebSocket(origin + path, { protocols: [protocol], headers });
   socket.binaryType = 'arraybuffer';
   const isOpen = await new Promise<boolean>((resolve) => {
     socket.addEventListener('open', () => resolve(true), { once: true });
@@ -34,8 +39,7 @@ export async function openSocket(target: Target, signal: AbortSignal): Promise<C
   if (isOpen) return attach(socket, signal);
   socket.close();
   signal.throwIfAborted();
-  await readWhole(await send(target, { path: '/livez', signal, idleMs: 10_000 }));
-  throw new Refused(`${origin} answers, but not with everywire.v1 at /ws`, {});
+  return throwHandshakeFailure(target, { path, protocol, signal });
 }
 
 function attach(socket: WebSocket, signal: AbortSignal): CommandSocket {

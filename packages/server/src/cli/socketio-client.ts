@@ -39,7 +39,7 @@ export async function openSocketIo(target: Target, signal: AbortSignal): Promise
   const origin = originOf(target, target.isSecure ? 'wss' : 'ws');
   const socket = new WebSocket(origin + path);
   socket.binaryType = 'arraybuffer';
-  const connection = new Connection(socket);
+  const connection = new Connection(socket, target.token);
   const giveUp = (): void => connection.end(new Cut('no time was left'));
   signal.addEventListener('abort', giveUp, { once: true });
   try {
@@ -60,6 +60,7 @@ class Connection implements SocketIoClient {
   readonly connected: Promise<unknown>;
   hasOpened = false;
   readonly #socket: WebSocket;
+  readonly #token: string | undefined;
   readonly #isConnected = Promise.withResolvers<undefined>();
   readonly #asked = new Map<number, PromiseWithResolvers<Readonly<Record<string, unknown>>>>();
   #lastId = 0;
@@ -68,8 +69,9 @@ class Connection implements SocketIoClient {
   /** An event whose attachments are on their way. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[] } | undefined;
 
-  constructor(socket: WebSocket) {
+  constructor(socket: WebSocket, token: string | undefined) {
     this.#socket = socket;
+    this.#token = token;
     this.connected = this.#isConnected.promise;
     socket.addEventListener('message', ({ data }: { readonly data: unknown }) => {
       this.#idle?.refresh();
@@ -128,7 +130,8 @@ class Connection implements SocketIoClient {
       this.end(new Cut(`nothing was heard for ${this.#idleMs / 1000} s`));
       this.#socket.close();
     }, this.#idleMs);
-    this.#socket.send('40');
+    // JSON leaves out a member without a value.
+    this.#socket.send(`40${JSON.stringify({ token: this.#token })}`);
   }
 
   #readMessage(text: string): void {

@@ -52,6 +52,7 @@ export async function openStomp(target: Target, signal: AbortSignal): Promise<St
       ['accept-version', '1.2'],
       ['host', target.host],
       ['heart-beat', `0,${beatEveryMs}`],
+      ...(target.token === undefined ? [] : [['passcode', target.token] as const]),
     ]);
     const connected = await next();
     if (connected.command !== 'CONNECTED') throw new Refused(`CONNECT was answered ${connected.command}`, {});

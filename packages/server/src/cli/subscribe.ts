@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseDurationMs, parseSince } from '../core/start.ts';
 import { asRecord } from './exact-json.ts';
+import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
 import { say, write } from './output.ts';
@@ -17,6 +18,7 @@ export interface SubscribeOptions {
   readonly after?: string;
   readonly since?: string;
   readonly raw?: boolean;
+  readonly token?: string;
 }
 
 const backoffFirstMs = 250;
@@ -24,7 +26,7 @@ const backoffMaxMs = 10_000;
 
 /** `everywire subscribe URL`: each message as a line of JSON on standard output, resumed by cursor after a cut. */
 export async function subscribe(url: string, options: SubscribeOptions): Promise<void> {
-  const target = parseTarget(url);
+  const target = { ...parseTarget(url), token: chooseToken(options.token) };
   const start = readStart(options);
   const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs(options.timeout);
   if (options.timeout !== undefined && timeoutMs === undefined) {

@@ -18,6 +18,8 @@ export interface Target {
   readonly hasPort: boolean;
   /** The channel, or for reading a filter: the path, each level percent-decoded. */
   readonly channel: string;
+  /** What is shown to the server, each wire in its own place. It is in no URL, and in no text for people. */
+  readonly token?: string | undefined;
 }
 
 interface Scheme {

@@ -22,15 +22,15 @@ export const shortNames: ReadonlyMap<string, readonly string[]> = new Map([
   ['LOG_FORMAT', ['log', 'format']],
 ]);
 
-/** Read elsewhere: the file's name by `loadConfig`, the size of test runs by the test scripts. */
-const notSettings: ReadonlySet<string> = new Set(['CONFIG', 'LONG']);
+/** Read elsewhere: the file's name by `loadConfig`, what to show to a server by the command line, `LONG` by the test scripts. */
+const notSettings: ReadonlySet<string> = new Set(['CONFIG', 'LONG', 'TOKEN', 'TOKEN_FILE']);
 
 /** What Kubernetes puts into every container beside a service that is named `everywire`, with `EVERYWIRE_PORT=tcp://…`. */
 const serviceLink = /^(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)$/;
 
 /**
  * Reads `EVERYWIRE_*` (sections parted by `__`, so `EVERYWIRE_HTTP__PORT`), the short names, and `PORT`.
- * `EVERYWIRE_<secret>_FILE` names a file that holds the value. Empty variables count as unset.
+ * `EVERYWIRE_<secret>_FILE` names a file that holds the value, also for keys that are none but long. Empty variables count as unset.
  */
 export function readEnvironment(env: Environment): Layer {
   const leaves = new Map(listLeaves().map((leaf) => [normalize(longName(leaf)), leaf]));
@@ -85,7 +85,8 @@ function findSecret(name: string, leaves: ReadonlyMap<string, Leaf>): readonly s
   if (!name.endsWith('_FILE')) return undefined;
   const of = name.slice(0, -'_FILE'.length);
   const leaf = leaves.get(normalize(of));
-  return leaf?.schema.secret === true ? leaf.path : of === 'JWT_SECRET' ? shortNames.get(of) : undefined;
+  const isFromFile = leaf?.schema.secret === true || leaf?.schema.mayBeFile === true;
+  return isFromFile ? leaf.path : of === 'JWT_SECRET' ? shortNames.get(of) : undefined;
 }
 
 function readSecret(

@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { CommandError } from './exit.ts';
+
+/** As `Authorization: Bearer` can carry it (RFC 6750 §2.1), and tickets too. */
+const shape = /^[\w.~+/=-]+$/;
+
+/**
+ * The token to show: the option's, else that of `EVERYWIRE_TOKEN`, else of the file that `EVERYWIRE_TOKEN_FILE` names.
+ * @throws CommandError `usage`
+ */
+export function chooseToken(option: string | undefined): string | undefined {
+  const { EVERYWIRE_TOKEN: variable, EVERYWIRE_TOKEN_FILE: path } = process.env;
+  const given = option ?? (variable || undefined) ?? (path ? readTokenFile(path) : undefined);
+  return given === undefined ? undefined : checkToken(given);
+}
+
+/** The token without what editors and pipes put around it. Never shown, also when it is none. @throws CommandError `usage` */
+export function checkToken(text: string): string {
+  const token = text.trim();
+  if (!shape.test(token))
+    throw new CommandError('usage', 'What was given as a token has characters of none.');
+  return token;
+}
+
+function readTokenFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const { code = 'unknown' } = cause as NodeJS.ErrnoException;
+    throw new CommandError('usage', `EVERYWIRE_TOKEN_FILE: cannot read ${path} (${code}).`, cause);
+  }
+}
