@@ -157,6 +157,10 @@ export class Hub implements HubFront, Feed {
     return identity;
   }
 
+  recognize(connection: string, { subject }: Identity): void {
+    this.#admission?.know(connection, subject);
+  }
+
   checkCurrent(identity: Identity): void {
     this.access.checkCurrent(identity);
   }

@@ -55,6 +55,11 @@ export interface HubFront {
   authenticate(credentials: Credentials): Promise<Identity>;
   /** Whether an identity that was kept (with a will, a webhook, a session) still holds. @throws EverywireError `unauthorized` */
   checkCurrent(identity: Identity): void;
+  /**
+   * A connection by which a party comes that has shown who it is on another one.
+   * @throws EverywireError `quota_exceeded`: it has as many as it may
+   */
+  recognize(connection: string, identity: Identity): void;
   /** @throws EverywireError `forbidden`, for what only an administrator may do; `action` completes "may not …" */
   authorizeAdmin(identity: Identity, action: string): void;
   /** Admits a party. Everything it does goes through the session; `sink` is where deliveries for it go out. */

@@ -48,7 +48,7 @@ export function readCommand(
         draft: readDraft(items[1], optionsOf(read(2)), attachments, limits),
       };
     case 'auth':
-      return { op: name, token: textOf(read(0), 'The token') };
+      return { op: name, token: tokenOf(read(0)) };
     default:
       throw new EverywireError('unsupported', 'The events are subscribe, unsubscribe, publish and auth.');
   }
@@ -106,6 +106,11 @@ function parseItem(
 function textOf(value: JsonValue | undefined, what: string): string {
   if (typeof value === 'string') return value;
   throw invalid(`${what} is a string.`);
+}
+
+/** The token itself, or what is handed to `auth` when connecting: an object with it. */
+function tokenOf(value: JsonValue | undefined): string {
+  return textOf(typeof value === 'object' ? optionsOf(value).text('token') : value, 'The token');
 }
 
 function optionsOf(value: JsonValue | undefined): Options {

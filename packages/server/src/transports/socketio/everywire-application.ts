@@ -44,6 +44,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
   readonly #merges = new Merges();
   readonly #parts = new Map<string, SessionParts>();
   readonly #sessions = new Map<string, IoSession>();
+  readonly #byHandshake = new WeakMap<IoConnection<IoSession>, Promise<Identity>>();
   readonly #admitted = new WeakMap<IoSocket<IoSession>, Admitted>();
   /** Rows of polls as they were written last, to tell whether there is anything to write. */
   readonly #polls = new WeakMap<IoConnection<IoSession>, PollState>();
@@ -82,6 +83,9 @@ export class EverywireApplication implements IoApplication<IoSession> {
         void this.#records.removePoll(sid);
       },
       restore: (engine) => this.#restore(engine),
+      cameBy: ({ context }, connection) => {
+        for (const { state } of connectedOf(context)) this.#host.hub.recognize(connection, state.identity);
+      },
       closed: (connection) => this.#connectionClosed(connection),
     };
   }
@@ -103,11 +107,11 @@ export class EverywireApplication implements IoApplication<IoSession> {
   ): Promise<Admission<IoSession>> {
     const { hub } = this.#host;
     const parts = this.#partsOf(socket.ioNamespace);
-    const { token, after, pid, offset } = auth;
+    const { token, ticket, after, pid, offset } = auth;
     if (hub.isDraining)
       throw new EverywireError('going_away', 'The server is stopping; come back elsewhere.');
-    if (token !== undefined && token !== null && typeof token !== 'string') {
-      throw new EverywireError('unauthorized', 'The token is a string.');
+    if (!isTextOrNothing(token) || !isTextOrNothing(ticket)) {
+      throw new EverywireError('unauthorized', 'token and ticket are strings.');
     }
     if (after !== undefined && after !== null && !isCursor(after)) {
       throw new EverywireError(
@@ -115,10 +119,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
         'after takes a cursor as this server gave it, and this is none.',
       );
     }
-    const identity = await hub.authenticate({
-      token: token ?? undefined,
-      address: socket.engine.address,
-    });
+    const identity = await this.#identify(socket, token ?? undefined, ticket ?? undefined);
     const admitted =
       (typeof pid === 'string' ? await this.#comeBack(socket, parts, identity, pid, offset) : undefined) ??
       (await this.#makeSession(socket, parts, identity, after ?? undefined));
@@ -155,6 +156,30 @@ export class EverywireApplication implements IoApplication<IoSession> {
     this.#sessions.delete(session.pid);
     // Who left on purpose does not come back to what it followed.
     return how === 'disconnected' ? this.#records.removeSession(session.pid) : undefined;
+  }
+
+  /**
+   * What comes with the CONNECT counts for its namespace, and what came with the handshake for all namespaces that bring
+   * nothing of their own: it is looked at once, since it may be a ticket.
+   */
+  async #identify(
+    { engine, connection }: IoSocket<IoSession>,
+    token: string | undefined,
+    ticket: string | undefined,
+  ): Promise<Identity> {
+    const { hub } = this.#host;
+    if (token !== undefined || ticket !== undefined)
+      return hub.authenticate({ ...engine.shown, token, ticket });
+    let byHandshake = this.#byHandshake.get(connection);
+    if (byHandshake === undefined) {
+      byHandshake = hub.authenticate(engine.shown);
+      this.#byHandshake.set(connection, byHandshake);
+      engine.shown = { ...engine.shown, token: undefined, ticket: undefined };
+      return byHandshake;
+    }
+    const identity = await byHandshake;
+    hub.checkCurrent(identity);
+    return identity;
   }
 
   /** `undefined`: there is no such session, or it cannot go on exactly where the peer was. */
@@ -296,6 +321,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
         if (record === undefined || this.#sessions.has(pid)) {
           throw new EverywireError('not_found', 'The session is gone, or went on elsewhere.');
         }
+        // Its peer shows nothing but the session's id.
+        this.#host.hub.checkCurrent(record.identity);
         const socket = connection.adopt(ioNamespace);
         const parts = this.#partsOf(ioNamespace);
         const session = this.#open(socket, parts, record.identity, { pid, sid: record.sid }, undefined);
@@ -358,4 +385,8 @@ interface PollState {
 
 function* connectedOf(connection: IoConnection<IoSession>): Iterable<IoSocket<IoSession>> {
   for (const socket of connection.sockets) if (socket.stage === 'connected') yield socket;
+}
+
+function isTextOrNothing(value: unknown): value is string | null | undefined {
+  return value === undefined || value === null || typeof value === 'string';
 }

@@ -23,6 +23,8 @@ export class IoConnection<State> {
   /** A packet whose attachments have not all come. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
   readonly #underWay = new UnderWay();
+  /** How often it was refused entry since it last was in a namespace. */
+  #refusals = 0;
 
   constructor(server: IoServer<State>, engine: EngineSocket<IoConnection<State>>) {
     this.#server = server;
@@ -55,6 +57,7 @@ export class IoConnection<State> {
     const wasConnected = socket.stage === 'connected';
     socket.stage = 'ended';
     this.#sockets = this.#sockets.filter((other) => other !== socket);
+    if (this.#sockets.length === 0) this.#server.left(this);
     return wasConnected ? this.#server.application.ended(socket, how) : undefined;
   }
 
@@ -96,7 +99,6 @@ export class IoConnection<State> {
 
   async #connect({ ioNamespace, auth }: IoPacket): Promise<void> {
     const { application, ioNamespacesMax } = this.#server;
-    this.#server.heard(this);
     const socket = new IoSocket<State>(this, ioNamespace);
     try {
       if (this.#sockets.length >= ioNamespacesMax) {
@@ -111,6 +113,8 @@ export class IoConnection<State> {
         return;
       }
       socket.stage = 'connected';
+      this.#refusals = 0;
+      this.#server.entered(this);
       this.engine.sendText(connectedPacket(ioNamespace, answer));
       application.connected(socket);
     } catch (caught) {
@@ -121,6 +125,10 @@ export class IoConnection<State> {
       // Of an unknown namespace the protocol says the message alone.
       const data = error.code === 'not_found' ? undefined : { code: error.code };
       this.engine.sendText(connectErrorPacket(ioNamespace, error.message, data));
+      this.#refusals += 1;
+      // Nobody is to try one token after the other for as long as it likes.
+      const isStranger = this.#sockets.length === 0;
+      if (isStranger && this.#refusals >= this.#server.refusalsMax) this.engine.close(1008, error.code);
     }
   }
 

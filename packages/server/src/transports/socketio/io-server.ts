@@ -14,7 +14,7 @@ const attachmentsMax = 10;
 /** What an application adds to the engine: that its sessions outlive the process. */
 export type Persistence<State> = Pick<
   EngineHandlers<IoConnection<State>>,
-  'beforeHandshake' | 'beforeAnswer' | 'restore' | 'upgraded'
+  'beforeHandshake' | 'beforeAnswer' | 'restore' | 'upgraded' | 'cameBy'
 > & {
   /** What a POST brought was handled; its answer waits for the promise. */
   afterPost?(connection: IoConnection<State>): undefined | Promise<void>;
@@ -24,7 +24,7 @@ export type Persistence<State> = Pick<
 export interface IoServerOptions<State> extends Omit<EngineOptions<IoConnection<State>>, 'handlers'> {
   readonly application: IoApplication<State>;
   readonly persistence?: Persistence<State>;
-  /** How long a peer may take to enter a namespace. */
+  /** How long a peer may be in no namespace. */
   readonly connectTimeoutMs?: number;
 }
 
@@ -37,6 +37,7 @@ export class IoServer<State> {
   readonly attachmentBytesMax: number;
   readonly underWayLimits: UnderWayLimits;
   readonly ioNamespacesMax: number;
+  readonly refusalsMax: number;
   readonly #silent: Deadlines<EngineSocket<IoConnection<State>>>;
 
   constructor(options: IoServerOptions<State>) {
@@ -51,8 +52,9 @@ export class IoServer<State> {
     this.attachmentBytesMax = options.payloadBytesMax;
     this.underWayLimits = limits;
     this.ioNamespacesMax = limits.ioNamespacesMax;
+    this.refusalsMax = limits.badCommandsMax;
     this.#silent = new Deadlines(clock, options.connectTimeoutMs ?? limits.handshakeTimeoutMs, (engine) =>
-      engine.close(1008, 'no CONNECT'),
+      engine.close(1008, 'in no namespace'),
     );
     this.engine = new EngineServer({
       ...options,
@@ -80,11 +82,18 @@ export class IoServer<State> {
 
   /** A connection that was not opened here. Until it is in a namespace its time runs. */
   restored(connection: IoConnection<State>): void {
-    if (connection.sockets.length === 0) this.#silent.set(connection.engine);
+    if (connection.sockets.length === 0) this.left(connection);
+    else this.entered(connection);
   }
 
-  /** The peer has begun to speak Socket.IO. */
-  heard(connection: IoConnection<State>): void {
-    this.#silent.delete(connection.engine);
+  /** The peer was admitted to a namespace. */
+  entered({ engine }: IoConnection<State>): void {
+    this.#silent.delete(engine);
+    engine.trust();
+  }
+
+  /** The peer is in no namespace any more: its time runs again. */
+  left({ engine }: IoConnection<State>): void {
+    if (engine.isOpen) this.#silent.set(engine);
   }
 }

@@ -1,4 +1,5 @@
 import { EverywireError, formatCursor, noTag, parseCursor, toEverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
 import type { Batch } from '../../core/batch.ts';
 import { matches, parseFilter } from '../../core/filter.ts';
 import { isGroupName } from '../../core/groups/name.ts';
@@ -71,6 +72,10 @@ export class IoSession implements Sink, OrderTarget {
   #saving: Promise<void> | undefined;
   #nextSaving: Promise<void> | undefined;
   #hasEnded = false;
+  /** What it followed and may not any more, until it is told. */
+  #denied: (readonly string[])[] | undefined;
+  /** Why its session was ended before the peer had been answered. */
+  #expelled: EverywireError | undefined;
 
   constructor(
     parts: SessionParts,
@@ -98,14 +103,18 @@ export class IoSession implements Sink, OrderTarget {
     return typeof this.#last === 'object' ? this.#last.cursor : this.#last;
   }
 
+  get identity(): Identity {
+    return this.#session.identity;
+  }
+
   get socket(): IoSocket<IoSession> {
     return this.#socket;
   }
 
   /**
-   * Takes up what the peer followed, from where it was. Nothing is sent before `start`.
-   * Returns what is missing there.
-   * @throws EverywireError when it may not follow that any more
+   * Takes up what the peer followed, from where it was. Nothing is sent before `start`, which tells of what it may not
+   * follow any more. Returns what is missing there.
+   * @throws EverywireError when it cannot go on exactly there
    */
   async resume({ record, cursor }: Return): Promise<readonly Notice[]> {
     this.#last = cursor;
@@ -124,17 +133,44 @@ export class IoSession implements Sink, OrderTarget {
         following.floor = floor;
         this.#order.add(following);
         const after = isAtTurn ? floor : laterOf(floor, cursor);
-        const subscription = await this.#session.subscribe(filter, this.#optionsOf(following, { after }));
+        const subscription = await this.#unlessDenied(
+          filter,
+          this.#session.subscribe(filter, this.#optionsOf(following, { after })),
+        );
+        if (subscription === undefined) {
+          this.#order.remove(following);
+          return;
+        }
         following.subscription = subscription;
         for (const gap of subscription.startGaps) gaps.push({ kind: 'gap', subscription, gap });
       }),
     );
-    await Promise.all((record.groups ?? []).map((name) => this.#enter(name, undefined)));
+    await Promise.all(
+      (record.groups ?? []).map((name) => this.#unlessDenied(name, this.#enter(name, undefined))),
+    );
     return gaps;
+  }
+
+  async #unlessDenied<T>(name: string, begun: Promise<T>): Promise<T | undefined> {
+    try {
+      return await begun;
+    } catch (caught) {
+      const error = toEverywireError(caught);
+      if (error.code !== 'forbidden') throw error;
+      (this.#denied ??= []).push(endedItems(name, error));
+      return undefined;
+    }
   }
 
   /** The peer knows what it follows: what is there for it may go out. */
   start(): void {
+    if (this.#expelled !== undefined) {
+      this.close({ error: this.#expelled });
+      return;
+    }
+    for (const items of this.#denied ?? []) this.#tell(items);
+    if (this.#denied !== undefined) this.#saveLater();
+    this.#denied = undefined;
     for (const following of this.#order.all) following.isStarted = true;
     for (const membership of this.#memberships) membership.isStarted = true;
     this.#session.roomAgain();
@@ -185,7 +221,7 @@ export class IoSession implements Sink, OrderTarget {
     const { engine } = this.#socket;
     return engine.kind === 'websocket'
       ? engine.sendFrames(batch.as(deliveries.websocket).bytes)
-      : engine.sendParcel(new BatchParcel(batch, deliveries));
+      : engine.sendParcel(new BatchParcel(this, batch, deliveries));
   }
 
   notify(notice: Notice): void {
@@ -201,6 +237,7 @@ export class IoSession implements Sink, OrderTarget {
         if (isOfGroup(notice.subscription)) this.#leave(notice.subscription.tag as Membership);
         else this.#order.remove(notice.subscription.tag as Following);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
+        this.#saveLater();
         break;
       case 'goaway':
         // Its own word for that is the end of the connection.
@@ -209,8 +246,21 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   close({ error }: CloseReason): void {
-    this.#socket.emit([...errorItems(error), JSON.stringify(this.#offset)]);
-    this.#socket.engine.close(error.row.close, error.code);
+    const { engine } = this.#socket;
+    if (error.code !== 'unauthorized') {
+      this.#socket.emit([...errorItems(error), JSON.stringify(this.#offset)]);
+      engine.close(error.row.close, error.code);
+      return;
+    }
+    if (this.#socket.stage === 'connecting') {
+      this.#expelled = error;
+      return;
+    }
+    // What no poll has fetched is not for it any more. The place that the peer has is before that then, and stays what it is.
+    const isCutShort = engine.discard(this);
+    this.#socket.emit([...errorItems(error), ...(isCutShort ? [] : [JSON.stringify(this.#offset)])]);
+    // Other namespaces of the connection may be there with other tokens.
+    this.#socket.disconnect();
   }
 
   /** Writes the record, so that the peer can come back to it. Calls that wait for the same write share one. */
@@ -227,6 +277,13 @@ export class IoSession implements Sink, OrderTarget {
         return this.save();
       });
     return this.#nextSaving;
+  }
+
+  /** What the row says too much does no harm: whoever comes back to it is judged anew. */
+  #saveLater(): void {
+    this.save().catch((cause: unknown) =>
+      this.#parts.host.log.debug({ err: cause }, 'a Socket.IO session was not saved'),
+    );
   }
 
   async #write(): Promise<void> {
@@ -256,10 +313,15 @@ export class IoSession implements Sink, OrderTarget {
         return this.#session.publish(channel, command.draft).then(publishedItem);
       }
       case 'auth':
-        return this.#parts.host.hub
-          .authenticate({ token: command.token, address: this.#socket.engine.address })
-          .then(() => okItem);
+        return this.#refresh(command.token);
     }
+  }
+
+  /** The row is what the peer comes back to where it shows nothing but a session's id: it must not hold a token that is over. */
+  async #refresh(token: string): Promise<string> {
+    await this.#session.refresh(token);
+    await this.save();
+    return okItem;
   }
 
   async #subscribe(command: Command & { op: 'subscribe' }): Promise<string> {
@@ -431,10 +493,12 @@ export class IoSession implements Sink, OrderTarget {
 }
 
 class BatchParcel implements Parcel {
+  readonly sender: IoSession;
   readonly #batch: Batch;
   readonly #deliveries: Deliveries;
 
-  constructor(batch: Batch, deliveries: Deliveries) {
+  constructor(sender: IoSession, batch: Batch, deliveries: Deliveries) {
+    this.sender = sender;
     this.#batch = batch;
     this.#deliveries = deliveries;
   }

@@ -1,4 +1,5 @@
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Callers } from '../../http/credentials.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import { EverywireApplication } from './everywire-application.ts';
@@ -8,6 +9,7 @@ import type { IoSession } from './session.ts';
 export interface SocketIoFront {
   readonly upgrades: UpgradeRouter;
   readonly requests: RawRequests;
+  readonly callers: Pick<Callers, 'credentialsOf'>;
   /** `http://host:port`, once it listens. */
   readonly url: string;
 }
@@ -62,6 +64,8 @@ class SocketIoTransport implements Transport {
       random,
       log,
       payloadBytesMax,
+      untrustedBytesMax: limits.headerBytesMax,
+      credentialsOf: (request) => this.#front.callers.credentialsOf(request),
     });
     application.begin(server);
     this.#application = application;

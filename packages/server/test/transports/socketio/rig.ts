@@ -6,6 +6,7 @@ import { createHub, type Hub, type HubOptions } from '../../../src/core/hub.ts';
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
 import { createNamespaces, defaultRules } from '../../../src/core/namespaces.ts';
 import type { Transport } from '../../../src/core/transport.ts';
+import { Callers } from '../../../src/http/credentials.ts';
 import { RawRequests } from '../../../src/http/raw-requests.ts';
 import { UpgradeRouter, wantsWebSocket } from '../../../src/http/upgrades.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -61,7 +62,7 @@ export class IoRig {
     http.listen(0, '127.0.0.1');
     await once(http, 'listening');
     const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-    const transport = createSocketIoTransport({ upgrades, requests, url });
+    const transport = createSocketIoTransport({ upgrades, requests, callers: new Callers({ hub }), url });
     await transport.start({ hub, records: store.records, limits, clock, random, log });
     return new IoRig({ hub, transport, errors, http });
   }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Credentials } from '../../../core/access.ts';
 import type { Clock, Random } from '../../../core/clock.ts';
 import type { Limits } from '../../../core/limits.ts';
 import type { Log } from '../../../core/transport.ts';
@@ -11,6 +12,7 @@ import { CrossOrigin } from '../../../http/cross-origin.ts';
 import { endAfter } from '../../../http/linger.ts';
 import { rawQuery } from '../../../http/percent.ts';
 import { Query } from '../../../http/query.ts';
+import { connectionKey } from '../../../net/guard.ts';
 import { completeHandshake, readHandshake } from '../../../websocket/accept.ts';
 import { PeerGroup } from '../../../websocket/peer-group.ts';
 import { parsePayload } from '../wire/engine-packets.ts';
@@ -31,6 +33,10 @@ export interface EngineOptions<Context> {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Largest message and largest body of a POST, in bytes. */
   readonly payloadBytesMax: number;
+  /** The same until a session is trusted; absent: all are from the beginning. */
+  readonly untrustedBytesMax?: number | undefined;
+  /** What the request that opens a session shows of who makes it; absent: its address. */
+  readonly credentialsOf?: ((request: IncomingMessage) => Credentials) | undefined;
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
 }
@@ -85,6 +91,7 @@ export class EngineServer<Context> {
       clock,
       log,
       messageBytesMax: payloadBytesMax,
+      firstMessageBytesMax: options.untrustedBytesMax,
     });
     this.#pings = new Deadlines(clock, pingInterval, (socket) => socket.ping());
     this.#pongs = new Deadlines(clock, pingTimeout, (socket) => socket.close(1000, 'ping timeout'));
@@ -237,7 +244,8 @@ export class EngineServer<Context> {
       else await this.#openPolling(request, response, headers);
       return;
     }
-    const socket = this.#sockets.get(sid) ?? (await this.#restore(sid, request.socket.remoteAddress));
+    const socket = this.#sockets.get(sid) ?? (await this.#restore(sid, request));
+    if (socket !== undefined) this.#cameBy(socket, request);
     if (socket === undefined) this.#refuse(response, refusals.unknownSid, headers);
     else if (asked.transport !== socket.kind) this.#refuse(response, refusals.badRequest, headers);
     else if (method === 'GET') this.#takePoll(socket, response, headers);
@@ -250,7 +258,7 @@ export class EngineServer<Context> {
     response: ServerResponse,
     headers: Readonly<Record<string, string>>,
   ): Promise<void> {
-    const socket = this.#make(this.#newSid(), request.socket.remoteAddress);
+    const socket = this.#make(this.#newSid(), this.#shownBy(request));
     socket.context = this.handlers.open(socket);
     await this.handlers.beforeHandshake?.(socket);
     if (response.destroyed) {
@@ -296,8 +304,9 @@ export class EngineServer<Context> {
     }
     socket.isPosting = true;
     try {
-      const { limits, clock } = this.#options;
-      const body = await readBody(request, { bytesMax: this.payloadBytesMax, limits, clock });
+      const { limits, clock, untrustedBytesMax = this.payloadBytesMax } = this.#options;
+      const bytesMax = socket.isTrusted ? this.payloadBytesMax : untrustedBytesMax;
+      const body = await readBody(request, { bytesMax, limits, clock });
       const packets = isUtf8(body) ? parsePayload(body.toString()) : undefined;
       if (packets === undefined || hasEnded(socket)) {
         refuse();
@@ -333,7 +342,7 @@ export class EngineServer<Context> {
   ): Promise<void> {
     const ignore = (): void => undefined;
     socket.on('error', ignore);
-    const known = await this.#restore(sid, request.socket.remoteAddress).catch(() => undefined);
+    const known = await this.#restore(sid, request).catch(() => undefined);
     socket.off('error', ignore);
     if (socket.destroyed) return;
     if (known === undefined) refuseUpgrade(socket, refusals.unknownSid);
@@ -346,6 +355,8 @@ export class EngineServer<Context> {
     socket: Duplex,
     head: Buffer,
   ): void {
+    const shown = this.#shownOrRefused(request, socket);
+    if (shown === undefined) return;
     const handshake = readHandshake(request, socket, { allowedOrigins: this.#origins });
     if (handshake === undefined) return;
     const group = this.#peers;
@@ -361,7 +372,7 @@ export class EngineServer<Context> {
       this.#upgrades.set(upgrade);
       return;
     }
-    const opened = this.#make(this.#newSid(), request.socket.remoteAddress);
+    const opened = this.#make(this.#newSid(), shown);
     const peer = completeHandshake(socket, head, handshake, { group, context: opened });
     opened.openedBy(peer);
     peer.sendText(`0${this.#openPacket(opened, [])}`);
@@ -369,8 +380,34 @@ export class EngineServer<Context> {
     this.#add(opened);
   }
 
-  #make(sid: string, address: string | undefined): EngineSocket<Context> {
-    return new EngineSocket(this, sid, address);
+  #shownOrRefused(request: IncomingMessage, socket: Duplex): Credentials | undefined {
+    try {
+      return this.#shownBy(request);
+    } catch {
+      refuseUpgrade(socket, refusals.badRequest);
+      return undefined;
+    }
+  }
+
+  #make(sid: string, shown: Credentials): EngineSocket<Context> {
+    const socket = new EngineSocket(this, sid, shown);
+    if (this.#options.untrustedBytesMax === undefined) socket.trust();
+    return socket;
+  }
+
+  /** @throws EverywireError `malformed` */
+  #shownBy(request: IncomingMessage): Credentials {
+    const { remoteAddress } = request.socket;
+    const shown = this.#options.credentialsOf?.(request) ?? { token: undefined, address: remoteAddress };
+    return { ...shown, connection: connectionKey(request.socket) };
+  }
+
+  /** Whoever polls comes by several connections, none of which shows anything but the session's id. */
+  #cameBy(socket: EngineSocket<Context>, request: IncomingMessage): void {
+    const connection = connectionKey(request.socket);
+    if (connection === undefined || connection === socket.shown.connection) return;
+    socket.shown = { ...socket.shown, connection };
+    this.handlers.cameBy?.(socket, connection);
   }
 
   #add(socket: EngineSocket<Context>): void {
@@ -379,14 +416,14 @@ export class EngineServer<Context> {
   }
 
   /** Two requests of one session may come at once; it is made once. */
-  async #restore(sid: string, address: string | undefined): Promise<EngineSocket<Context> | undefined> {
+  async #restore(sid: string, request: IncomingMessage): Promise<EngineSocket<Context> | undefined> {
     if (this.handlers.restore === undefined || !sidShape.test(sid) || this.#ending.has(sid)) return undefined;
     let restoring = this.#restoring.get(sid);
     if (restoring === undefined) {
       if (this.#restoring.size >= restoringMax) {
         throw new EverywireError('rate_limited', 'Many sessions come back at the same time.');
       }
-      const socket = this.#make(sid, address);
+      const socket = this.#make(sid, this.#shownBy(request));
       restoring = this.handlers
         .restore(socket)
         .then((context) => {

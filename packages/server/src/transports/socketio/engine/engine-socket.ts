@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Credentials } from '../../../core/access.ts';
 import { frame, opcodes } from '../../../websocket/frames.ts';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '../wire/engine-packets.ts';
@@ -20,7 +21,9 @@ const noPackets = Buffer.alloc(0);
 /** One Engine.IO session: packets in, packets out, whether by polling or by WebSocket, and the way from one to the other. */
 export class EngineSocket<Context> implements WebSocketSide {
   readonly sid: string;
-  readonly address: string | undefined;
+  /** What the handshake showed of who it is, and which connection the last request came by. */
+  shown: Credentials;
+  #isTrusted = false;
   context!: Context;
   readonly #server: EngineServer<Context>;
   #carrier: WebSocketPeer<WebSocketSide> | undefined;
@@ -48,10 +51,24 @@ export class EngineSocket<Context> implements WebSocketSide {
   #isProbed = false;
   #postGoesOn: (() => void) | undefined;
 
-  constructor(server: EngineServer<Context>, sid: string, address: string | undefined) {
+  constructor(server: EngineServer<Context>, sid: string, shown: Credentials) {
     this.#server = server;
     this.sid = sid;
-    this.address = address;
+    this.shown = shown;
+  }
+
+  get address(): string | undefined {
+    return this.shown.address;
+  }
+
+  get isTrusted(): boolean {
+    return this.#isTrusted;
+  }
+
+  /** The peer has shown who it is: its messages may be as large as any. */
+  trust(): void {
+    this.#isTrusted = true;
+    this.#carrier?.trust();
   }
 
   get kind(): 'polling' | 'websocket' {
@@ -146,6 +163,16 @@ export class EngineSocket<Context> implements WebSocketSide {
     });
   }
 
+  /** Takes back what that one has sent and no poll has fetched. True: there was something. */
+  discard(sender: object): boolean {
+    const discarded = this.#out?.filter((one) => isParcelOf(one, sender)) ?? [];
+    if (discarded.length === 0) return false;
+    for (const parcel of discarded) this.#outBytes -= parcel.bytes('polling').length;
+    const kept = this.#out!.filter((one) => !isParcelOf(one, sender));
+    this.#out = kept.length === 0 ? undefined : kept;
+    return true;
+  }
+
   ping(): void {
     this.#pingsSent += 1;
     this.#server.pinged(this);
@@ -182,14 +209,14 @@ export class EngineSocket<Context> implements WebSocketSide {
 
   /** A session that was opened by WebSocket. */
   openedBy(peer: WebSocketPeer<WebSocketSide>): void {
-    this.#carrier = peer;
+    this.#carry(peer);
   }
 
   /** The peer said that it polls no more. What waits goes out by WebSocket, in the same order. */
   upgradeTo(peer: WebSocketPeer<WebSocketSide>): void {
     this.endUpgrade();
     if (this.isPolled) this.#release();
-    this.#carrier = peer;
+    this.#carry(peer);
     const waiting = this.#out ?? [];
     this.#out = undefined;
     this.#outBytes = 0;
@@ -317,6 +344,11 @@ export class EngineSocket<Context> implements WebSocketSide {
     this.end(goodbyes.has(code) ? 'left' : 'lost');
   }
 
+  #carry(peer: WebSocketPeer<WebSocketSide>): void {
+    this.#carrier = peer;
+    if (this.#isTrusted) peer.trust();
+  }
+
   #sendPacket(packet: string): void {
     if (this.#carrier !== undefined) this.#carrier.sendText(packet);
     else this.#keep(packet, packet.length);
@@ -385,6 +417,10 @@ export class EngineSocket<Context> implements WebSocketSide {
     this.#isHeld = false;
     this.#server.handlers.writable(this);
   }
+}
+
+function isParcelOf(one: Outgoing, sender: object): one is Parcel {
+  return typeof one === 'object' && !Buffer.isBuffer(one) && one.sender === sender;
 }
 
 const nothingToDo = { done: undefined } as const;

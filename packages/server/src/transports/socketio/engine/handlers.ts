@@ -2,6 +2,8 @@ import type { EngineSocket } from './engine-socket.ts';
 
 /** What is spoken on top of Engine.IO. One object for all sockets, so that a connection costs no closures. */
 export interface EngineHandlers<Context> {
+  /** A poll or POST of a session came by another connection than the request before it. */
+  cameBy?(socket: EngineSocket<Context>, connection: string): void;
   /** A session begins; what is returned belongs to it. */
   open(socket: EngineSocket<Context>): Context;
   /** Called before an HTTP handshake is answered. The answer waits for the promise, and is a 503 if that rejects. */
@@ -30,6 +32,8 @@ export interface EngineHandlers<Context> {
 
 /** Packets that are encoded once for many sockets. They must not change. */
 export interface Parcel {
+  /** Who may take it back. */
+  readonly sender: object;
   /** For WebSocket whole frames; for polling packets that each end in the separator. */
   bytes(kind: 'polling' | 'websocket'): Buffer;
 }
