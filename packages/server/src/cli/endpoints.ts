@@ -3,7 +3,13 @@ import type { Config } from '../config/schema.ts';
 import type { Started } from '../server.ts';
 
 /** Transports with a port of their own, which may be off although nobody turned it off. */
-const ownPorts = ['mqtt', 'stomp', 'grpc'] as const;
+const ownPorts = [
+  { name: 'mqtt', of: 'mqtt', key: 'port' },
+  { name: 'mqtts', of: 'mqtt', key: 'tlsPort' },
+  { name: 'stomp', of: 'stomp', key: 'port' },
+  { name: 'stomps', of: 'stomp', key: 'tlsPort' },
+  { name: 'grpc', of: 'grpc', key: 'port' },
+] as const;
 
 /** The table that `serve` prints: each way in, its URL, and a line to try it. */
 export function describeEndpoints(started: Started, config: Config): string {
@@ -23,18 +29,21 @@ export function describeEndpoints(started: Started, config: Config): string {
       `  ${bold(transport.padEnd(width))}  ${url}\n${indent}${dim('$')} ${tryIt}\n`,
   );
   const missing: string[] = [];
-  for (const name of ownPorts) {
-    const { port } = config[name];
+  for (const { name, of, key } of ownPorts) {
+    const ports: Readonly<Partial<Record<string, number>>> = config[of];
+    const port = ports[key];
     if (port === -1 || started[name] !== undefined) continue;
-    if (!endpoints.some(({ transport }) => transport === name)) continue;
+    if (key === 'tlsPort' && config.tls.cert === undefined) continue;
+    if (!endpoints.some(({ transport }) => transport === of)) continue;
     const flag = `--${name}-port`;
     missing.push(
-      `  ${bold(name.padEnd(width))}  off over TCP: port ${port} is taken; ${flag} chooses another\n`,
+      `  ${bold(name.padEnd(width))}  off over ${key === 'port' ? 'TCP' : 'TLS'}: port ${port} is taken; ${flag} chooses another\n`,
     );
   }
-  const { host } = new URL(http);
+  const { host, protocol: scheme } = new URL(http);
+  const ws = scheme === 'https:' ? 'wss' : 'ws';
   const more = [
-    `Without any other tool: npx everywire subscribe ws://${host}/demo, or sse+http:, stream+http:, longpoll+http:.\n`,
+    `Without any other tool: npx everywire subscribe ${ws}://${host}/demo, or sse+${scheme}, stream+${scheme}, longpoll+${scheme}.\n`,
     `In a browser: ${http}/ · for programs: /openapi.json, /metrics, /livez, /readyz\n`,
   ];
   return `${[...lines, ...missing, '\n', ...more].join('')}\n`;

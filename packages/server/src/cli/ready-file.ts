@@ -8,6 +8,8 @@ export interface Ready {
   /** Absent when that listener is off. */
   readonly mqtt?: string | undefined;
   readonly stomp?: string | undefined;
+  readonly mqtts?: string | undefined;
+  readonly stomps?: string | undefined;
   /** `host:port`. */
   readonly grpc?: string | undefined;
 }

@@ -44,12 +44,13 @@ export async function serve(flags: ServeFlags): Promise<void> {
   }
   survive(log);
   stopOnSignals(server, config, log);
+  if (config.tls.cert !== undefined) process.on('SIGHUP', () => void server.reload());
   const started = await server.start().catch((error: unknown) => {
     throw new CommandError('failed', explainStart(error, config), error);
   });
   if (readyFile !== undefined) {
-    const { http, mqtt, stomp, grpc } = started;
-    writeReadyFile(readyFile, { pid: process.pid, http, mqtt, stomp, grpc });
+    const { http, mqtt, stomp, mqtts, stomps, grpc } = started;
+    writeReadyFile(readyFile, { pid: process.pid, http, mqtt, stomp, mqtts, stomps, grpc });
   }
   const { store, durability } = config;
   await write(

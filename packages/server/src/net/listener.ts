@@ -17,6 +17,11 @@ export interface ListenAddress {
   readonly isDefaultPort: boolean;
 }
 
+/** The same for a protocol that also listens over TLS. */
+export interface SecureAddress extends ListenAddress {
+  readonly tls: TlsEnd;
+}
+
 export interface TcpListenerOptions<Context> extends LinkOptions<Context>, ListenAddress {
   /** For words to the operator: the protocol as the configuration has it, such as `mqtt`. */
   readonly name: string;
@@ -24,6 +29,18 @@ export interface TcpListenerOptions<Context> extends LinkOptions<Context>, Liste
   readonly admission?: Admission | undefined;
   /** Absent: it listens in clear text. */
   readonly tls?: TlsEnd | undefined;
+}
+
+/** A listener that is off, with the face of one that is not. */
+export function noListener<Context>(): TcpListener<Context> {
+  return {
+    port: undefined,
+    url: undefined,
+    size: 0,
+    [Symbol.iterator]: () => [][Symbol.iterator](),
+    emptied: () => Promise.resolve(),
+    close: () => undefined,
+  };
 }
 
 export interface TcpListener<Context> extends OpenLinks<Context> {

@@ -2,6 +2,7 @@ import type { Transport } from '../core/transport.ts';
 import type { HttpFront } from '../http/front.ts';
 import type { WebhookSettings } from './webhook/transport.ts';
 import type { ListenAddress } from '../net/listener.ts';
+import type { TlsEnd } from '../net/tls-end.ts';
 
 export interface TransportOptions {
   /** What it is served on. */
@@ -9,7 +10,9 @@ export interface TransportOptions {
   /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
   readonly allowedOrigins: readonly string[] | undefined;
   /** Where those with a port of their own listen. */
-  readonly listen: Readonly<Record<'mqtt' | 'stomp' | 'grpc', ListenAddress>>;
+  readonly listen: Readonly<Record<'mqtt' | 'stomp' | 'grpc' | 'mqtts' | 'stomps', ListenAddress>>;
+  /** Absent: nothing is spoken over TLS. */
+  readonly tls: TlsEnd | undefined;
   readonly webhooks: WebhookSettings;
 }
 
@@ -25,17 +28,26 @@ const factories: Readonly<Record<TransportName, Factory>> = {
   sse: async ({ front }) => (await import('./sse/transport.ts')).createSseTransport(front),
   websocket: async ({ front, allowedOrigins }) =>
     (await import('./websocket/transport.ts')).createWebSocketTransport(front, { allowedOrigins }),
-  mqtt: async ({ front, allowedOrigins, listen }) =>
-    (await import('./mqtt/transport.ts')).createMqttTransport(front, { allowedOrigins, listen: listen.mqtt }),
-  stomp: async ({ front, allowedOrigins, listen }) =>
+  mqtt: async ({ front, allowedOrigins, listen, tls }) =>
+    (await import('./mqtt/transport.ts')).createMqttTransport(front, {
+      allowedOrigins,
+      listen: listen.mqtt,
+      listenSecurely: tls && { ...listen.mqtts, tls },
+    }),
+  stomp: async ({ front, allowedOrigins, listen, tls }) =>
     (await import('./stomp/transport.ts')).createStompTransport(front, {
       allowedOrigins,
       listen: listen.stomp,
+      listenSecurely: tls && { ...listen.stomps, tls },
     }),
   socketio: async ({ front, allowedOrigins }) =>
     (await import('./socketio/transport.ts')).createSocketIoTransport(front, { allowedOrigins }),
-  grpc: async ({ front, allowedOrigins, listen }) =>
-    (await import('./grpc/transport.ts')).createGrpcTransport(front, { allowedOrigins, listen: listen.grpc }),
+  grpc: async ({ front, allowedOrigins, listen, tls }) =>
+    (await import('./grpc/transport.ts')).createGrpcTransport(front, {
+      allowedOrigins,
+      listen: listen.grpc,
+      tls,
+    }),
   webhook: async ({ front, webhooks }) =>
     (await import('./webhook/transport.ts')).createWebhookTransport(front, webhooks),
 };

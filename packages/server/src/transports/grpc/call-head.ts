@@ -25,7 +25,10 @@ export function encodingOf(contentType: string | undefined): 'proto' | 'json' | 
 }
 
 /** @throws EverywireError what the call is ended with */
-export function readCallHead(headers: IncomingHttpHeaders, address: string | undefined): CallHead {
+export function readCallHead(
+  headers: IncomingHttpHeaders,
+  from: Omit<Caller, 'token'> = { address: undefined },
+): CallHead {
   const encoding = headers['grpc-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     throw new EverywireError('unsupported', 'Messages are not compressed here: grpc-encoding is identity.');
@@ -42,7 +45,7 @@ export function readCallHead(headers: IncomingHttpHeaders, address: string | und
     throw new EverywireError('internal', 'grpc-timeout is up to eight digits and a unit.');
   if (timeoutMs === 0) throw new EverywireError('timed_out', 'The deadline of the call has passed.');
   return {
-    caller: { token: bearerToken(headers.authorization), address },
+    caller: { ...from, token: bearerToken(headers.authorization) },
     timeoutMs: timeoutMs === undefined || timeoutMs > timeoutMsMax ? undefined : timeoutMs,
   };
 }

@@ -12,4 +12,7 @@ export interface Outlet {
 export interface Caller {
   readonly token: string | undefined;
   readonly address: string | undefined;
+  /** The subject of the client certificate, and the name, of the connection. */
+  readonly certificate?: string | undefined;
+  readonly connection?: string | undefined;
 }

@@ -1,8 +1,18 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
-import { Code, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
+import {
+  Code,
+  createContextKey,
+  createContextValues,
+  type ConnectRouter,
+  type ContextValues,
+  type HandlerContext,
+} from '@connectrpc/connect';
+import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import type { Host, Session } from '../../core/transport.ts';
 import { bearerToken } from '../../http/bearer.ts';
+import { connectionKey } from '../../net/guard.ts';
+import { certificateOf } from '../../net/tls-end.ts';
 import { connectErrorOf } from './convert.ts';
 import {
   Messaging,
@@ -17,6 +27,22 @@ import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { inSession, publish, read } from './unary-call.ts';
 import { prefixBytes } from './wire/frames.ts';
+
+/** Where a request comes from, which the library does not tell handlers. */
+const from = createContextKey<Omit<Caller, 'token'>>({ address: undefined });
+
+/** For the library's adapter: what handlers need to know of a request's connection. */
+export function contextOf({ socket }: { readonly socket: Socket }): ContextValues {
+  return createContextValues().set(from, placeOf(socket));
+}
+
+export function placeOf(socket: Socket): Omit<Caller, 'token'> {
+  return {
+    address: socket.remoteAddress,
+    certificate: certificateOf(socket),
+    connection: connectionKey(socket),
+  };
+}
 
 export interface ServiceOptions {
   /** Streaming calls that are open, to be told when the server stops. */
@@ -66,8 +92,8 @@ async function asCaller<T>(
   }
 }
 
-function callerOf({ requestHeader }: HandlerContext): Caller {
-  return { token: bearerToken(requestHeader.get('authorization')), address: undefined };
+function callerOf({ requestHeader, values }: HandlerContext): Caller {
+  return { ...values.get(from), token: bearerToken(requestHeader.get('authorization')) };
 }
 
 /** The library takes a time-out of 0 for none. */

@@ -54,13 +54,13 @@ export class StreamCall implements Sink {
   }
 
   /** Never rejects. Until it is done nothing more is read: nobody knows yet who it is that sends. */
-  async start({ token, address }: Caller): Promise<void> {
+  async start(caller: Caller): Promise<void> {
     this.#inlet.pause();
     try {
-      const identity = await this.#host.hub.authenticate({ token, address });
+      const identity = await this.#host.hub.authenticate(caller);
       if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
       if (this.#hasEnded) return;
-      this.#session = this.#host.hub.open(identity, { transport, address }, this);
+      this.#session = this.#host.hub.open(identity, { transport, address: caller.address }, this);
     } catch (caught) {
       this.close({ error: toEverywireError(caught) });
       return;

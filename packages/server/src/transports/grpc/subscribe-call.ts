@@ -37,8 +37,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   /** Never rejects: what the hub refuses ends the call. */
   async start(request: SubscribeRequest): Promise<void> {
     try {
-      const { token, address } = this.#caller;
-      const identity = await this.#host.hub.authenticate({ token, address });
+      const identity = await this.#host.hub.authenticate(this.#caller);
       if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
       const filters = [...new Set(request.channels)];
       const { subscriptionsMax } = this.#host.limits;

@@ -1,24 +1,25 @@
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import {
   createServer,
-  Http2ServerRequest,
-  Http2ServerResponse,
   type Http2Server,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
-import { Http2Connections, http2Bounds } from '../../http/http2-connections.ts';
+import { Http2Connections, http2Bounds, type Http2Connection } from '../../http/http2-connections.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
+import type { TlsEnd } from '../../net/tls-end.ts';
+import { exchangeOf } from '../../http/http2-request.ts';
 import { bind, hostAndPort, type ListenAddress } from '../../net/listener.ts';
 import { encodingOf, readCallHead } from './call-head.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
-import { addServices } from './service.ts';
+import { addServices, contextOf, placeOf } from './service.ts';
 import { trailersOf } from './status.ts';
 import type { StreamCall } from './stream-call.ts';
 import type { SubscribeCall } from './subscribe-call.ts';
@@ -31,8 +32,10 @@ export interface GrpcFront {
 
 export interface GrpcTransportOptions {
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** Where gRPC itself is spoken, on HTTP/2 in clear text. */
+  /** Where gRPC itself is spoken, on HTTP/2. */
   readonly listen: ListenAddress;
+  /** Absent: in clear text. */
+  readonly tls?: TlsEnd | undefined;
 }
 
 const name = 'grpc';
@@ -57,7 +60,7 @@ class GrpcTransport implements Transport {
   readonly #calls = new Set<Http2Call>();
   readonly #webCalls = new Set<StreamCall | SubscribeCall>();
   #host!: Host;
-  #server: Http2Server | undefined;
+  #server: Server | undefined;
   #address: string | undefined;
   #connections: Http2Connections | undefined;
 
@@ -75,11 +78,12 @@ class GrpcTransport implements Transport {
         tryIt: `curl -H 'Content-Type: application/json' -d '{"channel":"demo","data":"aGVsbG8="}' ${web}`,
       },
     ];
+    const scheme = this.#options.tls === undefined ? 'grpc' : 'grpcs';
     if (this.#address !== undefined) {
       rows.unshift({
         transport: name,
-        url: `grpc://${this.#address}`,
-        tryIt: `npx everywire subscribe grpc://${this.#address}/demo`,
+        url: `${scheme}://${this.#address}`,
+        tryIt: `npx everywire subscribe ${scheme}://${this.#address}/demo`,
       });
     }
     return rows;
@@ -98,6 +102,7 @@ class GrpcTransport implements Transport {
       maxTimeoutMs: timeoutMsMax,
       // Off, like on every wire: an attacker's bytes must not become a hundred times as many here.
       acceptCompression: [],
+      contextValues: contextOf,
     });
     this.#serveWeb(adapter, messageBytesMax);
     if (this.#options.listen.port >= 0) await this.#listen(adapter);
@@ -147,26 +152,31 @@ class GrpcTransport implements Transport {
 
   async #listen(adapter: ReturnType<typeof connectNodeAdapter>): Promise<void> {
     const { limits, log } = this.#host;
-    const server = createServer(http2Bounds(limits, limits.grpcStreamsMax));
-    server.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
-      if (this.#begin(stream, headers)) return;
-      // Only here: these objects listen to the stream too, and would send trailers of their own.
-      adapter(new Http2ServerRequest(stream, headers, {}, rawHeaders), new Http2ServerResponse(stream));
+    const { tls } = this.#options;
+    const http2 = createServer(http2Bounds(limits, limits.grpcStreamsMax));
+    http2.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
+      const connection = this.#connections?.called(stream);
+      if (connection === undefined) stream.destroy();
+      else if (!this.#begin(stream, headers, connection)) {
+        // Only here: these objects listen to the stream too, and would send trailers of their own.
+        const { request, response } = exchangeOf(stream, headers, rawHeaders, connection.socket);
+        adapter(request, response);
+      }
     });
+    const server = tls === undefined ? http2 : createSecure(tls, http2);
     const bound = await bind(server, { ...this.#options.listen, name, log });
     if (bound === undefined) return;
     server.on('error', (error: Error) =>
       log.error({ err: error, name }, 'a connection could not be accepted'),
     );
     this.#connections = new Http2Connections(this.#host);
-    this.#connections.watch(server);
+    this.#connections.watch(http2);
     this.#server = server;
     this.#address = hostAndPort(bound);
   }
 
   /** Judges a call and answers it. False: it is for the library. */
-  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
-    const connection = this.#connections?.called(stream);
+  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, connection: Http2Connection): boolean {
     const encoding = encodingOf(headers['content-type']);
     if (headers[':method'] !== 'POST' || encoding === undefined) {
       // gRPC over HTTP/2, Requests. Connect and gRPC-Web are spoken on the HTTP port.
@@ -174,8 +184,7 @@ class GrpcTransport implements Transport {
       return true;
     }
     try {
-      const address = (stream.session?.socket as Socket | undefined)?.remoteAddress;
-      const head = readCallHead(headers, address);
+      const head = readCallHead(headers, placeOf(connection.socket));
       const path = headers[':path']!;
       const method = encoding === 'proto' ? ownMethods.get(path) : undefined;
       if (method !== undefined) {
@@ -202,6 +211,15 @@ class GrpcTransport implements Transport {
       return true;
     }
   }
+}
+
+/** Ends TLS in front of a server of HTTP/2. */
+function createSecure(tls: TlsEnd, http2: Http2Server): Server {
+  const server = createTlsServer({ noDelay: true, ...tls.options, ALPNProtocols: ['h2'] }, (socket) => {
+    http2.emit('connection', socket);
+  });
+  tls.attach(server, { name });
+  return server;
 }
 
 /** Answers with a head alone, whatever the peer is still about to send. */

@@ -32,12 +32,12 @@ export async function read(session: Session, request: ReadRequest, host: Host): 
 /** Does something as the caller. @throws EverywireError when they may not, or it is refused */
 export async function inSession<T>(
   host: Host,
-  { token, address }: Caller,
+  caller: Caller,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const identity = await host.hub.authenticate({ token, address });
+  const identity = await host.hub.authenticate(caller);
   if (host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
-  const session = host.hub.open(identity, { transport: 'grpc', address }, silent);
+  const session = host.hub.open(identity, { transport: 'grpc', address: caller.address }, silent);
   try {
     return await use(session);
   } finally {

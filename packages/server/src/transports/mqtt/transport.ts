@@ -1,6 +1,12 @@
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
-import { listenTcp, type ListenAddress, type TcpListener } from '../../net/listener.ts';
+import {
+  listenTcp,
+  noListener,
+  type ListenAddress,
+  type SecureAddress,
+  type TcpListener,
+} from '../../net/listener.ts';
 import type { LinkHandlers, OpenLinks } from '../../net/link.ts';
 import { serveWebSocketLinks } from '../../net/websocket-links.ts';
 import { Broker, type BrokerOptions } from './broker.ts';
@@ -16,9 +22,12 @@ export interface MqttTransportOptions extends BrokerOptions {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
   readonly allowedOrigins: readonly string[] | undefined;
   readonly listen: ListenAddress;
+  /** Where it is spoken over TLS; absent: nowhere. */
+  readonly listenSecurely?: SecureAddress | undefined;
 }
 
 const name = 'mqtt';
+const secureName = 'mqtts';
 const path = '/mqtt';
 /** What the WebSocket must agree on [MQTT-6.0.0-3]; `mqttv3.1` is what clients of MQTT 3.1 offer. */
 const protocols = ['mqtt', 'mqttv3.1'];
@@ -41,6 +50,7 @@ class MqttTransport implements Transport {
   readonly #options: MqttTransportOptions;
   #broker!: Broker;
   #tcp!: TcpListener<MqttConnection>;
+  #secure: TcpListener<MqttConnection> = noListener();
   #webSocket!: OpenLinks<MqttConnection>;
 
   constructor(front: MqttFront, options: MqttTransportOptions) {
@@ -50,12 +60,16 @@ class MqttTransport implements Transport {
 
   get endpoints(): readonly Endpoint[] {
     const { url, port } = this.#tcp;
+    const secure = this.#secure.url;
     const webSocketUrl = `${this.#front.url.replace(/^http/, 'ws')}${path}`;
     const { hostname } = new URL(this.#front.url);
     return [
       ...(url === undefined
         ? []
         : [{ transport: name, url, tryIt: `mosquitto_sub -h ${hostname} -p ${port} -t demo` }]),
+      ...(secure === undefined
+        ? []
+        : [{ transport: name, url: secure, tryIt: `npx everywire subscribe ${secure}/demo` }]),
       {
         transport: name,
         url: webSocketUrl,
@@ -66,7 +80,7 @@ class MqttTransport implements Transport {
 
   async start(host: Host): Promise<void> {
     const { limits, clock, log, hub } = host;
-    const { allowedOrigins, listen } = this.#options;
+    const { allowedOrigins, listen, listenSecurely } = this.#options;
     this.#broker = new Broker(host, this.#options);
     await this.#broker.sessions.start();
     const shared = {
@@ -92,18 +106,21 @@ class MqttTransport implements Transport {
       untrustedMessageBytesMax: limits.headerBytesMax,
     });
     this.#tcp = await listenTcp<MqttConnection>({ ...shared, ...listen, name });
+    if (listenSecurely !== undefined)
+      this.#secure = await listenTcp<MqttConnection>({ ...shared, ...listenSecurely, name: secureName });
   }
 
   async drain(deadline: AbortSignal): Promise<void> {
     this.#tcp.close();
-    const links = [...this.#tcp, ...this.#webSocket];
+    this.#secure.close();
+    const links = [...this.#tcp, ...this.#secure, ...this.#webSocket];
     for (const { context } of links) context.goAway();
     const cut = (): void => {
       for (const link of links) link.destroy();
     };
     if (deadline.aborted) cut();
     deadline.addEventListener('abort', cut, { once: true });
-    await Promise.all([this.#tcp.emptied(), this.#webSocket.emptied()]);
+    await Promise.all([this.#tcp.emptied(), this.#secure.emptied(), this.#webSocket.emptied()]);
     deadline.removeEventListener('abort', cut);
     await this.#broker.sessions.stop();
   }

@@ -1,7 +1,13 @@
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import { Deadlines } from '../../net/deadlines.ts';
-import { listenTcp, type ListenAddress, type TcpListener } from '../../net/listener.ts';
+import {
+  listenTcp,
+  noListener,
+  type ListenAddress,
+  type SecureAddress,
+  type TcpListener,
+} from '../../net/listener.ts';
 import type { LinkHandlers, OpenLinks } from '../../net/link.ts';
 import { serveWebSocketLinks } from '../../net/websocket-links.ts';
 import { frame, opcodes } from '../../websocket/frames.ts';
@@ -21,11 +27,14 @@ export interface StompTransportOptions {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Where TCP connections are taken. */
   readonly listen: ListenAddress;
+  /** Where they are taken over TLS; absent: nowhere. */
+  readonly listenSecurely?: SecureAddress | undefined;
   /** What WebSocket peers are told when the server drains: 1001 going away, or 1012 when it will be back. */
   readonly drainCode?: 1001 | 1012 | undefined;
 }
 
 const name = 'stomp';
+const secureName = 'stomps';
 const path = '/stomp';
 /** Newest first. Clients may offer none: the version is agreed on by CONNECT in any case. */
 const subprotocols = ['v12.stomp', 'v11.stomp', 'v10.stomp'];
@@ -49,6 +58,7 @@ class StompTransport implements Transport {
   #host!: Host;
   #shared!: StompShared;
   #tcp!: TcpListener<StompConnection>;
+  #secure: TcpListener<StompConnection> = noListener();
   #webSocket!: OpenLinks<StompConnection>;
 
   constructor(front: StompFront, options: StompTransportOptions) {
@@ -58,18 +68,16 @@ class StompTransport implements Transport {
 
   get endpoints(): readonly Endpoint[] {
     const url = `${this.#front.url.replace(/^http/, 'ws')}${path}`;
-    const tcp = this.#tcp.url;
+    const own = [this.#tcp.url, this.#secure.url].filter((tcp) => tcp !== undefined);
     return [
       { transport: name, url, tryIt: `npx everywire subscribe stomp+${url.slice(0, -path.length)}/demo` },
-      ...(tcp === undefined
-        ? []
-        : [{ transport: name, url: tcp, tryIt: `npx everywire subscribe ${tcp}/demo` }]),
+      ...own.map((tcp) => ({ transport: name, url: tcp, tryIt: `npx everywire subscribe ${tcp}/demo` })),
     ];
   }
 
   async start(host: Host): Promise<void> {
     const { limits, clock, log } = host;
-    const { allowedOrigins, listen } = this.#options;
+    const { allowedOrigins, listen, listenSecurely } = this.#options;
     this.#host = host;
     this.#shared = shareAmongConnections(host);
     await this.#shared.durables.open();
@@ -96,11 +104,14 @@ class StompTransport implements Transport {
       untrustedMessageBytesMax: limits.headerBytesMax,
     });
     this.#tcp = await listenTcp({ ...link, ...listen, name });
+    if (listenSecurely !== undefined)
+      this.#secure = await listenTcp({ ...link, ...listenSecurely, name: secureName });
   }
 
   async drain(deadline: AbortSignal): Promise<void> {
     this.#tcp.close();
-    const links = [...this.#tcp, ...this.#webSocket];
+    this.#secure.close();
+    const links = [...this.#tcp, ...this.#secure, ...this.#webSocket];
     const { retryAfterMs } = this.#host.limits;
     for (const { context } of links) {
       // Spread, so that they do not all come back in the same moment.
@@ -108,11 +119,11 @@ class StompTransport implements Transport {
       context.goAway(this.#options.drainCode ?? 1001, Math.round(retryAfterMs * (1 + spread)));
     }
     const cut = (): void => {
-      for (const link of [...this.#tcp, ...this.#webSocket]) link.destroy();
+      for (const link of [...this.#tcp, ...this.#secure, ...this.#webSocket]) link.destroy();
     };
     if (deadline.aborted) cut();
     deadline.addEventListener('abort', cut, { once: true });
-    await Promise.all([this.#tcp.emptied(), this.#webSocket.emptied()]);
+    await Promise.all([this.#tcp.emptied(), this.#secure.emptied(), this.#webSocket.emptied()]);
     deadline.removeEventListener('abort', cut);
     await this.#shared.durables.flush();
   }

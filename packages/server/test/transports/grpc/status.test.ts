@@ -53,7 +53,7 @@ test.each([
 
 test('the token is that of Bearer, and -bin metadata is base64', () => {
   const head = { te: 'trailers', authorization: 'bearer  abc.def ' };
-  expect(readCallHead(head, '::1').caller).toEqual({ token: 'abc.def', address: '::1' });
+  expect(readCallHead(head, { address: '::1' }).caller).toEqual({ token: 'abc.def', address: '::1' });
   expect(
     readCallHead({ te: 'trailers', authorization: 'Basic abc' }, undefined).caller.token,
   ).toBeUndefined();
