@@ -101,11 +101,10 @@ export type OutLine =
   | { readonly kind: 'event'; readonly event: HistoryEvent }
   /** The store's log, from warnings on. */
   | { readonly kind: 'log'; readonly level: string; readonly text: string; readonly fields: unknown }
+  /** The store said that only a new process can go on. */
+  | { readonly kind: 'fatal' }
   /** A rejection that nobody handled, or an exception that nobody caught: always a fault of the store. */
   | { readonly kind: 'unhandled'; readonly detail: string };
-
-/** The exit code of a process whose store said that only a new process can go on. */
-export const fatalExitCode = 70;
 
 /** How a process of the store is started. */
 export interface ProgramOptions {

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Violation } from '../checker/history.ts';
 import { HistoryChecker } from '../checker/checker.ts';
-import { fatalExitCode, type Load } from './calls.ts';
+import type { Load } from './calls.ts';
 import { within } from './within.ts';
 import { judge, recordHistory } from './store-log.ts';
-import { CallFailed, ProcessGone, StoreProcess } from './store-process.ts';
+import { CallFailed, NoAnswer, ProcessGone, StoreProcess } from './store-process.ts';
 
 /**
  * A commit is page writes, `fdatasync`, then a write of the meta page: both ends can fail. `pwrite64` is counted on the
@@ -95,8 +95,7 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
     const injectedMs = performance.now();
     const ended = await within(faulty.call('ended', null), answeredWithinMs);
     if (ended === 'late') {
-      const isDeaf = (await within(faulty.call('health', null), deafAfterMs)) === 'late';
-      if (isDeaf && fault.call === 'pwrite64') fate = 'hangs in native code';
+      if (fault.call === 'pwrite64' && (await isDeaf(faulty))) fate = 'hangs in native code';
       else blame(`${answeredWithinMs} ms after a call failed with ${fault.error} nobody had been refused`);
       return;
     }
@@ -112,9 +111,14 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
     try {
       await publishUntilHealed();
     } catch (caught) {
-      if (!(caught instanceof ProcessGone)) throw caught;
-      fate = caught.exit.code === fatalExitCode ? 'asked for a new one' : 'ended in native code';
-      if (fault.call !== 'pwrite64') blame(`the process went: ${caught.message}`);
+      if (caught instanceof NoAnswer && fault.call === 'pwrite64' && (await isDeaf(faulty))) {
+        fate = 'hangs in native code';
+      } else if (caught instanceof ProcessGone) {
+        fate = faulty.hasAskedForNewOne ? 'asked for a new one' : 'ended in native code';
+        if (fault.call !== 'pwrite64') blame(`the process went: ${caught.message}`);
+      } else {
+        throw caught;
+      }
     }
     for (const detail of faulty.unhandled) blame(`nobody handled: ${detail}`);
     await faulty.kill();
@@ -173,6 +177,11 @@ async function waitForFault(trace: string, process: StoreProcess): Promise<boole
     });
   }
   return false;
+}
+
+/** Whether its event loop stands still. */
+async function isDeaf(process: StoreProcess): Promise<boolean> {
+  return (await within(process.call('health', null), deafAfterMs)) === 'late';
 }
 
 /** Publishes now and then until one is accepted. */

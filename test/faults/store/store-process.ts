@@ -1,12 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startedBy, whereaboutsOf } from '../../support/whereabouts.ts';
 import type { HistoryEvent } from '../checker/history.ts';
 import type { Calls, OutLine, ProgramOptions } from './calls.ts';
+import { within } from './within.ts';
 
 const programPath = join(import.meta.dirname, 'program/store-program.ts');
 /** Longer than any call may take: a store that hangs fails the test by name and not by its time-out. */
 const callTimeoutMs = 20_000;
+/** How long a process may take to end that has closed its store, or was killed. */
+const endsWithinMs = 10_000;
 
 export interface StartOptions extends ProgramOptions {
   /** A command in front, such as strace with its arguments. */
@@ -31,6 +35,9 @@ export class ProcessGone extends Error {
 
 /** A call that the process did not answer: it hangs. */
 export class NoAnswer extends Error {}
+
+/** It should be gone and is not. */
+export class NotGone extends Error {}
 
 /** What the store answered with an error. */
 export class CallFailed extends Error {
@@ -57,11 +64,17 @@ export class StoreProcess {
   readonly unhandled: string[] = [];
   /** Resolves when it is gone and all it wrote has been read. */
   readonly gone: Promise<Exit>;
+  /** Whether the store said that only a new process can go on. */
+  hasAskedForNewOne = false;
   /** Sees every event when it arrives. */
   onEvent: ((event: HistoryEvent) => void) | undefined;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #ready: Promise<number>;
+  readonly #unanswered: string[] = [];
+  /** Of the store itself, which is not the child under strace. Not known before it is up. */
+  #pid: number | undefined;
+  /** Why no call can be answered any more. */
+  #end: ProcessGone | undefined;
   #stderr = '';
   #callsCount = 0;
 
@@ -79,27 +92,18 @@ export class StoreProcess {
       },
     });
     let rest = '';
-    let isReady: (pid: number) => void = () => undefined;
-    let isLost: (error: Error) => void = () => undefined;
-    this.#ready = new Promise((resolve, reject) => {
-      isReady = resolve;
-      isLost = reject;
-    });
-    // Whoever never asks for the pid does not have to hear that there is none.
-    this.#ready.catch(() => undefined);
     this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n');
       rest = lines.pop()!;
-      for (const line of lines) this.#take(JSON.parse(line) as OutLine, isReady);
+      for (const line of lines) this.#take(JSON.parse(line) as OutLine);
     });
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
     // Writing to a process that has just been killed is what these tests do.
     this.#child.stdin!.on('error', () => undefined);
     this.gone = new Promise((resolve) => {
       const end = (exit: Exit): void => {
-        const error = new ProcessGone(exit, this.#stderr);
-        isLost(error);
-        for (const { reject } of this.#waiting.values()) reject(error);
+        this.#end = new ProcessGone(exit, this.#stderr);
+        for (const { reject } of this.#waiting.values()) reject(this.#end);
         this.#waiting.clear();
         resolve(exit);
       };
@@ -113,12 +117,16 @@ export class StoreProcess {
 
   /** @throws CallFailed what the store refused, ProcessGone when it died */
   call<Op extends keyof Calls>(op: Op, args: Parameters<Calls[Op]>[0]): Promise<ReturnType<Calls[Op]>> {
+    if (this.#end !== undefined) return Promise.reject(this.#end);
     this.#callsCount += 1;
     const no = this.#callsCount;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(no);
-        reject(new NoAnswer(`no answer to ${op} within ${callTimeoutMs} ms: the store hangs`));
+        this.#unanswered.push(op);
+        reject(
+          new NoAnswer(`no answer to ${op} within ${callTimeoutMs} ms: it hangs\n${this.#whereabouts()}`),
+        );
       }, callTimeoutMs);
       this.#waiting.set(no, {
         resolve: (value) => {
@@ -139,30 +147,52 @@ export class StoreProcess {
     return this.history.splice(0);
   }
 
-  /** SIGKILL; resolves once nothing more can come. Under strace the store itself is killed, which ends strace too. */
+  /**
+   * SIGKILL; resolves once nothing more can come. Under strace the store goes first, and then strace, which would leave it
+   * behind.
+   * @throws NotGone
+   */
   async kill(): Promise<Exit> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
-      try {
-        process.kill(await this.#ready, 'SIGKILL');
-      } catch (caught) {
-        // It went by itself in between, or never came up.
-        if (!(caught instanceof ProcessGone) && !(caught instanceof Error && 'code' in caught)) throw caught;
-      }
+    if (this.#end === undefined) {
+      const { pid } = this.#child;
+      if (pid !== undefined) for (const started of startedBy(pid)) killIfThere(started);
+      // Where strace has ended, and the store has not.
+      if (this.#pid !== undefined) killIfThere(this.#pid);
+      this.#child.kill('SIGKILL');
     }
-    return this.gone;
+    return this.#goneInTime('it was killed');
   }
 
-  /** Closes the store as a server does that is asked to stop, and waits for the process. */
+  /**
+   * Closes the store as a server does that is asked to stop, and waits for the process, which nothing keeps then.
+   * @throws NotGone
+   */
   async close(): Promise<Exit> {
     await this.call('close', null);
     this.#child.stdin!.end();
-    return this.gone;
+    return this.#goneInTime('its store was closed');
   }
 
-  #take(line: OutLine, isReady: (pid: number) => void): void {
+  async #goneInTime(since: string): Promise<Exit> {
+    const exit = await within(this.gone, endsWithinMs);
+    if (exit !== 'late') return exit;
+    const unanswered = this.#unanswered.length > 0 ? `, unanswered: ${this.#unanswered.join(', ')}` : '';
+    throw new NotGone(
+      `the store's process is there ${endsWithinMs} ms after ${since}${unanswered}\n${this.#whereabouts()}`,
+    );
+  }
+
+  #whereabouts(): string {
+    return this.#child.pid === undefined ? '' : whereaboutsOf(this.#child.pid);
+  }
+
+  #take(line: OutLine): void {
     switch (line.kind) {
       case 'ready':
-        isReady(line.pid);
+        this.#pid = line.pid;
+        break;
+      case 'fatal':
+        this.hasAskedForNewOne = true;
         break;
       case 'event':
         this.history.push(line.event);
@@ -183,5 +213,14 @@ export class StoreProcess {
         this.unhandled.push(line.detail);
         break;
     }
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (caught) {
+    // It went by itself in between.
+    if (!(caught instanceof Error && 'code' in caught && caught.code === 'ESRCH')) throw caught;
   }
 }

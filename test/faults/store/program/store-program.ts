@@ -4,14 +4,7 @@ import type { Feed, Store } from '../../../../packages/server/src/core/store.ts'
 import type { Message } from '../../../../packages/server/src/core/message.ts';
 import type { Log } from '../../../../packages/server/src/core/transport.ts';
 import type { Sighting } from '../../checker/history.ts';
-import {
-  type CallLine,
-  type Calls,
-  fatalExitCode,
-  type ProgramOptions,
-  type ReadAll,
-  type ReadGap,
-} from '../calls.ts';
+import { type CallLine, type Calls, type ProgramOptions, type ReadAll, type ReadGap } from '../calls.ts';
 import { valueOf } from './drafts.ts';
 import { nowNs, tell, writeLine } from './output.ts';
 import { Crowd, Publisher, toRefusal } from './publisher.ts';
@@ -34,6 +27,7 @@ const pageLimit = { messagesMax: 1_000, bytesMax: 1024 * 1024 };
 let opened: Store | undefined;
 let publisher: Publisher | undefined;
 let crowd: Crowd | undefined;
+let isDone = false;
 
 const log: Log = {
   debug: () => undefined,
@@ -54,10 +48,15 @@ const feed: Feed = {
   dropped: () => undefined,
 };
 
-/** As `everywire serve` does. */
+/** As `everywire serve` does: an orderly exit would walk through damaged memory, and may hang there. */
 function onFatal(error: unknown): void {
   writeLog('error', { err: error }, 'the store asked for a new process');
-  process.exit(fatalExitCode);
+  writeLine({ kind: 'fatal' });
+  endAtOnce();
+}
+
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
 }
 
 type Handlers = {
@@ -107,6 +106,7 @@ const handlers: Handlers = {
   async close() {
     await theOpen(opened).close();
     opened = undefined;
+    isDone = true;
     return null;
   },
   async verify({ path }) {
@@ -164,5 +164,8 @@ process.on('uncaughtException', (error) => writeLine({ kind: 'unhandled', detail
 
 const lines = createInterface({ input: process.stdin });
 lines.on('line', (line) => void answer(line));
-lines.on('close', () => process.exit(0));
+lines.on('close', () => {
+  // A closed store keeps nothing, so the process ends by itself. `process.exit()` may hang (see `endWith` of the server).
+  if (!isDone) endAtOnce();
+});
 writeLine({ kind: 'ready', pid: process.pid });
