@@ -227,7 +227,7 @@ describe('usage', () => {
     [['sevre'], '(Did you mean serve?)'],
     [['serve', '--port', 'x'], 'http.port is a whole number'],
     [['serve', '--host', '0.0.0.0'], 'not loopback'],
-    [['serve', '--jwt-secret', 'hunter2'], 'does not check tokens yet'],
+    [['serve', '--jwt-secret', 'hunter2'], 'at least 32'],
     [['config', 'check', '--durability', 'x'], 'durability is "fsync"'],
   ])('%j is exit code 2', async (args, words) => {
     const { code, stdout, stderr } = await runEverywire(args).ended;

@@ -39,7 +39,7 @@ const rows: readonly FlagRow[] = [
   {
     option: '--jwt-secret <key>',
     path: ['auth', 'jwt', 'secret'],
-    help: 'signing key; not built yet, so refused',
+    help: 'key that tokens are signed with (HS256); ps shows it: better EVERYWIRE_JWT_SECRET_FILE',
   },
   {
     option: '--mqtt-port <port>',

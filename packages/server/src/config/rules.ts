@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { parseFilter } from '../core/filter.ts';
 import { checkLimits } from '../core/limits.ts';
+import { certificateRightsOf, findCertificateProblems, findTokenProblems, issuersOf } from './auth.ts';
 import type { Config } from './schema.ts';
 
 const loopback = new BlockList();
@@ -22,18 +23,14 @@ export function findContradictions(
 }
 
 /** Settings that would leave the server more open than its operator believes. */
-function findOpenDoors({ auth, http, insecure }: Config): readonly string[] {
-  const problems: string[] = [];
-  for (const name of Object.keys(auth.jwt)) {
-    problems.push(
-      `auth.jwt.${name} is set, but this version does not check tokens yet: it would start open to everyone. ` +
-        'Remove it, and keep the server on loopback or behind something that authenticates.',
-    );
-  }
-  if (!insecure && !isLoopback(http.host)) {
+function findOpenDoors(config: Config): readonly string[] {
+  const { http, insecure } = config;
+  const problems = [...findTokenProblems(config), ...findCertificateProblems(config)];
+  const isOpen = issuersOf(config).length === 0 && certificateRightsOf(config) === undefined;
+  if (problems.length === 0 && isOpen && !insecure && !isLoopback(http.host)) {
     problems.push(
       `http.host ${http.host} is not loopback, and authentication is off: everyone who can reach it could read and ` +
-        'publish everything. Use 127.0.0.1, or --insecure if something in front of it authenticates.',
+        'publish everything. Use 127.0.0.1, set a key (auth.jwt), or --insecure if something in front of it authenticates.',
     );
   }
   return problems;

@@ -3,7 +3,8 @@ import { defaultLimits, type Limits } from '../core/limits.ts';
 
 /**
  * The whole configuration, once: its types, its defaults, `config schema`, and what flags, environment and file are
- * checked against are all derived from here. A leaf marked `secret` is never shown and can be read from a file.
+ * checked against are all derived from here. A leaf marked `secret` is never shown and can be read from a file; one marked
+ * `mayBeFile` can be read from a file too.
  */
 
 function port(description: string): { minimum: number; maximum: number; description: string } {
@@ -62,6 +63,52 @@ const namespace = Type.Object(
     ),
   },
   strict,
+);
+
+/** Of `auth.jwt` and of each of `auth.issuers`. */
+const issuer = {
+  secret: Type.Optional(
+    Type.String({ secret: true, description: 'Shared signing key for HS256, at least 32 bytes.' }),
+  ),
+  publicKey: Type.Optional(
+    Type.String({
+      mayBeFile: true,
+      description:
+        'Public key or certificate (PEM) or JWK: RSA for RS256, P-256 for ES256, Ed25519 for EdDSA.',
+    }),
+  ),
+  jwks: Type.Optional(Type.String({ description: 'URL of a key set, https.' })),
+  issuer: Type.Optional(Type.String({ minLength: 1, description: 'What iss of a token must be.' })),
+  audience: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'What aud of a token must be or contain. Without it, tokens for an audience are refused.',
+    }),
+  ),
+  algorithm: Type.Optional(
+    Type.Union([Type.Literal('HS256'), Type.Literal('RS256'), Type.Literal('ES256'), Type.Literal('EdDSA')], {
+      description: 'What the key is for. The key itself says it too, a token never does.',
+    }),
+  ),
+};
+
+const leeway = { minimum: 0, maximum: 60, description: 'How much later tokens end, if clocks differ.' };
+
+const issuers = Type.Array(
+  Type.Object(
+    {
+      ...issuer,
+      issuer: Type.String({ minLength: 1 }),
+      leewaySeconds: Type.Optional(Type.Integer(leeway)),
+    },
+    strict,
+  ),
+  {
+    default: [],
+    secret: true,
+    description:
+      'Several in place of auth.jwt, each with the same keys; iss of a token chooses. They share their subjects.',
+  },
 );
 
 function limitSchemas(): Record<keyof Limits, TInteger> {
@@ -214,12 +261,24 @@ export const configSchema = Type.Object(
         ),
         jwt: Type.Object(
           {
-            secret: Type.Optional(Type.String({ secret: true, description: 'Shared signing key.' })),
-            publicKey: Type.Optional(Type.String({ description: 'Public key, PEM.' })),
-            jwks: Type.Optional(Type.String({ description: 'URL of a key set.' })),
-            issuer: Type.Optional(Type.String()),
-            audience: Type.Optional(Type.String()),
-            algorithm: Type.Optional(Type.String()),
+            ...issuer,
+            leewaySeconds: Type.Integer({ default: 0, ...leeway }),
+          },
+          strict,
+        ),
+        issuers,
+        certificates: Type.Object(
+          {
+            subscribe: Type.Optional(
+              Type.Array(Type.String(), {
+                description:
+                  'What who shows a client certificate and no token may read: filters as in a token, {sub} the subject.',
+              }),
+            ),
+            publish: Type.Optional(
+              Type.Array(Type.String(), { description: 'What they may publish to, likewise.' }),
+            ),
+            admin: Type.Boolean({ default: false, description: 'Whether they are administrators.' }),
           },
           strict,
         ),
@@ -296,6 +355,7 @@ export interface SchemaNode {
   readonly default?: unknown;
   readonly description?: string;
   readonly secret?: boolean;
+  readonly mayBeFile?: boolean;
 }
 
 export interface Leaf {

@@ -1,4 +1,4 @@
-import { Check } from 'typebox/value';
+import { Check, Errors } from 'typebox/value';
 import { configSchema, listLeaves, type SchemaNode } from './schema.ts';
 import { nearest } from './suggest.ts';
 
@@ -63,7 +63,8 @@ export function readText(path: readonly string[], text: string, source: string):
   const schema = schemaAt(path);
   if (schema?.patternProperties !== undefined) return readRecord(path, text, source);
   const value =
-    candidatesOf(text).find((candidate) => schema !== undefined && Check(schema, candidate)) ?? text;
+    candidatesOf(text).find((candidate) => schema !== undefined && Check(schema, candidate)) ??
+    (schema?.items?.properties === undefined ? text : (parseList(text) ?? text));
   const problem =
     schema === undefined ? `${source}: no such key.` : findProblem({ path, value, source }, schema);
   return problem === undefined
@@ -121,11 +122,30 @@ function candidatesOf(text: string): readonly unknown[] {
     .map((item) => item.trim())
     .filter((item) => item !== '');
   const number = /^-?\d{1,15}$/.test(text) ? [Number(text)] : [];
-  return [...number, words.get(text.toLowerCase()), list, text];
+  return [...number, words.get(text.toLowerCase()), parseList(text), list, text];
 }
+
+/** A list that is written as JSON, as one of sections must be. */
+function parseList(text: string): unknown {
+  if (!text.trimStart().startsWith('[')) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
+  }
+}
+
+const nameless = { keyword: '', instancePath: '', message: 'is wrong' };
 
 function findProblem({ path, value, source }: Setting, schema: SchemaNode): string | undefined {
   if (Check(schema, value)) return undefined;
+  if (schema.items?.properties !== undefined) {
+    // Where in the list it is, and nothing of what is there.
+    const [{ keyword, instancePath, message } = nameless] = Errors(schema, value);
+    const where = describePath(path) + instancePath.replaceAll('/', '.');
+    return `${source}: ${where} ${keyword === 'boolean' ? 'is no key' : message}.`;
+  }
   const given = schema.secret === true ? 'something else' : quoteValue(value);
   return `${source}: ${describePath(path)} is ${describeSchema(schema)}, not ${given}.`;
 }
@@ -154,6 +174,7 @@ export function describeSchema(schema: SchemaNode): string {
     return schema.minimum === undefined ? 'a whole number' : `a whole number of at least ${schema.minimum}`;
   }
   if (schema.type === 'boolean') return 'true or false';
+  if (schema.type === 'object') return 'a section';
   if (schema.type === 'array') return `a list, each ${describeSchema(schema.items ?? {})}`;
   return schema.pattern === undefined ? 'text' : `text like ${schema.pattern}`;
 }

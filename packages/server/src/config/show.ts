@@ -1,3 +1,4 @@
+import type { SchemaNode } from './schema.ts';
 import { schemaAt, type Setting } from './settings.ts';
 
 const mask = '********';
@@ -39,9 +40,23 @@ function isWorthShowing({ value }: Setting): boolean {
 }
 
 function maskSecret(path: readonly string[], value: unknown): unknown {
-  if (schemaAt(path)?.secret !== true || typeof value !== 'string') return value;
+  const schema = schemaAt(path);
+  if (schema?.secret !== true) return value;
+  if (Array.isArray(value)) return value.map((item: unknown) => maskMembers(item, schema.items));
+  if (typeof value !== 'string') return value;
   // A store's URL is worth seeing; only a password in it is not.
   return path[0] === 'store' ? value.replace(/(:\/\/[^:@/]*):[^@/]*@/, `$1:${mask}@`) : mask;
+}
+
+/** What is in a list of sections is secret or not by the section's own keys. */
+function maskMembers(item: unknown, schema: SchemaNode | undefined): unknown {
+  if (typeof item !== 'object' || item === null) return mask;
+  return Object.fromEntries(
+    Object.entries(item).map(([name, value]: [string, unknown]) => [
+      name,
+      schema?.properties?.[name]?.secret === true ? mask : value,
+    ]),
+  );
 }
 
 function quoteKey(name: string): string {
