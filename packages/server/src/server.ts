@@ -11,12 +11,14 @@ import { createHub, type Hub } from './core/hub.ts';
 import type { Endpoint, Host, Log, Transport } from './core/transport.ts';
 import { createHttpFront, type HttpFront } from './http/front.ts';
 import type { ListenAddress } from './net/listener.ts';
+import { certificateOf } from './net/tls-end.ts';
 import { pages } from './page/index.ts';
 import { systemClock } from './runtime/clock.ts';
 import { createSystemRandom } from './runtime/random.ts';
 import { createStore } from './stores/index.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import { ServerTls } from './tls/server-tls.ts';
 import { createTransport, transportNames } from './transports/index.ts';
 
 export const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
@@ -29,6 +31,10 @@ export interface Started {
   readonly mqtt?: string | undefined;
   /** `stomp://host:port`, while that listener is on. */
   readonly stomp?: string | undefined;
+  /** `mqtts://host:port`, while that listener is on. */
+  readonly mqtts?: string | undefined;
+  /** `stomps://host:port`, while that listener is on. */
+  readonly stomps?: string | undefined;
   /** `host:port`, as gRPC's clients want it, while that listener is on. */
   readonly grpc?: string | undefined;
   /** A row per way in. */
@@ -47,6 +53,8 @@ export interface EverywireServer {
    * `limits.drainMs`. A second call is given the first one's result.
    */
   stop(): Promise<void>;
+  /** Reads the TLS certificate anew, which otherwise happens within seconds of its files' change. Errors are logged. */
+  reload(): Promise<void>;
 }
 
 /** What a program may bring in place of the machine's own. */
@@ -99,6 +107,7 @@ class ComposedServer implements EverywireServer {
   readonly #steps: Step[] = [];
   #hub: Hub | undefined;
   #front: HttpFront | undefined;
+  #tls: ServerTls | undefined;
   #settled: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
@@ -138,10 +147,15 @@ class ComposedServer implements EverywireServer {
     return this.#stopped;
   }
 
+  async reload(): Promise<void> {
+    await this.#tls?.reload();
+  }
+
   async #start(): Promise<Started> {
     const { config } = this;
     const { limits, allowedOrigins } = config;
     const shared = { clock: this.#clock, random: this.#random, log: this.#log, limits };
+    const tls = await this.#loadTls();
     const store = await createStore(config.store, {
       ...shared,
       durability: config.durability,
@@ -161,6 +175,8 @@ class ComposedServer implements EverywireServer {
       metricsAccess: config.metrics.access,
       allowedOrigins,
       cookie: config.auth.cookie,
+      certificateOf,
+      tls,
       version,
     });
     this.#front = front;
@@ -173,10 +189,12 @@ class ComposedServer implements EverywireServer {
       mqtt: this.#addressOf('mqtt'),
       stomp: this.#addressOf('stomp'),
       grpc: this.#addressOf('grpc'),
+      mqtts: this.#addressOf('mqtt', 'tlsPort'),
+      stomps: this.#addressOf('stomp', 'tlsPort'),
     };
     const transports = await Promise.all(
       wanted.map((name) =>
-        createTransport(name, { front, allowedOrigins, listen, webhooks: webhooksOf(config) }),
+        createTransport(name, { front, allowedOrigins, listen, tls, webhooks: webhooksOf(config) }),
       ),
     );
     const started: Transport[] = [];
@@ -189,13 +207,35 @@ class ComposedServer implements EverywireServer {
     await front.listen();
     const endpoints = transports.flatMap((transport) => transport.endpoints);
     const urlOf = (scheme: string) => endpoints.find(({ url }) => url.startsWith(`${scheme}://`))?.url;
-    const grpc = urlOf('grpc')?.slice('grpc://'.length);
-    return { http: front.url, mqtt: urlOf('mqtt'), stomp: urlOf('stomp'), grpc, endpoints };
+    return {
+      http: front.url,
+      mqtt: urlOf('mqtt'),
+      stomp: urlOf('stomp'),
+      mqtts: urlOf('mqtts'),
+      stomps: urlOf('stomps'),
+      grpc: (urlOf('grpc') ?? urlOf('grpcs'))?.replace(/^grpcs?:\/\//, ''),
+      endpoints,
+    };
   }
 
-  #addressOf(name: 'mqtt' | 'stomp' | 'grpc'): ListenAddress {
+  /** First of all: a certificate that cannot be used is found out before anything is opened. */
+  async #loadTls(): Promise<ServerTls | undefined> {
+    const { tls, limits } = this.config;
+    const { cert, key } = tls;
+    if (cert === undefined || key === undefined) return undefined;
+    const settings = { ...tls, cert, key };
+    const loaded = await ServerTls.load({ settings, limits, clock: this.#clock, log: this.#log });
+    this.#tls = loaded;
+    this.#steps.push({ what: 'tls', stop: async () => loaded.stop() });
+    return loaded;
+  }
+
+  #addressOf(name: 'mqtt' | 'stomp' | 'grpc'): ListenAddress;
+  #addressOf(name: 'mqtt' | 'stomp', key: 'tlsPort'): ListenAddress;
+  #addressOf(name: 'mqtt' | 'stomp' | 'grpc', key: 'port' | 'tlsPort' = 'port'): ListenAddress {
     const { host } = this.config.http;
-    return { host, port: this.config[name].port, isDefaultPort: isDefault(this.#loaded, [name, 'port']) };
+    const ports: Readonly<Record<string, number>> = this.config[name];
+    return { host, port: ports[key]!, isDefaultPort: isDefault(this.#loaded, [name, key]) };
   }
 
   async #stop(): Promise<void> {
