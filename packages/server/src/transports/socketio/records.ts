@@ -93,7 +93,8 @@ export class SessionRecords {
 
   async session(pid: string): Promise<SessionRecord | undefined> {
     if (!pidShape.test(pid)) return undefined;
-    return this.#read<SessionRecord>(sessionTable, pid, this.#options.limits.ioSessionAgeMsMax);
+    const row = await this.#options.records.get(sessionTable, pid);
+    return this.#young(row && parseSession(row), this.#options.limits.ioSessionAgeMsMax);
   }
 
   saveSession(pid: string, record: Omit<SessionRecord, 'atMs'>): Promise<void> {
@@ -104,8 +105,9 @@ export class SessionRecords {
     return this.#remove(sessionTable, pid);
   }
 
-  poll(sid: string): Promise<PollRecord | undefined> {
-    return this.#read<PollRecord>(pollTable, sid, this.#options.limits.ioPollAgeMsMax);
+  async poll(sid: string): Promise<PollRecord | undefined> {
+    const row = await this.#options.records.get(pollTable, sid);
+    return this.#young(row && parsePoll(row), this.#options.limits.ioPollAgeMsMax);
   }
 
   savePoll(sid: string, record: Omit<PollRecord, 'atMs'>): Promise<void> {
@@ -119,15 +121,24 @@ export class SessionRecords {
   /** Removes rows that nobody has used for long, and the oldest sessions beyond their number. */
   async sweep(): Promise<void> {
     const { limits, sessions, polls } = this.#options;
-    await this.#sweepTable(pollTable, limits.ioPollAgeMsMax, polls, Number.POSITIVE_INFINITY);
-    await this.#sweepTable(sessionTable, limits.ioSessionAgeMsMax, sessions, limits.ioSessionsMax);
+    const { ioPollAgeMsMax, ioSessionAgeMsMax, ioSessionsMax } = limits;
+    await this.#sweepTable(pollTable, parsePoll, ioPollAgeMsMax, polls, Number.POSITIVE_INFINITY);
+    await this.#sweepTable(sessionTable, parseSession, ioSessionAgeMsMax, sessions, ioSessionsMax);
   }
 
-  async #sweepTable(table: string, ageMsMax: number, open: OpenRows, rowsMax: number): Promise<void> {
+  async #sweepTable(
+    table: string,
+    parse: (row: Buffer) => { readonly atMs: number } | undefined,
+    ageMsMax: number,
+    open: OpenRows,
+    rowsMax: number,
+  ): Promise<void> {
     let kept = 0;
     for await (const rows of this.#portions(table)) {
       const nowMs = this.#options.clock.nowMs();
-      const isOld = ({ value }: RecordRow, ageMs: number): boolean => nowMs - atMsOf(value) > ageMs;
+      // One that cannot be read is of no more use than one that is too old.
+      const isOld = ({ value }: RecordRow, ageMs: number): boolean =>
+        nowMs - (parse(value)?.atMs ?? -Infinity) > ageMs;
       const old = rows.filter((row) => !open.has(row.key) && isOld(row, ageMsMax));
       kept += rows.length - old.length;
       for (const row of rows) if (open.has(row.key) && isOld(row, ageMsMax / 2)) open.touch(row.key);
@@ -158,15 +169,8 @@ export class SessionRecords {
     }
   }
 
-  async #read<T extends { readonly atMs: number }>(
-    table: string,
-    key: string,
-    ageMsMax: number,
-  ): Promise<T | undefined> {
-    const row = await this.#options.records.get(table, key);
-    if (row === undefined) return undefined;
-    const record = JSON.parse(row.toString()) as T;
-    return this.#options.clock.nowMs() - record.atMs > ageMsMax ? undefined : record;
+  #young<T extends { readonly atMs: number }>(record: T | undefined, ageMsMax: number): T | undefined {
+    return record === undefined || this.#options.clock.nowMs() - record.atMs > ageMsMax ? undefined : record;
   }
 
   #write(table: string, key: string, record: object): Promise<void> {
@@ -188,6 +192,52 @@ function stamped(record: object, nowMs: number): Buffer {
   return Buffer.from(JSON.stringify({ ...record, atMs: nowMs }));
 }
 
-function atMsOf(row: Buffer): number {
-  return (JSON.parse(row.toString()) as { readonly atMs: number }).atMs;
+/** Rows are ours; one that is not, such as one of another version, is as good as none. */
+function parseSession(row: Buffer): SessionRecord | undefined {
+  const record = parseRow(row) as Partial<SessionRecord> | undefined;
+  if (record === undefined) return undefined;
+  const { sid, ioNamespace, identity, follows, groups = [], turnedAt = '' } = record;
+  const isSound =
+    isText(sid) &&
+    isText(ioNamespace) &&
+    typeof identity === 'object' &&
+    (identity as Identity | null) !== null &&
+    typeof identity.isAdmin === 'boolean' &&
+    isListOf(follows, (follow) => isListOf(follow, isText) && follow.length === 2) &&
+    isListOf(groups, isText) &&
+    isText(turnedAt);
+  return isSound ? (record as SessionRecord) : undefined;
+}
+
+function parsePoll(row: Buffer): PollRecord | undefined {
+  const record = parseRow(row) as Partial<PollRecord> | undefined;
+  const isSound =
+    isListOf(
+      record?.sockets,
+      (socket) =>
+        Array.isArray(socket) &&
+        isText(socket[0]) &&
+        isText(socket[1]) &&
+        (socket[2] === null || isText(socket[2])),
+    ) && isListOf(record?.waiting, isText);
+  return isSound ? (record as PollRecord) : undefined;
+}
+
+function parseRow(row: Buffer): object | undefined {
+  try {
+    const value = JSON.parse(row.toString()) as { readonly atMs?: unknown } | null;
+    return typeof value?.atMs === 'number' ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isListOf<T>(value: unknown, isOne: (one: unknown) => one is T): value is readonly T[];
+function isListOf(value: unknown, isOne: (one: unknown) => boolean): value is readonly unknown[];
+function isListOf(value: unknown, isOne: (one: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isOne);
 }

@@ -207,7 +207,13 @@ export class DurablePositions {
 function parseRow(value: Buffer): Row | undefined {
   try {
     const row = JSON.parse(value.toString()) as Row;
-    return typeof row.filter === 'string' && typeof row.cursor === 'string' ? row : undefined;
+    const isSound =
+      typeof row.filter === 'string' &&
+      typeof row.cursor === 'string' &&
+      Array.isArray(row.ahead) &&
+      row.ahead.every((one) => typeof one === 'string') &&
+      Number.isSafeInteger(row.through);
+    return isSound ? row : undefined;
   } catch {
     return undefined;
   }

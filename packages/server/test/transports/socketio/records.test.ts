@@ -7,13 +7,13 @@ const hourMs = 3_600_000;
 const quiet = (): void => undefined;
 const identity = { subject: 'user-1', isAdmin: false };
 
-function begin(limits: { readonly ioSessionsMax: number }) {
+function begin(limits: { readonly ioSessionsMax: number }, records = new MemoryRecords()) {
   let nowMs = Date.UTC(2026, 10, 21);
   const open = new Set<string>();
   const touched: string[] = [];
   const rows = { has: (key: string) => open.has(key), touch: (key: string) => touched.push(key) };
   const sessions = new SessionRecords({
-    records: new MemoryRecords(),
+    records,
     limits: { ioSessionAgeMsMax: 10 * hourMs, ioPollAgeMsMax: hourMs, ...limits },
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => ({ cancel: quiet }), turn: quiet },
     random: createSystemRandom(),
@@ -71,3 +71,23 @@ it('lets go of the oldest when there are too many, but of none that is in use', 
   for (const pid of pids) if ((await sessions.session(pid)) !== undefined) left.push(pid);
   expect(left).toEqual([pids[0], ...pids.slice(-2)]);
 });
+
+it.each(['', 'null', '[]', '{"atMs":', '{"atMs":"now"}', '{"atMs":1e15}', '{"atMs":1e15,"follows":[["a"]]}'])(
+  'a row that is none, %j, is as good as none, and does not keep others from being let go of',
+  async (row) => {
+    const records = new MemoryRecords();
+    const { sessions, save, pass } = begin({ ioSessionsMax: 10 }, records);
+    const [gone, odd] = [await save(), sessions.newPid()];
+    const value = Buffer.from(row);
+    await records.write([
+      { table: 'socketio.sessions', key: odd, value },
+      { table: 'socketio.polls', key: 'sid', value },
+    ]);
+    expect(await sessions.session(odd)).toBeUndefined();
+    expect(await sessions.poll('sid')).toBeUndefined();
+    pass(11 * hourMs);
+    await sessions.sweep();
+    for (const key of [gone, odd]) expect(await records.get('socketio.sessions', key)).toBeUndefined();
+    expect(await records.get('socketio.polls', 'sid')).toBeUndefined();
+  },
+);
