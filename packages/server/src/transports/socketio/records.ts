@@ -211,15 +211,16 @@ function parseSession(row: Buffer): SessionRecord | undefined {
 
 function parsePoll(row: Buffer): PollRecord | undefined {
   const record = parseRow(row) as Partial<PollRecord> | undefined;
+  const { sockets, waiting } = record ?? {};
   const isSound =
     isListOf(
-      record?.sockets,
+      sockets,
       (socket) =>
         Array.isArray(socket) &&
         isText(socket[0]) &&
         isText(socket[1]) &&
         (socket[2] === null || isText(socket[2])),
-    ) && isListOf(record?.waiting, isText);
+    ) && isListOf(waiting, isText);
   return isSound ? (record as PollRecord) : undefined;
 }
 
