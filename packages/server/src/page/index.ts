@@ -30,6 +30,7 @@ const files: readonly (readonly [path: string, file: string, contentType: string
   ['/', 'index.html', 'text/html; charset=utf-8'],
   ['/page/page.css', 'page.css', 'text/css; charset=utf-8'],
   ['/page/page.js', 'page.js', 'text/javascript; charset=utf-8'],
+  ['/page/admission.js', 'admission.js', 'text/javascript; charset=utf-8'],
   ['/page/lane.js', 'lane.js', 'text/javascript; charset=utf-8'],
   ['/page/readers.js', 'readers.js', 'text/javascript; charset=utf-8'],
   ['/page/texts.js', 'texts.js', 'text/javascript; charset=utf-8'],

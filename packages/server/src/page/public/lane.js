@@ -182,9 +182,9 @@ export class Lane {
     const url = `${location.origin}${channelPath(this.#channel)}`;
     switch (this.#transport) {
       case 'sse':
-        return `curl -N -H 'Accept: text/event-stream' '${url}${after && `?${after}`}'`;
+        return `${this.#page.curl()} -N -H 'Accept: text/event-stream' '${url}${after && `?${after}`}'`;
       case 'longpoll':
-        return `curl '${url}?wait=30s${after && `&${after}`}'`;
+        return `${this.#page.curl()} '${url}?wait=30s${after && `&${after}`}'`;
       default: {
         const target = url.replace(/^http/, 'ws').replace('/channels/', '/');
         return `npx everywire subscribe ${after && `--${after.replace('=', ' ')} `}'${target}'`;

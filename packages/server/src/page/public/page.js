@@ -1,3 +1,4 @@
+import { findOut, hasToken, onTokenWanted, send, useToken } from './admission.js';
 import { Lane } from './lane.js';
 import { channelPath, followLongPoll, followSse, followWebSocket } from './readers.js';
 import { rememberedLanguage, rememberLanguage, say } from './texts.js';
@@ -10,6 +11,9 @@ const find = (selector) => document.querySelector(selector);
 const channelInput = find('#channel');
 const messageInput = find('#message');
 const receipt = find('#receipt');
+const tokenInput = find('#token');
+/** Cheap, and refused without a token while authentication is on. */
+const probe = '/channels?limit=1';
 
 let language = rememberedLanguage();
 /** What the status line says, so that it can be said again in the other language. */
@@ -21,6 +25,7 @@ const page = {
   duration: (durationMs) => `${durationMs.toFixed(durationMs < 10 ? 1 : 0)} ms`,
   sentAtMs: ({ headers }) => sentAtMs.get(headers?.[markHeader]),
   commandLine,
+  curl,
   learn: (eventName) => lanes.forEach((lane) => lane.learn(eventName)),
 };
 
@@ -30,6 +35,11 @@ const lanes = [
   new Lane(page, { transport: 'websocket', name: 'websocketName', follow: followWebSocket }),
   new Lane(page, { transport: 'longpoll', name: 'longpollName', follow: followLongPoll }),
 ];
+
+/** The beginning of a command line; the token itself is nothing for a shell's history. */
+function curl() {
+  return hasToken() ? 'curl -H "Authorization: Bearer $EVERYWIRE_TOKEN"' : 'curl';
+}
 
 /** A line for a shell with a button that copies it. */
 function commandLine(place) {
@@ -59,7 +69,7 @@ async function publish(text) {
   const mark = crypto.randomUUID?.() ?? `${performance.timeOrigin + performance.now()}`;
   if (sentAtMs.size >= marksMax) sentAtMs.delete(sentAtMs.keys().next().value);
   sentAtMs.set(mark, performance.now());
-  const answer = await fetch(channelPath(channelInput.value), {
+  const answer = await send(channelPath(channelInput.value), {
     method: 'POST',
     headers: {
       'Content-Type': 'text/plain; charset=utf-8',
@@ -104,7 +114,7 @@ function show() {
     button.setAttribute('aria-pressed', String(button.dataset.language === language));
   }
   if (told !== undefined) receipt.textContent = page.say(told.key, told.values);
-  publishLine.show(`curl -d hello '${location.origin}${channelPath(channelInput.value)}'`);
+  publishLine.show(`${curl()} -d hello '${location.origin}${channelPath(channelInput.value)}'`);
   lanes.forEach((lane) => lane.show());
 }
 
@@ -132,7 +142,20 @@ channelInput.addEventListener('change', () => {
   if (channelInput.reportValidity()) begin();
 });
 
+find('#admission').addEventListener('submit', (event) => {
+  event.preventDefault();
+  useToken(tokenInput.value);
+  tokenInput.value = '';
+  void findOut(probe);
+  show();
+});
+onTokenWanted((isWanted) => {
+  find('#admission').closest('.card').hidden = !isWanted;
+  if (isWanted) tokenInput.focus();
+});
+
 channelInput.value = new URLSearchParams(location.search).get('channel') ?? 'demo';
 messageInput.value = page.say('firstMessage');
 find('#lanes').append(...lanes.map((lane) => lane.element));
 begin();
+void findOut(probe);

@@ -1,3 +1,5 @@
+import { send, ticketQuery, waitForAdmission } from './admission.js';
+
 /**
  * A reader follows one channel over one transport. `hear` is told `opened()`, `message(envelope)`, `gap(notice)` and
  * `lost()`; `hear.place()` is where to go on. After a loss it comes back by itself; `stop()` ends it for good.
@@ -20,24 +22,27 @@ function address(channel, query) {
 export function followSse(channel, hear) {
   const names = new Set(['message']);
   let source;
-  let timer;
-  const open = () => {
-    source = new EventSource(address(channel, { format: 'envelope', ...hear.place() }));
-    source.onopen = () => hear.opened();
-    source.onerror = () => {
-      hear.lost();
-      // It comes back by itself with Last-Event-ID, but gives up for good on an answer such as 503.
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, comeBackMs);
+  const attempts = new Attempts(hear, async () => {
+    const ticket = await ticketQuery();
+    return () => {
+      source = new EventSource(address(channel, { format: 'envelope', ...hear.place(), ...ticket }));
+      source.onopen = () => hear.opened();
+      source.onerror = () => {
+        hear.lost();
+        // It comes back by itself with Last-Event-ID, but gives up for good on an answer such as 503, or 401 for a
+        // ticket that was used.
+        if (source.readyState === EventSource.CLOSED) attempts.again();
+      };
+      source.addEventListener('everywire.gap', ({ data }) => hear.gap(JSON.parse(data)));
+      for (const name of names) source.addEventListener(name, take);
     };
-    source.addEventListener('everywire.gap', ({ data }) => hear.gap(JSON.parse(data)));
-    for (const name of names) source.addEventListener(name, take);
-  };
+  });
   const take = ({ data }) => hear.message(JSON.parse(data));
   const stop = () => {
-    clearTimeout(timer);
-    source.close();
+    attempts.stop();
+    source?.close();
   };
-  open();
+  attempts.begin();
   return {
     stop,
     /** An EventSource only hears of events whose names it knows; going back to the cursor brings what it dropped. */
@@ -45,37 +50,77 @@ export function followSse(channel, hear) {
       if (names.has(name)) return;
       names.add(name);
       stop();
-      open();
+      attempts.begin();
     },
   };
 }
 
 export function followWebSocket(channel, hear) {
   let socket;
-  let timer;
-  const open = () => {
-    const path = address(channel, { format: 'envelope', ...hear.place() });
-    socket = new WebSocket(location.origin.replace(/^http/, 'ws') + path);
-    socket.onopen = () => hear.opened();
-    socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(data);
-      if (frame.op === 'gap') hear.gap(frame);
-      else hear.message(frame);
+  const attempts = new Attempts(hear, async () => {
+    const ticket = await ticketQuery();
+    return () => {
+      const path = address(channel, { format: 'envelope', ...hear.place(), ...ticket });
+      socket = new WebSocket(location.origin.replace(/^http/, 'ws') + path);
+      socket.onopen = () => hear.opened();
+      socket.onmessage = ({ data }) => {
+        const frame = JSON.parse(data);
+        if (frame.op === 'gap') hear.gap(frame);
+        else hear.message(frame);
+      };
+      socket.onclose = () => {
+        hear.lost();
+        attempts.again();
+      };
     };
-    socket.onclose = () => {
-      hear.lost();
-      timer = setTimeout(open, comeBackMs);
-    };
-  };
-  open();
+  });
+  attempts.begin();
   return {
     stop() {
-      clearTimeout(timer);
+      attempts.stop();
+      if (socket === undefined) return;
       // A socket that closes slowly may still bring messages, which the cursor would then bring again.
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     },
   };
+}
+
+/** Tries to connect until it is stopped. `prepare` finds what is needed and gives back what then opens the connection. */
+class Attempts {
+  #hear;
+  #prepare;
+  #timer;
+  /** Of the attempt that counts; one that is still being prepared when it is stopped opens nothing. */
+  #turn = 0;
+
+  constructor(hear, prepare) {
+    this.#hear = hear;
+    this.#prepare = prepare;
+  }
+
+  async begin() {
+    this.#turn += 1;
+    const turn = this.#turn;
+    try {
+      const open = await this.#prepare();
+      if (turn === this.#turn) open();
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      console.warn('Connecting failed; trying again:', error);
+      this.#hear.lost();
+      this.again();
+    }
+  }
+
+  again() {
+    this.#timer = setTimeout(() => void this.begin(), comeBackMs);
+  }
+
+  stop() {
+    this.#turn += 1;
+    clearTimeout(this.#timer);
+  }
 }
 
 export function followLongPoll(channel, hear) {
@@ -89,6 +134,8 @@ async function pollOnAndOn(channel, hear, signal) {
   let wait = {};
   while (!signal.aborted) {
     try {
+      await waitForAdmission();
+      if (signal.aborted) return;
       const page = await poll(address(channel, { ...wait, ...hear.place() }), signal);
       if (signal.aborted) return;
       if (wait.wait === undefined) hear.opened();
@@ -107,7 +154,7 @@ async function pollOnAndOn(channel, hear, signal) {
 }
 
 async function poll(url, signal) {
-  const answer = await fetch(url, { signal, cache: 'no-store', headers: { Accept: 'application/json' } });
+  const answer = await send(url, { signal, cache: 'no-store', headers: { Accept: 'application/json' } });
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.detail ?? body.title);
   return body;

@@ -14,6 +14,12 @@ export const texts = {
     storedMany: ({ offset, took }) => `Ten messages accepted, up to number ${offset}, after ${took}.`,
     refused: ({ why }) => `Refused: ${why}`,
     unreachable: 'The server cannot be reached, so it is unknown whether the message was stored.',
+    tokenWanted: 'Authentication is on: this page needs a token.',
+    token: 'Token',
+    useToken: 'Use it',
+    howToMint:
+      "For development, everywire token makes one: everywire token --sub me --subscribe '**' --publish '**'. It stays in " +
+      'the memory of this page; SSE and WebSocket are opened with tickets that it gets for it.',
     received: 'received',
     latency: 'latency',
     missing: 'missing',
@@ -62,6 +68,12 @@ export const texts = {
     storedMany: ({ offset, took }) => `열 개가 모두 접수되었습니다. 마지막은 ${offset}번입니다 (${took}).`,
     refused: ({ why }) => `거절되었습니다: ${why}`,
     unreachable: '서버에 연결할 수 없어 메시지가 저장되었는지 알 수 없습니다.',
+    tokenWanted: '인증이 켜져 있어 토큰이 필요합니다.',
+    token: '토큰',
+    useToken: '사용',
+    howToMint:
+      "개발할 때는 everywire token 명령으로 만들 수 있습니다: everywire token --sub me --subscribe '**' --publish '**'. " +
+      '토큰은 이 페이지의 메모리에만 남습니다. SSE와 WebSocket은 그 토큰으로 발급받은 일회용 티켓으로 연결합니다.',
     received: '받음',
     latency: '지연',
     missing: '누락',
