@@ -90,8 +90,10 @@ export interface Limits {
   /** STOMP: durable subscriptions that are kept, and for how long when nobody comes back for one. */
   readonly stompDurablesMax: number;
   readonly stompDurableIdleMs: number;
-  /** Webhooks: how many, one attempt from the connection to the end of the answer, and how much of that is read. */
+  /** Webhooks of one subject, which everybody is while authentication is off, and of all together. */
   readonly webhooksMax: number;
+  readonly webhooksInAllMax: number;
+  /** Webhooks: one attempt from the connection to the end of the answer, and how much of that is read. */
   readonly webhookTimeoutMs: number;
   readonly webhookAnswerBytesMax: number;
   /** Attempts to one host, and of one webhook, at the same time. */
@@ -236,6 +238,7 @@ export const defaultLimits: Limits = {
   stompDurablesMax: 10_000,
   stompDurableIdleMs: 30 * 24 * 3_600_000,
   webhooksMax: 100,
+  webhooksInAllMax: 10_000,
   webhookTimeoutMs: 15_000,
   webhookAnswerBytesMax: 64 * kib,
   webhooksPerHostMax: 4,

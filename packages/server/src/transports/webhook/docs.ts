@@ -47,8 +47,20 @@ const webhook = Type.Object(
     filter: Type.String(),
     format: Type.String({ enum: [...deliveryFormats] }),
     state: Type.String({ enum: ['active', 'failing', 'paused'] }),
+    pausedBecause: Type.Unsafe<string | null>({
+      enum: ['asked', 'gone', 'unauthorized', null],
+      description: 'By PATCH; by 410 of the receiver; or because its token has ended.',
+    }),
+    expires: Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      format: 'date-time',
+      description: 'When the token that it runs by ends, and it pauses; null for never.',
+    }),
     cursor: Type.String({ description: 'Everything up to here was taken.' }),
-    lag: Type.Integer({ description: 'Messages behind it, counted up to 1,000.' }),
+    lag: Type.Unsafe<number | null>({
+      type: ['integer', 'null'],
+      description: 'Messages behind it, counted up to 1,000; null for who may not read them.',
+    }),
     failures: Type.Integer({ description: 'Attempts that failed in a row.' }),
     lastError: nullable('string'),
     nextAttempt: nullable('string'),

@@ -23,7 +23,10 @@ export interface EndpointOptions {
   readonly host: Host;
   readonly sender: Sender;
   readonly retryDelaysMs: readonly number[];
-  /** The session with the rights of whoever registered it; a new one for each time it is set going. */
+  /**
+   * The session with the rights that it runs by; a new one for each time it is set going.
+   * @throws EverywireError `unauthorized` when they have ended
+   */
   readonly openSession: (row: WebhookRow, sink: Sink) => Session;
 }
 
@@ -123,7 +126,8 @@ export class Endpoint implements Sink {
   /** Changes the row, durably, and works by it from the next message on. @throws EverywireError `store_unavailable` */
   async change(change: Partial<WebhookRow>): Promise<void> {
     const isPaused = ('paused' in change ? change.paused : this.row.paused) !== undefined;
-    if (isPaused && this.#session !== undefined) await this.stop();
+    const isOfOthers = change.runsAs !== undefined;
+    if ((isPaused || isOfOthers) && this.#session !== undefined) await this.stop();
     await this.#write({ ...this.row, progress: this.#progress, ...change });
     if (isPaused) return;
     if (this.#subscription === undefined) {
@@ -172,7 +176,11 @@ export class Endpoint implements Sink {
   }
 
   /** The subscription is gone although nobody asked for that: come back from the place that is kept. */
-  #broke(error: Error | undefined): void {
+  #broke(error: EverywireError | undefined): void {
+    if (error !== undefined && endsRights(error)) {
+      this.#pauseWithoutRights(error);
+      return;
+    }
     this.row = {
       ...this.row,
       progress: this.#progress,
@@ -183,12 +191,32 @@ export class Endpoint implements Sink {
   }
 
   #cannotStart(error: EverywireError): void {
+    if (endsRights(error)) {
+      this.#pauseWithoutRights(error);
+      return;
+    }
     const { log, clock } = this.#options.host;
     log.warn({ err: error, webhook: this.row.id }, 'a webhook cannot read its channels; trying again');
     const failures = this.row.failures + 1;
     this.row = { ...this.row, failures, lastError: error.message };
     const delayMs = this.#delayMs(failures, error.retryAfterMs);
     this.#retryTimer = clock.after(delayMs, () => void this.startOrRetry());
+  }
+
+  /** Its place is kept, and it goes on there for whoever resumes it. */
+  #pauseWithoutRights({ message }: EverywireError): void {
+    const { id } = this.row;
+    this.#options.host.log.warn({ webhook: id, reason: message }, 'a webhook was paused');
+    const paused = 'unauthorized';
+    this.row = {
+      ...this.row,
+      progress: this.#progress,
+      paused,
+      lastError: message,
+      nextAttemptMs: undefined,
+    };
+    this.#halt();
+    void this.#save({});
   }
 
   #halt(): void {
@@ -337,6 +365,11 @@ export class Endpoint implements Sink {
     const chance = Number.parseInt(host.random.hex(2), 16) / 0xffff;
     return retryDelayMs(retryDelaysMs, { failures, chance, askedMs });
   }
+}
+
+/** Trying again does not bring rights back. */
+function endsRights({ code }: EverywireError): boolean {
+  return code === 'unauthorized' || code === 'forbidden';
 }
 
 /** The three fields of Standard Webhooks. */

@@ -1,9 +1,9 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import { parseFrom } from '../../core/start.ts';
 import type { Host, Session, Sink } from '../../core/transport.ts';
 import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
-import { webhookTable, type WebhookRow } from './row.ts';
+import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import { checkSecret, createSecret } from './signature.ts';
 import type { TargetRules } from './targets.ts';
@@ -41,9 +41,12 @@ export interface WebhookView {
   readonly filter: string;
   readonly format: DeliveryFormat;
   readonly state: 'active' | 'failing' | 'paused';
+  readonly pausedBecause: 'asked' | 'gone' | 'unauthorized' | null;
+  /** When the token that it runs by ends, and it pauses; null for never. */
+  readonly expires: string | null;
   readonly cursor: string;
-  /** Messages that wait behind the cursor; counted up to `lagCountedMax`. */
-  readonly lag: number;
+  /** Messages that wait behind the cursor; counted up to `lagCountedMax`. Null for who may not read them. */
+  readonly lag: number | null;
   readonly failures: number;
   readonly lastError: string | null;
   readonly nextAttempt: string | null;
@@ -51,6 +54,8 @@ export interface WebhookView {
   readonly created: string;
 }
 
+/** The last date that JavaScript has (ECMA-262, Time Values and Time Range). */
+const dateMsMax = 8.64e15;
 /** Beyond this a lag is not counted on: reading the log costs more than the figure is worth. */
 export const lagCountedMax = 1_000;
 /** How long the secret before a new one goes on signing. */
@@ -62,8 +67,8 @@ const silent: Sink = { deliver: () => true, notify: () => undefined, close: () =
 export class WebhookRegistry {
   readonly #options: RegistryOptions;
   readonly #endpoints = new Map<string, Endpoint>();
-  /** Being made, which takes as long as their endpoints take to answer. */
-  #making = 0;
+  /** Whose are being made, which takes as long as their endpoints take to answer. */
+  readonly #making: (string | undefined)[] = [];
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -91,9 +96,8 @@ export class WebhookRegistry {
     request: WebhookRequest,
   ): Promise<{ readonly id: string; readonly secret: string }> {
     const { host, rules, verify } = this.#options;
-    if (this.#endpoints.size + this.#making >= host.limits.webhooksMax) {
-      throw new EverywireError('quota_exceeded', `There are at most ${host.limits.webhooksMax} webhooks.`);
-    }
+    const { subject } = identity;
+    this.#checkCount(subject);
     const url = rules.check(request.url);
     const secret =
       request.secret === undefined
@@ -106,18 +110,19 @@ export class WebhookRegistry {
       filter: request.filter,
       format: request.format ?? 'envelope',
       secrets: [secret],
-      subject: identity.subject,
+      subject,
+      runsAs: keptIdentity(identity),
       createdMs: host.clock.nowMs(),
       progress: { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 },
       failures: 0,
     };
-    this.#making += 1;
+    this.#making.push(subject);
     try {
       // Before the endpoint is called: who may not read this must not make us call anybody.
       await this.#checkRight(identity, row.filter);
       if (verify && !rules.isNamed(url)) await this.#verify(row);
     } finally {
-      this.#making -= 1;
+      this.#making.splice(this.#making.indexOf(subject), 1);
     }
     const endpoint = this.#endpointOf(row);
     this.#endpoints.set(row.id, endpoint);
@@ -148,6 +153,9 @@ export class WebhookRegistry {
     const { row } = endpoint;
     const url = change.url === undefined ? undefined : rules.check(change.url);
     const secret = change.secret === undefined ? undefined : checkSecret(change.secret);
+    // Whoever resumes it, or says where its messages go, answers for that with their own rights.
+    const isTakenOver = change.paused === false || url !== undefined;
+    if (isTakenOver) await this.#checkRight(identity, row.filter);
     if (url !== undefined && url.href !== row.url && verify && !rules.isNamed(url)) {
       await this.#verify({ ...row, url: url.href });
     }
@@ -159,6 +167,7 @@ export class WebhookRegistry {
       ...(secret === undefined || secret === row.secrets[0]
         ? {}
         : { secrets: [secret, row.secrets[0]!], rotationEndsMs: host.clock.nowMs() + rotationMs }),
+      ...(isTakenOver ? { runsAs: keptIdentity(identity) } : {}),
       paused,
       // Whoever mends an endpoint wants to see at once whether it is mended.
       failures: 0,
@@ -234,23 +243,46 @@ export class WebhookRegistry {
 
   async #view(identity: Identity, endpoint: Endpoint): Promise<WebhookView> {
     const { row, state, cursor } = endpoint;
-    const page = await this.#inSession(identity, (session) =>
-      session.read(row.filter, { after: cursor }, lagCountedMax),
-    );
+    const expiresAtMs = row.runsAs?.claims?.expiresAtMs;
     return {
       id: row.id,
       url: row.url,
       filter: row.filter,
       format: row.format,
       state,
+      pausedBecause: row.paused ?? null,
+      expires:
+        expiresAtMs === undefined || expiresAtMs > dateMsMax ? null : new Date(expiresAtMs).toISOString(),
       cursor,
-      lag: page.messages.length,
+      lag: await this.#lagOf(identity, row.filter, cursor),
       failures: row.failures,
       lastError: row.lastError ?? null,
       nextAttempt: row.nextAttemptMs === undefined ? null : new Date(row.nextAttemptMs).toISOString(),
       lastGap: row.lastGap ?? null,
       created: new Date(row.createdMs).toISOString(),
     };
+  }
+
+  async #lagOf(identity: Identity, filter: string, cursor: string): Promise<number | null> {
+    try {
+      const page = await this.#inSession(identity, (session) =>
+        session.read(filter, { after: cursor }, lagCountedMax),
+      );
+      return page.messages.length;
+    } catch (caught) {
+      if (toEverywireError(caught).code === 'forbidden') return null;
+      throw caught;
+    }
+  }
+
+  /** @throws EverywireError `quota_exceeded` */
+  #checkCount(subject: string | undefined): void {
+    const { webhooksMax, webhooksInAllMax } = this.#options.host.limits;
+    const subjects = [...[...this.#endpoints.values()].map(({ row }) => row.subject), ...this.#making];
+    if (subjects.filter((other) => other === subject).length >= webhooksMax)
+      throw new EverywireError('quota_exceeded', `One subject has at most ${webhooksMax} webhooks.`);
+    if (subjects.length >= webhooksInAllMax)
+      throw new EverywireError('quota_exceeded', `There are at most ${webhooksInAllMax} webhooks.`);
   }
 
   /** One that is somebody else's is not there, which tells a stranger nothing. */
@@ -268,8 +300,10 @@ export class WebhookRegistry {
       host,
       sender,
       retryDelaysMs,
-      openSession: ({ subject }, sink) =>
-        host.hub.open({ subject, isAdmin: false }, { transport: 'webhook' }, sink),
+      openSession: ({ subject, runsAs = { subject, isAdmin: false } }, sink) => {
+        host.hub.checkCurrent(runsAs);
+        return host.hub.open(runsAs, { transport: 'webhook' }, sink);
+      },
     });
   }
 
