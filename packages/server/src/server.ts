@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
+import { openAuth, type Auth } from './auth/index.ts';
+import { certificateRightsOf, issuersOf } from './config/auth.ts';
 import { completeConfig, isDefault, type LoadedConfig } from './config/load.ts';
-import { issuersOf } from './config/auth.ts';
 import { namespacesOf } from './config/namespaces.ts';
 import { webhooksOf } from './config/webhooks.ts';
 import type { Config, ConfigInput } from './config/schema.ts';
-import { ConfigError } from './config/settings.ts';
 import { openAccess, type Access } from './core/access.ts';
 import type { Clock, Random } from './core/clock.ts';
 import { createHub, type Hub } from './core/hub.ts';
@@ -62,7 +62,7 @@ export interface ServerParts {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
-  /** Who may do what; absent: everyone everything. Until there are tokens it is for tests. */
+  /** Who may do what, in place of what the configuration says of tokens. For tests. */
   readonly access?: Access;
   /**
    * Called when only a new process can go on: a failed write has damaged the memory of the store's native part. What was
@@ -103,6 +103,7 @@ class ComposedServer implements EverywireServer {
   readonly #random: Random;
   readonly #log: Log;
   readonly #access: Access;
+  readonly #auth: Auth | undefined;
   readonly #onFatal: ((error: unknown) => void) | undefined;
   readonly #steps: Step[] = [];
   #hub: Hub | undefined;
@@ -113,18 +114,14 @@ class ComposedServer implements EverywireServer {
 
   constructor(loaded: LoadedConfig, parts: ServerParts) {
     const { config } = loaded;
-    // Never open to everyone although somebody has given a key.
-    if (issuersOf(config).length > 0 && parts.access === undefined)
-      throw new ConfigError([
-        'auth: this version reads the keys of issuers, and does not check tokens with them yet.',
-      ]);
     this.config = config;
     this.#loaded = loaded;
     this.#clock = parts.clock ?? systemClock;
     this.#random = parts.random ?? createSystemRandom();
     this.#log = parts.log ?? createLog(config.log);
-    this.#access = parts.access ?? openAccess;
     this.#onFatal = parts.onFatal;
+    this.#auth = parts.access === undefined ? this.#openAuth() : undefined;
+    this.#access = parts.access ?? this.#auth?.access ?? openAccess;
   }
 
   async start(): Promise<Started> {
@@ -165,6 +162,9 @@ class ComposedServer implements EverywireServer {
     this.#hub = hub;
     await hub.start();
     this.#steps.push({ what: 'store', stop: () => hub.stop() });
+    const auth = this.#auth;
+    await auth?.start(store.records);
+    this.#steps.push({ what: 'auth', stop: async () => auth?.stop() });
 
     const metrics = createMetrics({ hub, figures: hub.figures });
     const front = await createHttpFront({
@@ -174,6 +174,7 @@ class ComposedServer implements EverywireServer {
       metrics,
       metricsAccess: config.metrics.access,
       allowedOrigins,
+      tokens: auth?.tokens,
       cookie: config.auth.cookie,
       certificateOf,
       tls,
@@ -216,6 +217,13 @@ class ComposedServer implements EverywireServer {
       grpc: (urlOf('grpc') ?? urlOf('grpcs'))?.replace(/^grpcs?:\/\//, ''),
       endpoints,
     };
+  }
+
+  #openAuth(): Auth | undefined {
+    const { config } = this;
+    const { limits } = config;
+    const parts = { clock: this.#clock, random: this.#random, log: this.#log, limits };
+    return openAuth({ ...parts, issuers: issuersOf(config), certificates: certificateRightsOf(config) });
   }
 
   /** First of all: a certificate that cannot be used is found out before anything is opened. */

@@ -111,8 +111,8 @@ function readDate(payload: JsonObject, name: 'exp' | 'nbf' | 'iat'): number | un
   return Math.min(lastMs, Math.floor(seconds * 1_000));
 }
 
-/** It may stand in a rule, in the name of a session, and in a log line. */
-function readSubject(subject: JsonValue | undefined, limits: ClaimLimits): string {
+/** It may stand in a rule, in the name of a session, and in a log line. @throws EverywireError `unauthorized` */
+export function readSubject(subject: JsonValue | undefined, limits: ClaimLimits): string {
   if (typeof subject !== 'string') refuse('A token says whose it is: sub.');
   if (!isName(subject, limits)) {
     refuse(`The sub of a token has 1 to ${limits.subjectBytesMax} bytes and no control characters.`);
@@ -133,7 +133,8 @@ function isName(text: string, { subjectBytesMax }: ClaimLimits): boolean {
   return text !== '' && Buffer.byteLength(text) <= subjectBytesMax && !control.test(text);
 }
 
-interface Rights {
+/** What `everywire` says. */
+export interface Rights {
   readonly isAdmin: boolean;
   readonly subscribe: readonly string[];
   readonly publish: readonly string[];
@@ -141,7 +142,8 @@ interface Rights {
 
 const rightNames: ReadonlySet<string> = new Set(['subscribe', 'publish', 'admin']);
 
-function readRights(rights: JsonValue | undefined, subject: string, limits: ClaimLimits): Rights {
+/** @throws EverywireError `unauthorized` */
+export function readRights(rights: JsonValue | undefined, subject: string, limits: ClaimLimits): Rights {
   if (rights === undefined) return { isAdmin: false, subscribe: [], publish: [] };
   if (!isObject(rights)) refuse('The claim everywire is an object.');
   // A misspelt list would silently be no list, and its denials none.
