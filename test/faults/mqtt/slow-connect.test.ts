@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { serveEverywire, type ServedEverywire } from '../../support/everywire.ts';
+import { afterAll, describe, it } from 'vitest';
+import { endEverything, serveEverywire, type ServedEverywire } from '../../support/everywire.ts';
 import { sizeOf } from '../store/sizes.ts';
 
 /** Connections at once; each address of loopback has its share of ports. */
@@ -27,21 +27,19 @@ const announced = [
   { what: '16,000 bytes', length: Buffer.from([0x80, 0x7d]), keptBytes: 2 * sentBytes },
 ];
 
-let server: ServedEverywire;
-beforeEach(async () => {
-  server = await serveEverywire();
-});
-afterEach(() => server.dispose());
+afterAll(endEverything);
 
-describe.each(announced)(
+// At the same time, each on a server of its own: what they do is wait until the time to be admitted is over.
+describe.concurrent.each(announced)(
   `${connections} connections that announce a CONNECT of $what and send 15 KiB slowly`,
   ({ length, keptBytes }) => {
-    it.each(['TCP', 'WebSocket'] as const)(
+    it.for(['TCP', 'WebSocket'] as const)(
       'over %s are closed in time, and cost next to no memory',
       { timeout: 60_000 },
-      async (link) => {
+      async (link, { expect }) => {
+        const server = await serveEverywire();
         const beforeMb = residentMb(server.child.pid!);
-        const clients = Array.from({ length: connections }, (_, index) => open(link, index));
+        const clients = Array.from({ length: connections }, (_, index) => open(server, link, index));
         let peakMb = beforeMb;
         const watching = setInterval(() => (peakMb = Math.max(peakMb, residentMb(server.child.pid!))), 200);
         const bytes = Buffer.concat([connect5, length, variableHeader], sentBytes);
@@ -58,6 +56,7 @@ describe.each(announced)(
         // What else the machine does is no fault of the server's, except where it is measured.
         expect(elapsedMs).toBeLessThanOrEqual(sizeOf({ ci: 3 * closedWithinMs, release: closedWithinMs }));
         expect((await fetch(`${server.http}/livez`)).status).toBe(200);
+        await server.dispose();
       },
     );
   },
@@ -72,7 +71,7 @@ interface Client {
   readonly openMs: Promise<number>;
 }
 
-function open(link: 'TCP' | 'WebSocket', index: number): Client {
+function open(server: ServedEverywire, link: 'TCP' | 'WebSocket', index: number): Client {
   const port = Number(new URL(link === 'TCP' ? server.at('mqtt', '') : server.http).port);
   const socket = connect({ host: '127.0.0.1', port, localAddress: `127.0.0.${2 + (index % addresses)}` });
   // A server that has closed answers the next piece with a reset.

@@ -27,6 +27,7 @@ const pageLimit = { messagesMax: 1_000, bytesMax: 1024 * 1024 };
 let opened: Store | undefined;
 let publisher: Publisher | undefined;
 let crowd: Crowd | undefined;
+/** The store was closed. */
 let isDone = false;
 
 const log: Log = {
@@ -66,6 +67,7 @@ type Handlers = {
 const handlers: Handlers = {
   async open({ url, durability = 'fsync' }) {
     const startedMs = performance.now();
+    isDone = false;
     const store = await createStore(url, {
       clock: systemClock,
       random,
