@@ -1,9 +1,10 @@
-import { connect as connectPlain, type Socket } from 'node:net';
+import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectSecure } from 'node:tls';
 import { Arrivals } from './arrivals.ts';
 import { throwHandshakeFailure } from './handshake.ts';
 import { Cut, Refused, Unreachable } from './request.ts';
 import { originOf, type Target } from './target.ts';
+import { dispatcherOf, explainTls } from './tls-client.ts';
 
 /** A connection that carries a protocol's bytes, over TCP or WebSocket as the URL has it. */
 export interface ByteStream {
@@ -33,14 +34,15 @@ async function openTcp(target: Target, { idleMs, signal }: ByteStreamOptions): P
   const { port, isSecure } = target;
   const host = target.host.replace(/^\[|\]$/g, '');
   const socket: Socket = isSecure
-    ? connectSecure({ host, port, servername: host })
+    ? // An address is no name that a server could have many of (RFC 6066 §3).
+      connectSecure({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...target.certificate })
     : connectPlain({ host, port });
   const arrivals = new Arrivals<Buffer>();
   const abort = (): void => void socket.destroy();
   signal.addEventListener('abort', abort, { once: true });
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: NodeJS.ErrnoException): void => {
-      const reason = cause.code ?? cause.message;
+      const reason = explainTls(cause) ?? cause.code ?? cause.message;
       reject(new Unreachable(`${target.host}:${port} cannot be reached (${reason})`, { cause }));
     };
     socket.once('error', fail);
@@ -74,7 +76,10 @@ async function openTcp(target: Target, { idleMs, signal }: ByteStreamOptions): P
 async function openWebSocket(target: Target, options: ByteStreamOptions): Promise<ByteStream> {
   const { path, protocol, isText, idleMs, signal } = options;
   const origin = originOf(target, target.isSecure ? 'wss' : 'ws');
-  const socket = new WebSocket(origin + path, [protocol]);
+  const socket = new WebSocket(origin + path, {
+    protocols: [protocol],
+    ...(await dispatcherOf(target.certificate)),
+  });
   socket.binaryType = 'arraybuffer';
   const isOpen = await new Promise<boolean>((resolve) => {
     socket.addEventListener('open', () => resolve(true), { once: true });

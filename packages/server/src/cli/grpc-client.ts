@@ -4,6 +4,7 @@ import { Messaging } from '../transports/grpc/generated/everywire/v1/messaging_p
 import { ErrorInfoSchema } from '../transports/grpc/generated/google/rpc/error_details_pb.js';
 import { Cut, Refused, Unreachable } from './request.ts';
 import { originOf, type Target } from './target.ts';
+import { explainTls } from './tls-client.ts';
 
 /** A connection may be silent for so long before it is asked whether anybody is there. */
 const pingAfterMs = 30_000;
@@ -17,7 +18,11 @@ export interface GrpcConnection {
 /** The service at `target`, over one connection, which is made with the first call. */
 export function openGrpc(target: Target): GrpcConnection {
   const baseUrl = originOf(target);
-  const sessionManager = new Http2SessionManager(baseUrl, { pingIntervalMs: pingAfterMs });
+  const sessionManager = new Http2SessionManager(
+    baseUrl,
+    { pingIntervalMs: pingAfterMs },
+    { ...target.certificate },
+  );
   const { token } = target;
   const showToken: Interceptor = (next) => (request) => {
     if (token !== undefined) request.header.set('Authorization', `Bearer ${token}`);
@@ -33,7 +38,11 @@ export function openGrpc(target: Target): GrpcConnection {
 /** What the caller does about it: try again with the cursor, or tell the user. */
 export function explainGrpc(caught: unknown, target: Target): Error {
   const error = ConnectError.from(caught);
-  const cause = (error.cause as NodeJS.ErrnoException | undefined)?.code;
+  const failure = error.cause as NodeJS.ErrnoException | undefined;
+  const cause = failure?.code;
+  const tls = failure && explainTls(failure);
+  if (tls !== undefined)
+    return new Unreachable(`${target.host}:${target.port} cannot be reached (${tls})`, { cause: error });
   if (cause === 'ECONNREFUSED' || cause === 'ENOTFOUND' || cause === 'EHOSTUNREACH') {
     return new Unreachable(`${target.host}:${target.port} cannot be reached (${cause})`, { cause: error });
   }

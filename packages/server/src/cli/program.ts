@@ -18,7 +18,7 @@ Examples:
 
 The scheme of a URL picks the transport, and its path is the channel:
   http: or poll+http:   longpoll+http:   stream+http:   sse+http:   ws:   sio+http:
-  mqtt: mqtt+ws:   stomp: stomp+ws:   grpc:   with TLS: https:, sse+https:, wss:, mqtts:, stomp+wss:, grpcs: …
+  mqtt: mqtt+ws:   stomp: stomp+ws:   grpc:   with TLS: https:, sse+https:, wss:, mqtts:, stomps:, stomp+wss:, grpcs: …
 
 Exit codes: 0 done, 1 failed or timed out, 2 usage, 3 unreachable, 130 interrupted.`;
 
@@ -38,6 +38,9 @@ Examples:
   everywire publish --json ws://localhost:8080/chat/room-1 '{"text": "hi"}'
   everywire publish --type image/png http://localhost:8080/pictures - < photo.png`;
 
+const caHelp = "file of authorities to trust beside the system's, PEM";
+const clientCertHelp = 'file of the certificate to show to the server, PEM';
+const clientKeyHelp = 'file of its private key, PEM';
 const tokenHelp = 'token or ticket to show; EVERYWIRE_TOKEN or EVERYWIRE_TOKEN_FILE keep it out of histories';
 
 /** Runs a command line and ends with its exit code. A server keeps the process until it is told to stop. */
@@ -96,6 +99,9 @@ function addClients(program: Command): void {
     .option('--retain', "keep as the channel's retained message")
     .option('--ttl <time>', 'not delivered after that long, such as 60s')
     .option('--token <token>', tokenHelp)
+    .option('--ca <file>', caHelp)
+    .option('--client-cert <file>', clientCertHelp)
+    .option('--client-key <file>', clientKeyHelp)
     .addHelpText('after', publishExamples)
     .action(async (url: string, data: string | undefined, options: PublishOptions) => {
       const { publish } = await import('./publish.ts');
@@ -111,6 +117,9 @@ function addClients(program: Command): void {
     .option('--since <start>', 'begin at earliest, latest, last-<n>, a time, or -5m (default: from now on)')
     .option('--raw', 'payloads instead of JSON')
     .option('--token <token>', tokenHelp)
+    .option('--ca <file>', caHelp)
+    .option('--client-cert <file>', clientCertHelp)
+    .option('--client-key <file>', clientKeyHelp)
     .addHelpText('after', subscribeExamples)
     .action(async (url: string, options: SubscribeOptions) => {
       const { subscribe } = await import('./subscribe.ts');

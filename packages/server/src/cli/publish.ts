@@ -6,8 +6,9 @@ import { noteResourcePath, toCommandError } from './explain.ts';
 import { write } from './output.ts';
 import { publisherOf } from './publishers/index.ts';
 import { parseTarget } from './target.ts';
+import { useTls, type TlsOptions } from './tls-client.ts';
 
-export interface PublishOptions {
+export interface PublishOptions extends TlsOptions {
   readonly type?: string;
   readonly json?: boolean;
   readonly event?: string;
@@ -21,7 +22,7 @@ export interface PublishOptions {
 
 /** `everywire publish URL [data|-]`: publishes one message and prints its receipt, once the server has stored it. */
 export async function publish(url: string, data: string | undefined, options: PublishOptions): Promise<void> {
-  const target = { ...parseTarget(url), token: chooseToken(options.token) };
+  const target = { ...parseTarget(url), token: chooseToken(options.token), certificate: useTls(options) };
   noteResourcePath(target);
   const payload = await readPayload(data);
   const headers = new Map((options.header ?? []).map(parseHeader));

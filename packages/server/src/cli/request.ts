@@ -2,6 +2,7 @@ import { request as requestPlain, type IncomingMessage } from 'node:http';
 import { request as requestSecure } from 'node:https';
 import { asRecord } from './exact-json.ts';
 import { originOf, type Target } from './target.ts';
+import { explainTls } from './tls-client.ts';
 
 /** The server was not reached at all. */
 export class Unreachable extends Error {
@@ -74,17 +75,20 @@ function exchange(
       method,
       path,
       agent: false,
+      ...target.certificate,
       headers: { ...headers, ...length, ...authorization },
       ...(signal === undefined ? {} : { signal }),
     });
     let isConnected = false;
-    outgoing.once('socket', (socket) => socket.once('connect', () => (isConnected = true)));
+    outgoing.once('socket', (socket) =>
+      socket.once(target.isSecure ? 'secureConnect' : 'connect', () => (isConnected = true)),
+    );
     outgoing.setTimeout(idleMs, () =>
       outgoing.destroy(new Error(`nothing was heard for ${idleMs / 1000} s`)),
     );
     outgoing.once('response', resolve);
     outgoing.once('error', (cause: NodeJS.ErrnoException) => {
-      const reason = cause.code ?? cause.message;
+      const reason = explainTls(cause) ?? cause.code ?? cause.message;
       const where = originOf(target);
       reject(
         isConnected

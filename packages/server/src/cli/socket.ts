@@ -3,6 +3,7 @@ import { asRecord, parseExactly } from './exact-json.ts';
 import { throwHandshakeFailure } from './handshake.ts';
 import { Cut, Refused } from './request.ts';
 import { originOf, type Target } from './target.ts';
+import { dispatcherOf } from './tls-client.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -28,7 +29,11 @@ export async function openSocket(target: Target, signal: AbortSignal): Promise<C
   const origin = originOf(target, target.isSecure ? 'wss' : 'ws');
   const { token } = target;
   const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
-  const socket = new WebSocket(origin + path, { protocols: [protocol], headers });
+  const socket = new WebSocket(origin + path, {
+    protocols: [protocol],
+    headers,
+    ...(await dispatcherOf(target.certificate)),
+  });
   socket.binaryType = 'arraybuffer';
   const isOpen = await new Promise<boolean>((resolve) => {
     socket.addEventListener('open', () => resolve(true), { once: true });

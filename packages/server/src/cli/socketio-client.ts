@@ -4,6 +4,7 @@ import { endOf } from './byte-stream.ts';
 import { asRecord } from './exact-json.ts';
 import { Cut, readWhole, Refused, send } from './request.ts';
 import { originOf, type Target } from './target.ts';
+import { dispatcherOf } from './tls-client.ts';
 
 /** An event of the server: the JSON texts of its arguments, as they came, and what is binary in them. */
 export interface IoEvent {
@@ -37,7 +38,7 @@ const pingGraceMs = 20_000;
 /** @throws Unreachable, Refused, Cut, or the signal's reason */
 export async function openSocketIo(target: Target, signal: AbortSignal): Promise<SocketIoClient> {
   const origin = originOf(target, target.isSecure ? 'wss' : 'ws');
-  const socket = new WebSocket(origin + path);
+  const socket = new WebSocket(origin + path, await dispatcherOf(target.certificate));
   socket.binaryType = 'arraybuffer';
   const connection = new Connection(socket, target.token);
   const giveUp = (): void => connection.end(new Cut('no time was left'));

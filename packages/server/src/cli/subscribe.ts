@@ -9,8 +9,9 @@ import { readerOf } from './readers/index.ts';
 import type { Arrival, Start } from './readers/reader.ts';
 import { Cut, Refused, Unreachable } from './request.ts';
 import { parseTarget, type Target } from './target.ts';
+import { useTls, type TlsOptions } from './tls-client.ts';
 
-export interface SubscribeOptions {
+export interface SubscribeOptions extends TlsOptions {
   /** End after that many messages. */
   readonly count?: number;
   /** End, as a failure, after that long. */
@@ -26,7 +27,7 @@ const backoffMaxMs = 10_000;
 
 /** `everywire subscribe URL`: each message as a line of JSON on standard output, resumed by cursor after a cut. */
 export async function subscribe(url: string, options: SubscribeOptions): Promise<void> {
-  const target = { ...parseTarget(url), token: chooseToken(options.token) };
+  const target = { ...parseTarget(url), token: chooseToken(options.token), certificate: useTls(options) };
   const start = readStart(options);
   const timeoutMs = options.timeout === undefined ? undefined : parseDurationMs(options.timeout);
   if (options.timeout !== undefined && timeoutMs === undefined) {

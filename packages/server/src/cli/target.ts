@@ -1,4 +1,5 @@
 import { CommandError } from './exit.ts';
+import type { ClientCertificate } from './tls-client.ts';
 
 /** How the command line speaks to a server; the scheme of the URL picks one. */
 export type Wire =
@@ -20,6 +21,7 @@ export interface Target {
   readonly channel: string;
   /** What is shown to the server, each wire in its own place. It is in no URL, and in no text for people. */
   readonly token?: string | undefined;
+  readonly certificate?: ClientCertificate | undefined;
 }
 
 interface Scheme {
