@@ -18,6 +18,10 @@ import { type Database, openLmdb, type Write } from '../../../src/stores/lmdb/da
 import { createLmdbStore } from '../../../src/stores/lmdb/store.ts';
 import { verifyStore } from '../../../src/stores/lmdb/verify.ts';
 
+/** Longer than a busy machine takes, which the default of a second is not. */
+const until = (isReached: () => boolean): Promise<unknown> =>
+  vi.waitUntil(isReached, { timeout: 15_000, interval: 5 });
+
 /** What the next commits do instead of, or after, what they should. */
 type Fault = (commit: () => Promise<void>) => Promise<void>;
 
@@ -115,7 +119,7 @@ describe('group commit', () => {
   it('flushes once for all that arrived during the last flush', async () => {
     commits.length = 0;
     const first = bench.append('a', 'alone');
-    await vi.waitUntil(() => commits.length === 1);
+    await until(() => commits.length === 1);
     const rest = Array.from({ length: 50 }, (_, index) => bench.append(`c/${index % 7}`, 'x'));
     await Promise.all([first, ...rest]);
     expect(commits).toHaveLength(2);
@@ -134,7 +138,7 @@ describe('group commit', () => {
     commits.length = 0;
     const payload = Buffer.alloc(400 * 1024);
     const first = bench.append('a', 'x');
-    await vi.waitUntil(() => commits.length === 1);
+    await until(() => commits.length === 1);
     await Promise.all([first, ...Array.from({ length: 5 }, () => bench.append('a', '', { payload }))]);
     expect(commits).toHaveLength(4);
   });
@@ -150,7 +154,7 @@ describe('group commit', () => {
       await held;
     };
     const appended = bench.append('a', 'not yet', { retain: true });
-    await vi.waitUntil(() => isWritten);
+    await until(() => isWritten);
     const page = await bench.read('a', await bench.earliest('a'));
     expect(payloads(page.messages)).toEqual(['shown']);
     expect(page.atHead).toBe(true);
@@ -172,7 +176,7 @@ describe('group commit', () => {
       await held;
     };
     const appended = bench.append('a', '6', {}, { countMax: 2 });
-    await vi.waitUntil(() => isWritten);
+    await until(() => isWritten);
     expect(payloads((await bench.read('a', await bench.earliest('a'))).messages)).toEqual(['4', '5']);
     goOn();
     await appended;
@@ -207,7 +211,7 @@ describe('a failed flush', () => {
     await expect(bench.append('a', 'lost')).rejects.toMatchObject({ code: 'store_unavailable' });
     fault = undefined;
     pass(100);
-    await vi.waitUntil(() => bench.store.health().ok);
+    await until(() => bench.store.health().ok);
     expect(opened).toBe(2);
     expect(bench.interruptions).toBe(1);
     const after = await bench.append('a', 'after');
@@ -221,14 +225,14 @@ describe('a failed flush', () => {
     fault = failing(5, 'EIO');
     await expect(bench.append('a', 'x')).rejects.toMatchObject({ code: 'store_unavailable' });
     for (const delayMs of [100, 200, 400]) {
-      await vi.waitUntil(() => timers.some((timer) => timer.delayMs === delayMs));
+      await until(() => timers.some((timer) => timer.delayMs === delayMs));
       expect(bench.store.health().ok).toBe(false);
       pass(delayMs);
     }
-    await vi.waitUntil(() => timers.some((timer) => timer.delayMs === 800));
+    await until(() => timers.some((timer) => timer.delayMs === 800));
     fault = undefined;
     pass(800);
-    await vi.waitUntil(() => bench.store.health().ok);
+    await until(() => bench.store.health().ok);
     expect((await bench.append('a', 'x')).offset).toBe(1);
   });
 
@@ -241,7 +245,7 @@ describe('a failed flush', () => {
     await expect(bench.append('a', 'in doubt')).rejects.toMatchObject({ code: 'store_unavailable' });
     fault = undefined;
     pass(100);
-    await vi.waitUntil(() => bench.store.health().ok);
+    await until(() => bench.store.health().ok);
     expect(bench.interruptions).toBe(1);
     expect(payloads((await bench.read('a', head)).messages)).toEqual(['in doubt']);
   });
@@ -253,7 +257,7 @@ describe('a failed flush', () => {
     expect(fatal).toEqual([]);
     fault = undefined;
     pass(100);
-    await vi.waitUntil(() => bench.store.health().ok);
+    await until(() => bench.store.health().ok);
     fault = failing(5, `Input/output error: ${where} 1585375520 1585374864`);
     await expect(bench.append('a', 'x')).rejects.toMatchObject({ code: 'store_unavailable' });
     expect(fatal).toHaveLength(1);
@@ -270,14 +274,14 @@ describe('a failed flush', () => {
     fault = () => held;
     const appended = bench.append('a', 'x');
     const refused = expect(appended).rejects.toMatchObject({ code: 'store_unavailable' });
-    await vi.waitUntil(() => timers.some(({ delayMs }) => delayMs === 5_000));
+    await until(() => timers.some(({ delayMs }) => delayMs === 5_000));
     pass(5_000);
     await refused;
     expect(bench.store.health().ok).toBe(false);
     fault = undefined;
     goOn();
     pass(100);
-    await vi.waitUntil(() => bench.store.health().ok);
+    await until(() => bench.store.health().ok);
   });
 });
 
