@@ -29,6 +29,12 @@ export const fileSystems: Tool = {
   packages: ['xfsprogs', 'e2fsprogs', 'mount'],
 };
 
+/** What people ask HTTP servers with; it speaks HTTP/2 as well. */
+export const curl: Tool = { name: 'curl', files: ['curl'], packages: ['curl'] };
+
+/** Makes certificates, and is a client of TLS that does what others refuse to. */
+export const openssl: Tool = { name: 'openssl', files: ['openssl'], packages: ['openssl'] };
+
 /** mosquitto_pub and mosquitto_sub: the command line of MQTT. */
 export const mosquittoClients: Tool = {
   name: 'mosquitto-clients',

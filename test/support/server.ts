@@ -10,8 +10,13 @@ export interface TestServer {
   readonly mqtt: string | undefined;
   /** `stomp://127.0.0.1:<port>` */
   readonly stomp: string | undefined;
+  /** Over TLS, where there is a certificate. */
+  readonly mqtts: string | undefined;
+  readonly stomps: string | undefined;
   /** `127.0.0.1:<port>` */
   readonly grpc: string | undefined;
+  /** Reads its certificate anew. */
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -35,12 +40,15 @@ export async function startTestServer(config: ConfigInput, parts: ServerParts = 
     },
     parts,
   );
-  const { http, mqtt, stomp, grpc } = await server.start();
+  const { http, mqtt, stomp, mqtts, stomps, grpc } = await server.start();
   return {
     url: http,
     mqtt,
     stomp,
+    mqtts,
+    stomps,
     grpc,
+    reload: () => server.reload(),
     async stop(): Promise<void> {
       await server.stop();
       await rm(folder, { recursive: true });

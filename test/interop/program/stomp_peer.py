@@ -1,6 +1,6 @@
 """Somebody else's STOMP client (stomp.py), driven by lines of JSON on standard input, telling on standard output.
 
-usage: stomp_peer.py <port> <version>
+usage: stomp_peer.py <port> <version> [<file of authorities, for TLS>]
 """
 import json
 import sys
@@ -10,6 +10,8 @@ import stomp
 port, version = int(sys.argv[1]), sys.argv[2]
 kinds = {"1.0": stomp.Connection10, "1.1": stomp.Connection11, "1.2": stomp.Connection12}
 connection = kinds[version]([("127.0.0.1", port)])
+if len(sys.argv) > 3:
+    connection.set_ssl([("127.0.0.1", port)], ca_certs=sys.argv[3])
 
 
 def tell(kind, frame):

@@ -30,7 +30,17 @@ export class TestAuthority {
     this.#own = this.#pairOf('ca');
     this.ca = this.#own.cert;
     openssl(
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...[
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-days',
+        '2',
+      ],
       ...['-subj', `/CN=${name}`, '-keyout', this.#own.key, '-out', this.#own.cert],
     );
   }
