@@ -9,22 +9,47 @@ export class AllowedMethods {
   readonly #byPath = new Map<string, Set<string>>();
   /** Paths that end in `*`, without it. */
   readonly #byPrefix = new Map<string, Set<string>>();
+  /** Paths with levels such as `:id`, level by level. */
+  readonly #byLevels: { readonly levels: readonly string[]; readonly methods: Set<string> }[] = [];
 
   add(url: string, methods: string | readonly string[]): void {
-    const isPrefix = url.endsWith('*');
-    const table = isPrefix ? this.#byPrefix : this.#byPath;
-    const key = isPrefix ? url.slice(0, -1) : url;
-    const known = table.get(key) ?? new Set();
+    const known = this.#methodsOf(url);
     for (const method of [methods].flat()) known.add(method);
-    table.set(key, known);
   }
 
   /** The value of `Allow`, or `undefined` for a path that nothing is at. */
   of(path: string): string | undefined {
     const methods =
-      this.#byPath.get(path) ?? [...this.#byPrefix].find(([prefix]) => path.startsWith(prefix))?.[1];
+      this.#byPath.get(path) ??
+      [...this.#byPrefix].find(([prefix]) => path.startsWith(prefix))?.[1] ??
+      this.#byLevels.find(({ levels }) => areLevelsOf(levels, path))?.methods;
     return methods === undefined ? undefined : [...new Set(methods).add('OPTIONS')].sort().join(', ');
   }
+
+  #methodsOf(url: string): Set<string> {
+    if (url.includes('/:')) {
+      const levels = url.split('/');
+      const known = this.#byLevels.find((other) => other.levels.join('/') === url);
+      if (known !== undefined) return known.methods;
+      const methods = new Set<string>();
+      this.#byLevels.push({ levels, methods });
+      return methods;
+    }
+    const isPrefix = url.endsWith('*');
+    const table = isPrefix ? this.#byPrefix : this.#byPath;
+    const key = isPrefix ? url.slice(0, -1) : url;
+    const known = table.get(key) ?? new Set();
+    table.set(key, known);
+    return known;
+  }
+}
+
+function areLevelsOf(levels: readonly string[], path: string): boolean {
+  const given = path.split('/');
+  return (
+    given.length === levels.length &&
+    levels.every((level, at) => (level.startsWith(':') ? given[at] !== '' : level === given[at]))
+  );
 }
 
 /** Answers what no route takes: OPTIONS, wrong methods, upgrade paths without an upgrade, and unknown paths. */

@@ -180,6 +180,15 @@ describe('the HTTP API', () => {
     expect(left.channels.map(({ channel }) => channel)).toEqual(['list/a', 'list/c']);
   });
 
+  it('knows paths of which one level is a name', async () => {
+    const options = await ask('/problems/malformed', { method: 'OPTIONS' });
+    expect([options.status, options.headers.get('allow')]).toEqual([204, 'GET, HEAD, OPTIONS']);
+    const posted = await post('/problems/malformed', 'x');
+    expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD, OPTIONS']);
+    for (const target of ['/problems/', '/problems/a/b', '/problem/a'])
+      expect((await ask(target, { method: 'OPTIONS' })).status).toBe(404);
+  });
+
   it('tells OPTIONS what there is, and takes the absolute form of a target', async () => {
     const { status, headers } = await ask('/channels/x', { method: 'OPTIONS' });
     expect(status).toBe(204);
