@@ -5,7 +5,7 @@ import type { Host } from '../../core/transport.ts';
 import type { Http2Connection } from '../../http/http2-connections.ts';
 import { StreamRequestSchema, SubscribeRequestSchema } from './generated/everywire/v1/messaging_pb.js';
 import type { CallHead } from './call-head.ts';
-import type { Outlet } from './outlet.ts';
+import type { Outlet, Party } from './outlet.ts';
 import { trailersOf } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
@@ -38,7 +38,8 @@ export class Http2Call implements Outlet {
   readonly #stream: ServerHttp2Stream;
   readonly #host: Host;
   readonly #reader: MessageReader;
-  readonly #call: SubscribeCall | StreamCall | UnaryCall;
+  /** Once its caller was let in. */
+  #call: SubscribeCall | StreamCall | UnaryCall | undefined;
   readonly #forget: (call: Http2Call) => void;
   readonly #connection: Http2Connection | undefined;
   #deadline: Timer | undefined;
@@ -60,25 +61,39 @@ export class Http2Call implements Outlet {
     this.#reader = new MessageReader(host.limits.payloadBytesMax + requestRoomBytes);
     stream.respond(okHead, { waitForTrailers: true });
     stream.on('wantTrailers', () => this.#sendTrailers());
-    stream.on('data', (chunk: Buffer) => this.#read(chunk));
-    stream.on('end', () => this.#peerEnded());
     stream.on('drain', () => this.#drained());
     stream.on('error', (error: Error) => host.log.debug({ err: error }, 'a gRPC stream broke'));
     stream.on('close', () => this.#closed());
     const { caller, timeoutMs } = head;
+    this.#isDeadlineOurs = timeoutMs === undefined && method !== 'stream';
+    if (timeoutMs !== undefined) this.#endAfter(timeoutMs);
+    else if (this.#isDeadlineOurs) this.#endAfter(host.limits.grpcRequestTimeoutMs);
+    host.hub.authenticate(caller).then(
+      (identity) => this.#begin(method, { identity, address: caller.address }),
+      (caught: unknown) => {
+        const error = toEverywireError(caught);
+        if (error.code === 'internal')
+          host.log.error({ err: caught }, 'a caller of gRPC could not be judged');
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** Nothing of the call was read before: nobody knew who it was that sent. */
+  #begin(method: Http2CallOptions['method'], party: Party): void {
+    if (this.#hasEnded) return;
+    const host = this.#host;
     if (method === 'stream') {
       const call = new StreamCall(host, this, { pause: () => this.#pause(), resume: () => this.#resume() });
       this.#call = call;
-      if (timeoutMs !== undefined) this.#endAfter(timeoutMs);
-      void call.start(caller);
-      return;
+      call.start(party);
+    } else if (method === 'subscribe') {
+      this.#call = new SubscribeCall(host, party, this);
+    } else {
+      this.#call = new UnaryCall(host, party, this, method);
     }
-    this.#endAfter(timeoutMs ?? host.limits.grpcRequestTimeoutMs);
-    this.#isDeadlineOurs = timeoutMs === undefined;
-    this.#call =
-      method === 'subscribe'
-        ? new SubscribeCall(host, caller, this)
-        : new UnaryCall(host, caller, this, method);
+    this.#stream.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.#stream.on('end', () => this.#peerEnded());
   }
 
   send(framed: Buffer): boolean {
@@ -111,7 +126,7 @@ export class Http2Call implements Outlet {
   }
 
   goAway(retryAfterMs: number): void {
-    if (!(this.#call instanceof UnaryCall)) this.#call.goAway(retryAfterMs);
+    if (!(this.#call instanceof UnaryCall)) this.#call?.goAway(retryAfterMs);
   }
 
   #read(chunk: Buffer): void {
@@ -135,7 +150,7 @@ export class Http2Call implements Outlet {
       this.#call.receive(message);
     } else if (this.#requests === 1) {
       if (this.#isDeadlineOurs) this.#deadline?.cancel();
-      void this.#call.start(decoded(SubscribeRequestSchema, message));
+      void this.#call?.start(decoded(SubscribeRequestSchema, message));
     } else {
       throw oneRequest();
     }
@@ -147,7 +162,7 @@ export class Http2Call implements Outlet {
     if (this.#hasEnded || aborted || closed || destroyed) return;
     if (this.#reader.isWithinMessage)
       this.#fail(new EverywireError('internal', 'The call ended within a message.'));
-    else if (!(this.#call instanceof SubscribeCall)) void this.#call.halfClosed();
+    else if (!(this.#call instanceof SubscribeCall)) void this.#call?.halfClosed();
     else if (this.#requests === 0) this.#fail(oneRequest());
   }
 
@@ -174,7 +189,7 @@ export class Http2Call implements Outlet {
 
   /** What a unary call has begun goes on to its end; nobody hears of it. */
   #leave(): void {
-    if (!(this.#call instanceof UnaryCall)) this.#call.ended('lost');
+    if (!(this.#call instanceof UnaryCall)) this.#call?.ended('lost');
   }
 
   #isOver(): boolean {
@@ -209,7 +224,7 @@ export class Http2Call implements Outlet {
       return;
     }
     this.#isHeld = false;
-    if (!(this.#call instanceof UnaryCall)) this.#call.drained();
+    if (!(this.#call instanceof UnaryCall)) this.#call?.drained();
     if (!this.#isPaused) this.#stream.resume();
   }
 

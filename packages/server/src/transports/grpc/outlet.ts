@@ -1,4 +1,5 @@
 import type { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
 
 /** Where the responses of one streaming call go: an HTTP/2 stream, or a handler of Connect. */
 export interface Outlet {
@@ -15,4 +16,10 @@ export interface Caller {
   /** The subject of the client certificate, and the name, of the connection. */
   readonly certificate?: string | undefined;
   readonly connection?: string | undefined;
+}
+
+/** A caller who has been let in. */
+export interface Party {
+  readonly identity: Identity;
+  readonly address: string | undefined;
 }

@@ -1,6 +1,6 @@
 import { create, createRegistry, toBinary, type DescFile, type MessageShape } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import { Code, type ConnectRouter } from '@connectrpc/connect';
+import { Code, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { EverywireError } from '@everywire/protocol';
 import { connectErrorOf } from './convert.ts';
 import { file_everywire_v1_messaging, Messaging } from './generated/everywire/v1/messaging_pb.js';
@@ -17,16 +17,25 @@ const files = withImports([
 ]);
 const registry = createRegistry(...files.values());
 
-/** Server reflection, v1 and v1alpha, which differ in their package only: what tools such as grpcurl ask. */
-export function addReflection(router: ConnectRouter, stopping: AbortSignal): void {
+/**
+ * Server reflection, v1 and v1alpha, which differ in their package only: what tools such as grpcurl ask. Like all
+ * but health it is for those who are let in.
+ */
+export function addReflection(
+  router: ConnectRouter,
+  stopping: AbortSignal,
+  letIn: (context: HandlerContext) => unknown,
+): void {
   router.service(v1.ServerReflection, {
-    async *serverReflectionInfo(requests) {
+    async *serverReflectionInfo(requests, context) {
+      letIn(context);
       for await (const request of untilAborted(requests, stopping))
         yield create(v1.ServerReflectionResponseSchema, { ...answerTo(request), originalRequest: request });
     },
   });
   router.service(v1alpha.ServerReflection, {
-    async *serverReflectionInfo(requests) {
+    async *serverReflectionInfo(requests, context) {
+      letIn(context);
       for await (const request of untilAborted(requests, stopping))
         yield create(v1alpha.ServerReflectionResponseSchema, {
           ...answerTo(request),

@@ -10,7 +10,6 @@ import {
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import type { Host, Session } from '../../core/transport.ts';
-import { bearerToken } from '../../http/bearer.ts';
 import { connectionKey } from '../../net/guard.ts';
 import { certificateOf } from '../../net/tls-end.ts';
 import { connectErrorOf } from './convert.ts';
@@ -21,19 +20,30 @@ import {
   type StreamRequest,
 } from './generated/everywire/v1/messaging_pb.js';
 import { addHealth } from './health.ts';
-import type { Caller, Outlet } from './outlet.ts';
+import type { Caller, Outlet, Party } from './outlet.ts';
 import { addReflection } from './reflection.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { inSession, publish, read } from './unary-call.ts';
 import { prefixBytes } from './wire/frames.ts';
 
-/** Where a request comes from, which the library does not tell handlers. */
-const from = createContextKey<Omit<Caller, 'token'>>({ address: undefined });
+/** Who calls, which was found out before anything of the request was read; or why they are not let in. */
+export type Admitted = { readonly party: Party } | { readonly refusal: EverywireError };
 
-/** For the library's adapter: what handlers need to know of a request's connection. */
-export function contextOf({ socket }: { readonly socket: Socket }): ContextValues {
-  return createContextValues().set(from, placeOf(socket));
+export const admittedKey = createContextKey<Admitted>({
+  refusal: new EverywireError('unauthorized', 'Nobody was asked who calls.'),
+});
+
+/** For the library's adapter, which does not tell handlers where a request comes from. */
+export function contextOf(admitted: Admitted): ContextValues {
+  return createContextValues().set(admittedKey, admitted);
+}
+
+/** @throws ConnectError for who was not let in */
+export function partyOf({ values }: HandlerContext): Party {
+  const admitted = values.get(admittedKey);
+  if ('refusal' in admitted) throw connectErrorOf(admitted.refusal);
+  return admitted.party;
 }
 
 export function placeOf(socket: Socket): Omit<Caller, 'token'> {
@@ -58,23 +68,24 @@ export function addServices(router: ConnectRouter, host: Host, { calls, stopping
     read: (request, context) => asCaller(host, context, (session) => read(session, request, host)),
     async *subscribe(request, context) {
       const outlet = new QueuedOutlet(SubscribeResponseSchema);
-      const call = new SubscribeCall(host, callerOf(context), outlet);
+      const call = new SubscribeCall(host, partyOf(context), outlet);
       outlet.drained = () => call.drained();
       yield* whileItLasts(call, outlet, context, calls, () => void call.start(request));
     },
     async *stream(requests, context) {
+      const party = partyOf(context);
       const outlet = new QueuedOutlet(StreamResponseSchema);
       const inlet = new Gate();
       const call = new StreamCall(host, outlet, inlet);
       outlet.drained = () => call.drained();
       yield* whileItLasts(call, outlet, context, calls, () => {
-        void call.start(callerOf(context));
+        call.start(party);
         void feed(call, requests, { inlet, outlet });
       });
     },
   });
   addHealth(router, host, stopping);
-  addReflection(router, stopping);
+  addReflection(router, stopping, partyOf);
 }
 
 async function asCaller<T>(
@@ -84,16 +95,12 @@ async function asCaller<T>(
 ): Promise<T> {
   try {
     refuseIfOver(context);
-    return await inSession(host, callerOf(context), use);
+    return await inSession(host, partyOf(context), use);
   } catch (caught) {
     const error = connectErrorOf(caught);
     if (error.code === Code.Internal) host.log.error({ err: caught }, 'a gRPC call failed');
     throw error;
   }
-}
-
-function callerOf({ requestHeader, values }: HandlerContext): Caller {
-  return { ...values.get(from), token: bearerToken(requestHeader.get('authorization')) };
 }
 
 /** The library takes a time-out of 0 for none. */

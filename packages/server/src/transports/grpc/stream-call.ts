@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
+import type { Timer } from '../../core/clock.ts';
 import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
 import { UnderWay } from '../../core/under-way.ts';
 import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
@@ -14,7 +15,7 @@ import {
   type StreamRequest,
   type StreamResponse,
 } from './generated/everywire/v1/messaging_pb.js';
-import type { Caller, Outlet } from './outlet.ts';
+import type { Outlet, Party } from './outlet.ts';
 import { frameMessage } from './wire/frames.ts';
 import { streamFormat } from './wire/messages.ts';
 
@@ -33,6 +34,8 @@ interface Following {
 }
 
 const transport = 'grpc';
+/** How long a call that is to end waits for the answers it owes. */
+const answersWithinMs = 1_000;
 
 /** `Stream`: many subscriptions, publishes and acknowledgements on one stream, each answered with its request's id. */
 export class StreamCall implements Sink {
@@ -41,9 +44,10 @@ export class StreamCall implements Sink {
   readonly #inlet: Inlet;
   readonly #followings = new Map<bigint, Following>();
   #session: Session | undefined;
-  #waiting: StreamRequest[] | undefined = [];
   readonly #underWay = new UnderWay();
   #hasEnded = false;
+  /** What it ends with once everything is answered. */
+  #closing: { readonly error: EverywireError; readonly timer: Timer } | undefined;
   /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
   #isHalfClosed = false;
 
@@ -53,29 +57,15 @@ export class StreamCall implements Sink {
     this.#inlet = inlet;
   }
 
-  /** Never rejects. Until it is done nothing more is read: nobody knows yet who it is that sends. */
-  async start(caller: Caller): Promise<void> {
-    this.#inlet.pause();
-    try {
-      const identity = await this.#host.hub.authenticate(caller);
-      if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
-      if (this.#hasEnded) return;
-      this.#session = this.#host.hub.open(identity, { transport, address: caller.address }, this);
-    } catch (caught) {
-      this.close({ error: toEverywireError(caught) });
-      return;
-    }
-    const waiting = this.#waiting ?? [];
-    this.#waiting = undefined;
-    for (const request of waiting) this.#handle(request);
-    if (!this.#underWay.isFull(this.#host.limits)) this.#inlet.resume();
-    this.#endIfDone();
+  /** Before anything is received. */
+  start({ identity, address }: Party): void {
+    if (this.#host.hub.isDraining)
+      this.close({ error: new EverywireError('going_away', 'This node is stopping.') });
+    else this.#session = this.#host.hub.open(identity, { transport, address }, this);
   }
 
   receive(request: StreamRequest): void {
-    if (this.#hasEnded) return;
-    if (this.#waiting !== undefined) this.#waiting.push(request);
-    else this.#handle(request);
+    if (!this.#hasEnded && this.#closing === undefined) this.#handle(request);
   }
 
   halfClosed(): void {
@@ -89,7 +79,7 @@ export class StreamCall implements Sink {
 
   ended(how: 'left' | 'lost'): void {
     this.#hasEnded = true;
-    this.#waiting = undefined;
+    this.#closing?.timer.cancel();
     this.#session?.end(how);
   }
 
@@ -118,7 +108,15 @@ export class StreamCall implements Sink {
     else following.early.push(notice);
   }
 
+  /** What was asked before is answered first, unless that takes long. */
   close({ error }: CloseReason): void {
+    if (this.#hasEnded || this.#closing !== undefined) return;
+    const timer = this.#host.clock.after(answersWithinMs, () => this.#finish(error));
+    this.#closing = { error, timer };
+    this.#endIfDone();
+  }
+
+  #finish(error?: EverywireError): void {
     if (this.#hasEnded) return;
     this.ended('left');
     this.#outlet.end(error);
@@ -143,7 +141,7 @@ export class StreamCall implements Sink {
         break;
       case 'auth':
         void this.#answering(id, async () => {
-          await this.#host.hub.authenticate({ token: command.value, address: undefined });
+          await this.#session!.refresh(command.value);
           this.#done(id);
         });
         break;
@@ -271,10 +269,13 @@ export class StreamCall implements Sink {
   }
 
   #endIfDone(): void {
-    if (!this.#isHalfClosed || this.#waiting !== undefined || !this.#underWay.isEmpty) return;
+    if (!this.#underWay.isEmpty) return;
+    if (this.#closing !== undefined) {
+      this.#finish(this.#closing.error);
+      return;
+    }
+    if (!this.#isHalfClosed) return;
     // A client that only listens may close its half: its subscriptions go on.
-    if (this.#followings.size > 0 || this.#hasEnded) return;
-    this.ended('left');
-    this.#outlet.end();
+    if (this.#followings.size === 0) this.#finish();
   }
 }

@@ -1,6 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
 import type { Batch } from '../../core/batch.ts';
 import type { Gap } from '../../core/store.ts';
 import type { CloseReason, From, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
@@ -12,7 +11,7 @@ import {
   type SubscribeRequest,
   type SubscribeResponse,
 } from './generated/everywire/v1/messaging_pb.js';
-import type { Caller, Outlet } from './outlet.ts';
+import type { Outlet, Party } from './outlet.ts';
 import { frameMessage } from './wire/frames.ts';
 import { subscribeFormat } from './wire/messages.ts';
 
@@ -21,23 +20,22 @@ const transport = 'grpc';
 /** `Subscribe`: channels and filters in one stream, in the one order of the store. `Subscribed` comes first. */
 export class SubscribeCall implements Sink, MergedTarget {
   readonly #host: Host;
-  readonly #caller: Caller;
+  readonly #party: Party;
   readonly #outlet: Outlet;
   #source: Session | MergedSource | undefined;
   /** What came before `Subscribed` was sent. */
   #early: (Buffer | Gap)[] | undefined = [];
   #hasEnded = false;
 
-  constructor(host: Host, caller: Caller, outlet: Outlet) {
+  constructor(host: Host, party: Party, outlet: Outlet) {
     this.#host = host;
-    this.#caller = caller;
+    this.#party = party;
     this.#outlet = outlet;
   }
 
   /** Never rejects: what the hub refuses ends the call. */
   async start(request: SubscribeRequest): Promise<void> {
     try {
-      const identity = await this.#host.hub.authenticate(this.#caller);
       if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
       const filters = [...new Set(request.channels)];
       const { subscriptionsMax } = this.#host.limits;
@@ -46,8 +44,8 @@ export class SubscribeCall implements Sink, MergedTarget {
       }
       const from = fromOf(request, this.#host.clock.nowMs());
       if (this.#hasEnded) return;
-      if (filters.length === 1) await this.#followOne(identity, filters[0]!, from);
-      else await this.#followSeveral(identity, filters, from);
+      if (filters.length === 1) await this.#followOne(filters[0]!, from);
+      else await this.#followSeveral(filters, from);
     } catch (caught) {
       this.#fail(caught);
     }
@@ -94,18 +92,14 @@ export class SubscribeCall implements Sink, MergedTarget {
     this.#outlet.end(error);
   }
 
-  async #followOne(identity: Identity, filter: string, from: From | undefined): Promise<void> {
-    const session = this.#open(identity, this);
+  async #followOne(filter: string, from: From | undefined): Promise<void> {
+    const session = this.#open(this);
     this.#source = session;
     const subscription = await session.subscribe(filter, { from });
     this.#begin(subscription.startCursor, subscription.startGaps);
   }
 
-  async #followSeveral(
-    identity: Identity,
-    filters: readonly string[],
-    from: From | undefined,
-  ): Promise<void> {
+  async #followSeveral(filters: readonly string[], from: From | undefined): Promise<void> {
     const merged = new MergedSource(this, this.#host.clock);
     this.#source = merged;
     // "From now" is one place for all of them, or what comes between their beginnings would be on one side only.
@@ -113,7 +107,7 @@ export class SubscribeCall implements Sink, MergedTarget {
     const subscriptions: Subscription[] = [];
     for (const filter of filters) {
       const subscription = await merged.add(async (sink) => {
-        const session = this.#open(identity, sink);
+        const session = this.#open(sink);
         try {
           return { session, subscription: await session.subscribe(filter, { from: start }) };
         } catch (refusal) {
@@ -160,8 +154,9 @@ export class SubscribeCall implements Sink, MergedTarget {
     );
   }
 
-  #open(identity: Identity, sink: Sink): Session {
-    return this.#host.hub.open(identity, { transport, address: this.#caller.address }, sink);
+  #open(sink: Sink): Session {
+    const { identity, address } = this.#party;
+    return this.#host.hub.open(identity, { transport, address }, sink);
   }
 
   #fail(caught: unknown): void {

@@ -7,25 +7,31 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
+import type { Limits } from '../../core/limits.ts';
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Callers } from '../../http/credentials.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
 import { Http2Connections, http2Bounds, type Http2Connection } from '../../http/http2-connections.ts';
+import { problemHeaders } from '../../http/problem.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
 import type { TlsEnd } from '../../net/tls-end.ts';
 import { exchangeOf } from '../../http/http2-request.ts';
 import { bind, hostAndPort, type ListenAddress } from '../../net/listener.ts';
 import { encodingOf, readCallHead } from './call-head.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
-import { addServices, contextOf, placeOf } from './service.ts';
+import type { Caller } from './outlet.ts';
+import { addServices, contextOf, placeOf, type Admitted } from './service.ts';
 import { trailersOf } from './status.ts';
 import type { StreamCall } from './stream-call.ts';
 import type { SubscribeCall } from './subscribe-call.ts';
 
 export interface GrpcFront {
   readonly requests: RawRequests;
+  readonly callers: Pick<Callers, 'authenticate'>;
   /** `http://host:port`, once it listens. */
   readonly url: string;
 }
@@ -41,9 +47,22 @@ export interface GrpcTransportOptions {
 const name = 'grpc';
 /** What is served on the HTTP port: gRPC-Web and Connect are ordinary requests. */
 const webPrefix = '/everywire.v1.Messaging/';
+/** Health is asked by what watches over servers, which has no token. */
+const healthPrefix = '/grpc.health.v1.Health/';
+const unknownCaller: Admitted = { refusal: new EverywireError('unauthorized', 'Who calls is not known.') };
 const messageRoomBytes = 32 * 1024;
 /** What a timer can wait for. */
 const timeoutMsMax = 2 ** 31 - 1;
+
+type Adapter = ReturnType<typeof connectNodeAdapter>;
+
+/** A call that the library answers. */
+interface LibraryCall {
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly caller: Caller;
+  readonly socket: Socket;
+}
 
 /** gRPC on a port of its own; gRPC-Web and Connect on the HTTP port, all from one service. */
 export function createGrpcTransport(front: GrpcFront, options: GrpcTransportOptions): Transport {
@@ -57,6 +76,8 @@ class GrpcTransport implements Transport {
   readonly #stopping = new AbortController();
   /** Methods that the library serves. */
   readonly #paths = new Set<string>();
+  /** Whose request it is that the library is given. */
+  readonly #admitted = new WeakMap<object, Admitted>();
   readonly #calls = new Set<Http2Call>();
   readonly #webCalls = new Set<StreamCall | SubscribeCall>();
   #host!: Host;
@@ -102,7 +123,7 @@ class GrpcTransport implements Transport {
       maxTimeoutMs: timeoutMsMax,
       // Off, like on every wire: an attacker's bytes must not become a hundred times as many here.
       acceptCompression: [],
-      contextValues: contextOf,
+      contextValues: (request) => contextOf(this.#admitted.get(request) ?? unknownCaller),
     });
     this.#serveWeb(adapter, messageBytesMax);
     if (this.#options.listen.port >= 0) await this.#listen(adapter);
@@ -128,7 +149,7 @@ class GrpcTransport implements Transport {
     deadline.removeEventListener('abort', cut);
   }
 
-  #serveWeb(adapter: ReturnType<typeof connectNodeAdapter>, bodyBytesMax: number): void {
+  #serveWeb(adapter: Adapter, bodyBytesMax: number): void {
     const crossOrigin = new CrossOrigin(this.#options.allowedOrigins);
     this.#front.requests.add({
       matches: (path) => path.startsWith(webPrefix),
@@ -145,22 +166,75 @@ class GrpcTransport implements Transport {
           response.writeHead(toEverywireError(caught).httpStatus).end();
           return;
         }
-        adapter(request, response);
+        void this.#callFromWeb(adapter, request, response);
       },
     });
   }
 
-  async #listen(adapter: ReturnType<typeof connectNodeAdapter>): Promise<void> {
+  async #callFromWeb(adapter: Adapter, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    const admitted = await this.#admit(socket.remoteAddress, () => this.#front.callers.authenticate(request));
+    if (response.destroyed) return;
+    if ('refusal' in admitted) {
+      const { refusal } = admitted;
+      const told = problemHeaders(refusal, this.#host.limits.retryAfterMs);
+      for (const [field, value] of Object.entries(told)) response.setHeader(field, value!);
+      if (!hasShortBody(request, this.#host.limits)) {
+        // The library would take in all of it before it says no.
+        response.writeHead(refusal.httpStatus, { Connection: 'close' }).end();
+        return;
+      }
+    }
+    this.#admitted.set(request, admitted);
+    adapter(request, response);
+  }
+
+  async #callOnStream(
+    adapter: Adapter,
+    stream: ServerHttp2Stream,
+    { headers, rawHeaders, caller, socket }: LibraryCall,
+  ): Promise<void> {
+    const ignore = (): void => undefined;
+    stream.on('error', ignore);
+    const isForAll = headers[':path']!.startsWith(healthPrefix);
+    const admitted = isForAll
+      ? unknownCaller
+      : await this.#admit(caller.address, () => this.#host.hub.authenticate(caller));
+    stream.off('error', ignore);
+    if (stream.destroyed) return;
+    if ('refusal' in admitted && !isForAll) {
+      refuse(stream, trailersOnly(admitted.refusal));
+      return;
+    }
+    // Only here: these objects listen to the stream too, and would send trailers of their own.
+    const { request, response } = exchangeOf(stream, headers, rawHeaders, socket);
+    this.#admitted.set(request, admitted);
+    adapter(request, response);
+  }
+
+  async #admit(address: string | undefined, authenticate: () => Promise<Identity>): Promise<Admitted> {
+    try {
+      return { party: { identity: await authenticate(), address } };
+    } catch (caught) {
+      const refusal = toEverywireError(caught);
+      if (refusal.code === 'internal')
+        this.#host.log.error({ err: caught }, 'a caller of gRPC could not be judged');
+      return { refusal };
+    }
+  }
+
+  async #listen(adapter: Adapter): Promise<void> {
     const { limits, log } = this.#host;
     const { tls } = this.#options;
     const http2 = createServer(http2Bounds(limits, limits.grpcStreamsMax));
     http2.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
       const connection = this.#connections?.called(stream);
       if (connection === undefined) stream.destroy();
-      else if (!this.#begin(stream, headers, connection)) {
-        // Only here: these objects listen to the stream too, and would send trailers of their own.
-        const { request, response } = exchangeOf(stream, headers, rawHeaders, connection.socket);
-        adapter(request, response);
+      else {
+        const caller = this.#begin(stream, headers, connection);
+        if (caller === undefined) return;
+        const { socket } = connection;
+        void this.#callOnStream(adapter, stream, { headers, rawHeaders, caller, socket });
       }
     });
     const server = tls === undefined ? http2 : createSecure(tls, http2);
@@ -175,13 +249,17 @@ class GrpcTransport implements Transport {
     this.#address = hostAndPort(bound);
   }
 
-  /** Judges a call and answers it. False: it is for the library. */
-  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, connection: Http2Connection): boolean {
+  /** Judges a call and answers it. Otherwise it is for the library, and whose it is is returned. */
+  #begin(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    connection: Http2Connection,
+  ): Caller | undefined {
     const encoding = encodingOf(headers['content-type']);
     if (headers[':method'] !== 'POST' || encoding === undefined) {
       // gRPC over HTTP/2, Requests. Connect and gRPC-Web are spoken on the HTTP port.
       refuse(stream, headers[':method'] === 'POST' ? { ':status': 415 } : { ':status': 405, allow: 'POST' });
-      return true;
+      return undefined;
     }
     try {
       const head = readCallHead(headers, placeOf(connection.socket));
@@ -192,23 +270,16 @@ class GrpcTransport implements Transport {
           this.#calls.delete(ended);
         };
         this.#calls.add(new Http2Call(this.#host, stream, { method, head, connection, forget }));
-        return true;
+        return undefined;
       }
       if (!this.#paths.has(path)) throw new EverywireError('unsupported', 'There is no such method.');
       // The library takes neither parameters nor any deadline that a timer cannot wait for.
       headers['content-type'] = `application/grpc+${encoding}`;
       if (head.timeoutMs === undefined) delete headers['grpc-timeout'];
-      return false;
+      return head.caller;
     } catch (caught) {
-      // Trailers-Only: head and status in one (gRPC over HTTP/2, Responses).
-      const trailers = trailersOf(toEverywireError(caught));
-      refuse(stream, {
-        ':status': 200,
-        'content-type': 'application/grpc',
-        'grpc-accept-encoding': 'identity',
-        ...trailers,
-      });
-      return true;
+      refuse(stream, trailersOnly(toEverywireError(caught)));
+      return undefined;
     }
   }
 }
@@ -220,6 +291,21 @@ function createSecure(tls: TlsEnd, http2: Http2Server): Server {
   });
   tls.attach(server, { name });
   return server;
+}
+
+/** Head and status in one (gRPC over HTTP/2, Responses). */
+function trailersOnly(error: EverywireError): OutgoingHttpHeaders {
+  return {
+    ':status': 200,
+    'content-type': 'application/grpc',
+    'grpc-accept-encoding': 'identity',
+    ...trailersOf(error),
+  };
+}
+
+/** Whether its body is known to be no longer than what is taken in of somebody unknown. */
+function hasShortBody({ headers }: IncomingMessage, { headerBytesMax }: Limits): boolean {
+  return Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) <= headerBytesMax;
 }
 
 /** Answers with a head alone, whatever the peer is still about to send. */

@@ -12,7 +12,7 @@ import {
   type ReadRequest,
   type ReadResponse,
 } from './generated/everywire/v1/messaging_pb.js';
-import type { Caller, Outlet } from './outlet.ts';
+import type { Outlet, Party } from './outlet.ts';
 import { frameMessage } from './wire/frames.ts';
 import { decoded } from './wire/requests.ts';
 
@@ -32,12 +32,11 @@ export async function read(session: Session, request: ReadRequest, host: Host): 
 /** Does something as the caller. @throws EverywireError when they may not, or it is refused */
 export async function inSession<T>(
   host: Host,
-  caller: Caller,
+  { identity, address }: Party,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const identity = await host.hub.authenticate(caller);
   if (host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
-  const session = host.hub.open(identity, { transport: 'grpc', address: caller.address }, silent);
+  const session = host.hub.open(identity, { transport: 'grpc', address }, silent);
   try {
     return await use(session);
   } finally {
@@ -59,14 +58,14 @@ export type UnaryMethod = keyof typeof answers;
 /** `Publish` and `Read`: one request, which counts when the peer has closed its half, and one response. */
 export class UnaryCall {
   readonly #host: Host;
-  readonly #caller: Caller;
+  readonly #party: Party;
   readonly #outlet: Outlet;
   readonly #answer: Answer;
   #request: Buffer | undefined;
 
-  constructor(host: Host, caller: Caller, outlet: Outlet, method: UnaryMethod) {
+  constructor(host: Host, party: Party, outlet: Outlet, method: UnaryMethod) {
     this.#host = host;
-    this.#caller = caller;
+    this.#party = party;
     this.#outlet = outlet;
     this.#answer = answers[method];
   }
@@ -82,7 +81,7 @@ export class UnaryCall {
     const request = this.#request;
     try {
       if (request === undefined) throw oneRequest();
-      const response = await inSession(this.#host, this.#caller, (session) =>
+      const response = await inSession(this.#host, this.#party, (session) =>
         this.#answer(request, session, this.#host),
       );
       this.#outlet.send(frameMessage(response));

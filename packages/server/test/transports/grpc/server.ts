@@ -1,11 +1,12 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ServerHttp2Stream } from 'node:http2';
 import { expect } from 'vitest';
-import { openAccess } from '../../../src/core/access.ts';
+import { openAccess, type Access } from '../../../src/core/access.ts';
 import { createHub, type Hub } from '../../../src/core/hub.ts';
 import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
 import { createNamespaces, defaultRules } from '../../../src/core/namespaces.ts';
 import type { Host, Session, Transport } from '../../../src/core/transport.ts';
+import { Callers } from '../../../src/http/credentials.ts';
 import { RawRequests } from '../../../src/http/raw-requests.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
@@ -42,9 +43,10 @@ export class GrpcServer {
       readonly limits?: Partial<Limits>;
       readonly port?: number;
       readonly isDefaultPort?: boolean;
+      readonly access?: Access;
     } = {},
   ): Promise<GrpcServer> {
-    const { port = 0, isDefaultPort = false } = options;
+    const { port = 0, isDefaultPort = false, access = openAccess } = options;
     const random = createSystemRandom();
     const limits = { ...defaultLimits, ...options.limits };
     const errors: string[] = [];
@@ -64,14 +66,14 @@ export class GrpcServer {
       store: createMemoryStore({ clock: systemClock, random, limits }),
       clock: systemClock,
       random,
-      access: openAccess,
+      access,
       namespaces: createNamespaces([], defaultRules, limits),
       limits,
       log,
     });
     await hub.start();
     const transport = createGrpcTransport(
-      { requests: new RawRequests(), url: 'http://127.0.0.1:0' },
+      { requests: new RawRequests(), callers: new Callers({ hub }), url: 'http://127.0.0.1:0' },
       { listen: { host: '127.0.0.1', port, isDefaultPort } },
     );
     const host: Host = { hub, records: hub.store.records, limits, clock: systemClock, random, log };
@@ -99,6 +101,15 @@ export class GrpcServer {
   /** The most that any stream has unsent. */
   unsentBytes(): number {
     return Math.max(0, ...[...this.#streams].map(({ writableLength }) => writableLength));
+  }
+
+  /** Whether anything that clients send is read. */
+  get isReading(): boolean {
+    return [...this.#streams].some(({ readableFlowing }) => readableFlowing === true);
+  }
+
+  get streams(): number {
+    return this.#streams.size;
   }
 
   /** No session and no subscription of gRPC is left. */
