@@ -28,29 +28,26 @@ const blockedNetworks: readonly (readonly [
   ['203.0.113.0', 24, 'ipv4'], // documentation
   ['224.0.0.0', 4, 'ipv4'], // multicast
   ['240.0.0.0', 4, 'ipv4'], // reserved, and broadcast
-  ['::', 96, 'ipv6'], // unspecified, loopback, and IPv4-compatible
-  ['64:ff9b::', 96, 'ipv6'], // NAT64: an IPv4 address behind it
-  ['64:ff9b:1::', 48, 'ipv6'], // NAT64, local
-  ['100::', 64, 'ipv6'], // discard
   ['2001::', 23, 'ipv6'], // protocol assignments: Teredo, ORCHID, benchmarks
   ['2001:db8::', 32, 'ipv6'], // documentation
   ['2002::', 16, 'ipv6'], // 6to4: an IPv4 address inside
   ['3fff::', 20, 'ipv6'], // documentation
-  ['5f00::', 16, 'ipv6'], // segment routing
-  ['fc00::', 7, 'ipv6'], // unique local
-  ['fe80::', 10, 'ipv6'], // link-local
-  ['fec0::', 10, 'ipv6'], // site-local, deprecated
-  ['ff00::', 8, 'ipv6'], // multicast
 ];
 
 const blocked = new BlockList();
 for (const [address, prefixLength, family] of blockedNetworks)
   blocked.addSubnet(address, prefixLength, family);
 
+/** Of IPv6 only this much is given out as public at all (RFC 4291 §2.4), and what stands for IPv4 is judged as that. */
+const maybePublic = new BlockList();
+maybePublic.addSubnet('2000::', 3, 'ipv6');
+maybePublic.addSubnet('::ffff:0:0', 96, 'ipv6');
+
 /** Whether `address`, as the resolver or a URL gives it, is none of the public Internet. */
 export function isBlockedAddress(address: string): boolean {
   // BlockList knows that ::ffff:a.b.c.d is a.b.c.d; a zone (fe80::1%eth0) is only given to local addresses.
   const at = address.indexOf('%');
   const plain = at < 0 ? address : address.slice(0, at);
-  return blocked.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
+  if (!isIPv6(plain)) return blocked.check(plain, 'ipv4');
+  return !maybePublic.check(plain, 'ipv6') || blocked.check(plain, 'ipv6');
 }
