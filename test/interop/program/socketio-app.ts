@@ -92,9 +92,8 @@ for (const ioNamespace of [io, io.of('/chat')]) {
   });
 }
 
-process.on('SIGTERM', () => {
-  void io.close().then(() => process.exit(0));
-});
+// Then nothing is left, and it ends by itself; `process.exit()` may hang (nodejs/node#54918).
+process.on('SIGTERM', () => void io.close());
 server.listen(Number(port ?? 0), '127.0.0.1', () => {
   console.log((server.address() as AddressInfo).port);
 });
