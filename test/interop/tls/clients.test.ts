@@ -2,7 +2,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
+import {
+  credentials,
+  loadPackageDefinition,
+  type ClientReadableStream,
+  type ServiceClientConstructor,
+} from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { createClient, type Transport } from '@connectrpc/connect';
 import {
@@ -98,7 +103,7 @@ describe.each([
     const dispatcher = new Agent({ connect: { ca }, allowH2 });
     closers.push(() => dispatcher.destroy());
     const source = new EventSource(`${server.url}/channels/${channel}`, {
-      fetch: (url, init) => fetch(url, { ...(init as object), dispatcher }) as never,
+      fetch: (url, init) => fetch(url, { ...(init as object), dispatcher }),
     });
     closers.push(() => source.close());
     const inbox = new Inbox<string>();
@@ -210,21 +215,25 @@ it.each(['polling', 'websocket'])('socket.io-client over %s', async (transport) 
   expect(await inbox.next()).toBe('hello');
 });
 
+interface GrpcResponse {
+  readonly message?: { readonly data: Buffer };
+}
+
 it('grpc-js', async () => {
   const proto = new URL('../../../proto/everywire/v1/messaging.proto', import.meta.url).pathname;
   const root = new URL('../../../proto', import.meta.url).pathname;
   const loaded = loadPackageDefinition(loadSync(proto, { includeDirs: [root] })) as unknown as {
     readonly everywire: { readonly v1: { readonly Messaging: ServiceClientConstructor } };
   };
+
   const client = new loaded.everywire.v1.Messaging(server.grpc, credentials.createSsl(Buffer.from(ca)));
   closers.push(() => client.close());
   const inbox = new Inbox<string>();
-  const call = client['Subscribe']!({ channels: ['grpc-js'] }) as NodeJS.ReadableStream & { cancel(): void };
+  const subscribe = client['Subscribe'] as (request: object) => ClientReadableStream<GrpcResponse>;
+  const call = subscribe.call(client, { channels: ['grpc-js'] });
   closers.push(() => call.cancel());
   call.on('error', () => undefined);
-  call.on('data', (response: { kind: string; message?: { data: Buffer } }) =>
-    inbox.push(response.message?.data.toString() ?? 'subscribed'),
-  );
+  call.on('data', ({ message }: GrpcResponse) => inbox.push(message?.data.toString() ?? 'subscribed'));
   expect(await inbox.next()).toBe('subscribed');
   await publish('grpc-js', 'hello');
   expect(await inbox.next()).toBe('hello');
