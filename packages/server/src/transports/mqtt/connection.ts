@@ -1,13 +1,16 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
+import { checkLogin } from '../../core/login.ts';
 import type { CloseReason, Notice, Quota, Session, Sink, Subscription } from '../../core/transport.ts';
 import type { Link } from '../../net/link.ts';
+import { isTokenMethod, tokenOf } from './authentication.ts';
 import type { Broker } from './broker.ts';
 import { Delivery } from './delivery.ts';
 import { Publishing } from './publishing.ts';
 import { connackReason, disconnectReason, reasonString, subackReason, withoutReasons } from './reasons.ts';
 import { neverExpires } from './rows.ts';
 import type { Closing, OpenSession } from './sessions.ts';
+import type { MqttSubscription } from './state.ts';
 import { Subscriptions } from './subscriptions.ts';
 import {
   connackReturnCode,
@@ -15,6 +18,7 @@ import {
   encodePacket,
   reasonCodes,
   serverReader,
+  type Auth,
   type ClientPacket,
   type Connack,
   type Connect,
@@ -35,6 +39,10 @@ const keepAliveShare = 1.5;
 const normalClose = 1000;
 const goingAwayClose = 1001;
 const protocolClose = 1002;
+const policyClose = 1008;
+
+/** User property of AUTH: a subscription that the new token does not allow, and that has ended. */
+const unsubscribedProperty = 'everywire-unsubscribed';
 
 /** One connection of an MQTT client: packets become calls on the hub, what the hub delivers becomes packets. */
 export class MqttConnection implements Sink, Quota {
@@ -57,6 +65,12 @@ export class MqttConnection implements Sink, Quota {
   #subscriptions: Subscriptions | undefined;
   #closing: Closing = {};
   #isTakenOver = false;
+  /** What the client agreed on with CONNECT (§4.12). */
+  #authenticationMethod: string | undefined;
+  /** Filters whose subscriptions a new token has ended, until the client is told. */
+  #unsubscribed: string[] = [];
+  /** Nothing more goes through the session of the hub. */
+  #isDetached = false;
   /** It was told that it is connected, and stands in the figures. */
   #isCounted = false;
   /** The last word, when it waits for answers. */
@@ -113,15 +127,7 @@ export class MqttConnection implements Sink, Quota {
     // Who waits for the end of the CONNECT finds it closed, and cleans up.
     if (opened === undefined || wasConnecting) return;
     broker.figures.connections -= 1;
-    const { state } = opened;
-    state.keepFromGroups();
-    broker.figures.subscriptions -= state.subscriptions.size;
-    for (const subscription of state.subscriptions.values()) {
-      // The hub forgets where they stood.
-      subscription.saved = subscription.progress;
-      subscription.core = undefined;
-      if (subscription.target.kind === 'sys') broker.sys.remove(this, subscription);
-    }
+    this.#detach();
     this.session.end(how);
     if (this.#isTakenOver) return;
     void this.#idle().then(() => broker.sessions.close(opened, this.#closing));
@@ -178,8 +184,8 @@ export class MqttConnection implements Sink, Quota {
     const isNew = this.#stage === 'new' || this.#stage === 'connecting';
     if (!isNew) this.#disconnect(reasonCode, detail);
     // Before the link tells that it is closed: nothing behind this is looked at.
-    if (this.#stage !== 'leaving') this.#stage = 'leaving';
-    this.link.end(reasonCode >= 0x80 ? protocolClose : normalClose, '');
+    this.#stage = 'leaving';
+    this.link.end(closeCode(reasonCode), '');
   }
 
   /** Something broke here: it costs this connection. */
@@ -218,13 +224,39 @@ export class MqttConnection implements Sink, Quota {
 
   notify(notice: Notice): void {
     if (notice.kind === 'gap') this.#deliveryOf().gap(notice.subscription, notice.gap);
-    else if (notice.kind === 'ended' && notice.error !== undefined) {
-      this.refuse(disconnectReason(notice.error), reasonString(notice.error));
-    }
+    else if (notice.kind === 'ended' && notice.error !== undefined) this.#ended(notice.subscription);
   }
 
   close({ error }: CloseReason): void {
+    if (this.#stage === 'connecting') {
+      this.#refuseConnect(this.version, error);
+      return;
+    }
+    this.#detach();
     this.refuse(disconnectReason(error), reasonString(error));
+  }
+
+  /** A right was withdrawn: the subscription ends as if the client had unsubscribed. The answer to its AUTH says so. */
+  #ended({ tag }: Subscription): void {
+    const subscription = tag as MqttSubscription;
+    this.#unsubscribed.push(subscription.filter);
+    this.#subscriptionsOf().end(subscription);
+  }
+
+  /** Takes down where everything stands, before the hub forgets it: the session may go on in another connection. */
+  #detach(): void {
+    const { opened, broker } = this;
+    if (opened === undefined || !this.#isCounted || this.#isDetached) return;
+    this.#isDetached = true;
+    this.#delivery?.close();
+    const { state } = opened;
+    state.keepFromGroups();
+    broker.figures.subscriptions -= state.subscriptions.size;
+    for (const subscription of state.subscriptions.values()) {
+      subscription.saved = subscription.progress;
+      subscription.core = undefined;
+      if (subscription.target.kind === 'sys') broker.sys.remove(this, subscription);
+    }
   }
 
   /** Packets, until one has to be waited for. */
@@ -316,7 +348,7 @@ export class MqttConnection implements Sink, Quota {
         this.#left(packet);
         return;
       case 'auth':
-        this.refuse(reasonCodes.protocolError, 'No authentication method was agreed on.');
+        this.#authenticateAgain(packet);
         return;
     }
   }
@@ -361,10 +393,15 @@ export class MqttConnection implements Sink, Quota {
       this.#refuseWith(reasonCodes.serverShuttingDown, 'The server is stopping.');
       return;
     }
-    if (properties.authenticationMethod !== undefined) {
-      this.#refuseWith(reasonCodes.badAuthenticationMethod, 'No authentication method is known here.');
+    const method = properties.authenticationMethod;
+    if (method !== undefined && !isTokenMethod(method)) {
+      this.#refuseWith(
+        reasonCodes.badAuthenticationMethod,
+        'The authentication method here is jwt; its data is a token.',
+      );
       return;
     }
+    this.#authenticationMethod = method;
     if (packet.clientId === '' && version !== 5 && !packet.cleanStart) {
       this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'A session that is kept needs a client id.');
       return;
@@ -373,9 +410,11 @@ export class MqttConnection implements Sink, Quota {
       this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'The keep alive is longer than is allowed.');
       return;
     }
-    const token = packet.password?.toString();
-    const identity = await hub.authenticate({ token, address: link.address });
+    const { ticket, certificate, address, connection } = link;
+    const token = tokenOf(packet);
+    const identity = await hub.authenticate({ token, ticket, certificate, address, connection });
     if (this.#isGone()) return;
+    checkLogin(identity, packet.userName);
     // From here on everything that ends this must end the session of the hub as well.
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
     if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
@@ -442,14 +481,17 @@ export class MqttConnection implements Sink, Quota {
       receiveMaximum: limits.mqttReceiveMax,
       maximumPacketSizeBytes: limits.payloadBytesMax + limits.headerBytesMax,
       topicAliasMaximum: limits.mqttTopicAliasMax,
+      ...(this.#authenticationMethod === undefined
+        ? {}
+        : { authenticationMethod: this.#authenticationMethod }),
       ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
       ...(serverKeepAliveSeconds === undefined ? {} : { serverKeepAliveSeconds }),
     };
   }
 
-  /** The link may have closed while something was awaited, which the compiler cannot see. */
+  /** The connection may have ended while its CONNECT was judged, which the compiler cannot see. */
   #isGone(): boolean {
-    return this.#stage === 'closed' || !this.link.isOpen;
+    return this.#stage !== 'connecting' || !this.link.isOpen;
   }
 
   #refuseConnect(version: Version, cause: unknown): void {
@@ -500,6 +542,37 @@ export class MqttConnection implements Sink, Quota {
     });
   }
 
+  /** A new token in place of the one that the client connected with (§4.12.1). */
+  #authenticateAgain({ reasonCode, properties }: Auth): void {
+    const method = this.#authenticationMethod;
+    if (method === undefined || properties.authenticationMethod !== method) {
+      this.refuse(reasonCodes.protocolError, 'AUTH has the authentication method of the CONNECT.');
+    } else if (reasonCode !== reasonCodes.reauthenticate) {
+      this.refuse(reasonCodes.protocolError, 'There is no authentication that could be continued.');
+    } else {
+      // What came before it is judged by the token that was good then.
+      this.#publishing?.flush();
+      this.#suspend(this.#refresh(method, properties.authenticationData?.toString() ?? ''));
+    }
+  }
+
+  async #refresh(method: string, token: string): Promise<void> {
+    const { broker, session } = this;
+    await session.refresh(token);
+    if (this.#stage !== 'open') return;
+    const unsubscribed = [...this.#unsubscribed, ...(this.#subscriptions?.judgeSys() ?? [])];
+    this.#unsubscribed = [];
+    this.#delivery?.rightsChanged();
+    await broker.sessions.refreshed(this.opened!, session.identity);
+    const properties = {
+      authenticationMethod: method,
+      ...(unsubscribed.length === 0
+        ? {}
+        : { userProperties: unsubscribed.map((filter) => [unsubscribedProperty, filter] as const) }),
+    };
+    this.answer({ type: 'auth', reasonCode: reasonCodes.success, properties });
+  }
+
   #left({ reasonCode, properties }: Disconnect): void {
     const opened = this.opened!;
     const expirySeconds = properties.sessionExpiryIntervalSeconds;
@@ -534,4 +607,12 @@ export class MqttConnection implements Sink, Quota {
   #subscriptionsOf(): Subscriptions {
     return (this.#subscriptions ??= new Subscriptions(this, this.#deliveryOf()));
   }
+}
+
+/** What a WebSocket is closed with (RFC 6455 §7.4.1). */
+function closeCode(reasonCode: number): number {
+  if (reasonCode < 0x80) return normalClose;
+  const isRefused =
+    reasonCode === reasonCodes.notAuthorized || reasonCode === reasonCodes.badUserNameOrPassword;
+  return isRefused ? policyClose : protocolClose;
 }

@@ -1,4 +1,4 @@
-import { parseCursor } from '@everywire/protocol';
+import { parseCursor, toEverywireError } from '@everywire/protocol';
 import { Batch, type WireFormat } from '../../core/batch.ts';
 import { gapNotice } from '../../core/envelope.ts';
 import { estimateBytes, type Message } from '../../core/message.ts';
@@ -140,6 +140,19 @@ export class Delivery {
     this.#connection.broker.host.clock.turn(() => this.#goOn());
   }
 
+  /** What waits to be sent was read when the client might have it. */
+  rightsChanged(): void {
+    for (const run of this.#retained ?? []) run.messages = undefined;
+    this.#goOn();
+  }
+
+  /** Nothing of it that the last connection left is sent again: the client may not have it any more. */
+  giveUpAll(subscription: MqttSubscription): void {
+    for (const sent of [...this.#state.inFlight.values()])
+      if (sent.subscription === subscription && !sent.isReleased) this.#giveUp(sent);
+    this.settle();
+  }
+
   puback(packetId: number): boolean {
     const sent = this.#state.inFlight.get(packetId);
     if (sent === undefined) return true;
@@ -220,7 +233,17 @@ export class Delivery {
     this.settle();
   }
 
-  async #find({ origin, channel, seq, timeMs }: InFlight): Promise<Message | undefined> {
+  /** Undefined: it is gone, or the client may not have it any more. */
+  async #find(sent: InFlight): Promise<Message | undefined> {
+    try {
+      return await this.#look(sent);
+    } catch (caught) {
+      if (toEverywireError(caught).code !== 'forbidden') throw caught;
+      return undefined;
+    }
+  }
+
+  async #look({ origin, channel, seq, timeMs }: InFlight): Promise<Message | undefined> {
     const { session, broker } = this.#connection;
     if (origin === 'retained') {
       const [message] = await session.retained(channel, 1);
@@ -477,7 +500,9 @@ export class Delivery {
         run.at = 0;
         this.#goOn();
       },
-      (cause: unknown) => this.#connection.fail(cause),
+      (cause: unknown) => {
+        if (this.#retained?.includes(run) === true) this.#connection.fail(cause);
+      },
     );
   }
 

@@ -1,3 +1,4 @@
+import type { Identity } from '../../core/access.ts';
 import type { Progress } from '../../core/transport.ts';
 import {
   MqttSubscription,
@@ -37,6 +38,8 @@ export interface Head {
   readonly presence: Presence;
   /** Not yet published, and not cancelled. */
   readonly will: Will | undefined;
+  /** What its client might do: the will is judged by it. Of a session without a will no right is kept. */
+  readonly grant?: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
   /** Messages up to here may have been sent although the rows do not say so: the server was killed. */
   readonly maybeSentThroughSeq: number;
   readonly subscriptions: readonly StoredSubscription[];

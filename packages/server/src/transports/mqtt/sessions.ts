@@ -33,7 +33,8 @@ export interface OpenRequest<Connection> {
 export class OpenSession<Connection> implements Saved {
   readonly key: string;
   readonly clientId: string;
-  readonly identity: Identity;
+  /** Another one after AUTH. */
+  identity: Identity;
   readonly version: Version;
   readonly connection: Connection;
   readonly state = new SessionState();
@@ -206,6 +207,7 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     return headWrite(session.key, {
       clientId: session.clientId,
       subject: session.identity.subject,
+      grant: session.will && grantOf(session.identity),
       version: session.version,
       expirySeconds: session.expirySeconds,
       presence,
@@ -218,6 +220,14 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
   /** The will is gone for good when this resolves. */
   async withdrawWill(session: OpenSession<Connection>): Promise<void> {
     await this.records.write([this.headWrite(session, { kind: 'here' })]);
+  }
+
+  /** The client has shown another token: its will is judged by that one, and what it does not allow is gone. */
+  async refreshed(session: OpenSession<Connection>, identity: Identity): Promise<void> {
+    session.identity = identity;
+    if (session.isPersistent) await this.save(session);
+    else if (session.will !== undefined)
+      await this.records.write([this.headWrite(session, { kind: 'here' })]);
   }
 
   /** A group waits for a session that is kept. */
@@ -310,7 +320,7 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
         }
         const { will, ...rest } = stored.head;
         if (will !== undefined && identity !== undefined) {
-          const without = headWrite(entry.key, { ...rest, will: undefined });
+          const without = headWrite(entry.key, { ...rest, will: undefined, grant: undefined });
           await publishWill(this.#host, identity, will, [without]);
         }
         this.#directory.willPublished(entry);
@@ -327,9 +337,13 @@ export function sessionKey(identity: Identity, clientId: string): string {
   return hash('sha256', JSON.stringify([identity.subject ?? null, clientId]), 'base64url');
 }
 
-/** Whom the rows belong to. What it may do is asked when it is done. */
-function identityOf(head: Head): Identity {
-  return { subject: head.subject, isAdmin: false };
+/** Whom the rows belong to, and what it might do when they were written: whether it still may is asked when it is done. */
+function identityOf({ subject, grant }: Head): Identity {
+  return { subject, isAdmin: grant?.isAdmin ?? false, claims: grant?.claims };
+}
+
+function grantOf({ isAdmin, claims }: Identity): Head['grant'] {
+  return { isAdmin, claims };
 }
 
 /** The session's end is the end of the delay (§3.1.3.2.2). */

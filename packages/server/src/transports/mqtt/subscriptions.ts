@@ -54,7 +54,7 @@ export class Subscriptions {
         const error = toEverywireError(caught);
         detail = reasonString(error);
         reasonCodesOf = reasonCodesOf.map(() => subackReason(error));
-        for (const subscription of begun.splice(0)) this.#end(subscription);
+        for (const subscription of begun.splice(0)) this.end(subscription);
       }
       connection.answer({
         type: 'suback',
@@ -78,7 +78,7 @@ export class Subscriptions {
       if (!isWellFormed) return reasonCodes.topicFilterInvalid;
       const subscription = session.state.subscriptions.get(filter);
       if (subscription === undefined) return reasonCodes.noSubscriptionExisted;
-      this.#end(subscription);
+      this.end(subscription);
       return reasonCodes.success;
     });
     await connection.broker.sessions.save(session);
@@ -98,20 +98,58 @@ export class Subscriptions {
       if (!connection.isOpen()) return;
       connection.broker.figures.subscriptions += 1;
       if (subscription.target.kind !== 'log') {
-        this.#follow(subscription);
+        if (this.#maySee(subscription)) this.#follow(subscription);
+        else this.end(subscription);
         continue;
       }
       try {
         await this.#start(subscription, undefined, subscription.progress);
       } catch (caught) {
         if (!connection.isOpen()) return;
-        const error = toEverywireError(caught);
-        connection.broker.host.log.warn({ err: error }, 'a stored subscription is not granted any more');
-        this.#end(subscription);
+        this.#refuseResumed(subscription, caught);
         continue;
       }
       if (subscription.retained !== undefined) this.#delivery.retain(subscription);
     }
+  }
+
+  /** The client has another token: ends those to `$SYS` that it does not allow, and returns their filters. */
+  judgeSys(): readonly string[] {
+    const withdrawn = [...this.#connection.opened!.state.subscriptions.values()].filter(
+      (subscription) => !this.#maySee(subscription),
+    );
+    for (const subscription of withdrawn) this.end(subscription);
+    return withdrawn.map(({ filter }) => filter);
+  }
+
+  /** What is not granted any more is gone, with what of it was in flight; nothing else is a reason to forget it. */
+  #refuseResumed(subscription: MqttSubscription, caught: unknown): void {
+    const error = toEverywireError(caught);
+    const { comeBack } = error.row;
+    if (comeBack !== 'never' && comeBack !== 'without-cursor') throw error;
+    const { broker, opened } = this.#connection;
+    const { clientId } = opened!;
+    broker.host.log.info({ err: error, clientId }, 'a stored subscription is not granted any more');
+    this.end(subscription);
+    const { isShared, filter } = subscription.target;
+    if (isShared) broker.sessions.letGoOfGroup(filter);
+    this.#delivery.giveUpAll(subscription);
+  }
+
+  #maySee({ target }: MqttSubscription): boolean {
+    if (target.kind !== 'sys') return true;
+    try {
+      this.#authorizeSys();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The broker's own figures tell of everybody. @throws EverywireError `forbidden` */
+  #authorizeSys(): void {
+    const { broker, session } = this.#connection;
+    broker.host.hub.authorizeAdmin(session.identity, 'read $SYS');
   }
 
   /** Returns the granted QoS, or why not. @throws EverywireError */
@@ -141,7 +179,8 @@ export class Subscriptions {
         await this.#change(before, target, options);
       }
     } catch (caught) {
-      this.#end(subscription);
+      // When its token is over, the session is about to end with what it had.
+      if (before === undefined || toEverywireError(caught).code !== 'unauthorized') this.end(subscription);
       throw caught;
     }
     const wantsRetained =
@@ -163,7 +202,10 @@ export class Subscriptions {
       const { isShared, filter } = subscription.target;
       const { opened, broker } = this.#connection;
       if (isShared && opened!.holdsGroups) broker.sessions.holdGroup(filter);
-    } else if (this.#connection.opened!.state.subscriptions.size > limits.subscriptionsMax) {
+      return;
+    }
+    if (kind === 'sys') this.#authorizeSys();
+    if (this.#connection.opened!.state.subscriptions.size > limits.subscriptionsMax) {
       throw new EverywireError(
         'quota_exceeded',
         `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
@@ -232,7 +274,8 @@ export class Subscriptions {
     }
   }
 
-  #end(subscription: MqttSubscription): void {
+  /** It brings nothing more. What was begun to be sent is finished. */
+  end(subscription: MqttSubscription): void {
     const { broker, opened } = this.#connection;
     if (opened!.state.subscriptions.get(subscription.filter) !== subscription) return;
     opened!.state.remove(subscription.filter);

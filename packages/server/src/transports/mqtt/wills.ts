@@ -13,7 +13,8 @@ const nobody: Sink = {
 
 /**
  * Publishes a will, in one transaction with the `records` that say it is published: a crash brings either both or
- * none. It is authorised now, whatever was allowed at CONNECT (T18); one that is refused is gone.
+ * none. It is authorised now, whatever was allowed at CONNECT (T18); one that is refused is gone. A token that was revoked
+ * publishes nothing. One that has merely expired does: its end is what ended the connection, and that is to be told.
  */
 export async function publishWill(
   host: Host,
@@ -21,15 +22,21 @@ export async function publishWill(
   will: Will,
   records: readonly RecordWrite[],
 ): Promise<void> {
-  const session = host.hub.open(identity, { transport: 'mqtt' }, nobody);
+  const outliving = withoutEnd(identity);
+  const session = host.hub.open(outliving, { transport: 'mqtt' }, nobody);
   try {
+    host.hub.checkCurrent(outliving);
     await session.publish(will.topic, draftOf(will), { records });
   } catch (caught) {
     const error = toEverywireError(caught);
     if (error.code === 'store_unavailable') throw error;
-    host.log.warn({ err: error }, 'a will was refused');
+    host.log.warn({ err: error, subject: identity.subject }, 'a will was refused');
     if (records.length > 0) await host.records.write(records);
   } finally {
     session.end('left');
   }
+}
+
+function withoutEnd({ claims, ...identity }: Identity): Identity {
+  return { ...identity, claims: claims && { ...claims, expiresAtMs: Number.MAX_SAFE_INTEGER } };
 }

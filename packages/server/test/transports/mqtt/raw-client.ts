@@ -30,6 +30,8 @@ export class RawClient {
   readonly #watchers = new Set<() => void>();
   readonly closed: Promise<void>;
   isClosed = false;
+  /** Of a WebSocket, once it is closed. */
+  closeCode: number | undefined;
   #lastPacketId = 0;
 
   private constructor(
@@ -83,7 +85,9 @@ export class RawClient {
     version: Version,
     protocols: readonly string[],
   ): Promise<RawClient> {
-    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/mqtt`, [...protocols], {
+    const address = new URL(url.replace(/^http/, 'ws'));
+    address.pathname = '/mqtt';
+    const socket = new WebSocket(address, [...protocols], {
       perMessageDeflate: false,
     });
     socket.on('error', () => undefined);
@@ -94,6 +98,7 @@ export class RawClient {
       closed: new Promise((resolve) => socket.once('close', resolve)),
     });
     socket.on('message', (bytes: Buffer) => client.#receive(bytes));
+    socket.on('close', (code) => (client.closeCode = code));
     await once(socket, 'open');
     return client;
   }

@@ -1,0 +1,19 @@
+import type { Connect } from './wire/index.ts';
+
+/**
+ * Authentication methods (MQTT 5 §4.12) whose data is a token. `jwt` is ours; the others are what clients written for
+ * other brokers say when they mean the same.
+ */
+const tokenMethods: ReadonlySet<string> = new Set(['jwt', 'OAUTH2-JWT', 'CUSTOM-JWT']);
+
+export function isTokenMethod(method: string): boolean {
+  return tokenMethods.has(method);
+}
+
+/**
+ * The token of a CONNECT: the data of its method, or the password, so that a client may name a method only in order to
+ * authenticate again later. Text that is no UTF-8 is no token, and refused as such.
+ */
+export function tokenOf({ password, properties }: Connect): string | undefined {
+  return (properties.authenticationData ?? password)?.toString();
+}
