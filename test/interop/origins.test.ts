@@ -101,11 +101,11 @@ const entries: Readonly<Record<string, Entry>> = {
     target: '/socket.io/?EIO=4&transport=polling',
     welcome: 200,
     isCors: true,
+    takesCookie: true,
   },
   Connect: http('POST', webProcedure, 200, {
     fields: [...json, 'Connect-Protocol-Version: 1'],
     body: '{"channel":"x","data":"eA=="}',
-    takesCookie: false,
   }),
   'gRPC-Web': {
     method: 'POST',
@@ -116,6 +116,7 @@ const entries: Readonly<Record<string, Entry>> = {
     // What is wrong is told in its trailers.
     welcome: 200,
     isCors: true,
+    takesCookie: true,
   },
 };
 

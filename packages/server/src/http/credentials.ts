@@ -33,6 +33,11 @@ export class Callers {
     this.#certificateOf = certificateOf ?? (() => undefined);
   }
 
+  /** Whether a page may be told that its cookies are looked at. */
+  get takesCookies(): boolean {
+    return this.#cookie !== undefined;
+  }
+
   /**
    * What a request or handshake shows. A token in the address is not looked at, because addresses end up in logs and
    * histories (RFC 6750 §5.3): there, only a ticket counts, which is good once.

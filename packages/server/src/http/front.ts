@@ -126,12 +126,12 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
   answerUnknown(app, { allowed, upgrades });
   addBodyParser(app, options);
-  const crossOrigin = new CrossOrigin(options.allowedOrigins, { takesCookies: options.cookie !== undefined });
+  const callers = new Callers(options);
+  const crossOrigin = new CrossOrigin(options.allowedOrigins, callers);
   // Before anything else is found out, so that a page may read refusals as well.
   app.addHook('onRequest', async ({ raw }, reply) => {
     reply.headers(raw.method === 'OPTIONS' ? crossOrigin.preflight(raw) : crossOrigin.headersFor(raw));
   });
-  const callers = new Callers(options);
   addCallers(app, callers);
   await addOpenApi(app, options.version);
   addChannelRoutes(app, { ...options, views, crossOrigin });

@@ -31,7 +31,7 @@ import type { SubscribeCall } from './subscribe-call.ts';
 
 export interface GrpcFront {
   readonly requests: RawRequests;
-  readonly callers: Pick<Callers, 'authenticate'>;
+  readonly callers: Pick<Callers, 'authenticate' | 'takesCookies'>;
   /** `http://host:port`, once it listens. */
   readonly url: string;
 }
@@ -150,7 +150,7 @@ class GrpcTransport implements Transport {
   }
 
   #serveWeb(adapter: Adapter, bodyBytesMax: number): void {
-    const crossOrigin = new CrossOrigin(this.#options.allowedOrigins);
+    const crossOrigin = new CrossOrigin(this.#options.allowedOrigins, this.#front.callers);
     this.#front.requests.add({
       matches: (path) => path.startsWith(webPrefix),
       bodyBytesMax,

@@ -9,7 +9,7 @@ import type { IoSession } from './session.ts';
 export interface SocketIoFront {
   readonly upgrades: UpgradeRouter;
   readonly requests: RawRequests;
-  readonly callers: Pick<Callers, 'credentialsOf'>;
+  readonly callers: Pick<Callers, 'credentialsOf' | 'takesCookies'>;
   /** `http://host:port`, once it listens. */
   readonly url: string;
 }
@@ -59,6 +59,7 @@ class SocketIoTransport implements Transport {
       application,
       persistence: application.persistence,
       allowedOrigins: this.#options.allowedOrigins,
+      takesCookies: this.#front.callers.takesCookies,
       limits,
       clock,
       random,

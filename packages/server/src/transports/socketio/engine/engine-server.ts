@@ -31,6 +31,8 @@ export interface EngineOptions<Context> {
   readonly log: Log;
   /** Origins whose pages may connect, beside this server's own; absent: any. */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /** A cookie may show who makes the request that opens a session. */
+  readonly takesCookies?: boolean | undefined;
   /** Largest message and largest body of a POST, in bytes. */
   readonly payloadBytesMax: number;
   /** The same until a session is trusted; absent: all are from the beginning. */
@@ -80,7 +82,7 @@ export class EngineServer<Context> {
     this.limits = limits;
     this.payloadBytesMax = payloadBytesMax;
     this.#options = options;
-    this.#crossOrigin = new CrossOrigin(options.allowedOrigins);
+    this.#crossOrigin = new CrossOrigin(options.allowedOrigins, options);
     this.#origins = options.allowedOrigins === undefined ? undefined : new Set(options.allowedOrigins);
     const pingInterval = options.pingIntervalMs ?? pingIntervalMsDefault;
     const pingTimeout = options.pingTimeoutMs ?? pingTimeoutMsDefault;
