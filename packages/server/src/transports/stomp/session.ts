@@ -262,8 +262,9 @@ export class StompConnection implements Sink {
     const { version, token } = connect;
     this.#isAlone = true;
     this.#link.pause();
+    const { address, certificate, connection } = this.#link;
     hub
-      .authenticate({ token, address: this.#link.address })
+      .authenticate({ token, address, certificate, connection })
       .then((identity) => this.#admit(identity, connect, version))
       .catch((caught: unknown) => this.#refuse(caught, undefined));
   }
