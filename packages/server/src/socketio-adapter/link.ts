@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { adapterLimits, type CheckedOptions } from './options.ts';
 import { fitsCommand, metaHeader, type Envelope, type Publication } from './packets.ts';
+import { currentToken, refreshInMs } from './token.ts';
 
 /** A publish that the server said no to, for good, or that there is no room to wait for. */
 export class PublishRefused extends Error {
@@ -66,10 +67,13 @@ export class Link {
   #nextId = 1;
   #socket: WebSocket | undefined;
   #isReady = false;
+  /** Its token is being asked for. */
+  #isConnecting = false;
   #isClosed = false;
   #position: string | undefined;
   #attempts = 0;
   #retryTimer: NodeJS.Timeout | undefined;
+  #refreshTimer: NodeJS.Timeout | undefined;
   #pulse: NodeJS.Timeout | undefined;
   #heardSincePulse = true;
   #whenIdle: (() => void)[] = [];
@@ -86,7 +90,8 @@ export class Link {
   }
 
   open(): void {
-    if (this.#socket === undefined && this.#retryTimer === undefined && !this.#isClosed) this.#connect();
+    const isUnderWay = this.#isConnecting || this.#socket !== undefined || this.#retryTimer !== undefined;
+    if (!isUnderWay && !this.#isClosed) void this.#connect();
   }
 
   /**
@@ -131,9 +136,23 @@ export class Link {
       this.#settle(id, new PublishRefused('The adapter was closed before the answer came.'));
   }
 
-  #connect(): void {
+  async #connect(): Promise<void> {
     this.#retryTimer = undefined;
-    const { url, token } = this.#options;
+    this.#isConnecting = true;
+    let token: string | undefined;
+    try {
+      token = await currentToken(this.#options.token);
+    } catch (cause) {
+      this.#comeBack('there is no token', { cause });
+      return;
+    } finally {
+      this.#isConnecting = false;
+    }
+    if (!this.#isClosed) this.#connectWith(token);
+  }
+
+  #connectWith(token: string | undefined): void {
+    const { url } = this.#options;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws`, { protocols: [protocol], headers });
     this.#socket = socket;
@@ -143,6 +162,7 @@ export class Link {
     }, adapterLimits.connectTimeoutMs);
     socket.onopen = () => {
       clearTimeout(tooLate);
+      this.#refreshBefore(socket, token);
       this.#begin(socket);
     };
     socket.onmessage = ({ data }) => {
@@ -158,8 +178,6 @@ export class Link {
 
   /** Reads first, then publishes: one's own messages come back like all others, and none may be missed. */
   #begin(socket: WebSocket): void {
-    const { token } = this.#options;
-    if (token !== undefined) socket.send(JSON.stringify({ id: 'auth', op: 'auth', token }));
     const from = this.#position === undefined ? { since: 'latest' } : { after: this.#position };
     socket.send(JSON.stringify({ id: 'subscribe', op: 'subscribe', channel: this.#filter, ...from }));
     this.#pulse = setInterval(() => {
@@ -169,6 +187,28 @@ export class Link {
         socket.send('{"id":"ping","op":"ping"}');
       }
     }, adapterLimits.pingEveryMs);
+  }
+
+  /** Shows the next token before this one ends, and the connection with it. */
+  #refreshBefore(socket: WebSocket, token: string | undefined): void {
+    if (typeof this.#options.token !== 'function' || token === undefined) return;
+    const inMs = refreshInMs(token, Date.now());
+    if (inMs === undefined) return;
+    clearTimeout(this.#refreshTimer);
+    this.#refreshTimer = setTimeout(() => void this.#refresh(socket), Math.max(inMs, retryMs));
+  }
+
+  async #refresh(socket: WebSocket): Promise<void> {
+    try {
+      const token = (await currentToken(this.#options.token))!;
+      if (socket !== this.#socket) return;
+      socket.send(JSON.stringify({ id: 'auth', op: 'auth', token }));
+      this.#refreshBefore(socket, token);
+    } catch (cause) {
+      if (socket !== this.#socket) return;
+      this.#options.onProblem({ kind: 'refused', detail: 'There is no new token; trying again.', cause });
+      this.#refreshTimer = setTimeout(() => void this.#refresh(socket), adapterLimits.backoffMsMax);
+    }
   }
 
   #receive(socket: WebSocket, frame: Frame): void {
@@ -267,15 +307,19 @@ export class Link {
   #lost(socket: WebSocket, why: string, waitMs = 0): void {
     if (socket !== this.#socket) return;
     this.#leave();
+    this.#comeBack(why, {}, waitMs);
+  }
+
+  #comeBack(why: string, more: { readonly cause?: unknown }, waitMs = 0): void {
     if (this.#isClosed) return;
     if (this.#attempts === 0)
-      this.#options.onProblem({ kind: 'unavailable', detail: `${why}; coming back.` });
+      this.#options.onProblem({ kind: 'unavailable', detail: `${why}; coming back.`, ...more });
     const { backoffMsMin, backoffMsMax } = adapterLimits;
     const spreadMs = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#attempts);
     this.#attempts += 1;
     // Never all processes at once.
     const delayMs = waitMs / 2 + (spreadMs + waitMs / 2) * Math.random();
-    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+    this.#retryTimer = setTimeout(() => void this.#connect(), delayMs);
   }
 
   #leave(): void {
@@ -283,6 +327,7 @@ export class Link {
     this.#socket = undefined;
     this.#isReady = false;
     clearInterval(this.#pulse);
+    clearTimeout(this.#refreshTimer);
     if (socket === undefined) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

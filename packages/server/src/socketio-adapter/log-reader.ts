@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { adapterLimits, type CheckedOptions } from './options.ts';
+import { currentToken } from './token.ts';
 import type { Envelope } from './packets.ts';
 
 interface Page {
@@ -94,13 +95,14 @@ export class LogReader {
 
   /** Asks until there is an answer about the request rather than about the server. @throws when `signal` aborts. */
   async #ask(method: string, path: string, signal: AbortSignal): Promise<Response> {
-    const { url, token } = this.#options;
-    const headers = token === undefined ? undefined : { Authorization: `Bearer ${token}` };
+    const { url } = this.#options;
     await this.#turn();
     try {
       for (;;) {
         signal.throwIfAborted();
         try {
+          const token = await currentToken(this.#options.token);
+          const headers = token === undefined ? undefined : { Authorization: `Bearer ${token}` };
           const answer = await fetch(`${url}${path}`, { method, signal, ...(headers && { headers }) });
           if (answer.status < 500 && answer.status !== 429) return answer;
           await answer.body?.cancel();

@@ -1,9 +1,14 @@
+import type { GivenToken } from './token.ts';
+
 /** What a Socket.IO application says about the Everywire server that carries its broadcasts. */
 export interface AdapterOptions {
   /** Base URL of the server: `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Bearer token, where the server asks for one. */
-  readonly token?: string | undefined;
+  /**
+   * Bearer token, where the server asks for one. A function is asked for a new one at each connection, and before the one
+   * in use ends: the connection stays then.
+   */
+  readonly token?: GivenToken | undefined;
   /** First levels of all channels of the application; those who share it are one cluster. Default `socket.io`. */
   readonly prefix?: string | undefined;
   /**
@@ -60,7 +65,7 @@ export const adapterLimits = {
 
 export interface CheckedOptions {
   readonly url: string;
-  readonly token: string | undefined;
+  readonly token: GivenToken | undefined;
   readonly prefix: string;
   readonly sendCursors: boolean;
   readonly onProblem: (problem: Problem) => void;
