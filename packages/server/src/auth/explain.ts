@@ -13,8 +13,9 @@ export function explain(rules: Rules, filter: Filter): Explanation {
   const denying = rules.deny.find((rule) => contains(rule, filter));
   const allowing = rules.allow.find((rule) => contains(rule, filter));
   const reasons: string[] = [];
-  if (denying !== undefined) reasons.push(`the rule !${denying.text} denies it, whatever else allows it`);
-  if (allowing !== undefined) reasons.push(`the rule ${allowing.text} allows it`);
+  if (denying !== undefined) reasons.push(`the rule !${denying.text} denies it`);
+  if (allowing !== undefined)
+    reasons.push(`the rule ${allowing.text} ${denying === undefined ? 'allows' : 'would allow'} it`);
   if (rules.allow.length === 0) reasons.push('no rule allows anything of that kind');
   else if (allowing === undefined) {
     reasons.push('no rule allows it');

@@ -87,6 +87,13 @@ export function addFlags(command: Command): Command {
   return command;
 }
 
+/** Those that say whose tokens are good. */
+export function addTokenFlags(command: Command): Command {
+  command.option('--config <path>', 'configuration file (default everywire.yaml, if there is one)');
+  for (const { option, path, help } of rows) if (path[0] === 'auth') command.option(option, help);
+  return command;
+}
+
 export function readFlags(command: Command): ServeFlags {
   const given: Readonly<Record<string, string | true>> = command.opts();
   const flags = rows.flatMap(({ option, path }) => {

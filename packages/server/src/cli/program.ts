@@ -1,11 +1,12 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { createRequire } from 'node:module';
 import { CommandError, exitCodes } from './exit.ts';
-import { addFlags, readFlags } from './flags.ts';
+import { addFlags, addTokenFlags, readFlags } from './flags.ts';
 import { hideSecretArguments } from './hide-arguments.ts';
 import { endOnClosedPipe, sayError } from './output.ts';
 import type { PublishOptions } from './publish.ts';
 import type { SubscribeOptions } from './subscribe.ts';
+import type { TokenOptions } from './token.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { readonly version: string };
 
@@ -15,6 +16,7 @@ Examples:
   everywire publish http://localhost:8080/chat/room-1 hello
   everywire subscribe sse+http://localhost:8080/chat/room-1
   everywire subscribe --since earliest --count 10 'ws://localhost:8080/chat/**'
+  everywire token --sub ann --subscribe 'chat/**' | everywire explain - subscribe chat/room-1
 
 The scheme of a URL picks the transport, and its path is the channel:
   http: or poll+http:   longpoll+http:   stream+http:   sse+http:   ws:   sio+http:
@@ -43,6 +45,21 @@ const clientCertHelp = 'file of the certificate to show to the server, PEM';
 const clientKeyHelp = 'file of its private key, PEM';
 const tokenHelp = 'token or ticket to show; EVERYWIRE_TOKEN or EVERYWIRE_TOKEN_FILE keep it out of histories';
 
+const tokenExamples = `
+Examples:
+  export EVERYWIRE_JWT_SECRET="$(openssl rand -base64 48)"        the server is started with the same
+  everywire token --sub ann --subscribe 'chat/**' --publish 'chat/{sub}'
+  everywire token --sub ops --admin --expires 10m
+  everywire token --key ed25519.pem --sub ann --subscribe '**' --subscribe '!private/**'`;
+
+const explainExamples = `
+It reads the configuration that a server started here would have, and never prints the token.
+
+Examples:
+  everywire token --sub ann --subscribe 'chat/**' | everywire explain - subscribe chat/room-1
+  EVERYWIRE_TOKEN_FILE=token.txt everywire explain publish chat/room-1
+  everywire explain - admin < token.txt`;
+
 /** Runs a command line and ends with its exit code. A server keeps the process until it is told to stop. */
 export async function run(argv: readonly string[]): Promise<void> {
   endOnClosedPipe();
@@ -63,6 +80,7 @@ function createProgram(): Command {
     .showHelpAfterError('(everywire --help tells more)');
   addServe(program);
   addClients(program);
+  addTokens(program);
   addConfig(program);
   const doctor = program
     .command('doctor')
@@ -125,6 +143,35 @@ function addClients(program: Command): void {
       const { subscribe } = await import('./subscribe.ts');
       await endOnInterrupt(subscribe(url, options));
     });
+}
+
+function addTokens(program: Command): void {
+  const token = program
+    .command('token')
+    .description('sign a token with the secret of the configuration, or with a private key')
+    .option('--sub <subject>', 'whose it is')
+    .option('--subscribe <filter>', 'what it may read; ! in front denies; may be repeated', collect)
+    .option('--publish <filter>', 'what it may publish to, likewise', collect)
+    .option('--admin', 'an administrator; without lists of its own, it may read and publish everything')
+    .option('--expires <time>', 'how long it is good: 90s, 1h, 30d', '1h')
+    .option('--jti <id>', 'its own id, by which it can be revoked')
+    .option('--claims <json>', 'more claims, as a JSON object')
+    .option('--key <file>', 'private key (PEM or JWK): RSA, P-256 or Ed25519')
+    .option('--kid <id>', 'which key of a set that is')
+    .addHelpText('after', tokenExamples);
+  addTokenFlags(token).action(async (options: TokenOptions) => {
+    const { token: print } = await import('./token.ts');
+    await print(readFlags(token), options);
+  });
+  const explain = program
+    .command('explain')
+    .description('say whether a token may do something, and why; exit code 0 yes, 1 no')
+    .argument('[question...]', '[token|-] subscribe|publish|admin [channel]')
+    .addHelpText('after', explainExamples);
+  addTokenFlags(explain).action(async (question: readonly string[]) => {
+    const { explainToken } = await import('./explain-token.ts');
+    await explainToken(readFlags(explain), question);
+  });
 }
 
 function addConfig(program: Command): void {
