@@ -83,6 +83,7 @@ export function subscribersOf(
     payloadBytes: payloadBytesDefault,
     ordered: true,
     sampleEvery: 1,
+    ...(server.token === undefined ? {} : { token: server.token }),
     ...changes,
   };
 }

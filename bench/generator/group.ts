@@ -14,6 +14,8 @@ export interface GroupPlan {
   /** Where each one resumes: the one with index i at the i-th of these, over and over. */
   readonly resume?: readonly ResumePlan[];
   readonly sampleEvery: number;
+  /** Each shows it. */
+  readonly token?: string | undefined;
   /** MQTT only: each has a durable session, which is begun, or returned to. */
   readonly session?: SessionPhase;
   /** `everywire.v1` only: subscribes each connection to the next so many of the channels `<prefix><n>`, n < total. */
@@ -137,6 +139,7 @@ export class Group {
           host: `127.0.0.1:${port}`,
           path: place?.path ?? path,
           clientName: `${this.#clientPrefix}${index}`,
+          token: this.#plan.token,
           session,
         },
         channelsOf(index, channels),

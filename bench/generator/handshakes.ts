@@ -28,6 +28,8 @@ export interface Place {
   readonly path: string;
   /** The connection's own name, where the wire wants one. */
   readonly clientName: string;
+  /** Shown at the handshake, where the server asks for one: HTTP's and MQTT's ways are known here. */
+  readonly token?: string | undefined;
   /** A durable session of that name: begun with a subscription, or returned to. Absent: none. */
   readonly session?: SessionPhase | undefined;
 }
@@ -63,17 +65,24 @@ export function clientFrame(payload: string | Buffer, opcode = textFrame): Buffe
   return Buffer.concat([head, body]);
 }
 
-export function upgradeRequest({ host, path }: Pick<Place, 'host' | 'path'>, subprotocol?: string): string {
+type Requested = Pick<Place, 'host' | 'path' | 'token'>;
+
+export function upgradeRequest({ host, path, token }: Requested, subprotocol?: string): string {
   return (
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    authorization(token) +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
     (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
     '\r\n'
   );
 }
 
-export function getRequest({ host, path }: Pick<Place, 'host' | 'path'>, accept: string): string {
-  return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\n\r\n`;
+export function getRequest({ host, path, token }: Requested, accept: string): string {
+  return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\n${authorization(token)}\r\n`;
+}
+
+function authorization(token: string | undefined): string {
+  return token === undefined ? '' : `Authorization: Bearer ${token}\r\n`;
 }
 
 /** The handshake of `wire` at `place`; for `everywire.v1`, subscribing to each of `channels`. */

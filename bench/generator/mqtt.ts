@@ -4,6 +4,7 @@ import type { Handshake, Place } from './handshakes.ts';
 
 const packetTypes = { connect: 0x10, publish: 0x30, publishAtLeastOnce: 0x32, subscribe: 0x82 } as const;
 const cleanSession = 0x02;
+const userNameAndPassword = 0xc0;
 
 /** Never asks for a PING: connections of a run are as quiet as they are. */
 const keepAliveSeconds = 0;
@@ -18,8 +19,8 @@ const subackAtLeastOnce = '\x90\x03\x00\x01\x01';
  * Subscribes to the topic `path`: without a session at QoS 0, with one at QoS 1. A session that is returned to has its
  * subscription already.
  */
-export function mqttHandshake({ path, clientName, session }: Place): Handshake {
-  const connect = mqttConnect(clientName, session === undefined);
+export function mqttHandshake({ path, clientName, session, token }: Place): Handshake {
+  const connect = mqttConnect(clientName, session === undefined, token);
   if (session === undefined)
     return {
       request: Buffer.concat([connect, subscribe(path, 0)]),
@@ -36,11 +37,12 @@ export function mqttHandshake({ path, clientName, session }: Place): Handshake {
   };
 }
 
-/** CONNECT (§3.1). */
-export function mqttConnect(clientName: string, isClean: boolean): Buffer {
-  const flags = isClean ? cleanSession : 0;
+/** CONNECT (§3.1); a token is the password, which 3.1.1 allows only beside a user name [MQTT-3.1.2-22]. */
+export function mqttConnect(clientName: string, isClean: boolean, token?: string): Buffer {
+  const flags = (isClean ? cleanSession : 0) | (token === undefined ? 0 : userNameAndPassword);
   const variable = Buffer.from([...text('MQTT'), 4, flags, keepAliveSeconds >> 8, keepAliveSeconds & 0xff]);
-  return packet(packetTypes.connect, [variable, text(clientName)]);
+  const login = token === undefined ? [] : [text(''), text(token)];
+  return packet(packetTypes.connect, [variable, text(clientName), ...login]);
 }
 
 /** SUBSCRIBE (§3.8) with packet id 1. */

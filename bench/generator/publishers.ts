@@ -9,6 +9,8 @@ export interface PublishTarget {
   readonly wire: 'everywire.v1' | 'http' | 'mqtt' | 'mqtt-qos0' | 'stomp';
   readonly port: number;
   readonly path: string;
+  /** Shown by `everywire.v1` and MQTT. */
+  readonly token?: string | undefined;
 }
 
 /** Told when a publish was acknowledged, or refused, in the order in which the publishes were made. */
@@ -61,7 +63,7 @@ class FramePublisher implements Publisher {
     this.#onAnswer = onAnswer;
   }
 
-  static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<FramePublisher> {
+  static async open({ port, path, token }: PublishTarget, onAnswer: OnAnswer): Promise<FramePublisher> {
     const socket = await connect(port);
     const publisher = new FramePublisher(socket, onAnswer);
     await new Promise<void>((resolve, reject) => {
@@ -79,7 +81,7 @@ class FramePublisher implements Publisher {
       };
       socket.on('data', readHead);
       socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
-      socket.write(upgradeRequest({ host: `127.0.0.1:${port}`, path }, 'everywire.v1'));
+      socket.write(upgradeRequest({ host: `127.0.0.1:${port}`, path, token }, 'everywire.v1'));
     });
     return publisher;
   }
@@ -214,7 +216,7 @@ class MqttPublisher implements Publisher {
         else reject(new Error(`publisher: CONNACK ${connack.toString('hex')}`));
       });
       socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
-      socket.write(mqttConnect(`bench-publisher-${process.pid}-${++publishers}`, true));
+      socket.write(mqttConnect(`bench-publisher-${process.pid}-${++publishers}`, true, target.token));
     });
     return publisher;
   }

@@ -8,6 +8,7 @@ import { offline } from './offline.ts';
 import { publish } from './publish.ts';
 import { slow } from './slow.ts';
 import { storm } from './storm.ts';
+import { tokens } from './tokens.ts';
 import { webhooks } from './webhooks.ts';
 
 /** In the order in which they run. */
@@ -22,4 +23,5 @@ export const scenarios: readonly Scenario[] = [
   slow,
   channels,
   webhooks,
+  tokens,
 ];

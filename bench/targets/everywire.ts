@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SignJWT } from 'jose';
 import { startChild, stopChild } from '../child.ts';
 import type { WireName } from '../generator/handshakes.ts';
 import type { PublishTarget } from '../generator/publishers.ts';
@@ -13,21 +15,28 @@ const readyTimeoutMs = 15_000;
 
 export type StoreKind = 'lmdb' | 'memory';
 
+/** Its default rates are for people; here one connection publishes as fast as it is told to. */
+const authentication = (secret: string): string =>
+  `auth: { jwt: { secret: "${secret}" } }\nlimits: { publishesPerSecondMax: 0, subjectPublishesPerSecondMax: 0 }\n`;
+
 /** Everywire as `everywire serve` runs it, with its defaults apart from port and store. */
-export function everywire(store: StoreKind): Target {
+export function everywire(store: StoreKind, { hasTokens = false } = {}): Target {
   return {
-    name: `everywire ${store}`,
+    name: `everywire ${store}${hasTokens ? ', with tokens' : ''}`,
     wires: ['websocket', 'sse', 'stream', 'mqtt', 'socketio', 'stomp', 'grpc'],
     isPublishedTo: true,
     missing: () => undefined,
     start: async (publisher) => {
-      const server = await startEverywire(store);
-      const target: PublishTarget = { wire: 'everywire.v1', port: server.port, path: '/ws' };
+      const secret = randomBytes(32).toString('hex');
+      const server = await startEverywire(store, hasTokens ? authentication(secret) : undefined);
+      const token = hasTokens ? await tokenFor(secret) : undefined;
+      const target: PublishTarget = { wire: 'everywire.v1', port: server.port, path: '/ws', token };
       const byPost: PublishTarget = { wire: 'http', port: server.port, path: '/channels/{channel}' };
-      const byMqtt: PublishTarget = { wire: 'mqtt', port: server.mqttPort, path: '' };
+      const byMqtt: PublishTarget = { wire: 'mqtt', port: server.mqttPort, path: '', token };
       const byStomp: PublishTarget = { wire: 'stomp', port: server.stompPort, path: '/channels/{channel}' };
       return {
         ...server,
+        token,
         portOf: (wire) =>
           wire === 'mqtt' ? server.mqttPort : wire === 'grpc' ? server.grpcPort : server.port,
         subscribePath,
@@ -52,6 +61,18 @@ export function everywire(store: StoreKind): Target {
       };
     },
   };
+}
+
+/** For an hour, with a rule that grants and one that denies something else. */
+function tokenFor(secret: string): Promise<string> {
+  return new SignJWT({
+    sub: 'bench',
+    everywire: { subscribe: ['**', '!elsewhere/**'], publish: ['**'] },
+  })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuedAt()
+    .setExpirationTime('1h')
+    .sign(Buffer.from(secret));
 }
 
 function subscribePath(wire: WireName): string {

@@ -26,6 +26,8 @@ export interface RunningTarget {
   readonly port: number;
   /** Where `wire` is, if it has a port of its own; absent: all are at `port`. */
   portOf?(wire: WireName): number;
+  /** What subscribers have to show; absent: nothing. */
+  readonly token?: string | undefined;
   /** For MQTT, the topic. */
   subscribePath(wire: WireName): string;
   /** Subscribers are on `wire`; who publishes may take it too. */
