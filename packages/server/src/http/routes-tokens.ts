@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import type { Tokens } from '../core/access.ts';
+import type { Limits } from '../core/limits.ts';
 import type { HubFront } from '../core/transport.ts';
 import { callerOf } from './caller.ts';
 import { jsonOnly } from './parse-body.ts';
@@ -9,6 +10,7 @@ import { revokeBodySchema } from './schemas.ts';
 
 export interface TokenRoutesOptions {
   readonly hub: HubFront;
+  readonly limits: Limits;
   /** Absent while authentication is off. */
   readonly tokens?: Tokens | undefined;
 }
@@ -19,7 +21,7 @@ const authenticates = true;
 const noStore = { 'Cache-Control': 'no-store' };
 
 /** What may be done with tokens beside showing them (INTERFACES §10). */
-export function addTokenRoutes(app: FastifyInstance, { hub, tokens }: TokenRoutesOptions): void {
+export function addTokenRoutes(app: FastifyInstance, { hub, limits, tokens }: TokenRoutesOptions): void {
   const whileOn = (): Tokens => {
     if (tokens !== undefined) return tokens;
     throw new EverywireError('not_found', 'Authentication is off: there are no tokens, and none is needed.');
@@ -36,7 +38,10 @@ export function addTokenRoutes(app: FastifyInstance, { hub, tokens }: TokenRoute
 
   app.post(
     '/tokens/revoke',
-    { schema: { body: revokeBodySchema }, config: { authenticates, takesJson: true, docs: revokeDocs } },
+    {
+      schema: { body: revokeBodySchema(limits.subjectBytesMax) },
+      config: { authenticates, takesJson: true, docs: revokeDocs },
+    },
     async (request, reply) => {
       const revoker = whileOn();
       hub.authorizeAdmin(callerOf(request), 'revoke tokens');

@@ -130,20 +130,24 @@ export const ticketSchema = Type.Object(
   { title: 'Ticket' },
 );
 
-const tokenName = { minLength: 1, maxLength: 8_192 };
+function revocation(name: object): TSchema {
+  return Type.Object(
+    {
+      sub: Type.Optional(
+        Type.String({ ...name, description: 'All tokens of this subject, issued until now.' }),
+      ),
+      jti: Type.Optional(Type.String({ ...name, description: 'The one token with this id.' })),
+    },
+    { additionalProperties: false, minProperties: 1, maxProperties: 1, title: 'Revocation' },
+  );
+}
 
-/** Exactly one of the two. */
-export const revokeBodySchema = Type.Object(
-  {
-    sub: Type.Optional(
-      Type.String({ ...tokenName, description: 'All tokens of this subject, issued until now.' }),
-    ),
-    jti: Type.Optional(Type.String({ ...tokenName, description: 'The one token with this id.' })),
-  },
-  { additionalProperties: false, minProperties: 1, maxProperties: 1, title: 'Revocation' },
-);
+/** Exactly one of the two; a name that no token can have would be remembered for nothing. */
+export function revokeBodySchema(nameLengthMax: number): TSchema {
+  return revocation({ minLength: 1, maxLength: nameLengthMax });
+}
 
-export const revokedSchema = Type.Object({ revoked: revokeBodySchema });
+export const revokedSchema = Type.Object({ revoked: revocation({}) });
 
 /** Answers in `application/problem+json` for these statuses. */
 export function problems(...statuses: readonly number[]): Readonly<Record<number, object>> {
