@@ -22,7 +22,7 @@ export interface VerificationKey {
 
 /** Where an issuer's keys come from. */
 export interface KeySource {
-  /** The key that this is to be verified with; `undefined` when the issuer has none such. */
+  /** The key for that algorithm which the issuer calls so; `undefined` when it has none such. */
   find(algorithm: string, keyId: string | undefined): Promise<VerificationKey | undefined>;
   /** Whether what was verified with that key still counts. */
   isCurrent(key: VerificationKey): boolean;

@@ -111,7 +111,7 @@ class JwtVerifier implements TokenVerifier {
     const read = readToken(token, this.#limits);
     const { rules, keys } = this.#chooseIssuer(read);
     const key = await keys.find(read.algorithm, read.keyId);
-    if (key?.algorithm !== read.algorithm)
+    if (key === undefined)
       refuse('The token is not signed with a key of its issuer: its alg or kid is none of theirs.');
     await this.#checkSignature(token, key);
     const context = { nowMs: this.#clock.nowMs(), limits: this.#limits };
