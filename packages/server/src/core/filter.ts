@@ -39,6 +39,8 @@ export function parseFilter(text: string, limits: FilterLimits): Filter {
     throw new EverywireError('bad_name', `A filter has at most ${limits.filterWildcardsMax} wildcards.`);
   }
   const canonical = levels.join('/');
+  // What is kept of it is this, and is read again one day; # is longer there.
+  if (canonical.length > text.length) checkText(canonical, 'filter', limits);
   return { text: canonical, levels, channel: wildcards === 0 ? canonical : undefined };
 }
 

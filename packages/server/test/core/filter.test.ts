@@ -71,6 +71,15 @@ describe('filter', () => {
     );
   });
 
+  it('counts # as it is spelled, so that what was taken is taken again where it was kept', () => {
+    const { nameBytesMax } = defaultLimits;
+    const long = `${'a'.repeat(nameBytesMax - 3)}/#`;
+    const { text } = parse(long);
+    expect(Buffer.byteLength(text)).toBe(nameBytesMax);
+    expect(parse(text).text).toBe(text);
+    expect(() => parse(`a${long}`)).toThrow(expect.objectContaining({ code: 'bad_name' }) as Error);
+  });
+
   it('forgets everything that was removed', () => {
     const trie = new FilterTrie<string>();
     const texts = ['a/b', 'a/*', 'a/**', '**', 'x/*/y/**'];
