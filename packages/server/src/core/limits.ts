@@ -155,7 +155,7 @@ export interface Limits {
   /** Subscribing, reading and listing on one connection, as for publishing. */
   readonly operationsPerSecondMax: number;
   readonly operationsBurstMax: number;
-  /** A token, whole. Every carrier has room for it: header fields, passwords of MQTT and STOMP, gRPC metadata. */
+  /** A token, whole. Where it comes in a header, that has its own bound beside this one; in STOMP it is the smaller one. */
   readonly tokenBytesMax: number;
   /** Filters in each list of rights of a token. */
   readonly tokenRulesMax: number;
