@@ -12,8 +12,9 @@ export function isTokenMethod(method: string): boolean {
 
 /**
  * The token of a CONNECT: the data of its method, or the password, so that a client may name a method only in order to
- * authenticate again later. Text that is no UTF-8 is no token, and refused as such.
+ * authenticate again later. What is empty shows nothing. Bytes that are no UTF-8 are no token, and refused as such.
  */
 export function tokenOf({ password, properties }: Connect): string | undefined {
-  return (properties.authenticationData ?? password)?.toString();
+  const shown = properties.authenticationData ?? password;
+  return shown === undefined || shown.length === 0 ? undefined : shown.toString();
 }

@@ -115,12 +115,13 @@ export function parseCommand({ command, headers, body }: Frame, version: Version
 function readConnect(fields: Fields): Connect {
   const asked = fields.text('accept-version')?.split(',') ?? ['1.0'];
   const offered = new Set(asked.map((one) => one.trim()));
+  const passcode = fields.text('passcode');
   const bearer = /^Bearer +(\S+)$/i.exec(fields.text('Authorization') ?? '')?.[1];
   const [sendsEveryMs, wantsEveryMs] = readHeartBeat(fields.text('heart-beat') ?? '0,0');
   return {
     op: 'connect',
     version: versions.findLast((version) => offered.has(version)),
-    token: fields.text('passcode') ?? bearer,
+    token: passcode === '' ? bearer : (passcode ?? bearer),
     login: fields.text('login'),
     clientId: fields.optionalId('client-id'),
     sendsEveryMs,

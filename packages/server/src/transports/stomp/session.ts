@@ -1,6 +1,7 @@
 import { errorTable, EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import type { Batch } from '../../core/batch.ts';
+import { checkLogin } from '../../core/login.ts';
 import { parseFrom } from '../../core/start.ts';
 import type {
   CloseReason,
@@ -12,6 +13,7 @@ import type {
   SubscribeOptions,
   Subscription,
 } from '../../core/transport.ts';
+import { UnderWay } from '../../core/under-way.ts';
 import type { Deadline, Deadlines } from '../../net/deadlines.ts';
 import type { Link } from '../../net/link.ts';
 import {
@@ -26,7 +28,7 @@ import { parseDestination, queueFilter, sharedDurable, type Destination } from '
 import { DurablePositions, type DurableOwner } from './durables.ts';
 import { Following, gapHeader, unknownMessage } from './following.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
-import { Transactions } from './transactions.ts';
+import { sizeOf, Transactions } from './transactions.ts';
 import { versions, type Frame, type Headers, type Version } from './wire/frame.ts';
 import { FrameReader, type FrameBounds } from './wire/frame-reader.ts';
 import { encodeError, encodeFrame } from './wire/frames.ts';
@@ -68,7 +70,10 @@ export class StompConnection implements Sink {
   /** Replaced, not changed: most connections have one, and a Map costs four times as much. */
   #followings: readonly Following[] = [];
   #transactions: Transactions | undefined;
-  #inFlight = 0;
+  /** Frames that are being done, and the bytes of those that are SEND. */
+  readonly #underWay = new UnderWay();
+  /** That is as much as may be: nothing more is read, also not of what has come. */
+  #isFull = false;
   /** Frames wait for the one that is being done, which may refuse what follows it. */
   #isAlone = false;
   /** Reading goes on behind the microtasks that are due now. */
@@ -111,7 +116,7 @@ export class StompConnection implements Sink {
   /** Nothing, or not enough, was heard in time. */
   overdue(): void {
     // While its frames are being done it may not be read from, so it is not known to be silent.
-    if (this.#stage === 'connected' && this.#inFlight > 0) {
+    if (this.#stage === 'connected' && !this.#underWay.isEmpty) {
       this.#link.deadline(this.#silenceMs ?? this.#shared.host.limits.handshakeTimeoutMs);
       return;
     }
@@ -172,7 +177,7 @@ export class StompConnection implements Sink {
   }
 
   #read(): void {
-    while (!this.#isAlone && !this.#isYielding) {
+    while (!this.#isAlone && !this.#isYielding && !this.#isFull) {
       const received = this.#reader.next();
       if (received === undefined) break;
       if (received.kind === 'fault') {
@@ -262,15 +267,16 @@ export class StompConnection implements Sink {
     const { version, token } = connect;
     this.#isAlone = true;
     this.#link.pause();
-    const { address, certificate, connection } = this.#link;
+    const { ticket, certificate, address, connection } = this.#link;
     hub
-      .authenticate({ token, address, certificate, connection })
+      .authenticate({ token, ticket, certificate, address, connection })
       .then((identity) => this.#admit(identity, connect, version))
       .catch((caught: unknown) => this.#refuse(caught, undefined));
   }
 
   #admit(identity: Identity, connect: Connect, version: Version): void {
     if (this.#stage !== 'connecting') return;
+    checkLogin(identity, connect.login);
     const { host, byClient, bounds } = this.#shared;
     this.#stage = 'connected';
     this.#version = version;
@@ -278,7 +284,8 @@ export class StompConnection implements Sink {
     this.#reader.bounds = bounds;
     this.#link.trust();
     this.#link.deadline(undefined);
-    this.#subject = identity.subject ?? connect.login;
+    // Where there are no tokens, everybody is whom they say.
+    this.#subject = identity.claims === undefined ? (identity.subject ?? connect.login) : identity.subject;
     if (connect.clientId !== undefined) {
       this.#owner = { subject: identity.subject, clientId: connect.clientId };
       const key = DurablePositions.keyOf(this.#owner, '');
@@ -321,15 +328,17 @@ export class StompConnection implements Sink {
   #send(command: Command & { op: 'send' }, receipt: string | undefined): void {
     const { name } = parseDestination(command.destination, this.#subject);
     const session = this.#session!;
+    const entry = { channel: name, draft: command.draft };
     if (command.transaction !== undefined) {
       session.checkPublish(name, command.draft);
-      this.#openTransactions.addEntry(command.transaction, { channel: name, draft: command.draft }, receipt);
+      this.#openTransactions.addEntry(command.transaction, entry, receipt);
       return;
     }
-    this.#begun();
+    const bytes = sizeOf(entry);
+    this.#begun(bytes);
     session.publish(name, command.draft).then(
-      (published) => this.#done(receipt, publishedHeaders(published)),
-      (caught: unknown) => this.#refused(caught, receipt),
+      (published) => this.#done(receipt, publishedHeaders(published), bytes),
+      (caught: unknown) => this.#refused(caught, receipt, bytes),
     );
     // What is refused at once is known one microtask from now, and what stands behind it must not be done then.
     this.#isYielding = true;
@@ -545,7 +554,7 @@ export class StompConnection implements Sink {
   async #alone(receipt: string | undefined, work: () => Promise<Headers>): Promise<void> {
     this.#isAlone = true;
     this.#link.pause();
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
+    if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
     // The connection may have ended meanwhile.
     if (this.#session === undefined) return;
     this.#begun();
@@ -564,25 +573,27 @@ export class StompConnection implements Sink {
     this.#read();
   }
 
-  #begun(): void {
-    this.#inFlight += 1;
-    if (this.#inFlight >= this.#shared.host.limits.commandsInFlightMax) this.#link.pause();
+  #begun(bytes = 0): void {
+    this.#underWay.begin(bytes);
+    if (this.#isFull || !this.#underWay.isFull(this.#shared.host.limits)) return;
+    this.#isFull = true;
+    this.#link.pause();
   }
 
-  #done(receipt: string | undefined, headers: Headers): void {
-    this.#inFlight -= 1;
+  #done(receipt: string | undefined, headers: Headers, bytes = 0): void {
+    this.#underWay.end(bytes);
     this.#answer(receipt, headers);
     this.#pace();
     this.#settleQuiet();
   }
 
-  #refused(caught: unknown, receipt: string | undefined): void {
-    this.#inFlight -= 1;
+  #refused(caught: unknown, receipt: string | undefined, bytes = 0): void {
+    this.#underWay.end(bytes);
     this.#refuse(caught, receipt);
   }
 
   #settleQuiet(): void {
-    if (this.#inFlight > 0) return;
+    if (!this.#underWay.isEmpty) return;
     const then = this.#whenQuiet;
     this.#whenQuiet = undefined;
     // What waits is a frame that came before the goodbye.
@@ -590,10 +601,13 @@ export class StompConnection implements Sink {
     else this.#leaveIfIdle();
   }
 
-  /** Far below the bound, so as not to stop and go with every single frame. */
   #pace(): void {
-    const { commandsInFlightMax } = this.#shared.host.limits;
-    if (!this.#isAlone && this.#inFlight * 2 <= commandsInFlightMax) this.#link.resume();
+    if (!this.#underWay.hasRoom(this.#shared.host.limits)) return;
+    const wasFull = this.#isFull;
+    this.#isFull = false;
+    if (this.#isAlone) return;
+    this.#link.resume();
+    if (wasFull && this.#stage === 'connected') this.#read();
   }
 
   #answer(receipt: string | undefined, headers: Headers = noHeaders): void {
@@ -611,7 +625,7 @@ export class StompConnection implements Sink {
   }
 
   #leaveIfIdle(): void {
-    if (this.#stage !== 'leaving' || this.#inFlight > 0) return;
+    if (this.#stage !== 'leaving' || !this.#underWay.isEmpty) return;
     const then = this.#whenIdle;
     this.#whenIdle = undefined;
     then?.();

@@ -80,7 +80,7 @@ export class Transactions {
 }
 
 /** Payload, name and headers, and what holding them costs. */
-function sizeOf({ channel, draft }: PublishEntry): number {
+export function sizeOf({ channel, draft }: PublishEntry): number {
   let bytes = 200 + channel.length + draft.payload.length;
   for (const [name, value] of draft.headers ?? []) bytes += name.length + value.length;
   return bytes;

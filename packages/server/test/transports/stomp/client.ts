@@ -75,7 +75,9 @@ export class StompClient {
   }
 
   static async #openWebSocket(url: string, protocols: readonly string[]): Promise<StompClient> {
-    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/stomp`, [...protocols], {
+    const address = new URL(url.replace(/^http/, 'ws'));
+    address.pathname = '/stomp';
+    const socket = new WebSocket(address, [...protocols], {
       perMessageDeflate: false,
     });
     const client = new StompClient({
