@@ -107,7 +107,7 @@ class JwtVerifier implements TokenVerifier {
       checkValidity(known.validity, this.#clock.nowMs());
       return known.identity;
     }
-    this.#verified.forget(token);
+    if (known !== undefined) this.#verified.forget(token);
     const read = readToken(token, this.#limits);
     const { rules, keys } = this.#chooseIssuer(read);
     const key = await keys.find(read.algorithm, read.keyId);
