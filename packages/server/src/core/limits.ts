@@ -102,6 +102,11 @@ export interface Limits {
   readonly webhookWindowMessages: number;
   /** PUBLISH packets above QoS 0 that a client may have unanswered: the receive maximum, announced and enforced. */
   readonly mqttReceiveMax: number;
+  /**
+   * QoS 2 packet ids that a client of MQTT 3.1 or 3.1.1, which is told no receive maximum, may leave unreleased. It may have
+   * written many PUBLISHes before it reads the first answer; some 100 bytes each.
+   */
+  readonly mqttUnreleasedMax: number;
   /** The same towards a client that takes more: what its session keeps of each is a place and a packet id. */
   readonly mqttInFlightMax: number;
   readonly mqttTopicAliasMax: number;
@@ -244,6 +249,7 @@ export const defaultLimits: Limits = {
   webhooksPerHostMax: 4,
   webhookWindowMessages: 8,
   mqttReceiveMax: 64,
+  mqttUnreleasedMax: 4_096,
   mqttInFlightMax: 256,
   mqttTopicAliasMax: 16,
   mqttKeepAliveSecondsMax: 0,
