@@ -5,6 +5,7 @@ import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
 import { negotiate } from '../../../packages/server/src/http/accept.ts';
 import { bearerToken } from '../../../packages/server/src/http/bearer.ts';
 import { checkHead, targetPath } from '../../../packages/server/src/http/head-check.ts';
+import { Callers } from '../../../packages/server/src/http/credentials.ts';
 import { channelOfTarget, rawPath, rawQuery } from '../../../packages/server/src/http/percent.ts';
 import { Query } from '../../../packages/server/src/http/query.ts';
 import { encodingOf, readCallHead } from '../../../packages/server/src/transports/grpc/call-head.ts';
@@ -14,6 +15,11 @@ import { isTaken, takenOrRefused } from '../tools.ts';
 
 const offers = [{ mediaTypes: ['application/json'] }, { mediaTypes: ['text/event-stream'] }];
 const allowedOrigins = new Set(['https://app.example']);
+const callers = new Callers({
+  hub: { authenticate: () => Promise.reject(new Error('nobody is authenticated here')) },
+  allowedOrigins: [...allowedOrigins],
+  cookie: 'session',
+});
 
 /** The head of a request as Node has it: a line, then fields; Latin-1, and Node has refused what is no field. */
 export const harness: Harness = {
@@ -27,6 +33,10 @@ export const harness: Harness = {
     'POST /everywire.v1.Messaging/Publish\nte: trailers\ncontent-type: application/grpc+proto\ngrpc-timeout: 100m\nx-bin: AAEC,AwQ',
     'POST /publish\nHost: a\nTransfer-Encoding: chunked',
     'OPTIONS *\nHost: a',
+    'GET /x?ticket=abc&token=def\nHost: a\nCookie: a=b; session=abc\nSec-Fetch-Site: same-origin',
+    'GET /x\nHost: a\nCookie: session=abc\nOrigin: https://app.example',
+    'GET /x\nHost: a\nCookie: session=abc; session=def\nOrigin: https://a',
+    'GET /x\nHost: a\nCookie: session=abc\nAuthorization: Basic abc',
     'GET http://evil.example/channels/x\nHost: a\nHost: b',
     'GET /channels/%\nHost: a',
     'GET /x?a=%ff&b=+&&=&limit=0\nHost: a',
@@ -61,6 +71,7 @@ export const harness: Harness = {
     encodingOf(headers['content-type']);
     takenOrRefused(() => bearerToken(headers.authorization));
     isCallRead(headers);
+    checkCredentials(request);
 
     const path = targetPath(url);
     assert.equal(rawPath(url).length + rawQuery(url).length + Number(url.includes('?')), url.length);
@@ -70,6 +81,21 @@ export const harness: Harness = {
     return refused === undefined && channel !== undefined && isQuery;
   },
 };
+
+/** What a page of another origin makes a browser send counts for nothing. */
+function checkCredentials(request: Request): void {
+  const shown = takenOrRefused(() => callers.credentialsOf(request));
+  const { authorization, cookie, origin, host, 'sec-fetch-site': site } = request.headers;
+  if (shown?.token === undefined) return;
+  if (authorization !== undefined) {
+    assert.ok(authorization.includes(shown.token));
+    return;
+  }
+  assert.equal(shown.ticket, undefined);
+  assert.ok(cookie?.includes(`session=${shown.token}`));
+  const isOwn = origin === `http://${host ?? ''}` || origin === `https://${host ?? ''}`;
+  assert.ok(origin === undefined ? site === 'same-origin' : allowedOrigins.has(origin) || isOwn);
+}
 
 function readQuery(text: string): void {
   const query = new Query(text);
@@ -111,6 +137,6 @@ function requestOf(text: string): Request {
     fields.set(key, known === undefined ? value : `${known}, ${value}`);
   }
   const headers = Object.fromEntries(fields) as IncomingMessage['headers'];
-  const version = { httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1 };
+  const version = { socket: {}, httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1 };
   return { method, url, headers, rawHeaders, ...version } as unknown as Request;
 }

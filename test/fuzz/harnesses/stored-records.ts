@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { decodeRevocation, encodeRevocation } from '../../../packages/server/src/auth/revocation-record.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
 import { decodeGroupRecord, encodeGroupRecord } from '../../../packages/server/src/core/groups/record.ts';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
@@ -23,7 +24,7 @@ const nobody = { has: () => false, touch: quiet };
 const pid = `0jgbyl400${'a'.repeat(24)}`;
 const cursor = '1k3f9q2.1a2b.9f3c0d4e5a6b7c8d';
 
-const kinds = ['group', 'session', 'poll', 'durable', 'head', 'window'] as const;
+const kinds = ['group', 'session', 'poll', 'durable', 'head', 'window', 'revocation'] as const;
 const of = (kind: (typeof kinds)[number], row: object | string | null): Buffer =>
   Buffer.concat([
     Buffer.of(kinds.indexOf(kind)),
@@ -95,6 +96,8 @@ export const harness: Harness = {
       ],
       lastPacketId: 2,
     }),
+    of('revocation', { subject: 'u', revokedAtMs: nowMs, untilMs: nowMs }),
+    of('revocation', { tokenId: 't', revokedAtMs: nowMs }),
     ...kinds.flatMap((kind) => [
       of(kind, null),
       of(kind, '[]'),
@@ -116,6 +119,13 @@ export const harness: Harness = {
           written,
           'read and written again it is the same',
         );
+        return true;
+      }
+      case 'revocation': {
+        const revocation = decodeRevocation(row);
+        if (revocation === undefined) return false;
+        const written = encodeRevocation(revocation);
+        assert.deepEqual(encodeRevocation(decodeRevocation(written)!), written);
         return true;
       }
       case 'session':
