@@ -16,18 +16,21 @@ import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
 import { Http2Connections, http2Bounds, type Http2Connection } from '../../http/http2-connections.ts';
+import { peerOf, type Peer } from '../../http/peer.ts';
 import { problemHeaders } from '../../http/problem.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
+import { guard } from '../../net/guard.ts';
 import type { TlsEnd } from '../../net/tls-end.ts';
 import { exchangeOf } from '../../http/http2-request.ts';
 import { bind, hostAndPort, type ListenAddress } from '../../net/listener.ts';
 import { encodingOf, readCallHead } from './call-head.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
 import type { Caller } from './outlet.ts';
-import { addServices, contextOf, placeOf, type Admitted } from './service.ts';
+import { addServices, contextOf, peerOn, placeOf, type Admitted } from './service.ts';
 import { trailersOf } from './status.ts';
 import type { StreamCall } from './stream-call.ts';
 import type { SubscribeCall } from './subscribe-call.ts';
+import { webRefusal } from './web-refusal.ts';
 
 export interface GrpcFront {
   readonly requests: RawRequests;
@@ -172,21 +175,22 @@ class GrpcTransport implements Transport {
   }
 
   async #callFromWeb(adapter: Adapter, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { socket } = request;
-    const admitted = await this.#admit(socket.remoteAddress, () => this.#front.callers.authenticate(request));
+    const admitted = await this.#admit(peerOf(request), () => this.#front.callers.authenticate(request));
     if (response.destroyed) return;
     if ('refusal' in admitted) {
-      const { refusal } = admitted;
-      const told = problemHeaders(refusal, this.#host.limits.retryAfterMs);
-      for (const [field, value] of Object.entries(told)) response.setHeader(field, value!);
-      if (!hasShortBody(request, this.#host.limits)) {
-        // The library would take in all of it before it says no.
-        response.writeHead(refusal.httpStatus, { Connection: 'close' }).end();
-        return;
-      }
+      this.#refuseWeb(admitted.refusal, request, response);
+      return;
     }
     this.#admitted.set(request, admitted);
     adapter(request, response);
+  }
+
+  #refuseWeb(refusal: EverywireError, request: IncomingMessage, response: ServerResponse): void {
+    const { status, headers, body } = webRefusal(refusal, request.headers['content-type']);
+    const told = { ...problemHeaders(refusal, this.#host.limits.retryAfterMs), ...headers };
+    // What is still to come of a long body is not read.
+    if (!hasShortBody(request, this.#host.limits)) response.shouldKeepAlive = false;
+    response.writeHead(status, { ...told, 'Content-Length': body.length }).end(body);
   }
 
   async #callOnStream(
@@ -199,7 +203,7 @@ class GrpcTransport implements Transport {
     const isForAll = headers[':path']!.startsWith(healthPrefix);
     const admitted = isForAll
       ? unknownCaller
-      : await this.#admit(caller.address, () => this.#host.hub.authenticate(caller));
+      : await this.#admit(peerOn(socket, this.#host), () => this.#host.hub.authenticate(caller));
     stream.off('error', ignore);
     if (stream.destroyed) return;
     if ('refusal' in admitted && !isForAll) {
@@ -212,9 +216,9 @@ class GrpcTransport implements Transport {
     adapter(request, response);
   }
 
-  async #admit(address: string | undefined, authenticate: () => Promise<Identity>): Promise<Admitted> {
+  async #admit(peer: Peer, authenticate: () => Promise<Identity>): Promise<Admitted> {
     try {
-      return { party: { identity: await authenticate(), address } };
+      return { party: { identity: await authenticate(), ...peer } };
     } catch (caught) {
       const refusal = toEverywireError(caught);
       if (refusal.code === 'internal')
@@ -224,7 +228,7 @@ class GrpcTransport implements Transport {
   }
 
   async #listen(adapter: Adapter): Promise<void> {
-    const { limits, log } = this.#host;
+    const { limits, log, admission } = this.#host;
     const { tls } = this.#options;
     const http2 = createServer(http2Bounds(limits, limits.grpcStreamsMax));
     http2.on('stream', (stream, headers, _flags, rawHeaders: string[]) => {
@@ -245,6 +249,7 @@ class GrpcTransport implements Transport {
     );
     this.#connections = new Http2Connections(this.#host);
     this.#connections.watch(http2);
+    if (admission !== undefined) guard(server, admission);
     this.#server = server;
     this.#address = hostAndPort(bound);
   }

@@ -1,5 +1,8 @@
+import { status } from '@grpc/grpc-js';
+import { EverywireError } from '@everywire/protocol';
 import { expect, it } from 'vitest';
-import { openAccess } from '../../../src/core/access.ts';
+import { openAccess, type Identity } from '../../../src/core/access.ts';
+import { HeldStore } from '../../core/held-store.ts';
 import { messagingClient, StreamClient } from './client.ts';
 import { GrpcServer } from './server.ts';
 
@@ -26,6 +29,37 @@ it('reads nothing of a call while it is not known who makes it', async () => {
   expect(await published).toMatchObject({ kind: 'published' });
   expect(server.isReading).toBe(true);
   stream.cancel();
+  client.close();
+  await server.stop();
+});
+
+it('answers what was asked before when a stream ends with its token', async () => {
+  let isRevoked = false;
+  let revoke!: (isHit: (identity: Identity) => boolean) => void;
+  const claims = { subscribe: ['**'], publish: ['**'], expiresAtMs: Number.MAX_SAFE_INTEGER };
+  const server = await GrpcServer.start({
+    access: {
+      ...openAccess,
+      authenticate: async () => ({ subject: 'ann', isAdmin: false, claims }),
+      checkCurrent: () => {
+        if (isRevoked) throw new EverywireError('unauthorized', 'The token was revoked.');
+      },
+      onRevoked: (listener) => (revoke = listener),
+    },
+  });
+  const client = messagingClient(server.address);
+  const stream = new StreamClient(client);
+  await stream.ask({ subscribe: { channel: 'a' } });
+  const store = new HeldStore(server.hub);
+  stream.send({ publish: { channel: 'a', data: Buffer.from('asked before') } });
+  await store.until(() => store.underWay === 1);
+  isRevoked = true;
+  revoke(() => true);
+  stream.send({ publish: { channel: 'a', data: Buffer.from('asked after') } });
+  store.letGo();
+  expect((await stream.ended())?.code).toBe(status.UNAUTHENTICATED);
+  expect(stream.responses.map(({ kind }) => kind)).toEqual(['subscribed', 'published']);
+  expect(store.underWay).toBe(1);
   client.close();
   await server.stop();
 });
