@@ -213,6 +213,23 @@ describe('a token', () => {
     expect(await statusOf('/channels/open/in', adminToken, remove)).toBe(204);
   });
 
+  it('says what is listed, page by page to the end', async () => {
+    const base = freshName();
+    const names = Array.from({ length: 9 }, (_, at) => `${base}/${at}/${at % 3 === 1 ? 'open' : 'secret'}`);
+    for (const name of names) await ask(`/channels/${name}`, adminToken, { method: 'POST', body: 'x' });
+    const token = await ofAnn({ subscribe: [`${base}/**`, `!${base}/*/secret`] });
+    const listed: string[] = [];
+    let next: string | undefined = '';
+    while (next !== undefined) {
+      const answer: Response = await ask(`/channels?filter=${base}/**&limit=2&after=${next}`, token);
+      const page = (await answer.json()) as { channels: { channel: string }[]; next?: string };
+      listed.push(...page.channels.map(({ channel }) => channel));
+      next = page.next;
+    }
+    expect(listed).toEqual([1, 4, 7].map((at) => `${base}/${at}/open`));
+    expect((await ask('/channels', token)).status).toBe(403);
+  });
+
   it('is needed for everything but health, documents and the page', async () => {
     const targets = ['/channels/x', '/channels', '/stream?channel=x', '/webhooks', '/channels/x?wait=1s'];
     for (const target of targets) {
@@ -246,6 +263,22 @@ describe('a token', () => {
       403,
       'Bearer error="insufficient_scope"',
     ]);
+  });
+});
+
+describe('the metrics', () => {
+  it('are for administrators where the configuration says so', async () => {
+    const config = { auth: { jwt: { secret: testSecret } }, metrics: { access: 'admin' } } as const;
+    const closed = await startTestServer(config);
+    try {
+      const statusFor = async (headers: Record<string, string>): Promise<number> =>
+        (await fetch(`${closed.url}/metrics`, { headers })).status;
+      expect(await statusFor({})).toBe(401);
+      expect(await statusFor(bearer(await ofAnn()))).toBe(403);
+      expect(await statusFor(bearer(adminToken))).toBe(200);
+    } finally {
+      await closed.stop();
+    }
   });
 });
 

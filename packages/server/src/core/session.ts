@@ -8,7 +8,7 @@ import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
 import { checkChannel } from './names.ts';
 import { readableGap } from './readable-gap.ts';
-import type { Page, Start } from './store.ts';
+import type { ChannelInfo, Page, Start } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
 import type { Counted } from './throttle.ts';
 import type {
@@ -155,10 +155,29 @@ export class HubSession implements Session, Owner {
   async channels(text: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]> {
     const filter = this.#checkFilter(text);
     const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
-    const channels = await this.#hub.store.channels(filter, after, limit);
-    return channels
-      .filter(({ channel }) => mayDeliver === undefined || mayDeliver(channel))
-      .map((info) => ({ ...info, subscribers: this.#hub.subscribersOf(info.channel) }));
+    const channels =
+      mayDeliver === undefined
+        ? await this.#hub.store.channels(filter, after, limit)
+        : await this.#readableChannels(filter, mayDeliver, after, limit);
+    return channels.map((info) => ({ ...info, subscribers: this.#hub.subscribersOf(info.channel) }));
+  }
+
+  /** As many as are asked for: a short page is taken for the last one, and a name to go on from must be readable. */
+  async #readableChannels(
+    filter: Filter,
+    mayDeliver: (channel: string) => boolean,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly ChannelInfo[]> {
+    const { store, limits } = this.#hub;
+    const found: ChannelInfo[] = [];
+    let from = after;
+    for (;;) {
+      const page = await store.channels(filter, from, limits.pageMessagesMax);
+      found.push(...page.filter(({ channel }) => mayDeliver(channel)));
+      if (page.length < limits.pageMessagesMax || found.length >= limit) return found.slice(0, limit);
+      from = page.at(-1)!.channel;
+    }
   }
 
   async drop(channel: string): Promise<boolean> {
