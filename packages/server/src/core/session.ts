@@ -361,8 +361,12 @@ export class HubSession implements Session, Owner {
       subscription.cancel();
       throw cause;
     }
-    if (subscription.stage === 'ended')
-      throw this.#ended ?? new EverywireError('going_away', 'The connection ended while it subscribed.');
+    if (subscription.stage === 'ended') {
+      if (this.#ended !== undefined) throw this.#ended;
+      // Its right may have been withdrawn meanwhile: that is the reason then.
+      this.#hub.access.authorizeSubscribe(this.#identity, subscription.follower.filter);
+      throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+    }
     return subscription;
   }
 

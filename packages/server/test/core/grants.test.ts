@@ -223,3 +223,12 @@ describe('a session with a token', () => {
     expect(bob.sink.texts).toEqual(['one']);
   });
 });
+
+it('says that a right was withdrawn, where that happened while the subscription began', async () => {
+  const { open } = await start();
+  const { session } = await open('ann:**');
+  const refreshed = session.refresh('ann:a');
+  const subscribing = session.subscribe('b', { from: { since: { kind: 'earliest' } } });
+  await expect(subscribing).rejects.toMatchObject({ code: 'forbidden' });
+  await refreshed;
+});
