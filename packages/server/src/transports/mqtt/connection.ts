@@ -197,7 +197,7 @@ export class MqttConnection implements Sink, Quota {
 
   /** PUBLISHes were answered: more are read, or it was the last that a goodbye waited for. */
   answeredSome(): void {
-    if (this.#goodbye !== undefined && (this.#publishing?.underWay ?? 0) === 0) {
+    if (this.#goodbye !== undefined && this.#isIdle) {
       const goodbye = this.#goodbye;
       this.#goodbye = undefined;
       goodbye();
@@ -289,10 +289,13 @@ export class MqttConnection implements Sink, Quota {
     this.#read();
   }
 
+  /** Nothing that it published is under way. */
+  get #isIdle(): boolean {
+    return this.#publishing?.isIdle !== false;
+  }
+
   get #isFull(): boolean {
-    const publishing = this.#publishing;
-    if (publishing === undefined) return false;
-    return publishing.underWay >= this.broker.host.limits.commandsInFlightMax || publishing.isAtReceiveMax;
+    return this.#publishing?.isFull() === true;
   }
 
   /** The client was heard. */
@@ -340,8 +343,7 @@ export class MqttConnection implements Sink, Quota {
         this.#suspend(this.#subscriptionsOf().unsubscribe(packet));
         return;
       case 'pingreq':
-        if (this.#publishing === undefined || this.#publishing.underWay === 0)
-          this.answer({ type: 'pingresp' });
+        if (this.#isIdle) this.answer({ type: 'pingresp' });
         else this.#suspend(this.#whenStored(async () => this.answer({ type: 'pingresp' })));
         return;
       case 'disconnect':
@@ -362,7 +364,7 @@ export class MqttConnection implements Sink, Quota {
    * when its ping is answered.
    */
   async #whenStored(then: () => Promise<void>): Promise<void> {
-    if (this.#publishing !== undefined && this.#publishing.underWay > 0) {
+    if (this.#publishing !== undefined && !this.#isIdle) {
       this.#publishing.flush();
       await this.#publishing.idle();
     }

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/transport.ts';
+import { UnderWay } from '../../core/under-way.ts';
 import type { MqttConnection } from './connection.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
 import { receivedWrite } from './records.ts';
@@ -20,12 +21,16 @@ interface Pending {
   readonly hasKey: boolean;
   /** The server's own names are nobody's to publish to. */
   readonly isServerName: boolean;
+  /** What it holds until it is answered. */
+  readonly bytes: number;
   /** Undefined until it is known. */
   reasonCode: number | undefined;
   properties: AckProperties;
 }
 
 const nothing: AckProperties = {};
+/** What one holds beside its payload, about: its name, its properties, and itself. */
+const pendingBytes = 200;
 
 /** What comes from the client: PUBLISH to the hub, and its answers in the order in which they were asked for. */
 export class Publishing {
@@ -37,6 +42,8 @@ export class Publishing {
   /** In order of arrival [MQTT-4.6.0-2, -3]. */
   #pending: Pending[] = [];
   #answered = 0;
+  readonly #underWay = new UnderWay();
+  #waitsForRoom = false;
   #qos1Pending = 0;
   #isAnswerDue = false;
   /** Packet ids whose PUBREL came since the last `flush`. */
@@ -47,24 +54,32 @@ export class Publishing {
     this.#connection = connection;
   }
 
-  /** PUBLISHes that the store has not answered. */
-  get underWay(): number {
-    return this.#pending.length - this.#answered;
+  /** The store has answered all of them. */
+  get isIdle(): boolean {
+    return this.#underWay.isEmpty;
+  }
+
+  /** Nothing more is to be received until some are answered. */
+  isFull(): boolean {
+    const { limits } = this.#connection.broker.host;
+    if (this.#underWay.isFull(limits)) this.#waitsForRoom = true;
+    else if (this.#underWay.hasRoom(limits)) this.#waitsForRoom = false;
+    return this.#waitsForRoom || this.#isAtReceiveMax;
   }
 
   /**
    * The client has as much unanswered as it may, and the store is at work on some of it: nothing more is received, and so
    * nobody is cut off who only writes faster than the disk (§4.9).
    */
-  get isAtReceiveMax(): boolean {
+  get #isAtReceiveMax(): boolean {
     const { version, opened, broker } = this.#connection;
-    if (version !== 5 || this.underWay === 0) return false;
+    if (version !== 5 || this.isIdle) return false;
     return this.#qos1Pending + opened!.state.receivedCount >= broker.host.limits.mqttReceiveMax;
   }
 
   /** Resolves when the store has answered all of them. */
   idle(): Promise<void> {
-    if (this.underWay === 0) return Promise.resolve();
+    if (this.isIdle) return Promise.resolve();
     return new Promise((resolve) => (this.#idle ??= []).push(resolve));
   }
 
@@ -91,7 +106,12 @@ export class Publishing {
         return;
       }
     }
-    if (qos > 0 && version === 5 && state.receivedCount >= broker.host.limits.mqttReceiveMax) {
+    const { mqttReceiveMax, mqttUnreleasedMax } = broker.host.limits;
+    const isOverReceiveMax = qos > 0 && version === 5 && state.receivedCount >= mqttReceiveMax;
+    // Not to be read from would be no help: its PUBRELs are what makes room.
+    const isOverUnreleased =
+      qos === 2 && version !== 5 && state.receivedCount >= mqttUnreleasedMax && !state.hasReceived(packetId);
+    if (isOverReceiveMax || isOverUnreleased) {
       connection.refuse(
         reasonCodes.receiveMaximumExceeded,
         'There are more PUBLISH packets than the receive maximum.',
@@ -173,16 +193,18 @@ export class Publishing {
     return known;
   }
 
-  #add({ packetId, qos, topic }: Publish, hasKey: boolean): Pending {
+  #add({ packetId, qos, topic, payload }: Publish, hasKey: boolean): Pending {
     const pending: Pending = {
       packetId,
       qos,
       hasKey,
       isServerName: topic.startsWith('$'),
+      bytes: pendingBytes + payload.length,
       reasonCode: undefined,
       properties: nothing,
     };
     this.#pending.push(pending);
+    this.#underWay.begin(pending.bytes);
     return pending;
   }
 
@@ -275,9 +297,10 @@ export class Publishing {
     const connection = this.#connection;
     const pending = this.#pending;
     while (this.#answered < pending.length) {
-      const { packetId, qos, reasonCode, properties } = pending[this.#answered]!;
+      const { packetId, qos, bytes, reasonCode, properties } = pending[this.#answered]!;
       if (reasonCode === undefined) break;
       this.#answered += 1;
+      this.#underWay.end(bytes);
       if (qos === 1) {
         this.#qos1Pending -= 1;
         connection.answer({ type: 'puback', packetId, reasonCode, properties });
