@@ -6,12 +6,14 @@ import { namespacesOf } from './config/namespaces.ts';
 import { webhooksOf } from './config/webhooks.ts';
 import type { Config, ConfigInput } from './config/schema.ts';
 import { openAccess, type Access } from './core/access.ts';
+import { Admission } from './core/admission.ts';
 import type { Clock, Random } from './core/clock.ts';
 import { createHub, type Hub } from './core/hub.ts';
 import type { Endpoint, Host, Log, Transport } from './core/transport.ts';
 import { createHttpFront, type HttpFront } from './http/front.ts';
 import type { ListenAddress } from './net/listener.ts';
 import { certificateOf } from './net/tls-end.ts';
+import { trustedProxies } from './net/trusted-proxies.ts';
 import { pages } from './page/index.ts';
 import { systemClock } from './runtime/clock.ts';
 import { createSystemRandom } from './runtime/random.ts';
@@ -158,7 +160,11 @@ class ComposedServer implements EverywireServer {
       durability: config.durability,
       ...(this.#onFatal === undefined ? {} : { onFatal: this.#onFatal }),
     });
-    const hub = createHub({ ...shared, store, access: this.#access, namespaces: namespacesOf(config) });
+    const isProxy = trustedProxies(config.http.trustedProxies);
+    // Without authentication nobody could ever show who they are.
+    const admission = this.#access === openAccess ? undefined : new Admission(limits, this.#clock, isProxy);
+    const namespaces = namespacesOf(config);
+    const hub = createHub({ ...shared, store, access: this.#access, admission, namespaces });
     this.#hub = hub;
     await hub.start();
     this.#steps.push({ what: 'store', stop: () => hub.stop() });
@@ -166,7 +172,7 @@ class ComposedServer implements EverywireServer {
     await auth?.start(store.records);
     this.#steps.push({ what: 'auth', stop: async () => auth?.stop() });
 
-    const metrics = createMetrics({ hub, figures: hub.figures });
+    const metrics = createMetrics({ hub, figures: hub.figures, admission });
     const front = await createHttpFront({
       ...shared,
       ...config.http,
@@ -178,13 +184,15 @@ class ComposedServer implements EverywireServer {
       cookie: config.auth.cookie,
       certificateOf,
       tls,
+      admission,
+      isProxy,
       version,
     });
     this.#front = front;
     this.#steps.push({ what: 'http', stop: ({ closingMs }) => front.close(closingMs) });
     for (const { path, contentType, body, headers } of pages()) front.page(path, contentType, body, headers);
 
-    const host: Host = { ...shared, hub, records: store.records };
+    const host: Host = { ...shared, hub, records: store.records, admission };
     const wanted = transportNames.filter((name) => config.transports[name]);
     const listen = {
       mqtt: this.#addressOf('mqtt'),

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { parseFilter } from '../core/filter.ts';
 import { checkLimits } from '../core/limits.ts';
+import { trustedProxies } from '../net/trusted-proxies.ts';
 import { certificateRightsOf, findCertificateProblems, findTokenProblems, issuersOf } from './auth.ts';
 import type { Config } from './schema.ts';
 
@@ -65,6 +66,12 @@ function findImpossible({ http, limits, namespaces, transports }: Config): reado
   if (http.port === -1)
     problems.push('http.port -1: HTTP cannot be turned off, health and most transports are served there.');
   if (!Object.values(transports).includes(true)) problems.push('transports: every transport is off.');
+  try {
+    trustedProxies(http.trustedProxies);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    problems.push(`http.trustedProxies: ${error.message}`);
+  }
   try {
     checkLimits(limits);
   } catch (error) {

@@ -129,6 +129,11 @@ export const configSchema = Type.Object(
           description: 'Address to listen on. A public one is refused while authentication is off.',
         }),
         port: Type.Integer({ default: 8080, ...port('Port of the HTTP family and WebSocket.') }),
+        trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
+          default: [],
+          description:
+            'Addresses and networks of own proxies: their X-Forwarded-For is believed, and no bound by address holds for them.',
+        }),
       },
       strict,
     ),

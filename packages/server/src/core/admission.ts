@@ -38,7 +38,7 @@ class Guest {
 export class Admission {
   readonly #limits: Limits;
   readonly #clock: Clock;
-  readonly #isExempt: (address: string) => boolean;
+  readonly isExempt: (address: string) => boolean;
   readonly #guests = new Map<string, Guest>();
   readonly #connectionsByAddress = new Counts();
   readonly #strangersByAddress = new Counts();
@@ -52,7 +52,7 @@ export class Admission {
   constructor(limits: Limits, clock: Clock, isExempt: (address: string) => boolean = () => false) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#isExempt = isExempt;
+    this.isExempt = isExempt;
   }
 
   /** For metrics. */
@@ -116,12 +116,12 @@ export class Admission {
     const { connectionsMax, connectionsPerAddressMax, unauthenticatedMax } = this.#limits;
     if (this.#guests.size >= connectionsMax) return false;
     if (this.#strangers + this.#waitingCount >= unauthenticatedMax) return false;
-    return this.#isExempt(address) || this.#connectionsByAddress.of(address) < connectionsPerAddressMax;
+    return this.isExempt(address) || this.#connectionsByAddress.of(address) < connectionsPerAddressMax;
   }
 
   #mayBeRead(address: string): boolean {
     return (
-      this.#isExempt(address) ||
+      this.isExempt(address) ||
       this.#strangersByAddress.of(address) < this.#limits.unauthenticatedPerAddressMax
     );
   }

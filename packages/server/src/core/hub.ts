@@ -67,6 +67,7 @@ export class Hub implements HubFront, Feed {
   readonly figures: Figures = {
     published: 0,
     refused: 0,
+    rateLimited: 0,
     delivered: 0,
     flushes: 0,
     subscriptions: 0,
@@ -114,7 +115,7 @@ export class Hub implements HubFront, Feed {
     this.groups = new Groups(this, options.log);
     this.#grants = new Grants(options.access, options.clock);
     this.#admission = options.admission;
-    this.throttle = new Throttle(options.limits, options.clock);
+    this.throttle = new Throttle(options.limits, options.clock, () => (this.figures.rateLimited += 1));
   }
 
   /** Opens the store. From here on the hub is its feed. */

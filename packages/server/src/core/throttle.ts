@@ -22,9 +22,12 @@ export class Throttle {
   readonly #bySubject: Buckets<string>;
   readonly #byChannel = new Map<number, Buckets<string>>();
   readonly #isSubjectBounded: boolean;
+  readonly #onRefused: () => void;
 
-  constructor(limits: Limits, clock: Clock) {
+  /** @param onRefused is told of each refusal */
+  constructor(limits: Limits, clock: Clock, onRefused: () => void = () => undefined) {
     this.#clock = clock;
+    this.#onRefused = onRefused;
     this.#rates = {
       publishes: { perSecond: limits.publishesPerSecondMax, burst: limits.publishesBurstMax },
       operations: { perSecond: limits.operationsPerSecondMax, burst: limits.operationsBurstMax },
@@ -39,7 +42,7 @@ export class Throttle {
     this.#take('publishes', identity, counted, count);
     const { subject } = identity;
     if (!this.#isSubjectBounded || !isCounted(identity) || subject === undefined) return;
-    refuseFor(this.#bySubject.take(subject, count, this.#clock.monotonicMs()));
+    this.#refuseFor(this.#bySubject.take(subject, count, this.#clock.monotonicMs()));
   }
 
   /** What one channel takes, whoever publishes. @throws EverywireError `rate_limited` */
@@ -51,7 +54,7 @@ export class Throttle {
       this.#byChannel.set(perSecond, (buckets = new Buckets({ perSecond, burst: perSecond * 2 })));
     }
     const waitMs = buckets.take(channel, 1, this.#clock.monotonicMs());
-    refuseFor(waitMs, 'This channel takes no more messages in a second.');
+    this.#refuseFor(waitMs, 'This channel takes no more messages in a second.');
   }
 
   /** Subscribing, reading, listing. @throws EverywireError `rate_limited` */
@@ -65,18 +68,20 @@ export class Throttle {
     for (const buckets of this.#byChannel.values()) buckets.sweep(nowMs);
   }
 
+  #refuseFor(waitMs: number, why = 'That is more than this token may do in a second.'): void {
+    if (waitMs <= 0) return;
+    this.#onRefused();
+    throw new EverywireError('rate_limited', why, { retryAfterMs: waitMs });
+  }
+
   #take(kind: Kind, identity: Identity, counted: Counted, count: number): void {
     const rate = this.#rates[kind];
     if (rate.perSecond === 0 || !isCounted(identity)) return;
     const nowMs = this.#clock.monotonicMs();
-    refuseFor((counted[kind] ??= new Bucket(rate, nowMs)).take(count, nowMs));
+    this.#refuseFor((counted[kind] ??= new Bucket(rate, nowMs)).take(count, nowMs));
   }
 }
 
 function isCounted({ claims, isAdmin }: Identity): boolean {
   return claims !== undefined && !isAdmin;
-}
-
-function refuseFor(waitMs: number, why = 'That is more than this token may do in a second.'): void {
-  if (waitMs > 0) throw new EverywireError('rate_limited', why, { retryAfterMs: waitMs });
 }

@@ -80,6 +80,8 @@ export interface HubFront {
 export interface Figures {
   published: number;
   refused: number;
+  /** Publishing and other operations that were refused because they came too fast. */
+  rateLimited: number;
   delivered: number;
   flushes: number;
   subscriptions: number;

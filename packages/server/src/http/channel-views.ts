@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { Identity } from '../core/access.ts';
 import { negotiate } from './accept.ts';
+import type { Peer } from './peer.ts';
 import { HttpRefusal } from './problem.ts';
 import type { Query } from './query.ts';
 
@@ -14,7 +15,7 @@ export interface ViewRequest {
   readonly query: Query;
   readonly headers: IncomingHttpHeaders;
   readonly identity: Identity;
-  readonly address: string | undefined;
+  readonly peer: Peer;
   /** Header fields alone are wanted, and no subscription may be left behind (RFC 9110 §9.3.2). */
   readonly isHead: boolean;
   readonly raw: IncomingMessage;

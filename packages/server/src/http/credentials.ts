@@ -3,8 +3,10 @@ import type { Socket } from 'node:net';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Credentials, Identity } from '../core/access.ts';
 import type { HubFront } from '../core/transport.ts';
+import { connectionKey } from '../net/guard.ts';
 import { bearerToken } from './bearer.ts';
 import { isOriginAllowed } from './origin.ts';
+import { peerOf } from './peer.ts';
 import { rawQuery } from './percent.ts';
 import { HttpRefusal } from './problem.ts';
 import { Query } from './query.ts';
@@ -51,7 +53,8 @@ export class Callers {
       token: isExplicit ? bearerToken(headers.authorization) : this.#cookieOf(request),
       ticket,
       certificate: this.#certificateOf(socket),
-      address: socket.remoteAddress,
+      address: peerOf(request).address,
+      connection: connectionKey(socket),
     };
   }
 

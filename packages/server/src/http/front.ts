@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
+import type { Admission } from '../core/admission.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { HubFront, Log } from '../core/transport.ts';
@@ -10,6 +11,7 @@ import { addCallers } from './caller.ts';
 import { Callers, type CallersOptions } from './credentials.ts';
 import { targetPath } from './head-check.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
+import type { IsProxy } from '../net/trusted-proxies.ts';
 import type { Http2Front } from './http2-front.ts';
 import { createNodeServer } from './node-server.ts';
 import { answerError } from './errors.ts';
@@ -45,6 +47,10 @@ export interface HttpFrontOptions {
   readonly metricsAccess?: 'open' | 'admin' | undefined;
   /** Absent: clear text. */
   readonly tls?: TlsEnd | undefined;
+  /** Decides about each connection; absent: all are welcome. */
+  readonly admission?: Admission | undefined;
+  /** Whom `X-Forwarded-For` is believed; absent: nobody. */
+  readonly isProxy?: IsProxy | undefined;
   readonly version: string;
 }
 

@@ -7,6 +7,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { shareCounted } from '../net/counted.ts';
 import { certificateOf, setCertificate } from '../net/tls-end.ts';
 
 /** A request of HTTP/2 and its answer, as code that was written for HTTP/1.1 takes them. */
@@ -89,6 +90,7 @@ class StreamSocket {
     this.localPort = socket.localPort;
     this.encrypted = 'encrypted' in socket;
     setCertificate(this, certificateOf(socket));
+    shareCounted(this, socket);
   }
 
   get destroyed(): boolean {

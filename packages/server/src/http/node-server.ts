@@ -11,14 +11,18 @@ import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { EverywireError } from '@everywire/protocol';
+import type { Admission } from '../core/admission.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
+import { guard } from '../net/guard.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
+import type { IsProxy } from '../net/trusted-proxies.ts';
 import { checkHead, targetPath } from './head-check.ts';
 import { Http2Front, unknownExpectation } from './http2-front.ts';
 import { endHttp2, fieldsFor, http2StreamOf } from './http2-request.ts';
 import { endAfter } from './linger.ts';
+import { lookBehindProxy } from './peer.ts';
 import { problemBytes, problemHeaders, problemOf, problemType } from './problem.ts';
 import { rawPath } from './percent.ts';
 import type { RawRequests } from './raw-requests.ts';
@@ -34,6 +38,10 @@ export interface NodeServerOptions {
   readonly log: Log;
   /** Absent: HTTP/1.1 in clear text. Otherwise HTTP/1.1 and HTTP/2 over TLS. */
   readonly tls?: TlsEnd | undefined;
+  /** Decides about each connection; absent: all are welcome. */
+  readonly admission?: Admission | undefined;
+  /** Whom `X-Forwarded-For` is believed; absent: nobody. */
+  readonly isProxy?: IsProxy | undefined;
   readonly upgrades: UpgradeRouter;
   /** What does not go to the handler. */
   readonly requests: RawRequests;
@@ -67,8 +75,9 @@ export interface NodeServer {
 
 /** Node's HTTP server with our bounds, in front of Fastify: strict about heads, and every answer a problem document. */
 export function createNodeServer(handler: Handler, options: NodeServerOptions): NodeServer {
-  const { limits, upgrades, tls } = options;
+  const { limits, upgrades, tls, admission, isProxy = () => false } = options;
   const serve: Handler = (request, response) => {
+    lookBehindProxy(request, isProxy);
     (options.requests.find(request.url ?? '/')?.handle ?? handler)(request, response);
   };
   const bounds: ServerOptions = {
@@ -106,6 +115,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     const path = rawPath(targetPath(request.url ?? '/'));
     const refusal = checkHead(request, limits) ?? options.refusalOf(path);
+    lookBehindProxy(request, isProxy);
     if (refusal === undefined) upgrades.handle(request, socket, head);
     else endAfter(socket, problemBytes(refusal, path, limits.retryAfterMs));
   });
@@ -117,6 +127,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     answerParserError(error, socket, options);
   });
+  if (admission !== undefined) guard(server, admission);
   return { server, http2 };
 }
 

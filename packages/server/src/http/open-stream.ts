@@ -113,8 +113,8 @@ async function answerHead(
 }
 
 function openSession(shared: StreamedResponses, request: ViewRequest, sink: Sink): Session {
-  const { address } = request;
-  return shared.host.hub.open(request.identity, { transport: shared.transport, address }, sink);
+  const hello = { transport: shared.transport, ...request.peer };
+  return shared.host.hub.open(request.identity, hello, sink);
 }
 
 /** Until the response has taken the socket, only the request can tell that the peer is gone. */

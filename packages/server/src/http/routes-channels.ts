@@ -7,6 +7,7 @@ import type { ChannelViews, ViewRequest } from './channel-views.ts';
 import { cloudEventDraft } from './cloud-events.ts';
 import { callerOf } from './caller.ts';
 import type { CrossOrigin } from './cross-origin.ts';
+import { peerOf } from './peer.ts';
 import { channelOfTarget, rawQuery } from './percent.ts';
 import { problemOf } from './problem.ts';
 import { draftOfRequest, entryOfBody, type PublishBody } from './publish-request.ts';
@@ -33,7 +34,11 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
   const { limits, views, crossOrigin } = options;
 
   const inSession = async <T>(request: FastifyRequest, use: (session: Session) => Promise<T>): Promise<T> => {
-    const session = options.hub.open(callerOf(request), { transport: 'http', address: request.ip }, silent);
+    const session = options.hub.open(
+      callerOf(request),
+      { transport: 'http', ...peerOf(request.raw) },
+      silent,
+    );
     try {
       return await use(session);
     } finally {
@@ -57,7 +62,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       query,
       headers: request.headers,
       identity: callerOf(request),
-      address: request.ip,
+      peer: peerOf(request.raw),
       isHead: request.method === 'HEAD',
       raw: request.raw,
       commonHeaders: crossOrigin.headersFor(request.raw),

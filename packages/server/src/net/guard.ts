@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { Admission } from '../core/admission.ts';
 
 /** Names a connection for `Credentials.connection`, on either side of TLS; `undefined` once it is gone. */
@@ -11,10 +12,14 @@ export function connectionKey(
 
 /**
  * Lets `admission` decide about every connection before the server's own handlers see it, before TLS too. Called once they
- * are all there. The server must have been made with `pauseOnConnect`, so that nothing is read from one that waits.
+ * are all there.
  */
 export function guard(server: Server, admission: Admission): void {
   const handlers = server.listeners('connection') as ((socket: Socket) => void)[];
+  // Nothing is read from one that waits. Node's HTTP server does not hand the option of that name on.
+  Object.assign(server, { pauseOnConnect: true });
+  if (server instanceof TlsServer) readOnceSecure(server);
+  const waiting = new Set<Socket>();
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     const key = connectionKey(socket);
@@ -23,6 +28,7 @@ export function guard(server: Server, admission: Admission): void {
       return;
     }
     const serve = (): void => {
+      waiting.delete(socket);
       socket.off('error', ignore);
       for (const handle of handlers) handle.call(server, socket);
       socket.resume();
@@ -35,9 +41,24 @@ export function guard(server: Server, admission: Admission): void {
       refuse();
       return;
     }
-    socket.once('close', () => admission.gone(key));
+    socket.once('close', () => {
+      waiting.delete(socket);
+      admission.gone(key);
+    });
     if (decision === 'serve') serve();
+    else waiting.add(socket);
   });
+  // A server that closes waits for all its connections, and no handler knows of these.
+  const close = server.close.bind(server);
+  server.close = (done) => {
+    for (const socket of waiting) socket.destroy();
+    return close(done);
+  };
+}
+
+/** What is said within TLS is paused as well, and for that nobody waits any more. */
+function readOnceSecure(server: TlsServer): void {
+  server.prependListener('secureConnection', (socket: TLSSocket) => socket.resume());
 }
 
 function ignore(): void {

@@ -73,7 +73,6 @@ export async function listenTcp<Context>(
     keepAliveInitialDelay: probedAfterMs,
     // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
     highWaterMark: limits.outboundHeldFromBytes,
-    pauseOnConnect: admission !== undefined,
   };
   const server = tls === undefined ? createServer(tcp, accept) : createSecure(tls, name, tcp, accept);
   if (admission !== undefined) guard(server, admission);

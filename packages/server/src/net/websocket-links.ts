@@ -1,6 +1,7 @@
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { peerOf } from '../http/peer.ts';
 import { rawQuery } from '../http/percent.ts';
 import { Query } from '../http/query.ts';
 import { pathOf, refuseUpgrade, type UpgradeRouter } from '../http/upgrades.ts';
@@ -55,7 +56,7 @@ export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Cont
       const link = new WebSocketLink({
         group,
         rules: { isTextData, answersAs },
-        address: request.socket.remoteAddress,
+        address: peerOf(request).address,
         connection: connectionKey(request.socket),
         certificate: certificateOf(request.socket),
         ticket,

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { Admission } from '../core/admission.ts';
 import type { HubFront } from '../core/transport.ts';
 
 /** What the hub counts; read when somebody asks, so that counting costs an addition. */
@@ -6,6 +7,8 @@ export interface MetricsFigures {
   readonly published: number;
   readonly refused: number;
   readonly delivered: number;
+  /** Of those and of other operations: refused because they came too fast. */
+  readonly rateLimited: number;
   readonly flushes: number;
   readonly subscriptions: number;
   readonly subscriptionsByTransport: ReadonlyMap<string, number>;
@@ -16,6 +19,8 @@ export interface MetricsFigures {
 export interface MetricsSource {
   readonly hub: Pick<HubFront, 'health' | 'head' | 'isDraining'>;
   readonly figures: MetricsFigures;
+  /** Absent while authentication is off. */
+  readonly admission?: Pick<Admission, 'figures'> | undefined;
 }
 
 export interface Metrics {
@@ -27,7 +32,7 @@ export interface Metrics {
  * Metrics in Prometheus' text format: what the hub did and holds, the store, and the process (memory, CPU, event-loop
  * delay, garbage collection). Each server has a registry of its own.
  */
-export function createMetrics({ hub, figures }: MetricsSource): Metrics {
+export function createMetrics({ hub, figures, admission }: MetricsSource): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -56,12 +61,34 @@ export function createMetrics({ hub, figures }: MetricsSource): Metrics {
 
   counter('everywire_published_total', 'Messages stored.', () => figures.published);
   counter('everywire_refused_total', 'Messages refused.', () => figures.refused);
+  counter(
+    'everywire_rate_limited_total',
+    'What was refused because it came too fast.',
+    () => figures.rateLimited,
+  );
   counter('everywire_delivered_total', 'Deliveries: messages times subscriptions.', () => figures.delivered);
   counter('everywire_flushes_total', 'Turns in which something was delivered.', () => figures.flushes);
   gauge('everywire_subscriptions', 'Subscriptions of this node.', () => figures.subscriptions);
   gauge('everywire_head_seq', 'The number of the newest message of the store.', () => hub.head.seq);
   gauge('everywire_store_up', '1 while the store is well.', () => (hub.health().ok ? 1 : 0));
   gauge('everywire_draining', '1 while this node is stopping.', () => (hub.isDraining ? 1 : 0));
+  const nobody = { unauthenticated: 0, waiting: 0, refused: 0 };
+  const connections = (): Admission['figures'] => admission?.figures ?? nobody;
+  gauge(
+    'everywire_unauthenticated_connections',
+    'Connections that are read from and whose peers have not shown a token.',
+    () => connections().unauthenticated,
+  );
+  gauge(
+    'everywire_waiting_connections',
+    'Connections that wait for others of their address to show a token.',
+    () => connections().waiting,
+  );
+  counter(
+    'everywire_refused_connections_total',
+    'Connections that were closed because there were too many.',
+    () => connections().refused,
+  );
   const gaugeByTransport = (name: string, help: string, figure: ReadonlyMap<string, number>): void => {
     new Gauge({
       name,

@@ -26,8 +26,8 @@ function request(headers: Record<string, string>, url = '/channels/a', socket: o
 }
 
 describe('what a request shows', () => {
-  it('is a bearer token, a ticket, a certificate and its address', () => {
-    const socket = {};
+  it('is a bearer token, a ticket, a certificate, its address and its connection', () => {
+    const socket = { remotePort: 5000, localPort: 80 };
     const read = callers({ certificateOf: (asked) => (asked === shown.socket ? 'cn' : undefined) });
     const shown = request({ authorization: 'bearer abc' }, '/ws?ticket=t%2B1', socket);
     expect(read.credentialsOf(shown)).toEqual({
@@ -35,6 +35,7 @@ describe('what a request shows', () => {
       ticket: 't+1',
       certificate: 'cn',
       address: '192.0.2.1',
+      connection: '192.0.2.1 5000 80',
     });
   });
 

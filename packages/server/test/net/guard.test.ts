@@ -49,7 +49,7 @@ const request = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
 describe('a guarded listener', () => {
   it('of HTTP serves what came while it had to wait, once somebody ahead has shown who it is', async () => {
     const keys: string[] = [];
-    const server = createHttpServer({ pauseOnConnect: true } as object, (incoming, response) => {
+    const server = createHttpServer((incoming, response) => {
       keys.push(connectionKey(incoming.socket)!);
       response.end(`served ${incoming.url}`);
     });
@@ -68,7 +68,7 @@ describe('a guarded listener', () => {
   });
 
   it('of TCP gives the turn of one that goes to the next', async () => {
-    const server = createServer({ pauseOnConnect: true }, echo);
+    const server = createServer(echo);
     const { port, admission } = await listen(server, { unauthenticatedPerAddressMax: 1 });
     const first = await dial(port);
     expect(await answerTo(first, 'one')).toBe('one');
@@ -83,7 +83,7 @@ describe('a guarded listener', () => {
   });
 
   it('of HTTP/2 works as without', async () => {
-    const server = createHttp2Server({ pauseOnConnect: true } as object, (_request, response) => {
+    const server = createHttp2Server((_request, response) => {
       response.end('served');
     });
     const { port } = await listen(server, {});
@@ -95,7 +95,7 @@ describe('a guarded listener', () => {
   });
 
   it('closes what is too many', async () => {
-    const server = createServer({ pauseOnConnect: true }, echo);
+    const server = createServer(echo);
     const { port, admission } = await listen(server, { connectionsMax: 1 });
     const first = await dial(port);
     const second = await dial(port);
@@ -108,7 +108,7 @@ describe('a guarded listener', () => {
   });
 
   it('goes on after one that broke while it waited', async () => {
-    const server = createServer({ pauseOnConnect: true }, echo);
+    const server = createServer(echo);
     const { port, admission } = await listen(server, { unauthenticatedPerAddressMax: 1 });
     const first = await dial(port);
     expect(await answerTo(first, 'one')).toBe('one');

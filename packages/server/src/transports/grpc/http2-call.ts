@@ -6,6 +6,7 @@ import type { Http2Connection } from '../../http/http2-connections.ts';
 import { StreamRequestSchema, SubscribeRequestSchema } from './generated/everywire/v1/messaging_pb.js';
 import type { CallHead } from './call-head.ts';
 import type { Outlet, Party } from './outlet.ts';
+import { peerOn } from './service.ts';
 import { trailersOf } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
@@ -29,7 +30,7 @@ export const ownMethods: ReadonlyMap<string, UnaryMethod | 'subscribe' | 'stream
 export interface Http2CallOptions {
   readonly method: UnaryMethod | 'subscribe' | 'stream';
   readonly head: CallHead;
-  readonly connection: Http2Connection | undefined;
+  readonly connection: Http2Connection;
   readonly forget: (call: Http2Call) => void;
 }
 
@@ -41,7 +42,7 @@ export class Http2Call implements Outlet {
   /** Once its caller was let in. */
   #call: SubscribeCall | StreamCall | UnaryCall | undefined;
   readonly #forget: (call: Http2Call) => void;
-  readonly #connection: Http2Connection | undefined;
+  readonly #connection: Http2Connection;
   #deadline: Timer | undefined;
   /** The caller named none: it holds until the request is there. */
   #isDeadlineOurs = false;
@@ -69,7 +70,7 @@ export class Http2Call implements Outlet {
     if (timeoutMs !== undefined) this.#endAfter(timeoutMs);
     else if (this.#isDeadlineOurs) this.#endAfter(host.limits.grpcRequestTimeoutMs);
     host.hub.authenticate(caller).then(
-      (identity) => this.#begin(method, { identity, address: caller.address }),
+      (identity) => this.#begin(method, { identity, ...peerOn(connection.socket, host) }),
       (caught: unknown) => {
         const error = toEverywireError(caught);
         if (error.code === 'internal')
@@ -99,7 +100,7 @@ export class Http2Call implements Outlet {
   send(framed: Buffer): boolean {
     if (this.#hasEnded || this.#stream.destroyed) return true;
     this.#stream.write(framed);
-    this.#connection?.sent();
+    this.#connection.sent();
     const { writableLength } = this.#stream;
     const { outboundHeldFromBytes, outboundBytesMax } = this.#host.limits;
     if (writableLength <= outboundHeldFromBytes) return true;

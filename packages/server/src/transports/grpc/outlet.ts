@@ -1,5 +1,6 @@
 import type { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
+import type { Peer } from '../../http/peer.ts';
 
 /** Where the responses of one streaming call go: an HTTP/2 stream, or a handler of Connect. */
 export interface Outlet {
@@ -19,7 +20,6 @@ export interface Caller {
 }
 
 /** A caller who has been let in. */
-export interface Party {
+export interface Party extends Peer {
   readonly identity: Identity;
-  readonly address: string | undefined;
 }

@@ -10,6 +10,8 @@ import {
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import type { Host, Session } from '../../core/transport.ts';
+import type { Peer } from '../../http/peer.ts';
+import { countedOf } from '../../net/counted.ts';
 import { connectionKey } from '../../net/guard.ts';
 import { certificateOf } from '../../net/tls-end.ts';
 import { connectErrorOf } from './convert.ts';
@@ -52,6 +54,13 @@ export function placeOf(socket: Socket): Omit<Caller, 'token'> {
     certificate: certificateOf(socket),
     connection: connectionKey(socket),
   };
+}
+
+/** Many callers may share the connection of a proxy, so their rates are not counted by it. */
+export function peerOn(socket: Socket, { admission }: Host): Peer {
+  const { remoteAddress: address } = socket;
+  const isShared = address !== undefined && admission?.isExempt(address) === true;
+  return { address, counted: isShared ? undefined : countedOf(socket) };
 }
 
 export interface ServiceOptions {

@@ -58,10 +58,10 @@ export class StreamCall implements Sink {
   }
 
   /** Before anything is received. */
-  start({ identity, address }: Party): void {
+  start({ identity, ...peer }: Party): void {
     if (this.#host.hub.isDraining)
       this.close({ error: new EverywireError('going_away', 'This node is stopping.') });
-    else this.#session = this.#host.hub.open(identity, { transport, address }, this);
+    else this.#session = this.#host.hub.open(identity, { transport, ...peer }, this);
   }
 
   receive(request: StreamRequest): void {

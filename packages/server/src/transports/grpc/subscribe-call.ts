@@ -155,8 +155,8 @@ export class SubscribeCall implements Sink, MergedTarget {
   }
 
   #open(sink: Sink): Session {
-    const { identity, address } = this.#party;
-    return this.#host.hub.open(identity, { transport, address }, sink);
+    const { identity, ...peer } = this.#party;
+    return this.#host.hub.open(identity, { transport, ...peer }, sink);
   }
 
   #fail(caught: unknown): void {

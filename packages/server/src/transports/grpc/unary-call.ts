@@ -32,11 +32,11 @@ export async function read(session: Session, request: ReadRequest, host: Host): 
 /** Does something as the caller. @throws EverywireError when they may not, or it is refused */
 export async function inSession<T>(
   host: Host,
-  { identity, address }: Party,
+  { identity, ...peer }: Party,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
   if (host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
-  const session = host.hub.open(identity, { transport: 'grpc', address }, silent);
+  const session = host.hub.open(identity, { transport: 'grpc', ...peer }, silent);
   try {
     return await use(session);
   } finally {

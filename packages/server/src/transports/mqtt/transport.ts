@@ -79,7 +79,7 @@ class MqttTransport implements Transport {
   }
 
   async start(host: Host): Promise<void> {
-    const { limits, clock, log, hub } = host;
+    const { limits, clock, log, hub, admission } = host;
     const { allowedOrigins, listen, listenSecurely } = this.#options;
     this.#broker = new Broker(host, this.#options);
     await this.#broker.sessions.start();
@@ -105,9 +105,14 @@ class MqttTransport implements Transport {
       messageBytesMax: 2 * (limits.payloadBytesMax + limits.headerBytesMax),
       untrustedMessageBytesMax: limits.headerBytesMax,
     });
-    this.#tcp = await listenTcp<MqttConnection>({ ...shared, ...listen, name });
+    this.#tcp = await listenTcp<MqttConnection>({ ...shared, ...listen, name, admission });
     if (listenSecurely !== undefined)
-      this.#secure = await listenTcp<MqttConnection>({ ...shared, ...listenSecurely, name: secureName });
+      this.#secure = await listenTcp<MqttConnection>({
+        ...shared,
+        ...listenSecurely,
+        name: secureName,
+        admission,
+      });
   }
 
   async drain(deadline: AbortSignal): Promise<void> {

@@ -88,8 +88,7 @@ class Poll {
     const preferredMs = preferredWaitMs(headers['prefer'] as string | undefined);
     const waitMs = query.durationMs('wait', limits.waitMsMax) ?? preferredMs;
     const sink = new Waiting();
-    const identity = { transport: 'poll', address: request.address };
-    const session = hub.open(request.identity, identity, sink);
+    const session = hub.open(request.identity, { transport: 'poll', ...request.peer }, sink);
     try {
       const poll: PollRequest = {
         request,

@@ -76,7 +76,7 @@ class StompTransport implements Transport {
   }
 
   async start(host: Host): Promise<void> {
-    const { limits, clock, log } = host;
+    const { limits, clock, log, admission } = host;
     const { allowedOrigins, listen, listenSecurely } = this.#options;
     this.#host = host;
     this.#shared = shareAmongConnections(host);
@@ -103,9 +103,9 @@ class StompTransport implements Transport {
       messageBytesMax: 2 * limits.payloadBytesMax + limits.headerBytesMax,
       untrustedMessageBytesMax: limits.headerBytesMax,
     });
-    this.#tcp = await listenTcp({ ...link, ...listen, name });
+    this.#tcp = await listenTcp({ ...link, ...listen, name, admission });
     if (listenSecurely !== undefined)
-      this.#secure = await listenTcp({ ...link, ...listenSecurely, name: secureName });
+      this.#secure = await listenTcp({ ...link, ...listenSecurely, name: secureName, admission });
   }
 
   async drain(deadline: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import type { Identity } from '../../core/access.ts';
 import { parseFrom } from '../../core/start.ts';
 import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
+import { peerOf } from '../../http/peer.ts';
 import { percentDecode, rawQuery } from '../../http/percent.ts';
 import { Query } from '../../http/query.ts';
 import { pathOf, refuseUpgrade, type UpgradeRouter } from '../../http/upgrades.ts';
@@ -147,7 +148,7 @@ class WebSocketTransport implements Transport {
     const path = pathOf(request);
     const handshake = readHandshake(request, socket, rules);
     if (handshake === undefined) return;
-    const address = request.socket.remoteAddress;
+    const { address } = peerOf(request);
     const { retryAfterMs } = this.#host.limits;
     const refuse = (caught: unknown) => {
       const error = toEverywireError(caught);

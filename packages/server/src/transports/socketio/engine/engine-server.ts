@@ -10,6 +10,7 @@ import type { Log } from '../../../core/transport.ts';
 import { readBody } from '../../../http/body.ts';
 import { CrossOrigin } from '../../../http/cross-origin.ts';
 import { endAfter } from '../../../http/linger.ts';
+import { peerOf } from '../../../http/peer.ts';
 import { rawQuery } from '../../../http/percent.ts';
 import { Query } from '../../../http/query.ts';
 import { connectionKey } from '../../../net/guard.ts';
@@ -399,8 +400,8 @@ export class EngineServer<Context> {
 
   /** @throws EverywireError `malformed` */
   #shownBy(request: IncomingMessage): Credentials {
-    const { remoteAddress } = request.socket;
-    const shown = this.#options.credentialsOf?.(request) ?? { token: undefined, address: remoteAddress };
+    const { address } = peerOf(request);
+    const shown = this.#options.credentialsOf?.(request) ?? { token: undefined, address };
     return { ...shown, connection: connectionKey(request.socket) };
   }
 
