@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import { maskPassword } from '../config/show.ts';
 import type { Finding } from './doctor-machine.ts';
 
 const freeBytesWanted = 1024 ** 3;
@@ -10,7 +11,8 @@ const scheme = 'lmdb:';
 
 /** Room on the disk, and the data folder: that no other server has it, that its format is known, that all is whole. */
 export async function checkStore({ store: url }: Config): Promise<readonly Finding[]> {
-  if (!url.startsWith(scheme)) return [{ verdict: 'good', text: `The store ${url} keeps nothing on disk` }];
+  if (!url.startsWith(scheme))
+    return [{ verdict: 'good', text: `The store ${maskPassword(url)} keeps nothing on disk` }];
   const folder = resolve(url.slice(scheme.length));
   const room = await checkRoom(folder);
   if (!existsSync(join(folder, 'data.mdb'))) {

@@ -8,6 +8,7 @@ import type { ServeFlags } from './flags.ts';
 import { outliveClosedPipe, write } from './output.ts';
 import { removeReadyFile, writeReadyFile } from './ready-file.ts';
 import type { Config } from '../config/schema.ts';
+import { maskPassword } from '../config/show.ts';
 import type { Log } from '../core/transport.ts';
 
 /** Beyond `limits.drainMs`, for whatever is stuck. */
@@ -54,7 +55,7 @@ export async function serve(flags: ServeFlags): Promise<void> {
   }
   const { store, durability } = config;
   await write(
-    `everywire ${version} on ${started.http}, store ${store}, durability ${durability}, pid ${process.pid}\n\n`,
+    `everywire ${version} on ${started.http}, store ${maskPassword(store)}, durability ${durability}, pid ${process.pid}\n\n`,
   );
   await write(describeEndpoints(started, config));
 }

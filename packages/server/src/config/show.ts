@@ -44,8 +44,12 @@ function maskSecret(path: readonly string[], value: unknown): unknown {
   if (schema?.secret !== true) return value;
   if (Array.isArray(value)) return value.map((item: unknown) => maskMembers(item, schema.items));
   if (typeof value !== 'string') return value;
-  // A store's URL is worth seeing; only a password in it is not.
-  return path[0] === 'store' ? value.replace(/(:\/\/[^:@/]*):[^@/]*@/, `$1:${mask}@`) : mask;
+  return path[0] === 'store' ? maskPassword(value) : mask;
+}
+
+/** A store's URL as it may be shown. A password that is written with `/` or `@` in it is one all the same. */
+export function maskPassword(storeUrl: string): string {
+  return storeUrl.replace(/(:\/\/[^:@/]*):.*@/, `$1:${mask}@`);
 }
 
 /** What is in a list of sections is secret or not by the section's own keys. */

@@ -30,7 +30,9 @@ export async function createStore(url: string, options: StoreOptions): Promise<S
   const factory = colon < 0 ? undefined : factories.get(url.slice(0, colon));
   if (factory === undefined) {
     const known = [...factories.keys()].map((name) => `${name}:`).join(', ');
-    throw new Error(`There is no store for "${url}". A store URL begins with one of: ${known}`);
+    // The rest of it may have a password.
+    const begin = colon < 0 ? url : url.slice(0, colon + 1);
+    throw new Error(`There is no store for "${begin}". A store URL begins with one of: ${known}`);
   }
   return factory(url.slice(colon + 1), options);
 }
