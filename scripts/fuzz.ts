@@ -74,9 +74,9 @@ const results = await runCampaign(jobs, {
 });
 process.exitCode = results.some(({ findings }) => findings.length > 0) ? 1 : 0;
 
-function describe({ runs, elapsedMs, branchesTaken, features, corpusInputs }: Progress): string {
-  const perSecond = Math.round((runs / elapsedMs) * 1_000);
-  return `${runs} runs, ${perSecond}/s, ${branchesTaken} branches, ${features} features, ${corpusInputs} inputs kept`;
+function describe({ runs, cpuMs, branchesTaken, features, corpusInputs }: Progress): string {
+  const perSecond = Math.round((runs / cpuMs) * 1_000);
+  return `${runs} runs, ${perSecond} per second of processor time, ${branchesTaken} branches, ${features} features, ${corpusInputs} inputs kept`;
 }
 
 function tellFinding(name: string, { kind, detail, input }: Finding): void {

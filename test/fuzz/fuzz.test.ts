@@ -38,12 +38,12 @@ describe('the engine', () => {
     expect(guided!.report!.branchesTaken).toBeGreaterThan(unguided!.report!.branchesTaken);
   }, 60_000);
 
-  test('tells what is slow, pollutes, never ends, takes all memory or grows, and goes on with the rest', async () => {
+  test('tells what is slow, pollutes, never ends, takes all memory, ends the thread or grows, and goes on with the rest', async () => {
     const faulty = (word: string) =>
       job(word, 'test/fuzz/planted/faults-harness.ts', { inputs: [Buffer.from(word)], runsMax: 1 });
-    const words = ['slow', 'pollute', 'hang', 'explode', 'fine'];
+    const words = ['slow', 'pollute', 'hang', 'explode', 'exit', 'fine'];
     const leak = job('leak', 'test/fuzz/planted/leak-harness.ts', { runsMax: 3_000 });
-    const results = await runCampaign([...words.map(faulty), leak], { hangMs: 3_000 });
+    const results = await runCampaign([...words.map(faulty), leak], { hangMs: 5_000 });
     const told = results.map(({ name, findings }) =>
       [name, ...findings.map(({ kind, input }) => `${kind} ${Buffer.from(input).toString()}`)].join(': '),
     );
@@ -52,6 +52,7 @@ describe('the engine', () => {
       'pollute: pollution pollute',
       'hang: hang hang',
       'explode: memory explode',
+      'exit: exception exit',
       'fine',
       // No single input is to blame.
       'leak: memory ',

@@ -112,6 +112,7 @@ async function runThread(jobs: readonly Job[], options: CampaignOptions): Promis
   await new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   clearInterval(look);
 
+  if (results.length < jobs.length) fatal ??= { kind: 'exception', detail: 'This input ended the thread.' };
   if (fatal !== undefined) {
     found({ ...fatal, signature: fatal.kind, input: shared.get() });
     finish(undefined);

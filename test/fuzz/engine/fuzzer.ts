@@ -26,6 +26,8 @@ export interface FuzzOptions {
 export interface Progress {
   readonly runs: number;
   readonly elapsedMs: number;
+  /** Of this thread's processor, which others on the machine do not change. */
+  readonly cpuMs: number;
   /** Branches taken, of those in the modules that the harness loads. */
   readonly branchesTaken: number;
   readonly features: number;
@@ -66,6 +68,7 @@ class Run {
   readonly #signatures = new Set<string>();
   readonly #startedAt = performance.now();
   #isSeeding = true;
+  readonly #cpuAtStart = process.threadCpuUsage();
   #runs = 0;
   #features = 0;
   #accepted = 0;
@@ -187,6 +190,8 @@ class Run {
   async #checkTime(input: Buffer): Promise<void> {
     let leastMs = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 3; attempt += 1) {
+      // Told again, so that it is not taken for one that never ends.
+      this.#options.onInput(input);
       const before = process.threadCpuUsage();
       await this.#attempt(Buffer.from(input));
       const { user, system } = process.threadCpuUsage(before);
@@ -252,9 +257,11 @@ class Run {
   }
 
   #progress(): Progress {
+    const { user, system } = process.threadCpuUsage(this.#cpuAtStart);
     return {
       runs: this.#runs,
       elapsedMs: this.#elapsedMs(),
+      cpuMs: (user + system) / 1_000,
       branchesTaken: this.#coverage.branchesTaken(),
       features: this.#features,
       corpusInputs: this.#corpus.inputs.length,

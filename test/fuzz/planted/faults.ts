@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 export function decodeFaulty(bytes: Uint8Array): boolean {
   switch (crc32(bytes)) {
     case slow:
-      spin(150_000);
+      spin(120_000);
       return true;
     case hang:
       spin(Number.POSITIVE_INFINITY);
@@ -12,6 +12,9 @@ export function decodeFaulty(bytes: Uint8Array): boolean {
     case pollute:
       Object.assign(Object.prototype, { polluted: true });
       return true;
+    case exit:
+      // Of a thread, that ends the thread.
+      return process.exit();
     case explode:
       for (const kept: Uint8Array[] = []; ;) kept.push(new Uint8Array(1 << 22).fill(1));
     default:
@@ -22,6 +25,7 @@ export function decodeFaulty(bytes: Uint8Array): boolean {
 const slow = 0x350771dd;
 const hang = 0xbe6b1335;
 const pollute = 0x8125e3b3;
+const exit = 0x9409840e;
 const explode = 0x54732c8d;
 
 /** For that much time of this thread's processor, whatever others do meanwhile. */
