@@ -32,6 +32,8 @@ export class Grants {
     }
     this.#holders.add(holder);
     this.#timer ??= this.#clock.after(checkEveryMs, () => this.#onTime());
+    // Between a handshake and now its token may have been revoked, when nobody watched it yet.
+    if (this.#refusalOf(holder) !== undefined) this.#clock.turn(() => this.#checkOne(holder));
   }
 
   forget(holder: Holder): void {
@@ -50,14 +52,20 @@ export class Grants {
   }
 
   #check(isSuspect: (identity: Identity) => boolean): void {
-    for (const holder of this.#holders) {
-      if (!isSuspect(holder.identity)) continue;
-      try {
-        this.#access.checkCurrent(holder.identity);
-      } catch (refusal) {
-        this.#holders.delete(holder);
-        holder.expel(toEverywireError(refusal));
-      }
+    for (const holder of this.#holders) if (isSuspect(holder.identity)) this.#checkOne(holder);
+  }
+
+  #checkOne(holder: Holder): void {
+    const refusal = this.#refusalOf(holder);
+    if (refusal !== undefined && this.#holders.delete(holder)) holder.expel(refusal);
+  }
+
+  #refusalOf({ identity }: Holder): EverywireError | undefined {
+    try {
+      this.#access.checkCurrent(identity);
+      return undefined;
+    } catch (refusal) {
+      return toEverywireError(refusal);
     }
   }
 }

@@ -180,6 +180,19 @@ describe('a session with a token', () => {
     await publishText(bob.session, 'a', 'still here');
   });
 
+  it('that was revoked between its handshake and its beginning ends at once', async () => {
+    const { access, clock, hub } = await start();
+    const identity = await hub.authenticate({ token: 'ann:**', address: undefined });
+    access.revoke('ann');
+    const sink = new ClosableSink();
+    const session = hub.open(identity, { transport: 'test' }, sink);
+    // Not before the transport has been given its session.
+    expect(sink.reason).toBeUndefined();
+    await new Promise<void>((resolve) => clock.turn(resolve));
+    expect(sink.reason?.error.code).toBe('unauthorized');
+    await refuses(session, 'unauthorized');
+  });
+
   it('of a group leaves it, and another member goes on', async () => {
     const { access, open } = await start();
     const [ann, bob] = [await open('ann:jobs'), await open('bob:jobs')];
