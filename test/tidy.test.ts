@@ -131,6 +131,19 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
+  test('authentication knows the core, and how JSON is read', () => {
+    const bad = faults(`${server}/auth`, (source) =>
+      importsFrom(
+        source,
+        ({ file }) =>
+          file !== undefined &&
+          file !== `${server}/http/strict-json.ts` &&
+          ![`${server}/auth/`, `${server}/core/`].some((folder) => file.startsWith(folder)),
+      ),
+    );
+    expect(bad).toEqual([]);
+  });
+
   test('the command line is imported by nobody else', () => {
     const bad = faults(server, (source) =>
       source.path.startsWith(`${server}/cli/`)
