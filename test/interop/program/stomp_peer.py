@@ -1,8 +1,9 @@
-"""Somebody else's STOMP client (stomp.py), driven by lines of JSON on standard input, telling on standard output.
+"""Somebody else's STOMP client (stomp.py), driven by lines of JSON on standard input, telling on standard output. A token is in STOMP_PASSCODE.
 
 usage: stomp_peer.py <port> <version> [<file of authorities, for TLS>]
 """
 import json
+import os
 import sys
 
 import stomp
@@ -33,7 +34,8 @@ class Listener(stomp.ConnectionListener):
 
 
 connection.set_listener("", Listener())
-connection.connect("peer", "", wait=True)
+passcode = os.environ.get("STOMP_PASSCODE", "")
+connection.connect("" if passcode else "peer", passcode, wait=True)
 for line in sys.stdin:
     method, arguments = json.loads(line)
     getattr(connection, method)(**arguments)
