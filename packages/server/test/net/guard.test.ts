@@ -121,4 +121,35 @@ describe('a guarded listener', () => {
     const third = await dial(port);
     expect(await answerTo(third, 'three')).toBe('three');
   });
+
+  it('reads nothing from one that waits, of HTTP too', async () => {
+    const server = createHttpServer((_request, response) => response.end('served'));
+    const { port } = await listen(server, { unauthenticatedPerAddressMax: 1 });
+    const accepted: Socket[] = [];
+    server.on('connection', (socket: Socket) => accepted.push(socket));
+    const first = await dial(port);
+    expect(await answerTo(first, request)).toContain('served');
+    const second = await dial(port);
+    second.write(request);
+    for (let at = 0; at < 3; at += 1) expect(await answerTo(first, request)).toContain('served');
+    expect(accepted).toHaveLength(2);
+    expect(accepted[1]!.bytesRead).toBe(0);
+  });
+
+  it('that closes does not wait for those that wait', async () => {
+    const server = createServer(echo);
+    const { port, admission } = await listen(server, { unauthenticatedPerAddressMax: 1 });
+    const first = await dial(port);
+    expect(await answerTo(first, 'one')).toBe('one');
+    const second = await dial(port);
+    expect(await answerTo(first, 'again')).toBe('again');
+    expect(admission.figures.waiting).toBe(1);
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
+    await once(second, 'close');
+    first.destroy();
+    await closed;
+    await expect.poll(() => admission.figures).toMatchObject({ unauthenticated: 0, waiting: 0 });
+  });
 });

@@ -238,8 +238,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
     after: string | undefined,
   ): IoSession {
     const session = new IoSession(parts, socket, names, after);
-    const { address } = socket.engine;
-    session.begin(this.#host.hub.open(identity, { transport: name, address }, session));
+    const { address, counted } = socket.engine;
+    session.begin(this.#host.hub.open(identity, { transport: name, address, counted }, session));
     return session;
   }
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Credentials } from '../../../core/access.ts';
+import type { Counted } from '../../../core/throttle.ts';
 import { frame, opcodes } from '../../../websocket/frames.ts';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '../wire/engine-packets.ts';
@@ -23,6 +24,8 @@ export class EngineSocket<Context> implements WebSocketSide {
   readonly sid: string;
   /** What the handshake showed of who it is, and which connection the last request came by. */
   shown: Credentials;
+  /** What the rates of all its namespaces are counted by. */
+  readonly counted: Counted = {};
   #isTrusted = false;
   context!: Context;
   readonly #server: EngineServer<Context>;
