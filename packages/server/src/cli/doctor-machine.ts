@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { isLoopback } from '../config/rules.ts';
 import { isDefault, type LoadedConfig } from '../config/load.ts';
+import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 import { asRecord } from './exact-json.ts';
 
@@ -37,11 +38,12 @@ export function checkFiles(): Finding {
 }
 
 /** A configuration that would be refused never comes here. */
-export function checkAddress({ http, insecure }: Config): Finding {
+export function checkAddress(config: Config): Finding {
+  const { http } = config;
   if (isLoopback(http.host)) {
     return { verdict: 'good', text: `${http.host} is loopback: only this machine reaches the server` };
   }
-  const why = insecure ? 'because of --insecure' : 'with authentication';
+  const why = authenticates(config) ? 'with authentication' : 'because of --insecure';
   return { verdict: 'doubtful', text: `${http.host} is reachable from elsewhere, ${why}` };
 }
 

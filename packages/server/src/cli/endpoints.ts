@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 import type { Started } from '../server.ts';
 
@@ -43,8 +44,15 @@ export function describeEndpoints(started: Started, config: Config): string {
   const { host, protocol: scheme } = new URL(http);
   const ws = scheme === 'https:' ? 'wss' : 'ws';
   const more = [
+    ...(authenticates(config) ? [howToShowAToken(config)] : []),
     `Without any other tool: npx everywire subscribe ${ws}://${host}/demo, or sse+${scheme}, stream+${scheme}, longpoll+${scheme}.\n`,
     `In a browser: ${http}/ · for programs: /openapi.json, /metrics, /livez, /readyz\n`,
   ];
   return `${[...lines, ...missing, '\n', ...more].join('')}\n`;
+}
+
+/** Whoever has the secret can sign one; otherwise it comes from the issuer. */
+function howToShowAToken({ auth }: Config): string {
+  const token = auth.jwt.secret === undefined ? '…' : '$(npx everywire token --sub me --admin)';
+  return `Everybody shows a token: export EVERYWIRE_TOKEN=${token}, and for curl -H "Authorization: Bearer $EVERYWIRE_TOKEN".\n`;
 }

@@ -16,6 +16,11 @@ export function certificateRightsOf({ auth }: Config): CertificateRights | undef
   return subscribe === undefined && publish === undefined && !admin ? undefined : auth.certificates;
 }
 
+/** Whether everybody has to say who they are. */
+export function authenticates(config: Config): boolean {
+  return issuersOf(config).length > 0 || certificateRightsOf(config) !== undefined;
+}
+
 /** What is wrong with the rights of certificates, one sentence each. */
 export function findCertificateProblems(config: Config): readonly string[] {
   const rights = certificateRightsOf(config);

@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net';
 import { parseFilter } from '../core/filter.ts';
 import { checkLimits } from '../core/limits.ts';
 import { trustedProxies } from '../net/trusted-proxies.ts';
-import { certificateRightsOf, findCertificateProblems, findTokenProblems, issuersOf } from './auth.ts';
+import { authenticates, findCertificateProblems, findTokenProblems } from './auth.ts';
 import type { Config } from './schema.ts';
 
 const loopback = new BlockList();
@@ -27,8 +27,7 @@ export function findContradictions(
 function findOpenDoors(config: Config): readonly string[] {
   const { http, insecure } = config;
   const problems = [...findTokenProblems(config), ...findCertificateProblems(config)];
-  const isOpen = issuersOf(config).length === 0 && certificateRightsOf(config) === undefined;
-  if (problems.length === 0 && isOpen && !insecure && !isLoopback(http.host)) {
+  if (problems.length === 0 && !authenticates(config) && !insecure && !isLoopback(http.host)) {
     problems.push(
       `http.host ${http.host} is not loopback, and authentication is off: everyone who can reach it could read and ` +
         'publish everything. Use 127.0.0.1, set a key (auth.jwt), or --insecure if something in front of it authenticates.',

@@ -22,3 +22,13 @@ test('one that was turned off, or that is on, is not said to be off', () => {
   expect(tableOf({ endpoints: [overWebSocket] }, { mqtt: { port: -1 } })).not.toContain('off');
   expect(tableOf({ endpoints: [overWebSocket], mqtt: 'mqtt://127.0.0.1:1883' })).not.toContain('off');
 });
+
+test('where everybody shows a token it says how, and nowhere else', () => {
+  const secret = 'a secret that is long enough for HS256';
+  const table = tableOf({}, { auth: { jwt: { secret } } });
+  expect(table).toContain('export EVERYWIRE_TOKEN=$(npx everywire token');
+  expect(table).not.toContain(secret.slice(0, 12));
+  const byKeySet = tableOf({}, { auth: { jwt: { jwks: 'https://issuer.example/jwks' } } });
+  expect(byKeySet).toContain('export EVERYWIRE_TOKEN=…');
+  expect(tableOf({})).not.toContain('EVERYWIRE_TOKEN');
+});
