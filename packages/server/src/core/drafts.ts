@@ -13,6 +13,8 @@ const mediaType =
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 /** Names that only the server may set; what a client sends under them is dropped (T11). */
 const reservedHeader = /^everywire-/i;
+/** Events with which the server itself tells of gaps and ends, on wires where they travel beside messages. */
+const reservedEvent = 'everywire.';
 
 export interface Stamp {
   readonly id: string;
@@ -46,7 +48,7 @@ export function checkDraft(
     timeMs: stamp.nowMs,
     type,
     payload: given.payload,
-    event: checkText('event', given.event, limits.eventBytesMax),
+    event: checkEvent(given.event, limits),
     headers: checkHeaders(given.headers, limits),
     from: stamp.from,
     key: checkText('key', given.key, limits.publishIdBytesMax),
@@ -67,6 +69,15 @@ function checkJson(payload: Buffer): void {
   }
   if (!isJson)
     throw new EverywireError('malformed', 'The type says JSON, but the payload is not JSON in UTF-8.');
+}
+
+function checkEvent(given: string | undefined, limits: Limits): string | undefined {
+  const event = checkText('event', given, limits.eventBytesMax);
+  // Or a publisher could tell an EventSource of a gap that there is not.
+  if (event?.startsWith(reservedEvent) !== true) return event;
+  throw new EverywireError('invalid', `Events that begin with ${reservedEvent} are the server's own.`, {
+    pointers: ['/event'],
+  });
 }
 
 function checkText(field: 'event' | 'key', text: string | undefined, bytesMax: number): string | undefined {

@@ -49,6 +49,7 @@ describe('draft', () => {
     [{ type: 'a/b\r\nx: y' }],
     [{ type: `a/${'b'.repeat(300)}` }],
     [{ event: 'a\nb' }],
+    [{ event: 'everywire.gap' }],
     [{ event: 'e'.repeat(256) }],
     [{ key: '' }],
     [{ key: 'a\u0000' }],
