@@ -1,4 +1,5 @@
-/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment -- the library declares plain headers as classes */
+/* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment, @typescript-eslint/no-misused-spread --
+   the library declares plain options and headers as classes */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
