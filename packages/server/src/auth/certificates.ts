@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../core/access.ts';
 import type { Limits } from '../core/limits.ts';
-import { readRights, readSubject } from './tokens/claims.ts';
+import { lastMs, readRights, readSubject } from './tokens/claims.ts';
 
 /** What who shows a client certificate and no token may do; filters as in a token. */
 export interface CertificateRights {
@@ -28,7 +28,7 @@ export function certificateIdentities(
     try {
       const subject = readSubject(text, limits);
       const { isAdmin, ...lists } = readRights(everywire, subject, limits);
-      return { subject, isAdmin, claims: { ...lists, expiresAtMs: Number.MAX_SAFE_INTEGER } };
+      return { subject, isAdmin, claims: { ...lists, expiresAtMs: lastMs } };
     } catch (error) {
       if (!(error instanceof EverywireError)) throw error;
       throw new EverywireError('unauthorized', `The certificate stands for nobody. ${error.message}`);

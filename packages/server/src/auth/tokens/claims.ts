@@ -32,7 +32,7 @@ export interface ReadClaims {
 }
 
 /** The last moment that a `Date` can hold (ECMA-262 §21.4.1.1), so that whoever shows it may use one. */
-const lastMs = 8.64e15;
+export const lastMs = 8.64e15;
 
 /**
  * How far in the future a token may say that it was issued. Clocks of machines that are kept in step differ by less, and
