@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
 import { Http2Connections, http2Bounds } from './http2-connections.ts';
-import { exchangeOf } from './http2-request.ts';
+import { exchangeOf, headBytesOf } from './http2-request.ts';
 
 export interface Http2FrontOptions {
   readonly limits: Limits;
@@ -77,7 +77,7 @@ export class Http2Front {
       ? new EverywireError('malformed', 'Host and :authority are the same.')
       : headers[':method'] === 'CONNECT'
         ? new EverywireError('unsupported', 'This server is no proxy.', { httpStatus: 405 })
-        : refusalOf(request);
+        : (this.#tooLarge(rawHeaders) ?? refusalOf(request));
     if (refusal !== undefined) {
       refuse(request, response, refusal);
       return;
@@ -89,6 +89,14 @@ export class Http2Front {
       response.writeContinue();
       serve(request, response);
     }
+  }
+
+  /** Node holds a peer to our settings once it has acknowledged them; what comes with the first packet need not fit. */
+  #tooLarge(rawHeaders: readonly string[]): EverywireError | undefined {
+    const { headerBytesMax } = this.#options.limits;
+    return headBytesOf(rawHeaders) > headerBytesMax
+      ? new EverywireError('too_large', 'The request head is too large.', { httpStatus: 431 })
+      : undefined;
   }
 }
 

@@ -25,12 +25,25 @@ export function exchangeOf(
 ): Exchange {
   // RFC 9113 §8.3.1: what Host says in HTTP/1.1.
   headers.host ??= headers[':authority'];
+  // A body without a length, which HTTP/2 frames: this is how HTTP/1.1 says that one comes.
+  if (hasBody(stream, headers) && headers['content-length'] === undefined)
+    headers['transfer-encoding'] = 'chunked';
   const request = new Http2ServerRequest(stream, headers, {}, withoutPseudo(rawHeaders));
   // Node's own stand-in throws once the connection has gone, and lets nobody take a listener back.
   Object.defineProperty(request, 'socket', { value: new StreamSocket(stream, socket) });
   const response = new Http2ServerResponse(stream);
   // Node means them to be used for one another.
   return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse };
+}
+
+/** One may come although the request has no meaning for it: it is not read, and takes its stream with it. */
+function hasBody(stream: ServerHttp2Stream, { ':method': method }: IncomingHttpHeaders): boolean {
+  return !stream.endAfterHeaders && method !== 'GET' && method !== 'HEAD';
+}
+
+/** Bytes of a head as HTTP/2 counts them (RFC 9113 §6.5.2). */
+export function headBytesOf(rawHeaders: readonly string[]): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length, rawHeaders.length * 16);
 }
 
 /** The stream that an answer goes out on; `undefined`: it is one of HTTP/1.1. */
