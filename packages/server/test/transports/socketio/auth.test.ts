@@ -291,6 +291,28 @@ describe('who polls', () => {
   });
 });
 
+describe('those who poll', () => {
+  it('are no strangers, though their connections show nothing but the id of a session', async () => {
+    const crowded = await AuthServer.start({ limits: { unauthenticatedPerAddressMax: 3 } });
+    try {
+      const crowd: Client[] = [];
+      for (let at = 0; at < 8; at += 1) {
+        const auth = { token: await tokenOf(`user-${at}`) };
+        const client = new Client(crowded.url, { auth, transports: ['polling'] });
+        crowd.push(client);
+        clients.push(client);
+        expect(await client.connected()).toBeUndefined();
+        expect(await client.ask('subscribe', 'a')).toMatchObject({ ok: true });
+      }
+      await crowded.publish('a', 'for all');
+      for (const { heard } of crowd) await expect.poll(() => heard, patience).toEqual(['for all']);
+    } finally {
+      for (const { socket } of clients) socket.disconnect();
+      await crowded.stop();
+    }
+  });
+});
+
 describe('a session that polls, after a restart', () => {
   let folder: string;
   beforeEach(async () => {
