@@ -14,7 +14,10 @@ export class Corpus {
       this.#features.push(feature);
     }
     this.bytes += input.length;
-    this.inputs.push(input);
+    // Of its own memory: small buffers are parts of larger ones, which would be kept with them.
+    const kept = Buffer.alloc(input.length);
+    input.copy(kept);
+    this.inputs.push(kept);
   }
 
   /** Half of the time any input, otherwise the one of a feature that few inputs have shown: where least is known. */
