@@ -68,7 +68,7 @@ export class MqttConnection implements Sink, Quota {
   /** What the client agreed on with CONNECT (§4.12). */
   #authenticationMethod: string | undefined;
   /** Filters whose subscriptions a new token has ended, until the client is told. */
-  #unsubscribed: string[] = [];
+  #unsubscribed: string[] | undefined;
   /** Nothing more goes through the session of the hub. */
   #isDetached = false;
   /** It was told that it is connected, and stands in the figures. */
@@ -239,7 +239,7 @@ export class MqttConnection implements Sink, Quota {
   /** A right was withdrawn: the subscription ends as if the client had unsubscribed. The answer to its AUTH says so. */
   #ended({ tag }: Subscription): void {
     const subscription = tag as MqttSubscription;
-    this.#unsubscribed.push(subscription.filter);
+    (this.#unsubscribed ??= []).push(subscription.filter);
     this.#subscriptionsOf().end(subscription);
   }
 
@@ -562,8 +562,8 @@ export class MqttConnection implements Sink, Quota {
     const { broker, session } = this;
     await session.refresh(token);
     if (this.#stage !== 'open') return;
-    const unsubscribed = [...this.#unsubscribed, ...(this.#subscriptions?.judgeSys() ?? [])];
-    this.#unsubscribed = [];
+    const unsubscribed = [...(this.#unsubscribed ?? []), ...(this.#subscriptions?.judgeSys() ?? [])];
+    this.#unsubscribed = undefined;
     this.#delivery?.rightsChanged();
     await broker.sessions.refreshed(this.opened!, session.identity);
     const properties = {

@@ -8,6 +8,7 @@ const connack: Partial<Record<ErrorCode, ReasonCode>> = {
   store_unavailable: reasonCodes.serverUnavailable,
   store_full: reasonCodes.serverUnavailable,
   slow_peer: reasonCodes.serverBusy,
+  rate_limited: reasonCodes.connectionRateExceeded,
   invalid: reasonCodes.implementationSpecificError,
   bad_cursor: reasonCodes.implementationSpecificError,
 };

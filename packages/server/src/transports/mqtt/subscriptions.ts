@@ -127,11 +127,11 @@ export class Subscriptions {
     const error = toEverywireError(caught);
     const { comeBack } = error.row;
     if (comeBack !== 'never' && comeBack !== 'without-cursor') throw error;
-    const { broker, opened } = this.#connection;
-    const { clientId } = opened!;
-    broker.host.log.info({ err: error, clientId }, 'a stored subscription is not granted any more');
-    this.end(subscription);
+    const { broker, session } = this.#connection;
+    const { subject } = session.identity;
     const { isShared, filter } = subscription.target;
+    broker.host.log.info({ err: error, subject, filter }, 'a stored subscription is not granted any more');
+    this.end(subscription);
     if (isShared) broker.sessions.letGoOfGroup(filter);
     this.#delivery.giveUpAll(subscription);
   }

@@ -139,6 +139,19 @@ describe('AUTH', () => {
     client.disconnect();
   });
 
+  test('retained messages that wait are judged by the new token', async () => {
+    const { client: writer } = await open(server.mqtt!, shows(await token({ sub: 'w', ...everything })));
+    for (const name of ['a', 'b', 'c']) await writer.deliver(`r/${name}`, name, { retain: true });
+    const { client } = await open(server.mqtt!, asks(await token(ann), { receiveMaximum: 1 }));
+    await client.subscribe('r/+', { qos: 1 });
+    const first = await client.next('publish');
+    reauthenticate(client, await token({ sub: 'ann', subscribe: ['r/**', '!r/b'] }));
+    await client.next('auth');
+    client.ack('puback', first.packetId);
+    expect([first.payload.toString(), ...(await client.texts(1))]).toEqual(['a', 'c']);
+    for (const one of [client, writer]) one.disconnect();
+  });
+
   test('it is judged for what comes behind it, and not for what came before', async () => {
     const { client } = await open(server.mqtt!, asks(await token(ann)));
     const before = client.publish('a', 'before', { qos: 1 });
