@@ -36,7 +36,7 @@ describe('the engine', () => {
     expect(again!.report?.runs).toBe(guided!.report?.runs);
     expect(summary(unguided!)).toEqual([]);
     expect(guided!.report!.branchesTaken).toBeGreaterThan(unguided!.report!.branchesTaken);
-  }, 60_000);
+  }, 120_000);
 
   test('tells what is slow, pollutes, never ends, takes all memory, ends the thread or grows, and goes on with the rest', async () => {
     const faulty = (word: string) =>
@@ -57,7 +57,7 @@ describe('the engine', () => {
       // No single input is to blame.
       'leak: memory ',
     ]);
-  }, 60_000);
+  }, 120_000);
 });
 
 test('no decoder fails, hangs, grows or breaks a promise', async () => {

@@ -7,7 +7,7 @@ import { SharedInput, type Message, type Work } from './messages.ts';
 /** The thread that fuzzes: harness after harness, while another thread watches that each input comes to an end. */
 
 /** Of the bounded run, which has to be short; deep is what the long ones are for. */
-const runsDefault = 3_000;
+const runsDefault = 2_000;
 
 const { jobs, shared } = workerData as Work;
 const input = new SharedInput(shared);
