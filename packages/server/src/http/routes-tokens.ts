@@ -15,7 +15,7 @@ export interface TokenRoutesOptions {
   readonly tokens?: Tokens | undefined;
 }
 
-type Revocation = { readonly sub: string } | { readonly jti: string };
+type Revocation = ({ readonly sub: string } | { readonly jti: string }) & { readonly exp?: number };
 
 const authenticates = true;
 const noStore = { 'Cache-Control': 'no-store' };
@@ -47,7 +47,10 @@ export function addTokenRoutes(app: FastifyInstance, { hub, limits, tokens }: To
       hub.authorizeAdmin(callerOf(request), 'revoke tokens');
       if (request.body === undefined) throw jsonOnly();
       const revoked = request.body as Revocation;
-      await revoker.revoke('sub' in revoked ? { subject: revoked.sub } : { tokenId: revoked.jti });
+      const untilMs = revoked.exp === undefined ? undefined : Math.ceil(revoked.exp * 1_000);
+      await revoker.revoke(
+        'sub' in revoked ? { subject: revoked.sub, untilMs } : { tokenId: revoked.jti, untilMs },
+      );
       return reply.headers(noStore).send({ revoked });
     },
   );

@@ -130,16 +130,24 @@ export const ticketSchema = Type.Object(
   { title: 'Ticket' },
 );
 
+/** What a date in milliseconds can be. */
+const secondsMax = 8.64e12;
+
 function revocation(name: object): TSchema {
-  return Type.Object(
-    {
-      sub: Type.Optional(
-        Type.String({ ...name, description: 'All tokens of this subject, issued until now.' }),
-      ),
-      jti: Type.Optional(Type.String({ ...name, description: 'The one token with this id.' })),
-    },
-    { additionalProperties: false, minProperties: 1, maxProperties: 1, title: 'Revocation' },
+  const exp = Type.Optional(
+    Type.Number({
+      minimum: 0,
+      maximum: secondsMax,
+      description:
+        'When the last of them expires, in seconds since 1970: it need not be remembered after that.',
+    }),
   );
+  const sub = Type.String({ ...name, description: 'All tokens of this subject, issued until now.' });
+  const jti = Type.String({ ...name, description: 'The one token with this id.' });
+  const strict = { additionalProperties: false };
+  return Type.Union([Type.Object({ sub, exp }, strict), Type.Object({ jti, exp }, strict)], {
+    title: 'Revocation',
+  });
 }
 
 /** Exactly one of the two; a name that no token can have would be remembered for nothing. */
