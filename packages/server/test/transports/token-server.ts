@@ -15,11 +15,21 @@ import { mint, testSecret, type MintedClaims } from '../../../../test/support/to
 /** The machine's clock, which a test may put forward: what lies in between happens at the next timer. */
 export class StepClock implements Clock {
   stepMs = 0;
+  #callsLeft = 0;
+  #stepByMs = 0;
   readonly monotonicMs = systemClock.monotonicMs.bind(systemClock);
   readonly after = systemClock.after.bind(systemClock);
   readonly turn = systemClock.turn.bind(systemClock);
 
+  /** Steps when it is looked at for the `calls`th time from now: in the midst of something. */
+  stepAt(calls: number, ms: number): void {
+    this.#callsLeft = calls;
+    this.#stepByMs = ms;
+  }
+
   nowMs(): number {
+    this.#callsLeft -= 1;
+    if (this.#callsLeft === 0) this.stepMs += this.#stepByMs;
     return systemClock.nowMs() + this.stepMs;
   }
 }

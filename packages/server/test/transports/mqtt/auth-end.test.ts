@@ -56,29 +56,32 @@ describe.each(ways)('version $version over $kind', ({ version, kind }) => {
   });
 });
 
-test('what a member of a group has at QoS 2 stays with it when its token ends', async () => {
-  const session = { clientId: 'g', cleanStart: false, properties: { sessionExpiryIntervalSeconds: 3_600 } };
-  const { client } = await open(server.mqtt!, {
-    ...session,
-    ...shows(await token({ sub: 'ann', jti: 'one', ...everything })),
-  });
-  const { client: other } = await open(server.mqtt!, shows(await token({ sub: 'bob', ...everything })));
-  await client.subscribe('$share/g/jobs', { qos: 2 });
-  await other.deliver('jobs', 'first', { qos: 2 });
-  const { packetId } = await client.next('publish');
-  await other.subscribe('$share/g/jobs', { qos: 2 });
-  await server.tokens.revoke({ tokenId: 'one' });
-  await endOf(client);
-  await other.deliver('jobs', 'second', { qos: 2 });
-  expect(await other.texts(1)).toEqual(['second']);
-  const { client: back } = await open(server.mqtt!, {
-    ...session,
-    ...shows(await token({ sub: 'ann', jti: 'two', ...everything })),
-  });
-  const again = await back.take();
-  expect([again.payload.toString(), again.packetId, again.dup]).toEqual(['first', packetId, true]);
-  for (const one of [back, other]) one.disconnect();
-});
+test.each(kinds)(
+  'what a member of a group has at QoS 2 stays with it when its token ends, over %s',
+  async (kind) => {
+    const session = { clientId: 'g', cleanStart: false, properties: { sessionExpiryIntervalSeconds: 3_600 } };
+    const { client } = await open(over(server, kind), {
+      ...session,
+      ...shows(await token({ sub: 'ann', jti: 'one', ...everything })),
+    });
+    const { client: other } = await open(server.mqtt!, shows(await token({ sub: 'bob', ...everything })));
+    await client.subscribe('$share/g/jobs', { qos: 2 });
+    await other.deliver('jobs', 'first', { qos: 2 });
+    const { packetId } = await client.next('publish');
+    await other.subscribe('$share/g/jobs', { qos: 2 });
+    await server.tokens.revoke({ tokenId: 'one' });
+    await endOf(client);
+    await other.deliver('jobs', 'second', { qos: 2 });
+    expect(await other.texts(1)).toEqual(['second']);
+    const { client: back } = await open(server.mqtt!, {
+      ...session,
+      ...shows(await token({ sub: 'ann', jti: 'two', ...everything })),
+    });
+    const again = await back.take();
+    expect([again.payload.toString(), again.packetId, again.dup]).toEqual(['first', packetId, true]);
+    for (const one of [back, other]) one.disconnect();
+  },
+);
 
 describe('AUTH', () => {
   const ann = { sub: 'ann', ...everything };
