@@ -1,7 +1,7 @@
 import { formatCursor, type Position } from '@everywire/protocol';
 import type { CatchUp } from './catch-up.ts';
 import { isSamePlace } from './page-cache.ts';
-import { readableGap } from './readable-gap.ts';
+import { readableGaps } from './readable-gap.ts';
 import type { Start, Store } from './store.ts';
 import type { LogSubscription } from './subscription.ts';
 
@@ -42,7 +42,8 @@ export async function begin(
   }
   const { page, gaps } = await host.catchUp.firstPage(follower.filter, position);
   if (hasEnded(subscription)) return;
-  subscription.startGaps = gaps.map((gap) => readableGap(follower.filter, gap, position));
+  const { mayDeliver } = subscription;
+  subscription.startGaps = readableGaps(follower.filter, gaps, { position, mayDeliver });
   // The place that was asked for may be none of this log.
   const isOtherLog = gaps.some(({ reason }) => reason === 'restored');
   subscription.beginAt(subscription.startGaps[0]?.next ?? position, isOtherLog);

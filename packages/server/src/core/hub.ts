@@ -14,7 +14,7 @@ import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { Namespaces } from './namespaces.ts';
 import { checkChannel } from './names.ts';
-import { readableGap } from './readable-gap.ts';
+import { mayBeTold, readableGap } from './readable-gap.ts';
 import { HubSession } from './session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
@@ -307,7 +307,9 @@ export class Hub implements HubFront, Feed {
   }
 
   notifyGap(subscription: LogSubscription, gap: Gap): void {
-    const told = readableGap(subscription.follower.filter, gap, subscription.position);
+    const { filter } = subscription.follower;
+    if (!mayBeTold(filter, gap, subscription.mayDeliver)) return;
+    const told = readableGap(filter, gap, subscription.position);
     subscription.owner.sink.notify({ kind: 'gap', subscription, gap: told });
   }
 

@@ -7,7 +7,7 @@ import { isGroupName, parseGroupName } from './groups/name.ts';
 import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
 import { checkChannel } from './names.ts';
-import { readableGap } from './readable-gap.ts';
+import { mayBeTold, readableGaps } from './readable-gap.ts';
 import type { ChannelInfo, Page, Start } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
 import type { Counted } from './throttle.ts';
@@ -144,7 +144,8 @@ export class HubSession implements Session, Owner {
     const position = cursor ?? (await store.locate(filter, start));
     const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
     const messages = this.#readable(filter, page.messages);
-    return { ...page, messages, gaps: page.gaps.map((gap) => readableGap(filter, gap, position)) };
+    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    return { ...page, messages, gaps: readableGaps(filter, page.gaps, { position, mayDeliver }) };
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {
@@ -332,7 +333,10 @@ export class HubSession implements Session, Owner {
     group.join(member);
     await this.#whenBegun(member, group.ready);
     member.startCursor = isNew ? group.subscription.startCursor : group.cursor;
-    if (isNew) member.startGaps = group.subscription.startGaps;
+    if (isNew) {
+      const { startGaps } = group.subscription;
+      member.startGaps = startGaps.filter((gap) => mayBeTold(name.filter, gap, member.mayDeliver));
+    }
     return member;
   }
 

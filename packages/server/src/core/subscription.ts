@@ -86,6 +86,10 @@ export class LogSubscription implements Subscription {
   }
 
   /** Which channels its peer may be given from now on; undefined: all that match. */
+  get mayDeliver(): ((channel: string) => boolean) | undefined {
+    return this.#restrictions?.mayDeliver;
+  }
+
   set mayDeliver(mayDeliver: ((channel: string) => boolean) | undefined) {
     if (mayDeliver === undefined && this.#restrictions === undefined) return;
     this.#restrictions = { ...(this.#restrictions ?? unrestricted), mayDeliver };

@@ -4,6 +4,7 @@ import type { CatchUp } from '../catch-up.ts';
 import type { Clock } from '../clock.ts';
 import type { Follower } from '../follower.ts';
 import type { Message } from '../message.ts';
+import { mayBeTold } from '../readable-gap.ts';
 import { LogSubscription, type Owner } from '../subscription.ts';
 import type { CloseReason, Notice, Progress, Quota, Sink, Subscription } from '../transport.ts';
 import type { GroupMember } from './member.ts';
@@ -168,8 +169,11 @@ export class Group implements Owner, Sink, Quota {
 
   notify(notice: Notice): void {
     if (notice.kind !== 'gap') return;
-    for (const member of [...this.#members])
-      member.owner.sink.notify({ kind: 'gap', subscription: member, gap: notice.gap });
+    const { gap } = notice;
+    for (const member of [...this.#members]) {
+      if (mayBeTold(this.follower.filter, gap, member.mayDeliver))
+        member.owner.sink.notify({ kind: 'gap', subscription: member, gap });
+    }
   }
 
   /** A fault in here, not in a member: all of them come back to what was saved. */
