@@ -277,12 +277,13 @@ export class HubSession implements Session, Owner {
     }
   }
 
-  /** A token that is over is worth nothing, also in the second until the sessions that hold it are ended. */
+  /**
+   * A token that is over is worth nothing, also in the second until the sessions that hold it are ended; nor one that was
+   * revoked after its handshake and before its session began, while a body was still on its way.
+   */
   #checkOpen(): void {
     if (this.#ended !== undefined) throw this.#ended;
-    const { claims } = this.#identity;
-    if (claims !== undefined && claims.expiresAtMs <= this.#hub.clock.nowMs())
-      this.#hub.checkCurrent(this.#identity);
+    if (this.#identity.claims !== undefined) this.#hub.checkCurrent(this.#identity);
   }
 
   /** After the claims were replaced. */

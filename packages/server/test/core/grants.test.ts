@@ -186,8 +186,10 @@ describe('a session with a token', () => {
     access.revoke('ann');
     const sink = new ClosableSink();
     const session = hub.open(identity, { transport: 'test' }, sink);
-    // Not before the transport has been given its session.
+    // Not before the transport has been given its session; but nothing is done for it any more.
     expect(sink.reason).toBeUndefined();
+    await refuses(session, 'unauthorized');
+    expect(hub.figures.published).toBe(0);
     await new Promise<void>((resolve) => clock.turn(resolve));
     expect(sink.reason?.error.code).toBe('unauthorized');
     await refuses(session, 'unauthorized');
