@@ -39,7 +39,7 @@ describe("connections whose peers have shown a token are nobody's strangers any 
 });
 
 describe.each(['in clear text', 'over TLS'])('%s', (how) => {
-  const handshakeTimeoutMs = 1_500;
+  const handshakeTimeoutMs = 800;
   const authority = new TestAuthority();
   const dialled: Dialled[] = [];
   let server: TestServer;
