@@ -1,6 +1,7 @@
 import { toEverywireError, type EverywireError } from '@everywire/protocol';
 import type { Access, Identity } from './access.ts';
 import type { Clock, Timer } from './clock.ts';
+import type { Log } from './transport.ts';
 
 /** A session, as far as its right to be here goes. */
 export interface Holder {
@@ -16,12 +17,14 @@ const checkEveryMs = 1_000;
 export class Grants {
   readonly #access: Access;
   readonly #clock: Clock;
+  readonly #log: Log;
   readonly #holders = new Set<Holder>();
   #timer: Timer | undefined;
 
-  constructor(access: Access, clock: Clock) {
+  constructor(access: Access, clock: Clock, log: Log) {
     this.#access = access;
     this.#clock = clock;
+    this.#log = log;
     access.onRevoked((isHit) => this.#check((identity) => isHit(identity)));
   }
 
@@ -57,7 +60,13 @@ export class Grants {
 
   #checkOne(holder: Holder): void {
     const refusal = this.#refusalOf(holder);
-    if (refusal !== undefined && this.#holders.delete(holder)) holder.expel(refusal);
+    if (refusal === undefined || !this.#holders.delete(holder)) return;
+    try {
+      holder.expel(refusal);
+    } catch (cause) {
+      // A fault of one transport must not keep the others' peers in.
+      this.#log.error({ err: cause }, 'a connection could not be told that its token is over');
+    }
   }
 
   #refusalOf({ identity }: Holder): EverywireError | undefined {

@@ -113,7 +113,7 @@ export class Hub implements HubFront, Feed {
       retry: (run, cause) => this.retry(run, cause),
     });
     this.groups = new Groups(this, options.log);
-    this.#grants = new Grants(options.access, options.clock);
+    this.#grants = new Grants(options.access, options.clock, options.log);
     this.#admission = options.admission;
     this.throttle = new Throttle(options.limits, options.clock, () => (this.figures.rateLimited += 1));
   }

@@ -76,7 +76,7 @@ it('a sink that throws when it is told costs the session nothing else', async ()
   sink.onClose = () => {
     throw new Error('a fault of a transport');
   };
-  expect(revoke).toThrow('a fault of a transport');
+  revoke();
   expect(hub.figures.subscriptions).toBe(0);
   expect(hub.figures.sessions.get('test')).toBe(0);
   await hub.stop();

@@ -195,6 +195,17 @@ describe('a session with a token', () => {
     await refuses(session, 'unauthorized');
   });
 
+  it('ends although the transport of another one that ends too is broken', async () => {
+    const { access, open } = await start();
+    const [first, second] = [await open('ann:**'), await open('ann:**')];
+    first.sink.close = () => {
+      throw new Error('broken');
+    };
+    access.revoke('ann');
+    expect(second.sink.reason?.error.code).toBe('unauthorized');
+    await refuses(first.session, 'unauthorized');
+  });
+
   it('of a group leaves it, and another member goes on', async () => {
     const { access, open } = await start();
     const [ann, bob] = [await open('ann:jobs'), await open('bob:jobs')];
