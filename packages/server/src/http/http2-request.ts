@@ -28,10 +28,15 @@ export function exchangeOf(
   // A body without a length, which HTTP/2 frames: this is how HTTP/1.1 says that one comes.
   if (hasBody(stream, headers) && headers['content-length'] === undefined)
     headers['transfer-encoding'] = 'chunked';
+  // Until what it holds is read, Node does not tell that a stream which the peer has broken off is closed.
+  stream.on('aborted', () => stream.resume());
   const request = new Http2ServerRequest(stream, headers, {}, withoutPseudo(rawHeaders));
   // Node's own stand-in throws once the connection has gone, and lets nobody take a listener back.
   Object.defineProperty(request, 'socket', { value: new StreamSocket(stream, socket) });
   const response = new Http2ServerResponse(stream);
+  // Node's `finished()`, and with it whoever waits for an answer to be out, would wait for ever for one whose peer has gone.
+  const hasGone = { get: (): boolean => stream.closed || stream.destroyed };
+  Object.defineProperties(response, { closed: hasGone, destroyed: hasGone });
   // Node means them to be used for one another.
   return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse };
 }
@@ -58,7 +63,7 @@ export function hasOpenBody(stream: ServerHttp2Stream): boolean {
 }
 
 /** Ends an answer whose request may still be coming: the peer is told that nobody reads on (RFC 9113 §8.1). */
-export function endHttp2(response: ServerResponse, stream: ServerHttp2Stream, body: string): void {
+export function endHttp2(response: ServerResponse, stream: ServerHttp2Stream, body: string | Buffer): void {
   if (hasOpenBody(stream)) {
     stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
     stream.resume();

@@ -9,6 +9,7 @@ import type { Limits } from '../../../core/limits.ts';
 import type { Log } from '../../../core/transport.ts';
 import { readBody } from '../../../http/body.ts';
 import { CrossOrigin } from '../../../http/cross-origin.ts';
+import { endHttp2, http2StreamOf } from '../../../http/http2-request.ts';
 import { endAfter } from '../../../http/linger.ts';
 import { peerOf } from '../../../http/peer.ts';
 import { rawQuery } from '../../../http/percent.ts';
@@ -212,7 +213,9 @@ export class EngineServer<Context> {
       'X-Content-Type-Options': 'nosniff',
       ...headers,
     });
-    response.end(body);
+    const stream = http2StreamOf(response);
+    if (stream === undefined) response.end(body);
+    else endHttp2(response, stream, body);
   }
 
   /** A poll that cannot be answered, since what it would say could not be made durable. */
@@ -456,7 +459,8 @@ export class EngineServer<Context> {
   #answerProblem(response: ServerResponse, error: EverywireError): void {
     const headers = error.row.comeBack === 'later' ? { 'Retry-After': '1' } : {};
     // The rest of a body that is not wanted is not read as a request either.
-    const closing = error.code === 'too_large' || error.code === 'timed_out' ? { Connection: 'close' } : {};
+    const isCut = error.code === 'too_large' || error.code === 'timed_out';
+    const closing = isCut && http2StreamOf(response) === undefined ? { Connection: 'close' } : {};
     const body = JSON.stringify({ code: refusals.badRequest.code, message: error.message });
     this.answer(response, error.httpStatus, { ...headers, ...closing }, body, 'application/json');
   }
