@@ -53,12 +53,22 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
   const headers: OutgoingHttpHeaders = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
   const { comeBack } = error.row;
   if (comeBack === 'later' || comeBack === 'elsewhere') {
-    headers['Retry-After'] = Math.ceil((error.retryAfterMs ?? retryAfterMs) / 1_000);
+    headers['Retry-After'] =
+      error.retryAfterMs === undefined ? spreadSeconds(retryAfterMs) : Math.ceil(error.retryAfterMs / 1_000);
   }
   // RFC 6750 §3.1. Who has shown nothing at all is told so by `Callers`.
   if (error.code === 'unauthorized') headers['WWW-Authenticate'] = 'Bearer error="invalid_token"';
   if (error.code === 'forbidden') headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
   return error instanceof HttpRefusal ? { ...headers, ...error.headers } : headers;
+}
+
+let told = 0;
+
+/** Another second for each in turn, up to twice as long: those who are refused at once do not all come back at once (T37). */
+function spreadSeconds(leastMs: number): number {
+  const least = Math.ceil(leastMs / 1_000);
+  told += 1;
+  return least + (told % (least + 1));
 }
 
 /** A whole answer, for sockets that have no response object (any more). It ends the connection. `more` are its own fields. */

@@ -187,7 +187,7 @@ describe('refused at the handshake', () => {
     server.hub.beginDrain();
     const client = await RawClient.open(server.port, '/channels/a');
     expect(client.status).toBe(503);
-    expect(header(client, 'Retry-After')).toBe('2');
+    expect(header(client, 'Retry-After')).toMatch(/^[234]$/);
     client.destroy();
   });
 });
