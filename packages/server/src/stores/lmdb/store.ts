@@ -104,7 +104,8 @@ class LmdbStore implements Store {
 
   async open(feed: Feed): Promise<void> {
     const { path } = this.#options;
-    mkdirSync(path, { recursive: true });
+    // Messages are in it as they came, and the secrets of webhooks. A folder that is there already stays as it is.
+    mkdirSync(path, { recursive: true, mode: 0o700 });
     this.#unlock = lockFolder(path);
     try {
       checkFormat(path);
