@@ -133,8 +133,8 @@ export async function serveEverywire(
       ),
     ],
     at: (scheme, channel) =>
-      scheme === 'grpc'
-        ? `grpc://${ready[scheme]!}/${channel}`
+      scheme === 'grpc' || scheme === 'grpcs'
+        ? `${scheme}://${ready['grpc']!}/${channel}`
         : `${ready[scheme] ?? `${scheme}://${host}`}/${channel}`,
     async dispose() {
       served.child.kill('SIGKILL');
