@@ -105,6 +105,15 @@ const framing: readonly Case[] = [
     close: true,
     clause: 'RFC 9112 §3.2',
   },
+  {
+    id: '11.form.authorization',
+    what: 'two Authorization fields',
+    send: get('/livez', 'Authorization: Bearer a\r\nAuthorization: Bearer b\r\n'),
+    status: 400,
+    code: 'malformed',
+    close: true,
+    clause: 'RFC 9110 §5.3',
+  },
   ...['a b', 'user@localhost', 'a/b', '[::1', 'local\u00e9host', 'a:b'].map((name, at): Case => ({
     id: `1.4.${at + 3}`,
     what: `Host: ${name}`,

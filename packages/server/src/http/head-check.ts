@@ -42,6 +42,7 @@ export function checkHead(
   return (
     checkTarget(request.method ?? '', url) ??
     checkHost(request, rawHeaders) ??
+    checkAuthorization(rawHeaders) ??
     checkFraming(request) ??
     checkLength(headers['content-length'], bytesMax)
   );
@@ -61,11 +62,23 @@ function checkTarget(method: string, url: string): EverywireError | undefined {
   return malformed('The request target is a path; # in a name is written %23.');
 }
 
-function checkHost(request: IncomingMessage, rawHeaders: readonly string[]): EverywireError | undefined {
-  let hosts = 0;
+function countOf(name: string, rawHeaders: readonly string[]): number {
+  let count = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]!.toLowerCase() === 'host') hosts += 1;
+    if (rawHeaders[at]!.toLowerCase() === name) count += 1;
   }
+  return count;
+}
+
+/** Node takes the first of several; a proxy that has looked at the last one would have let somebody else in. */
+function checkAuthorization(rawHeaders: readonly string[]): EverywireError | undefined {
+  return countOf('authorization', rawHeaders) > 1
+    ? malformed('A request has at most one Authorization field.')
+    : undefined;
+}
+
+function checkHost(request: IncomingMessage, rawHeaders: readonly string[]): EverywireError | undefined {
+  const hosts = countOf('host', rawHeaders);
   const isNeeded = request.httpVersionMajor === 1 && request.httpVersionMinor >= 1;
   // RFC 9112 §3.2: none, or more than one, is a 400.
   if (hosts > 1 || (hosts === 0 && isNeeded)) return malformed('A request has exactly one Host field.');
