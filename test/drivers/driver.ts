@@ -3,14 +3,75 @@ import type { Continuity, GapNotice } from '@everywire/protocol';
 /** How the suites speak to one transport, over real sockets and without a line of the server's code. */
 export interface TransportDriver {
   readonly name: string;
+  /** The server's name for the transport. */
+  readonly transport: string;
   /** Begins to read; resolves once the server has answered. Rejects with `Refused` when it said no. */
   read(server: Addresses, filter: string, from?: From): Promise<Reader>;
+  /** Reads several filters by one connection, which must be refused as a whole or not at all. */
+  readonly readSeveral: Has<
+    (server: Addresses, filters: readonly string[]) => Promise<Pick<Reader, 'close'>>
+  >;
+  /** Reads with what is retained first. */
+  readonly readRetained: Has<(server: Addresses, filter: string) => Promise<Reader>>;
+  /** Reads so that a new token can be shown meanwhile. */
+  readonly readRefreshably: Has<
+    (server: Addresses, filter: string, from?: From) => Promise<RefreshableReader>
+  >;
   /** What a delivery has no place for; absent: it has one for everything. */
   readonly untoldToReaders?: Untold;
-  /** Publishes over this transport itself. Absent where it carries nothing upward. */
+  /** A connection to publish by, over this transport itself. */
+  readonly connect: Has<(server: Addresses) => Promise<Publisher>>;
+  /** Publishes by a connection of its own. Absent where `connect` lacks. */
   readonly publish?: (server: Addresses, channel: string, message: Outgoing) => Promise<Answer>;
   /** What a publisher cannot say, or is not told in the answer. */
   readonly untoldByPublishers?: Untold;
+  /** What refusing a message does to the connection that it came by. */
+  readonly refusedPublisher: 'stays' | 'is closed';
+  /** What happens to a message that comes too fast, where that is something else. */
+  readonly publishedTooFast?: Exception<'is dropped' | 'is delayed'>;
+  /** A refusal of this transport has no room for the code; this is what it is seen as. */
+  readonly codeOfRefusals?: Exception<RegExp>;
+  /** What a reader's `goodbye` says when its token has ended. */
+  readonly goodbyeOfToken: RegExp;
+  /** Names that the library at the client's end does not even send. */
+  readonly unsent?: Exception<RegExp>;
+}
+
+/** What every transport has; one that has not gives the reason. */
+export type Has<T> = T | Lacks;
+
+export interface Lacks {
+  readonly lacks: string;
+}
+
+export interface Exception<T> {
+  readonly reason: string;
+  readonly is: T;
+}
+
+export function has<T extends object>(given: Has<T>): given is T {
+  return !('lacks' in given);
+}
+
+export interface Publisher {
+  publish(channel: string, message: Outgoing): Promise<Answer>;
+  /** The server has not ended it. Where every request stands alone, it never does. */
+  readonly isOpen: boolean;
+  close(): void;
+}
+
+/** `TransportDriver.publish` of a driver that has `connect`. */
+export function publishOver(
+  connect: (server: Addresses) => Promise<Publisher>,
+): NonNullable<TransportDriver['publish']> {
+  return async (server, channel, message) => {
+    const publisher = await connect(server);
+    try {
+      return await publisher.publish(channel, message);
+    } finally {
+      publisher.close();
+    }
+  };
 }
 
 /** Where a server can be reached; a listener that is off has no address. */
@@ -21,6 +82,14 @@ export interface Addresses {
   readonly stomp: string | undefined;
   /** `host:port` */
   readonly grpc: string | undefined;
+  /** Shown at each handshake, in the transport's own way. */
+  readonly token?: string | undefined;
+  /** An administrator's, by which a driver looks at what the peer itself cannot see. */
+  readonly adminToken?: string | undefined;
+}
+
+export function bearer({ token }: Addresses): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
 /** What a protocol has no place for. The suites compare everything else. */
@@ -79,14 +148,22 @@ export interface Reader {
   readonly goodbye: Promise<string>;
 }
 
+export interface RefreshableReader extends Reader {
+  /** Shows a new token; resolves once it is taken. Rejects with `Refused` when it is not. */
+  refresh(token: string): Promise<void>;
+}
+
 /** The server said no, in the transport's own terms; `code` is the row of the error table. */
 export class Refused extends Error {
   readonly code: string;
   readonly status: number;
+  /** All that was said, where it is text. */
+  readonly said: string;
 
-  constructor(status: number, code: string) {
+  constructor(status: number, code: string, said = '') {
     super(`${status} ${code}`);
     this.status = status;
     this.code = code;
+    this.said = said;
   }
 }

@@ -3,15 +3,21 @@ import {
   credentials,
   loadPackageDefinition,
   Metadata,
+  type ChannelOptions,
+  type ClientDuplexStream,
   type ClientReadableStream,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import type { GapNotice } from '@everywire/protocol';
 import {
+  bearer,
+  publishOver,
   Refused,
   type Addresses,
   type Answer,
+  type From,
+  type Publisher,
   type Reader,
   type Received,
   type TransportDriver,
@@ -26,7 +32,7 @@ const definition = loadSync('everywire/v1/messaging.proto', {
   oneofs: true,
 });
 
-interface ProtoMessage {
+export interface ProtoMessage {
   readonly channel: string;
   readonly offset: number;
   readonly cursor: string;
@@ -36,7 +42,7 @@ interface ProtoMessage {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-interface ProtoGap {
+export interface ProtoGap {
   readonly channel: string;
   readonly from: number;
   readonly to: number;
@@ -51,9 +57,20 @@ interface Response {
   readonly gap?: ProtoGap;
 }
 
-interface MessagingClient {
+export interface StreamResponse {
+  readonly id: number;
+  readonly kind: 'message' | 'gap' | 'subscribed' | 'published' | 'done' | 'refused' | 'goaway';
+  readonly message?: ProtoMessage;
+  readonly gap?: ProtoGap;
+  readonly subscribed?: { readonly cursor: string; readonly exact: boolean };
+  readonly published?: Answer;
+  readonly refused?: { readonly code: string; readonly message: string };
+}
+
+export interface MessagingClient {
   close(): void;
-  subscribe(request: object): ClientReadableStream<Response>;
+  subscribe(request: object, metadata: Metadata): ClientReadableStream<Response>;
+  stream(metadata: Metadata): ClientDuplexStream<object, StreamResponse>;
   publish(
     request: object,
     metadata: Metadata,
@@ -64,6 +81,7 @@ interface MessagingClient {
 type MessagingConstructor = new (
   address: string,
   trust: ReturnType<typeof credentials.createInsecure>,
+  options: ChannelOptions,
 ) => MessagingClient;
 
 const { Messaging } = (
@@ -72,81 +90,112 @@ const { Messaging } = (
   }
 ).everywire.v1;
 
-function connect({ grpc }: Addresses): MessagingClient {
-  return new Messaging(grpc!, credentials.createInsecure());
+/** A connection of its own for each. */
+export function openClient({ grpc }: Addresses): MessagingClient {
+  return new Messaging(grpc!, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+}
+
+export function metadataOf(server: Addresses): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(bearer(server))) metadata.set(name, value);
+  return metadata;
 }
 
 /** The code is the reason of the ErrorInfo in `grpc-status-details-bin`, in which it stands as plain text. */
-function refusedBy(error: ServiceError): Refused {
+export function refusedBy(error: ServiceError): Refused {
   const [details] = error.metadata.get('grpc-status-details-bin');
-  const reason = /ErrorInfo[^A-Z]*([A-Z_]+)/.exec(details?.toString('latin1') ?? '')?.[1];
-  return new Refused(error.code, reason?.toLowerCase() ?? String(error.code));
+  const text = details?.toString('latin1') ?? '';
+  const reason = /ErrorInfo[^A-Z]*([A-Z_]+)/.exec(text)?.[1];
+  return new Refused(error.code, reason?.toLowerCase() ?? String(error.code), `${error.details} ${text}`);
+}
+
+async function subscribe(server: Addresses, channels: readonly string[], from?: From): Promise<Reader> {
+  const client = openClient(server);
+  const stream = client.subscribe({ channels, ...from }, metadataOf(server));
+  const inbox = new Inbox<Response>();
+  const goodbye = Promise.withResolvers<string>();
+  let refusal: Error | undefined;
+  stream.on('data', (response: Response) => {
+    if (response.kind === 'goaway') goodbye.resolve('going_away');
+    inbox.push(response);
+  });
+  stream.on('error', (error: ServiceError) => {
+    refusal = refusedBy(error);
+    goodbye.resolve(refusal.message);
+    inbox.end(refusal);
+  });
+  stream.on('end', () => inbox.end(refusal ?? new Error('the call ended')));
+  let first: Response;
+  try {
+    first = await inbox.next();
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+  const { subscribed } = first;
+  let gap = subscribed!.exact ? undefined : noticeOf((await inbox.next()).gap!);
+  let cursor = gap?.cursor ?? subscribed!.cursor;
+  return {
+    continuity: gap === undefined ? 'exact' : 'gap',
+    get gap() {
+      return gap;
+    },
+    get cursor() {
+      return cursor;
+    },
+    async next(): Promise<Received> {
+      for (;;) {
+        const { message, gap: later } = await inbox.next();
+        if (later != null) gap = noticeOf(later);
+        if (message == null) continue;
+        ({ cursor } = message);
+        return receivedOf(message);
+      }
+    },
+    pause: () => stream.pause(),
+    resume: () => stream.resume(),
+    close: () => {
+      stream.cancel();
+      client.close();
+    },
+    cut: () => {
+      stream.cancel();
+      client.close();
+    },
+    goodbye: goodbye.promise,
+  };
+}
+
+async function connect(server: Addresses): Promise<Publisher> {
+  const client = openClient(server);
+  const metadata = metadataOf(server);
+  return {
+    publish: (channel, { payload, ...rest }) =>
+      new Promise((resolve, reject) => {
+        client.publish({ channel, data: payload, ...rest }, metadata, (error, answer) => {
+          if (error === null) resolve(answer);
+          else reject(refusedBy(error));
+        });
+      }),
+    isOpen: true,
+    close: () => client.close(),
+  };
 }
 
 export const grpcDriver: TransportDriver = {
   name: 'grpc',
-  async read(server, filter, from): Promise<Reader> {
-    const client = connect(server);
-    const stream = client.subscribe({ channels: [filter], ...from });
-    const inbox = new Inbox<Response>();
-    const goodbye = Promise.withResolvers<string>();
-    let refusal: Error | undefined;
-    stream.on('data', (response: Response) => {
-      if (response.kind === 'goaway') goodbye.resolve('going_away');
-      inbox.push(response);
-    });
-    stream.on('error', (error: ServiceError) => {
-      refusal = refusedBy(error);
-      goodbye.resolve(refusal.message);
-      inbox.end(refusal);
-    });
-    stream.on('end', () => inbox.end(refusal ?? new Error('the call ended')));
-    const { subscribed } = await inbox.next();
-    let gap = subscribed!.exact ? undefined : noticeOf((await inbox.next()).gap!);
-    let cursor = gap?.cursor ?? subscribed!.cursor;
-    return {
-      continuity: gap === undefined ? 'exact' : 'gap',
-      get gap() {
-        return gap;
-      },
-      get cursor() {
-        return cursor;
-      },
-      async next(): Promise<Received> {
-        for (;;) {
-          const { message, gap: later } = await inbox.next();
-          if (later != null) gap = noticeOf(later);
-          if (message == null) continue;
-          ({ cursor } = message);
-          return receivedOf(message);
-        }
-      },
-      pause: () => stream.pause(),
-      resume: () => stream.resume(),
-      close: () => {
-        stream.cancel();
-        client.close();
-      },
-      cut: () => {
-        stream.cancel();
-        client.close();
-      },
-      goodbye: goodbye.promise,
-    };
-  },
-  publish(server, channel, { payload, ...rest }): Promise<Answer> {
-    const client = connect(server);
-    return new Promise<Answer>((resolve, reject) => {
-      client.publish({ channel, data: payload, ...rest }, new Metadata(), (error, answer) => {
-        client.close();
-        if (error === null) resolve(answer);
-        else reject(refusedBy(error));
-      });
-    });
-  },
+  transport: 'grpc',
+  read: (server, filter, from) => subscribe(server, [filter], from),
+  readSeveral: (server, filters) => subscribe(server, filters),
+  readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
+  readRefreshably: { lacks: 'a Subscribe call has one request: a reader comes back with the cursor' },
+  connect,
+  publish: publishOver(connect),
+  refusedPublisher: 'stays',
+  goodbyeOfToken: /^16 unauthorized$/,
 };
 
-function receivedOf({ channel, offset, cursor, data, type, event, headers }: ProtoMessage): Received {
+export function receivedOf({ channel, offset, cursor, data, type, event, headers }: ProtoMessage): Received {
   return {
     channel,
     offset,
@@ -158,6 +207,6 @@ function receivedOf({ channel, offset, cursor, data, type, event, headers }: Pro
   };
 }
 
-function noticeOf({ from, to, ...gap }: ProtoGap): GapNotice {
+export function noticeOf({ from, to, ...gap }: ProtoGap): GapNotice {
   return to === 0 ? gap : { ...gap, from, to };
 }

@@ -1,5 +1,6 @@
 import type { TransportDriver } from './driver.ts';
 import { grpcDriver } from './grpc.ts';
+import { grpcStreamDriver } from './grpc-stream.ts';
 import { longPollDriver, pollDriver, sseDriver, streamDriver } from './http.ts';
 import { mqttDrivers } from './mqtt.ts';
 import { socketIoPollingDriver, socketIoWebSocketDriver } from './socketio.ts';
@@ -21,5 +22,6 @@ export const drivers: readonly TransportDriver[] = [
   stompWebSocketDriver,
   ...mqttDrivers,
   grpcDriver,
+  grpcStreamDriver,
   webhookDriver,
 ];

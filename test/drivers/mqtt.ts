@@ -5,19 +5,25 @@ import type { GapNotice } from '@everywire/protocol';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 import { WebSocket } from 'ws';
 import {
+  publishOver,
   Refused,
   untold,
   type Addresses,
   type Answer,
   type From,
+  type Lacks,
   type Outgoing,
+  type Publisher,
   type Reader,
   type Received,
+  type RefreshableReader,
   type TransportDriver,
 } from './driver.ts';
 import { Inbox } from './inbox.ts';
 
 type Qos = 0 | 1 | 2;
+
+const tokenMethod = 'jwt';
 
 export interface MqttWay {
   readonly version: '3.1.1' | '5';
@@ -41,6 +47,8 @@ interface Connection {
 interface Told {
   readonly cmd: string;
   readonly reasonCode?: number;
+  /** Of a CONNACK of MQTT 3.1.1. */
+  readonly returnCode?: number;
   readonly properties?: { readonly reasonString?: string; readonly userProperties?: UserProperties };
   readonly granted?: readonly number[];
 }
@@ -53,6 +61,11 @@ async function open(server: Addresses, { version, link }: MqttWay): Promise<Conn
   const client = mqtt.connect(url, {
     protocolVersion: version === '5' ? 5 : 4,
     reconnectPeriod: 0,
+    ...(server.token === undefined ? {} : { username: '', password: server.token }),
+    // A client that names a method may show another token later.
+    ...(server.token === undefined || version !== '5'
+      ? {}
+      : { properties: { authenticationMethod: tokenMethod } }),
     createWebsocket: (address, protocols) =>
       (webSocket = new WebSocket(address, protocols, { perMessageDeflate: false })),
   });
@@ -76,8 +89,8 @@ async function open(server: Addresses, { version, link }: MqttWay): Promise<Conn
   client.on('message', (_topic, _payload, packet) => messages.push(packet));
   client.on('error', (cause) => packets.end(cause));
   client.on('close', () => {
-    packets.end(new Error(`the server closed: ${said}`));
-    messages.end(new Error(`the server closed: ${said}`));
+    packets.end(closedWith(said));
+    messages.end(closedWith(said));
     goodbye.resolve(said);
   });
   // What the client has not taken stops it from reading, as a slow program would.
@@ -88,7 +101,9 @@ async function open(server: Addresses, { version, link }: MqttWay): Promise<Conn
     else done();
   };
   try {
-    await packets.next();
+    const connack = await packets.next();
+    const reasonCode = version === '5' ? (connack.reasonCode ?? 0) : (connack.returnCode ?? 0);
+    if (reasonCode !== 0) throw refusalOf(connack, reasonCode);
   } catch (error) {
     client.end(true);
     throw error;
@@ -120,6 +135,10 @@ async function nextOf({ packets }: Connection, ...kinds: readonly string[]): Pro
 
 /** Codes that MQTT has a number of its own for, where the words do not begin with the code. */
 const codesByReason: ReadonlyMap<number, string> = new Map([
+  // Bad user name or password, and not authorized, of MQTT 3.1.1.
+  [0x04, 'unauthorized'],
+  [0x05, 'unauthorized'],
+  [0x80, 'refused'],
   [0x81, 'malformed'],
   [0x8f, 'bad_name'],
   [0x90, 'bad_name'],
@@ -128,7 +147,18 @@ const codesByReason: ReadonlyMap<number, string> = new Map([
 
 function refusalOf({ properties }: Told, reasonCode: number): Refused {
   const code = /^([a-z_]+):/.exec(properties?.reasonString ?? '')?.[1];
-  return new Refused(reasonCode, code ?? codesByReason.get(reasonCode) ?? 'unknown');
+  const said = properties?.reasonString ?? '';
+  return new Refused(reasonCode, code ?? codesByReason.get(reasonCode) ?? 'unknown', said);
+}
+
+/** `said`: as `goodbye` tells it. MQTT 3.1.1 closes without a word. */
+function closedWith(said: string): Error {
+  const [, reasonCode, reasonString] = /^0x(\w+) (.*)$/.exec(said) ?? [];
+  if (reasonCode === undefined) return new Refused(0, 'closed');
+  return refusalOf(
+    { cmd: 'disconnect', properties: { reasonString: reasonString! } },
+    Number.parseInt(reasonCode, 16),
+  );
 }
 
 function valueOf(properties: UserProperties | undefined, name: string): string | undefined {
@@ -161,13 +191,25 @@ function gapOf({ properties }: IPublishPacket): GapNotice | undefined {
   return told === undefined ? undefined : (JSON.parse(told) as GapNotice);
 }
 
+interface ReadOptions {
+  readonly qos: Qos;
+  readonly from: From;
+  /** Whether what is retained is wanted first. */
+  readonly isRetained: boolean;
+}
+
 /** MQTT 5: places to begin and cursors are user properties. */
-async function read5(connection: Connection, filter: string, qos: Qos, from: From): Promise<Reader> {
+async function read5(
+  connection: Connection,
+  filter: string,
+  options: ReadOptions,
+): Promise<RefreshableReader> {
   const { client, messages } = connection;
+  const { qos, from, isRetained } = options;
   // Its answer is read as a packet, for what the library does not hand on; then its callback says no more.
   client.subscribe(
     filter,
-    { qos, rh: 2, properties: { userProperties: { cursor: 'on', ...from } } },
+    { qos, rh: isRetained ? 0 : 2, properties: { userProperties: { cursor: 'on', ...from } } },
     () => undefined,
   );
   const suback = await nextOf(connection, 'suback');
@@ -195,11 +237,24 @@ async function read5(connection: Connection, filter: string, qos: Qos, from: Fro
       ({ cursor } = message);
       return message;
     },
+    async refresh(token) {
+      send(client, {
+        cmd: 'auth',
+        reasonCode: 0x19,
+        properties: { authenticationMethod: tokenMethod, authenticationData: Buffer.from(token) },
+      });
+      await nextOf(connection, 'auth');
+    },
   };
 }
 
+/** The library has no method for AUTH, but writes one. */
+function send(client: MqttClient, packet: object): void {
+  (client as unknown as { _sendPacket(packet: object): void })._sendPacket(packet);
+}
+
 /** MQTT 3.1.1: a place to begin is part of the filter, and nothing tells where the reader stands. */
-async function read3(connection: Connection, filter: string, qos: Qos, from: From): Promise<Reader> {
+async function read3(connection: Connection, filter: string, { qos, from }: ReadOptions): Promise<Reader> {
   const { client, messages } = connection;
   const place = from.after ?? from.since;
   client.subscribe(place === undefined ? filter : `$since/${place}/${filter}`, { qos }, () => undefined);
@@ -239,10 +294,16 @@ async function publish(
       ...(event === undefined ? {} : { 'everywire-event': event }),
     },
   };
+  if (client.disconnecting || !client.connected) throw new Refused(0, 'closed');
   const sent = once(client as unknown as EventEmitter, 'packetsend');
   client.publish(channel, payload, { qos, ...(version === '5' ? { properties } : {}) }, () => undefined);
   await sent;
-  if (qos === 0) return untold;
+  if (qos === 0) {
+    // It has no answer, but one that is refused ends the connection before what is behind it is answered.
+    send(client, { cmd: 'pingreq' });
+    await nextOf(connection, 'pingresp');
+    return untold;
+  }
   const answer = await nextOf(connection, qos === 1 ? 'puback' : 'pubrec');
   const { reasonCode = 0 } = answer;
   if (reasonCode >= 0x80) throw refusalOf(answer, reasonCode);
@@ -256,25 +317,65 @@ async function publish(
   };
 }
 
+async function read(server: Addresses, way: MqttWay, filter: string, options: Partial<ReadOptions>) {
+  const connection = await open(server, way);
+  const all = { qos: way.qos, from: {}, isRetained: false, ...options };
+  return way.version === '5' ? read5(connection, filter, all) : read3(connection, filter, all);
+}
+
+async function readSeveral(server: Addresses, way: MqttWay, filters: readonly string[]) {
+  const connection = await open(server, way);
+  const { client } = connection;
+  for (const filter of filters) {
+    client.subscribe(filter, { qos: way.qos }, () => undefined);
+    const suback = await nextOf(connection, 'suback');
+    const [granted = 0x80] = suback.granted ?? [];
+    if (granted < 0x80) continue;
+    client.end(true);
+    throw refusalOf(suback, granted);
+  }
+  return { close: () => void client.end() };
+}
+
+async function connectPublisher(server: Addresses, way: MqttWay): Promise<Publisher> {
+  const connection = await open(server, way);
+  return {
+    publish: (channel, message) => publish(connection, way, channel, message),
+    get isOpen() {
+      return connection.client.connected;
+    },
+    close: () => void connection.client.end(),
+  };
+}
+
+const wordless = 'MQTT 3.1.1 refuses a SUBSCRIBE with 0x80, and closes for all else';
+const cannotRefresh: Lacks = {
+  lacks: 'MQTT 3.1.1 has no AUTH: a client comes back, and its session goes on',
+};
+const unanswered = 'a PUBLISH at QoS 0 is not answered';
+
 export function mqttDriver(way: MqttWay): TransportDriver {
   const { version, link, qos } = way;
   const isOld = version === '3.1.1';
   return {
     name: `mqtt ${version} ${link} QoS ${qos}`,
-    async read(server, filter, from = {}) {
-      const connection = await open(server, way);
-      return isOld ? read3(connection, filter, qos, from) : read5(connection, filter, qos, from);
-    },
-    async publish(server, channel, message) {
-      const connection = await open(server, way);
-      try {
-        return await publish(connection, way, channel, message);
-      } finally {
-        connection.client.end();
-      }
-    },
+    transport: 'mqtt',
+    read: (server, filter, from = {}) => read(server, way, filter, { from }),
+    readSeveral: (server, filters) => readSeveral(server, way, filters),
+    readRetained: (server, filter) => read(server, way, filter, { isRetained: true }),
+    readRefreshably: isOld
+      ? cannotRefresh
+      : async (server, filter, from = {}) =>
+          read5(await open(server, way), filter, { qos, from, isRetained: false }),
+    connect: (server) => connectPublisher(server, way),
+    publish: publishOver((server) => connectPublisher(server, way)),
+    refusedPublisher: isOld || qos === 0 ? 'is closed' : 'stays',
+    ...(qos === 0 ? { publishedTooFast: { reason: unanswered, is: 'is dropped' } } : {}),
+    goodbyeOfToken: isOld ? /^ended$/ : /^0x87 unauthorized: /,
+    unsent: { reason: 'the library looks for # and + itself', is: /[#+]|^$/ },
     ...(isOld
       ? {
+          codeOfRefusals: { reason: wordless, is: /^(refused|closed)$/ },
           untoldToReaders: {
             reason: 'MQTT 3.1.1 has a topic and a payload, and no properties',
             fields: ['cursor', 'offset', 'type', 'headers'],
@@ -289,12 +390,7 @@ export function mqttDriver(way: MqttWay): TransportDriver {
           },
         }
       : qos === 0
-        ? {
-            untoldByPublishers: {
-              reason: 'a PUBLISH at QoS 0 is not answered',
-              fields: ['cursor', 'offset'],
-            },
-          }
+        ? { untoldByPublishers: { reason: unanswered, fields: ['cursor', 'offset'] } }
         : {}),
   };
 }

@@ -2,11 +2,15 @@ import type { Socket as TcpSocket } from 'node:net';
 import type { Continuity, GapNotice } from '@everywire/protocol';
 import { io, type Socket } from 'socket.io-client';
 import {
+  publishOver,
   Refused,
   type Addresses,
   type Answer,
+  type From,
   type Outgoing,
+  type Publisher,
   type Received,
+  type RefreshableReader,
   type TransportDriver,
 } from './driver.ts';
 import { Inbox } from './inbox.ts';
@@ -28,17 +32,20 @@ interface Told extends Answer {
   readonly error?: { readonly code: string };
 }
 
-async function open({ url }: Addresses, way: Way): Promise<Connection> {
-  const socket = io(url, { transports: [way], forceNew: true, reconnection: false });
+async function open({ url, token }: Addresses, way: Way): Promise<Connection> {
+  const auth = token === undefined ? {} : { auth: { token } };
+  const socket = io(url, { transports: [way], forceNew: true, reconnection: false, ...auth });
   const messages = new Inbox<Received>();
   const goodbye = Promise.withResolvers<string>();
-  socket.onAny((_event: string, ...args: readonly unknown[]) => {
+  let code = '';
+  socket.onAny((event: string, ...args: readonly unknown[]) => {
+    if (event === 'everywire.error') code = (args[0] as { readonly code: string }).code;
     // `everywire.gap` and `everywire.error` have no more than two.
     if (args.length === 3) messages.push(receivedOf(args[0], args[1] as Meta));
   });
   socket.on('disconnect', (reason) => {
-    messages.end(new Error(`the server ended it: ${reason}`));
-    goodbye.resolve(`ended: ${reason}`);
+    messages.end(new Error(`the server ended it: ${reason} ${code}`));
+    goodbye.resolve(code === '' ? `ended: ${reason}` : `${code}: ${reason}`);
   });
   await new Promise<void>((resolve, reject) => {
     socket.on('connect', resolve);
@@ -46,10 +53,16 @@ async function open({ url }: Addresses, way: Way): Promise<Connection> {
     socket.on('disconnect', (reason) => reject(new Error(reason)));
     socket.on('connect_error', (cause) => {
       socket.disconnect();
-      reject(cause);
+      reject(refusedBy(cause));
     });
   });
   return { socket, messages, goodbye: goodbye.promise };
+}
+
+/** A refusal of the namespace has data; that of the request that should have begun it has none. */
+function refusedBy(cause: Error & { readonly data?: { readonly code?: string } }): Error {
+  const { data } = cause;
+  return data?.code === undefined ? cause : new Refused(0, data.code, cause.message + JSON.stringify(data));
 }
 
 type Meta = Omit<Received, 'payload'>;
@@ -69,8 +82,7 @@ async function ask(socket: Socket, event: string, ...args: readonly unknown[]): 
     socket.emit(event, ...args, resolve);
   });
   if (told.ok) return told;
-  socket.disconnect();
-  throw new Refused(0, told.error!.code);
+  throw new Refused(0, told.error!.code, JSON.stringify(told));
 }
 
 /** What the library has below, for breaking it as a network would. */
@@ -85,44 +97,80 @@ function dataOf({ payload, type }: Outgoing): unknown {
   return /^application\/(.*\+)?json/.test(type) ? (JSON.parse(text) as unknown) : text;
 }
 
+async function subscribe(socket: Socket, filter: string, from: From): Promise<Told> {
+  try {
+    return await ask(socket, 'subscribe', filter, from);
+  } catch (error) {
+    socket.disconnect();
+    throw error;
+  }
+}
+
+async function read(
+  server: Addresses,
+  way: Way,
+  filter: string,
+  from: From = {},
+): Promise<RefreshableReader> {
+  const { socket, messages, goodbye } = await open(server, way);
+  const told = await subscribe(socket, filter, from);
+  let { cursor } = told;
+  return {
+    continuity: told.continuity,
+    gap: told.gap,
+    get cursor() {
+      return cursor;
+    },
+    async next() {
+      const message = await messages.next();
+      ({ cursor } = message);
+      return message;
+    },
+    async refresh(token) {
+      await ask(socket, 'auth', token);
+    },
+    ...(way === 'polling'
+      ? {}
+      : { pause: () => void tcpOf(socket).pause(), resume: () => void tcpOf(socket).resume() }),
+    close: () => void socket.disconnect(),
+    cut: () => {
+      if (way === 'polling') socket.io.engine.close();
+      else tcpOf(socket).resetAndDestroy();
+    },
+    goodbye,
+  };
+}
+
+async function connect(server: Addresses, way: Way): Promise<Publisher> {
+  const { socket } = await open(server, way);
+  return {
+    publish(channel, message) {
+      const { type, event, headers, key } = message;
+      return ask(socket, 'publish', channel, dataOf(message), { type, event, headers, key });
+    },
+    get isOpen() {
+      return socket.connected;
+    },
+    close: () => void socket.disconnect(),
+  };
+}
+
 function socketIoDriver(way: Way): TransportDriver {
   return {
     name: `socket.io ${way}`,
-    async read(server, filter, from = {}) {
-      const { socket, messages, goodbye } = await open(server, way);
-      const told = await ask(socket, 'subscribe', filter, from);
-      let { cursor } = told;
-      return {
-        continuity: told.continuity,
-        gap: told.gap,
-        get cursor() {
-          return cursor;
-        },
-        async next() {
-          const message = await messages.next();
-          ({ cursor } = message);
-          return message;
-        },
-        ...(way === 'polling'
-          ? {}
-          : { pause: () => void tcpOf(socket).pause(), resume: () => void tcpOf(socket).resume() }),
-        close: () => void socket.disconnect(),
-        cut: () => {
-          if (way === 'polling') socket.io.engine.close();
-          else tcpOf(socket).resetAndDestroy();
-        },
-        goodbye,
-      };
-    },
-    async publish(server, channel, message) {
+    transport: 'socketio',
+    read: (server, filter, from) => read(server, way, filter, from),
+    async readSeveral(server, filters) {
       const { socket } = await open(server, way);
-      try {
-        const { type, event, headers, key } = message;
-        return await ask(socket, 'publish', channel, dataOf(message), { type, event, headers, key });
-      } finally {
-        socket.disconnect();
-      }
+      for (const filter of filters) await subscribe(socket, filter, {});
+      return { close: () => void socket.disconnect() };
     },
+    readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
+    readRefreshably: (server, filter, from) => read(server, way, filter, from),
+    connect: (server) => connect(server, way),
+    publish: publishOver((server) => connect(server, way)),
+    refusedPublisher: 'stays',
+    goodbyeOfToken: /^unauthorized: /,
   };
 }
 

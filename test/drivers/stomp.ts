@@ -4,7 +4,15 @@ import { connect, type Socket } from 'node:net';
 import { Client, type IFrame, type IMessage, type StompHeaders } from '@stomp/stompjs';
 import type { Continuity, GapNotice } from '@everywire/protocol';
 import { WebSocket } from 'ws';
-import { Refused, type Addresses, type Received, type TransportDriver } from './driver.ts';
+import {
+  publishOver,
+  Refused,
+  type Addresses,
+  type Outgoing,
+  type Publisher,
+  type Received,
+  type TransportDriver,
+} from './driver.ts';
 import { Inbox } from './inbox.ts';
 
 /** A connection of `@stomp/stompjs`: somebody else's reading of STOMP 1.2. */
@@ -78,14 +86,15 @@ async function open(server: Addresses, link: Link): Promise<Connection> {
       });
       return webSocket;
     },
+    connectHeaders: server.token === undefined ? {} : { passcode: server.token },
     reconnectDelay: 0,
     heartbeatIncoming: 0,
     heartbeatOutgoing: 0,
     onConnect: () => connected.resolve(undefined),
     onUnhandledReceipt: (frame) => receipts.push(frame),
-    onStompError: ({ headers }) => {
+    onStompError: ({ headers, body }) => {
       said = headers['message']!;
-      const refusal = new Refused(0, said);
+      const refusal = new Refused(0, said, `${JSON.stringify(headers)} ${body}`);
       connected.reject(refusal);
       receipts.end(refusal);
       messages.end(refusal);
@@ -138,6 +147,7 @@ function receivedOf({ headers, binaryBody }: IMessage): Received {
 function stompDriver(link: Link): TransportDriver {
   return {
     name: `stomp ${link}`,
+    transport: 'stomp',
     async read(server, filter, from = {}) {
       const { client, messages, receipts, goodbye, socket } = await open(server, link);
       client.subscribe(prefix + filter, (message) => messages.push(message), {
@@ -166,30 +176,55 @@ function stompDriver(link: Link): TransportDriver {
         goodbye,
       };
     },
-    async publish(server, channel, { payload, type, event, headers, key }) {
+    async readSeveral(server, filters) {
       const { client, receipts } = await open(server, link);
       try {
-        client.publish({
-          destination: prefix + channel,
-          binaryBody: payload,
-          headers: {
-            ...headers,
-            'content-type': type,
-            ...(event === undefined ? {} : { event }),
-            ...(key === undefined ? {} : { key }),
-            ...receiptOf('published'),
-          },
-        });
-        const { headers: told } = await receipts.next();
-        return {
-          offset: Number(told['offset']),
-          cursor: told['cursor']!,
-          ...(told['duplicate'] === 'true' ? { duplicate: true } : {}),
-        };
-      } finally {
+        for (const [at, filter] of filters.entries()) {
+          client.subscribe(prefix + filter, () => undefined, { id: String(at), ...receiptOf('subscribed') });
+          await receipts.next();
+        }
+      } catch (error) {
         void client.deactivate({ force: true });
+        throw error;
       }
+      return { close: () => void client.deactivate() };
     },
+    readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
+    readRefreshably: { lacks: 'the token is shown with CONNECT, which comes once' },
+    connect: (server) => connectPublisher(server, link),
+    publish: publishOver((server) => connectPublisher(server, link)),
+    refusedPublisher: 'is closed',
+    goodbyeOfToken: /^unauthorized$/,
+  };
+}
+
+async function connectPublisher(server: Addresses, link: Link): Promise<Publisher> {
+  const { client, receipts } = await open(server, link);
+  return {
+    async publish(channel, { payload, type, event, headers, key }: Outgoing) {
+      if (!client.connected) throw new Error('the connection is closed');
+      client.publish({
+        destination: prefix + channel,
+        binaryBody: payload,
+        headers: {
+          ...headers,
+          'content-type': type,
+          ...(event === undefined ? {} : { event }),
+          ...(key === undefined ? {} : { key }),
+          ...receiptOf('published'),
+        },
+      });
+      const { headers: told } = await receipts.next();
+      return {
+        offset: Number(told['offset']),
+        cursor: told['cursor']!,
+        ...(told['duplicate'] === 'true' ? { duplicate: true } : {}),
+      };
+    },
+    get isOpen() {
+      return client.connected;
+    },
+    close: () => void client.deactivate({ force: true }),
   };
 }
 

@@ -3,90 +3,159 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Envelope, GapNotice } from '@everywire/protocol';
 import { Webhook } from 'standardwebhooks';
-import { Refused, type Reader, type Received, type TransportDriver } from './driver.ts';
+import {
+  bearer,
+  Refused,
+  type Addresses,
+  type From,
+  type Received,
+  type RefreshableReader,
+  type TransportDriver,
+} from './driver.ts';
 import { fromEnvelope } from './envelopes.ts';
 import { Inbox } from './inbox.ts';
 
 interface View {
   readonly cursor: string;
   readonly lastGap: GapNotice | null;
+  readonly pausedBecause: string | null;
+}
+
+/** How often a view is looked at for the end of a webhook, which is told nowhere else. */
+const lookEveryMs = 50;
+
+async function ask(server: Addresses, method: string, path: string, body?: object): Promise<Response> {
+  const response = await fetch(server.url + path, {
+    method,
+    headers: { ...bearer(server), ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    body: body === undefined ? null : JSON.stringify(body),
+  });
+  if (response.ok) return response;
+  const text = await response.text();
+  // What the parser of HTTP refuses has no body.
+  const { code } = text === '' ? { code: String(response.status) } : (JSON.parse(text) as { code: string });
+  throw new Refused(response.status, code, text);
 }
 
 /** An endpoint of its own on loopback, which the server has to be allowed to call, and a webhook that leads to it. */
+async function read(server: Addresses, filter: string, from?: From): Promise<RefreshableReader> {
+  const inbox = new Inbox<Envelope>();
+  const held: ServerResponse[] = [];
+  let isPaused = false;
+  let isOpen = true;
+  let verify: (body: string, headers: Record<string, string>) => unknown = () => undefined;
+  const endpoint = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString();
+      verify(body, request.headers as Record<string, string>);
+      inbox.push(JSON.parse(body) as Envelope);
+      if (isPaused) held.push(response);
+      else response.writeHead(204).end();
+    });
+  });
+  endpoint.listen(0, '127.0.0.1');
+  await once(endpoint, 'listening');
+  const stop = (): void => {
+    isOpen = false;
+    endpoint.close();
+    endpoint.closeAllConnections();
+    inbox.end(new Error('the endpoint was closed'));
+  };
+  const { port } = endpoint.address() as AddressInfo;
+  const secret = `whsec_${Buffer.alloc(32, port % 256).toString('base64')}`;
+  const library = new Webhook(secret);
+  verify = (body, headers) => library.verify(body, headers);
+  const operator = { ...server, token: server.adminToken ?? server.token };
+  const registration = { url: `http://127.0.0.1:${port}/`, filter, secret, ...from };
+  let path: string;
+  try {
+    const registered = await ask(server, 'POST', '/webhooks', registration);
+    path = `/webhooks/${((await registered.json()) as { readonly id: string }).id}`;
+  } catch (error) {
+    stop();
+    throw error;
+  }
+  const look = async (): Promise<View> => (await (await ask(operator, 'GET', path)).json()) as View;
+  const view = await look();
+  const gap = view.lastGap ?? undefined;
+  // Where it began, whatever has been delivered meanwhile.
+  let cursor = gap?.cursor ?? from?.after ?? view.cursor;
+  const remove = (): void => {
+    ask(operator, 'DELETE', path).catch(() => undefined);
+  };
+  let goodbye: Promise<string> | undefined;
+  // It is the server that connects: that it does so no more can only be seen by looking.
+  const watch = async (): Promise<string> => {
+    while (isOpen) {
+      const { pausedBecause } = await look();
+      if (pausedBecause !== null) return `paused: ${pausedBecause}`;
+      await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    }
+    return 'closed';
+  };
+  return {
+    continuity: gap === undefined ? 'exact' : 'gap',
+    gap,
+    get cursor() {
+      return cursor;
+    },
+    async next(): Promise<Received> {
+      const envelope = await inbox.next();
+      ({ cursor } = envelope);
+      return fromEnvelope(envelope);
+    },
+    async refresh(token) {
+      await ask({ ...server, token }, 'PATCH', path, { paused: false });
+    },
+    pause: () => {
+      isPaused = true;
+    },
+    resume: () => {
+      isPaused = false;
+      for (const response of held.splice(0)) response.writeHead(204).end();
+    },
+    close: () => {
+      remove();
+      stop();
+    },
+    cut: () => {
+      stop();
+      remove();
+    },
+    get goodbye() {
+      return (goodbye ??= watch());
+    },
+  };
+}
+
+/** Registers them one after the other; they are the subject's, whatever the connection. */
+async function readSeveral(server: Addresses, filters: readonly string[]) {
+  const paths: string[] = [];
+  const close = (): void => {
+    for (const path of paths) ask(server, 'DELETE', path).catch(() => undefined);
+  };
+  try {
+    for (const filter of filters) {
+      const registered = await ask(server, 'POST', '/webhooks', { url: 'http://127.0.0.1:9/', filter });
+      paths.push(`/webhooks/${((await registered.json()) as { readonly id: string }).id}`);
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { close };
+}
+
 export const webhookDriver: TransportDriver = {
   name: 'webhook',
-  async read(server, filter, from): Promise<Reader> {
-    const inbox = new Inbox<Envelope>();
-    const held: ServerResponse[] = [];
-    let isPaused = false;
-    let verify: (body: string, headers: Record<string, string>) => unknown = () => undefined;
-    const endpoint = createServer((request, response) => {
-      const chunks: Buffer[] = [];
-      request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () => {
-        const body = Buffer.concat(chunks).toString();
-        verify(body, request.headers as Record<string, string>);
-        inbox.push(JSON.parse(body) as Envelope);
-        if (isPaused) held.push(response);
-        else response.writeHead(204).end();
-      });
-    });
-    endpoint.listen(0, '127.0.0.1');
-    await once(endpoint, 'listening');
-    const stop = (): void => {
-      endpoint.close();
-      endpoint.closeAllConnections();
-      inbox.end(new Error('the endpoint was closed'));
-    };
-    const { port } = endpoint.address() as AddressInfo;
-    const secret = `whsec_${Buffer.alloc(32, port % 256).toString('base64')}`;
-    const library = new Webhook(secret);
-    verify = (body, headers) => library.verify(body, headers);
-    const registered = await fetch(`${server.url}/webhooks`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ url: `http://127.0.0.1:${port}/`, filter, secret, ...from }),
-    });
-    if (registered.status !== 201) {
-      stop();
-      throw new Refused(registered.status, ((await registered.json()) as { code: string }).code);
-    }
-    const { id } = (await registered.json()) as { id: string };
-    const view = (await (await fetch(`${server.url}/webhooks/${id}`)).json()) as View;
-    const gap = view.lastGap ?? undefined;
-    // Where it began, whatever has been delivered meanwhile.
-    let cursor = gap?.cursor ?? from?.after ?? view.cursor;
-    const remove = (): void => {
-      fetch(`${server.url}/webhooks/${id}`, { method: 'DELETE' }).catch(() => undefined);
-    };
-    return {
-      continuity: gap === undefined ? 'exact' : 'gap',
-      gap,
-      get cursor() {
-        return cursor;
-      },
-      async next(): Promise<Received> {
-        const envelope = await inbox.next();
-        ({ cursor } = envelope);
-        return fromEnvelope(envelope);
-      },
-      pause: () => {
-        isPaused = true;
-      },
-      resume: () => {
-        isPaused = false;
-        for (const response of held.splice(0)) response.writeHead(204).end();
-      },
-      close: () => {
-        remove();
-        stop();
-      },
-      cut: () => {
-        stop();
-        remove();
-      },
-      // It is the server that connects: when it stops there is nobody to say goodbye to.
-      goodbye: new Promise<string>(() => undefined),
-    };
-  },
+  transport: 'webhook',
+  read,
+  readSeveral,
+  readRetained: { lacks: 'a webhook begins at a place in the log, and nothing comes before it' },
+  readRefreshably: read,
+  connect: { lacks: 'the server calls, and takes nothing from the answer' },
+  refusedPublisher: 'stays',
+  goodbyeOfToken: /^paused: unauthorized$/,
 };

@@ -1,39 +1,60 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Continuity, Envelope, GapNotice } from '@everywire/protocol';
 import { WebSocket } from 'ws';
 import {
+  bearer,
+  publishOver,
   Refused,
+  untold,
+  type Addresses,
   type Answer,
+  type From,
   type Outgoing,
+  type Publisher,
   type Reader,
+  type RefreshableReader,
   type Received,
   type TransportDriver,
 } from './driver.ts';
 import { fromEnvelope, pathOf, queryOf } from './envelopes.ts';
 import { Inbox } from './inbox.ts';
 
+const refreshId = 'refresh';
+
 /** A client of the `ws` package: somebody else's reading of RFC 6455. Frames are kept from the first byte on. */
 interface Open {
   readonly socket: WebSocket;
   readonly response: IncomingMessage;
   readonly frames: Inbox<Frame>;
+  /** Answers to `auth`, which come in between. */
+  readonly refreshes: Inbox<Frame>;
   readonly goodbye: Promise<string>;
 }
 
-function open(url: string, protocols: readonly string[]): Promise<Open> {
+function open(server: Addresses, target: string, protocols: readonly string[]): Promise<Open> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url.replace(/^http/, 'ws'), [...protocols], { perMessageDeflate: false });
+    const socket = new WebSocket(server.url.replace(/^http/, 'ws') + target, [...protocols], {
+      perMessageDeflate: false,
+      headers: bearer(server),
+    });
     const frames = new Inbox<Frame>();
+    const refreshes = new Inbox<Frame>();
     const goodbye = Promise.withResolvers<string>();
     let response: IncomingMessage;
     socket.on('upgrade', (upgraded) => (response = upgraded));
-    socket.on('message', (data: Buffer) => frames.push(JSON.parse(data.toString()) as Frame));
+    socket.on('message', (data: Buffer) => {
+      const frame = JSON.parse(data.toString()) as Frame;
+      (frame.id === refreshId ? refreshes : frames).push(frame);
+    });
     socket.on('close', (code, reason) => {
-      frames.end(new Error(`the server closed with ${code} ${reason.toString()}`));
+      const closed = closedWith(code, reason.toString());
+      frames.end(closed);
+      refreshes.end(closed);
       goodbye.resolve(`${code} ${reason.toString()}`);
     });
-    socket.on('open', () => resolve({ socket, response, frames, goodbye: goodbye.promise }));
+    socket.on('open', () => resolve({ socket, response, frames, refreshes, goodbye: goodbye.promise }));
     socket.on('error', (cause) => {
       frames.end(cause);
       reject(cause);
@@ -42,11 +63,21 @@ function open(url: string, protocols: readonly string[]): Promise<Open> {
       const chunks: Buffer[] = [];
       refused.on('data', (chunk: Buffer) => chunks.push(chunk));
       refused.on('end', () => {
-        const { code } = JSON.parse(Buffer.concat(chunks).toString()) as { code: string };
-        reject(new Refused(refused.statusCode ?? 0, code));
+        const text = Buffer.concat(chunks).toString();
+        const status = refused.statusCode ?? 0;
+        // What the parser of HTTP refuses has no body.
+        const { code } = text === '' ? { code: String(status) } : (JSON.parse(text) as { code: string });
+        reject(new Refused(status, code, text));
       });
     });
   });
+}
+
+/** Close reasons begin with the code, where the close is a refusal. */
+function closedWith(status: number, reason: string): Error {
+  const code = /^([a-z_]+): /.exec(reason)?.[1];
+  if (code !== undefined) return new Refused(status, code, reason);
+  return new Error(`the server closed with ${status} ${reason}`);
 }
 
 type Frame = Envelope &
@@ -95,32 +126,106 @@ function readerOf({ socket, frames, goodbye }: Open, start: Start): Reader {
 /** `/channels/x` with envelopes: one channel or filter per connection. */
 export const rawWebSocketDriver: TransportDriver = {
   name: 'websocket raw',
+  transport: 'websocket',
   async read(server, filter, from) {
-    const opened = await open(`${server.url}${pathOf(filter)}?${queryOf(from, { format: 'envelope' })}`, []);
+    const opened = await open(server, `${pathOf(filter)}?${queryOf(from, { format: 'envelope' })}`, []);
     const { headers } = opened.response;
     const continuity = headers['everywire-continuity'] as Continuity;
     const gap = continuity === 'gap' ? await opened.frames.next() : undefined;
     return readerOf(opened, { cursor: gap?.cursor ?? String(headers['everywire-cursor']), continuity, gap });
   },
+  readSeveral: { lacks: 'a connection has one filter, which is in its address' },
+  readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
+  readRefreshably: { lacks: 'every frame is a message: a reader comes back with the cursor' },
+  connect: connectRaw,
+  publish: publishOver(connectRaw),
+  untoldByPublishers: {
+    reason: 'a frame is a payload and nothing else, and its answer is that it comes back',
+    fields: ['cursor', 'offset', 'type', 'headers'],
+  },
+  refusedPublisher: 'is closed',
+  goodbyeOfToken: /^1008 unauthorized: /,
 };
+
+/** A connection for each channel. Its own messages come back to it, which is the only answer there is. */
+async function connectRaw(server: Addresses): Promise<Publisher> {
+  const connections = new Map<string, Open>();
+  return {
+    async publish(channel, { payload, type }) {
+      let opened = connections.get(channel);
+      if (opened === undefined) {
+        const query = queryOf(undefined, { format: 'envelope', type });
+        opened = await open(server, `${pathOf(channel)}?${query}`, []);
+        connections.set(channel, opened);
+      }
+      opened.socket.send(payload, { binary: !/^text\/|json/.test(type) || !isUtf8(payload) });
+      for (;;) {
+        const envelope = fromEnvelope(await opened.frames.next());
+        if (envelope.payload.equals(payload)) return untold;
+      }
+    },
+    get isOpen() {
+      return [...connections.values()].every(({ socket }) => socket.readyState === WebSocket.OPEN);
+    },
+    close: () => {
+      for (const { socket } of connections.values()) socket.close();
+    },
+  };
+}
+
+async function openCommands(server: Addresses, filters: readonly string[], from?: From) {
+  const opened = await open(server, '/ws', ['everywire.v1']);
+  let answer: Frame | undefined;
+  try {
+    for (const channel of filters) answer = await command(opened, { op: 'subscribe', channel, ...from });
+  } catch (error) {
+    opened.socket.close();
+    throw error;
+  }
+  const { cursor, continuity, gap } = answer!;
+  return { opened, start: { cursor, continuity: continuity!, gap } };
+}
+
+async function readCommands(server: Addresses, filter: string, from?: From): Promise<RefreshableReader> {
+  const { opened, start } = await openCommands(server, [filter], from);
+  return Object.assign(readerOf(opened, start), {
+    async refresh(token: string): Promise<void> {
+      opened.socket.send(JSON.stringify({ id: refreshId, op: 'auth', token }));
+      const frame = await opened.refreshes.next();
+      if (frame.ok !== true) throw refusedBy(frame);
+    },
+  });
+}
+
+async function connectCommands(server: Addresses): Promise<Publisher> {
+  const opened = await open(server, '/ws', ['everywire.v1']);
+  return {
+    publish(channel, message: Outgoing): Promise<Answer> {
+      const { payload, ...rest } = message;
+      return command(opened, { op: 'publish', channel, ...rest, base64: payload.toString('base64') });
+    },
+    get isOpen() {
+      return opened.socket.readyState === WebSocket.OPEN;
+    },
+    close: () => opened.socket.close(),
+  };
+}
 
 /** `/ws`, subprotocol `everywire.v1`: commands and many channels on one connection. */
 export const everywireDriver: TransportDriver = {
   name: 'websocket everywire.v1',
-  async read(server, filter, from) {
-    const opened = await open(`${server.url}/ws`, ['everywire.v1']);
-    const { cursor, continuity, gap } = await command(opened, { op: 'subscribe', channel: filter, ...from });
-    return readerOf(opened, { cursor, continuity: continuity!, gap });
+  transport: 'websocket',
+  read: readCommands,
+  async readSeveral(server, filters) {
+    const { opened } = await openCommands(server, filters);
+    return { close: () => opened.socket.close() };
   },
-  async publish(server, channel, message: Outgoing): Promise<Answer> {
-    const opened = await open(`${server.url}/ws`, ['everywire.v1']);
-    try {
-      const { payload, ...rest } = message;
-      return await command(opened, { op: 'publish', channel, ...rest, base64: payload.toString('base64') });
-    } finally {
-      opened.socket.close();
-    }
-  },
+  readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
+  readRefreshably: readCommands,
+  connect: connectCommands,
+  publish: publishOver(connectCommands),
+  refusedPublisher: 'stays',
+  goodbyeOfToken: /^1008 unauthorized: /,
 };
 
 /** Sends a command and returns the frame that answers it, which must be the first to come. */
@@ -128,6 +233,9 @@ async function command({ socket, frames }: Open, fields: object): Promise<Frame>
   socket.send(JSON.stringify({ id: 1, ...fields }));
   const frame = await frames.next();
   if (frame.ok === true) return frame;
-  socket.close();
-  throw new Refused(0, frame.error!.code);
+  throw refusedBy(frame);
+}
+
+function refusedBy(frame: Frame): Refused {
+  return new Refused(0, frame.error!.code, JSON.stringify(frame));
 }
