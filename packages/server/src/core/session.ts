@@ -111,6 +111,10 @@ export class HubSession implements Session, Owner {
     return results.map((refused) => refused ?? appended[next++]!);
   }
 
+  get publishWaitMs(): number {
+    return this.#hub.throttle.publishWaitMs(this.#identity, this.#counted);
+  }
+
   checkPublish(channel: string, draft: PublishDraft): void {
     this.#checkOpen();
     this.#hub.prepare(this.identity, channel, draft, false);
@@ -149,7 +153,8 @@ export class HubSession implements Session, Owner {
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {
-    const filter = this.#checkFilter(text);
+    // It comes with a subscription, which was counted.
+    const filter = this.#authorize(this.#parseFilter(text));
     return this.#readable(filter, await this.#hub.store.retained(filter, limit));
   }
 
@@ -252,14 +257,24 @@ export class HubSession implements Session, Owner {
   }
 
   #checkFilter(text: string): Filter {
+    const filter = this.#parseFilter(text);
+    this.#countOperation();
+    return this.#authorize(filter);
+  }
+
+  #parseFilter(text: string): Filter {
     if (isGroupName(text))
       throw new EverywireError('bad_name', 'A group is joined by a subscription; nothing else reads it.');
-    return this.#authorize(parseFilter(text, this.#hub.limits));
+    return parseFilter(text, this.#hub.limits);
+  }
+
+  #countOperation(): void {
+    this.#checkOpen();
+    this.#hub.throttle.operation(this.#identity, this.#counted);
   }
 
   #authorize(filter: Filter): Filter {
     this.#checkOpen();
-    this.#hub.throttle.operation(this.#identity, this.#counted);
     this.#hub.access.authorizeSubscribe(this.identity, filter);
     return filter;
   }
@@ -307,6 +322,7 @@ export class HubSession implements Session, Owner {
 
   async #join(text: string, options: SubscribeOptions): Promise<GroupMember> {
     const name = parseGroupName(text, this.#hub.limits);
+    this.#countOperation();
     this.#authorize(name.filter);
     this.#checkCount();
     if (options.echo === false)

@@ -69,6 +69,13 @@ describe('rates', () => {
     await expect(session.channels('**', undefined, 1)).rejects.toMatchObject({ code: 'rate_limited' });
   });
 
+  it('count a subscription once, with what is retained for it', async () => {
+    const session = (await start()).open('ann');
+    await session.subscribe('a', {});
+    for (let count = 0; count < 3; count += 1) expect(await session.retained('a', 1)).toEqual([]);
+    await session.subscribe('b', {});
+  });
+
   it('bound what one channel takes from everybody, where its namespace says so', async () => {
     const namespaces = createNamespaces(
       [{ filter: 'slow/*', publishesPerSecondMax: 1 }],
