@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -93,4 +95,29 @@ it('gRPC', async () => {
   await expect(client.publish({ channel: 'a' })).rejects.toThrow(/unauthenticated/);
   const headers = { Authorization: `Bearer ${token}` };
   expect(await client.publish({ channel: 'a' }, { headers })).toMatchObject({ channel: 'a' });
+});
+
+it.each<[string, (few: SecureServer) => number]>([
+  ['http', ({ url }) => portOf(url)],
+  ['mqtts', ({ mqtts }) => portOf(mqtts)],
+  ['stomps', ({ stomps }) => portOf(stomps)],
+  ['grpc', ({ grpc }) => Number(grpc.split(':')[1])],
+])('strangers are held to their number before TLS: %s', async (_name, portOn) => {
+  const few = await startSecureServer(authority.issueForLoopback(), {
+    auth: { jwt: { secret } },
+    limits: { unauthenticatedMax: 1, unauthenticatedPerAddressMax: 1 },
+  });
+  try {
+    const first = connectTcp(portOn(few), '127.0.0.1');
+    await once(first, 'connect');
+    // Half a handshake is a stranger as well.
+    first.write(Buffer.from([0x16, 3, 1]));
+    const second = connectTcp(portOn(few), '127.0.0.1');
+    second.on('error', () => undefined).resume();
+    await new Promise((resolve) => second.once('close', resolve));
+    expect(first.destroyed).toBe(false);
+    first.destroy();
+  } finally {
+    await few.stop();
+  }
 });
