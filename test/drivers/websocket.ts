@@ -73,9 +73,9 @@ function open(server: Addresses, target: string, protocols: readonly string[]): 
   });
 }
 
-/** Close reasons begin with the code, where the close is a refusal. */
+/** Close reasons begin with the code, where the close is a refusal that has no number of its own. */
 function closedWith(status: number, reason: string): Error {
-  const code = /^([a-z_]+): /.exec(reason)?.[1];
+  const code = status === 1009 ? 'too_large' : /^([a-z_]+): /.exec(reason)?.[1];
   if (code !== undefined) return new Refused(status, code, reason);
   return new Error(`the server closed with ${status} ${reason}`);
 }

@@ -1,0 +1,278 @@
+import { expect } from 'vitest';
+import { has, type Addresses, type Publisher, type Reader } from '../../drivers/driver.ts';
+import { Cell, expectRefused, expectStateAfterRefusal, joinsGroups, payloadsOf, take, text } from './cell.ts';
+
+/** What a rule has to say about one transport. Resolves with the reason why it says nothing, where there is one. */
+export type Rule = (cell: Cell) => Promise<string | undefined> | Promise<void>;
+
+/** So many filters may a connection of the server of these rules have, and so many webhooks a subject. */
+export const subscriptionsMax = 4;
+export const payloadBytesMax = 64 * 1024;
+
+const everything = { subscribe: ['**'], publish: ['**'] };
+
+export const subscribeDenied: Rule = async (cell) => {
+  const { driver, base } = cell;
+  const server = await cell.as({ subscribe: [`${base}/open`], publish: ['**'] });
+  for (const filter of [`${base}/secret`, `${base}/*`, `${base}/**`, '**'])
+    await expectRefused(cell, driver.read(server, filter), 'forbidden', filter);
+  const code = joinsGroups(driver) ? 'forbidden' : 'bad_name';
+  await expectRefused(cell, driver.read(server, `$share/g/${base}/secret`), code, 'a group');
+  const nothing = await cell.as({ publish: ['**'] });
+  await expectRefused(cell, driver.read(nothing, `${base}/open`), 'forbidden', 'without a list');
+  const reader = await driver.read(server, `${base}/open`);
+  await cell.publish(`${base}/open`, 'yes');
+  expect(payloadsOf(await take(reader, 1))).toEqual(['yes']);
+  reader.close();
+};
+
+export const publishDenied = async (cell: Cell): Promise<string | undefined> => {
+  const { driver, base } = cell;
+  const { connect } = driver;
+  if (!has(connect)) return connect.lacks;
+  const server = await cell.as({ subscribe: ['**'], publish: [`${base}/**`, `!${base}/secret`] });
+  for (const channel of [`${base}/secret`, 'elsewhere']) {
+    const publisher = await connect(server);
+    await expectRefused(cell, publisher.publish(channel, text('no')), 'forbidden', channel);
+    await expectStateAfterRefusal(cell, publisher, (same) => same.publish(`${base}/open`, text('same')));
+    publisher.close();
+    expect(await cell.stored(channel)).toEqual([]);
+  }
+  await driver.publish!(server, `${base}/open`, text('yes'));
+  expect((await cell.stored(`${base}/open`)).at(-1)).toMatchObject({
+    data: 'yes',
+    from: cell.subject('ann'),
+  });
+};
+
+export const wildcardOverlap: Rule = async (cell) => {
+  const { driver, base } = cell;
+  const server = await cell.as({ subscribe: [`${base}/**`, `!${base}/secret/**`] });
+  for (const filter of [`${base}/secret/a`, `${base}/secret/*`, `${base}/secret/**`, '**'])
+    await expectRefused(cell, driver.read(server, filter), 'forbidden', filter);
+  const filters = [`${base}/**`, `${base}/*/a`, ...(joinsGroups(driver) ? [`$share/g/${base}/**`] : [])];
+  const readers: Reader[] = [];
+  for (const filter of filters) readers.push(await driver.read(server, filter));
+  const secrets: string[] = [];
+  const publishSecret = async (channel: string) =>
+    void secrets.push((await cell.publish(`${base}/secret/${channel}`, 'no')).cursor);
+  await publishSecret('a');
+  await cell.publish(`${base}/open/a`, 'first');
+  await publishSecret('a/deep');
+  await publishSecret('a');
+  await cell.publish(`${base}/other/a`, 'last');
+  for (const reader of readers) {
+    const messages = await take(reader, 2);
+    expect(payloadsOf(messages).toSorted()).toEqual(['first', 'last']);
+    for (const { cursor, channel } of messages) {
+      expect(secrets).not.toContain(cursor);
+      expect(channel).not.toMatch(/secret/);
+    }
+    expect(reader).toMatchObject({ continuity: 'exact', gap: undefined });
+    reader.close();
+  }
+  await expectExactAfterFirst(cell, server, `${base}/**`);
+  await expectSeen(cell, `${base}/**`, ['no', 'first', 'no', 'no', 'last']);
+};
+
+/** Who comes back behind the first message gets the second one, and no gap for what lies between and is not theirs. */
+async function expectExactAfterFirst({ driver }: Cell, server: Addresses, filter: string): Promise<void> {
+  const first = await driver.read(server, filter, { since: 'earliest' });
+  const { cursor } = await first.next();
+  first.close();
+  if (driver.untoldToReaders?.fields.includes('cursor') === true) return;
+  const second = await driver.read(server, filter, { after: cursor });
+  expect(payloadsOf(await take(second, 1))).toEqual(['last']);
+  expect(second).toMatchObject({ continuity: 'exact', gap: undefined });
+  second.close();
+}
+
+/** Who may read all of it does get it: what the others did not see was there. A webhook has an order for each channel. */
+async function expectSeen(cell: Cell, filter: string, payloads: readonly string[]): Promise<void> {
+  const server = await cell.as({ sub: cell.subject('bob'), subscribe: ['**'] });
+  const reader = await cell.driver.read(server, filter, { since: 'earliest' });
+  expect(payloadsOf(await take(reader, payloads.length)).toSorted()).toEqual(payloads.toSorted());
+  reader.close();
+}
+
+export const replayDenied: Rule = async (cell) => {
+  const { driver, base } = cell;
+  const server = await cell.as({ subscribe: [`${base}/*`, `!${base}/secret`] });
+  const cursors: string[] = [];
+  for (const payload of ['first', 'last']) {
+    cursors.push((await cell.publish(`${base}/secret`, 'no')).cursor);
+    await cell.publish(`${base}/open`, payload);
+  }
+  for (const from of [
+    { since: 'earliest' },
+    { since: '-1h' },
+    { since: 'last-10' },
+    { after: cursors[0]! },
+  ]) {
+    await expectRefused(cell, driver.read(server, `${base}/secret`, from), 'forbidden', JSON.stringify(from));
+    const reader = await driver.read(server, `${base}/*`, from);
+    expect(payloadsOf(await take(reader, 2)), JSON.stringify(from)).toEqual(['first', 'last']);
+    expect(reader).toMatchObject({ continuity: 'exact', gap: undefined });
+    reader.close();
+  }
+  // A cursor carries no rights: that of a message of somebody else's is a place like any other.
+  const reader = await driver.read(server, `${base}/open`, { after: cursors[1]! });
+  expect(payloadsOf(await take(reader, 1))).toEqual(['last']);
+  reader.close();
+  await expectExactAfterFirst(cell, server, `${base}/*`);
+  await expectSeen(cell, `${base}/*`, ['no', 'first', 'no', 'last']);
+};
+
+export const retainedDenied: Rule = async (cell) => {
+  const { driver, base } = cell;
+  const server = await cell.as({ subscribe: [`${base}/*`, `!${base}/secret`] });
+  await cell.operator.retain(`${base}/secret`, 'no');
+  await cell.operator.retain(`${base}/open`, 'yes');
+  // Elsewhere what is retained is one of the messages of the log.
+  const read = has(driver.readRetained)
+    ? driver.readRetained
+    : (as: Addresses, filter: string) => driver.read(as, filter, { since: 'earliest' });
+  await expectRefused(cell, read(server, `${base}/secret`), 'forbidden');
+  const reader = await read(server, `${base}/*`);
+  const all = await read(await cell.as({ sub: cell.subject('bob'), subscribe: ['**'] }), `${base}/*`);
+  expect(payloadsOf(await take(all, 2)).toSorted()).toEqual(['no', 'yes']);
+  await cell.publish(`${base}/open`, 'last');
+  expect(payloadsOf(await take(reader, 2))).toEqual(['yes', 'last']);
+  for (const one of [reader, all]) one.close();
+};
+
+export const size = async (cell: Cell): Promise<string | undefined> => {
+  const { driver, base } = cell;
+  const { connect } = driver;
+  if (!has(connect)) return connect.lacks;
+  const server = await cell.as(everything);
+  const publisher = await connect(server);
+  const sized = (bytes: number) => ({ payload: Buffer.alloc(bytes, 'x'), type: 'text/plain' });
+  await publisher.publish(base, sized(payloadBytesMax));
+  await expectRefused(cell, publisher.publish(base, sized(payloadBytesMax + 1)), 'too_large');
+  await expectStateAfterRefusal(cell, publisher, (same) => same.publish(base, text('same')));
+  publisher.close();
+  await driver.publish!(server, base, text('last'));
+  const lengths = (await cell.stored(base)).map(({ data }) => (data as string).length);
+  expect(lengths).toEqual([payloadBytesMax, ...(driver.refusedPublisher === 'stays' ? [4] : []), 4]);
+  return undefined;
+};
+
+export const subscriptions = async (cell: Cell): Promise<string | undefined> => {
+  const { driver, base } = cell;
+  const { readSeveral } = driver;
+  if (!has(readSeveral)) return readSeveral.lacks;
+  const server = await cell.as(everything);
+  const filters = Array.from({ length: subscriptionsMax + 1 }, (_, at) => `${base}/${at}`);
+  // Where they come in one request, that is what is wrong with it.
+  await expectRefused(cell, readSeveral(server, filters), /^(quota_exceeded|invalid)$/);
+  const held = await readSeveral(server, filters.slice(1));
+  held.close();
+  return undefined;
+};
+
+export const reserved: Rule = async (cell) => {
+  const { driver, base } = cell;
+  const server = await cell.as(everything);
+  const code = /^(bad_name|forbidden)$/;
+  for (const name of ['$SYS/broker', '$SYS/**', '$x', '$share/g/$SYS/**', '$share/g/$x'])
+    await expectRefused(cell, driver.read(server, name), code, name);
+  const isSent = (name: string): boolean => driver.unsent?.is.test(name) !== true;
+  if (has(driver.connect)) {
+    for (const name of ['$SYS/x', '$x', '$share/g/x'].filter(isSent))
+      await expectRefused(cell, driver.publish!(server, name, text('no')), code, name);
+  }
+  const reader = await driver.read(server, `${base}/$x`);
+  await cell.publish(`${base}/$x`, 'yes');
+  expect(payloadsOf(await take(reader, 1))).toEqual(['yes']);
+  reader.close();
+};
+
+/** BAD-INPUT 12: what no channel is called, and no filter. */
+const badChannels = [
+  '',
+  'x'.repeat(256),
+  Array.from({ length: 17 }, () => 'a').join('/'),
+  'a+b',
+  'a#',
+  'a*b',
+  'a\rb',
+  'a\nb',
+  'a\tb',
+  'a\u0085b',
+  'a\u0000b',
+  'a\u007fb',
+];
+const badFilters = [...badChannels, 'a/**/b', '*/*/*/*/*', '$share//x', '$share/g'];
+/** Filters, in which MQTT's own wildcards mean the same; no channel is called so. */
+const wildcards = ['a/*', 'a/**', '*', '**', 'a/+', 'a/#', '+', '#'];
+
+export const badNames: Rule = async (cell) => {
+  const { driver, base } = cell;
+  const server = await cell.as(everything);
+  // Some protocols have a word for text that is none before it is a name, or nothing at an address without one.
+  const code = /^(bad_name|malformed|not_found|unsupported|invalid|4\d\d)$/;
+  const isSent = (name: string): boolean => driver.unsent?.is.test(name) !== true;
+  for (const name of badFilters.filter(isSent))
+    await expectRefused(cell, driver.read(server, name), code, JSON.stringify(name));
+  if (has(driver.connect)) {
+    for (const name of [...badChannels, ...wildcards].filter(isSent))
+      await expectRefused(cell, driver.publish!(server, name, text('no')), code, JSON.stringify(name));
+  }
+  const good = `${base}/a b/%2f/\u2028é/...//x`;
+  const reader = await driver.read(server, good);
+  await cell.publish(good, 'yes');
+  expect(payloadsOf(await take(reader, 1))).toEqual(['yes']);
+  reader.close();
+};
+
+/** Of a server that takes `publishesPerSecondMax` and `operationsPerSecondMax` a second, and as many at once. */
+export const rate = async (cell: Cell): Promise<string | undefined> => {
+  const { driver, base } = cell;
+  const server = await cell.as(everything);
+  const { connect, readSeveral } = driver;
+  if (has(readSeveral) && driver.name !== 'webhook') {
+    const filters = Array.from({ length: 4 * rates.perSecond }, (_, at) => `${base}/${at}`);
+    await expectRefused(cell, readSeveral(server, filters), 'rate_limited', 'subscribing');
+    const held = await readSeveral(server, filters.slice(0, rates.perSecond - 1));
+    held.close();
+  }
+  if (!has(connect)) return connect.lacks;
+  const publisher = await connect(server);
+  const isDropped = driver.publishedTooFast?.is === 'is dropped';
+  const attempts = 6 * rates.perSecond;
+  let count = 0;
+  const publishAll = async (): Promise<void> => {
+    for (; count < attempts; count += 1) await publisher.publish(base, text(String(count)));
+  };
+  if (isDropped) await publishAll();
+  else await expectRefused(cell, publishAll(), 'rate_limited', 'publishing');
+  const stored = await cell.stored(base);
+  expect(stored.length).toBeGreaterThanOrEqual(rates.perSecond);
+  expect(stored.length).toBeLessThan(attempts);
+  if (!isDropped) expect(stored.length).toBe(count);
+  if (isDropped) await goOn(cell, publisher);
+  else await expectStateAfterRefusal(cell, publisher, (same) => goOn(cell, same));
+  publisher.close();
+  const again = await connect(server);
+  await goOn(cell, again);
+  again.close();
+  return undefined;
+};
+
+export const rates = { perSecond: 5 } as const;
+
+/** It is later that it goes on: as soon as the server takes one. */
+async function goOn(cell: Cell, publisher: Publisher): Promise<void> {
+  const channel = cell.base;
+  const before = (await cell.stored(channel)).length;
+  await expect
+    .poll(
+      async () => {
+        await publisher.publish(channel, text('later')).catch(() => undefined);
+        return (await cell.stored(channel)).length;
+      },
+      { interval: 200 },
+    )
+    .toBeGreaterThan(before);
+}
