@@ -244,19 +244,6 @@ describe('a peer that publishes faster than it may', () => {
     expect(client.isClosed).toBe(false);
   });
 
-  it('is closed by MQTT 3.1.1, which has no other word', async () => {
-    await freshSubject();
-    const { client } = await mqtt(4);
-    // One after the other: what comes together is granted or refused together, and the debt is paid off later.
-    for (let at = 1; at <= publishesBurstMax; at += 1) {
-      client.publish('a', 'x', { qos: 1 });
-      await client.until(() => client.packets.filter(({ type }) => type === 'puback').length === at);
-    }
-    client.publish('a', 'x', { qos: 1 });
-    await client.closed;
-    expect(client.packets.filter(({ type }) => type === 'puback')).toHaveLength(publishesBurstMax);
-  });
-
   it('is told ERROR and when to come back by STOMP', async () => {
     await freshSubject();
     const client = await stomp();

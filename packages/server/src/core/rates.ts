@@ -22,17 +22,27 @@ export class Bucket {
   /** 0: taken. Otherwise nothing was, and so many milliseconds pass until something can be. */
   take(count: number, nowMs: number): number {
     this.#fill(nowMs);
-    // Sums of fractions fall short of one by less than this.
-    if (this.#level < 1 - 1e-6)
-      return Math.max(1, Math.ceil(((1 - this.#level) / this.#rate.perSecond) * 1_000));
-    this.#level -= count;
-    return 0;
+    const waitMs = this.#missingMs();
+    if (waitMs === 0) this.#level -= count;
+    return waitMs;
+  }
+
+  /** As `take` would answer, without taking. */
+  waitMs(nowMs: number): number {
+    this.#fill(nowMs);
+    return this.#missingMs();
   }
 
   /** Nobody would miss it: a new one is as full. */
   isFull(nowMs: number): boolean {
     this.#fill(nowMs);
     return this.#level >= this.#rate.burst;
+  }
+
+  #missingMs(): number {
+    // Sums of fractions fall short of one by less than this.
+    if (this.#level >= 1 - 1e-6) return 0;
+    return Math.max(1, Math.ceil(((1 - this.#level) / this.#rate.perSecond) * 1_000));
   }
 
   #fill(nowMs: number): void {
@@ -59,6 +69,10 @@ export class Buckets<K> {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) this.#buckets.set(key, (bucket = new Bucket(this.#rate, nowMs)));
     return bucket.take(count, nowMs);
+  }
+
+  waitMs(key: K, nowMs: number): number {
+    return this.#buckets.get(key)?.waitMs(nowMs) ?? 0;
   }
 
   sweep(nowMs: number): void {

@@ -45,6 +45,15 @@ export class Throttle {
     this.#refuseFor(this.#bySubject.take(subject, count, this.#clock.monotonicMs()));
   }
 
+  /** How long `publishes` would refuse from now on; 0: not at all. */
+  publishWaitMs(identity: Identity, { publishes }: Counted): number {
+    if (!isCounted(identity)) return 0;
+    const nowMs = this.#clock.monotonicMs();
+    const { subject } = identity;
+    const ofSubject = subject === undefined ? 0 : this.#bySubject.waitMs(subject, nowMs);
+    return Math.max(publishes?.waitMs(nowMs) ?? 0, ofSubject);
+  }
+
   /** What one channel takes, whoever publishes. @throws EverywireError `rate_limited` */
   channel(channel: string, perSecond: number): void {
     if (perSecond === 0) return;

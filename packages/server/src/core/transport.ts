@@ -115,6 +115,11 @@ export interface Session {
     entries: readonly PublishEntry[],
     options?: PublishOptions & { readonly atomic?: boolean },
   ): Promise<readonly PublishResult[]>;
+  /**
+   * How long publishing would be refused for its rate; 0: it would not. For protocols in which a publisher cannot be told:
+   * they read from it again then.
+   */
+  readonly publishWaitMs: number;
   /** Whether it might publish that now, without doing it: a will is judged when it is handed in. @throws EverywireError */
   checkPublish(channel: string, draft: PublishDraft): void;
   /**

@@ -46,6 +46,10 @@ export class Publishing {
   #waitsForRoom = false;
   #qos1Pending = 0;
   #isAnswerDue = false;
+  /** What it published last has an answer that can say no. */
+  #isAnswerable = true;
+  /** It is read on from later. */
+  #isPacing = false;
   /** Packet ids whose PUBREL came since the last `flush`. */
   #released: number[] = [];
   #idle: (() => void)[] | undefined;
@@ -64,7 +68,23 @@ export class Publishing {
     const { limits } = this.#connection.broker.host;
     if (this.#underWay.isFull(limits)) this.#waitsForRoom = true;
     else if (this.#underWay.hasRoom(limits)) this.#waitsForRoom = false;
-    return this.#waitsForRoom || this.#isAtReceiveMax;
+    return this.#waitsForRoom || this.#isAtReceiveMax || this.#isAhead;
+  }
+
+  /** Who cannot be told that it publishes too fast is read more slowly: nothing is lost then, and nobody cut off. */
+  get #isAhead(): boolean {
+    if (this.#isAnswerable) return false;
+    const { session, broker } = this.#connection;
+    const waitMs = session.publishWaitMs;
+    if (waitMs <= 0) return false;
+    if (!this.#isPacing) {
+      this.#isPacing = true;
+      broker.host.clock.after(waitMs, () => {
+        this.#isPacing = false;
+        this.#connection.answeredSome();
+      });
+    }
+    return true;
   }
 
   /**
@@ -92,6 +112,7 @@ export class Publishing {
     broker.figures.publishBytesReceived += payload.length;
     const topic = version === 5 ? this.#resolve(packet) : packet.topic;
     if (topic === undefined) return;
+    this.#isAnswerable = version === 5 && qos > 0;
     const { state } = opened!;
     const checksum = qos === 2 ? crc32(payload, crc32(topic)) : 0;
     if (qos > 0 && state.hasReceived(packetId)) {

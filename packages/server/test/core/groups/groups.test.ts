@@ -3,6 +3,7 @@ import { EverywireError } from '@everywire/protocol';
 import { openAccess, type Access } from '../../../src/core/access.ts';
 import type { Hub } from '../../../src/core/hub.ts';
 import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultRules } from '../../../src/core/namespaces.ts';
 import type { Store } from '../../../src/core/store.ts';
 import type { Session, SubscribeOptions, Subscription } from '../../../src/core/transport.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
@@ -339,10 +340,10 @@ describe('a group', () => {
     const hub = await startHub({
       namespaces: {
         rulesOf: () => ({
+          ...defaultRules,
           retention: { countMax: 2, ageMsMax: 1e9, bytesMax: 1e9 },
-          durability: 'memory',
         }),
-      } as never,
+      },
     });
     await publish(hub, 5);
     const first = await openSession(hub);
