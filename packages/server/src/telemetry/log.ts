@@ -51,6 +51,14 @@ function formatLine(json: string, isColoured: boolean): string {
   const shown =
     isColoured && colour !== undefined ? styleText(colour, label, { validateStream: false }) : label;
   const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
-  const cause = err === undefined ? '' : `\n${err.stack ?? err.message}`;
+  const cause = err === undefined ? '' : `\n${withoutControls(err.stack ?? err.message)}`;
   return `${new Date(time).toISOString().slice(11, 23)} ${shown} ${msg}${rest.join('')}${cause}\n`;
+}
+
+/** What a library says of an error may quote a peer, who must not move the cursor of a terminal. */
+function withoutControls(text: string): string {
+  return text.replaceAll(
+    /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

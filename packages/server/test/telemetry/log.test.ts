@@ -30,6 +30,12 @@ test('text has a line for people, and the stack below it', () => {
   );
 });
 
+test('text has no control characters of what an error quotes', () => {
+  const { lines, log } = record({ level: 'info', format: 'text' });
+  log.error({ err: new Error('no \u001b[2J, no \r, no \u009b1A') }, 'it happened');
+  expect(lines.join('')).toContain('Error: no \\u001b[2J, no \\u000d, no \\u009b1A\n    at ');
+});
+
 test('levels below the one asked for are silent', () => {
   const { lines, log } = record({ level: 'warn', format: 'json' });
   log.debug({}, 'no');
