@@ -5,6 +5,7 @@ import { openGrpc } from '../../packages/server/src/cli/grpc-client.ts';
 import { parseTarget } from '../../packages/server/src/cli/target.ts';
 import { encodePacket } from '../../packages/server/src/transports/mqtt/wire/index.ts';
 import { endEverything, runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+import { findParts } from '../support/secret-parts.ts';
 import { mint, testSecret } from '../support/tokens.ts';
 
 /** Whoever logs in, and however it ends: nothing of what they showed is in anything that comes out. */
@@ -13,9 +14,6 @@ const loginsMin = 1_000;
 const atOnce = 16;
 /** What begins with no CONNECT is closed without a word. */
 const silent: ReadonlySet<string> = new Set(['mqtt malformed']);
-/** No word of ours is as long as this and part of a token. */
-const partLength = 12;
-
 let server: ServedEverywire;
 beforeAll(async () => {
   server = await serveEverywire(['--log-level', 'debug'], { env: { EVERYWIRE_JWT_SECRET: testSecret } });
@@ -24,17 +22,6 @@ afterAll(async () => {
   await server.dispose();
   endEverything();
 });
-
-/** Every stretch of that length. */
-function* partsOf(text: string): Generator<string, void, undefined> {
-  for (let at = 0; at + partLength <= text.length; at += 1) yield text.slice(at, at + partLength);
-}
-
-function findParts(secrets: readonly string[], outputs: readonly string[]): readonly string[] {
-  const parts = new Set<string>();
-  for (const secret of secrets) for (const part of partsOf(secret)) parts.add(part);
-  return outputs.flatMap((output) => [...partsOf(output)].filter((part) => parts.has(part)));
-}
 
 /** One login: what the server said to it, all of it. */
 type Login = (token: string) => Promise<string>;
