@@ -246,6 +246,14 @@ describe('a token', () => {
     expect(await refusalOf(openSocket('/channels/x'))).toBe(401);
   });
 
+  it('has answers of its own, which no cache hands to another', async () => {
+    const page = await ask('/channels/own', await ofAnn());
+    expect(page.headers.get('cache-control')).toBe('private, no-cache');
+    expect(page.headers.get('vary')).toBe('Accept, Origin, Authorization, Cookie');
+    const again = await ask('/channels/own?wait=1ms', await ofAnn());
+    expect(again.headers.get('vary')).toContain('Authorization');
+  });
+
   it('is not looked for in an address', async () => {
     const token = await ofAnn();
     for (const name of ['token', 'access_token'])

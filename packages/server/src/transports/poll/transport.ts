@@ -207,10 +207,24 @@ function notModified(poll: PollRequest, reply: FastifyReply, cursor: string): Fa
 
 function withHeaders(poll: PollRequest, reply: FastifyReply, cursor: string): FastifyReply {
   if (poll.isWaitPreferred) reply.header('Preference-Applied', 'wait');
+  const { commonHeaders, identity } = poll.request;
   return reply
-    .headers(poll.request.commonHeaders)
+    .headers(commonHeaders)
+    .headers(identity.claims === undefined ? forEverybody : forOne(commonHeaders['Vary']))
     .header('ETag', etagOf(cursor))
     .header('Everywire-Cursor', cursor)
-    .header('Cache-Control', 'no-cache')
     .header('X-Content-Type-Options', 'nosniff');
+}
+
+const forEverybody = { 'Cache-Control': 'no-cache' };
+
+/**
+ * At one cursor, two readers of a filter may be given different messages: a cache must not hand the page of one to the
+ * other, not even after we have said that there is nothing new (RFC 9111 §4.1).
+ */
+function forOne(vary: string | undefined): Readonly<Record<string, string>> {
+  return {
+    'Cache-Control': 'private, no-cache',
+    Vary: [vary, 'Authorization', 'Cookie'].filter((field) => field !== undefined).join(', '),
+  };
 }
