@@ -56,6 +56,8 @@ export class HubSession implements Session, Owner {
 
   async refresh(token: string): Promise<void> {
     this.#checkOpen();
+    // A signature costs more than most of what a peer can ask for.
+    this.#hub.throttle.operation(this.#identity, this.#counted);
     const identity = await this.#hub.authenticate({ token, address: this.hello.address });
     this.#checkOpen();
     if (identity.subject !== this.#identity.subject) {

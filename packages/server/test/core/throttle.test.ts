@@ -69,6 +69,12 @@ describe('rates', () => {
     await expect(session.channels('**', undefined, 1)).rejects.toMatchObject({ code: 'rate_limited' });
   });
 
+  it('bound one token after the other', async () => {
+    const session = (await start()).open('ann');
+    for (let count = 0; count < 2; count += 1) await session.refresh('ann');
+    await expect(session.refresh('ann')).rejects.toMatchObject({ code: 'rate_limited' });
+  });
+
   it('count a subscription once, with what is retained for it', async () => {
     const session = (await start()).open('ann');
     await session.subscribe('a', {});
