@@ -157,7 +157,7 @@ export interface Limits {
   readonly publishesBurstMax: number;
   /** What one subject may publish over all its connections; twice as many at once. 0: as fast as it likes. */
   readonly subjectPublishesPerSecondMax: number;
-  /** Subscribing, reading and listing on one connection, as for publishing. */
+  /** Subscribing, reading, listing and showing a new token on one connection, as for publishing. */
   readonly operationsPerSecondMax: number;
   readonly operationsBurstMax: number;
   /** A token, whole. Where it comes in a header, that has its own bound beside this one; in STOMP it is the smaller one. */
