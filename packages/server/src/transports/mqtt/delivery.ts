@@ -13,11 +13,11 @@ import {
   encodePacket,
   fillPacketIds,
   packetBytes,
-  placeProperties,
   propertiesOf,
   reasonCodes,
   type Publish,
   type UserProperties,
+  withPlace,
 } from './wire/index.ts';
 
 /** User property that tells of a gap, as the JSON of a gap notice. */
@@ -619,7 +619,7 @@ function withGaps(
   const { qos, dup, packetId, nowMs } = flags;
   const properties = propertiesOf(message, nowMs);
   const told: UserProperties = (gaps ?? []).map((gap) => [gapProperty, JSON.stringify(gap)] as const);
-  const place: UserProperties = options.withCursor ? placeProperties(message) : [];
+  const said = properties.userProperties ?? [];
   return {
     type: 'publish',
     topic: message.channel,
@@ -631,7 +631,7 @@ function withGaps(
     properties: {
       ...properties,
       ...(options.identifier === undefined ? {} : { subscriptionIdentifiers: [options.identifier] }),
-      userProperties: [...(properties.userProperties ?? []), ...place, ...told],
+      userProperties: [...(options.withCursor ? withPlace(said, message) : said), ...told],
     },
   };
 }

@@ -8,7 +8,7 @@
  *   publish-format.ts  messages → bytes that many subscribers share
  */
 export { encodePacket } from './encode.ts';
-export { deliveryQos, draftOf, placeProperties, propertiesOf } from './messages.ts';
+export { deliveryQos, draftOf, propertiesOf, withPlace } from './messages.ts';
 export * from './packets.ts';
 export {
   fillPacketIds,

@@ -72,11 +72,16 @@ export function propertiesOf(message: Message, nowMs: number | undefined): Publi
   return { ...said, messageExpiryIntervalSeconds: remainingSeconds(message, expiresAtMs, nowMs) };
 }
 
-/** Where the message stands, and which one it is: for readers that asked for cursors. */
-export function placeProperties(message: Message): UserProperties {
-  const place = [['cursor', message.cursor] as const, ['offset', String(message.offset)] as const];
+/** Names that are the server's towards readers that asked for cursors, who must not take a publisher's word for them. */
+const placeName = /^(?:cursor|offset)$/i;
+
+/** `said`, and where the message stands, and which one it is: for readers that asked for cursors. */
+export function withPlace(said: UserProperties | undefined, message: Message): UserProperties {
+  const all = (said ?? []).filter(([name]) => !placeName.test(name));
+  all.push(['cursor', message.cursor], ['offset', String(message.offset)]);
   // Those of other transports have their id in any case.
-  return isMqtt(message.native) ? [...place, ['everywire-id', message.id]] : place;
+  if (isMqtt(message.native)) all.push(['everywire-id', message.id]);
+  return all;
 }
 
 function isMqtt(native: Buffer | undefined): native is Buffer {

@@ -1,7 +1,7 @@
 import type { Encoded, WireFormat } from '../../../core/batch.ts';
 import type { Message } from '../../../core/message.ts';
 import { headerLength, opcodes, writeHeader } from '../../../websocket/frames.ts';
-import { deliveryQos, placeProperties, propertiesOf } from './messages.ts';
+import { deliveryQos, propertiesOf, withPlace } from './messages.ts';
 import type { PublishProperties, Qos, Version } from './packets.ts';
 import { noProperties, propertiesBytes, writeProperties } from './properties.ts';
 import { varintBytes, writeVarint } from './varint.ts';
@@ -118,11 +118,7 @@ function allProperties(message: Message, options: PublishFormatOptions): Publish
   return {
     ...said,
     ...(subscriptionIdentifiers.length === 0 ? {} : { subscriptionIdentifiers }),
-    ...(withCursor
-      ? {
-          userProperties: [...(said.userProperties ?? []), ...placeProperties(message)],
-        }
-      : {}),
+    ...(withCursor ? { userProperties: withPlace(said.userProperties, message) } : {}),
   };
 }
 
