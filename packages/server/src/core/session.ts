@@ -41,6 +41,7 @@ export class HubSession implements Session, Owner {
   #ownCounted: Counted | undefined;
   /** Why it has ended, once it has. */
   #ended: EverywireError | undefined;
+  #isExpelled = false;
   #roomTurn = 0;
 
   constructor(hub: Hub, identity: Identity, hello: Hello, sink: Sink) {
@@ -70,6 +71,7 @@ export class HubSession implements Session, Owner {
 
   expel(error: EverywireError): void {
     if (this.#ended !== undefined) return;
+    this.#isExpelled = true;
     this.#close(error);
     try {
       this.sink.close({ error });
@@ -79,7 +81,7 @@ export class HubSession implements Session, Owner {
   }
 
   async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
-    this.#checkOpen();
+    this.#checkGrant();
     this.#countPublishes(1);
     const entry = this.#hub.prepare(this.identity, channel, draft, true);
     this.#noteOwn(entry.draft.id);
@@ -92,7 +94,7 @@ export class HubSession implements Session, Owner {
     entries: readonly PublishEntry[],
     options: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
-    this.#checkOpen();
+    this.#checkGrant();
     this.#countPublishes(entries.length);
     const results: (PublishResult | undefined)[] = [];
     const accepted: ReturnType<Hub['prepare']>[] = [];
@@ -118,7 +120,7 @@ export class HubSession implements Session, Owner {
   }
 
   checkPublish(channel: string, draft: PublishDraft): void {
-    this.#checkOpen();
+    this.#checkGrant();
     this.#hub.prepare(this.identity, channel, draft, false);
   }
 
@@ -300,6 +302,12 @@ export class HubSession implements Session, Owner {
    */
   #checkOpen(): void {
     if (this.#ended !== undefined) throw this.#ended;
+    this.#checkGrant();
+  }
+
+  /** What a peer published before it said goodbye is stored after that; what one publishes that was expelled is not. */
+  #checkGrant(): void {
+    if (this.#isExpelled) throw this.#ended!;
     if (this.#identity.claims !== undefined) this.#hub.checkCurrent(this.#identity);
   }
 

@@ -64,6 +64,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   /** Its answers pile up, so nothing more is read from it. */
   #isStalled = false;
   #isPaused = false;
+  #hasPeerEnded = false;
   #deadline: Deadline | undefined;
   #cutTimer: Timer | undefined;
 
@@ -168,6 +169,8 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#readOn();
+    // The protocol may have bytes to handle that came before the end, and pause again for them.
+    if (this.#hasPeerEnded) process.nextTick(() => this.#endWithPeer());
   }
 
   deadline(delayMs: number | undefined): void {
@@ -207,8 +210,8 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   /** The peer closed its half. Who has ended its half of these protocols waits for nothing more. */
   static readonly #onEnd = function (this: Socket): void {
     const link = (this as LinkSocket)[linkOfSocket];
-    link.end();
-    link.#stage = 'over';
+    link.#hasPeerEnded = true;
+    link.#endWithPeer();
   };
 
   static readonly #onError = function (this: Socket, error: Error): void {
@@ -222,6 +225,13 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     link.#cutTimer?.cancel();
     link.#group.remove(link);
   };
+
+  /** Node tells of the end although the socket is paused: what the protocol has put off for lack of room comes before it. */
+  #endWithPeer(): void {
+    if (this.#isPaused) return;
+    this.end();
+    this.#stage = 'over';
+  }
 
   #readOn(): void {
     if (!this.#isStalled && !this.#isPaused && this.#socket.isPaused()) this.#socket.resume();

@@ -30,6 +30,15 @@ describe('hub', () => {
     expect(encodings).toBe(1);
   });
 
+  it('stores what a peer published before it went, whatever its transport hands over first', async () => {
+    const hub = await startHub();
+    const session = await openSession(hub);
+    session.end('left');
+    await publishText(session, 'demo', 'last words');
+    await session.publishAll([{ channel: 'demo', draft: { payload: Buffer.from('and these') } }]);
+    expect(hub.figures.published).toBe(2);
+  });
+
   it('delivers from now on, from a cursor, and since a start, and never twice', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);

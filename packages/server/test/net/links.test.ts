@@ -214,6 +214,32 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     for (const { socket } of [first, moved, taken]) socket.destroy();
   });
 
+  test.runIf(kind === 'tcp')(
+    'the end of a peer is put off while it is paused, for its last bytes are not handled yet',
+    async () => {
+      await start({ onData: (link) => link.pause() });
+      const end = await connect();
+      end.write(Buffer.from('x'));
+      end.socket.end();
+      const heard = await opened();
+      while (heard.bytes.length === 0) await turn();
+      const other = await connect();
+      other.write(Buffer.from('y'));
+      // By then the end has come: it was sent before that connection was opened.
+      while (rig.heard[1]?.bytes.length !== 1) await turn();
+      await turn();
+      expect([heard.closes, heard.link.isOpen]).toEqual([[], true]);
+      heard.link.resume();
+      heard.link.pause();
+      await turn();
+      expect(heard.closes).toEqual([]);
+      heard.link.resume();
+      await end.until(() => end.isEnded);
+      expect(heard.closes).toEqual(['left']);
+      other.socket.destroy();
+    },
+  );
+
   test('a handler that throws costs that connection and is logged', async () => {
     await start({
       onData: () => {

@@ -60,3 +60,14 @@ test('version 5 above QoS 0 is told', async () => {
   expect(codes.filter((code) => code === 0)).toHaveLength((await published('pace/told', shown)).length);
   client.disconnect();
 });
+
+test('what came before a goodbye is stored before it, however slowly it is read', async () => {
+  const shown = await token({ sub: 'leaves', ...everything });
+  const options = { version: 4, clientId: 'leaves', cleanStart: false, ...shows(shown) } as const;
+  const { client } = await RawClient.connected(server.mqtt!, options);
+  for (const text of all) client.publish('pace/leaves', text, { qos: 2 });
+  // DISCONNECT and the end of the stream are there before the first of them is stored.
+  client.disconnect();
+  await client.closed;
+  expect(await published('pace/leaves', shown)).toEqual(all);
+});
