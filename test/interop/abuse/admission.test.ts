@@ -1,3 +1,4 @@
+import { Agent, request } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openAccess } from '../../../packages/server/src/core/access.ts';
 import { drivers } from '../../drivers/index.ts';
@@ -114,3 +115,46 @@ describe.each(['in clear text', 'over TLS'])('%s', (how) => {
     expect(good.some(({ isClosed }) => isClosed)).toBe(false);
   });
 });
+
+describe("connections of the operator's own proxy", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startTestServer({
+      store: 'memory:',
+      auth: { jwt: { secret: testSecret } },
+      http: { trustedProxies: ['127.0.0.1'] },
+      limits: {
+        unauthenticatedPerAddressMax: 1,
+        connectionsPerAddressMax: 1,
+        publishesPerSecondMax: 1,
+        publishesBurstMax: 1,
+      },
+    });
+  });
+  afterAll(() => server.stop());
+
+  it('are not counted by address, nor the rates of those behind it by its connections', async () => {
+    const [http] = listenersOf(server);
+    const silent = await Promise.all([dialTcp(http!), dialTcp(http!), dialTcp(http!)]);
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const statuses: number[] = [];
+    for (const sub of ['ann', 'bob', 'cid']) {
+      const token = await mint(testSecret, { sub, publish: ['**'] });
+      statuses.push(await post(`${server.url}/channels/a`, token, agent));
+    }
+    expect(statuses).toEqual([201, 201, 201]);
+    agent.destroy();
+    for (const { socket } of silent) socket.destroy();
+  });
+});
+
+function post(url: string, token: string, agent: Agent): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${token}`, 'x-forwarded-for': '192.0.2.7' };
+    const sent = request(url, { agent, method: 'POST', headers }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode!));
+    });
+    sent.on('error', reject);
+    sent.end('x');
+  });
+}
