@@ -28,7 +28,7 @@ export interface TransportDriver {
   /** What refusing a message does to the connection that it came by. */
   readonly refusedPublisher: 'stays' | 'is closed';
   /** What happens to a message that comes too fast, where that is something else. */
-  readonly publishedTooFast?: Exception<'is dropped' | 'is delayed'>;
+  readonly publishedTooFast?: Exception<'is delayed'>;
   /** A refusal of this transport has no room for the code; this is what it is seen as. */
   readonly codeOfRefusals?: Exception<RegExp>;
   /** What a reader's `goodbye` says when its token has ended. */

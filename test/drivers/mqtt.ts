@@ -352,6 +352,7 @@ const wordless = 'MQTT 3.1.1 refuses a SUBSCRIBE with 0x80, and closes for all e
 const cannotRefresh: Lacks = {
   lacks: 'MQTT 3.1.1 has no AUTH: a client comes back, and its session goes on',
 };
+const cannotSlow = 'there is no answer that could say so: the server reads more slowly';
 const unanswered = 'a PUBLISH at QoS 0 is not answered';
 
 export function mqttDriver(way: MqttWay): TransportDriver {
@@ -370,7 +371,7 @@ export function mqttDriver(way: MqttWay): TransportDriver {
     connect: (server) => connectPublisher(server, way),
     publish: publishOver((server) => connectPublisher(server, way)),
     refusedPublisher: isOld || qos === 0 ? 'is closed' : 'stays',
-    ...(qos === 0 ? { publishedTooFast: { reason: unanswered, is: 'is dropped' } } : {}),
+    ...(isOld || qos === 0 ? { publishedTooFast: { reason: cannotSlow, is: 'is delayed' } } : {}),
     goodbyeOfToken: isOld ? /^ended$/ : /^0x87 unauthorized: /,
     unsent: { reason: 'the library looks for # and + itself', is: /[#+]|^$/ },
     ...(isOld

@@ -89,8 +89,11 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
   // It is the server that connects: that it does so no more can only be seen by looking.
   const watch = async (): Promise<string> => {
     while (isOpen) {
-      const { pausedBecause } = await look();
-      if (pausedBecause !== null) return `paused: ${pausedBecause}`;
+      const seen = await look().catch((error: unknown) => {
+        // It may have been removed while it was looked at.
+        if (isOpen) throw error;
+      });
+      if (seen != null && seen.pausedBecause !== null) return `paused: ${seen.pausedBecause}`;
       await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
     }
     return 'closed';

@@ -77,10 +77,12 @@ describe.each(Object.entries(matrix))('%s', (name, rule) => {
     expect(given).toContain(reason);
   });
 
-  it.runIf(rule === revoke)('tells each of them of a revocation in time', ({ annotate }) => {
-    expect(revocationsMs).toHaveLength(2 * drivers.length);
-    const worstMs = Math.max(...revocationsMs);
-    expect(worstMs).toBeLessThan(revokedWithinMs);
-    return annotate(`the slowest goodbye came ${worstMs} ms after the revocation was asked for`);
-  });
+  if (rule === revoke) {
+    it('tells each of them of a revocation in time', ({ annotate }) => {
+      expect(revocationsMs).toHaveLength(2 * drivers.length);
+      const worstMs = Math.max(...revocationsMs);
+      expect(worstMs).toBeLessThan(revokedWithinMs);
+      return annotate(`the slowest goodbye came ${worstMs} ms after the revocation was asked for`);
+    });
+  }
 });
