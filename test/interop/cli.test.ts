@@ -464,6 +464,6 @@ describe('serve', () => {
   test('a store that does not exist is an error that names those that do', async () => {
     const { code, stderr } = await runEverywire(['serve', '--store', 'mongodb://x', '--port', '0']).ended;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/no store for "mongodb:\/\/x".*memory:/);
+    expect(stderr).toMatch(/no store for "mongodb:".*memory:/);
   });
 });

@@ -14,7 +14,7 @@ const strangers: Readonly<Record<string, (own: string) => readonly string[]>> = 
   null: () => ['null'],
   'another port': () => [`${listed}:8443`],
   'http for https': () => ['http://app.example'],
-  'https for the http of this server': (own) => [own.replace('http', 'https')],
+  'https and another port': (own) => [`${own.replace('http', 'https')}1`],
   'the name as a prefix': () => ['https://app.example.evil.com'],
   'the name in the path': () => ['https://evil.com/app.example'],
   'upper case': () => ['https://APP.example'],

@@ -17,14 +17,15 @@ export function isOriginAllowed(request: OriginRequest, allowed: ReadonlySet<str
   return origin === undefined || allowed.has(origin) || isOwnOrigin(origin, request);
 }
 
-/** Scheme, host and port make an origin (RFC 6454 §4): http://a and https://a are two. */
+/**
+ * Scheme, host and port make an origin (RFC 6454 §4), and a page that came in clear text may be anybody's: it is none of a
+ * server's own that speaks TLS. The other way round, TLS may have ended at a proxy in front; and Paho for Python says https
+ * whatever it speaks.
+ */
 function isOwnOrigin(origin: string, { headers, socket }: OriginRequest): boolean {
   const host = headers.host ?? headers[':authority'];
   if (typeof host !== 'string') return false;
-  if (isEncrypted(socket)) return origin === `https://${host}`;
-  if (origin === `http://${host}`) return true;
-  // A Host without a port is that of a default port, where TLS may have ended at a proxy in front.
-  return origin === `https://${host}` && !/:\d+$/.test(host);
+  return origin === `https://${host}` || (origin === `http://${host}` && !isEncrypted(socket));
 }
 
 function isEncrypted(socket: object | undefined): boolean {

@@ -39,13 +39,13 @@ describe('origin', () => {
 
   it('tells http and https of its own apart', () => {
     expect(isOwn('http://a.example:8080', 'a.example:8080')).toBe(true);
-    expect(isOwn('https://a.example:8080', 'a.example:8080')).toBe(false);
+    expect(isOwn('https://a.example:8080', 'a.example:8080')).toBe(true);
     expect(isOwn('https://a.example:8443', 'a.example:8443', true)).toBe(true);
     expect(isOwn('http://a.example:8443', 'a.example:8443', true)).toBe(false);
     expect(isOwn('http://a.example', 'a.example', true)).toBe(false);
   });
 
-  it('takes a default port for one where TLS may have ended in front', () => {
+  it('takes https for its own where TLS may have ended in front', () => {
     expect(isOwn('https://a.example', 'a.example')).toBe(true);
     expect(isOwn('http://a.example', 'a.example')).toBe(true);
     expect(isOwn('https://[::1]', '[::1]')).toBe(true);
