@@ -1,5 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Clock, Timer } from './clock.ts';
+import { Counts } from './counts.ts';
 import type { Limits } from './limits.ts';
 
 /** `wait`: nothing is read from it until `serve` is called. `refuse`: it is closed without a word. */
@@ -163,24 +164,5 @@ export class Admission {
       this.#read(next);
       next.arrival.serve();
     }
-  }
-}
-
-/** How many there are of each; what there is none of takes no memory. */
-class Counts {
-  readonly #counts = new Map<string, number>();
-
-  of(name: string): number {
-    return this.#counts.get(name) ?? 0;
-  }
-
-  add(name: string): void {
-    this.#counts.set(name, this.of(name) + 1);
-  }
-
-  remove(name: string): void {
-    const left = this.of(name) - 1;
-    if (left <= 0) this.#counts.delete(name);
-    else this.#counts.set(name, left);
   }
 }

@@ -115,8 +115,12 @@ export interface Limits {
    * older ones are refused with return code 2, as Mosquitto does.
    */
   readonly mqttKeepAliveSecondsMax: number;
-  /** MQTT sessions that are kept for clients, open or away. */
+  /**
+   * MQTT sessions that are kept for clients, open or away: in all, and of one subject, which holds while authentication is
+   * on and not for administrators.
+   */
   readonly sessionsMax: number;
+  readonly sessionsPerSubjectMax: number;
   /** Channels, and retained messages, that the store keeps; more are refused until some are deleted. */
   readonly channelsMax: number;
   readonly retainedMax: number;
@@ -254,6 +258,7 @@ export const defaultLimits: Limits = {
   mqttTopicAliasMax: 16,
   mqttKeepAliveSecondsMax: 0,
   sessionsMax: 10_000,
+  sessionsPerSubjectMax: 1_000,
   channelsMax: 1_000_000,
   retainedMax: 10_000,
   groupsMax: 10_000,

@@ -1,4 +1,6 @@
+import type { Identity } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
+import { Shares } from '../../core/shares.ts';
 import { Deadlines, type Deadline } from '../../net/deadlines.ts';
 
 /** A session that somebody may come back to, or that is open. */
@@ -8,6 +10,8 @@ export class DirectoryEntry<Connection> {
   connection: Connection | undefined;
   /** It has rows: it outlives its connection, or its will does. */
   isStored = false;
+  /** Whose it is, once it has rows. */
+  subject: string | undefined;
   /** Of one that is away: when something is to be done about it. */
   deadline: Deadline | undefined;
   /** By the clock that only grows. */
@@ -35,6 +39,7 @@ export class Directory<Connection> {
   readonly #clock: Clock;
   readonly #entries = new Map<string, DirectoryEntry<Connection>>();
   readonly #deadlines: Deadlines<DirectoryEntry<Connection>>;
+  readonly #shares = new Shares();
   #stored = 0;
 
   constructor({ clock, onDue }: DirectoryOptions<Connection>) {
@@ -74,10 +79,26 @@ export class Directory<Connection> {
     await this.idle();
   }
 
-  setStored(entry: DirectoryEntry<Connection>, isStored: boolean): void {
-    if (entry.isStored === isStored) return;
-    entry.isStored = isStored;
-    this.#stored += isStored ? 1 : -1;
+  /** @throws EverywireError `quota_exceeded`: with one more, that subject would have more than `most` that have rows */
+  checkShare(identity: Identity, most: number): void {
+    this.#shares.check(identity, most, 'sessions that are kept');
+  }
+
+  /** It has rows, or is about to. */
+  keep(entry: DirectoryEntry<Connection>, subject: string | undefined): void {
+    if (entry.isStored) return;
+    entry.isStored = true;
+    entry.subject = subject;
+    this.#stored += 1;
+    this.#shares.add(subject);
+  }
+
+  /** It has no rows any more. */
+  drop(entry: DirectoryEntry<Connection>): void {
+    if (!entry.isStored) return;
+    entry.isStored = false;
+    this.#stored -= 1;
+    this.#shares.remove(entry.subject);
   }
 
   /** Nobody has it open: it is to expire, and its will is to be published, in so many milliseconds; `undefined`: never. */

@@ -127,7 +127,7 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
         if (presence.kind === 'drained') willMs = Math.max(willMs, 2 * limits.retryAfterMs);
       }
       await this.#directory.exclusively(key, async (entry) => {
-        this.#directory.setStored(entry, true);
+        this.#directory.keep(entry, head.subject);
         const expiryMs =
           expirySeconds === neverExpires ? undefined : Math.max(0, expirySeconds * 1_000 - agoMs);
         this.#directory.away(entry, expiryMs, will && Math.max(0, willMs - agoMs));
@@ -168,18 +168,21 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
         }
       }
       if (expirySeconds > 0 || will !== undefined) {
-        const { sessionsMax } = this.#host.limits;
-        if (!entry.isStored && this.#directory.stored >= sessionsMax) {
-          throw new EverywireError('quota_exceeded', `The broker keeps at most ${sessionsMax} sessions.`);
-        }
+        const isNew = !entry.isStored;
+        // Counted before it is written: many that come at once would all find room.
+        if (isNew) this.#takePlace(entry, request.identity);
         writes.push(this.headWrite(session, { kind: 'here' }));
         if (!isPresent) writes.push(this.records.windowWrite(session));
-        await this.records.write(writes);
-        this.#directory.setStored(entry, true);
+        try {
+          await this.records.write(writes);
+        } catch (cause) {
+          if (isNew) this.#directory.drop(entry);
+          throw cause;
+        }
       } else if (entry.isStored) {
         // It was to be kept, and is to end with this connection.
         await this.records.write(await this.records.removal(key));
-        this.#directory.setStored(entry, false);
+        this.#directory.drop(entry);
       }
       this.#directory.back(entry);
       // Both at once: whoever opens it next finds them.
@@ -253,6 +256,16 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     await this.records.write([this.headWrite(session, { kind: 'here' }), this.records.windowWrite(session)]);
   }
 
+  /** @throws EverywireError `quota_exceeded` */
+  #takePlace(entry: DirectoryEntry<Connection>, identity: Identity): void {
+    const { sessionsMax, sessionsPerSubjectMax } = this.#host.limits;
+    if (this.#directory.stored >= sessionsMax) {
+      throw new EverywireError('quota_exceeded', `The broker keeps at most ${sessionsMax} sessions.`);
+    }
+    this.#directory.checkShare(identity, sessionsPerSubjectMax);
+    this.#directory.keep(entry, identity.subject);
+  }
+
   async #finish(
     entry: DirectoryEntry<Connection>,
     session: OpenSession<Connection>,
@@ -300,7 +313,7 @@ export class Sessions<Connection extends { opened: OpenSession<Connection> | und
     if (left?.will !== undefined) await publishWill(this.#host, left.identity, left.will, removal);
     else await this.records.write(removal);
     for (const name of groupsOf(left?.subscriptions ?? [])) this.letGoOfGroup(name);
-    this.#directory.setStored(entry, false);
+    this.#directory.drop(entry);
     this.#directory.back(entry);
   }
 

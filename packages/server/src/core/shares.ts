@@ -1,0 +1,31 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Identity } from './access.ts';
+import { Counts } from './counts.ts';
+
+/**
+ * What each subject holds of something that all share. Whatever it holds is counted, and bounded where it shows a token that
+ * makes it no administrator: without authentication nobody can be told from anybody else, and administrators are the
+ * operator's own backends.
+ */
+export class Shares {
+  readonly #counts = new Counts();
+
+  add(subject: string | undefined): void {
+    if (subject !== undefined) this.#counts.add(subject);
+  }
+
+  remove(subject: string | undefined): void {
+    if (subject !== undefined) this.#counts.remove(subject);
+  }
+
+  /**
+   * Whether one more may be added.
+   * @param what in the plural, for the message
+   * @throws EverywireError `quota_exceeded`
+   */
+  check({ subject, claims, isAdmin }: Identity, most: number, what: string): void {
+    if (subject === undefined || claims === undefined || isAdmin) return;
+    if (this.#counts.of(subject) < most) return;
+    throw new EverywireError('quota_exceeded', `One subject has at most ${most} ${what}.`);
+  }
+}
