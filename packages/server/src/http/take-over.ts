@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { isDeparture } from '../net/guard.ts';
 
 /** Node's parser of one connection, as `http` itself uses it. */
 interface HttpParser {
@@ -67,12 +68,14 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
   // Not deleted: an object that loses a property becomes a dictionary, of more than a kilobyte for a socket.
   parts.parser = null;
   const ends = socket.listeners('end');
+  const closes = socket.listeners('close');
   // All at once, which gives the emitter a new and small table.
   socket.removeAllListeners();
   for (const listener of ends) {
     // The one that `net` itself put there ends the readable side, and stays.
     if (listener.name === 'onReadableStreamEnd') socket.on('end', listener as () => void);
   }
+  for (const listener of closes) if (isDeparture(listener)) socket.once('close', listener as () => void);
   return socket;
 }
 

@@ -10,6 +10,14 @@ export function connectionKey(
   return remoteAddress === undefined ? undefined : `${remoteAddress} ${remotePort} ${localPort}`;
 }
 
+/** Listeners that tell of the end of a connection, whoever owns it by then. */
+const departures = new WeakSet<object>();
+
+/** Whether it must stay on its socket when all others are taken off, or that connection would be counted for ever. */
+export function isDeparture(listener: object): boolean {
+  return departures.has(listener);
+}
+
 /**
  * Lets `admission` decide about every connection before the server's own handlers see it, before TLS too. Called once they
  * are all there.
@@ -41,10 +49,12 @@ export function guard(server: Server, admission: Admission): void {
       refuse();
       return;
     }
-    socket.once('close', () => {
+    const gone = (): void => {
       waiting.delete(socket);
       admission.gone(key);
-    });
+    };
+    departures.add(gone);
+    socket.once('close', gone);
     if (decision === 'serve') serve();
     else waiting.add(socket);
   });
