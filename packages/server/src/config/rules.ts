@@ -77,11 +77,18 @@ function findImpossible({ http, limits, namespaces, transports }: Config): reado
     if (!(error instanceof RangeError)) throw error;
     problems.push(`${error.message}.`);
   }
-  for (const filter of Object.keys(namespaces)) {
+  for (const [filter, namespace] of Object.entries(namespaces)) {
     try {
       parseFilter(filter, limits);
     } catch (error) {
       problems.push(`namespaces: ${JSON.stringify(filter)} is not a filter. ${(error as Error).message}`);
+    }
+    const { payloadBytesMax = 0 } = namespace;
+    if (payloadBytesMax > limits.payloadBytesMax) {
+      problems.push(
+        `namespaces: ${JSON.stringify(filter)} has a payloadBytesMax of ${payloadBytesMax}, but ` +
+          `limits.payloadBytesMax allows ${limits.payloadBytesMax}.`,
+      );
     }
   }
   return problems;

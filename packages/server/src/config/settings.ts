@@ -43,7 +43,7 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
     if (value === null || value === undefined) return;
     if (typeof value !== 'object' || Array.isArray(value)) {
       problems.push(
-        `${source}: ${describePath(path)} is a section with keys of its own, not ${quoteValue(value)}.`,
+        `${source}: ${describePath(path)} is a section with keys of its own, not ${quoteValue(path, value)}.`,
       );
       return;
     }
@@ -146,7 +146,7 @@ function findProblem({ path, value, source }: Setting, schema: SchemaNode): stri
     const where = describePath(path) + instancePath.replaceAll('/', '.');
     return `${source}: ${where} ${keyword === 'boolean' ? 'is no key' : message}.`;
   }
-  const given = schema.secret === true ? 'something else' : quoteValue(value);
+  const given = schema.secret === true ? somethingElse : quoteValue(path, value);
   return `${source}: ${describePath(path)} is ${describeSchema(schema)}, not ${given}.`;
 }
 
@@ -156,6 +156,8 @@ function describeUnknown(schema: SchemaNode, path: readonly string[], source: st
   // A key in the wrong section (`port` at the top) is as common as a misspelt one.
   const elsewhere = listLeaves().find((leaf) => leaf.path.at(-1) === name)?.path;
   const meant = sibling === undefined ? elsewhere : [...path.slice(0, -1), sibling];
+  if (meant === undefined && hasSecrets(path))
+    return `${source}: unknown key in ${describePath(path.slice(0, -1))}.`;
   const hint = meant === undefined ? '' : ` Did you mean ${describePath(meant)}?`;
   return `${source}: unknown key ${describePath(path)}.${hint}`;
 }
@@ -179,7 +181,15 @@ export function describeSchema(schema: SchemaNode): string {
   return schema.pattern === undefined ? 'text' : `text like ${schema.pattern}`;
 }
 
-function quoteValue(value: unknown): string {
+const somethingElse = 'something else';
+
+/** Whoever puts a secret one level too high must not find it in the log. */
+function hasSecrets([section]: readonly string[]): boolean {
+  return section === 'auth' || section === 'tls';
+}
+
+function quoteValue(path: readonly string[], value: unknown): string {
+  if (hasSecrets(path)) return somethingElse;
   const text = JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

@@ -10,6 +10,7 @@ import {
   type Flag,
   type LoadedConfig,
 } from '../../src/config/load.ts';
+import type { ConfigInput } from '../../src/config/schema.ts';
 import { ConfigError } from '../../src/config/settings.ts';
 import { defaultLimits } from '../../src/core/limits.ts';
 
@@ -252,4 +253,34 @@ test('what was given can be told from defaults, and given again means the same',
   const given = givenConfig(loaded);
   expect(given).toEqual({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'os' } } });
   expect(completeConfig(given)).toEqual(loaded);
+});
+
+describe('a secret in the wrong place', () => {
+  const secret = 'correct horse battery staple and more';
+  test.each([
+    { auth: secret },
+    { auth: { jwt: secret } },
+    { auth: { jwt: { algorithm: secret } } },
+    { auth: { jwt: { [secret]: true } } },
+    { auth: { [secret]: 'x' } },
+    { tls: secret },
+    { tls: { passphrase: [secret] } },
+  ])('is not told again: case %#', (given) => {
+    const wrong = given as unknown as ConfigInput;
+    expect(() => completeConfig(wrong)).toThrow(ConfigError);
+    expect(() => completeConfig(wrong)).not.toThrow(/horse|staple/);
+  });
+
+  test('a key that is nearly right is still told', () => {
+    const wrong = { auth: { jwt: { secrets: 'x' } } } as unknown as ConfigInput;
+    expect(() => completeConfig(wrong)).toThrow(/auth\.jwt\.secrets.*Did you mean auth\.jwt\.secret\?/);
+  });
+});
+
+test('a namespace cannot allow larger payloads than the limits', () => {
+  const namespaces = { 'chat/**': { payloadBytesMax: 4_096 } };
+  expect(() => completeConfig({ limits: { payloadBytesMax: 1_024 }, namespaces })).toThrow(/allows 1024/);
+  expect(completeConfig({ limits: { payloadBytesMax: 4_096 }, namespaces }).config.namespaces).toEqual(
+    namespaces,
+  );
 });
