@@ -87,8 +87,12 @@ export interface Limits {
   /** STOMP: the shortest and the longest time between heart-beats that is agreed to. */
   readonly stompBeatMsMin: number;
   readonly stompBeatMsMax: number;
-  /** STOMP: durable subscriptions that are kept, and for how long when nobody comes back for one. */
+  /**
+   * STOMP: durable subscriptions that are kept, in all, and of one subject, which holds while authentication is on and not
+   * for administrators; and for how long when nobody comes back for one.
+   */
   readonly stompDurablesMax: number;
+  readonly stompDurablesPerSubjectMax: number;
   readonly stompDurableIdleMs: number;
   /** Webhooks of one subject, which everybody is while authentication is off, and of all together. */
   readonly webhooksMax: number;
@@ -245,6 +249,7 @@ export const defaultLimits: Limits = {
   stompBeatMsMin: 1_000,
   stompBeatMsMax: 18 * 3_600_000,
   stompDurablesMax: 10_000,
+  stompDurablesPerSubjectMax: 1_000,
   stompDurableIdleMs: 30 * 24 * 3_600_000,
   webhooksMax: 100,
   webhooksInAllMax: 10_000,

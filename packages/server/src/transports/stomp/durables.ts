@@ -1,7 +1,9 @@
 import { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../../core/access.ts';
 import type { Timer } from '../../core/clock.ts';
-import type { Host, Progress, Subscription } from '../../core/transport.ts';
+import { Shares } from '../../core/shares.ts';
 import type { RecordWrite } from '../../core/store.ts';
+import type { Host, Progress, Subscription } from '../../core/transport.ts';
 
 const table = 'stomp-subscriptions';
 /** Positions that moved are written together: acknowledgements come one by one, and a flush each would be theirs to wait for. */
@@ -47,13 +49,15 @@ export class DurablePositions {
   readonly #run: string;
   /** Whatever an earlier run of the server delivered is not above this. */
   readonly #startSeq: number;
+  /** Those that have a row, or are about to. */
+  readonly #kept = new Set<string>();
+  readonly #shares = new Shares();
   readonly #live = new Map<string, Live>();
   /** Positions of those who left, until they are written. */
   readonly #left = new Map<string, Row>();
   #dirty = new Set<string>();
   #timer: Timer | undefined;
   #writing: Promise<void> | undefined;
-  #count = 0;
 
   constructor(host: Host) {
     this.#host = host;
@@ -65,16 +69,19 @@ export class DurablePositions {
     return [subject ?? '', clientId, name].map(encodeURIComponent).join('/');
   }
 
-  /** Counts what there is, and forgets what nobody has come back for. */
+  /** Finds what there is, and forgets what nobody has come back for. */
   async open(): Promise<void> {
     const { records, clock, limits } = this.#host;
     const oldestMs = clock.nowMs() - limits.stompDurableIdleMs;
     let after: string | undefined;
     for (;;) {
       const rows = await records.list(table, '', after, listedAtOnce);
-      const old = rows.filter(({ value }) => (parseRow(value)?.timeMs ?? 0) < oldestMs);
-      if (old.length > 0) await records.write(old.map(({ key }) => ({ table, key, value: undefined })));
-      this.#count += rows.length - old.length;
+      const old: RecordWrite[] = [];
+      for (const { key, value } of rows) {
+        if ((parseRow(value)?.timeMs ?? 0) < oldestMs) old.push({ table, key, value: undefined });
+        else this.#add(key);
+      }
+      if (old.length > 0) await records.write(old);
       after = rows.at(-1)?.key;
       if (rows.length < listedAtOnce) return;
     }
@@ -95,17 +102,15 @@ export class DurablePositions {
     };
   }
 
-  /** From here on the position of `subscription` is kept; resolves once it is for the first time. */
-  async keep(key: string, filter: string, subscription: Subscription, isNew: boolean): Promise<void> {
-    const { stompDurablesMax } = this.#host.limits;
-    if (isNew) {
-      if (this.#count >= stompDurablesMax) {
-        throw new EverywireError(
-          'quota_exceeded',
-          `At most ${stompDurablesMax} durable subscriptions are kept.`,
-        );
-      }
-      this.#count += 1;
+  /**
+   * From here on the position of `subscription` is kept; resolves once it is for the first time.
+   * @param identity whose it is
+   * @throws EverywireError `quota_exceeded`: that subject has, or all have, as many as may be kept
+   */
+  async keep(key: string, filter: string, subscription: Subscription, identity: Identity): Promise<void> {
+    if (!this.#kept.has(key)) {
+      this.#checkRoom(identity);
+      this.#add(key);
     }
     this.#live.set(key, { filter, subscription });
     this.#left.delete(key);
@@ -130,13 +135,13 @@ export class DurablePositions {
 
   async forget(key: string): Promise<void> {
     await this.#writing;
-    const isKept = this.#live.has(key) || (await this.find(key)) !== undefined;
     this.#live.delete(key);
     this.#left.delete(key);
     this.#dirty.delete(key);
-    if (!isKept) return;
-    this.#count -= 1;
+    if (!this.#kept.has(key)) return;
     await this.#host.records.write([{ table, key, value: undefined }]);
+    // Another connection of its client may have begun it anew meanwhile.
+    if (!this.#live.has(key) && !this.#left.has(key)) this.#remove(key);
   }
 
   /** Writes what has moved. Rejects when that failed; it is tried again. */
@@ -145,6 +150,26 @@ export class DurablePositions {
     await this.#writing?.catch(() => undefined);
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
     await this.#writing;
+  }
+
+  #checkRoom(identity: Identity): void {
+    const { stompDurablesMax, stompDurablesPerSubjectMax } = this.#host.limits;
+    if (this.#kept.size >= stompDurablesMax) {
+      throw new EverywireError(
+        'quota_exceeded',
+        `At most ${stompDurablesMax} durable subscriptions are kept.`,
+      );
+    }
+    this.#shares.check(identity, stompDurablesPerSubjectMax, 'durable subscriptions');
+  }
+
+  #add(key: string): void {
+    this.#kept.add(key);
+    this.#shares.add(subjectOf(key));
+  }
+
+  #remove(key: string): void {
+    if (this.#kept.delete(key)) this.#shares.remove(subjectOf(key));
   }
 
   #writeIn(delayMs: number): void {
@@ -201,6 +226,12 @@ export class DurablePositions {
     const value = await this.#host.records.get(table, key);
     return value === undefined ? undefined : parseRow(value);
   }
+}
+
+/** Whose it is, of a key of `DurablePositions.keyOf`. */
+function subjectOf(key: string): string | undefined {
+  const subject = decodeURIComponent(key.slice(0, key.indexOf('/')));
+  return subject === '' ? undefined : subject;
 }
 
 /** Rows are ours; one that is not is as good as none. */

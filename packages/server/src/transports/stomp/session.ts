@@ -443,7 +443,7 @@ export class StompConnection implements Sink {
     following.subscription = await session.subscribe(filter, { ...options, progress });
     if (this.#session !== session) throw new EverywireError('going_away', 'The connection ended meanwhile.');
     following.durableKey = key;
-    await durables.keep(key, filter, following.subscription, kept === undefined);
+    await durables.keep(key, filter, following.subscription, session.identity);
   }
 
   #sendEarly(following: Following): void {
