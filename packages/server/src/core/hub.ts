@@ -1,4 +1,4 @@
-import { EverywireError, formatCursor, noTag, type Position } from '@everywire/protocol';
+import { EverywireError, formatCursor, noTag, toEverywireError, type Position } from '@everywire/protocol';
 import type { Access, Credentials, Identity } from './access.ts';
 import type { Admission } from './admission.ts';
 import { CatchUp } from './catch-up.ts';
@@ -15,6 +15,7 @@ import type { Message } from './message.ts';
 import type { Namespaces } from './namespaces.ts';
 import { checkChannel } from './names.ts';
 import { mayBeTold, readableGap } from './readable-gap.ts';
+import { Occasionally } from './occasionally.ts';
 import { HubSession } from './session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
@@ -78,6 +79,7 @@ export class Hub implements HubFront, Feed {
   readonly batchMessagesMax: number;
   readonly #namespaces: Namespaces;
   readonly #log: Log;
+  readonly #occasionally: Occasionally;
   readonly #nextId: () => string;
   readonly #byChannel = new Map<string, Follower>();
   readonly #byWildcard = new Map<string, Follower>();
@@ -99,6 +101,7 @@ export class Hub implements HubFront, Feed {
     this.limits = options.limits;
     this.#namespaces = options.namespaces;
     this.#log = options.log;
+    this.#occasionally = new Occasionally(options.clock, options.log);
     this.#nextId = createIds(options.clock, options.random);
     this.batchBytesMax = options.limits.batchBytesMax;
     this.batchMessagesMax = options.limits.pageMessagesMax;
@@ -152,10 +155,24 @@ export class Hub implements HubFront, Feed {
   }
 
   async authenticate(credentials: Credentials): Promise<Identity> {
-    const identity = await this.access.authenticate(credentials);
-    const { connection } = credentials;
-    if (connection !== undefined) this.#admission?.know(connection, identity.subject);
-    return identity;
+    const { connection, address } = credentials;
+    try {
+      const identity = await this.access.authenticate(credentials);
+      if (connection !== undefined) this.#admission?.know(connection, identity.subject);
+      return identity;
+    } catch (refusal) {
+      const { code, message: detail } = toEverywireError(refusal);
+      // Many clients do not show their users why they were refused.
+      this.#occasionally.tell({ address, code, detail }, 'a login was refused');
+      this.#log.debug({ address, code, detail }, 'a login was refused');
+      throw refusal;
+    }
+  }
+
+  /** A peer was told no, which its protocol may have no words for. */
+  refused({ subject }: Identity, what: object, refusal: unknown): void {
+    const { code, message: detail } = toEverywireError(refusal);
+    this.#log.debug({ subject, ...what, code, detail }, 'a peer was refused');
   }
 
   recognize(connection: string, { subject }: Identity): void {
@@ -207,6 +224,7 @@ export class Hub implements HubFront, Feed {
       return { channel, draft, retention, durability };
     } catch (refusal) {
       this.figures.refused += 1;
+      this.refused(identity, { publish: channel }, refusal);
       throw refusal;
     }
   }

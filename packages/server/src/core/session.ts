@@ -279,7 +279,12 @@ export class HubSession implements Session, Owner {
 
   #authorize(filter: Filter): Filter {
     this.#checkOpen();
-    this.#hub.access.authorizeSubscribe(this.identity, filter);
+    try {
+      this.#hub.access.authorizeSubscribe(this.identity, filter);
+    } catch (refusal) {
+      this.#hub.refused(this.identity, { subscribe: filter.text }, refusal);
+      throw refusal;
+    }
     return filter;
   }
 

@@ -8,7 +8,7 @@ import { loadCertificate, type LoadedCertificate } from './certificate.ts';
 import { FileWatch } from './file-watch.ts';
 import { Handshakes } from './handshakes.ts';
 import { intercept } from './intercept.ts';
-import { Occasionally } from './occasionally.ts';
+import { Occasionally } from '../core/occasionally.ts';
 import type { TlsSettings } from './settings.ts';
 import { subjectOf } from './subject.ts';
 

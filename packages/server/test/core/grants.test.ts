@@ -258,3 +258,25 @@ it('says that a right was withdrawn, where that happened while the subscription 
   await expect(subscribing).rejects.toMatchObject({ code: 'forbidden' });
   await refreshed;
 });
+
+it('an operator can find out why somebody was refused', async () => {
+  const lines: string[] = [];
+  const write = (fields: object, text: string): void => void lines.push(`${text} ${JSON.stringify(fields)}`);
+  const access = new TestAccess(() => 0);
+  const hub = await startHub({ access, log: { debug: write, info: write, warn: write, error: write } });
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    const login = hub.authenticate({ token: '', address: '192.0.2.1' });
+    await expect(login).rejects.toMatchObject({ code: 'unauthorized' });
+  }
+  // Each at debug, and one for those who look at less.
+  expect(lines.filter((line) => line.startsWith('a login was refused'))).toHaveLength(4);
+  expect(lines[0]).toContain('"address":"192.0.2.1"');
+  const identity = await hub.authenticate({ token: 'ann:a', address: undefined });
+  const session = hub.open(identity, { transport: 'test' }, new ClosableSink());
+  await expect(session.subscribe('b', {})).rejects.toMatchObject({ code: 'forbidden' });
+  await expect(publishText(session, '#', 'x')).rejects.toMatchObject({ code: 'bad_name' });
+  expect(lines.slice(-2)).toEqual([
+    expect.stringMatching(/refused.*"subject":"ann","subscribe":"b","code":"forbidden"/),
+    expect.stringMatching(/refused.*"publish":"#","code":"bad_name"/),
+  ]);
+});

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { Occasionally } from '../../src/tls/occasionally.ts';
+import { Occasionally } from '../../src/core/occasionally.ts';
 
 test('says each text at most once in ten seconds, and then how often it was kept to itself', () => {
   let nowMs = 0;

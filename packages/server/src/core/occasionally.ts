@@ -1,5 +1,5 @@
-import type { Clock } from '../core/clock.ts';
-import type { Log } from '../core/transport.ts';
+import type { Clock } from './clock.ts';
+import type { Log } from './transport.ts';
 
 const everyMs = 10_000;
 
