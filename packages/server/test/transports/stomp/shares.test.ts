@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import type { MintedClaims } from '../../../../../test/support/tokens.ts';
+import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { startTokenServer, token, type TokenServer } from '../token-server.ts';
 import { StompClient } from './client.ts';
 
@@ -100,6 +101,37 @@ it('a subject has no more when all of its clients came at once', async () => {
   const answers = (await Promise.all(all.map((client) => subscribe(client, ['s'])))).flat();
   expect(answers.filter((answer) => answer === 'ok')).toHaveLength(most);
   expect(new Set(answers)).toEqual(new Set(['ok', 'quota_exceeded']));
+});
+
+it('one that is taken up again while it is being given up is there once', async () => {
+  const server = await start();
+  const client = await connected(server, eve);
+  expect(await subscribe(client, names)).toEqual(oks);
+  const isOver = Promise.withResolvers<undefined>();
+  const isBegun = Promise.withResolvers<undefined>();
+  const write = Reflect.get(MemoryRecords.prototype, 'write');
+  const held = vi.spyOn(MemoryRecords.prototype, 'write').mockImplementation(async function (
+    this: MemoryRecords,
+    writes,
+  ) {
+    isBegun.resolve(undefined);
+    await isOver.promise;
+    await write.call(this, writes);
+  });
+  try {
+    client.send('UNSUBSCRIBE', { id: names[0]!, durable: 'true' });
+    await isBegun.promise;
+    const next = await connected(server, eve);
+    await client.closed();
+    const again = subscribe(next, [names[0]!]);
+    await vi.waitFor(() => expect(held.mock.calls.length).toBeGreaterThan(1));
+    isOver.resolve(undefined);
+    expect(await again).toEqual(['ok']);
+    expect(await subscribe(next, [...names.slice(1), 'one more'])).toEqual(['ok', 'ok', 'quota_exceeded']);
+  } finally {
+    isOver.resolve(undefined);
+    held.mockRestore();
+  }
 });
 
 it('a server that is started anew knows whose they are, and those that have become too old count no more', async () => {
