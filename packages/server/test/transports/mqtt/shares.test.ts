@@ -104,7 +104,10 @@ describe('a subject that has as many sessions as it may', () => {
         codes.push(await codeOf(server, { ...eve, sub: `crowd ${version}`, clientId: `at once ${at}` }));
         if (codes.length === 3 * most) isOver.resolve(undefined);
       });
-      await Promise.all(come).finally(() => held.mockRestore());
+      await Promise.all(come).finally(() => {
+        isOver.resolve(undefined);
+        held.mockRestore();
+      });
       expect(codes.slice(0, 3 * most)).toEqual(Array<number>(3 * most).fill(quotaExceeded[version]));
       expect(codes.slice(3 * most)).toEqual(Array<number>(most).fill(0));
     });
