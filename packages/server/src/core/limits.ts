@@ -50,10 +50,12 @@ export interface Limits {
   readonly ioOrderBytesMax: number;
   /**
    * How long, and how many, Socket.IO sessions are kept for clients that come back: as long as messages are by default,
-   * and some tens of megabytes.
+   * and some tens of megabytes. Beyond that the oldest go; before them, and also while there is room, the oldest of a
+   * subject that has more than its own number, which holds while authentication is on and not for administrators.
    */
   readonly ioSessionAgeMsMax: number;
   readonly ioSessionsMax: number;
+  readonly ioSessionsPerSubjectMax: number;
   /** How long a Socket.IO session that polls is kept when the server that knew it is gone. */
   readonly ioPollAgeMsMax: number;
   /** WebSocket pings a peer may send per second. */
@@ -226,6 +228,7 @@ export const defaultLimits: Limits = {
   ioOrderBytesMax: 1024 * kib,
   ioSessionAgeMsMax: 7 * 24 * 3_600_000,
   ioSessionsMax: 100_000,
+  ioSessionsPerSubjectMax: 10_000,
   ioPollAgeMsMax: 3_600_000,
   pingsPerSecondMax: 20,
   closeTimeoutMs: 5_000,

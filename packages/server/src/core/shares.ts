@@ -2,6 +2,11 @@ import { EverywireError } from '@everywire/protocol';
 import type { Identity } from './access.ts';
 import { Counts } from './counts.ts';
 
+/** Whose share something is to be held against: `undefined` for what no share bounds. */
+export function boundedSubject({ subject, claims, isAdmin }: Identity): string | undefined {
+  return claims === undefined || isAdmin ? undefined : subject;
+}
+
 /**
  * What each subject holds of something that all share. Whatever it holds is counted, and bounded where it shows a token that
  * makes it no administrator: without authentication nobody can be told from anybody else, and administrators are the
@@ -23,9 +28,9 @@ export class Shares {
    * @param what in the plural, for the message
    * @throws EverywireError `quota_exceeded`
    */
-  check({ subject, claims, isAdmin }: Identity, most: number, what: string): void {
-    if (subject === undefined || claims === undefined || isAdmin) return;
-    if (this.#counts.of(subject) < most) return;
+  check(identity: Identity, most: number, what: string): void {
+    const subject = boundedSubject(identity);
+    if (subject === undefined || this.#counts.of(subject) < most) return;
     throw new EverywireError('quota_exceeded', `One subject has at most ${most} ${what}.`);
   }
 }

@@ -1,6 +1,8 @@
 import type { Identity } from '../../core/access.ts';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
+import { Counts } from '../../core/counts.ts';
 import type { Limits } from '../../core/limits.ts';
+import { boundedSubject } from '../../core/shares.ts';
 import type { RecordRow, RecordStore } from '../../core/store.ts';
 import type { Log } from '../../core/transport.ts';
 
@@ -49,7 +51,10 @@ export interface OpenRows {
 
 export interface RecordsOptions {
   readonly records: RecordStore;
-  readonly limits: Pick<Limits, 'ioSessionAgeMsMax' | 'ioSessionsMax' | 'ioPollAgeMsMax'>;
+  readonly limits: Pick<
+    Limits,
+    'ioSessionAgeMsMax' | 'ioSessionsMax' | 'ioSessionsPerSubjectMax' | 'ioPollAgeMsMax'
+  >;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -118,40 +123,70 @@ export class SessionRecords {
     return this.#remove(pollTable, sid);
   }
 
-  /** Removes rows that nobody has used for long, and the oldest sessions beyond their number. */
+  /** Removes rows that nobody has used for long, and the oldest sessions beyond the number of their subject and of all. */
   async sweep(): Promise<void> {
     const { limits, sessions, polls } = this.#options;
-    const { ioPollAgeMsMax, ioSessionAgeMsMax, ioSessionsMax } = limits;
-    await this.#sweepTable(pollTable, parsePoll, ioPollAgeMsMax, polls, Number.POSITIVE_INFINITY);
-    await this.#sweepTable(sessionTable, parseSession, ioSessionAgeMsMax, sessions, ioSessionsMax);
+    const { ioPollAgeMsMax, ioSessionAgeMsMax, ioSessionsPerSubjectMax } = limits;
+    await this.#sweepTable(pollTable, parsePoll, ioPollAgeMsMax, polls, () => undefined);
+    const bySubject = new Counts();
+    let kept = 0;
+    let excess = 0;
+    await this.#sweepTable(sessionTable, parseSession, ioSessionAgeMsMax, sessions, (record) => {
+      kept += 1;
+      const subject = record && boundedSubject(record.identity);
+      if (subject === undefined) return;
+      bySubject.add(subject);
+      if (bySubject.of(subject) > ioSessionsPerSubjectMax) excess += 1;
+    });
+    kept -= await this.#removeOldest(excess, ({ value }) => {
+      const record = parseSession(value);
+      const subject = record && boundedSubject(record.identity);
+      if (subject === undefined || bySubject.of(subject) <= ioSessionsPerSubjectMax) return false;
+      bySubject.remove(subject);
+      return true;
+    });
+    await this.#removeOldest(kept - limits.ioSessionsMax, () => true);
   }
 
-  async #sweepTable(
+  /** @param onKept is told of each row that stays, also of one that is open and cannot be read */
+  async #sweepTable<T extends { readonly atMs: number }>(
     table: string,
-    parse: (row: Buffer) => { readonly atMs: number } | undefined,
+    parse: (row: Buffer) => T | undefined,
     ageMsMax: number,
     open: OpenRows,
-    rowsMax: number,
+    onKept: (record: T | undefined) => void,
   ): Promise<void> {
-    let kept = 0;
     for await (const rows of this.#portions(table)) {
       const nowMs = this.#options.clock.nowMs();
-      // One that cannot be read is of no more use than one that is too old.
-      const isOld = ({ value }: RecordRow, ageMs: number): boolean =>
-        nowMs - (parse(value)?.atMs ?? -Infinity) > ageMs;
-      const old = rows.filter((row) => !open.has(row.key) && isOld(row, ageMsMax));
-      kept += rows.length - old.length;
-      for (const row of rows) if (open.has(row.key) && isOld(row, ageMsMax / 2)) open.touch(row.key);
+      const old: RecordRow[] = [];
+      for (const row of rows) {
+        const record = parse(row.value);
+        // One that cannot be read is of no more use than one that is too old.
+        const ageMs = nowMs - (record?.atMs ?? -Infinity);
+        const isOpen = open.has(row.key);
+        if (isOpen && ageMs > ageMsMax / 2) open.touch(row.key);
+        if (!isOpen && ageMs > ageMsMax) old.push(row);
+        else onKept(record);
+      }
       await this.#removeAll(table, old);
     }
-    let tooMany = kept - rowsMax;
-    if (tooMany <= 0) return;
-    for await (const rows of this.#portions(table)) {
-      const oldest = rows.filter(({ key }) => !open.has(key)).slice(0, tooMany);
-      tooMany -= oldest.length;
-      await this.#removeAll(table, oldest);
-      if (tooMany <= 0) return;
+  }
+
+  /** Removes at most `most` sessions of those that are not open and that `isOne` says, and tells how many. */
+  async #removeOldest(most: number, isOne: (row: RecordRow) => boolean): Promise<number> {
+    let removed = 0;
+    if (most <= 0) return removed;
+    for await (const rows of this.#portions(sessionTable)) {
+      const oldest: RecordRow[] = [];
+      for (const row of rows) {
+        if (removed + oldest.length >= most) break;
+        if (!this.#options.sessions.has(row.key) && isOne(row)) oldest.push(row);
+      }
+      await this.#removeAll(sessionTable, oldest);
+      removed += oldest.length;
+      if (removed >= most) break;
     }
+    return removed;
   }
 
   async #removeAll(table: string, rows: readonly RecordRow[]): Promise<void> {

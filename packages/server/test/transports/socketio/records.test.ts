@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { Identity } from '../../../src/core/access.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { SessionRecords } from '../../../src/transports/socketio/records.ts';
@@ -7,23 +8,38 @@ const hourMs = 3_600_000;
 const quiet = (): void => undefined;
 const identity = { subject: 'user-1', isAdmin: false };
 
-function begin(limits: { readonly ioSessionsMax: number }, records = new MemoryRecords()) {
+interface Most {
+  readonly ioSessionsMax: number;
+  readonly ioSessionsPerSubjectMax?: number;
+}
+
+function begin(limits: Most, records = new MemoryRecords()) {
   let nowMs = Date.UTC(2026, 10, 21);
   const open = new Set<string>();
   const touched: string[] = [];
   const rows = { has: (key: string) => open.has(key), touch: (key: string) => touched.push(key) };
   const sessions = new SessionRecords({
     records,
-    limits: { ioSessionAgeMsMax: 10 * hourMs, ioPollAgeMsMax: hourMs, ...limits },
+    limits: {
+      ioSessionAgeMsMax: 10 * hourMs,
+      ioPollAgeMsMax: hourMs,
+      ioSessionsPerSubjectMax: 1,
+      ...limits,
+    },
     clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => ({ cancel: quiet }), turn: quiet },
     random: createSystemRandom(),
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     sessions: rows,
     polls: rows,
   });
-  const save = async (): Promise<string> => {
+  const save = async (whose: Identity = identity): Promise<string> => {
     const pid = sessions.newPid();
-    await sessions.saveSession(pid, { sid: 'sid', ioNamespace: '/', identity, follows: [['a', 'cursor']] });
+    await sessions.saveSession(pid, {
+      sid: 'sid',
+      ioNamespace: '/',
+      identity: whose,
+      follows: [['a', 'cursor']],
+    });
     nowMs += 1;
     return pid;
   };
@@ -70,6 +86,48 @@ it('lets go of the oldest when there are too many, but of none that is in use', 
   const left = [];
   for (const pid of pids) if ((await sessions.session(pid)) !== undefined) left.push(pid);
   expect(left).toEqual([pids[0], ...pids.slice(-2)]);
+});
+
+it('lets go of the oldest of a subject that has more than its share, before others lose any (T34)', async () => {
+  const { sessions, open, save } = begin({ ioSessionsMax: 260, ioSessionsPerSubjectMax: 4 });
+  const claims = { subscribe: [], publish: [], expiresAtMs: Number.MAX_SAFE_INTEGER };
+  const as = (subject: string, isAdmin = false): Identity => ({ subject, isAdmin, claims });
+  const pids = new Map<Identity, string[]>();
+  const saveMany = async (whose: Identity, count: number): Promise<void> => {
+    const saved: string[] = [];
+    for (let at = 0; at < count; at += 1) saved.push(await save(whose));
+    pids.set(whose, saved);
+  };
+  const left = async (whose: Identity): Promise<readonly number[]> => {
+    const numbers = [];
+    for (const [at, pid] of pids.get(whose)!.entries())
+      if ((await sessions.session(pid)) !== undefined) numbers.push(at);
+    return numbers;
+  };
+  const [ann, root, eve, bob, nobody] = [as('ann'), as('root', true), as('eve'), as('bob'), identity];
+  await saveMany(ann, 4);
+  await saveMany(root, 6);
+  await saveMany(eve, 450);
+  await saveMany(bob, 3);
+  await saveMany(nobody, 6);
+  for (const at of [0, 300]) open.add(pids.get(eve)![at]!);
+  await sessions.sweep();
+  expect(await left(eve)).toEqual([0, 300, 448, 449]);
+  expect(await left(ann)).toEqual([0, 1, 2, 3]);
+  expect(await left(root)).toHaveLength(6);
+  expect(await left(bob)).toHaveLength(3);
+  expect(await left(nobody)).toHaveLength(6);
+});
+
+it('lets go of the oldest of all where the shares together are too many', async () => {
+  const { sessions, save } = begin({ ioSessionsMax: 5, ioSessionsPerSubjectMax: 3 });
+  const claims = { subscribe: [], publish: [], expiresAtMs: Number.MAX_SAFE_INTEGER };
+  const pids: string[] = [];
+  for (const subject of ['ann', 'eve', 'eve', 'eve', 'eve', 'eve', 'ann', 'ann'])
+    pids.push(await save({ subject, isAdmin: false, claims }));
+  await sessions.sweep();
+  const left = await Promise.all(pids.map(async (pid) => (await sessions.session(pid)) !== undefined));
+  expect(left).toEqual([false, false, false, true, true, true, true, true]);
 });
 
 it.each(['', 'null', '[]', '{"atMs":', '{"atMs":"now"}', '{"atMs":1e15}', '{"atMs":1e15,"follows":[["a"]]}'])(
