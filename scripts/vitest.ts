@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 const manifest = createRequire(import.meta.url).resolve('vitest/package.json');
@@ -11,7 +12,8 @@ export function runVitest(args: readonly string[], env: NodeJS.ProcessEnv = {}):
     [join(dirname(manifest), 'vitest.mjs'), 'run', ...args],
     {
       stdio: 'inherit',
-      env: { ...process.env, ...env },
+      // Servers and commands are started by the hundred: compiled once, each costs a fifth less.
+      env: { NODE_COMPILE_CACHE: join(tmpdir(), 'everywire-compile-cache'), ...process.env, ...env },
     },
   );
   if (error !== undefined) throw error;
