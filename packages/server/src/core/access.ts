@@ -9,6 +9,14 @@ export interface Identity {
   readonly claims?: Claims | undefined;
 }
 
+/**
+ * Whether what it does and holds is bounded by rates and shares of its own: without authentication nobody can be told from
+ * anybody else, and administrators are the operator's own backends.
+ */
+export function isBounded({ claims, isAdmin }: Identity): boolean {
+  return claims !== undefined && !isAdmin;
+}
+
 /** What a token granted: plain data, since wills, webhooks and sessions keep it beyond the connection that brought it. */
 export interface Claims {
   /** Filters as `parseFilter` reads them, `{sub}` replaced; one with `!` in front denies, and denying wins. */

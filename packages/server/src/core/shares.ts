@@ -1,17 +1,13 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from './access.ts';
+import { isBounded, type Identity } from './access.ts';
 import { Counts } from './counts.ts';
 
 /** Whose share something is to be held against: `undefined` for what no share bounds. */
-export function boundedSubject({ subject, claims, isAdmin }: Identity): string | undefined {
-  return claims === undefined || isAdmin ? undefined : subject;
+export function boundedSubject(identity: Identity): string | undefined {
+  return isBounded(identity) ? identity.subject : undefined;
 }
 
-/**
- * What each subject holds of something that all share. Whatever it holds is counted, and bounded where it shows a token that
- * makes it no administrator: without authentication nobody can be told from anybody else, and administrators are the
- * operator's own backends.
- */
+/** What each subject holds of something that all share. Whatever it holds is counted, and bounded where it `isBounded`. */
 export class Shares {
   readonly #counts = new Counts();
 

@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from './access.ts';
+import { isBounded, type Identity } from './access.ts';
 import type { Clock } from './clock.ts';
 import type { Limits } from './limits.ts';
 import { Bucket, Buckets, type Rate } from './rates.ts';
@@ -12,10 +12,7 @@ export interface Counted {
 
 type Kind = 'publishes' | 'operations';
 
-/**
- * How fast peers may publish and ask. It holds for those who have shown a token, by connection and by subject: without
- * authentication nobody can be told from anybody else, and administrators are the operator's own backends.
- */
+/** How fast peers that are bounded may publish and ask, by connection and by subject. */
 export class Throttle {
   readonly #clock: Clock;
   readonly #rates: Readonly<Record<Kind, Rate>>;
@@ -41,13 +38,13 @@ export class Throttle {
   publishes(identity: Identity, counted: Counted, count: number): void {
     this.#take('publishes', identity, counted, count);
     const { subject } = identity;
-    if (!this.#isSubjectBounded || !isCounted(identity) || subject === undefined) return;
+    if (!this.#isSubjectBounded || !isBounded(identity) || subject === undefined) return;
     this.#refuseFor(this.#bySubject.take(subject, count, this.#clock.monotonicMs()));
   }
 
   /** How long `publishes` would refuse from now on; 0: not at all. */
   publishWaitMs(identity: Identity, { publishes }: Counted): number {
-    if (!isCounted(identity)) return 0;
+    if (!isBounded(identity)) return 0;
     const nowMs = this.#clock.monotonicMs();
     const { subject } = identity;
     const ofSubject = subject === undefined ? 0 : this.#bySubject.waitMs(subject, nowMs);
@@ -85,12 +82,8 @@ export class Throttle {
 
   #take(kind: Kind, identity: Identity, counted: Counted, count: number): void {
     const rate = this.#rates[kind];
-    if (rate.perSecond === 0 || !isCounted(identity)) return;
+    if (rate.perSecond === 0 || !isBounded(identity)) return;
     const nowMs = this.#clock.monotonicMs();
     this.#refuseFor((counted[kind] ??= new Bucket(rate, nowMs)).take(count, nowMs));
   }
-}
-
-function isCounted({ claims, isAdmin }: Identity): boolean {
-  return claims !== undefined && !isAdmin;
 }
