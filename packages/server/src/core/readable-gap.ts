@@ -26,4 +26,5 @@ export function mayBeTold(filter: Filter, { channel, reason }: Gap, mayDeliver: 
   return mayDeliver === undefined || reason === 'restored' || channel === filter.text || mayDeliver(channel);
 }
 
-type MayDeliver = ((channel: string) => boolean) | undefined;
+/** Which channels a reader may be given; undefined: all that match its filter. */
+export type MayDeliver = ((channel: string) => boolean) | undefined;

@@ -7,7 +7,7 @@ import { isGroupName, parseGroupName } from './groups/name.ts';
 import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
 import { checkChannel } from './names.ts';
-import { mayBeTold, readableGaps } from './readable-gap.ts';
+import { mayBeTold, readableGaps, type MayDeliver } from './readable-gap.ts';
 import type { ChannelInfo, Page, Start } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
 import type { Counted } from './throttle.ts';
@@ -151,15 +151,16 @@ export class HubSession implements Session, Owner {
     const { store, limits } = this.#hub;
     const position = cursor ?? (await store.locate(filter, start));
     const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
-    const messages = this.#readable(filter, page.messages);
     const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+    const messages = this.#readable(page.messages, mayDeliver);
     return { ...page, messages, gaps: readableGaps(filter, page.gaps, { position, mayDeliver }) };
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {
     // It comes with a subscription, which was counted.
     const filter = this.#authorize(this.#parseFilter(text));
-    return this.#readable(filter, await this.#hub.store.retained(filter, limit));
+    const messages = await this.#hub.store.retained(filter, limit);
+    return this.#readable(messages, this.#hub.access.deliverable(this.identity, filter));
   }
 
   async channels(text: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]> {
@@ -250,8 +251,7 @@ export class HubSession implements Session, Owner {
   }
 
   /** What of `messages` this identity may be given and has not expired. */
-  #readable(filter: Filter, messages: readonly Message[]): readonly Message[] {
-    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
+  #readable(messages: readonly Message[], mayDeliver: MayDeliver): readonly Message[] {
     const nowMs = this.#hub.clock.nowMs();
     return messages.filter(
       ({ channel, expiresAtMs }) =>
