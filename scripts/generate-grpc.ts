@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
  * scripts/generate-grpc.ts [FOLDER]`; a test compares what it makes with what is committed.
  */
 const root = fileURLToPath(new URL('..', import.meta.url));
-const out = process.argv[2] ?? join(root, 'packages/server/src/transports/grpc/generated');
+const out = process.argv[2] ?? join(root, 'packages/wires/src/grpc/generated');
 
 mkdirSync(out, { recursive: true });
 const { status, error } = spawnSync(

@@ -48,6 +48,8 @@ beforeAll(async () => {
   sources = found;
 });
 
+const clocks = /\b(?:setTimeout|setInterval|setImmediate|Date\.now|performance\.now)\b/g;
+
 /** Each line of the result is a fault; the lists are compared whole so that a failure shows all of them. */
 function faults(inside: string | RegExp, find: (source: Source) => readonly string[]): readonly string[] {
   const isInside = (path: string): boolean =>
@@ -107,14 +109,31 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
-  test('wire.ts is pure: bytes are made and read by code that never saw a socket', () => {
-    const bad = faults(new RegExp(`^${server}/transports/[^/]+/wire(/[^/]+)*\\.ts$`), (source) => [
+  test('a codec knows its own folder, the protocol and Node’s pure modules', () => {
+    const pure = new Set(['@everywire/protocol', 'node:buffer', 'node:crypto', 'node:zlib']);
+    const bad = faults('packages/wires/src', (source) => {
+      const own = source.path.split('/').slice(0, 4).join('/');
+      const isGrpc = own === 'packages/wires/src/grpc';
+      return [
+        ...importsFrom(source, ({ specifier, file }) =>
+          file === undefined
+            ? !pure.has(specifier) && !(isGrpc && specifier.startsWith('@bufbuild/protobuf'))
+            : !file.startsWith(`${own}/`),
+        ),
+        ...mentions(source, clocks),
+      ];
+    });
+    expect(bad).toEqual([]);
+  });
+
+  test('wire.ts and format.ts are pure: code that never saw a socket makes the bytes', () => {
+    const bad = faults(new RegExp(`^${server}/transports/[^/]+/(?:wire|format|convert)\\.ts$`), (source) => [
       ...importsFrom(source, ({ specifier, file, isTypeOnly }) => {
         if (isTypeOnly) return false;
         if (file === undefined) return /^node:(?!buffer$)|^(fastify|undici|ws)$/.test(specifier);
         return /\/core\/(hub|session|subscription|follower|clock)\.ts$/.test(file);
       }),
-      ...mentions(source, /\b(?:setTimeout|setInterval|setImmediate|Date\.now|performance\.now)\b/g),
+      ...mentions(source, clocks),
     ]);
     expect(bad).toEqual([]);
   });

@@ -5,7 +5,7 @@ import {
   Messaging,
   SubscribeResponseSchema,
   type SubscribeResponse,
-} from '../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { listen } from './listen.ts';
 import { servePeer } from './peer-calls.ts';
 

@@ -8,7 +8,7 @@ import { protoc } from '../../scripts/tools.ts';
 import { describeWith } from '../interop/tool-suite.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const committed = join(root, 'packages/server/src/transports/grpc/generated');
+const committed = join(root, 'packages/wires/src/grpc/generated');
 
 function contents(folder: string): Record<string, string> {
   const files = globSync('**/*.{js,ts}', { cwd: folder }).sort();

@@ -5,17 +5,16 @@ import { defaultLimits } from '../../packages/server/src/core/limits.ts';
 import { Message } from '../../packages/server/src/core/message.ts';
 import { readTarget } from '../../packages/server/src/transports/mqtt/targets.ts';
 import {
-  draftOf,
   encodePacket,
-  propertiesOf,
   serverReader,
   type MqttFault,
   type Packet,
   type PacketReader,
   type Publish,
   type Version,
-} from '../../packages/server/src/transports/mqtt/wire/index.ts';
-import { rawConnect } from '../../packages/server/test/transports/mqtt/wire/raw-packets.ts';
+} from '@everywire/wires/mqtt';
+import { draftOf, propertiesOf } from '../../packages/server/src/transports/mqtt/convert.ts';
+import { rawConnect } from '../clients/mqtt/raw-packets.ts';
 import { portionsOf, takenOrRefused } from './tools.ts';
 
 /** What the harnesses of MQTT have in common. */

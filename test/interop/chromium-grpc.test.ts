@@ -19,7 +19,7 @@ const imports = Object.fromEntries([
   ...modules('@connectrpc/connect', ['protocol', 'protocol-connect', 'protocol-grpc-web']),
   ...modules('@bufbuild/protobuf', ['codegenv2', 'wire', 'wkt', 'reflect']),
 ]);
-const generated = '/packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+const generated = '/packages/wires/src/grpc/generated/everywire/v1/messaging_pb.js';
 const page = `<!doctype html><script type="importmap">${JSON.stringify({ imports })}</script>`;
 
 /** Serves the page, and the modules as npm has them. */

@@ -1,6 +1,12 @@
-import { createFileRegistry, fromBinary, fromJson, toBinary, type JsonValue } from '@bufbuild/protobuf';
+import {
+  createFileRegistry,
+  fromBinary,
+  fromJson,
+  toBinary,
+  type JsonValue,
+  create,
+} from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import {
   createConnectTransport,
@@ -11,10 +17,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   Messaging,
   type SubscribeResponse,
-} from '../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
-import { ErrorInfoSchema } from '../../packages/server/src/transports/grpc/generated/google/rpc/error_details_pb.js';
-import * as v1 from '../../packages/server/src/transports/grpc/generated/grpc/reflection/v1/reflection_pb.js';
-import * as v1alpha from '../../packages/server/src/transports/grpc/generated/grpc/reflection/v1alpha/reflection_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { ErrorInfoSchema } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
+import * as v1 from '@everywire/wires/grpc/generated/grpc/reflection/v1/reflection_pb.js';
+import * as v1alpha from '@everywire/wires/grpc/generated/grpc/reflection/v1alpha/reflection_pb.js';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;

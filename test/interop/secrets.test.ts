@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openGrpc } from '../../packages/server/src/cli/grpc-client.ts';
 import { parseTarget } from '../../packages/server/src/cli/target.ts';
-import { encodePacket } from '../../packages/server/src/transports/mqtt/wire/index.ts';
+import { encodePacket } from '@everywire/wires/mqtt';
 import { endEverything, runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { findParts } from '../support/secret-parts.ts';
 import { mint, testSecret } from '../support/tokens.ts';

@@ -3,7 +3,7 @@ import { Encoder, PacketType } from 'socket.io-parser';
 import type { IoApplication } from '../../packages/server/src/transports/socketio/application.ts';
 import { IoServer } from '../../packages/server/src/transports/socketio/io-server.ts';
 import type { IoSocket } from '../../packages/server/src/transports/socketio/io-socket.ts';
-import { valueOfItem } from '../../packages/server/src/transports/socketio/wire/io-packets.ts';
+import { valueOfItem } from '@everywire/wires/socketio';
 import { serveEngine, suiteIntervals, suiteParts, type EchoServer } from './engine-io-echo.ts';
 
 const encoder = new Encoder();

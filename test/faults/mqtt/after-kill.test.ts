@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { RawClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
+import { RawClient } from '../../clients/mqtt/raw-client.ts';
 import { MortalServer } from '../server/mortal-server.ts';
 
 const server = new MortalServer();

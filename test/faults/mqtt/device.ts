@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RawClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import type { ServerPacket, Version } from '../../../packages/server/src/transports/mqtt/wire/index.ts';
+import { RawClient } from '../../clients/mqtt/raw-client.ts';
+import type { ServerPacket, Version } from '@everywire/wires/mqtt';
 
 /** Before a connection that was lost is opened again. */
 const comeBackAfterMs = 15;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { RawClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import type { ServerPacket, Version } from '../../../packages/server/src/transports/mqtt/wire/index.ts';
+import type { RawClient } from '../../clients/mqtt/raw-client.ts';
+import type { ServerPacket, Version } from '@everywire/wires/mqtt';
 import { MortalServer } from '../server/mortal-server.ts';
 import { isLong, sizeOf } from '../store/sizes.ts';
 import { Device } from './device.ts';

@@ -1,7 +1,7 @@
 import type { HistoryChecker } from '../checker/checker.ts';
 import { nowNs, sightingOf } from '../server/hopping-reader.ts';
-import type { RawClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import type { ServerPacket } from '../../../packages/server/src/transports/mqtt/wire/index.ts';
+import type { RawClient } from '../../clients/mqtt/raw-client.ts';
+import type { ServerPacket } from '@everywire/wires/mqtt';
 import { Device, type DeviceOptions } from './device.ts';
 
 /** Publishes that may be unanswered at once. */

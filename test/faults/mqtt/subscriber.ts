@@ -1,6 +1,6 @@
 import { parseCursor } from '@everywire/protocol';
-import type { RawClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import type { Publish, ServerPacket } from '../../../packages/server/src/transports/mqtt/wire/index.ts';
+import type { RawClient } from '../../clients/mqtt/raw-client.ts';
+import type { Publish, ServerPacket } from '@everywire/wires/mqtt';
 import type { HistoryChecker } from '../checker/checker.ts';
 import { nowNs, sightingOf } from '../server/hopping-reader.ts';
 import { Device, type DeviceOptions } from './device.ts';

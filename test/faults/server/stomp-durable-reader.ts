@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCursor } from '@everywire/protocol';
-import { StompClient, type ClientFrame } from '../../../packages/server/test/transports/stomp/client.ts';
+import { StompClient, type ClientFrame } from '../../clients/stomp/client.ts';
 import type { HistoryChecker } from '../checker/checker.ts';
 import { nowNs, sightingOf } from './hopping-reader.ts';
 import { envelopeOf, untilClosed } from './stomp-wires.ts';

@@ -1,5 +1,5 @@
 import type { Envelope, GapNotice, Receipt } from '@everywire/protocol';
-import { StompClient, type ClientFrame } from '../../../packages/server/test/transports/stomp/client.ts';
+import { StompClient, type ClientFrame } from '../../clients/stomp/client.ts';
 import type { Outgoing, PublishAnswer, PublishWire } from './publish-wires.ts';
 import type { OpenReading, ReadWire, ReadingEvents } from './read-wires.ts';
 

@@ -9,20 +9,16 @@ import { shapeOf } from '../../../packages/server/src/core/media.ts';
 import { Message } from '../../../packages/server/src/core/message.ts';
 import { checkChannel } from '../../../packages/server/src/core/names.ts';
 import type { WireFormat } from '../../../packages/server/src/core/batch.ts';
-import { SubscribeResponseSchema } from '../../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
-import { MessageReader } from '../../../packages/server/src/transports/grpc/wire/frames.ts';
-import { subscribeFormat } from '../../../packages/server/src/transports/grpc/wire/messages.ts';
-import {
-  clientReader,
-  fillPacketIds,
-  publishFormat,
-} from '../../../packages/server/src/transports/mqtt/wire/index.ts';
+import { SubscribeResponseSchema } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { MessageReader } from '@everywire/wires/grpc';
+import { subscribeFormat } from '../../../packages/server/src/transports/grpc/format.ts';
+import { clientReader } from '@everywire/wires/mqtt';
+import { fillPacketIds, publishFormat } from '../../../packages/server/src/transports/mqtt/format.ts';
 import { pollFormat } from '../../../packages/server/src/transports/poll/wire.ts';
-import { deliveriesOf } from '../../../packages/server/src/transports/socketio/wire/deliveries.ts';
+import { deliveriesOf } from '../../../packages/server/src/transports/socketio/format.ts';
 import { sseEnvelope, sseRaw } from '../../../packages/server/src/transports/sse/wire.ts';
-import { FrameReader } from '../../../packages/server/src/transports/stomp/wire/frame-reader.ts';
-import { versions } from '../../../packages/server/src/transports/stomp/wire/frame.ts';
-import { messageFormat as stompFormat } from '../../../packages/server/src/transports/stomp/wire/message-format.ts';
+import { FrameReader, versions } from '@everywire/wires/stomp';
+import { messageFormat as stompFormat } from '../../../packages/server/src/transports/stomp/format.ts';
 import { ndjson } from '../../../packages/server/src/transports/stream/wire.ts';
 import { deliveryFormats, deliveryOf } from '../../../packages/server/src/transports/webhook/wire.ts';
 import { messageFormat, rawFormat } from '../../../packages/server/src/transports/websocket/wire.ts';

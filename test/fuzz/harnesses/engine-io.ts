@@ -5,7 +5,7 @@ import {
   parsePayload,
   separator,
   type EnginePacket,
-} from '../../../packages/server/src/transports/socketio/wire/engine-packets.ts';
+} from '@everywire/wires/socketio';
 import { packetCases } from '../../interop/socketio-bad-packets.ts';
 import type { Harness } from '../harness.ts';
 

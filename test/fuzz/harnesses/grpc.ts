@@ -10,9 +10,8 @@ import {
   StreamRequestSchema,
   SubscribeRequestSchema,
   type PublishRequest,
-} from '../../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
-import { frameMessage, MessageReader } from '../../../packages/server/src/transports/grpc/wire/frames.ts';
-import { decoded } from '../../../packages/server/src/transports/grpc/wire/requests.ts';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { frameMessage, MessageReader, decoded } from '@everywire/wires/grpc';
 import type { Harness } from '../harness.ts';
 import { portionsOf, takenOrRefused } from '../tools.ts';
 

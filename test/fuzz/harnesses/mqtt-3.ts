@@ -1,4 +1,4 @@
-import { packet, uint16 } from '../../../packages/server/test/transports/mqtt/wire/raw-packets.ts';
+import { packet, uint16 } from '../../clients/mqtt/raw-packets.ts';
 import { cases } from '../../interop/bad-input-mqtt/cases.ts';
 import type { Harness } from '../harness.ts';
 import { checkPackets, connectedReader, packetBytesMax } from '../mqtt-reading.ts';

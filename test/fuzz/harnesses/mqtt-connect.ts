@@ -1,11 +1,5 @@
-import { serverReader } from '../../../packages/server/src/transports/mqtt/wire/index.ts';
-import {
-  packet,
-  properties,
-  rawConnect,
-  uint16,
-  uint32,
-} from '../../../packages/server/test/transports/mqtt/wire/raw-packets.ts';
+import { serverReader } from '@everywire/wires/mqtt';
+import { packet, properties, rawConnect, uint16, uint32 } from '../../clients/mqtt/raw-packets.ts';
 import { cases } from '../../interop/bad-input-mqtt/cases.ts';
 import type { Harness } from '../harness.ts';
 import { checkPackets, packetBytesMax } from '../mqtt-reading.ts';

@@ -1,10 +1,5 @@
-import { clientReader } from '../../../packages/server/src/transports/mqtt/wire/index.ts';
-import {
-  packet,
-  properties,
-  uint16,
-  uint32,
-} from '../../../packages/server/test/transports/mqtt/wire/raw-packets.ts';
+import { clientReader } from '@everywire/wires/mqtt';
+import { packet, properties, uint16, uint32 } from '../../clients/mqtt/raw-packets.ts';
 import type { Harness } from '../harness.ts';
 import { checkPackets, packetBytesMax } from '../mqtt-reading.ts';
 

@@ -2,12 +2,7 @@ import assert from 'node:assert/strict';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
 import { readCommand } from '../../../packages/server/src/transports/socketio/commands.ts';
-import {
-  IoFault,
-  parseIoPacket,
-  reservedEvents,
-  valueOfItem,
-} from '../../../packages/server/src/transports/socketio/wire/io-packets.ts';
+import { IoFault, parseIoPacket, reservedEvents, valueOfItem } from '@everywire/wires/socketio';
 import { packetCases } from '../../interop/socketio-bad-packets.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';

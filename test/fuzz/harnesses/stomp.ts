@@ -10,14 +10,12 @@ import {
 import {
   FrameReader,
   type Received,
-} from '../../../packages/server/src/transports/stomp/wire/frame-reader.ts';
-import {
   versions,
   type Frame,
   type Version,
-} from '../../../packages/server/src/transports/stomp/wire/frame.ts';
-import { encodeFrame } from '../../../packages/server/src/transports/stomp/wire/frames.ts';
-import { parseAckId } from '../../../packages/server/src/transports/stomp/wire/message-format.ts';
+  encodeFrame,
+} from '@everywire/wires/stomp';
+import { parseAckId } from '../../../packages/server/src/transports/stomp/format.ts';
 import { cases } from '../../interop/bad-input-stomp/cases.ts';
 import type { Harness } from '../harness.ts';
 import { portionsOf, takenOrRefused } from '../tools.ts';

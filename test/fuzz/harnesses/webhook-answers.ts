@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { checkSecret, signatureOf } from '../../../packages/server/src/transports/webhook/signature.ts';
+import { checkSecret, signatureOf } from '@everywire/wires/webhook';
 import { challengeBody, hasChallenge } from '../../../packages/server/src/transports/webhook/wire.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
-import { FrameReader, type Received } from '../../../packages/server/src/websocket/frame-reader.ts';
+import { FrameReader, type Received } from '@everywire/wires/websocket';
 import type { Harness } from '../harness.ts';
 import { portionsOf } from '../tools.ts';
 

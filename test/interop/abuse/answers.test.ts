@@ -2,11 +2,11 @@ import { Agent, request as httpRequest } from 'node:http';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { io } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { messagingClient } from '../../../packages/server/test/transports/grpc/client.ts';
-import { RawClient as MqttClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import { StompClient } from '../../../packages/server/test/transports/stomp/client.ts';
-import { textFrame } from '../../../packages/server/test/websocket/client-frames.ts';
-import { RawClient as WebSocketClient } from '../../../packages/server/test/websocket/raw-client.ts';
+import { messagingClient } from '../../clients/grpc/client.ts';
+import { RawClient as MqttClient } from '../../clients/mqtt/raw-client.ts';
+import { StompClient } from '../../clients/stomp/client.ts';
+import { textFrame } from '../../clients/websocket/client-frames.ts';
+import { RawClient as WebSocketClient } from '../../clients/websocket/raw-client.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { clientFrame } from '../../../packages/server/test/websocket/client-frames.ts';
+import { clientFrame } from '../../clients/websocket/client-frames.ts';
 import { endEverything, serveEverywire, type ServedEverywire } from '../../support/everywire.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
 import { encodeFields } from '../bad-input-grpc/hpack.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RawClient } from '../../../packages/server/test/websocket/raw-client.ts';
-import { textFrame } from '../../../packages/server/test/websocket/client-frames.ts';
+import { RawClient } from '../../clients/websocket/raw-client.ts';
+import { textFrame } from '../../clients/websocket/client-frames.ts';
 import { drivers } from '../../drivers/index.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { mint, testSecret } from '../../support/tokens.ts';

@@ -1,9 +1,9 @@
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { RawClient as MqttClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import { StompClient } from '../../../packages/server/test/transports/stomp/client.ts';
-import { textFrame } from '../../../packages/server/test/websocket/client-frames.ts';
-import { RawClient as WebSocketClient } from '../../../packages/server/test/websocket/raw-client.ts';
+import { RawClient as MqttClient } from '../../clients/mqtt/raw-client.ts';
+import { StompClient } from '../../clients/stomp/client.ts';
+import { textFrame } from '../../clients/websocket/client-frames.ts';
+import { RawClient as WebSocketClient } from '../../clients/websocket/raw-client.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
 

@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import {
   PublishRequestSchema,
   SubscribeRequestSchema,
-} from '../../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { encodeFields, type Field } from './hpack.ts';
 import { callHead, codes, data, flags, frame, grpcMessage, head, types, type Outcome } from './http2-peer.ts';
 

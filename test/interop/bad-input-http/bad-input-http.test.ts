@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startRig, type Rig } from '../../../packages/server/test/http/rig.ts';
 import { cases, get, type Case } from './cases.ts';
-import { WireClient } from '../../../packages/server/test/http/wire-client.ts';
+import { WireClient } from '../../clients/http/wire-client.ts';
 
 let rig: Rig;
 /** A healthy reader beside every case: it must go on getting messages. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startRig, type Rig } from '../../../packages/server/test/http/rig.ts';
-import { openGet } from '../../../packages/server/test/http/wire-client.ts';
+import { openGet } from '../../clients/http/wire-client.ts';
 
 let rig: Rig;
 /** Cursors of ten messages in `a`, each followed by one in `b`. */

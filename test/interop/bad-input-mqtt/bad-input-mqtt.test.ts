@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RawClient } from '../../../packages/server/test/transports/mqtt/raw-client.ts';
-import { rawConnect } from '../../../packages/server/test/transports/mqtt/wire/raw-packets.ts';
+import { RawClient } from '../../clients/mqtt/raw-client.ts';
+import { rawConnect } from '../../clients/mqtt/raw-packets.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { behind, cases, type MqttCase } from './cases.ts';
 

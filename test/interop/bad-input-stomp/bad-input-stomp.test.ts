@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { StompClient } from '../../../packages/server/test/transports/stomp/client.ts';
+import { StompClient } from '../../clients/stomp/client.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { cases, type StompCase } from './cases.ts';
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
 import { TestServer } from '../../../packages/server/test/transports/websocket/server.ts';
-import { clientFrame, textFrame } from '../../../packages/server/test/websocket/client-frames.ts';
-import { RawClient } from '../../../packages/server/test/websocket/raw-client.ts';
+import { clientFrame, textFrame } from '../../clients/websocket/client-frames.ts';
+import { RawClient } from '../../clients/websocket/raw-client.ts';
 
 /** BAD-INPUT section 4: frames that are no commands. `id`: what the answer must give back. */
 const cases: readonly { what: string; send: string | Buffer; code: string; id?: unknown }[] = [

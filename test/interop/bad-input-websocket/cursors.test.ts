@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TestServer } from '../../../packages/server/test/transports/websocket/server.ts';
-import { textFrame } from '../../../packages/server/test/websocket/client-frames.ts';
-import { RawClient } from '../../../packages/server/test/websocket/raw-client.ts';
+import { textFrame } from '../../clients/websocket/client-frames.ts';
+import { RawClient } from '../../clients/websocket/raw-client.ts';
 
 /** BAD-INPUT section 2, the columns of WebSocket. */
 

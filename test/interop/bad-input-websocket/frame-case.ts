@@ -1,9 +1,4 @@
-import {
-  clientFrame,
-  closeFrame,
-  continuation,
-  textFrame,
-} from '../../../packages/server/test/websocket/client-frames.ts';
+import { clientFrame, closeFrame, continuation, textFrame } from '../../clients/websocket/client-frames.ts';
 
 export interface DataFrame {
   readonly opcode: 1 | 2;

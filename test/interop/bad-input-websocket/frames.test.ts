@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
 import { TestServer } from '../../../packages/server/test/transports/websocket/server.ts';
-import { RawClient } from '../../../packages/server/test/websocket/raw-client.ts';
+import { RawClient } from '../../clients/websocket/raw-client.ts';
 import { autobahnFraming } from './autobahn-framing.ts';
 import { autobahnUtf8 } from './autobahn-utf8.ts';
 import { framingCases } from './framing-cases.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { clientFrame } from '../../../packages/server/test/websocket/client-frames.ts';
-import { RawClient } from '../../../packages/server/test/websocket/raw-client.ts';
+import { clientFrame } from '../../clients/websocket/client-frames.ts';
+import { RawClient } from '../../clients/websocket/raw-client.ts';
 
 const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
 const allowed = 'https://allowed.example';

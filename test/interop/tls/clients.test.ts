@@ -23,7 +23,7 @@ import { io } from 'socket.io-client';
 import { Agent, fetch, request } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { Messaging } from '../../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { curl, debianPython, mosquittoClients, stompForPython } from '../../../scripts/tools.ts';
 import { Inbox } from '../../drivers/inbox.ts';
 import { endPrograms, runProgram } from '../../support/program.ts';

@@ -9,7 +9,7 @@ import { connectAsync } from 'mqtt';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { Messaging } from '../../../packages/server/src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { TestAuthority } from './certificates.ts';
 import { portOf, startSecureServer, type SecureServer } from './server.ts';
 

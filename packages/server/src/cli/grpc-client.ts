@@ -1,7 +1,7 @@
 import { Code, ConnectError, createClient, type Client, type Interceptor } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { Messaging } from '../transports/grpc/generated/everywire/v1/messaging_pb.js';
-import { ErrorInfoSchema } from '../transports/grpc/generated/google/rpc/error_details_pb.js';
+import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { ErrorInfoSchema } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 import { Cut, Refused, Unreachable } from './request.ts';
 import { originOf, type Target } from './target.ts';
 import { explainTls } from './tls-client.ts';

@@ -4,7 +4,7 @@ import {
   type ClientPacket,
   type ServerPacket,
   type UserProperties,
-} from '../transports/mqtt/wire/index.ts';
+} from '@everywire/wires/mqtt';
 import { openByteStream } from './byte-stream.ts';
 import { Refused } from './request.ts';
 import type { Target } from './target.ts';

@@ -1,4 +1,4 @@
-import { parseIoPacket, valueOfItem, type IoPacket } from '../transports/socketio/wire/io-packets.ts';
+import { parseIoPacket, valueOfItem, type IoPacket } from '@everywire/wires/socketio';
 import { Arrivals } from './arrivals.ts';
 import { endOf } from './byte-stream.ts';
 import { asRecord } from './exact-json.ts';

@@ -1,6 +1,4 @@
-import { encodeFrame } from '../transports/stomp/wire/frames.ts';
-import { FrameReader } from '../transports/stomp/wire/frame-reader.ts';
-import type { Frame, Headers } from '../transports/stomp/wire/frame.ts';
+import { encodeFrame, FrameReader, type Frame, type Headers } from '@everywire/wires/stomp';
 import { openByteStream } from './byte-stream.ts';
 import { Refused } from './request.ts';
 import type { Target } from './target.ts';

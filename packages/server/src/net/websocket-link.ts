@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { frame, opcodes } from '../websocket/frames.ts';
+import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketHandlers } from '../websocket/peer-group.ts';
 import type { WebSocketPeer } from '../websocket/peer.ts';
 import { answersFlushedFrom, joinAnswers } from './answers.ts';

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
-import type { FrameReaderLimits } from './frame-reader.ts';
+import type { FrameReaderLimits } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from './peer.ts';
 
 /**

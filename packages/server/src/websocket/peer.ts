@@ -1,8 +1,14 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../core/clock.ts';
-import { FrameReader, type Received } from './frame-reader.ts';
-import { closeBody, frame, opcodes, textFrames } from './frames.ts';
+import {
+  FrameReader,
+  type Received,
+  closeBody,
+  frame,
+  opcodes,
+  textFrames,
+} from '@everywire/wires/websocket';
 import type { PeerGroup } from './peer-group.ts';
 
 const nothing = Buffer.alloc(0);

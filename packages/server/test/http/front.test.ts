@@ -2,7 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startRig, type Rig } from './rig.ts';
-import { openGet, WireClient } from './wire-client.ts';
+import { openGet, WireClient } from '../../../../test/clients/http/wire-client.ts';
 
 describe('the HTTP API', () => {
   let rig: Rig;

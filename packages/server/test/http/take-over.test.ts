@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { isTakenOver, takeOver } from '../../src/http/take-over.ts';
-import { openGet } from './wire-client.ts';
+import { openGet } from '../../../../test/clients/http/wire-client.ts';
 
 /** Serves one request by taking its socket over; `prepare` may hide parts of Node's inside from it, and shows them again. */
 async function takeOne(prepare: (request: IncomingMessage) => (() => void) | undefined): Promise<void> {

@@ -2,7 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openAccess, type Access, type Credentials, type Tokens } from '../../src/core/access.ts';
 import { startRig, type Rig, type RigOptions } from './rig.ts';
-import { WireClient } from './wire-client.ts';
+import { WireClient } from '../../../../test/clients/http/wire-client.ts';
 
 /** `ann` and `admin` are tokens, their subjects' names; everything else is refused. */
 function namedAccess(shown: Credentials[]): Access {

@@ -9,9 +9,9 @@ import { listenTcp } from '../../src/net/listener.ts';
 import { serveWebSocketLinks } from '../../src/net/websocket-links.ts';
 import type { WebSocketLinkRules } from '../../src/net/websocket-link.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { frame, opcodes } from '../../src/websocket/frames.ts';
-import { clientFrame } from '../websocket/client-frames.ts';
-import { RawClient } from '../websocket/raw-client.ts';
+import { frame, opcodes } from '@everywire/wires/websocket';
+import { clientFrame } from '../../../../test/clients/websocket/client-frames.ts';
+import { RawClient } from '../../../../test/clients/websocket/raw-client.ts';
 
 /** What a test keeps of a connection: everything that it heard. */
 export class Heard {

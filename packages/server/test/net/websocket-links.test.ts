@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { clientFrame } from '../websocket/client-frames.ts';
+import { clientFrame } from '../../../../test/clients/websocket/client-frames.ts';
 import { startLinks, type LinkRig } from './links.ts';
 
 /** What only links over WebSocket have: kinds of frames, and bounds on messages. */

@@ -5,11 +5,16 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { defaultLimits, type Limits } from '../../src/core/limits.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { acceptWebSocket } from '../../src/websocket/accept.ts';
-import { frame, opcodes } from '../../src/websocket/frames.ts';
+import { frame, opcodes } from '@everywire/wires/websocket';
 import { PeerGroup, type WebSocketHandlers } from '../../src/websocket/peer-group.ts';
 import type { WebSocketPeer } from '../../src/websocket/peer.ts';
-import { clientFrame, closeFrame, continuation, textFrame } from './client-frames.ts';
-import { RawClient } from './raw-client.ts';
+import {
+  clientFrame,
+  closeFrame,
+  continuation,
+  textFrame,
+} from '../../../../test/clients/websocket/client-frames.ts';
+import { RawClient } from '../../../../test/clients/websocket/raw-client.ts';
 
 type Peer = WebSocketPeer<undefined>;
 

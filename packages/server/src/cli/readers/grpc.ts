@@ -3,7 +3,7 @@ import type {
   Gap,
   Message,
   SubscribeResponse,
-} from '../../transports/grpc/generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { envelopeLine } from '../envelope-line.ts';
 import { explainGrpc, openGrpc } from '../grpc-client.ts';
 import { Cut, Refused } from '../request.ts';

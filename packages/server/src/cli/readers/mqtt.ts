@@ -1,9 +1,5 @@
-import {
-  draftOf,
-  type Publish,
-  type ServerPacket,
-  type UserProperties,
-} from '../../transports/mqtt/wire/index.ts';
+import type { Publish, ServerPacket, UserProperties } from '@everywire/wires/mqtt';
+import { draftOf } from '../../transports/mqtt/convert.ts';
 import { envelopeLine, timeOfId } from '../envelope-line.ts';
 import { checkReason, openMqtt, propertyOf } from '../mqtt-client.ts';
 import { Refused } from '../request.ts';

@@ -1,4 +1,4 @@
-import { placeholderOf } from '../../transports/socketio/wire/io-packets.ts';
+import { placeholderOf } from '@everywire/wires/socketio';
 import { asRecord } from '../exact-json.ts';
 import { openSocketIo, type IoEvent } from '../socketio-client.ts';
 import type { Arrival, Reader } from './reader.ts';

@@ -1,5 +1,4 @@
-import { isReserved } from '../../transports/stomp/wire/reserved.ts';
-import type { Frame } from '../../transports/stomp/wire/frame.ts';
+import { isReserved, type Frame } from '@everywire/wires/stomp';
 import { envelopeLine } from '../envelope-line.ts';
 import { Refused } from '../request.ts';
 import { openStomp } from '../stomp-client.ts';

@@ -8,8 +8,11 @@ import type { Gap } from '../../core/store.ts';
 import type { Page } from '../../core/store.ts';
 import { parseFrom } from '../../core/start.ts';
 import type { From, Published, PublishDraft } from '../../core/transport.ts';
-import * as proto from './generated/everywire/v1/messaging_pb.js';
-import { ErrorInfoSchema, RetryInfoSchema } from './generated/google/rpc/error_details_pb.js';
+import * as proto from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import {
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 
 /** `ErrorInfo.domain`: whose the codes are. */
 export const errorDomain = 'everywire';

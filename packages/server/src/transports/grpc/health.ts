@@ -7,8 +7,8 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthCheckResponseSchema,
-} from './generated/grpc/health/v1/health_pb.js';
-import { Messaging } from './generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/grpc/health/v1/health_pb.js';
+import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 
 /** Services whose health can be asked for; the empty name is the whole server. */
 const known: ReadonlySet<string> = new Set(['', Messaging.typeName]);

@@ -3,7 +3,10 @@ import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Timer } from '../../core/clock.ts';
 import type { Host } from '../../core/transport.ts';
 import type { Http2Connection } from '../../http/http2-connections.ts';
-import { StreamRequestSchema, SubscribeRequestSchema } from './generated/everywire/v1/messaging_pb.js';
+import {
+  StreamRequestSchema,
+  SubscribeRequestSchema,
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { CallHead } from './call-head.ts';
 import type { Outlet, Party } from './outlet.ts';
 import { peerOn } from './service.ts';
@@ -11,8 +14,7 @@ import { trailersOf } from './status.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { oneRequest, UnaryCall, type UnaryMethod } from './unary-call.ts';
-import { MessageReader } from './wire/frames.ts';
-import { decoded } from './wire/requests.ts';
+import { MessageReader, decoded } from '@everywire/wires/grpc';
 
 /** What a request message may be beyond its payload: names, headers, and the framing of fields. */
 const requestRoomBytes = 32 * 1024;

@@ -3,10 +3,16 @@ import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { Code, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { EverywireError } from '@everywire/protocol';
 import { connectErrorOf } from './convert.ts';
-import { file_everywire_v1_messaging, Messaging } from './generated/everywire/v1/messaging_pb.js';
-import { file_grpc_health_v1_health, Health } from './generated/grpc/health/v1/health_pb.js';
-import * as v1 from './generated/grpc/reflection/v1/reflection_pb.js';
-import * as v1alpha from './generated/grpc/reflection/v1alpha/reflection_pb.js';
+import {
+  file_everywire_v1_messaging,
+  Messaging,
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import {
+  file_grpc_health_v1_health,
+  Health,
+} from '@everywire/wires/grpc/generated/grpc/health/v1/health_pb.js';
+import * as v1 from '@everywire/wires/grpc/generated/grpc/reflection/v1/reflection_pb.js';
+import * as v1alpha from '@everywire/wires/grpc/generated/grpc/reflection/v1alpha/reflection_pb.js';
 
 const services = [Messaging, Health, v1.ServerReflection, v1alpha.ServerReflection];
 const files = withImports([

@@ -20,14 +20,14 @@ import {
   StreamResponseSchema,
   SubscribeResponseSchema,
   type StreamRequest,
-} from './generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { addHealth } from './health.ts';
 import type { Caller, Outlet, Party } from './outlet.ts';
 import { addReflection } from './reflection.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { inSession, publish, read } from './unary-call.ts';
-import { prefixBytes } from './wire/frames.ts';
+import { prefixBytes } from '@everywire/wires/grpc';
 
 /** Who calls, which was found out before anything of the request was read; or why they are not let in. */
 export type Admitted = { readonly party: Party } | { readonly refusal: EverywireError };

@@ -2,8 +2,11 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack, durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { EverywireError } from '@everywire/protocol';
 import { errorDomain } from './convert.ts';
-import { ErrorInfoSchema, RetryInfoSchema } from './generated/google/rpc/error_details_pb.js';
-import { StatusSchema } from './generated/google/rpc/status_pb.js';
+import {
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
+import { StatusSchema } from '@everywire/wires/grpc/generated/google/rpc/status_pb.js';
 
 /** The trailers of a call (gRPC over HTTP/2, Responses): OK, or a status with its details. */
 export function trailersOf(error: EverywireError | undefined): Record<string, string> {

@@ -14,10 +14,10 @@ import {
   type PublishRequest,
   type StreamRequest,
   type StreamResponse,
-} from './generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { Outlet, Party } from './outlet.ts';
-import { frameMessage } from './wire/frames.ts';
-import { streamFormat } from './wire/messages.ts';
+import { frameMessage } from '@everywire/wires/grpc';
+import { streamFormat } from './format.ts';
 
 /** How a call's requests are held back, while too many of them are under way. */
 export interface Inlet {

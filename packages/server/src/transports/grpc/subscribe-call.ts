@@ -10,10 +10,10 @@ import {
   SubscribeResponseSchema,
   type SubscribeRequest,
   type SubscribeResponse,
-} from './generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { Outlet, Party } from './outlet.ts';
-import { frameMessage } from './wire/frames.ts';
-import { subscribeFormat } from './wire/messages.ts';
+import { frameMessage } from '@everywire/wires/grpc';
+import { subscribeFormat } from './format.ts';
 
 const transport = 'grpc';
 

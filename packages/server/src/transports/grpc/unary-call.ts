@@ -11,10 +11,9 @@ import {
   type PublishResponse,
   type ReadRequest,
   type ReadResponse,
-} from './generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { Outlet, Party } from './outlet.ts';
-import { frameMessage } from './wire/frames.ts';
-import { decoded } from './wire/requests.ts';
+import { frameMessage, decoded } from '@everywire/wires/grpc';
 
 const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
 

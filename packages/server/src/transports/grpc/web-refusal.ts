@@ -3,9 +3,9 @@ import { Code } from '@connectrpc/connect';
 import type { EverywireError } from '@everywire/protocol';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { errorDomain } from './convert.ts';
-import { ErrorInfoSchema } from './generated/google/rpc/error_details_pb.js';
+import { ErrorInfoSchema } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 import { trailersOf } from './status.ts';
-import { frameMessage } from './wire/frames.ts';
+import { frameMessage } from '@everywire/wires/grpc';
 
 export interface WebRefusal {
   readonly status: number;

@@ -1,4 +1,4 @@
-import type { Connect } from './wire/index.ts';
+import type { Connect } from '@everywire/wires/mqtt';
 
 /**
  * Authentication methods (MQTT 5 §4.12) whose data is a token. `jwt` is ours; the others are what clients written for

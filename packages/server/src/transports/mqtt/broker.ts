@@ -5,7 +5,7 @@ import { noFigures, type MqttFigures } from './figures.ts';
 import type { Publishing } from './publishing.ts';
 import { Sessions } from './sessions.ts';
 import { SysTopics } from './sys.ts';
-import { publishFormat, type PublishFormatOptions } from './wire/index.ts';
+import { publishFormat, type PublishFormatOptions } from './format.ts';
 
 export interface BrokerOptions {
   /** How often those who follow `$SYS` are told. */

@@ -14,7 +14,6 @@ import type { MqttSubscription } from './state.ts';
 import { Subscriptions } from './subscriptions.ts';
 import {
   connackReturnCode,
-  draftOf,
   encodePacket,
   reasonCodes,
   serverReader,
@@ -28,7 +27,8 @@ import {
   type Packet,
   type PacketReader,
   type Version,
-} from './wire/index.ts';
+} from '@everywire/wires/mqtt';
+import { draftOf } from './convert.ts';
 
 /** `new`: no CONNECT yet. `connecting`: it is being judged. `open` · `leaving`: nothing more is read · `closed`. */
 type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';

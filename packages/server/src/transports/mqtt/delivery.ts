@@ -4,21 +4,13 @@ import { gapNotice } from '../../core/envelope.ts';
 import { estimateBytes, type Message } from '../../core/message.ts';
 import type { Gap } from '../../core/store.ts';
 import type { Subscription } from '../../core/transport.ts';
-import { frame, opcodes } from '../../websocket/frames.ts';
+import { frame, opcodes } from '@everywire/wires/websocket';
 import type { MqttConnection } from './connection.ts';
 import type { InFlight, MqttSubscription, SessionState } from './state.ts';
 import { gapTopic } from './targets.ts';
-import {
-  deliveryQos,
-  encodePacket,
-  fillPacketIds,
-  packetBytes,
-  propertiesOf,
-  reasonCodes,
-  type Publish,
-  type UserProperties,
-  withPlace,
-} from './wire/index.ts';
+import { encodePacket, reasonCodes, type Publish, type UserProperties } from '@everywire/wires/mqtt';
+import { deliveryQos, propertiesOf, withPlace } from './convert.ts';
+import { fillPacketIds, packetBytes } from './format.ts';
 
 /** User property that tells of a gap, as the JSON of a gap notice. */
 const gapProperty = 'everywire-gap';

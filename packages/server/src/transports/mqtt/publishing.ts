@@ -7,7 +7,8 @@ import type { MqttConnection } from './connection.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
 import { receivedWrite } from './records.ts';
 import { propertyOf } from './targets.ts';
-import { draftOf, reasonCodes, type AckProperties, type Publish, type Pubrel } from './wire/index.ts';
+import { reasonCodes, type AckProperties, type Publish, type Pubrel } from '@everywire/wires/mqtt';
+import { draftOf } from './convert.ts';
 
 /** User property of a PUBLISH: the publish id. It is answered with where the message is, first and again. */
 const keyProperty = 'everywire-key';

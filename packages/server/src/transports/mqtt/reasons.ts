@@ -1,5 +1,5 @@
 import { errorTable, type ErrorCode, type EverywireError } from '@everywire/protocol';
-import { reasonCodes, type Packet, type Properties, type ReasonCode } from './wire/index.ts';
+import { reasonCodes, type Packet, type Properties, type ReasonCode } from '@everywire/wires/mqtt';
 
 /** What a refusal is in MQTT 5, by the packet that tells it: each allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
 

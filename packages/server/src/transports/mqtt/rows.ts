@@ -9,7 +9,7 @@ import {
   type SubscriptionOptions,
 } from './state.ts';
 import type { Target } from './targets.ts';
-import type { Version, Will, WillProperties } from './wire/index.ts';
+import type { Version, Will, WillProperties } from '@everywire/wires/mqtt';
 
 /** Durable rows of a session. What changes rarely is apart from what changes with every acknowledgement. */
 export const tables = {

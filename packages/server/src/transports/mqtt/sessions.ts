@@ -16,7 +16,7 @@ import {
 } from './rows.ts';
 import { SessionState } from './state.ts';
 import { publishWill } from './wills.ts';
-import type { Version, Will } from './wire/index.ts';
+import type { Version, Will } from '@everywire/wires/mqtt';
 
 /** What a CONNECT asks of its session. */
 export interface OpenRequest<Connection> {

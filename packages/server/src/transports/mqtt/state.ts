@@ -2,7 +2,7 @@ import type { GapNotice } from '@everywire/protocol';
 import type { WireFormat } from '../../core/batch.ts';
 import type { Progress, Subscription } from '../../core/transport.ts';
 import type { Target } from './targets.ts';
-import type { Qos } from './wire/index.ts';
+import type { Qos } from '@everywire/wires/mqtt';
 
 /**
  * `log`: its subscription brings it again after the connection was lost, and its acknowledgement moves the position there.

@@ -12,7 +12,7 @@ import {
   type Subscribe,
   type SubscribeProperties,
   type Unsubscribe,
-} from './wire/index.ts';
+} from '@everywire/wires/mqtt';
 
 /** User property of SUBSCRIBE: with `on`, deliveries carry their cursor. */
 const cursorProperty = 'cursor';

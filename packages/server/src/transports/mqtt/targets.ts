@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import { parseFrom } from '../../core/start.ts';
 import type { From } from '../../core/transport.ts';
-import type { UserProperties } from './wire/index.ts';
+import type { UserProperties } from '@everywire/wires/mqtt';
 
 /** What a filter of SUBSCRIBE asks for, in the hub's terms. */
 export interface Target {

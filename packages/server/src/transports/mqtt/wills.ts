@@ -2,7 +2,8 @@ import { toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import type { RecordWrite } from '../../core/store.ts';
 import type { Host, Sink } from '../../core/transport.ts';
-import { draftOf, type Will } from './wire/index.ts';
+import type { Will } from '@everywire/wires/mqtt';
+import { draftOf } from './convert.ts';
 
 /** Nothing is ever delivered to who only publishes a will. */
 const nobody: Sink = {

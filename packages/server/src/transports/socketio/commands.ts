@@ -4,7 +4,7 @@ import { shapeOfType } from '../../core/media.ts';
 import { parseDurationMs } from '../../core/start.ts';
 import type { PublishDraft } from '../../core/transport.ts';
 import { JsonFault, parseStrictJson, type JsonValue } from '../../http/strict-json.ts';
-import { placeholderOf } from './wire/io-packets.ts';
+import { placeholderOf } from '@everywire/wires/socketio';
 
 /** What a peer asks for with an event: its name, then these arguments. */
 export type Command =

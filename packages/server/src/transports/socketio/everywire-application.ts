@@ -10,7 +10,7 @@ import type { IoSocket } from './io-socket.ts';
 import { Merges } from './order.ts';
 import { SessionRecords, type SessionRecord } from './records.ts';
 import { IoSession, isCursor, type SessionParts } from './session.ts';
-import { deliveriesOf } from './wire/deliveries.ts';
+import { deliveriesOf } from './format.ts';
 
 const name = 'socketio';
 /** Namespaces whose formats are remembered; the rest make theirs anew. */

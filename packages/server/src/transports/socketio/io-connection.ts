@@ -10,7 +10,7 @@ import {
   IoFault,
   parseIoPacket,
   type IoPacket,
-} from './wire/io-packets.ts';
+} from '@everywire/wires/socketio';
 
 const protocolFaultCode = 1002;
 

@@ -6,7 +6,7 @@ import { EngineServer, type EngineOptions } from './engine/engine-server.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import type { EngineHandlers } from './engine/handlers.ts';
 import { IoConnection } from './io-connection.ts';
-import type { IoLimits } from './wire/io-packets.ts';
+import type { IoLimits } from '@everywire/wires/socketio';
 
 /** Attachments of one packet: the default of the protocol's own parser. */
 const attachmentsMax = 10;

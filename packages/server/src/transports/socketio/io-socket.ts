@@ -1,6 +1,6 @@
 import type { EngineSocket } from './engine/engine-socket.ts';
 import type { IoConnection } from './io-connection.ts';
-import { ackPacket, disconnectPacket, eventPacket } from './wire/io-packets.ts';
+import { ackPacket, disconnectPacket, eventPacket } from '@everywire/wires/socketio';
 
 /** One peer in one namespace. */
 export class IoSocket<State> {

@@ -33,7 +33,7 @@ import {
   refusedItem,
   subscribedItem,
   type Deliveries,
-} from './wire/deliveries.ts';
+} from './format.ts';
 
 export interface SessionParts {
   readonly host: Host;

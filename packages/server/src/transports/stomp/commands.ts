@@ -3,8 +3,7 @@ import { EverywireError } from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
 import { parseDurationMs } from '../../core/start.ts';
 import type { PublishDraft } from '../../core/transport.ts';
-import { versions, type Frame, type Version } from './wire/frame.ts';
-import { isReserved } from './wire/reserved.ts';
+import { versions, type Frame, type Version, isReserved } from '@everywire/wires/stomp';
 
 export type AckMode = 'auto' | 'client' | 'client-individual';
 

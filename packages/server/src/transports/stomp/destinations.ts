@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Spelling } from './wire/message-format.ts';
+import type { Spelling } from './format.ts';
 
 /** What a destination stands for. */
 export interface Destination {

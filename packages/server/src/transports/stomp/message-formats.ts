@@ -1,5 +1,5 @@
 import type { Batch, WireFormat } from '../../core/batch.ts';
-import { encodeFor, messageFormat, type MessageShape } from './wire/message-format.ts';
+import { encodeFor, messageFormat, type MessageShape } from './format.ts';
 
 /** How many different subscription ids a batch remembers its bytes for. Most clients use the same few. */
 const rememberedMax = 16;

@@ -29,10 +29,17 @@ import { DurablePositions, type DurableOwner } from './durables.ts';
 import { Following, gapHeader, unknownMessage } from './following.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
 import { sizeOf, Transactions } from './transactions.ts';
-import { versions, type Frame, type Headers, type Version } from './wire/frame.ts';
-import { FrameReader, type FrameBounds } from './wire/frame-reader.ts';
-import { encodeError, encodeFrame } from './wire/frames.ts';
-import { encodeOne, parseAckId } from './wire/message-format.ts';
+import {
+  versions,
+  type Frame,
+  type Headers,
+  type Version,
+  FrameReader,
+  type FrameBounds,
+  encodeError,
+  encodeFrame,
+} from '@everywire/wires/stomp';
+import { encodeOne, parseAckId } from './format.ts';
 
 /** What the connections of one server share. */
 export interface StompShared {

@@ -10,11 +10,11 @@ import {
 } from '../../net/listener.ts';
 import type { LinkHandlers, OpenLinks } from '../../net/link.ts';
 import { serveWebSocketLinks } from '../../net/websocket-links.ts';
-import { frame, opcodes } from '../../websocket/frames.ts';
+import { frame, opcodes } from '@everywire/wires/websocket';
 import { DurablePositions } from './durables.ts';
 import { MessageFormats } from './message-formats.ts';
 import { StompConnection, type StompShared } from './session.ts';
-import { beat } from './wire/frames.ts';
+import { beat } from '@everywire/wires/stomp';
 
 export interface StompFront {
   readonly upgrades: UpgradeRouter;

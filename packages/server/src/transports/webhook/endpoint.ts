@@ -16,7 +16,7 @@ import type {
 import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
 import { parseRetryAfterMs, retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
-import { signatureOf } from './signature.ts';
+import { signatureOf } from '@everywire/wires/webhook';
 import { deliveryOf } from './wire.ts';
 
 export interface EndpointOptions {

@@ -5,7 +5,7 @@ import type { Host, Session, Sink } from '../../core/transport.ts';
 import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
 import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
-import { checkSecret, createSecret } from './signature.ts';
+import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
 

@@ -4,7 +4,7 @@ import { envelopeJson, gapNotice } from '../../core/envelope.ts';
 import { shapeOf, shapeOfType } from '../../core/media.ts';
 import type { Gap } from '../../core/store.ts';
 import type { Published, Subscription } from '../../core/transport.ts';
-import { frame, opcodes, textFrames } from '../../websocket/frames.ts';
+import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
 
 /** The subprotocol of `/ws`. */
 export const everywireProtocol = 'everywire.v1';

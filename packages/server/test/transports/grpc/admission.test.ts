@@ -3,7 +3,7 @@ import { EverywireError } from '@everywire/protocol';
 import { expect, it } from 'vitest';
 import { openAccess, type Identity } from '../../../src/core/access.ts';
 import { HeldStore } from '../../core/held-store.ts';
-import { messagingClient, StreamClient } from './client.ts';
+import { messagingClient, StreamClient } from '../../../../../test/clients/grpc/client.ts';
 import { GrpcServer } from './server.ts';
 
 it('reads nothing of a call while it is not known who makes it', async () => {

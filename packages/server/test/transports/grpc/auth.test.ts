@@ -6,10 +6,10 @@ import {
 } from '@connectrpc/connect-node';
 import { Metadata, status, type ServiceError } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ErrorInfoSchema } from '../../../src/transports/grpc/generated/google/rpc/error_details_pb.js';
-import { Messaging } from '../../../src/transports/grpc/generated/everywire/v1/messaging_pb.js';
-import { ServerReflection } from '../../../src/transports/grpc/generated/grpc/reflection/v1/reflection_pb.js';
-import { Health } from '../../../src/transports/grpc/generated/grpc/health/v1/health_pb.js';
+import { ErrorInfoSchema } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
+import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { ServerReflection } from '@everywire/wires/grpc/generated/grpc/reflection/v1/reflection_pb.js';
+import { Health } from '@everywire/wires/grpc/generated/grpc/health/v1/health_pb.js';
 import { AuthServer, inSeconds, reachesWithinMs, tokenOf } from '../auth-server.ts';
 import {
   ask,
@@ -19,7 +19,7 @@ import {
   StreamClient,
   type MessagingClient,
   type StreamResponse,
-} from './client.ts';
+} from '../../../../../test/clients/grpc/client.ts';
 
 let server: AuthServer;
 let client: MessagingClient;

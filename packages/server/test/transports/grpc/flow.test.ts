@@ -9,7 +9,7 @@ import {
   Messaging,
   StreamRequestSchema,
   type StreamRequest,
-} from '../../../src/transports/grpc/generated/everywire/v1/messaging_pb.js';
+} from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { addServices, admittedKey } from '../../../src/transports/grpc/service.ts';
 import { startHub } from '../../core/hub-rig.ts';
 

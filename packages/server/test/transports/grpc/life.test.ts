@@ -10,7 +10,7 @@ import {
   StreamClient,
   type HealthClient,
   type MessagingClient,
-} from './client.ts';
+} from '../../../../../test/clients/grpc/client.ts';
 import { GrpcServer } from './server.ts';
 
 const clients: (MessagingClient | HealthClient)[] = [];

@@ -6,8 +6,8 @@ import { encodingOf, readCallHead } from '../../../src/transports/grpc/call-head
 import {
   ErrorInfoSchema,
   RetryInfoSchema,
-} from '../../../src/transports/grpc/generated/google/rpc/error_details_pb.js';
-import { StatusSchema } from '../../../src/transports/grpc/generated/google/rpc/status_pb.js';
+} from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
+import { StatusSchema } from '@everywire/wires/grpc/generated/google/rpc/status_pb.js';
 import { parseTimeoutMs, trailersOf } from '../../../src/transports/grpc/status.ts';
 
 describe('grpc-timeout', () => {

@@ -2,7 +2,13 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../../src/core/limits.ts';
 import { HeldStore } from '../../core/held-store.ts';
-import { ask, Listening, messagingClient, StreamClient, type MessagingClient } from './client.ts';
+import {
+  ask,
+  Listening,
+  messagingClient,
+  StreamClient,
+  type MessagingClient,
+} from '../../../../../test/clients/grpc/client.ts';
 import { GrpcServer } from './server.ts';
 
 let server: GrpcServer;

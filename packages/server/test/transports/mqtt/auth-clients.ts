@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import type { Connect, Properties } from '../../../src/transports/mqtt/wire/index.ts';
+import type { Connect, Properties } from '@everywire/wires/mqtt';
 import type { TokenServer } from '../token-server.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 export type ConnectOptions = Partial<Omit<Connect, 'type'>>;
 

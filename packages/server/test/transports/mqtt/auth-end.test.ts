@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { inSeconds, startTokenServer, token, type TokenServer } from '../token-server.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 import { asks, endOf, everything, notAuthorized, open, over, reauthenticate, shows } from './auth-clients.ts';
 
 /** The end of a token while its client is connected, and another one in its place. */

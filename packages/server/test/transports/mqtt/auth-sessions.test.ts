@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { MintedClaims } from '../../../../../test/support/tokens.ts';
 import { inSeconds, startTokenServer, token, type TokenServer } from '../token-server.ts';
 import { asks, endOf, everything, open, reauthenticate, shows, type ConnectOptions } from './auth-clients.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 /** What outlives a connection is judged by the rights that its client has when it comes to be. */
 

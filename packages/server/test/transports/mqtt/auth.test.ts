@@ -3,8 +3,8 @@ import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { inSeconds, startTokenServer, token, type TokenServer } from '../token-server.ts';
 import { badToken, everything, notAuthorized, shows, type ConnectOptions } from './auth-clients.ts';
-import { RawClient } from './raw-client.ts';
-import type { Connack } from '../../../src/transports/mqtt/wire/index.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
+import type { Connack } from '@everywire/wires/mqtt';
 
 let server: TokenServer;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { startTestServer, type TestServer } from './clients.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 /** Sessions whose clients are away: a position, what is in flight, and subscriptions; never a queue. */
 

@@ -7,7 +7,7 @@ import { systemClock } from '../../../src/runtime/clock.ts';
 import type { MqttConnection } from '../../../src/transports/mqtt/connection.ts';
 import { Delivery } from '../../../src/transports/mqtt/delivery.ts';
 import { SessionState, type MqttSubscription } from '../../../src/transports/mqtt/state.ts';
-import { publishFormat, type PublishFormatOptions } from '../../../src/transports/mqtt/wire/index.ts';
+import { publishFormat, type PublishFormatOptions } from '../../../src/transports/mqtt/format.ts';
 import { makeMessage } from '../../core/make-message.ts';
 
 /** A connection as far as deliveries need one. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTokenServer, token, type TokenServer } from '../token-server.ts';
 import { everything, shows } from './auth-clients.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 const limits = { publishesPerSecondMax: 50, publishesBurstMax: 10 };
 

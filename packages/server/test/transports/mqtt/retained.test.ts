@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './clients.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 let server: TestServer;
 beforeAll(async () => {

@@ -6,7 +6,7 @@ import type { MintedClaims } from '../../../../../test/support/tokens.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { startTokenServer, token, type TokenServer } from '../token-server.ts';
 import { everything, shows, type ConnectOptions } from './auth-clients.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 /** How many sessions one subject may make the broker keep, of those that all subjects share (T34). */
 const most = 3;

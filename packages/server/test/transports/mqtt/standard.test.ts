@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SessionState } from '../../../src/transports/mqtt/state.ts';
 import { startTestServer, type TestServer } from './clients.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 /** What the standard says in passing, and brokers forget: each test names its statement. */
 

@@ -3,7 +3,7 @@ import { defaultLimits } from '../../../src/core/limits.ts';
 import { createMqttTransport } from '../../../src/transports/mqtt/transport.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { startOnTcp, type TcpRig } from '../tcp-rig.ts';
-import { RawClient } from './raw-client.ts';
+import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
 let rig: TcpRig;
 beforeEach(async () => {

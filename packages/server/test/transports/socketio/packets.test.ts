@@ -2,16 +2,17 @@ import fc from 'fast-check';
 import { Decoder, Encoder, PacketType } from 'socket.io-parser';
 import { describe, expect, it } from 'vitest';
 import { Batch } from '../../../src/core/batch.ts';
-import { parsePayload, separator } from '../../../src/transports/socketio/wire/engine-packets.ts';
-import { deliveriesOf } from '../../../src/transports/socketio/wire/deliveries.ts';
 import {
+  parsePayload,
+  separator,
   IoFault,
   parseIoPacket,
   valueOfItem,
   type IoLimits,
-} from '../../../src/transports/socketio/wire/io-packets.ts';
-import { itemsOfArray } from '../../../src/transports/socketio/wire/json-items.ts';
-import { FrameReader } from '../../../src/websocket/frame-reader.ts';
+  itemsOfArray,
+} from '@everywire/wires/socketio';
+import { deliveriesOf } from '../../../src/transports/socketio/format.ts';
+import { FrameReader } from '@everywire/wires/websocket';
 import { makeMessage } from '../../core/make-message.ts';
 
 const limits: IoLimits = { attachmentsMax: 10, jsonDepthMax: 32, nameBytesMax: 255 };

@@ -6,7 +6,7 @@ import type { IoSocket } from '../../../src/transports/socketio/io-socket.ts';
 import { Merges } from '../../../src/transports/socketio/order.ts';
 import type { SessionRecord, SessionRecords } from '../../../src/transports/socketio/records.ts';
 import { IoSession } from '../../../src/transports/socketio/session.ts';
-import { deliveriesOf } from '../../../src/transports/socketio/wire/deliveries.ts';
+import { deliveriesOf } from '../../../src/transports/socketio/format.ts';
 import { startHub } from '../../core/hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));

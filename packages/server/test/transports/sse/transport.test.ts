@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { EventSource } from 'eventsource';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openGet, WireClient } from '../../http/wire-client.ts';
+import { openGet, WireClient } from '../../../../../test/clients/http/wire-client.ts';
 import { startRig, type Rig, type RigOptions } from '../../http/rig.ts';
 
 const sse = 'Accept: text/event-stream\r\n';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { MintedClaims } from '../../../../../test/support/tokens.ts';
 import { inSeconds, startTokenServer, token, type TokenServer } from '../token-server.ts';
-import { StompClient, type ClientFrame } from './client.ts';
+import { StompClient, type ClientFrame } from '../../../../../test/clients/stomp/client.ts';
 
 let server: TokenServer;
 const clients: StompClient[] = [];

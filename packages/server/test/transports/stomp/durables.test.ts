@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../../../../test/support/server.ts';
-import { StompClient, type ClientFrame } from './client.ts';
+import { StompClient, type ClientFrame } from '../../../../../test/clients/stomp/client.ts';
 
 let server: TestServer;
 const clients: StompClient[] = [];

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Batch } from '../../../src/core/batch.ts';
 import { MessageFormats } from '../../../src/transports/stomp/message-formats.ts';
-import type { MessageShape } from '../../../src/transports/stomp/wire/message-format.ts';
+import type { MessageShape } from '../../../src/transports/stomp/format.ts';
 import { makeMessage } from '../../core/make-message.ts';
 
 const shape: MessageShape = {

@@ -5,7 +5,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import type { MintedClaims } from '../../../../../test/support/tokens.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { startTokenServer, token, type TokenServer } from '../token-server.ts';
-import { StompClient } from './client.ts';
+import { StompClient } from '../../../../../test/clients/stomp/client.ts';
 
 /** How many durable subscriptions one subject may make the server keep, of those that all subjects share (T34). */
 const most = 3;

@@ -3,7 +3,7 @@ import { defaultLimits } from '../../../src/core/limits.ts';
 import { createStompTransport } from '../../../src/transports/stomp/transport.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { startOnTcp } from '../tcp-rig.ts';
-import { StompClient } from './client.ts';
+import { StompClient } from '../../../../../test/clients/stomp/client.ts';
 
 it('does not read on from a client that has a megabyte of SEND under way', async () => {
   const { commandsInFlightBytesMax } = defaultLimits;

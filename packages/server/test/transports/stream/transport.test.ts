@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openGet } from '../../http/wire-client.ts';
+import { openGet } from '../../../../../test/clients/http/wire-client.ts';
 import { startRig, type Rig } from '../../http/rig.ts';
 
 let rig: Rig;

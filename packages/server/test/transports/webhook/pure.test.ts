@@ -9,7 +9,7 @@ import {
   retryAfterMsMax,
   retryDelayMs,
 } from '../../../src/transports/webhook/schedule.ts';
-import { checkSecret, createSecret, signatureOf } from '../../../src/transports/webhook/signature.ts';
+import { checkSecret, createSecret, signatureOf } from '@everywire/wires/webhook';
 import { createTargetRules } from '../../../src/transports/webhook/targets.ts';
 import { deliveryOf } from '../../../src/transports/webhook/wire.ts';
 

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { defaultLimits } from '../../../src/core/limits.ts';
-import { RawClient } from '../../websocket/raw-client.ts';
+import { RawClient } from '../../../../../test/clients/websocket/raw-client.ts';
 import { HeldStore } from '../../core/held-store.ts';
-import { textFrame } from '../../websocket/client-frames.ts';
+import { textFrame } from '../../../../../test/clients/websocket/client-frames.ts';
 import { TestServer } from './server.ts';
 
 let server: TestServer;

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket as WsSocket } from 'ws';
-import { RawClient } from '../../websocket/raw-client.ts';
-import { clientFrame, textFrame } from '../../websocket/client-frames.ts';
+import { RawClient } from '../../../../../test/clients/websocket/raw-client.ts';
+import { clientFrame, textFrame } from '../../../../../test/clients/websocket/client-frames.ts';
 import { TestServer } from './server.ts';
 
 let server: TestServer;

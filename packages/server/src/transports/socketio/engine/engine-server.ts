@@ -17,7 +17,7 @@ import { Query } from '../../../http/query.ts';
 import { connectionKey } from '../../../net/guard.ts';
 import { completeHandshake, readHandshake } from '../../../websocket/accept.ts';
 import { PeerGroup } from '../../../websocket/peer-group.ts';
-import { parsePayload } from '../wire/engine-packets.ts';
+import { parsePayload } from '@everywire/wires/socketio';
 import { Deadlines } from './deadlines.ts';
 import { EngineSocket } from './engine-socket.ts';
 import type { EngineHandlers } from './handlers.ts';

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Credentials } from '../../../core/access.ts';
 import type { Counted } from '../../../core/throttle.ts';
-import { frame, opcodes } from '../../../websocket/frames.ts';
+import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
-import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '../wire/engine-packets.ts';
+import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';
 import type { EngineServer } from './engine-server.ts';
 import type { Parcel } from './handlers.ts';
 import type { WebSocketSide } from './websocket-side.ts';

@@ -1,5 +1,5 @@
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
-import { packets, parsePacket } from '../wire/engine-packets.ts';
+import { packets, parsePacket } from '@everywire/wires/socketio';
 import type { EngineServer } from './engine-server.ts';
 import type { EngineSocket } from './engine-socket.ts';
 import type { WebSocketSide } from './websocket-side.ts';

@@ -1,0 +1,209 @@
+import { isUtf8 } from 'node:buffer';
+import { shapeOf, shapeOfType } from '../../core/media.ts';
+import { natives, type Message } from '../../core/message.ts';
+import type { PublishDraft } from '../../core/transport.ts';
+import {
+  Fields,
+  type PublishProperties,
+  type Publish,
+  type Qos,
+  type UserProperties,
+  type Will,
+  noProperties,
+  propertiesBytes,
+  readProperties,
+  writeProperties,
+  varintBytes,
+  writeVarint,
+} from '@everywire/wires/mqtt';
+
+/**
+ * What MQTT alone can say of a message, kept beside it (`Message.native`):
+ *
+ *   byte 0     natives.mqtt
+ *   byte 1     bits 0–1 QoS as published; bit 2 the content type was given, and is the message's `type`;
+ *              bit 3 the user properties are the message's `headers`, in order
+ *   from 2     nothing, or properties as MQTT 5 writes them, length before them (§2.2.2): what `type` and `headers`
+ *              cannot hold exactly
+ */
+const bits = { qos: 0x03, typeIsContentType: 0x04, headersAreUserProperties: 0x08 } as const;
+
+/** Names that only the server sets: a client's are dropped, as on every transport. */
+const reservedName = /^everywire-/i;
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+/** Bytes that text which says nothing of itself has not: controls other than TAB, LF and CR. */
+const isNotText = Uint8Array.from({ length: 256 }, (_, byte) =>
+  (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) || byte === 0x7f ? 1 : 0,
+);
+/** The longest a message may live, ten years; what is longer is kept as it was said, and ends with the log. */
+const ttlMsMax = 3_650 * 86_400_000;
+
+const textType = 'text/plain; charset=utf-8';
+const binaryType = 'application/octet-stream';
+
+const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([natives.mqtt, qos]));
+
+/** What a PUBLISH or a will says, for the hub: nothing in it makes the hub refuse what MQTT allows, limits excepted. */
+export function draftOf({ payload, qos, retain, properties }: Publish | Will): PublishDraft {
+  if (properties === noProperties) {
+    return { payload, retain, type: typeOfPayload(payload), native: plainNatives[qos] };
+  }
+  const { contentType, userProperties = [], messageExpiryIntervalSeconds } = properties;
+  const kept = userProperties.filter(([name]) => !reservedName.test(name));
+  const headers = headersOf(kept);
+  const isType = contentType !== undefined && isTypeOf(contentType, payload);
+  const expiryMs =
+    messageExpiryIntervalSeconds === undefined ? undefined : messageExpiryIntervalSeconds * 1000;
+  return {
+    payload,
+    retain,
+    type: isType ? contentType : typeOfPayload(payload),
+    headers,
+    ttlMs: expiryMs === undefined ? undefined : Math.min(Math.max(expiryMs, 1), ttlMsMax),
+    native: nativeOf(qos, properties, { kept, isType, areHeaders: headers?.size === kept.length }),
+  };
+}
+
+/** At which QoS `message` goes to a subscription that was granted `granted`. Other transports publish at 2. */
+export function deliveryQos(message: Message, granted: Qos): Qos {
+  const { native } = message;
+  const published = isMqtt(native) ? ((native[1]! & bits.qos) as Qos) : 2;
+  return published < granted ? published : granted;
+}
+
+/**
+ * What a PUBLISH of `message` says in MQTT 5, unaltered if it came by MQTT [MQTT-3.3.2-15, -16, -17, -18, -20]. The
+ * message expiry interval is what remains of it at `nowMs` [MQTT-3.3.2-6].
+ */
+export function propertiesOf(message: Message, nowMs: number | undefined): PublishProperties {
+  const { native, expiresAtMs } = message;
+  const said = isMqtt(native) ? saidByMqtt(message, native) : saidByOthers(message);
+  if (expiresAtMs === undefined || nowMs === undefined) return said;
+  return { ...said, messageExpiryIntervalSeconds: remainingSeconds(message, expiresAtMs, nowMs) };
+}
+
+/** Names that are the server's towards readers that asked for cursors, who must not take a publisher's word for them. */
+const placeName = /^(?:cursor|offset)$/i;
+
+/** `said`, and where the message stands, and which one it is: for readers that asked for cursors. */
+export function withPlace(said: UserProperties | undefined, message: Message): UserProperties {
+  const all = (said ?? []).filter(([name]) => !placeName.test(name));
+  all.push(['cursor', message.cursor], ['offset', String(message.offset)]);
+  // Those of other transports have their id in any case.
+  if (isMqtt(message.native)) all.push(['everywire-id', message.id]);
+  return all;
+}
+
+function isMqtt(native: Buffer | undefined): native is Buffer {
+  return native !== undefined && native.length >= 2 && native[0] === natives.mqtt;
+}
+
+/** Whole seconds of the clock, so that a message never has more left than it was given. */
+function remainingSeconds(message: Message, expiresAtMs: number, nowMs: number): number {
+  const nowSeconds = Math.floor(nowMs / 1000);
+  const said = isMqtt(message.native) ? readKept(message.native).messageExpiryIntervalSeconds : undefined;
+  if (said !== undefined) return Math.max(1, said - (nowSeconds - Math.floor(message.timeMs / 1000)));
+  return Math.max(1, Math.floor(expiresAtMs / 1000) - nowSeconds);
+}
+
+function nativeOf(
+  qos: Qos,
+  properties: Publish['properties'] | Will['properties'],
+  { kept, isType, areHeaders }: { kept: UserProperties; isType: boolean; areHeaders: boolean },
+): Buffer {
+  const { payloadFormatIndicator, contentType, responseTopic, correlationData } = properties;
+  const { messageExpiryIntervalSeconds } = properties;
+  const isLong = messageExpiryIntervalSeconds !== undefined && messageExpiryIntervalSeconds * 1000 > ttlMsMax;
+  const alone: PublishProperties = {
+    ...(payloadFormatIndicator === undefined ? {} : { payloadFormatIndicator }),
+    ...(isLong ? { messageExpiryIntervalSeconds } : {}),
+    ...(contentType === undefined || isType ? {} : { contentType }),
+    ...(responseTopic === undefined ? {} : { responseTopic }),
+    ...(correlationData === undefined ? {} : { correlationData }),
+    ...(kept.length === 0 || areHeaders ? {} : { userProperties: kept }),
+  };
+  const length = propertiesBytes(alone, 'publish');
+  const flags =
+    qos | (isType ? bits.typeIsContentType : 0) | (areHeaders ? bits.headersAreUserProperties : 0);
+  if (length === 0) return Buffer.from([natives.mqtt, flags]);
+  const native = Buffer.allocUnsafe(2 + varintBytes(length) + length);
+  native[0] = natives.mqtt;
+  native[1] = flags;
+  writeProperties(native, writeVarint(native, 2, length), alone, 'publish');
+  return native;
+}
+
+/** Those that can be headers, the last of a name; undefined when there are none. */
+function headersOf(pairs: UserProperties): Map<string, string> | undefined {
+  const headers = new Map<string, string>();
+  for (const [name, value] of pairs) {
+    if (name !== '' && !control.test(name) && !control.test(value)) headers.set(name, value);
+  }
+  return headers.size === 0 ? undefined : headers;
+}
+
+const mediaType = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;[\t\x20-\x7e]*)?$/;
+
+/** Whether a content type can be the message's type, by which other transports show it: it is one, and not a lie. */
+function isTypeOf(contentType: string, payload: Buffer): boolean {
+  if (contentType.length > 255 || !mediaType.test(contentType)) return false;
+  return shapeOfType(contentType) !== 'json' || isJson(payload);
+}
+
+function isJson(payload: Buffer): boolean {
+  if (!isUtf8(payload)) return false;
+  try {
+    JSON.parse(payload.toString());
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Of a payload of which nothing is said: text where it looks like it, so that people can read it elsewhere. */
+function typeOfPayload(payload: Buffer): string {
+  let all = 0;
+  for (let at = 0; at < payload.length; at += 1) {
+    const byte = payload[at]!;
+    if (isNotText[byte] === 1) return binaryType;
+    all |= byte;
+  }
+  return all < 0x80 || isUtf8(payload) ? textType : binaryType;
+}
+
+function saidByMqtt(message: Message, native: Buffer): PublishProperties {
+  const flags = native[1]!;
+  if (native.length === 2 && flags <= bits.qos && message.event === undefined) return noProperties;
+  const said: Draftable = native.length === 2 ? {} : { ...readKept(native) };
+  delete said.messageExpiryIntervalSeconds;
+  if ((flags & bits.typeIsContentType) !== 0) said.contentType = message.type;
+  if ((flags & bits.headersAreUserProperties) !== 0 && message.headers !== undefined) {
+    said.userProperties = [...message.headers];
+  }
+  if (message.event !== undefined) {
+    said.userProperties = [...(said.userProperties ?? []), ['everywire-event', message.event]];
+  }
+  return said;
+}
+
+type Draftable = { -readonly [Name in keyof PublishProperties]: PublishProperties[Name] };
+
+function readKept(native: Buffer): PublishProperties {
+  return native.length === 2
+    ? noProperties
+    : readProperties(new Fields(native, 2, native.length, 5), 'publish');
+}
+
+/** Text says that it is; what MQTT has no word for goes as user properties that only the server sets. */
+function saidByOthers(message: Message): PublishProperties {
+  const { id, event, from, headers, type } = message;
+  const userProperties: [string, string][] = [...(headers ?? [])];
+  userProperties.push(['everywire-id', id]);
+  if (event !== undefined) userProperties.push(['everywire-event', event]);
+  if (from !== undefined) userProperties.push(['everywire-from', from]);
+  return {
+    ...(shapeOf(message) === 'binary' ? {} : { payloadFormatIndicator: 1 }),
+    contentType: type,
+    userProperties,
+  };
+}

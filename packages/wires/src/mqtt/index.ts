@@ -1,0 +1,16 @@
+/**
+ * The wire of MQTT 3.1, 3.1.1 and 5: bytes to packets and back. Pure; it never saw a socket.
+ *
+ *   packets.ts         what packets are; reason-codes.ts, reason-uses.ts: what they may say
+ *   reader.ts          bytes to packets or a fault, in chunks of any size; decode*.ts, fields.ts: one packet
+ *   encode.ts          packets to bytes
+ *   properties.ts      properties of packets, read and written
+ */
+export { encodePacket } from './encode.ts';
+export { Fields } from './fields.ts';
+export * from './packets.ts';
+export { noProperties, propertiesBytes, readProperties, writeProperties } from './properties.ts';
+export { PacketReader, clientReader, serverReader, type PacketReaderOptions } from './reader.ts';
+export * from './reason-codes.ts';
+export * from './topics.ts';
+export { varintBytes, writeVarint } from './varint.ts';

@@ -1,0 +1,2 @@
+/** Signatures of Standard Webhooks. */
+export * from './signature.ts';
