@@ -22,7 +22,7 @@ export interface ErrorRow {
 
 export const errorTable = {
   malformed: {
-    title: 'The bytes break the protocol.',
+    title: 'The data violates the protocol.',
     http: 400,
     close: 1002,
     mqtt: 0x81,
@@ -30,7 +30,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   bad_name: {
-    title: 'The channel or filter name is not allowed.',
+    title: 'Invalid channel name or filter.',
     http: 400,
     close: 4050,
     mqtt: 0x90,
@@ -38,7 +38,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   bad_cursor: {
-    title: 'This is not a cursor.',
+    title: 'Invalid cursor.',
     http: 400,
     close: 4051,
     mqtt: 0x83,
@@ -46,7 +46,7 @@ export const errorTable = {
     comeBack: 'without-cursor',
   },
   invalid: {
-    title: 'A field has a value it cannot have.',
+    title: 'A field has an invalid value.',
     http: 422,
     close: 4052,
     mqtt: 0x82,
@@ -54,7 +54,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   unsupported: {
-    title: 'This version, type or method is not spoken here.',
+    title: 'Unsupported version, media type or method.',
     http: 415,
     close: 1003,
     mqtt: 0x83,
@@ -62,7 +62,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   unauthorized: {
-    title: 'The token is missing, wrong or expired.',
+    title: 'The token is missing, invalid or expired.',
     http: 401,
     close: 1008,
     mqtt: 0x87,
@@ -70,7 +70,7 @@ export const errorTable = {
     comeBack: 'with-new-token',
   },
   forbidden: {
-    title: 'The token does not allow this.',
+    title: 'The token does not allow this operation.',
     http: 403,
     close: 1008,
     mqtt: 0x87,
@@ -78,7 +78,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   not_found: {
-    title: 'There is no such thing.',
+    title: 'Not found.',
     http: 404,
     close: 4053,
     mqtt: 0x83,
@@ -86,7 +86,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   conflict: {
-    title: 'The publish id was used for another message.',
+    title: 'The request conflicts with existing data.',
     http: 409,
     close: 4054,
     mqtt: 0x83,
@@ -94,7 +94,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   session_taken: {
-    title: 'The same session was opened elsewhere.',
+    title: 'Another connection took over the session.',
     http: 409,
     close: 4055,
     mqtt: 0x8e,
@@ -102,7 +102,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   quota_exceeded: {
-    title: 'This identity holds as much as it may.',
+    title: 'Quota exceeded.',
     http: 403,
     close: 4056,
     mqtt: 0x97,
@@ -110,7 +110,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   too_large: {
-    title: 'The message is over the limit.',
+    title: 'The message exceeds the size limit.',
     http: 413,
     close: 1009,
     mqtt: 0x95,
@@ -118,7 +118,7 @@ export const errorTable = {
     comeBack: 'never',
   },
   rate_limited: {
-    title: 'Too many requests.',
+    title: 'Rate limit exceeded.',
     http: 429,
     close: 1013,
     mqtt: 0x96,
@@ -126,7 +126,7 @@ export const errorTable = {
     comeBack: 'later',
   },
   timed_out: {
-    title: 'Nothing was heard in time.',
+    title: 'The peer timed out.',
     http: 408,
     close: 4000,
     mqtt: 0x8d,
@@ -134,7 +134,7 @@ export const errorTable = {
     comeBack: 'at-once',
   },
   slow_peer: {
-    title: 'The peer stopped reading.',
+    title: 'The peer reads too slowly.',
     http: 503,
     close: 4001,
     mqtt: 0x97,
@@ -142,7 +142,7 @@ export const errorTable = {
     comeBack: 'by-cursor',
   },
   going_away: {
-    title: 'This node is stopping.',
+    title: 'The server is shutting down.',
     http: 503,
     close: 1001,
     mqtt: 0x8b,
@@ -150,7 +150,7 @@ export const errorTable = {
     comeBack: 'elsewhere',
   },
   store_full: {
-    title: 'The store has no room.',
+    title: 'The store is full.',
     http: 507,
     close: 1013,
     mqtt: 0x97,
@@ -158,7 +158,7 @@ export const errorTable = {
     comeBack: 'later',
   },
   store_unavailable: {
-    title: 'The store cannot be reached.',
+    title: 'The store is unavailable.',
     http: 503,
     close: 1013,
     mqtt: 0x89,
@@ -166,7 +166,7 @@ export const errorTable = {
     comeBack: 'later',
   },
   internal: {
-    title: 'Something broke here.',
+    title: 'Internal server error.',
     http: 500,
     close: 1011,
     mqtt: 0x80,

@@ -104,7 +104,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     (isDraining || hub.isDraining) && !servedWhileDraining.has(path)
       ? new EverywireError(
           'going_away',
-          'This node is stopping; another one, or the next start, will serve this.',
+          'The server is shutting down. Try another node, or wait for the restart.',
         )
       : undefined;
   const http2Fronts: Http2Front[] = [];

@@ -36,7 +36,7 @@ export function addHealth(router: ConnectRouter, host: Host, stopping: AbortSign
         if (status !== told) yield create(HealthCheckResponseSchema, { status });
         told = status;
         if (stopping.aborted)
-          throw connectErrorOf(new EverywireError('going_away', 'This node is stopping.'));
+          throw connectErrorOf(new EverywireError('going_away', 'The server is shutting down.'));
         await new Promise<void>((resolve) => {
           const done = (): void => {
             timer.cancel();

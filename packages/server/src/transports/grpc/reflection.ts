@@ -61,7 +61,7 @@ async function* untilAborted<T>(requests: AsyncIterable<T>, stopping: AbortSigna
     while (!stopping.aborted) {
       const next = await Promise.race([iterator.next(), stopped]);
       if (next === undefined)
-        throw connectErrorOf(new EverywireError('going_away', 'This node is stopping.'));
+        throw connectErrorOf(new EverywireError('going_away', 'The server is shutting down.'));
       if (next.done === true) return;
       yield next.value;
     }

@@ -60,7 +60,7 @@ export class StreamCall implements Sink {
   /** Before anything is received. */
   start({ identity, ...peer }: Party): void {
     if (this.#host.hub.isDraining)
-      this.close({ error: new EverywireError('going_away', 'This node is stopping.') });
+      this.close({ error: new EverywireError('going_away', 'The server is shutting down.') });
     else this.#session = this.#host.hub.open(identity, { transport, ...peer }, this);
   }
 
@@ -86,7 +86,7 @@ export class StreamCall implements Sink {
   goAway(retryAfterMs: number): void {
     if (this.#hasEnded) return;
     this.#send(0n, { case: 'goaway', value: protoGoAway(retryAfterMs) });
-    this.close({ error: new EverywireError('going_away', 'This node is stopping.', { retryAfterMs }) });
+    this.close({ error: new EverywireError('going_away', 'The server is shutting down.', { retryAfterMs }) });
   }
 
   deliver(batch: Batch, subscription: Subscription): boolean {

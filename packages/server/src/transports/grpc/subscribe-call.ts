@@ -36,7 +36,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   /** Never rejects: what the hub refuses ends the call. */
   async start(request: SubscribeRequest): Promise<void> {
     try {
-      if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
+      if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'The server is shutting down.');
       const filters = [...new Set(request.channels)];
       const { subscriptionsMax } = this.#host.limits;
       if (filters.length === 0 || filters.length > subscriptionsMax) {
@@ -65,7 +65,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   goAway(retryAfterMs: number): void {
     if (this.#hasEnded) return;
     if (this.#early === undefined) this.#send({ case: 'goaway', value: protoGoAway(retryAfterMs) });
-    this.close({ error: new EverywireError('going_away', 'This node is stopping.', { retryAfterMs }) });
+    this.close({ error: new EverywireError('going_away', 'The server is shutting down.', { retryAfterMs }) });
   }
 
   deliver(batch: Batch): boolean {

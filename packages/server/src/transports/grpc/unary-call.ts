@@ -34,7 +34,7 @@ export async function inSession<T>(
   { identity, ...peer }: Party,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
-  if (host.hub.isDraining) throw new EverywireError('going_away', 'This node is stopping.');
+  if (host.hub.isDraining) throw new EverywireError('going_away', 'The server is shutting down.');
   const session = host.hub.open(identity, { transport: 'grpc', ...peer }, silent);
   try {
     return await use(session);

@@ -44,7 +44,7 @@ describe('a server that stops', () => {
 
     for (const call of [follower, stream]) {
       const error = await call.ended();
-      expect(error).toMatchObject({ code: status.UNAVAILABLE, details: 'This node is stopping.' });
+      expect(error).toMatchObject({ code: status.UNAVAILABLE, details: 'The server is shutting down.' });
       expect(error!.metadata.get('grpc-status-details-bin').toString()).toContain('GOING_AWAY');
       expect(call.responses.at(-1)).toMatchObject({ kind: 'goaway' });
     }
