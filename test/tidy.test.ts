@@ -138,13 +138,12 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
-  test('the adapter for socket.io runs in other programs: it knows itself, Node and its base class', () => {
-    const own = `${server}/socketio-adapter`;
+  test('the adapter for socket.io runs in other programs: it knows itself, Node, the protocol and its base class', () => {
+    const own = 'packages/socketio-adapter/src';
+    const known = /^(?:node:|socket\.io-adapter$|@everywire\/protocol(?:\/|$))/;
     const bad = faults(own, (source) =>
       importsFrom(source, ({ specifier, file }) =>
-        file === undefined
-          ? specifier !== 'socket.io-adapter' && !specifier.startsWith('node:')
-          : !file.startsWith(`${own}/`),
+        file === undefined ? !known.test(specifier) : !file.startsWith(`${own}/`),
       ),
     );
     expect(bad).toEqual([]);

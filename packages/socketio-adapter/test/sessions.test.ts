@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startTestServer, type TestServer } from '../../../../test/support/server.ts';
-import { Link } from '../../src/socketio-adapter/link.ts';
-import { LogReader } from '../../src/socketio-adapter/log-reader.ts';
-import { ChannelNames, hashOf } from '../../src/socketio-adapter/names.ts';
-import { checkOptions } from '../../src/socketio-adapter/options.ts';
-import { Sessions, type SessionRecord } from '../../src/socketio-adapter/sessions.ts';
+import { startTestServer, type TestServer } from '../../../test/support/server.ts';
+import { Link } from '../src/link.ts';
+import { LogReader } from '../src/log-reader.ts';
+import { ChannelNames, hashOf } from '../src/names.ts';
+import { checkOptions } from '../src/options.ts';
+import { Sessions, type SessionRecord } from '../src/sessions.ts';
 
 const signal = AbortSignal.timeout(60_000);
 const patience = { timeout: 10_000, interval: 10 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Packet } from '../../src/socketio-adapter/packets.ts';
-import { missedBy, Recovery, type Logged } from '../../src/socketio-adapter/recovery.ts';
-import type { SessionRecord } from '../../src/socketio-adapter/sessions.ts';
+import type { Packet } from '../src/packets.ts';
+import { missedBy, Recovery, type Logged } from '../src/recovery.ts';
+import type { SessionRecord } from '../src/sessions.ts';
 
 function logged(cursor: string, given: Partial<Packet> = {}): Logged {
   const packet: Packet = {

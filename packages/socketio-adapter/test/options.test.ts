@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { checkOptions } from '../../src/socketio-adapter/options.ts';
+import { checkOptions } from '../src/options.ts';
 
 describe('options of the adapter', () => {
   it('have defaults', () => {

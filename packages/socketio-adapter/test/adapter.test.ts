@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { startTestServer, type TestServer } from '../../../../test/support/server.ts';
-import { createAdapter, type AdapterOptions, type Problem } from '../../src/socketio-adapter/index.ts';
+import { startTestServer, type TestServer } from '../../../test/support/server.ts';
+import { createAdapter, type AdapterOptions, type Problem } from '../src/index.ts';
 
 const patience = { timeout: 10_000, interval: 10 };
 

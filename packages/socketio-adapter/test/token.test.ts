@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Link } from '../../src/socketio-adapter/link.ts';
-import { checkOptions, type AdapterOptions, type Problem } from '../../src/socketio-adapter/options.ts';
-import { refreshInMs } from '../../src/socketio-adapter/token.ts';
-import { AuthServer, inSeconds, tokenOf } from '../transports/auth-server.ts';
+import { Link } from '../src/link.ts';
+import { checkOptions, type AdapterOptions, type Problem } from '../src/options.ts';
+import { refreshInMs } from '../src/token.ts';
+import { AuthServer, inSeconds, tokenOf } from '../../server/test/transports/auth-server.ts';
 
 const patience = { timeout: 10_000, interval: 10 };
 const text = (payload: string) => ({ payload: JSON.stringify(payload), event: undefined, meta: undefined });

@@ -14,7 +14,7 @@ import {
   type Envelope,
   type Packet,
   type Publication,
-} from '../../src/socketio-adapter/packets.ts';
+} from '../src/packets.ts';
 
 const bytes = fc.uint8Array({ maxLength: 12 }).map((array) => Buffer.from(array));
 const { argument } = fc.letrec((tie) => ({

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkChannel } from '../../src/core/names.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
-import { ChannelNames, hashOf } from '../../src/socketio-adapter/names.ts';
+import { checkChannel } from '../../server/src/core/names.ts';
+import { defaultLimits } from '../../server/src/core/limits.ts';
+import { ChannelNames, hashOf } from '../src/names.ts';
 
 const names = new ChannelNames('socket.io');
 
