@@ -1,5 +1,5 @@
+import { parseFilter } from '@everywire/protocol';
 import { EverywireError, type Position } from '../../packages/protocol/src/index.ts';
-import { parseFilter } from '../../packages/server/src/core/filter.ts';
 import { defaultLimits } from '../../packages/server/src/core/limits.ts';
 import type { Draft, Message } from '../../packages/server/src/core/message.ts';
 import type {

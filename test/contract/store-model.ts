@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { matches } from '@everywire/protocol';
 import type { Position } from '../../packages/protocol/src/index.ts';
-import { matches } from '../../packages/server/src/core/filter.ts';
 import { filterOf, positionOf, type StoreBench } from './store-bench.ts';
 
 interface ModelMessage {

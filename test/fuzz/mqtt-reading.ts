@@ -1,9 +1,5 @@
 import assert from 'node:assert/strict';
-import { checkDraft } from '../../packages/server/src/core/drafts.ts';
-import { parseFilter } from '../../packages/server/src/core/filter.ts';
-import { defaultLimits } from '../../packages/server/src/core/limits.ts';
-import { Message } from '../../packages/server/src/core/message.ts';
-import { readTarget } from '../../packages/server/src/transports/mqtt/targets.ts';
+import { parseFilter } from '@everywire/protocol';
 import {
   encodePacket,
   serverReader,
@@ -13,6 +9,10 @@ import {
   type Publish,
   type Version,
 } from '@everywire/wires/mqtt';
+import { checkDraft } from '../../packages/server/src/core/drafts.ts';
+import { defaultLimits } from '../../packages/server/src/core/limits.ts';
+import { Message } from '../../packages/server/src/core/message.ts';
+import { readTarget } from '../../packages/server/src/transports/mqtt/targets.ts';
 import { draftOf, propertiesOf } from '../../packages/server/src/transports/mqtt/convert.ts';
 import { rawConnect } from '../clients/mqtt/raw-packets.ts';
 import { portionsOf, takenOrRefused } from './tools.ts';

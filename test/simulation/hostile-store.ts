@@ -1,5 +1,4 @@
-import { EverywireError, type Position } from '@everywire/protocol';
-import { matches, type Filter } from '../../packages/server/src/core/filter.ts';
+import { EverywireError, type Position, matches, type Filter, type Start } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
 import type {
   Appended,
@@ -12,7 +11,6 @@ import type {
   PageLimit,
   RecordStore,
   Retention,
-  Start,
   Store,
 } from '../../packages/server/src/core/store.ts';
 import type { Chance } from './chance.ts';

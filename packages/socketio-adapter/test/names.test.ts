@@ -1,6 +1,6 @@
+import { checkChannel } from '@everywire/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkChannel } from '../../server/src/core/names.ts';
 import { defaultLimits } from '../../server/src/core/limits.ts';
 import { ChannelNames, hashOf } from '../src/names.ts';
 

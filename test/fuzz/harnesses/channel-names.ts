@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { FilterTrie, literalPrefix, matches, parseFilter } from '../../../packages/server/src/core/filter.ts';
+import { FilterTrie, literalPrefix, matches, parseFilter, checkChannel } from '@everywire/protocol';
 import { isGroupName, parseGroupName, spellingOf } from '../../../packages/server/src/core/groups/name.ts';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
-import { checkChannel } from '../../../packages/server/src/core/names.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { JsonFault, parseStrictJson } from '@everywire/protocol';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
 import type { PublishDraft } from '../../../packages/server/src/core/transport.ts';
@@ -8,7 +9,6 @@ import {
   entryOfBody,
   type PublishBody,
 } from '../../../packages/server/src/http/publish-request.ts';
-import { JsonFault, parseStrictJson } from '../../../packages/server/src/http/strict-json.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

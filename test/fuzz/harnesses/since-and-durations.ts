@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { parseDurationMs, parseFrom } from '../../../packages/server/src/core/start.ts';
+import { parseDurationMs, parseFrom } from '@everywire/protocol';
 import { parseTimeoutMs } from '../../../packages/server/src/transports/grpc/status.ts';
 import {
   parseRetryAfterMs,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
-import { JsonFault, parseStrictJson, RawJson } from '../../../packages/server/src/http/strict-json.ts';
+import { JsonFault, parseStrictJson, RawJson } from '@everywire/protocol';
 import type { Harness } from '../harness.ts';
 
 const depthMax = 8;

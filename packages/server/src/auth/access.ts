@@ -1,7 +1,6 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, type Filter } from '@everywire/protocol';
 import type { Access, Credentials, Identity, Tokens } from '../core/access.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Filter } from '../core/filter.ts';
 import type { Limits } from '../core/limits.ts';
 import { createPermissions, type Permissions } from './permissions.ts';
 import type { Revocations } from './revocations.ts';

@@ -1,4 +1,4 @@
-import { contains, overlaps, type Filter } from '../core/filter.ts';
+import { contains, overlaps, type Filter } from '@everywire/protocol';
 import type { Rules } from './permissions.ts';
 
 /** Whether something is allowed, and each rule that has to do with it, in words. */

@@ -1,6 +1,12 @@
-import { EverywireError } from '@everywire/protocol';
+import {
+  EverywireError,
+  contains,
+  matchesLevels,
+  overlaps,
+  parseFilter,
+  type Filter,
+} from '@everywire/protocol';
 import type { Claims } from '../core/access.ts';
-import { contains, matchesLevels, overlaps, parseFilter, type Filter } from '../core/filter.ts';
 import type { Limits } from '../core/limits.ts';
 
 /** Answers that one token's rules remember: what a peer reads is commonly a few channels, again and again. */

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { shapeOfType } from '../core/media.ts';
+import { shapeOfType } from '@everywire/protocol';
 
 /** What a wire without envelopes says of a message. */
 export interface Parts {

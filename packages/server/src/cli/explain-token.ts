@@ -1,14 +1,12 @@
 import { text as readAll } from 'node:stream/consumers';
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, exactFilter, parseFilter, type Filter, checkChannel } from '@everywire/protocol';
 import { explain, type Explanation } from '../auth/explain.ts';
 import { createPermissions } from '../auth/permissions.ts';
 import { createVerifier } from '../auth/tokens/verifier.ts';
 import { issuersOf } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 import type { Claims, Identity } from '../core/access.ts';
-import { exactFilter, parseFilter, type Filter } from '../core/filter.ts';
 import { isGroupName, parseGroupName } from '../core/groups/name.ts';
-import { checkChannel } from '../core/names.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import { loadHere } from './config.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDurationMs, parseSince } from '../core/start.ts';
+import { parseDurationMs, parseSince } from '@everywire/protocol';
 import { asRecord } from './exact-json.ts';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';

@@ -1,5 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { EverywireError } from '@everywire/protocol';
+import {
+  EverywireError,
+  parseDurationMs,
+  JsonFault,
+  parseStrictJson,
+  type JsonObject,
+  type JsonValue,
+} from '@everywire/protocol';
 import {
   readSigningKey,
   secretSigningKey,
@@ -13,8 +20,6 @@ import { createVerifier, type Issuer } from '../auth/tokens/verifier.ts';
 import { issuersOf } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 import type { Limits } from '../core/limits.ts';
-import { parseDurationMs } from '../core/start.ts';
-import { JsonFault, parseStrictJson, type JsonObject, type JsonValue } from '../http/strict-json.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import { loadHere } from './config.ts';

@@ -1,5 +1,5 @@
+import { parseDurationMs } from '@everywire/protocol';
 import { createNamespaces, defaultRules, type NamespaceEntry, type Namespaces } from '../core/namespaces.ts';
-import { parseDurationMs } from '../core/start.ts';
 import type { Retention } from '../core/store.ts';
 import type { Config } from './schema.ts';
 

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { parseFilter } from '../core/filter.ts';
+import { parseFilter } from '@everywire/protocol';
 import { checkLimits } from '../core/limits.ts';
 import { trustedProxies } from '../net/trusted-proxies.ts';
 import { authenticates, findCertificateProblems, findTokenProblems } from './auth.ts';

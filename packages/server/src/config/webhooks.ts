@@ -1,4 +1,4 @@
-import { parseDurationMs } from '../core/start.ts';
+import { parseDurationMs } from '@everywire/protocol';
 import type { Config } from './schema.ts';
 
 /** What webhooks are told of the configuration: lengths of time as numbers. */

@@ -1,4 +1,4 @@
-import type { Filter } from './filter.ts';
+import type { Filter } from '@everywire/protocol';
 
 /** Who is asking, and with which claims. */
 export interface Identity {

@@ -1,8 +1,8 @@
-import { formatCursor, type Position } from '@everywire/protocol';
+import { formatCursor, type Position, type Start } from '@everywire/protocol';
 import type { CatchUp } from './catch-up.ts';
 import { isSamePlace } from './page-cache.ts';
 import { readableGaps } from './readable-gap.ts';
-import type { Start, Store } from './store.ts';
+import type { Store } from './store.ts';
 import type { LogSubscription } from './subscription.ts';
 
 /** What beginning needs of the hub. */

@@ -1,6 +1,5 @@
-import { formatCursor, type Position } from '@everywire/protocol';
+import { formatCursor, type Position, type Filter } from '@everywire/protocol';
 import type { Clock } from './clock.ts';
-import type { Filter } from './filter.ts';
 import { PageCache, type CachedPage } from './page-cache.ts';
 import type { Gap, PageLimit, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';

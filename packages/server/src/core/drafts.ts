@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, shapeOfType } from '@everywire/protocol';
 import type { Limits } from './limits.ts';
-import { shapeOfType } from './media.ts';
 import type { Draft } from './message.ts';
 import type { PublishDraft } from './transport.ts';
 

@@ -1,5 +1,4 @@
-import type { GapNotice, Receipt } from '@everywire/protocol';
-import { formatCursor } from '@everywire/protocol';
+import { type GapNotice, type Receipt, formatCursor } from '@everywire/protocol';
 import { shapeOf } from './media.ts';
 import type { Message } from './message.ts';
 import type { Gap } from './store.ts';

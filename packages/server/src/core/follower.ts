@@ -1,6 +1,5 @@
-import type { Position } from '@everywire/protocol';
+import type { Position, Filter } from '@everywire/protocol';
 import { Batch } from './batch.ts';
-import type { Filter } from './filter.ts';
 import { estimateBytes, type Message } from './message.ts';
 import type { Gap, Page, Store } from './store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';

@@ -1,10 +1,19 @@
-import { EverywireError, formatCursor, noTag, toEverywireError, type Position } from '@everywire/protocol';
+import {
+  EverywireError,
+  formatCursor,
+  noTag,
+  toEverywireError,
+  type Position,
+  FilterTrie,
+  exactFilter,
+  type Filter,
+  checkChannel,
+} from '@everywire/protocol';
 import type { Access, Credentials, Identity } from './access.ts';
 import type { Admission } from './admission.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Clock, Random, Timer } from './clock.ts';
 import { checkDraft } from './drafts.ts';
-import { FilterTrie, exactFilter, type Filter } from './filter.ts';
 import { Follower } from './follower.ts';
 import { Grants } from './grants.ts';
 import { Groups } from './groups/groups.ts';
@@ -13,7 +22,6 @@ import { createIds } from './ids.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
 import type { Namespaces } from './namespaces.ts';
-import { checkChannel } from './names.ts';
 import { mayBeTold, readableGap } from './readable-gap.ts';
 import { Occasionally } from './occasionally.ts';
 import { HubSession } from './session.ts';

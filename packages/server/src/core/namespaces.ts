@@ -1,4 +1,4 @@
-import { parseFilter, type Filter, FilterTrie } from './filter.ts';
+import { parseFilter, type Filter, FilterTrie } from '@everywire/protocol';
 import { payloadBytesHardMax, type Limits } from './limits.ts';
 import type { Durability, Retention } from './store.ts';
 

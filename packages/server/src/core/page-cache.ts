@@ -1,6 +1,5 @@
-import type { Position } from '@everywire/protocol';
+import { type Position, matches, type Filter } from '@everywire/protocol';
 import { Batch } from './batch.ts';
-import { matches, type Filter } from './filter.ts';
 import { estimateBytes, type Message } from './message.ts';
 import type { Page } from './store.ts';
 

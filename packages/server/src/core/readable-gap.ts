@@ -1,5 +1,4 @@
-import type { Position } from '@everywire/protocol';
-import type { Filter } from './filter.ts';
+import type { Position, Filter } from '@everywire/protocol';
 import type { Gap } from './store.ts';
 
 /**

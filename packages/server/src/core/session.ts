@@ -1,18 +1,25 @@
-import { EverywireError, parseCursor, toEverywireError, type Position } from '@everywire/protocol';
+import {
+  EverywireError,
+  parseCursor,
+  toEverywireError,
+  type Position,
+  parseFilter,
+  type Filter,
+  checkChannel,
+  type Start,
+  type From,
+} from '@everywire/protocol';
 import type { Identity } from './access.ts';
 import { begin, type BeginAt } from './begin.ts';
-import { parseFilter, type Filter } from './filter.ts';
 import { GroupMember } from './groups/member.ts';
 import { isGroupName, parseGroupName } from './groups/name.ts';
 import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
-import { checkChannel } from './names.ts';
 import { mayBeTold, readableGaps, type MayDeliver } from './readable-gap.ts';
-import type { ChannelInfo, Page, Start } from './store.ts';
+import type { ChannelInfo, Page } from './store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
 import type { Counted } from './throttle.ts';
 import type {
-  From,
   Hello,
   ListedChannel,
   Published,

@@ -1,5 +1,4 @@
-import type { EverywireError, GapReason, Position } from '@everywire/protocol';
-import type { Filter } from './filter.ts';
+import type { EverywireError, GapReason, Position, Filter, Start } from '@everywire/protocol';
 import type { Draft, Message, Place } from './message.ts';
 
 /**
@@ -114,13 +113,6 @@ export interface Gap {
   /** Reading goes on from here. */
   readonly next: Position;
 }
-
-export type Start =
-  | { readonly kind: 'earliest' }
-  | { readonly kind: 'latest' }
-  | { readonly kind: 'last'; readonly count: number }
-  /** The first message published at or after this instant, as far as clocks can be believed. */
-  | { readonly kind: 'time'; readonly timeMs: number };
 
 export interface ChannelInfo {
   readonly channel: string;

@@ -1,11 +1,11 @@
-import type { EverywireError, Position } from '@everywire/protocol';
+import type { EverywireError, Position, Start, From } from '@everywire/protocol';
 import type { Credentials, Identity } from './access.ts';
 import type { Admission } from './admission.ts';
 import type { Batch } from './batch.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
-import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite, Start } from './store.ts';
+import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite } from './store.ts';
 import type { Counted } from './throttle.ts';
 
 /** A way in and out of the hub; one folder each. */
@@ -145,9 +145,6 @@ export interface ListedChannel extends ChannelInfo {
   /** Subscriptions of this node that match. */
   readonly subscribers: number;
 }
-
-/** A place to begin: a cursor as the peer gave it (text, still to be checked), or a described start. */
-export type From = { readonly after: string } | { readonly since: Start };
 
 export interface PublishOptions {
   /**

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, JsonFault, parseStrictJson, RawJson, type JsonObject } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
 import type { PublishDraft } from '../core/transport.ts';
-import { JsonFault, parseStrictJson, RawJson, type JsonObject } from './strict-json.ts';
 
 /**
  * CloudEvents 1.0 as something to publish. The event's data is the payload, its `type` the message's event name, and every

@@ -1,11 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, JsonFault, parseStrictJson } from '@everywire/protocol';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import { readBody } from './body.ts';
 import { bodyBytesMax } from './head-check.ts';
 import { HttpRefusal } from './problem.ts';
-import { JsonFault, parseStrictJson } from './strict-json.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,5 +1,4 @@
-import { EverywireError } from '@everywire/protocol';
-import { parseDurationMs } from '../core/start.ts';
+import { EverywireError, parseDurationMs } from '@everywire/protocol';
 import { percentDecode } from './percent.ts';
 
 /** A request's query. Names that nobody asks for are ignored; a name that is asked for occurs once. */

@@ -1,10 +1,9 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, parseFilter } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
 import { createTokenAccess, createTokens } from '../../src/auth/access.ts';
 import { Revocations } from '../../src/auth/revocations.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
 import type { Credentials, Identity } from '../../src/core/access.ts';
-import { parseFilter } from '../../src/core/filter.ts';
 import { defaultLimits } from '../../src/core/limits.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { MemoryRecords } from '../../src/stores/memory/records.ts';

@@ -1,7 +1,6 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, matches, parseFilter } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
 import type { Access, Claims, Identity } from '../../src/core/access.ts';
-import { matches, parseFilter } from '../../src/core/filter.ts';
 import { defaultLimits } from '../../src/core/limits.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { CloseReason, Session } from '../../src/core/transport.ts';

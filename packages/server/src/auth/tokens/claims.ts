@@ -1,8 +1,6 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, parseFilter, type JsonObject, type JsonValue } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
-import { parseFilter } from '../../core/filter.ts';
 import type { Limits } from '../../core/limits.ts';
-import type { JsonObject, JsonValue } from '../../http/strict-json.ts';
 import { isObject } from './read-token.ts';
 import { refuse } from './refusal.ts';
 

@@ -1,5 +1,5 @@
+import { JsonFault, parseStrictJson, type JsonValue } from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
-import { JsonFault, parseStrictJson, type JsonValue } from '../../http/strict-json.ts';
 import { KeyError, readJwk, type VerificationKey } from './keys.ts';
 import { isKeyId, isObject } from './read-token.ts';
 

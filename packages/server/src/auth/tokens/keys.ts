@@ -6,7 +6,7 @@ import {
   X509Certificate,
   type webcrypto,
 } from 'node:crypto';
-import { JsonFault, parseStrictJson, type JsonObject } from '../../http/strict-json.ts';
+import { JsonFault, parseStrictJson, type JsonObject } from '@everywire/protocol';
 import { isObject } from './read-token.ts';
 
 /** What a signature can be made with here (RFC 7518 §3.1, RFC 8037 §3.1). */

@@ -1,11 +1,5 @@
+import { JsonFault, parseStrictJson, RawJson, type JsonObject, type JsonValue } from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
-import {
-  JsonFault,
-  parseStrictJson,
-  RawJson,
-  type JsonObject,
-  type JsonValue,
-} from '../../http/strict-json.ts';
 import { refuse } from './refusal.ts';
 
 /** What a token says of itself. Nothing of it may be believed before its signature was verified. */

@@ -1,5 +1,5 @@
 import { durationFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
-import { parseDurationMs } from '../../core/start.ts';
+import { parseDurationMs } from '@everywire/protocol';
 import { CommandError } from '../exit.ts';
 import { explainGrpc, openGrpc } from '../grpc-client.ts';
 import { Refused } from '../request.ts';

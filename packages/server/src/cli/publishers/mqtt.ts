@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { parseDurationMs } from '../../core/start.ts';
+import { parseDurationMs } from '@everywire/protocol';
 import { CommandError } from '../exit.ts';
 import { checkReason, openMqtt, propertyOf } from '../mqtt-client.ts';
 import { answerWithinMs, receiptLine, type Publisher } from './publisher.ts';

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { shapeOfType } from '../../core/media.ts';
+import { shapeOfType } from '@everywire/protocol';
 import { CommandError } from '../exit.ts';
 import { parseExactly } from '../exact-json.ts';
 import { binary, openSocketIo } from '../socketio-client.ts';

@@ -1,7 +1,6 @@
-import { EverywireError, formatCursor, parseCursor, type Position } from '@everywire/protocol';
+import { EverywireError, formatCursor, parseCursor, type Position, type Filter } from '@everywire/protocol';
 import { begin, type BeginAt, type BeginHost } from '../begin.ts';
 import type { Clock, Timer } from '../clock.ts';
-import type { Filter } from '../filter.ts';
 import type { Follower } from '../follower.ts';
 import type { Limits } from '../limits.ts';
 import type { Log, Progress } from '../transport.ts';

@@ -1,7 +1,5 @@
-import { EverywireError } from '@everywire/protocol';
-import { parseFilter, type Filter } from '../filter.ts';
+import { EverywireError, parseFilter, type Filter, checkText } from '@everywire/protocol';
 import type { Limits } from '../limits.ts';
-import { checkText } from '../names.ts';
 
 /** `$share/<group>/<filter>`, read. */
 export interface GroupName {

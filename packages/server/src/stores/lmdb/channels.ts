@@ -1,6 +1,4 @@
-import { EverywireError } from '@everywire/protocol';
-import type { Filter } from '../../core/filter.ts';
-import { literalPrefix, matches } from '../../core/filter.ts';
+import { EverywireError, type Filter, literalPrefix, matches } from '@everywire/protocol';
 import type { Log } from '../../core/transport.ts';
 import type { Edge } from '../edges.ts';
 import type { Lineage } from '../lineage.ts';

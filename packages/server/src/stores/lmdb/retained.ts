@@ -1,6 +1,4 @@
-import { epochLength } from '@everywire/protocol';
-import type { Filter } from '../../core/filter.ts';
-import { literalPrefix, matches } from '../../core/filter.ts';
+import { epochLength, type Filter, literalPrefix, matches } from '@everywire/protocol';
 import type { Message } from '../../core/message.ts';
 import type { Log } from '../../core/transport.ts';
 import type { Lineage } from '../lineage.ts';

@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
-import { EverywireError, type Position } from '@everywire/protocol';
+import { EverywireError, type Position, type Filter, type Start } from '@everywire/protocol';
 import type { Clock } from '../../core/clock.ts';
-import type { Filter } from '../../core/filter.ts';
 import type { Message } from '../../core/message.ts';
 import type {
   Appended,
@@ -18,7 +17,6 @@ import type {
   RecordStore,
   RecordWrite,
   Retention,
-  Start,
   Store,
 } from '../../core/store.ts';
 import { CommitLoop } from './commit.ts';

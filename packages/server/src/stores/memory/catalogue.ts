@@ -1,5 +1,4 @@
-import type { Filter } from '../../core/filter.ts';
-import { literalPrefix, matches } from '../../core/filter.ts';
+import { type Filter, literalPrefix, matches } from '@everywire/protocol';
 import { type Edge, endedLivesMax } from '../edges.ts';
 import { ChannelLog } from './channel-log.ts';
 import { compareCodeUnits, SortedKeys } from './sorted-keys.ts';

@@ -1,6 +1,5 @@
-import { EverywireError, type Position } from '@everywire/protocol';
+import { EverywireError, type Position, type Filter, type Start } from '@everywire/protocol';
 import type { Clock, Random } from '../../core/clock.ts';
-import type { Filter } from '../../core/filter.ts';
 import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/message.ts';
 import type {
@@ -14,7 +13,6 @@ import type {
   PageLimit,
   Placement,
   Retention,
-  Start,
   Store,
 } from '../../core/store.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';

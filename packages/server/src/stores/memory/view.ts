@@ -1,5 +1,4 @@
-import type { Position } from '@everywire/protocol';
-import type { Filter } from '../../core/filter.ts';
+import type { Position, Filter } from '@everywire/protocol';
 import type { Message } from '../../core/message.ts';
 import type { Edge } from '../edges.ts';
 import type { Lineage } from '../lineage.ts';

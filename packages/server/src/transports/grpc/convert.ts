@@ -1,18 +1,17 @@
 import { create } from '@bufbuild/protobuf';
 import { durationMs, durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { formatCursor, toEverywireError } from '@everywire/protocol';
-import { gapNotice } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
-import type { Gap } from '../../core/store.ts';
-import type { Page } from '../../core/store.ts';
-import { parseFrom } from '../../core/start.ts';
-import type { From, Published, PublishDraft } from '../../core/transport.ts';
+import { formatCursor, toEverywireError, parseFrom, type From } from '@everywire/protocol';
 import * as proto from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
+import { gapNotice } from '../../core/envelope.ts';
+import type { Message } from '../../core/message.ts';
+import type { Gap } from '../../core/store.ts';
+import type { Page } from '../../core/store.ts';
+import type { Published, PublishDraft } from '../../core/transport.ts';
 
 /** `ErrorInfo.domain`: whose the codes are. */
 export const errorDomain = 'everywire';

@@ -1,18 +1,18 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
-import type { Batch } from '../../core/batch.ts';
-import type { Gap } from '../../core/store.ts';
-import type { CloseReason, From, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
-import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
-import { fromOf, protoGap, protoGoAway } from './convert.ts';
+import { EverywireError, formatCursor, toEverywireError, type From } from '@everywire/protocol';
 import {
   SubscribedSchema,
   SubscribeResponseSchema,
   type SubscribeRequest,
   type SubscribeResponse,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
-import type { Outlet, Party } from './outlet.ts';
 import { frameMessage } from '@everywire/wires/grpc';
+import type { Batch } from '../../core/batch.ts';
+import type { Gap } from '../../core/store.ts';
+import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
+import { fromOf, protoGap, protoGoAway } from './convert.ts';
+import type { Outlet, Party } from './outlet.ts';
 import { subscribeFormat } from './format.ts';
 
 const transport = 'grpc';

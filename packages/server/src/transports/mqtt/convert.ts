@@ -1,7 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { shapeOf, shapeOfType } from '../../core/media.ts';
-import { natives, type Message } from '../../core/message.ts';
-import type { PublishDraft } from '../../core/transport.ts';
+import { shapeOfType } from '@everywire/protocol';
 import {
   Fields,
   type PublishProperties,
@@ -16,6 +14,9 @@ import {
   varintBytes,
   writeVarint,
 } from '@everywire/wires/mqtt';
+import { shapeOf } from '../../core/media.ts';
+import { natives, type Message } from '../../core/message.ts';
+import type { PublishDraft } from '../../core/transport.ts';
 
 /**
  * What MQTT alone can say of a message, kept beside it (`Message.native`):

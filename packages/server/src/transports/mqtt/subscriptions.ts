@@ -1,10 +1,4 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { From, Progress, SubscribeOptions } from '../../core/transport.ts';
-import type { MqttConnection } from './connection.ts';
-import { seqOfCursor, type Delivery } from './delivery.ts';
-import { reasonString, subackReason } from './reasons.ts';
-import type { MqttSubscription, SubscriptionOptions } from './state.ts';
-import { propertyOf, readTarget, type Target } from './targets.ts';
+import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
 import {
   reasonCodes,
   type AckProperties,
@@ -13,6 +7,12 @@ import {
   type SubscribeProperties,
   type Unsubscribe,
 } from '@everywire/wires/mqtt';
+import type { Progress, SubscribeOptions } from '../../core/transport.ts';
+import type { MqttConnection } from './connection.ts';
+import { seqOfCursor, type Delivery } from './delivery.ts';
+import { reasonString, subackReason } from './reasons.ts';
+import type { MqttSubscription, SubscriptionOptions } from './state.ts';
+import { propertyOf, readTarget, type Target } from './targets.ts';
 
 /** User property of SUBSCRIBE: with `on`, deliveries carry their cursor. */
 const cursorProperty = 'cursor';

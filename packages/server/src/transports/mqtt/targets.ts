@@ -1,6 +1,4 @@
-import { EverywireError } from '@everywire/protocol';
-import { parseFrom } from '../../core/start.ts';
-import type { From } from '../../core/transport.ts';
+import { EverywireError, parseFrom, type From } from '@everywire/protocol';
 import type { UserProperties } from '@everywire/wires/mqtt';
 
 /** What a filter of SUBSCRIBE asks for, in the hub's terms. */

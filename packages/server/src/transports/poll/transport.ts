@@ -1,7 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import { formatCursor, parseCursor } from '@everywire/protocol';
-import { parseFrom } from '../../core/start.ts';
-import type { Endpoint, From, Host, Session, Transport } from '../../core/transport.ts';
+import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
+import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { readPage } from './pages.ts';

@@ -1,8 +1,8 @@
+import { parseDurationMs } from '@everywire/protocol';
 import type { WireFormat } from '../../core/batch.ts';
 import { envelopeJson, gapNotice } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
 import type { Gap } from '../../core/store.ts';
-import { parseDurationMs } from '../../core/start.ts';
 
 export const pollMediaType = 'application/json';
 

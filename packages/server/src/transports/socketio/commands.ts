@@ -1,10 +1,14 @@
-import { EverywireError } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
-import { shapeOfType } from '../../core/media.ts';
-import { parseDurationMs } from '../../core/start.ts';
-import type { PublishDraft } from '../../core/transport.ts';
-import { JsonFault, parseStrictJson, type JsonValue } from '../../http/strict-json.ts';
+import {
+  EverywireError,
+  shapeOfType,
+  parseDurationMs,
+  JsonFault,
+  parseStrictJson,
+  type JsonValue,
+} from '@everywire/protocol';
 import { placeholderOf } from '@everywire/wires/socketio';
+import type { Limits } from '../../core/limits.ts';
+import type { PublishDraft } from '../../core/transport.ts';
 
 /** What a peer asks for with an event: its name, then these arguments. */
 export type Command =

@@ -1,6 +1,5 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError, checkChannel } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
-import { checkChannel } from '../../core/names.ts';
 import type { Host, Notice } from '../../core/transport.ts';
 import type { Admission, IoApplication, IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';

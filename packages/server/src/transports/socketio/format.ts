@@ -1,12 +1,12 @@
-import type { EverywireError } from '@everywire/protocol';
+import { type EverywireError } from '@everywire/protocol';
+import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
+import { base64Packet, separator, prefixOf, reservedEvents } from '@everywire/wires/socketio';
+import { shapeOf } from '../../core/media.ts';
 import { concatenate, concatenateText, type Encoded, type WireFormat } from '../../core/batch.ts';
 import { formatTime, gapNotice } from '../../core/envelope.ts';
-import { shapeOf } from '../../core/media.ts';
 import type { Message } from '../../core/message.ts';
 import type { Gap } from '../../core/store.ts';
 import type { Published, Subscription } from '../../core/transport.ts';
-import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
-import { base64Packet, separator, prefixOf, reservedEvents } from '@everywire/wires/socketio';
 
 /** What messages look like to the sockets of one namespace: one encoding for all that have a WebSocket, one for all that poll. */
 export interface Deliveries {

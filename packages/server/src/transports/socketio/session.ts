@@ -1,13 +1,20 @@
-import { EverywireError, formatCursor, noTag, parseCursor, toEverywireError } from '@everywire/protocol';
+import {
+  EverywireError,
+  formatCursor,
+  noTag,
+  parseCursor,
+  toEverywireError,
+  matches,
+  parseFilter,
+  parseSince,
+  type From,
+} from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import type { Batch } from '../../core/batch.ts';
-import { matches, parseFilter } from '../../core/filter.ts';
 import { isGroupName } from '../../core/groups/name.ts';
 import type { Message } from '../../core/message.ts';
-import { parseSince } from '../../core/start.ts';
 import type {
   CloseReason,
-  From,
   Host,
   Notice,
   Session,

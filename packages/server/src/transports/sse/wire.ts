@@ -1,7 +1,7 @@
-import type { EverywireError } from '@everywire/protocol';
+import { type EverywireError } from '@everywire/protocol';
+import { shapeOf } from '../../core/media.ts';
 import { concatenateText, type WireFormat } from '../../core/batch.ts';
 import { envelopeJson, gapNotice } from '../../core/envelope.ts';
-import { shapeOf } from '../../core/media.ts';
 import type { Message } from '../../core/message.ts';
 import type { Gap } from '../../core/store.ts';
 import { problemOf } from '../../http/problem.ts';

@@ -1,9 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import { EverywireError } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
-import { parseDurationMs } from '../../core/start.ts';
-import type { PublishDraft } from '../../core/transport.ts';
+import { EverywireError, parseDurationMs } from '@everywire/protocol';
 import { versions, type Frame, type Version, isReserved } from '@everywire/wires/stomp';
+import type { Limits } from '../../core/limits.ts';
+import type { PublishDraft } from '../../core/transport.ts';
 
 export type AckMode = 'auto' | 'client' | 'client-individual';
 

@@ -1,8 +1,17 @@
-import { errorTable, EverywireError, toEverywireError } from '@everywire/protocol';
+import { errorTable, EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import {
+  versions,
+  type Frame,
+  type Headers,
+  type Version,
+  FrameReader,
+  type FrameBounds,
+  encodeError,
+  encodeFrame,
+} from '@everywire/wires/stomp';
 import type { Identity } from '../../core/access.ts';
 import type { Batch } from '../../core/batch.ts';
 import { checkLogin } from '../../core/login.ts';
-import { parseFrom } from '../../core/start.ts';
 import type {
   CloseReason,
   Host,
@@ -29,16 +38,6 @@ import { DurablePositions, type DurableOwner } from './durables.ts';
 import { Following, gapHeader, unknownMessage } from './following.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
 import { sizeOf, Transactions } from './transactions.ts';
-import {
-  versions,
-  type Frame,
-  type Headers,
-  type Version,
-  FrameReader,
-  type FrameBounds,
-  encodeError,
-  encodeFrame,
-} from '@everywire/wires/stomp';
 import { encodeOne, parseAckId } from './format.ts';
 
 /** What the connections of one server share. */

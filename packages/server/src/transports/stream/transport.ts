@@ -1,4 +1,4 @@
-import { parseFrom } from '../../core/start.ts';
+import { parseFrom } from '@everywire/protocol';
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';

@@ -1,11 +1,11 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
+import { signatureOf } from '@everywire/wires/webhook';
 import type { Batch } from '../../core/batch.ts';
 import type { Timer } from '../../core/clock.ts';
 import { gapNotice } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
 import type {
   CloseReason,
-  From,
   Host,
   Notice,
   Progress,
@@ -16,7 +16,6 @@ import type {
 import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
 import { parseRetryAfterMs, retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
-import { signatureOf } from '@everywire/wires/webhook';
 import { deliveryOf } from './wire.ts';
 
 export interface EndpointOptions {

@@ -1,11 +1,10 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import type { Identity } from '../../core/access.ts';
-import { parseFrom } from '../../core/start.ts';
 import type { Host, Session, Sink } from '../../core/transport.ts';
 import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
 import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
-import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
 

@@ -1,5 +1,5 @@
-import { envelopeJson, formatTime } from '../../core/envelope.ts';
 import { shapeOf } from '../../core/media.ts';
+import { envelopeJson, formatTime } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
 import { cloudEventHeaderPrefix, plainEventType } from '../../http/cloud-events.ts';
 

@@ -1,9 +1,14 @@
-import { EverywireError } from '@everywire/protocol';
+import {
+  EverywireError,
+  shapeOfType,
+  parseDurationMs,
+  JsonFault,
+  parseStrictJson,
+  RawJson,
+  type JsonObject,
+} from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
-import { shapeOfType } from '../../core/media.ts';
-import { parseDurationMs } from '../../core/start.ts';
 import type { PublishDraft } from '../../core/transport.ts';
-import { JsonFault, parseStrictJson, RawJson, type JsonObject } from '../../http/strict-json.ts';
 
 /** What a client of `everywire.v1` asks for. `id` is its JSON text as it came, to be given back like that. */
 export type Command =

@@ -1,6 +1,6 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
 import type { Batch, WireFormat } from '../../core/batch.ts';
-import type { CloseReason, From, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
 import { UnderWay } from '../../core/under-way.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';

@@ -1,7 +1,6 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
 import { spellingOf } from '../../core/groups/name.ts';
-import { parseFrom } from '../../core/start.ts';
 import type {
   CloseReason,
   Host,

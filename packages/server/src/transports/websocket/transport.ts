@@ -1,8 +1,7 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Identity } from '../../core/access.ts';
-import { parseFrom } from '../../core/start.ts';
 import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import { peerOf } from '../../http/peer.ts';

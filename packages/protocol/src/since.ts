@@ -1,6 +1,15 @@
-import { EverywireError } from '@everywire/protocol';
-import type { Start } from './store.ts';
-import type { From } from './transport.ts';
+import { EverywireError } from './errors.ts';
+
+/** Where reading begins, when it is no cursor. */
+export type Start =
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'last'; readonly count: number }
+  /** The first message published at or after this instant, as far as clocks can be believed. */
+  | { readonly kind: 'time'; readonly timeMs: number };
+
+/** A place to begin: a cursor as the peer gave it (text, still to be checked), or a described start. */
+export type From = { readonly after: string } | { readonly since: Start };
 
 const durationUnitsMs: ReadonlyMap<string, number> = new Map([
   ['ms', 1],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { JsonFault, parseStrictJson, RawJson } from '../../src/http/strict-json.ts';
+import { JsonFault, parseStrictJson, RawJson } from '../src/strict-json.ts';
 
 const options = { depthMax: 32 };
 const parse = (text: string): unknown => parseStrictJson(Buffer.from(text), options);

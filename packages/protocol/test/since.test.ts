@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseDurationMs, parseFrom, parseSince } from '../../src/core/start.ts';
+import { parseDurationMs, parseFrom, parseSince } from '../src/since.ts';
 
 describe('since', () => {
   it.each([

@@ -1,6 +1,5 @@
-import { EverywireError } from '@everywire/protocol';
-import type { Limits } from './limits.ts';
-import { checkText } from './names.ts';
+import { EverywireError } from './errors.ts';
+import { checkText, type NameLimits } from './names.ts';
 
 /** A pattern over channel names: `*` is one level, `**` at the end is that level and the rest, also none. */
 export interface Filter {
@@ -11,7 +10,10 @@ export interface Filter {
   readonly channel: string | undefined;
 }
 
-type FilterLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>;
+export interface FilterLimits extends NameLimits {
+  /** Wildcards in one filter; hostile filters cost the matcher a path for each. */
+  readonly filterWildcardsMax: number;
+}
 
 const rest = '**';
 const one = '*';

@@ -1,7 +1,10 @@
-import { EverywireError } from '@everywire/protocol';
-import type { Limits } from './limits.ts';
+import { EverywireError } from './errors.ts';
 
-type NameLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax'>;
+export interface NameLimits {
+  /** Of a channel or filter name, in bytes of UTF-8. */
+  readonly nameBytesMax: number;
+  readonly nameLevelsMax: number;
+}
 
 // C0, DEL and C1. U+2028 and U+2029 are not control characters and stay literal.
 const control = /[\u0000-\u001f\u007f-\u009f]/;
