@@ -27,8 +27,7 @@ export function checkChannel(name: string, limits: NameLimits): string {
 export function checkText(name: string, what: 'channel' | 'filter', limits: NameLimits): void {
   if (name.length === 0) throw new EverywireError('bad_name', `A ${what} name has at least one character.`);
   if (!name.isWellFormed()) throw new EverywireError('bad_name', `A ${what} name is well-formed Unicode.`);
-  // Every UTF-16 unit is at least one byte, which spares measuring what is far too long.
-  if (name.length > limits.nameBytesMax || Buffer.byteLength(name) > limits.nameBytesMax) {
+  if (exceedsBytes(name, limits.nameBytesMax)) {
     throw new EverywireError('bad_name', `A ${what} name has at most ${limits.nameBytesMax} bytes of UTF-8.`);
   }
   if (control.test(name)) throw new EverywireError('bad_name', `A ${what} name has no control characters.`);
@@ -37,4 +36,21 @@ export function checkText(name: string, what: 'channel' | 'filter', limits: Name
   if (levels > limits.nameLevelsMax) {
     throw new EverywireError('bad_name', `A ${what} name has at most ${limits.nameLevelsMax} levels.`);
   }
+}
+
+const beyondAscii = /[^\u0000-\u007f]/;
+
+/** Whether well-formed `text` is longer than `bytesMax` in UTF-8. */
+function exceedsBytes(text: string, bytesMax: number): boolean {
+  // A UTF-16 unit is one to three bytes: most names need no counting, and far too long ones get none.
+  if (text.length * 3 <= bytesMax) return false;
+  if (text.length > bytesMax) return true;
+  if (!beyondAscii.test(text)) return false;
+  let bytes = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    const isHalfOfPair = unit >= 0xd800 && unit <= 0xdfff;
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || isHalfOfPair ? 2 : 3;
+  }
+  return bytes > bytesMax;
 }

@@ -1,5 +1,3 @@
-import { isUtf8 } from 'node:buffer';
-
 /** The source text of a value that was checked but not turned into a value: bytes that stay as they came. */
 export class RawJson {
   readonly text: string;
@@ -14,7 +12,7 @@ export interface JsonObject {
   readonly [name: string]: JsonValue;
 }
 
-/** Why bytes are not the JSON we take, and at which byte-like place (UTF-16 unit) of the text. */
+/** Why a text is not the JSON we take, and at which place (UTF-16 unit). */
 export class JsonFault {
   readonly detail: string;
   readonly at: number;
@@ -37,9 +35,9 @@ export interface StrictJsonOptions {
  * differently: a byte order mark (§8.1), a name twice in one object (§4), half a surrogate pair (§8.2), a number that
  * overflows (§6), and nesting beyond `depthMax`. Returns the fault as a value.
  */
-export function parseStrictJson(bytes: Buffer, options: StrictJsonOptions): JsonValue | JsonFault {
-  if (!isUtf8(bytes)) return new JsonFault('The JSON is not UTF-8.', 0);
-  const reader = new Reader(bytes.toString(), options);
+export function parseStrictJson(text: string, options: StrictJsonOptions): JsonValue | JsonFault {
+  if (!text.isWellFormed()) return new JsonFault('The JSON has half a surrogate pair.', 0);
+  const reader = new Reader(text, options);
   try {
     return reader.document();
   } catch (error) {
@@ -152,7 +150,7 @@ class Reader {
     if (literal === undefined) this.#fail('A string is missing, is not closed, or has a bad escape.');
     if (!literal.includes('\\')) return literal.slice(1, -1);
     const text = JSON.parse(literal) as string;
-    // Raw text is UTF-8 and therefore well-formed; only escapes can make half a pair.
+    // The source is well-formed; only escapes can make half a pair.
     if (!text.isWellFormed()) this.#fail('A string has half a surrogate pair.');
     return text;
   }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { JsonFault, parseStrictJson } from '@everywire/protocol';
+import { JsonFault } from '@everywire/protocol';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
 import type { PublishDraft } from '../../../packages/server/src/core/transport.ts';
 import { cloudEventDraft } from '../../../packages/server/src/http/cloud-events.ts';
+import { parseJsonBytes } from '../../../packages/server/src/http/json-bytes.ts';
 import {
   draftOfRequest,
   entryOfBody,
@@ -74,7 +75,7 @@ export const harness: Harness = {
 
 /** Entries of `POST /publish` that have the shape which its schema asks for. */
 function entriesOf(body: Buffer): readonly PublishBody[] {
-  const parsed = parseStrictJson(body, {
+  const parsed = parseJsonBytes(body, {
     depthMax: defaultLimits.jsonDepthMax,
     isRaw: (name, depth) => name === 'data' && depth === 2,
   });

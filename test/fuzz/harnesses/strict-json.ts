@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
-import { JsonFault, parseStrictJson, RawJson } from '@everywire/protocol';
+import { JsonFault, RawJson } from '@everywire/protocol';
+import { parseJsonBytes } from '../../../packages/server/src/http/json-bytes.ts';
 import type { Harness } from '../harness.ts';
 
 const depthMax = 8;
@@ -35,8 +36,8 @@ export const harness: Harness = {
     'false',
   ],
   run: (input) => {
-    const value = parseStrictJson(input, { depthMax });
-    const raw = parseStrictJson(input, { depthMax, isRaw: (name) => name === 'data' });
+    const value = parseJsonBytes(input, { depthMax });
+    const raw = parseJsonBytes(input, { depthMax, isRaw: (name) => name === 'data' });
     assert.equal(value instanceof JsonFault, raw instanceof JsonFault, 'raw members change no verdict');
     const text = input.toString();
     if (value instanceof JsonFault) {

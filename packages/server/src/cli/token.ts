@@ -109,7 +109,7 @@ const depthMax = 32;
 
 function readMore({ claims: text }: TokenOptions): JsonObject {
   if (text === undefined) return {};
-  const claims = parseStrictJson(Buffer.from(text), { depthMax });
+  const claims = parseStrictJson(text, { depthMax });
   if (!(claims instanceof JsonFault) && isObject(claims)) return claims;
   throw new CommandError('usage', `--claims is a JSON object such as '{"aud":"app"}', with each name once.`);
 }

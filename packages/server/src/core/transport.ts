@@ -1,4 +1,4 @@
-import type { EverywireError, Position, Start, From } from '@everywire/protocol';
+import type { EverywireError, Position, From } from '@everywire/protocol';
 import type { Credentials, Identity } from './access.ts';
 import type { Admission } from './admission.ts';
 import type { Batch } from './batch.ts';

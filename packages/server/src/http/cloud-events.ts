@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { EverywireError, JsonFault, parseStrictJson, RawJson, type JsonObject } from '@everywire/protocol';
+import { EverywireError, JsonFault, RawJson, type JsonObject } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
 import type { PublishDraft } from '../core/transport.ts';
+import { parseJsonBytes } from './json-bytes.ts';
 
 /**
  * CloudEvents 1.0 as something to publish. The event's data is the payload, its `type` the message's event name, and every
@@ -44,7 +45,7 @@ export function cloudEventDraft(headers: Fields, body: Buffer, limits: Limits): 
 
 /** JSON format §3: `data` is the payload as it was written, `data_base64` its bytes. */
 function structured(body: Buffer, { jsonDepthMax }: Limits): PublishDraft {
-  const value = parseStrictJson(body, {
+  const value = parseJsonBytes(body, {
     depthMax: jsonDepthMax,
     isRaw: (name, depth) => name === 'data' && depth === 1,
   });

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { EverywireError, JsonFault, parseStrictJson } from '@everywire/protocol';
+import { EverywireError, JsonFault } from '@everywire/protocol';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import { readBody } from './body.ts';
 import { bodyBytesMax } from './head-check.ts';
+import { parseJsonBytes } from './json-bytes.ts';
 import { HttpRefusal } from './problem.ts';
 
 declare module 'fastify' {
@@ -37,7 +38,7 @@ export function jsonOnly(): HttpRefusal {
 }
 
 function parseControlJson(bytes: Buffer, { jsonDepthMax }: Limits): unknown {
-  const parsed = parseStrictJson(bytes, {
+  const parsed = parseJsonBytes(bytes, {
     depthMax: jsonDepthMax,
     // The payload of a message stays as its publisher wrote it: [{"data": …}].
     isRaw: (name, depth) => name === 'data' && depth === 2,

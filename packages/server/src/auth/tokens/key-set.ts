@@ -1,5 +1,6 @@
-import { JsonFault, parseStrictJson, type JsonValue } from '@everywire/protocol';
+import { JsonFault, type JsonValue } from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
+import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { KeyError, readJwk, type VerificationKey } from './keys.ts';
 import { isKeyId, isObject } from './read-token.ts';
 
@@ -25,7 +26,7 @@ const depthMax = 8;
  * @throws KeyError when it is none, or has no key that could be used: then it says nothing about the ones that we know
  */
 export function readKeySet(bytes: Buffer, { keySetKeysMax }: Pick<Limits, 'keySetKeysMax'>): KeySet {
-  const set = parseStrictJson(bytes, { depthMax });
+  const set = parseJsonBytes(bytes, { depthMax });
   if (set instanceof JsonFault) throw new KeyError('the answer is not JSON');
   const list = isObject(set) ? set['keys'] : undefined;
   if (!Array.isArray(list)) throw new KeyError('the answer is not a key set');

@@ -123,7 +123,7 @@ function attempt(read: () => KeyObject): KeyObject {
 const jwkDepthMax = 8;
 
 function parseText(text: string): JsonObject | undefined {
-  const value = text.startsWith('{') ? parseStrictJson(Buffer.from(text), { depthMax: jwkDepthMax }) : null;
+  const value = text.startsWith('{') ? parseStrictJson(text, { depthMax: jwkDepthMax }) : null;
   return value instanceof JsonFault || !isObject(value) ? undefined : value;
 }
 

@@ -1,5 +1,6 @@
-import { JsonFault, parseStrictJson, RawJson, type JsonObject, type JsonValue } from '@everywire/protocol';
+import { JsonFault, RawJson, type JsonObject, type JsonValue } from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
+import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { refuse } from './refusal.ts';
 
 /** What a token says of itself. Nothing of it may be believed before its signature was verified. */
@@ -60,7 +61,7 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
 }
 
 function readObject(part: string, what: 'header' | 'payload', { jsonDepthMax }: FormLimits): JsonObject {
-  const value = parseStrictJson(decode(part), { depthMax: jsonDepthMax });
+  const value = parseJsonBytes(decode(part), { depthMax: jsonDepthMax });
   if (value instanceof JsonFault) refuse(`The ${what} of the token cannot be read. ${value.detail}`);
   if (!isObject(value)) refuse(`The ${what} of a token is a JSON object.`);
   return value;

@@ -102,7 +102,7 @@ function parseItem(
   { jsonDepthMax }: Pick<Limits, 'jsonDepthMax'>,
 ): JsonValue | undefined {
   if (item === undefined) return undefined;
-  const value = parseStrictJson(Buffer.from(item), { depthMax: jsonDepthMax });
+  const value = parseStrictJson(item, { depthMax: jsonDepthMax });
   if (value instanceof JsonFault) throw new EverywireError('malformed', value.detail);
   return value;
 }

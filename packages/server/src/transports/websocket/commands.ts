@@ -3,12 +3,12 @@ import {
   shapeOfType,
   parseDurationMs,
   JsonFault,
-  parseStrictJson,
   RawJson,
   type JsonObject,
 } from '@everywire/protocol';
 import type { Limits } from '../../core/limits.ts';
 import type { PublishDraft } from '../../core/transport.ts';
+import { parseJsonBytes } from '../../http/json-bytes.ts';
 
 /** What a client of `everywire.v1` asks for. `id` is its JSON text as it came, to be given back like that. */
 export type Command =
@@ -44,7 +44,7 @@ const base64Shape = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3
 
 /** Reads one text frame of a client. Members that no command has are ignored, so that newer clients can be served. */
 export function parseCommand(text: Buffer, limits: Pick<Limits, 'jsonDepthMax'>): Command | BadCommand {
-  const value = parseStrictJson(text, { depthMax: limits.jsonDepthMax, isRaw });
+  const value = parseJsonBytes(text, { depthMax: limits.jsonDepthMax, isRaw });
   if (value instanceof JsonFault) return bad(undefined, 'malformed', value.detail);
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof RawJson) {
     return bad(undefined, 'invalid', 'A command is a JSON object.');
