@@ -23,6 +23,14 @@ interface ReadPage {
   readonly gaps: readonly Gap[];
 }
 
+/** A read that other readers at the same position join. */
+interface RunningRead {
+  readonly filterText: string;
+  readonly page: Promise<ReadPage>;
+  /** Messages it may still contain are gone by now: only the readers that wait for it already may get it. */
+  isStale: boolean;
+}
+
 /** How long one turn of the event loop may go to readers of the log, so that live delivery is not late. */
 const turnMs = 4;
 /** Steps between two looks at the clock. */
@@ -37,7 +45,7 @@ const readsMax = 64;
 export class CatchUp {
   readonly #host: CatchUpHost;
   readonly #pages: PageCache;
-  readonly #running = new Map<string, Promise<ReadPage>>();
+  readonly #running = new Map<string, RunningRead>();
   #queue: LogSubscription[] = [];
   #next = 0;
   #reads = 0;
@@ -65,6 +73,16 @@ export class CatchUp {
 
   forgetChannel(channel: string): void {
     this.#pages.forgetChannel(channel);
+  }
+
+  /** A read of `filter` after `seq` had gaps: pages that were read before it may contain what is gone. */
+  forgetAfter(filter: Filter, seq: number): void {
+    this.#pages.forgetAfter(filter, seq);
+    for (const [key, read] of this.#running) {
+      if (read.filterText !== filter.text) continue;
+      read.isStale = true;
+      this.#running.delete(key);
+    }
   }
 
   forgetUnused(sinceMs: number): void {
@@ -164,18 +182,24 @@ export class CatchUp {
   /** Readers that ask for the same page while it is being read wait for that one read: a storm comes back in one turn. */
   #read(filter: Filter, position: Position): Promise<ReadPage> {
     const key = `${formatCursor(position)} ${filter.text}`;
-    let read = this.#running.get(key);
-    if (read === undefined) {
-      read = this.#host.store
-        .read(filter, position, this.#host.pageLimit)
-        .then((page) => ({
-          page: this.#pages.add(filter, position, page, this.#host.clock.monotonicMs()),
-          gaps: page.gaps,
-        }))
-        .finally(() => this.#running.delete(key));
-      this.#running.set(key, read);
-    }
-    return read;
+    const running = this.#running.get(key);
+    if (running !== undefined) return running.page;
+    const page = this.#host.store
+      .read(filter, position, this.#host.pageLimit)
+      .then((found) => {
+        if (found.gaps.length > 0) this.forgetAfter(filter, position.seq);
+        const nowMs = this.#host.clock.monotonicMs();
+        return {
+          page: this.#pages.add(filter, position, found, { nowMs, isStale: read.isStale }),
+          gaps: found.gaps,
+        };
+      })
+      .finally(() => {
+        if (this.#running.get(key) === read) this.#running.delete(key);
+      });
+    const read: RunningRead = { filterText: filter.text, page, isStale: false };
+    this.#running.set(key, read);
+    return page;
   }
 }
 

@@ -16,6 +16,8 @@ export interface FollowerHost {
   /** A live subscription could not be given everything. */
   settle(subscription: LogSubscription, outcome: Outcome): void;
   notifyGap(subscription: LogSubscription, gap: Gap): void;
+  /** Reading `filter` after `seq` found a gap: pages read earlier may contain the missing messages. */
+  forgetPagesAfter(filter: Filter, seq: number): void;
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
   retry(run: () => void, cause: unknown): void;
@@ -241,7 +243,11 @@ export class Follower {
 
   #takePage(page: Page): void {
     this.#compact();
-    if (page.gaps.length > 0) this.#tellGaps(page);
+    if (page.gaps.length > 0) {
+      // A subscription that takes only a part of this page reads the rest through the page cache.
+      this.#host.forgetPagesAfter(this.filter, this.#through!.seq);
+      this.#tellGaps(page);
+    }
     const last = page.messages.at(-1);
     if (last !== undefined) {
       if (!this.#mustReadAgain) this.#nextOffset = last.offset + 1;

@@ -339,6 +339,10 @@ export class Hub implements HubFront, Feed {
     subscription.owner.sink.notify({ kind: 'gap', subscription, gap: told });
   }
 
+  forgetPagesAfter(filter: Filter, seq: number): void {
+    this.catchUp.forgetAfter(filter, seq);
+  }
+
   /** A sink threw, which is a fault in a transport: it costs that one peer, who may come back with its cursor. */
   broken(subscription: LogSubscription | GroupMember, cause: unknown): void {
     this.#log.error(

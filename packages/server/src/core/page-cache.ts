@@ -53,13 +53,17 @@ export class PageCache {
     return { after: position, through: slot.through, batch: slot.batch?.since(position.seq) };
   }
 
-  /** Keeps a page that was read after `after`, unless it has gaps, which are for one reader's position only. */
-  add(filter: Filter, after: Position, page: Page, nowMs: number): CachedPage {
+  /** Keeps a page that was read after `after`, unless it has gaps, which are for one reader's position only, or is stale. */
+  add(
+    filter: Filter,
+    after: Position,
+    page: Page,
+    { nowMs, isStale }: { readonly nowMs: number; readonly isStale: boolean },
+  ): CachedPage {
     const batch = page.messages.length === 0 ? undefined : new Batch(page.messages);
     const bytes = page.messages.reduce((sum, message) => sum + estimateBytes(message), 200) * encodedShare;
     const slot: Slot = { filter, after, through: page.through, batch, bytes, usedAtMs: nowMs };
-    if (page.gaps.length > 0) this.#forgetAfter(filter, after.seq);
-    if (page.gaps.length > 0 || batch === undefined || bytes > this.#bytesMax) return slot;
+    if (isStale || page.gaps.length > 0 || batch === undefined || bytes > this.#bytesMax) return slot;
     const slots = this.#byFilter.get(filter.text) ?? [];
     const twin = slots[lastAtOrBefore(slots, after.seq)];
     if (twin?.after.seq === after.seq) this.#remove(twin);
@@ -89,10 +93,10 @@ export class PageCache {
   }
 
   /**
-   * Something after that place is gone by now: whoever is told so must not find it in an older page, nor in a later one,
-   * since a wildcard's gap reaches as far as the channel was trimmed, beyond the page that told of it.
+   * Forgets pages that end after `seq`. A store has found that messages after it are gone: a reader that gets this news
+   * must not find them in an older page. Later pages go too, because the gap of a wildcard can reach beyond its page.
    */
-  #forgetAfter(filter: Filter, seq: number): void {
+  forgetAfter(filter: Filter, seq: number): void {
     for (const slot of [...(this.#byFilter.get(filter.text) ?? [])])
       if (slot.through.seq > seq) this.#remove(slot);
   }
