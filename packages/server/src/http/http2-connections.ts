@@ -9,7 +9,7 @@ import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
-import { Deadlines, type Deadline } from '../net/deadlines.ts';
+import { Deadlines, type Deadline } from '../core/deadlines.ts';
 
 /** HTTP/2 sessions that leave so many of our pings unanswered have gone without a word. */
 const pingsUnansweredMax = 2;

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Log } from '../core/transport.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from '../core/deadlines.ts';
 import type { Link, LinkHandlers, OpenLink } from './link.ts';
 
 export interface LinkOptions<Context> {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Timer } from '../core/clock.ts';
 import { answersFlushedFrom, joinAnswers } from './answers.ts';
-import type { Deadline } from './deadlines.ts';
+import type { Deadline } from '../core/deadlines.ts';
 import { connectionKey } from './guard.ts';
 import { LinkGroup, type GroupedLink } from './link-group.ts';
 import { certificateOf } from './tls-end.ts';

@@ -3,7 +3,7 @@ import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketHandlers } from '../websocket/peer-group.ts';
 import type { WebSocketPeer } from '../websocket/peer.ts';
 import { answersFlushedFrom, joinAnswers } from './answers.ts';
-import type { Deadline } from './deadlines.ts';
+import type { Deadline } from '../core/deadlines.ts';
 import type { GroupedLink, LinkGroup } from './link-group.ts';
 
 /** What the handlers of a peer need to know of the protocol above. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
-import { Deadlines, type Deadline } from '../net/deadlines.ts';
+import { Deadlines, type Deadline } from '../core/deadlines.ts';
 import { connectionKey } from '../net/guard.ts';
 
 /** What becomes of a connection that has just been accepted. */

@@ -1,7 +1,7 @@
 import type { Identity } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Shares } from '../../core/shares.ts';
-import { Deadlines, type Deadline } from '../../net/deadlines.ts';
+import { Deadlines, type Deadline } from '../../core/deadlines.ts';
 
 /** A session that somebody may come back to, or that is open. */
 export class DirectoryEntry<Connection> {

@@ -23,7 +23,7 @@ import type {
   Subscription,
 } from '../../core/transport.ts';
 import { UnderWay } from '../../core/under-way.ts';
-import type { Deadline, Deadlines } from '../../net/deadlines.ts';
+import type { Deadline, Deadlines } from '../../core/deadlines.ts';
 import type { Link } from '../../net/link.ts';
 import {
   parseCommand,

@@ -1,6 +1,6 @@
 import type { Endpoint, Host, Transport } from '../../core/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
-import { Deadlines } from '../../net/deadlines.ts';
+import { Deadlines } from '../../core/deadlines.ts';
 import {
   listenTcp,
   noListener,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Clock, Timer } from '../../src/core/clock.ts';
-import { Deadlines, type Deadline } from '../../src/net/deadlines.ts';
+import { Deadlines, type Deadline } from '../../src/core/deadlines.ts';
 
 /** Time that a test moves. */
 class TestClock implements Clock {
