@@ -177,6 +177,10 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable;
 
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorTable, text);
+}
+
 export interface EverywireErrorOptions {
   readonly cause?: unknown;
   /** When trying again makes sense, milliseconds from now. */

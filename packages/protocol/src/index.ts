@@ -4,5 +4,6 @@ export * from './errors.ts';
 export * from './filter.ts';
 export * from './media.ts';
 export * from './names.ts';
+export * from './retry.ts';
 export * from './since.ts';
 export * from './strict-json.ts';

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
-import { parseDurationMs, parseFrom } from '@everywire/protocol';
+import { parseDurationMs, parseFrom, parseRetryAfterMs, retryAfterMsMax } from '@everywire/protocol';
 import { parseTimeoutMs } from '../../../packages/server/src/transports/grpc/status.ts';
-import {
-  parseRetryAfterMs,
-  retryAfterMsMax,
-} from '../../../packages/server/src/transports/webhook/schedule.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { errorTable, EverywireError, type ErrorCode } from '@everywire/protocol';
+import { errorTable, isErrorCode, EverywireError } from '@everywire/protocol';
 import type { HubFront } from '../core/transport.ts';
 import type { MetricsPage } from './front.ts';
 import { callerOf } from './caller.ts';
@@ -69,9 +69,8 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptio
     config: { docs: problemDocs },
     handler: (request, reply) => {
       const { code } = request.params;
-      if (!Object.hasOwn(errorTable, code))
-        throw new EverywireError('not_found', 'There is no such problem.');
-      const { title, http, comeBack } = errorTable[code as ErrorCode];
+      if (!isErrorCode(code)) throw new EverywireError('not_found', 'There is no such problem.');
+      const { title, http, comeBack } = errorTable[code];
       return reply
         .type('text/plain; charset=utf-8')
         .send(`${title}\n\nHTTP status ${http}. Try again: ${comeBack}.\n`);

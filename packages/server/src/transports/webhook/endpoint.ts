@@ -1,4 +1,4 @@
-import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
+import { EverywireError, parseRetryAfterMs, toEverywireError, type From } from '@everywire/protocol';
 import { signatureOf } from '@everywire/wires/webhook';
 import type { Batch } from '../../core/batch.ts';
 import type { Timer } from '../../core/clock.ts';
@@ -14,7 +14,7 @@ import type {
   Subscription,
 } from '../../core/transport.ts';
 import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
-import { parseRetryAfterMs, retryDelayMs } from './schedule.ts';
+import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
 import { deliveryOf } from './wire.ts';
 

@@ -1,13 +1,7 @@
-/** When a delivery that failed is tried again. */
-
-const secondMs = 1_000;
-const hourMs = 3_600 * secondMs;
+import { retryAfterMsMax } from '@everywire/protocol';
 
 /** Endpoints that failed together must not come back together. */
 const jitterShare = 0.2;
-
-/** What a receiver may ask for at most: a wrong `Retry-After` must not silence it for a year. */
-export const retryAfterMsMax = 24 * hourMs;
 
 export interface Failing {
   /** Attempts that have failed in a row, at least 1. */
@@ -23,15 +17,4 @@ export function retryDelayMs(delaysMs: readonly number[], { failures, chance, as
   const plainMs = delaysMs[Math.min(failures, delaysMs.length) - 1]!;
   const delayMs = plainMs * (1 - jitterShare + 2 * jitterShare * chance);
   return Math.round(Math.max(delayMs, Math.min(askedMs ?? 0, retryAfterMsMax)));
-}
-
-/** Reads `Retry-After` (RFC 9110 §10.2.3): seconds or a date. `undefined` for anything else, which is then ignored. */
-export function parseRetryAfterMs(text: string | undefined, nowMs: number): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,15}$/.test(text.trim())) return Math.min(Number(text) * secondMs, retryAfterMsMax);
-  // Only the date of HTTP: `Date.parse` alone would take "-1" for a year.
-  if (!/^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text.trim())) return undefined;
-  const atMs = Date.parse(text);
-  if (Number.isNaN(atMs)) return undefined;
-  return Math.min(Math.max(0, atMs - nowMs), retryAfterMsMax);
 }

@@ -1,0 +1,127 @@
+import { errorTable, isErrorCode, type ComeBack, type ErrorRow } from './errors.ts';
+
+/**
+ * Whether and when a client tries again. Every client of ours decides by this file, and this file decides by `comeBack`
+ * of the error table.
+ */
+
+/** How a connection or a call ended, in the terms of its protocol. With no member at all, the connection was cut. */
+export interface Ending {
+  /** A code of the error table. It says most, so it decides if it is there. */
+  readonly code?: string | undefined;
+  readonly httpStatus?: number | undefined;
+  /** WebSocket close code. */
+  readonly closeCode?: number | undefined;
+  /** MQTT 5 reason code. */
+  readonly mqttReason?: number | undefined;
+  readonly grpcStatus?: number | undefined;
+}
+
+/** The most cautious first: where several errors share a number, the number alone promises no more than the least of them. */
+const byCaution: readonly ComeBack[] = [
+  'never',
+  'with-new-token',
+  'without-cursor',
+  'later',
+  'elsewhere',
+  'by-cursor',
+  'at-once',
+];
+
+type Numbers = 'http' | 'close' | 'mqtt' | 'grpc';
+
+function byNumber(
+  column: Numbers,
+  more: readonly (readonly [number, ComeBack])[] = [],
+): ReadonlyMap<number, ComeBack> {
+  const found = new Map<number, ComeBack>();
+  for (const row of Object.values<ErrorRow>(errorTable)) {
+    const known = found.get(row[column]);
+    const isMoreCautious = known === undefined || byCaution.indexOf(row.comeBack) < byCaution.indexOf(known);
+    if (isMoreCautious) found.set(row[column], row.comeBack);
+  }
+  // What others than our server say, a proxy or another broker, and what our server says outside the table.
+  for (const [number, comeBack] of more) found.set(number, comeBack);
+  return found;
+}
+
+const byHttpStatus = byNumber('http', [
+  // Not implemented, and a version of HTTP that is not spoken: the same request fails again.
+  [501, 'never'],
+  [505, 'never'],
+]);
+const byCloseCode = byNumber('close', [
+  // Registered with IANA after RFC 6455: service restart and bad gateway.
+  [1012, 'later'],
+  [1014, 'later'],
+]);
+const byMqttReason = byNumber('mqtt', [
+  // MQTT 5 §2.4: server unavailable, server busy, use another server, connection rate exceeded, maximum connect time.
+  [0x88, 'later'],
+  [0x89, 'later'],
+  [0x9c, 'elsewhere'],
+  [0x9f, 'later'],
+  [0xa0, 'by-cursor'],
+]);
+const byGrpcStatus = byNumber('grpc');
+
+/** What a client that saw this ending may do. */
+export function comeBackAfter(ending: Ending): ComeBack {
+  const { code, httpStatus, closeCode, mqttReason, grpcStatus } = ending;
+  if (code !== undefined && isErrorCode(code)) return errorTable[code].comeBack;
+  if (httpStatus !== undefined)
+    return byHttpStatus.get(httpStatus) ?? (httpStatus >= 500 ? 'later' : 'never');
+  if (closeCode !== undefined) return byCloseCode.get(closeCode) ?? ofUnknownClose(closeCode);
+  if (mqttReason !== undefined) return byMqttReason.get(mqttReason) ?? 'never';
+  if (grpcStatus !== undefined) return byGrpcStatus.get(grpcStatus) ?? 'never';
+  // A code that only a newer server knows, and nothing to explain it.
+  return code === undefined ? 'by-cursor' : 'never';
+}
+
+/** 1000, 1005 and 1006 are ends and cuts without a reason; 4050 to 4099 say no, also with numbers of newer servers. */
+function ofUnknownClose(code: number): ComeBack {
+  return code >= 4050 && code <= 4099 ? 'never' : 'by-cursor';
+}
+
+/** Whether the same, unchanged, may succeed when it is tried again. */
+export function isPassing(ending: Ending): boolean {
+  const comeBack = comeBackAfter(ending);
+  return byCaution.indexOf(comeBack) >= byCaution.indexOf('later');
+}
+
+export interface BackoffBounds {
+  /** Before the second attempt, at most; it doubles with each attempt. */
+  readonly minMs: number;
+  readonly maxMs: number;
+}
+
+/**
+ * How long to wait before the next attempt: any time up to a bound that doubles ("full jitter"), so that a thousand
+ * clients that were cut together do not come back together.
+ * @param failures attempts that have failed in a row, at least 1
+ * @param random from 0 to 1
+ * @param askedMs what the server asked for (`Retry-After`, `goaway`): it is waited for at least that long
+ */
+export function backoffMs(
+  failures: number,
+  random: () => number,
+  { minMs, maxMs }: BackoffBounds,
+  askedMs = 0,
+): number {
+  const spreadMs = Math.min(maxMs, minMs * 2 ** (failures - 1));
+  return Math.round(askedMs + random() * spreadMs);
+}
+
+/** What a server may ask for at most: a wrong `Retry-After` must not silence a client for a year. */
+export const retryAfterMsMax = 24 * 3_600_000;
+
+/** Reads `Retry-After` (RFC 9110 §10.2.3): seconds or a date. `undefined` for anything else, which is then ignored. */
+export function parseRetryAfterMs(text: string | undefined, nowMs: number): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d{1,15}$/.test(text.trim())) return Math.min(Number(text) * 1_000, retryAfterMsMax);
+  // Only the date of HTTP: `Date.parse` alone would take "-1" for a year.
+  if (!/^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text.trim())) return undefined;
+  const atMs = Date.parse(text);
+  if (Number.isNaN(atMs)) return undefined;
+  return Math.min(Math.max(0, atMs - nowMs), retryAfterMsMax);
+}
