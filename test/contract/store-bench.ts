@@ -10,7 +10,7 @@ import type {
   Placement,
   Retention,
   Store,
-} from '../../packages/server/src/core/store.ts';
+} from '../../packages/server/src/core/seams/store.ts';
 
 /** What a store is tried with: every call shortened to what the test is about. */
 export class StoreBench implements Feed {

@@ -3,7 +3,7 @@ import { EverywireError, noTag } from '../../packages/protocol/src/index.ts';
 import type { Clock, Random } from '../../packages/server/src/core/clock.ts';
 import { defaultLimits, type Limits } from '../../packages/server/src/core/limits.ts';
 import { Message } from '../../packages/server/src/core/message.ts';
-import type { Appended, Store } from '../../packages/server/src/core/store.ts';
+import type { Appended, Store } from '../../packages/server/src/core/seams/store.ts';
 import { systemClock } from '../../packages/server/src/runtime/clock.ts';
 import { createSystemRandom } from '../../packages/server/src/runtime/random.ts';
 import { checkAgainstModel } from './store-model.ts';
@@ -32,7 +32,7 @@ export interface StoreContract {
   readonly skip?: readonly { readonly reason: string; readonly tests: readonly string[] }[];
 }
 
-/** What every store owes to the core (core/store.ts), and what cursors mean on every wire. */
+/** What every store owes to the core (core/seams/store.ts), and what cursors mean on every wire. */
 export function storeContract({ name, place, skip = [], modelRuns }: StoreContract): void {
   const reasons = new Map(skip.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
   const given = new Set<string>();

@@ -1,4 +1,4 @@
-import type { Store } from '../../packages/server/src/core/store.ts';
+import type { Store } from '../../packages/server/src/core/seams/store.ts';
 
 /** A store that is `inner` but for some of its methods. */
 export function delegate(inner: Store, overrides: Partial<Store>): Store {

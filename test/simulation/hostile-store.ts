@@ -12,7 +12,7 @@ import type {
   RecordStore,
   Retention,
   Store,
-} from '../../packages/server/src/core/store.ts';
+} from '../../packages/server/src/core/seams/store.ts';
 import type { Chance } from './chance.ts';
 import type { SharedLog } from './shared-log.ts';
 import type { VirtualTime } from './virtual-time.ts';

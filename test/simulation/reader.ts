@@ -1,6 +1,6 @@
 import { formatCursor, parseCursor, type Start, type From } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
-import type { Gap } from '../../packages/server/src/core/store.ts';
+import type { Gap } from '../../packages/server/src/core/seams/store.ts';
 import type { Subscription } from '../../packages/server/src/core/transport.ts';
 import { isWildcard } from '../faults/checker/filters.ts';
 import type { Peer } from './peer.ts';

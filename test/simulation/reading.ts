@@ -1,7 +1,7 @@
 import { EverywireError, type From } from '@everywire/protocol';
 import type { Batch } from '../../packages/server/src/core/batch.ts';
 import type { Message } from '../../packages/server/src/core/message.ts';
-import type { Gap } from '../../packages/server/src/core/store.ts';
+import type { Gap } from '../../packages/server/src/core/seams/store.ts';
 import type { SubscribeOptions, Subscription } from '../../packages/server/src/core/transport.ts';
 import type { Peer } from './peer.ts';
 import type { Reader } from './reader.ts';

@@ -1,6 +1,6 @@
 import { noTag } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
-import type { Feed, Page, Store } from '../../packages/server/src/core/store.ts';
+import type { Feed, Page, Store } from '../../packages/server/src/core/seams/store.ts';
 import type { Rule } from '../faults/checker/history.ts';
 import { delegate } from './delegate.ts';
 

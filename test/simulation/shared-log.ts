@@ -1,6 +1,6 @@
 import { noTag, exactFilter, parseFilter } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
-import type { ChannelInfo, Feed, Store } from '../../packages/server/src/core/store.ts';
+import type { ChannelInfo, Feed, Store } from '../../packages/server/src/core/seams/store.ts';
 import { defaultLimits } from '../../packages/server/src/core/limits.ts';
 import type { HistoryChecker } from '../faults/checker/checker.ts';
 import { matchesFilter } from '../faults/checker/filters.ts';

@@ -3,7 +3,7 @@ import { openAccess } from '../../packages/server/src/core/access.ts';
 import { createHub } from '../../packages/server/src/core/hub.ts';
 import { defaultLimits, type Limits } from '../../packages/server/src/core/limits.ts';
 import { createNamespaces, defaultRules } from '../../packages/server/src/core/namespaces.ts';
-import type { Feed, Store } from '../../packages/server/src/core/store.ts';
+import type { Feed, Store } from '../../packages/server/src/core/seams/store.ts';
 import type { Log } from '../../packages/server/src/core/transport.ts';
 import { createMemoryStore } from '../../packages/server/src/stores/memory/store.ts';
 import { HistoryChecker } from '../faults/checker/checker.ts';

@@ -1,5 +1,5 @@
 import type { Position } from '@everywire/protocol';
-import type { Durability, Health } from '../../../packages/server/src/core/store.ts';
+import type { Durability, Health } from '../../../packages/server/src/core/seams/store.ts';
 import type { HistoryEvent, Sighting } from '../checker/history.ts';
 
 /**

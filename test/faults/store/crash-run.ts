@@ -1,5 +1,5 @@
 import type { Position } from '@everywire/protocol';
-import type { Durability } from '../../../packages/server/src/core/store.ts';
+import type { Durability } from '../../../packages/server/src/core/seams/store.ts';
 import { HistoryChecker, type Verdict } from '../checker/checker.ts';
 import type { HistoryEvent, Violation } from '../checker/history.ts';
 import type { Load, Publish } from './calls.ts';

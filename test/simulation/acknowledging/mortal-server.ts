@@ -4,7 +4,7 @@ import type { Clock } from '../../../packages/server/src/core/clock.ts';
 import { createHub, type Hub } from '../../../packages/server/src/core/hub.ts';
 import type { Limits } from '../../../packages/server/src/core/limits.ts';
 import type { Namespaces } from '../../../packages/server/src/core/namespaces.ts';
-import type { Feed, RecordStore, Store } from '../../../packages/server/src/core/store.ts';
+import type { Feed, RecordStore, Store } from '../../../packages/server/src/core/seams/store.ts';
 import type { Log } from '../../../packages/server/src/core/transport.ts';
 import type { Chance } from '../chance.ts';
 import { delegate } from '../delegate.ts';

@@ -6,7 +6,7 @@ import {
   encodeGroupRecord,
   type GroupRecord,
 } from '../../../packages/server/src/core/groups/record.ts';
-import type { RecordWrite, Store } from '../../../packages/server/src/core/store.ts';
+import type { RecordWrite, Store } from '../../../packages/server/src/core/seams/store.ts';
 import { LogSubscription } from '../../../packages/server/src/core/subscription.ts';
 import { Window } from '../../../packages/server/src/core/window.ts';
 import { delegate } from '../delegate.ts';

@@ -1,4 +1,4 @@
-import type { Store } from '../../../packages/server/src/core/store.ts';
+import type { Store } from '../../../packages/server/src/core/seams/store.ts';
 import { defaultLimits, type Limits } from '../../../packages/server/src/core/limits.ts';
 import { createNamespaces, defaultRules } from '../../../packages/server/src/core/namespaces.ts';
 import { createMemoryStore } from '../../../packages/server/src/stores/memory/store.ts';

@@ -1,7 +1,7 @@
 import type { Access, Tokens } from '../core/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
-import type { RecordStore } from '../core/store.ts';
+import type { RecordStore } from '../core/seams/store.ts';
 import type { Log } from '../core/transport.ts';
 import { createTokenAccess, createTokens } from './access.ts';
 import { certificateIdentities, type CertificateRights } from './certificates.ts';

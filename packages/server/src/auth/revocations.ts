@@ -3,7 +3,7 @@ import { EverywireError } from '@everywire/protocol';
 import type { Identity, Revocable } from '../core/access.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
-import type { RecordStore } from '../core/store.ts';
+import type { RecordStore } from '../core/seams/store.ts';
 import { decodeRevocation, encodeRevocation, type Revocation } from './revocation-record.ts';
 
 const table = 'auth-revocations';

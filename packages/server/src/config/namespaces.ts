@@ -1,6 +1,6 @@
 import { parseDurationMs } from '@everywire/protocol';
 import { createNamespaces, defaultRules, type NamespaceEntry, type Namespaces } from '../core/namespaces.ts';
-import type { Retention } from '../core/store.ts';
+import type { Retention } from '../core/seams/store.ts';
 import type { Config } from './schema.ts';
 
 /** What holds for which channel, as the core wants it. @throws EverywireError `bad_name` for a filter that is none */

@@ -2,7 +2,7 @@ import { formatCursor, type Position, type Start } from '@everywire/protocol';
 import type { CatchUp } from './catch-up.ts';
 import { isSamePlace } from './page-cache.ts';
 import { readableGaps } from './readable-gap.ts';
-import type { Store } from './store.ts';
+import type { Store } from './seams/store.ts';
 import type { LogSubscription } from './subscription.ts';
 
 /** What beginning needs of the hub. */

@@ -1,7 +1,7 @@
 import { formatCursor, type Position, type Filter } from '@everywire/protocol';
 import type { Clock } from './clock.ts';
 import { PageCache, type CachedPage } from './page-cache.ts';
-import type { Gap, PageLimit, Store } from './store.ts';
+import type { Gap, PageLimit, Store } from './seams/store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 
 /** What the catch-up needs of the hub. */

@@ -1,7 +1,7 @@
 import { type GapNotice, type Receipt, formatCursor } from '@everywire/protocol';
 import { shapeOf } from './media.ts';
 import type { Message } from './message.ts';
-import type { Gap } from './store.ts';
+import type { Gap } from './seams/store.ts';
 import type { Published } from './transport.ts';
 
 /**

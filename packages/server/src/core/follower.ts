@@ -1,7 +1,7 @@
 import type { Position, Filter } from '@everywire/protocol';
 import { Batch } from './batch.ts';
 import { estimateBytes, type Message } from './message.ts';
-import type { Gap, Page, Store } from './store.ts';
+import type { Gap, Page, Store } from './seams/store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 
 /** What a follower needs of the hub. */

@@ -25,7 +25,7 @@ import type { Namespaces } from './namespaces.ts';
 import { mayBeTold, readableGap } from './readable-gap.ts';
 import { Occasionally } from './occasionally.ts';
 import { HubSession } from './session.ts';
-import type { Entry, Feed, Gap, Health, Store } from './store.ts';
+import type { Entry, Feed, Gap, Health, Store } from './seams/store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 import { Throttle } from './throttle.ts';
 import type {

@@ -1,6 +1,6 @@
 import { parseFilter, type Filter, FilterTrie } from '@everywire/protocol';
 import { payloadBytesHardMax, type Limits } from './limits.ts';
-import type { Durability, Retention } from './store.ts';
+import type { Durability, Retention } from './seams/store.ts';
 
 /** What holds for the channels of one filter. */
 export interface NamespaceRules {

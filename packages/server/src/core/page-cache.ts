@@ -1,7 +1,7 @@
 import { type Position, matches, type Filter } from '@everywire/protocol';
 import { Batch } from './batch.ts';
 import { estimateBytes, type Message } from './message.ts';
-import type { Page } from './store.ts';
+import type { Page } from './seams/store.ts';
 
 /** A page without gaps: everything that matches in (after, through], as a batch that keeps its encodings. */
 export interface CachedPage {

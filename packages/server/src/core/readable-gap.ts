@@ -1,5 +1,5 @@
 import type { Position, Filter } from '@everywire/protocol';
-import type { Gap } from './store.ts';
+import type { Gap } from './seams/store.ts';
 
 /**
  * In a wildcard's gap only one channel lacks messages; the others go on from where the reader stood. The next valid

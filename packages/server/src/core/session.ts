@@ -16,7 +16,7 @@ import { isGroupName, parseGroupName } from './groups/name.ts';
 import type { Hub } from './hub.ts';
 import type { Message } from './message.ts';
 import { mayBeTold, readableGaps, type MayDeliver } from './readable-gap.ts';
-import type { ChannelInfo, Page } from './store.ts';
+import type { ChannelInfo, Page } from './seams/store.ts';
 import { LogSubscription, type Owner, type Restrictions } from './subscription.ts';
 import type { Counted } from './throttle.ts';
 import type {

@@ -2,7 +2,7 @@ import { formatCursor, type Position } from '@everywire/protocol';
 import type { Batch } from './batch.ts';
 import type { Follower } from './follower.ts';
 import type { CachedPage } from './page-cache.ts';
-import type { Gap } from './store.ts';
+import type { Gap } from './seams/store.ts';
 import type { Progress, Quota, Sink, Subscription } from './transport.ts';
 import { Window, type WindowOptions } from './window.ts';
 

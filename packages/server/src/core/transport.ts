@@ -5,7 +5,7 @@ import type { Batch } from './batch.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
-import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite } from './store.ts';
+import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite } from './seams/store.ts';
 import type { Counted } from './throttle.ts';
 
 /** A way in and out of the hub; one folder each. */

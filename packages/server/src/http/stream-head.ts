@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Gap } from '../core/store.ts';
+import type { Gap } from '../core/seams/store.ts';
 import { fieldsFor } from './http2-request.ts';
 import type { StreamWire } from './stream-wire.ts';
 

@@ -1,6 +1,6 @@
 import type { EverywireError } from '@everywire/protocol';
 import type { WireFormat } from '../core/batch.ts';
-import type { Gap } from '../core/store.ts';
+import type { Gap } from '../core/seams/store.ts';
 
 /** The bytes of one kind of endless response. Pure; each transport's `wire.ts` makes its own. */
 export interface StreamWire {

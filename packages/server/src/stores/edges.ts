@@ -1,5 +1,5 @@
 import type { Position } from '@everywire/protocol';
-import type { Gap } from '../core/store.ts';
+import type { Gap } from '../core/seams/store.ts';
 
 /** Up to where a channel's messages are gone. It outlives them, so that whoever had not read them can be told. */
 export interface Edge {

@@ -1,6 +1,6 @@
 import type { Clock, Random } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
-import type { Durability, Store } from '../core/store.ts';
+import type { Durability, Store } from '../core/seams/store.ts';
 import type { Log } from '../core/transport.ts';
 
 export interface StoreOptions {

@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
-import type { Entry } from '../core/store.ts';
+import type { Entry } from '../core/seams/store.ts';
 
 /** What a store may hold in all. */
 export type StoreQuotas = Pick<Limits, 'channelsMax' | 'retainedMax'>;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { defaultLimits } from '../../src/core/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
-import type { Feed, Page, Store } from '../../src/core/store.ts';
+import type { Feed, Page, Store } from '../../src/core/seams/store.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createMemoryStore } from '../../src/stores/memory/store.ts';

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { EverywireError } from '@everywire/protocol';
-import type { Entry, Health, Store } from '../../../../packages/server/src/core/store.ts';
+import type { Entry, Health, Store } from '../../../../packages/server/src/core/seams/store.ts';
 import type { Load, Publish, Refusal, Stopped } from '../calls.ts';
 import { draftOf } from './drafts.ts';
 import { nowNs, tell } from './output.ts';

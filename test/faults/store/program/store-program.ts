@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Position } from '@everywire/protocol';
-import type { Feed, Store } from '../../../../packages/server/src/core/store.ts';
+import type { Feed, Store } from '../../../../packages/server/src/core/seams/store.ts';
 import type { Message } from '../../../../packages/server/src/core/message.ts';
 import type { Log } from '../../../../packages/server/src/core/transport.ts';
 import type { Sighting } from '../../checker/history.ts';

@@ -2,7 +2,7 @@ import { Batch } from '../batch.ts';
 import type { Follower } from '../follower.ts';
 import { InFlight } from '../in-flight.ts';
 import { estimateBytes, type Message } from '../message.ts';
-import type { Gap } from '../store.ts';
+import type { Gap } from '../seams/store.ts';
 import type { Owner } from '../subscription.ts';
 import type { Progress, Quota, Subscription } from '../transport.ts';
 import type { Group } from './group.ts';

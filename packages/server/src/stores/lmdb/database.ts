@@ -1,6 +1,6 @@
 import { statfsSync } from 'node:fs';
 import { type Database as Lmdb, open, type RootDatabase } from 'lmdb';
-import type { Durability } from '../../core/store.ts';
+import type { Durability } from '../../core/seams/store.ts';
 
 const tableNames = [
   'blocks',

@@ -2,7 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import type { Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/message.ts';
-import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '../../core/store.ts';
+import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '../../core/seams/store.ts';
 import { conflict, fingerprint, ownDraft, type Tags } from '../drafts.ts';
 import { endedLivesMax } from '../edges.ts';
 import { newEpoch } from '../lineage.ts';

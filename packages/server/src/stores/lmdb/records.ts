@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import type { RecordRow } from '../../core/store.ts';
+import type { RecordRow } from '../../core/seams/store.ts';
 import type { Database } from './database.ts';
 import { endOfPrefix, keyOfRecord, recordKey } from './keys.ts';
 import { unseal } from './rows.ts';

@@ -18,7 +18,7 @@ import type {
   RecordWrite,
   Retention,
   Store,
-} from '../../core/store.ts';
+} from '../../core/seams/store.ts';
 import { CommitLoop } from './commit.ts';
 import {
   type Database,

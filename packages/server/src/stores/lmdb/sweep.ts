@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Retention } from '../../core/store.ts';
+import type { Retention } from '../../core/seams/store.ts';
 import type { Channel } from './channels.ts';
 import type { TableName } from './database.ts';
 import type { Group } from './group.ts';

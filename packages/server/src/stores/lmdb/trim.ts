@@ -1,4 +1,4 @@
-import type { Retention } from '../../core/store.ts';
+import type { Retention } from '../../core/seams/store.ts';
 import type { OldestBlock } from './channels.ts';
 import type { Database, Write } from './database.ts';
 import type { ChannelDraft, GroupBase } from './group.ts';

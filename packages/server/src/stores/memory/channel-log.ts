@@ -1,5 +1,5 @@
 import type { Message } from '../../core/message.ts';
-import type { Retention } from '../../core/store.ts';
+import type { Retention } from '../../core/seams/store.ts';
 import type { Edge } from '../edges.ts';
 
 /** What is remembered of a publish id. */

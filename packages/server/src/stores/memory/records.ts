@@ -1,4 +1,4 @@
-import type { RecordRow, RecordStore, RecordWrite } from '../../core/store.ts';
+import type { RecordRow, RecordStore, RecordWrite } from '../../core/seams/store.ts';
 import { compareUtf8, SortedKeys } from './sorted-keys.ts';
 
 interface Table {

@@ -14,7 +14,7 @@ import type {
   Placement,
   Retention,
   Store,
-} from '../../core/store.ts';
+} from '../../core/seams/store.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
 import { Lineage, newEpoch } from '../lineage.ts';
 import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';

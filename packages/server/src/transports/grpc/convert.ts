@@ -9,8 +9,8 @@ import {
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 import { gapNotice } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
-import type { Gap } from '../../core/store.ts';
-import type { Page } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
+import type { Page } from '../../core/seams/store.ts';
 import type { Published, PublishDraft } from '../../core/transport.ts';
 
 /** `ErrorInfo.domain`: whose the codes are. */

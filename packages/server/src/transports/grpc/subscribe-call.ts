@@ -8,7 +8,7 @@ import {
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { frameMessage } from '@everywire/wires/grpc';
 import type { Batch } from '../../core/batch.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
 import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
 import { fromOf, protoGap, protoGoAway } from './convert.ts';

@@ -2,7 +2,7 @@ import { parseCursor, toEverywireError } from '@everywire/protocol';
 import { Batch, type WireFormat } from '../../core/batch.ts';
 import { gapNotice } from '../../core/envelope.ts';
 import { estimateBytes, type Message } from '../../core/message.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/transport.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { MqttConnection } from './connection.ts';

@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import { hash } from 'node:crypto';
 import type { Identity } from '../../core/access.ts';
-import type { RecordWrite } from '../../core/store.ts';
+import type { RecordWrite } from '../../core/seams/store.ts';
 import type { Host } from '../../core/transport.ts';
 import { Directory, type DirectoryEntry } from './directory.ts';
 import { SessionRecords, type Saved } from './records.ts';

@@ -1,6 +1,6 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
-import type { RecordWrite } from '../../core/store.ts';
+import type { RecordWrite } from '../../core/seams/store.ts';
 import type { Host, Sink } from '../../core/transport.ts';
 import type { Will } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';

@@ -1,6 +1,6 @@
 import { formatCursor, type Position, type From } from '@everywire/protocol';
 import type { Message } from '../../core/message.ts';
-import type { Page } from '../../core/store.ts';
+import type { Page } from '../../core/seams/store.ts';
 import type { Session } from '../../core/transport.ts';
 import type { PollPage } from './wire.ts';
 

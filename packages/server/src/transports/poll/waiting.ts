@@ -1,6 +1,6 @@
 import type { EverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import type { CloseReason, Notice, Sink } from '../../core/transport.ts';
 
 /** What a long poll waited for. */

@@ -5,7 +5,7 @@ import { shapeOf } from '../../core/media.ts';
 import { concatenate, concatenateText, type Encoded, type WireFormat } from '../../core/batch.ts';
 import { formatTime, gapNotice } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import type { Published, Subscription } from '../../core/transport.ts';
 
 /** What messages look like to the sockets of one namespace: one encoding for all that have a WebSocket, one for all that poll. */

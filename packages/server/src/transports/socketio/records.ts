@@ -3,7 +3,7 @@ import type { Clock, Random, Timer } from '../../core/clock.ts';
 import { Counts } from '../../core/counts.ts';
 import type { Limits } from '../../core/limits.ts';
 import { boundedSubject } from '../../core/shares.ts';
-import type { RecordRow, RecordStore } from '../../core/store.ts';
+import type { RecordRow, RecordStore } from '../../core/seams/store.ts';
 import type { Log } from '../../core/transport.ts';
 
 /**

@@ -3,7 +3,7 @@ import { shapeOf } from '../../core/media.ts';
 import { concatenateText, type WireFormat } from '../../core/batch.ts';
 import { envelopeJson, gapNotice } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import { problemOf } from '../../http/problem.ts';
 import type { StreamWire } from '../../http/stream-wire.ts';
 

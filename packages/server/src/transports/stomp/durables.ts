@@ -2,7 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import type { Timer } from '../../core/clock.ts';
 import { Shares } from '../../core/shares.ts';
-import type { RecordWrite } from '../../core/store.ts';
+import type { RecordWrite } from '../../core/seams/store.ts';
 import type { Host, Progress, Subscription } from '../../core/transport.ts';
 
 const table = 'stomp-subscriptions';

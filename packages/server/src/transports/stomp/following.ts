@@ -1,6 +1,6 @@
 import { EverywireError, formatCursor, parseCursor } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/transport.ts';
 import type { AckMode } from './commands.ts';
 import type { SharedFormat } from './message-formats.ts';

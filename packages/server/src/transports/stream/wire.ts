@@ -1,7 +1,7 @@
 import type { EverywireError } from '@everywire/protocol';
 import { concatenateText, type WireFormat } from '../../core/batch.ts';
 import { envelopeJson, gapNotice } from '../../core/envelope.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import { problemOf } from '../../http/problem.ts';
 import type { StreamWire } from '../../http/stream-wire.ts';
 

@@ -3,7 +3,7 @@ import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
 import { shapeOf } from '../../core/media.ts';
 import { concatenate, type WireFormat } from '../../core/batch.ts';
 import { envelopeJson, gapNotice } from '../../core/envelope.ts';
-import type { Gap } from '../../core/store.ts';
+import type { Gap } from '../../core/seams/store.ts';
 import type { Published, Subscription } from '../../core/transport.ts';
 
 /** The subprotocol of `/ws`. */

@@ -4,7 +4,7 @@ import { openAccess, type Access } from '../../../src/core/access.ts';
 import type { Hub } from '../../../src/core/hub.ts';
 import { defaultLimits } from '../../../src/core/limits.ts';
 import { defaultRules } from '../../../src/core/namespaces.ts';
-import type { Store } from '../../../src/core/store.ts';
+import type { Store } from '../../../src/core/seams/store.ts';
 import type { Session, SubscribeOptions, Subscription } from '../../../src/core/transport.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Batch, type WireFormat } from '../../../src/core/batch.ts';
 import { defaultLimits } from '../../../src/core/limits.ts';
 import { Message } from '../../../src/core/message.ts';
-import type { Gap } from '../../../src/core/store.ts';
+import type { Gap } from '../../../src/core/seams/store.ts';
 import { parseCommand } from '../../../src/transports/websocket/commands.ts';
 import {
   envelopeFormat,

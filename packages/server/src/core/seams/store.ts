@@ -1,5 +1,5 @@
 import type { EverywireError, GapReason, Position, Filter, Start } from '@everywire/protocol';
-import type { Draft, Message, Place } from './message.ts';
+import type { Draft, Message, Place } from '../message.ts';
 
 /**
  * Where channels live. One implementation per folder of `stores/`; one contract suite runs on all of them.
