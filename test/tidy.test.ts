@@ -82,6 +82,26 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
+  test('the core names no protocol, except in comments that cite where a rule comes from', () => {
+    const names = /mqtt|stomp|socket\.?io|websocket|grpc|webhook|\bsse\b|\bpoll/gi;
+    const bad = faults(`${server}/core`, ({ text }) =>
+      [...text.replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '').matchAll(names)].map(
+        ([name]) => `says ${name}`,
+      ),
+    );
+    expect(bad).toEqual([]);
+  });
+
+  test('the configuration knows nothing of a transport but its limits and its section', () => {
+    const bad = faults(`${server}/config`, (source) =>
+      importsFrom(
+        source,
+        ({ file }) => file?.startsWith(`${server}/transports/`) === true && !file.endsWith('/limits.ts'),
+      ),
+    );
+    expect(bad).toEqual([]);
+  });
+
   test('a transport knows no store, no other transport, and nothing of the command line', () => {
     const bad = faults(`${server}/transports`, (source) => {
       if (source.path === `${server}/transports/index.ts`) return [];

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EverywireError, noTag } from '../../packages/protocol/src/index.ts';
 import type { Clock, Random } from '../../packages/server/src/core/clock.ts';
-import { defaultLimits, type Limits } from '../../packages/server/src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../packages/server/src/config/limits.ts';
 import { Message } from '../../packages/server/src/core/message.ts';
 import type { Appended, Store } from '../../packages/server/src/core/seams/store.ts';
 import { systemClock } from '../../packages/server/src/runtime/clock.ts';
@@ -12,7 +12,7 @@ import { filterOf, payloads, placed, positionOf, StoreBench } from './store-benc
 export interface StoreContractOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: Limits;
+  readonly limits: AllLimits;
 }
 
 /** A kind of store on trial, on a place of its own. */

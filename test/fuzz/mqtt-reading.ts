@@ -10,7 +10,7 @@ import {
   type Version,
 } from '@everywire/wires/mqtt';
 import { checkDraft } from '../../packages/server/src/core/drafts.ts';
-import { defaultLimits } from '../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import { Message } from '../../packages/server/src/core/message.ts';
 import { readTarget } from '../../packages/server/src/transports/mqtt/targets.ts';
 import { draftOf, propertiesOf } from '../../packages/server/src/transports/mqtt/convert.ts';

@@ -1,7 +1,7 @@
 import { noTag, exactFilter, parseFilter } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
 import type { ChannelInfo, Feed, Store } from '../../packages/server/src/core/seams/store.ts';
-import { defaultLimits } from '../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import type { HistoryChecker } from '../faults/checker/checker.ts';
 import { matchesFilter } from '../faults/checker/filters.ts';
 import type { Sighting } from '../faults/checker/history.ts';

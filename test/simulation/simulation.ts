@@ -1,7 +1,7 @@
 import { formatCursor, parseCursor, type Start, type From } from '@everywire/protocol';
 import { openAccess } from '../../packages/server/src/core/access.ts';
 import { createHub } from '../../packages/server/src/core/hub.ts';
-import { defaultLimits, type Limits } from '../../packages/server/src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../packages/server/src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../packages/server/src/core/namespaces.ts';
 import type { Feed, Store } from '../../packages/server/src/core/seams/store.ts';
 import type { Log } from '../../packages/server/src/core/transport.ts';
@@ -257,7 +257,7 @@ class Simulation {
   }
 }
 
-function drawLimits(chance: Chance): Limits {
+function drawLimits(chance: Chance): AllLimits {
   const pageMessagesMax = chance.pick([2, 7, 1_000]);
   return {
     ...defaultLimits,

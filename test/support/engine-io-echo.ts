@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { defaultLimits } from '../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { wantsWebSocket } from '../../packages/server/src/http/upgrades.ts';

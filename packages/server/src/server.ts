@@ -4,6 +4,7 @@ import { certificateRightsOf, issuersOf } from './config/auth.ts';
 import { completeConfig, isDefault, type LoadedConfig } from './config/load.ts';
 import { namespacesOf } from './config/namespaces.ts';
 import { webhooksOf } from './config/webhooks.ts';
+import type { AllLimits } from './config/limits.ts';
 import type { Config, ConfigInput } from './config/schema.ts';
 import { openAccess, type Access } from './core/access.ts';
 import { Admission } from './core/admission.ts';
@@ -21,7 +22,7 @@ import { createStore } from './stores/index.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { ServerTls } from './tls/server-tls.ts';
-import { createTransport, transportNames } from './transports/index.ts';
+import { checkNativeBytes, createTransport, nativeBytes, transportNames } from './transports/index.ts';
 
 export const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
 
@@ -192,7 +193,8 @@ class ComposedServer implements EverywireServer {
     this.#steps.push({ what: 'http', stop: ({ closingMs }) => front.close(closingMs) });
     for (const { path, contentType, body, headers } of pages()) front.page(path, contentType, body, headers);
 
-    const host: Host = { ...shared, hub, records: store.records, admission };
+    const host: Host<AllLimits> = { ...shared, hub, records: store.records, admission };
+    checkNativeBytes(nativeBytes);
     const wanted = transportNames.filter((name) => config.transports[name]);
     const listen = {
       mqtt: this.#addressOf('mqtt'),

@@ -1,7 +1,7 @@
 import { checkChannel } from '@everywire/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../server/src/core/limits.ts';
+import { defaultLimits } from '../../server/src/config/limits.ts';
 import { ChannelNames, hashOf } from '../src/names.ts';
 
 const names = new ChannelNames('socket.io');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { FilterTrie, literalPrefix, matches, parseFilter, checkChannel } from '@everywire/protocol';
 import { isGroupName, parseGroupName, spellingOf } from '../../../packages/server/src/core/groups/name.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

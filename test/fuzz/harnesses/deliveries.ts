@@ -10,7 +10,7 @@ import { FrameReader, versions } from '@everywire/wires/stomp';
 import { shapeOf } from '../../../packages/server/src/core/media.ts';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
 import { envelopeJson } from '../../../packages/server/src/core/envelope.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { Message } from '../../../packages/server/src/core/message.ts';
 import type { WireFormat } from '../../../packages/server/src/core/batch.ts';
 import { subscribeFormat } from '../../../packages/server/src/transports/grpc/format.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError } from '@everywire/protocol';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { draftOf, fromOf } from '../../../packages/server/src/transports/grpc/convert.ts';
 import {
   PublishRequestSchema,

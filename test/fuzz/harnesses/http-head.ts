@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
 import { EverywireError, parseCursor } from '@everywire/protocol';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { negotiate } from '../../../packages/server/src/http/accept.ts';
 import { bearerToken } from '../../../packages/server/src/http/bearer.ts';
 import { checkHead, targetPath } from '../../../packages/server/src/http/head-check.ts';

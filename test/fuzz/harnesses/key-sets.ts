@@ -7,7 +7,7 @@ import {
   readSecret,
   type VerificationKey,
 } from '../../../packages/server/src/auth/tokens/keys.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Harness } from '../harness.ts';
 import { keySet } from '../minted-tokens.ts';
 

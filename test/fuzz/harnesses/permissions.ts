@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { contains, matches, overlaps, parseFilter, type Filter, checkChannel } from '@everywire/protocol';
 import { compileRules } from '../../../packages/server/src/auth/permissions.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

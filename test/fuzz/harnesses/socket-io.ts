@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { readCommand } from '../../../packages/server/src/transports/socketio/commands.ts';
 import { IoFault, parseIoPacket, reservedEvents, valueOfItem } from '@everywire/wires/socketio';
 import { packetCases } from '../../interop/socketio-bad-packets.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { parseCommand } from '../../../packages/server/src/transports/stomp/commands.ts';
 import {
   parseDestination,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { decodeRevocation, encodeRevocation } from '../../../packages/server/src/auth/revocation-record.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
 import { decodeGroupRecord, encodeGroupRecord } from '../../../packages/server/src/core/groups/record.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
-import type { Host } from '../../../packages/server/src/core/transport.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
+import type { StompHost } from '../../../packages/server/src/transports/stomp/limits.ts';
 import { MemoryRecords } from '../../../packages/server/src/stores/memory/records.ts';
 import { decodeHead, decodeWindow } from '../../../packages/server/src/transports/mqtt/rows.ts';
 import { SessionRecords } from '../../../packages/server/src/transports/socketio/records.ts';
@@ -193,7 +193,7 @@ async function checkStomp(row: Buffer): Promise<boolean> {
     clock,
     limits: defaultLimits,
     log,
-  } as unknown as Host;
+  } as unknown as StompHost;
   const positions = new DurablePositions(host);
   await positions.open();
   const kept = await positions.find(key);

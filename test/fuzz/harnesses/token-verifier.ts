@@ -4,7 +4,7 @@ import { EverywireError, parseFilter } from '@everywire/protocol';
 import { createVerifier, type Verifier } from '../../../packages/server/src/auth/tokens/verifier.ts';
 import type { Identity } from '../../../packages/server/src/core/access.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Harness } from '../harness.ts';
 import { audience, issuer, keySet, tokens } from '../minted-tokens.ts';
 

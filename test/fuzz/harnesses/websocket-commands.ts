@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { parseCommand } from '../../../packages/server/src/transports/websocket/commands.ts';
 import { okAnswer, refusedAnswer } from '../../../packages/server/src/transports/websocket/wire.ts';
 import type { Harness } from '../harness.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { defaultLimits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { TestServer } from '../../../packages/server/test/transports/websocket/server.ts';
 import { RawClient } from '../../clients/websocket/raw-client.ts';
 import { autobahnFraming } from './autobahn-framing.ts';

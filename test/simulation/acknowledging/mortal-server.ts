@@ -2,7 +2,7 @@ import { EverywireError } from '../../../packages/protocol/src/index.ts';
 import { openAccess } from '../../../packages/server/src/core/access.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
 import { createHub, type Hub } from '../../../packages/server/src/core/hub.ts';
-import type { Limits } from '../../../packages/server/src/core/limits.ts';
+import type { AllLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Namespaces } from '../../../packages/server/src/core/namespaces.ts';
 import type { Feed, RecordStore, Store } from '../../../packages/server/src/core/seams/store.ts';
 import type { Log } from '../../../packages/server/src/core/transport.ts';
@@ -22,7 +22,7 @@ export interface MortalOptions {
   readonly log: SharedLog;
   readonly time: VirtualTime;
   readonly chance: Chance;
-  readonly limits: Limits;
+  readonly limits: AllLimits;
   readonly namespaces: Namespaces;
   readonly delayMs: number;
   readonly failures: number;

@@ -1,5 +1,5 @@
 import type { Store } from '../../../packages/server/src/core/seams/store.ts';
-import { defaultLimits, type Limits } from '../../../packages/server/src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../../packages/server/src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../../packages/server/src/core/namespaces.ts';
 import { createMemoryStore } from '../../../packages/server/src/stores/memory/store.ts';
 import { HistoryChecker } from '../../faults/checker/checker.ts';
@@ -38,7 +38,7 @@ export async function simulateAcknowledging(options: AcknowledgingOptions): Prom
 
 class AcknowledgingSimulation {
   readonly #setting: Setting;
-  readonly #limits: Limits;
+  readonly #limits: AllLimits;
   readonly #sabotage: (store: Store) => Store;
   readonly #delayMs: number;
   readonly #failures: number;
@@ -206,7 +206,7 @@ class AcknowledgingSimulation {
   }
 }
 
-function drawLimits(chance: Chance): Limits {
+function drawLimits(chance: Chance): AllLimits {
   const pageMessagesMax = chance.pick([2, 7, 1_000]);
   return {
     ...defaultLimits,

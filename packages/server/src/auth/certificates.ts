@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../core/access.ts';
-import type { Limits } from '../core/limits.ts';
+import type { AuthLimits } from './limits.ts';
 import { lastMs, readRights, readSubject } from './tokens/claims.ts';
 
 /** What who shows a client certificate and no token may do; filters as in a token. */
@@ -17,7 +17,7 @@ export interface CertificateRights {
  */
 export function certificateIdentities(
   { subscribe, publish, admin = false }: CertificateRights,
-  limits: Limits,
+  limits: AuthLimits,
 ): (subject: string) => Identity {
   const everywire = {
     admin,

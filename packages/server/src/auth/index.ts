@@ -1,6 +1,6 @@
 import type { Access, Tokens } from '../core/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { AuthLimits } from './limits.ts';
 import type { RecordStore } from '../core/seams/store.ts';
 import type { Log } from '../core/transport.ts';
 import { createTokenAccess, createTokens } from './access.ts';
@@ -16,7 +16,7 @@ export interface AuthOptions {
   readonly certificates?: CertificateRights | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: Limits;
+  readonly limits: AuthLimits;
   readonly log: Log;
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
 import type { Identity, Revocable } from '../core/access.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { AuthLimits } from './limits.ts';
 import type { RecordStore } from '../core/seams/store.ts';
 import { decodeRevocation, encodeRevocation, type Revocation } from './revocation-record.ts';
 
@@ -13,7 +13,7 @@ const nameBytesMax = 255;
 
 export interface RevocationsOptions {
   readonly clock: Clock;
-  readonly limits: Pick<Limits, 'revocationsMax'>;
+  readonly limits: Pick<AuthLimits, 'revocationsMax'>;
   /** How far ahead of ours the clock of whoever signs tokens may be. */
   readonly leewayMs: number;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
 import type { Identity, Ticket } from '../core/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { AuthLimits } from './limits.ts';
 
 /** By it a ticket is told from a token where either may stand, such as a password. */
 const prefix = 'ewt_';
@@ -17,7 +17,7 @@ interface Issued {
 export interface TicketsOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: Pick<Limits, 'ticketAgeMsMax' | 'ticketsMax' | 'ticketsPerSubjectMax'>;
+  readonly limits: Pick<AuthLimits, 'ticketAgeMsMax' | 'ticketsMax' | 'ticketsPerSubjectMax'>;
 }
 
 export function isTicket(text: string): boolean {

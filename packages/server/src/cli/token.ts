@@ -19,7 +19,7 @@ import { isObject } from '../auth/tokens/read-token.ts';
 import { createVerifier, type Issuer } from '../auth/tokens/verifier.ts';
 import { issuersOf } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
-import type { Limits } from '../core/limits.ts';
+import type { AuthLimits } from '../auth/limits.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import { loadHere } from './config.ts';
@@ -120,7 +120,7 @@ function present(members: Readonly<Record<string, unknown>>): JsonObject {
 }
 
 /** What any server would refuse; which issuers one believes is another question. */
-function checkClaims(claims: JsonObject, issuer: Issuer | undefined, limits: Limits): void {
+function checkClaims(claims: JsonObject, issuer: Issuer | undefined, limits: AuthLimits): void {
   const rules = {
     issuer: issuer?.issuer,
     audience: issuer?.audience ?? anyOf(claims['aud']),

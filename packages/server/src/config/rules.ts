@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net';
 import { parseFilter } from '@everywire/protocol';
-import { checkLimits } from '../core/limits.ts';
 import { trustedProxies } from '../net/trusted-proxies.ts';
 import { authenticates, findCertificateProblems, findTokenProblems } from './auth.ts';
+import { checkLimits } from './limits.ts';
 import type { Config } from './schema.ts';
 
 const loopback = new BlockList();

@@ -1,17 +1,16 @@
 import Type, { type TInteger } from 'typebox';
-import { defaultLimits, type Limits } from '../core/limits.ts';
+import { portSchema, strict } from '../net/port-schema.ts';
+import { grpcSection } from '../transports/grpc/limits.ts';
+import { mqttSection } from '../transports/mqtt/limits.ts';
+import { stompSection } from '../transports/stomp/limits.ts';
+import { webhooksSection } from '../transports/webhook/limits.ts';
+import { limitDeclarations, type AllLimits } from './limits.ts';
 
 /**
  * The whole configuration, once: its types, its defaults, `config schema`, and what flags, environment and file are
  * checked against are all derived from here. A leaf marked `secret` is never shown and can be read from a file; one marked
  * `mayBeFile` can be read from a file too.
  */
-
-function port(description: string): { minimum: number; maximum: number; description: string } {
-  return { minimum: -1, maximum: 65_535, description: `${description} 0: the system chooses; -1: off.` };
-}
-
-const ifTaken = 'When nobody asked for it and it is taken, it is off, with a warning.';
 
 const durability = Type.Union([Type.Literal('fsync'), Type.Literal('os'), Type.Literal('memory')], {
   default: 'fsync',
@@ -40,8 +39,6 @@ const bytes = Type.Union(
   ],
   { default: '1GiB', description: 'Payload bytes kept per channel: 512KiB, 64MiB, 1GiB, or a number.' },
 );
-
-const strict = { additionalProperties: false };
 
 const namespace = Type.Object(
   {
@@ -111,12 +108,12 @@ const issuers = Type.Array(
   },
 );
 
-function limitSchemas(): Record<keyof Limits, TInteger> {
-  const entries = Object.entries(defaultLimits).map(([name, value]: [string, number]) => [
+function limitSchemas(): Record<keyof AllLimits, TInteger> {
+  const entries = Object.entries(limitDeclarations).map(([name, declaration]) => [
     name,
-    Type.Integer({ default: value, minimum: 0 }),
+    Type.Integer({ default: declaration.default, minimum: 0 }),
   ]);
-  return Object.fromEntries(entries) as Record<keyof Limits, TInteger>;
+  return Object.fromEntries(entries) as Record<keyof AllLimits, TInteger>;
 }
 
 export const configSchema = Type.Object(
@@ -128,7 +125,7 @@ export const configSchema = Type.Object(
           minLength: 1,
           description: 'Address to listen on. A public one is refused while authentication is off.',
         }),
-        port: Type.Integer({ default: 8080, ...port('Port of the HTTP family and WebSocket.') }),
+        port: portSchema(8080, 'Port of the HTTP family and WebSocket.'),
         trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
           default: [],
           description:
@@ -137,35 +134,9 @@ export const configSchema = Type.Object(
       },
       strict,
     ),
-    mqtt: Type.Object(
-      {
-        port: Type.Integer({ default: 1883, ...port(`Port of MQTT over TCP. ${ifTaken}`) }),
-        tlsPort: Type.Integer({
-          default: 8883,
-          ...port(`Port of MQTT over TLS, given tls.cert. ${ifTaken}`),
-        }),
-      },
-      strict,
-    ),
-    stomp: Type.Object(
-      {
-        port: Type.Integer({ default: 61613, ...port(`Port of STOMP over TCP. ${ifTaken}`) }),
-        tlsPort: Type.Integer({
-          default: 61614,
-          ...port(`Port of STOMP over TLS, given tls.cert. ${ifTaken}`),
-        }),
-      },
-      strict,
-    ),
-    grpc: Type.Object(
-      {
-        port: Type.Integer({
-          default: 50051,
-          ...port(`Port of gRPC, HTTP/2 in clear text or, given tls.cert, TLS. ${ifTaken}`),
-        }),
-      },
-      strict,
-    ),
+    mqtt: mqttSection,
+    stomp: stompSection,
+    grpc: grpcSection,
     tls: Type.Object(
       {
         cert: Type.Optional(
@@ -235,26 +206,7 @@ export const configSchema = Type.Object(
       default: [],
       description: 'Other origins whose web pages may use this server, such as https://app.example.',
     }),
-    webhooks: Type.Object(
-      {
-        allowTargets: Type.Array(Type.String({ minLength: 1 }), {
-          default: [],
-          description:
-            'Targets beyond the public Internet over https: host, *.host, address or network, each maybe with :port.',
-        }),
-        verify: Type.Boolean({
-          default: true,
-          description: 'Ask a new endpoint to give back a challenge, unless allowTargets names it.',
-        }),
-        retryDelays: Type.Array(Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }), {
-          default: ['5s', '30s', '2m', '10m', '30m', '2h', '5h', '10h'],
-          minItems: 1,
-          description:
-            'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
-        }),
-      },
-      strict,
-    ),
+    webhooks: webhooksSection,
     auth: Type.Object(
       {
         cookie: Type.Optional(

@@ -20,13 +20,10 @@ export interface Draft {
   readonly expiresAtMs?: number | undefined;
   /**
    * What the publisher's own protocol says of the message and no other can carry, such as its QoS: kept with it, never
-   * looked at by the core. The first byte says whose it is (`natives`), the rest is that transport's.
+   * looked at by the core. The first byte says whose it is (the transport's own `limits.ts`), the rest is that transport's.
    */
   readonly native?: Buffer | undefined;
 }
-
-/** First bytes of `Draft.native`. */
-export const natives = { mqtt: 1, stomp: 2, socketio: 3 } as const;
 
 /** Where a message stands, and the check that it is this one. */
 export interface Place {

@@ -9,10 +9,10 @@ import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite } from '.
 import type { Counted } from './throttle.ts';
 
 /** A way in and out of the hub; one folder each. */
-export interface Transport {
+export interface Transport<L extends Limits = Limits> {
   readonly name: string;
   /** Registers routes or listens. Throws an error for the operator when it cannot. */
-  start(host: Host): Promise<void>;
+  start(host: Host<L>): Promise<void>;
   /**
    * Stops accepting, tells every peer in its own protocol to come back elsewhere, and resolves when they are gone
    * or when `deadline` aborts, having cut the rest by then.
@@ -29,14 +29,14 @@ export interface Endpoint {
   readonly tryIt: string;
 }
 
-/** All that a transport may touch. */
-export interface Host {
+/** All that a transport may touch; `L`: the limits it reads, its own among them. */
+export interface Host<L extends Limits = Limits> {
   readonly hub: HubFront;
   /** Durable rows of protocols that have state of their own. A table belongs to one transport, whose name begins its own. */
   readonly records: RecordStore;
   /** Whom listeners ask about every connection; absent: all are welcome. */
   readonly admission?: Admission | undefined;
-  readonly limits: Limits;
+  readonly limits: L;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -3,12 +3,12 @@ import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import { EverywireError } from '@everywire/protocol';
 import type { Clock } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import { HttpRefusal } from './problem.ts';
 
 export interface BodyOptions {
   readonly bytesMax: number;
-  readonly limits: Pick<Limits, 'bodyBytesPerSecondMin' | 'handshakeTimeoutMs'>;
+  readonly limits: Pick<HttpLimits, 'bodyBytesPerSecondMin' | 'handshakeTimeoutMs'>;
   readonly clock: Clock;
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EverywireError, JsonFault, RawJson, type JsonObject } from '@everywire/protocol';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { PublishDraft } from '../core/transport.ts';
 import { parseJsonBytes } from './json-bytes.ts';
 
@@ -30,7 +30,7 @@ type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
  * @throws EverywireError `malformed` for JSON that is none, `invalid` for an event that lacks what it must have,
  * `unsupported` for a batch
  */
-export function cloudEventDraft(headers: Fields, body: Buffer, limits: Limits): PublishDraft | undefined {
+export function cloudEventDraft(headers: Fields, body: Buffer, limits: HttpLimits): PublishDraft | undefined {
   const type = headers['content-type'] as string | undefined;
   if (type !== undefined && batchType.test(type)) {
     throw new EverywireError(
@@ -44,7 +44,7 @@ export function cloudEventDraft(headers: Fields, body: Buffer, limits: Limits): 
 }
 
 /** JSON format §3: `data` is the payload as it was written, `data_base64` its bytes. */
-function structured(body: Buffer, { jsonDepthMax }: Limits): PublishDraft {
+function structured(body: Buffer, { jsonDepthMax }: HttpLimits): PublishDraft {
   const value = parseJsonBytes(body, {
     depthMax: jsonDepthMax,
     isRaw: (name, depth) => name === 'data' && depth === 1,

@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/transport.ts';
 import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
 import { refuse } from './node-server.ts';
@@ -43,7 +43,7 @@ export function answerError(
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
-  { limits, log }: { readonly limits: Limits; readonly log: Log },
+  { limits, log }: { readonly limits: HttpLimits; readonly log: Log },
 ): FastifyReply {
   const error = refusalOf(thrown as FrameworkError);
   if (error.code === 'internal')

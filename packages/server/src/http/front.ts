@@ -3,7 +3,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import type { Admission } from '../core/admission.ts';
 import type { Clock, Random } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { HubFront, Log } from '../core/transport.ts';
 import type { Tokens } from '../core/access.ts';
 import { ChannelViews } from './channel-views.ts';
@@ -29,7 +29,7 @@ export interface HttpFrontOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly limits: Limits;
+  readonly limits: HttpLimits;
   readonly hub: HubFront;
   readonly clock: Clock;
   readonly random: Random;

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { EverywireError } from '@everywire/protocol';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import { HttpRefusal } from './problem.ts';
 import { rawPath } from './percent.ts';
 
@@ -8,11 +8,11 @@ import { rawPath } from './percent.ts';
 const hostShape = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
 
 /** Largest body of `POST /publish`: JSON around payloads, some of them in base64. */
-export function publishBodyBytesMax(limits: Limits): number {
+export function publishBodyBytesMax(limits: HttpLimits): number {
   return Math.max(1024 * 1024, limits.payloadBytesMax * 2);
 }
 
-export function bodyBytesMax(url: string, limits: Limits): number {
+export function bodyBytesMax(url: string, limits: HttpLimits): number {
   return rawPath(url) === '/publish' ? publishBodyBytesMax(limits) : limits.payloadBytesMax;
 }
 
@@ -23,7 +23,7 @@ export function bodyBytesMax(url: string, limits: Limits): number {
  */
 export function checkHead(
   request: IncomingMessage,
-  limits: Limits,
+  limits: HttpLimits,
   bytesMax = bodyBytesMax(targetPath(request.url ?? ''), limits),
 ): EverywireError | undefined {
   const { headers, rawHeaders } = request;

@@ -7,7 +7,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/transport.ts';
 import { Deadlines, type Deadline } from '../core/deadlines.ts';
 
@@ -35,7 +35,7 @@ const resetsPerSecond = 10;
 const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 10 * resetsPerSecond };
 
 /** What Node's HTTP/2 servers are told of our bounds; `streamsMax` are those of one connection at the same time. */
-export function http2Bounds(limits: Limits, streamsMax: number): ServerOptions {
+export function http2Bounds(limits: HttpLimits, streamsMax: number): ServerOptions {
   return {
     settings: { maxConcurrentStreams: streamsMax, maxHeaderListSize: limits.headerBytesMax },
     maxHeaderListPairs: limits.headerCountMax,
@@ -46,7 +46,7 @@ export function http2Bounds(limits: Limits, streamsMax: number): ServerOptions {
 }
 
 export interface Http2ConnectionsOptions {
-  readonly limits: Limits;
+  readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly log: Log;
   /** A connection without a request for that long is closed; absent: it may wait as long as it likes. */

@@ -3,13 +3,13 @@ import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from '
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import type { Clock } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/transport.ts';
 import { Http2Connections, http2Bounds } from './http2-connections.ts';
 import { exchangeOf, headBytesOf } from './http2-request.ts';
 
 export interface Http2FrontOptions {
-  readonly limits: Limits;
+  readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly log: Log;
   /** As long as connections of HTTP/1.1 are kept. */

@@ -13,7 +13,7 @@ import type { TLSSocket } from 'node:tls';
 import { EverywireError } from '@everywire/protocol';
 import type { Admission } from '../core/admission.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/transport.ts';
 import { guard } from '../net/guard.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
@@ -33,7 +33,7 @@ import { type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 export interface NodeServerOptions {
-  readonly limits: Limits;
+  readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly log: Log;
   /** Absent: HTTP/1.1 in clear text. Otherwise HTTP/1.1 and HTTP/2 over TLS. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { EverywireError, JsonFault } from '@everywire/protocol';
 import type { Clock } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import { readBody } from './body.ts';
 import { bodyBytesMax } from './head-check.ts';
 import { parseJsonBytes } from './json-bytes.ts';
@@ -19,7 +19,7 @@ const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 /** Reads every body by our own rules, whatever its type. */
 export function addBodyParser(
   app: FastifyInstance,
-  { limits, clock }: { readonly limits: Limits; readonly clock: Clock },
+  { limits, clock }: { readonly limits: HttpLimits; readonly clock: Clock },
 ): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
@@ -37,7 +37,7 @@ export function jsonOnly(): HttpRefusal {
   });
 }
 
-function parseControlJson(bytes: Buffer, { jsonDepthMax }: Limits): unknown {
+function parseControlJson(bytes: Buffer, { jsonDepthMax }: HttpLimits): unknown {
   const parsed = parseJsonBytes(bytes, {
     depthMax: jsonDepthMax,
     // The payload of a message stays as its publisher wrote it: [{"data": …}].

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 
 const queue = Symbol('requests on this connection');
 
@@ -20,7 +20,7 @@ type QueuedSocket = Socket & { [queue]?: Queue | undefined };
 export function checkQueue(
   socket: QueuedSocket,
   response: ServerResponse,
-  { pipelinedRequestsMax }: Pick<Limits, 'pipelinedRequestsMax'>,
+  { pipelinedRequestsMax }: Pick<HttpLimits, 'pipelinedRequestsMax'>,
 ): EverywireError | undefined {
   // Node gives the socket to the response whose turn it is.
   if (response.socket !== null) return undefined;

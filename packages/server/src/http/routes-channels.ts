@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import { receipt } from '../core/envelope.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { HubFront, PublishResult, Session, Sink } from '../core/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
 import { cloudEventDraft } from './cloud-events.ts';
@@ -18,7 +18,7 @@ import { publishBodySchema } from './schemas.ts';
 
 export interface ChannelRoutesOptions {
   readonly hub: HubFront;
-  readonly limits: Limits;
+  readonly limits: HttpLimits;
   readonly views: ChannelViews;
   readonly crossOrigin: CrossOrigin;
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import type { Tokens } from '../core/access.ts';
-import type { Limits } from '../core/limits.ts';
+import type { HttpLimits } from './limits.ts';
 import type { HubFront } from '../core/transport.ts';
 import { callerOf } from './caller.ts';
 import { jsonOnly } from './parse-body.ts';
@@ -10,7 +10,7 @@ import { revokeBodySchema } from './schemas.ts';
 
 export interface TokenRoutesOptions {
   readonly hub: HubFront;
-  readonly limits: Limits;
+  readonly limits: HttpLimits;
   /** Absent while authentication is off. */
   readonly tokens?: Tokens | undefined;
 }

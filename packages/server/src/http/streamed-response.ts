@@ -6,6 +6,7 @@ import { Heartbeats, type Quiet } from './heartbeats.ts';
 import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
 import { streamFields, type StreamStart } from './stream-head.ts';
 import type { StreamWire } from './stream-wire.ts';
+import type { HttpLimits } from './limits.ts';
 
 /** What a response reads from: a session with one subscription, or several merged. */
 export interface StreamSource {
@@ -23,13 +24,13 @@ export interface StreamPlace {
 export class StreamedResponses {
   readonly transport: string;
   readonly wire: StreamWire;
-  readonly host: Host;
+  readonly host: Host<HttpLimits>;
   readonly heartbeats: Heartbeats;
   readonly heldFromBytes: number;
   readonly #open = new Set<StreamedResponse>();
   #onEmpty: (() => void) | undefined;
 
-  constructor(transport: string, wire: StreamWire, host: Host) {
+  constructor(transport: string, wire: StreamWire, host: Host<HttpLimits>) {
     this.transport = transport;
     this.wire = wire;
     this.host = host;

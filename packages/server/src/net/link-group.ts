@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { NetLimits } from './limits.ts';
 import type { Log } from '../core/transport.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import type { Link, LinkHandlers, OpenLink } from './link.ts';
@@ -7,7 +7,7 @@ import type { Link, LinkHandlers, OpenLink } from './link.ts';
 export interface LinkOptions<Context> {
   readonly open: OpenLink<Context>;
   readonly handlers: LinkHandlers<Context>;
-  readonly limits: Limits;
+  readonly limits: NetLimits;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -21,7 +21,7 @@ export interface GroupedLink<Context> extends Link<Context> {
 /** What the links of one listener or path share: handlers, deadlines, and their answers of one turn. */
 export class LinkGroup<Context> {
   readonly handlers: LinkHandlers<Context>;
-  readonly limits: Limits;
+  readonly limits: NetLimits;
   readonly clock: Clock;
   readonly log: Log;
   readonly deadlines: Deadlines<Link<Context>>;

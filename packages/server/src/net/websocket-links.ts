@@ -7,6 +7,7 @@ import { Query } from '../http/query.ts';
 import { pathOf, refuseUpgrade, type UpgradeRouter } from '../http/upgrades.ts';
 import { completeHandshake, readHandshake } from '../websocket/accept.ts';
 import type { HandshakeRules } from '../websocket/handshake.ts';
+import type { WebSocketLimits } from '../websocket/limits.ts';
 import { PeerGroup } from '../websocket/peer-group.ts';
 import { connectionKey } from './guard.ts';
 import { LinkGroup, type LinkOptions } from './link-group.ts';
@@ -15,6 +16,7 @@ import { certificateOf } from './tls-end.ts';
 import { peerHandlers, WebSocketLink, type WebSocketLinkRules } from './websocket-link.ts';
 
 export interface WebSocketLinksOptions<Context> extends LinkOptions<Context>, WebSocketLinkRules {
+  readonly limits: WebSocketLimits;
   /** Where handshakes come from. */
   readonly upgrades: UpgradeRouter;
   /** The one path that is served. */

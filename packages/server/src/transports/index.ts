@@ -3,6 +3,9 @@ import type { HttpFront } from '../http/front.ts';
 import type { WebhookSettings } from './webhook/transport.ts';
 import type { ListenAddress } from '../net/listener.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
+import { mqttNativeByte } from './mqtt/limits.ts';
+import { socketioNativeByte } from './socketio/limits.ts';
+import { stompNativeByte } from './stomp/limits.ts';
 
 export interface TransportOptions {
   /** What it is served on. */
@@ -54,6 +57,23 @@ const factories: Readonly<Record<TransportName, Factory>> = {
 
 /** Every transport there is, in the order in which the table of endpoints shows them. */
 export const transportNames = Object.keys(factories) as readonly TransportName[];
+
+/** Whose `Draft.native` begins with which byte. Only the transport that wrote it reads what follows. */
+export const nativeBytes: Readonly<Partial<Record<TransportName, number>>> = {
+  mqtt: mqttNativeByte,
+  stomp: stompNativeByte,
+  socketio: socketioNativeByte,
+};
+
+/** Two transports with one byte would read each other's. @throws RangeError: a programmer's mistake, found at start */
+export function checkNativeBytes(bytes: Readonly<Record<string, number>>): void {
+  const owners = new Map<number, string>();
+  for (const [name, byte] of Object.entries(bytes)) {
+    const other = owners.get(byte);
+    if (other !== undefined) throw new RangeError(`${name} and ${other} both have ${byte} as native byte.`);
+    owners.set(byte, name);
+  }
+}
 
 /** Makes a transport; it still has to be started. */
 export async function createTransport(name: TransportName, options: TransportOptions): Promise<Transport> {

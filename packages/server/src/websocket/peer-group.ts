@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import type { Limits } from '../core/limits.ts';
+import type { WebSocketLimits } from './limits.ts';
 import type { Log } from '../core/transport.ts';
 import type { FrameReaderLimits } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from './peer.ts';
@@ -24,7 +24,7 @@ export interface WebSocketHandlers<Context> {
 
 export interface PeerGroupOptions<Context> {
   readonly handlers: WebSocketHandlers<Context>;
-  readonly limits: Limits;
+  readonly limits: WebSocketLimits;
   /** Payload of one message from a peer. */
   readonly messageBytesMax: number;
   /** The same until `peer.trust()`; default: no other. */
@@ -39,7 +39,7 @@ const bucketCount = 16;
 /** The peers of one endpoint: what they share, their heartbeat in one sweep, and their answers of one turn. */
 export class PeerGroup<Context> {
   readonly handlers: WebSocketHandlers<Context>;
-  readonly limits: Limits;
+  readonly limits: WebSocketLimits;
   readonly readerLimits: FrameReaderLimits;
   readonly firstReaderLimits: FrameReaderLimits;
   readonly clock: Clock;

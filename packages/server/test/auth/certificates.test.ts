@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { certificateIdentities } from '../../src/auth/certificates.ts';
 import { openAuth } from '../../src/auth/index.ts';
 import { completeConfig } from '../../src/config/load.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createLog } from '../../src/telemetry/log.ts';

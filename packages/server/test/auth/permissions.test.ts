@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { contains, matches, overlaps, parseFilter } from '@everywire/protocol';
 import { compileRules, createPermissions } from '../../src/auth/permissions.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 
 const parse = (text: string) => parseFilter(text, defaultLimits);
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Revocations } from '../../src/auth/revocations.ts';
 import type { Identity } from '../../src/core/access.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import type { RecordStore } from '../../src/core/seams/store.ts';
 import { MemoryRecords } from '../../src/stores/memory/records.ts';
 import { HandClock } from './hand-clock.ts';

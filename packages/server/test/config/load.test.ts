@@ -12,7 +12,7 @@ import {
 } from '../../src/config/load.ts';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { ConfigError } from '../../src/config/settings.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 
 let folder: string;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/core/batch.ts';
 import type { Quota, Subscription } from '../../src/core/transport.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));

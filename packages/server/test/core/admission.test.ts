@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Admission, type Decision } from '../../src/core/admission.ts';
-import { defaultLimits, type Limits } from '../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../src/config/limits.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 
@@ -22,7 +22,7 @@ function handClock(): Clock & { ring(): void } {
   };
 }
 
-function start(limits: Partial<Limits>, isExempt?: (address: string) => boolean) {
+function start(limits: Partial<AllLimits>, isExempt?: (address: string) => boolean) {
   const clock = handClock();
   const admission = new Admission({ ...defaultLimits, ...limits }, clock, isExempt);
   const events: string[] = [];

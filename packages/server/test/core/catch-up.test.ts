@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import type { Feed, Page, Store } from '../../src/core/seams/store.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { checkDraft } from '../../src/core/drafts.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import type { PublishDraft } from '../../src/core/transport.ts';
 
 const stamp = { id: 'ID', nowMs: 1_000, from: 'user-1' };

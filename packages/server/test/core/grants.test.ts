@@ -1,7 +1,7 @@
 import { EverywireError, matches, parseFilter } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
 import type { Access, Claims, Identity } from '../../src/core/access.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { CloseReason, Session } from '../../src/core/transport.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

@@ -1,7 +1,7 @@
 import { openAccess } from '../../src/core/access.ts';
 import type { Batch } from '../../src/core/batch.ts';
 import { createHub, type Hub, type HubOptions } from '../../src/core/hub.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import type { Log, Notice, Session, Sink, Subscription } from '../../src/core/transport.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

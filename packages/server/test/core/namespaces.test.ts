@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import { openSession, publishText, startHub } from './hub-rig.ts';
 

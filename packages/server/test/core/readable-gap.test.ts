@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/core/batch.ts';
 import { openAccess, type Access } from '../../src/core/access.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import type { Published } from '../../src/core/transport.ts';
 import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';

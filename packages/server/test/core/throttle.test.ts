@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openAccess, type Access, type Identity } from '../../src/core/access.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 

@@ -1,7 +1,7 @@
 import { createHub, type Hub } from '../../src/core/hub.ts';
 import { openAccess, type Access } from '../../src/core/access.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import { checkLimits, defaultLimits, type Limits } from '../../src/core/limits.ts';
+import { checkLimits, defaultLimits, type AllLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules, type NamespaceEntry } from '../../src/core/namespaces.ts';
 import type { Host, Log, Transport } from '../../src/core/transport.ts';
 import { createHttpFront, type HttpFront, type HttpFrontOptions } from '../../src/http/front.ts';
@@ -14,7 +14,7 @@ import { createSseTransport } from '../../src/transports/sse/transport.ts';
 import { createStreamTransport } from '../../src/transports/stream/transport.ts';
 
 export interface RigOptions {
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<AllLimits>;
   readonly clock?: Clock;
   /** Default: everyone may do everything. */
   readonly access?: Access;

@@ -4,7 +4,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Admission } from '../../src/core/admission.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { connectionKey, guard } from '../../src/net/guard.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 

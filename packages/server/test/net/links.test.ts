@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { startLinks, type FarEnd, type Heard, type LinkRig, type LinkRigOptions } from './links.ts';
 
 /** One contract for links over TCP and over WebSocket, on real sockets. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
-import { defaultLimits, type Limits } from '../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../src/config/limits.ts';
 import type { Log } from '../../src/core/transport.ts';
 import { UpgradeRouter, wantsWebSocket } from '../../src/http/upgrades.ts';
 import type { Link, LinkHandlers, OpenLinks } from '../../src/net/link.ts';
@@ -31,7 +31,7 @@ export class Heard {
 }
 
 export interface LinkRigOptions {
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<AllLimits>;
   readonly onData?: (link: Link<Heard>, bytes: Buffer) => void;
   /** Refuses every connection. */
   readonly isClosed?: boolean;

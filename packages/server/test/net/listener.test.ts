@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import type { Link } from '../../src/net/link.ts';
 import { listenTcp, type ListenAddress, type TcpListener } from '../../src/net/listener.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

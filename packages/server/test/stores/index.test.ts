@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { StoreBench } from '../../../../test/contract/store-bench.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createStore, type StoreOptions } from '../../src/stores/index.ts';

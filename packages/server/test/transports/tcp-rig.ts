@@ -1,5 +1,5 @@
 import type { Hub } from '../../src/core/hub.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import type { Host, Transport } from '../../src/core/transport.ts';
 import { UpgradeRouter } from '../../src/http/upgrades.ts';
 import type { ListenAddress } from '../../src/net/listener.ts';

@@ -1,6 +1,6 @@
 import type { Tokens } from '../../src/core/access.ts';
 import type { Clock } from '../../src/core/clock.ts';
-import { defaultLimits } from '../../src/core/limits.ts';
+import { defaultLimits } from '../../src/config/limits.ts';
 import { createTokenAccess, createTokens } from '../../src/auth/access.ts';
 import { Revocations } from '../../src/auth/revocations.ts';
 import { Tickets } from '../../src/auth/tickets.ts';

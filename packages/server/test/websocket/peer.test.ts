@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { defaultLimits, type Limits } from '../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../src/config/limits.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { acceptWebSocket } from '../../src/websocket/accept.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
@@ -26,7 +26,7 @@ class Rig {
   readonly group: PeerGroup<undefined>;
   readonly #http: Server;
 
-  constructor(handlers: Partial<WebSocketHandlers<undefined>>, limits: Partial<Limits> = {}) {
+  constructor(handlers: Partial<WebSocketHandlers<undefined>>, limits: Partial<AllLimits> = {}) {
     const ignore = () => undefined;
     this.group = new PeerGroup<undefined>({
       handlers: {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { natives } from '../../../server/src/core/message.ts';
+import { mqttNativeByte } from '../../../server/src/transports/mqtt/limits.ts';
 import {
   clientReader,
   encodePacket,
@@ -105,7 +105,7 @@ function deliveries(
     ...options,
   };
   const messages = published.map(({ qos, retain }) =>
-    makeMessage({ native: Buffer.from([natives.mqtt, qos]), retain }),
+    makeMessage({ native: Buffer.from([mqttNativeByte, qos]), retain }),
   );
   const encoded = publishFormat(all).encode(messages);
   const filled = fillPacketIds(

@@ -16,7 +16,7 @@ const finishSabotage = options.sabotage === undefined ? undefined : buildIn(opti
 // Only what a store needs: these processes are started thousands of times. After the hooks, which change what is loaded.
 const { createStore } = await import('../../../../packages/server/src/stores/index.ts');
 const { parseFilter } = await import('@everywire/protocol');
-const { defaultLimits } = await import('../../../../packages/server/src/core/limits.ts');
+const { defaultLimits } = await import('../../../../packages/server/src/config/limits.ts');
 const { createIds } = await import('../../../../packages/server/src/core/ids.ts');
 const { systemClock } = await import('../../../../packages/server/src/runtime/clock.ts');
 const { createSystemRandom } = await import('../../../../packages/server/src/runtime/random.ts');

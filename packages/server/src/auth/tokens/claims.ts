@@ -1,6 +1,6 @@
 import { EverywireError, parseFilter, type JsonObject, type JsonValue } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
-import type { Limits } from '../../core/limits.ts';
+import type { AuthLimits } from '../limits.ts';
 import { isObject } from './read-token.ts';
 import { refuse } from './refusal.ts';
 
@@ -14,7 +14,7 @@ export interface ClaimRules {
 }
 
 type ClaimLimits = Pick<
-  Limits,
+  AuthLimits,
   'subjectBytesMax' | 'tokenRulesMax' | 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'
 >;
 

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../core/clock.ts';
-import type { Limits } from '../../core/limits.ts';
+import type { AuthLimits } from '../limits.ts';
 import type { Log } from '../../core/transport.ts';
 import { FetchError, type FetchKeySet } from './fetch-key-set.ts';
 import { readKeySet, type NamedKey } from './key-set.ts';
@@ -14,7 +14,7 @@ export interface JwksOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: Pick<
-    Limits,
+    AuthLimits,
     'keySetBytesMax' | 'keySetKeysMax' | 'keySetTimeoutMs' | 'keySetRefetchMs' | 'keySetRefreshMs'
   >;
 }

@@ -1,5 +1,5 @@
 import { JsonFault, type JsonValue } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
+import type { AuthLimits } from '../limits.ts';
 import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { KeyError, readJwk, type VerificationKey } from './keys.ts';
 import { isKeyId, isObject } from './read-token.ts';
@@ -25,7 +25,7 @@ const depthMax = 8;
  * Reads a JWK Set (RFC 7517 §5). Keys that are not for this, such as those for encryption, are passed over, as it says there.
  * @throws KeyError when it is none, or has no key that could be used: then it says nothing about the ones that we know
  */
-export function readKeySet(bytes: Buffer, { keySetKeysMax }: Pick<Limits, 'keySetKeysMax'>): KeySet {
+export function readKeySet(bytes: Buffer, { keySetKeysMax }: Pick<AuthLimits, 'keySetKeysMax'>): KeySet {
   const set = parseJsonBytes(bytes, { depthMax });
   if (set instanceof JsonFault) throw new KeyError('the answer is not JSON');
   const list = isObject(set) ? set['keys'] : undefined;

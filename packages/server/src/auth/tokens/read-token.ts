@@ -1,5 +1,5 @@
 import { JsonFault, RawJson, type JsonObject, type JsonValue } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
+import type { AuthLimits } from '../limits.ts';
 import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { refuse } from './refusal.ts';
 
@@ -12,7 +12,7 @@ export interface ReadToken {
   readonly payload: JsonObject;
 }
 
-type FormLimits = Pick<Limits, 'tokenBytesMax' | 'jsonDepthMax'>;
+type FormLimits = Pick<AuthLimits, 'tokenBytesMax' | 'jsonDepthMax'>;
 
 const shape = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
 

@@ -1,7 +1,7 @@
 import { compactVerify, errors } from 'jose';
 import type { Identity } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Limits } from '../../core/limits.ts';
+import type { AuthLimits } from '../limits.ts';
 import type { Log } from '../../core/transport.ts';
 import { checkValidity, readClaims, type ClaimRules } from './claims.ts';
 import { fetchKeySet, type FetchKeySet } from './fetch-key-set.ts';
@@ -48,7 +48,7 @@ export interface VerifierOptions {
   readonly issuers: readonly Issuer[];
   readonly clock: Clock;
   readonly log: Log;
-  readonly limits: Limits;
+  readonly limits: AuthLimits;
   /** In place of HTTP. */
   readonly fetchKeySet?: FetchKeySet;
 }
@@ -71,7 +71,7 @@ class JwtVerifier implements TokenVerifier {
   readonly #sets: readonly Jwks[];
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #limits: Limits;
+  readonly #limits: AuthLimits;
   readonly #verified: VerifiedTokens;
 
   constructor(options: VerifierOptions) {

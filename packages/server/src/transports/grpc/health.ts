@@ -1,7 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from '@connectrpc/connect';
 import { EverywireError } from '@everywire/protocol';
-import type { Host } from '../../core/transport.ts';
 import { connectErrorOf } from './convert.ts';
 import {
   Health,
@@ -9,6 +8,7 @@ import {
   HealthCheckResponseSchema,
 } from '@everywire/wires/grpc/generated/grpc/health/v1/health_pb.js';
 import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import type { GrpcHost } from './limits.ts';
 
 /** Services whose health can be asked for; the empty name is the whole server. */
 const known: ReadonlySet<string> = new Set(['', Messaging.typeName]);
@@ -19,7 +19,7 @@ const lookEveryMs = 1_000;
  * grpc.health.v1: serving as long as the node takes traffic, by the same rule as `/readyz`. When the server stops, who
  * watches is told so, and the call ends.
  */
-export function addHealth(router: ConnectRouter, host: Host, stopping: AbortSignal): void {
+export function addHealth(router: ConnectRouter, host: GrpcHost, stopping: AbortSignal): void {
   const statusOf = (service: string): ServingStatus => {
     if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
     return !host.hub.isDraining && host.hub.health().ok ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;

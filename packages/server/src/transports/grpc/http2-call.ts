@@ -1,7 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Timer } from '../../core/clock.ts';
-import type { Host } from '../../core/transport.ts';
 import type { Http2Connection } from '../../http/http2-connections.ts';
 import {
   StreamRequestSchema,
@@ -15,6 +14,7 @@ import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { oneRequest, UnaryCall, type UnaryMethod } from './unary-call.ts';
 import { MessageReader, decoded } from '@everywire/wires/grpc';
+import type { GrpcHost } from './limits.ts';
 
 /** What a request message may be beyond its payload: names, headers, and the framing of fields. */
 const requestRoomBytes = 32 * 1024;
@@ -39,7 +39,7 @@ export interface Http2CallOptions {
 /** One call on an HTTP/2 stream: frames in and out, back-pressure, deadline, trailers. */
 export class Http2Call implements Outlet {
   readonly #stream: ServerHttp2Stream;
-  readonly #host: Host;
+  readonly #host: GrpcHost;
   readonly #reader: MessageReader;
   /** Once its caller was let in. */
   #call: SubscribeCall | StreamCall | UnaryCall | undefined;
@@ -56,7 +56,11 @@ export class Http2Call implements Outlet {
   #hasEnded = false;
   #isPaused = false;
 
-  constructor(host: Host, stream: ServerHttp2Stream, { method, head, connection, forget }: Http2CallOptions) {
+  constructor(
+    host: GrpcHost,
+    stream: ServerHttp2Stream,
+    { method, head, connection, forget }: Http2CallOptions,
+  ) {
     this.#host = host;
     this.#stream = stream;
     this.#connection = connection;

@@ -9,7 +9,7 @@ import {
 } from '@connectrpc/connect';
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
-import type { Host, Session } from '../../core/transport.ts';
+import type { Session } from '../../core/transport.ts';
 import type { Peer } from '../../http/peer.ts';
 import { countedOf } from '../../net/counted.ts';
 import { connectionKey } from '../../net/guard.ts';
@@ -28,6 +28,7 @@ import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { inSession, publish, read } from './unary-call.ts';
 import { prefixBytes } from '@everywire/wires/grpc';
+import type { GrpcHost } from './limits.ts';
 
 /** Who calls, which was found out before anything of the request was read; or why they are not let in. */
 export type Admitted = { readonly party: Party } | { readonly refusal: EverywireError };
@@ -57,7 +58,7 @@ export function placeOf(socket: Socket): Omit<Caller, 'token'> {
 }
 
 /** Many callers may share the connection of a proxy, so their rates are not counted by it. */
-export function peerOn(socket: Socket, { admission }: Host): Peer {
+export function peerOn(socket: Socket, { admission }: GrpcHost): Peer {
   const { remoteAddress: address } = socket;
   const isShared = address !== undefined && admission?.isExempt(address) === true;
   return { address, counted: isShared ? undefined : countedOf(socket) };
@@ -71,7 +72,11 @@ export interface ServiceOptions {
 }
 
 /** The services as Connect, gRPC-Web and gRPC in JSON see them. */
-export function addServices(router: ConnectRouter, host: Host, { calls, stopping }: ServiceOptions): void {
+export function addServices(
+  router: ConnectRouter,
+  host: GrpcHost,
+  { calls, stopping }: ServiceOptions,
+): void {
   router.service(Messaging, {
     publish: (request, context) => asCaller(host, context, (session) => publish(session, request)),
     read: (request, context) => asCaller(host, context, (session) => read(session, request, host)),
@@ -98,7 +103,7 @@ export function addServices(router: ConnectRouter, host: Host, { calls, stopping
 }
 
 async function asCaller<T>(
-  host: Host,
+  host: GrpcHost,
   context: HandlerContext,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {

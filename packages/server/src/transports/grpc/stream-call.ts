@@ -2,7 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/batch.ts';
 import type { Timer } from '../../core/clock.ts';
-import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
 import { UnderWay } from '../../core/under-way.ts';
 import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
 import {
@@ -18,6 +18,7 @@ import {
 import type { Outlet, Party } from './outlet.ts';
 import { frameMessage } from '@everywire/wires/grpc';
 import { streamFormat } from './format.ts';
+import type { GrpcHost } from './limits.ts';
 
 /** How a call's requests are held back, while too many of them are under way. */
 export interface Inlet {
@@ -39,7 +40,7 @@ const answersWithinMs = 1_000;
 
 /** `Stream`: many subscriptions, publishes and acknowledgements on one stream, each answered with its request's id. */
 export class StreamCall implements Sink {
-  readonly #host: Host;
+  readonly #host: GrpcHost;
   readonly #outlet: Outlet;
   readonly #inlet: Inlet;
   readonly #followings = new Map<bigint, Following>();
@@ -51,7 +52,7 @@ export class StreamCall implements Sink {
   /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
   #isHalfClosed = false;
 
-  constructor(host: Host, outlet: Outlet, inlet: Inlet) {
+  constructor(host: GrpcHost, outlet: Outlet, inlet: Inlet) {
     this.#host = host;
     this.#outlet = outlet;
     this.#inlet = inlet;

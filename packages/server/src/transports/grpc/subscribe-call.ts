@@ -9,17 +9,18 @@ import {
 import { frameMessage } from '@everywire/wires/grpc';
 import type { Batch } from '../../core/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
 import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
 import { fromOf, protoGap, protoGoAway } from './convert.ts';
 import type { Outlet, Party } from './outlet.ts';
 import { subscribeFormat } from './format.ts';
+import type { GrpcHost } from './limits.ts';
 
 const transport = 'grpc';
 
 /** `Subscribe`: channels and filters in one stream, in the one order of the store. `Subscribed` comes first. */
 export class SubscribeCall implements Sink, MergedTarget {
-  readonly #host: Host;
+  readonly #host: GrpcHost;
   readonly #party: Party;
   readonly #outlet: Outlet;
   #source: Session | MergedSource | undefined;
@@ -27,7 +28,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   #early: (Buffer | Gap)[] | undefined = [];
   #hasEnded = false;
 
-  constructor(host: Host, party: Party, outlet: Outlet) {
+  constructor(host: GrpcHost, party: Party, outlet: Outlet) {
     this.#host = host;
     this.#party = party;
     this.#outlet = outlet;

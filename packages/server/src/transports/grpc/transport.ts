@@ -11,8 +11,8 @@ import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
-import type { Limits } from '../../core/limits.ts';
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { GrpcLimits } from './limits.ts';
+import type { Endpoint, Transport } from '../../core/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
 import { Http2Connections, http2Bounds, type Http2Connection } from '../../http/http2-connections.ts';
@@ -31,6 +31,7 @@ import { trailersOf } from './status.ts';
 import type { StreamCall } from './stream-call.ts';
 import type { SubscribeCall } from './subscribe-call.ts';
 import { webRefusal } from './web-refusal.ts';
+import type { GrpcHost } from './limits.ts';
 
 export interface GrpcFront {
   readonly requests: RawRequests;
@@ -83,7 +84,7 @@ class GrpcTransport implements Transport {
   readonly #admitted = new WeakMap<object, Admitted>();
   readonly #calls = new Set<Http2Call>();
   readonly #webCalls = new Set<StreamCall | SubscribeCall>();
-  #host!: Host;
+  #host!: GrpcHost;
   #server: Server | undefined;
   #address: string | undefined;
   #connections: Http2Connections | undefined;
@@ -113,7 +114,7 @@ class GrpcTransport implements Transport {
     return rows;
   }
 
-  async start(host: Host): Promise<void> {
+  async start(host: GrpcHost): Promise<void> {
     this.#host = host;
     const { limits } = host;
     const messageBytesMax = limits.payloadBytesMax + messageRoomBytes;
@@ -309,7 +310,7 @@ function trailersOnly(error: EverywireError): OutgoingHttpHeaders {
 }
 
 /** Whether its body is known to be no longer than what is taken in of somebody unknown. */
-function hasShortBody({ headers }: IncomingMessage, { headerBytesMax }: Limits): boolean {
+function hasShortBody({ headers }: IncomingMessage, { headerBytesMax }: GrpcLimits): boolean {
   return Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) <= headerBytesMax;
 }
 

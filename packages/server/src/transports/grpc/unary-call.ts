@@ -1,6 +1,6 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { Host, Session, Sink } from '../../core/transport.ts';
+import type { Session, Sink } from '../../core/transport.ts';
 import { draftOf, fromOf, publishResponse, readResponse } from './convert.ts';
 import {
   PublishRequestSchema,
@@ -14,6 +14,7 @@ import {
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { Outlet, Party } from './outlet.ts';
 import { frameMessage, decoded } from '@everywire/wires/grpc';
+import type { GrpcHost } from './limits.ts';
 
 const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
 
@@ -21,7 +22,7 @@ export async function publish(session: Session, request: PublishRequest): Promis
   return publishResponse(await session.publish(request.channel, draftOf(request)));
 }
 
-export async function read(session: Session, request: ReadRequest, host: Host): Promise<ReadResponse> {
+export async function read(session: Session, request: ReadRequest, host: GrpcHost): Promise<ReadResponse> {
   const { limits, clock } = host;
   const limit =
     request.limit === 0 ? limits.pageMessagesDefault : Math.min(request.limit, limits.pageMessagesMax);
@@ -30,7 +31,7 @@ export async function read(session: Session, request: ReadRequest, host: Host): 
 
 /** Does something as the caller. @throws EverywireError when they may not, or it is refused */
 export async function inSession<T>(
-  host: Host,
+  host: GrpcHost,
   { identity, ...peer }: Party,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
@@ -43,12 +44,12 @@ export async function inSession<T>(
   }
 }
 
-type Answer = (request: Buffer, session: Session, host: Host) => Promise<Uint8Array>;
+type Answer = (request: Buffer, session: Session, host: GrpcHost) => Promise<Uint8Array>;
 
 const answers = {
   publish: async (request: Buffer, session: Session) =>
     toBinary(PublishResponseSchema, await publish(session, decoded(PublishRequestSchema, request))),
-  read: async (request: Buffer, session: Session, host: Host) =>
+  read: async (request: Buffer, session: Session, host: GrpcHost) =>
     toBinary(ReadResponseSchema, await read(session, decoded(ReadRequestSchema, request), host)),
 } satisfies Record<string, Answer>;
 
@@ -56,13 +57,13 @@ export type UnaryMethod = keyof typeof answers;
 
 /** `Publish` and `Read`: one request, which counts when the peer has closed its half, and one response. */
 export class UnaryCall {
-  readonly #host: Host;
+  readonly #host: GrpcHost;
   readonly #party: Party;
   readonly #outlet: Outlet;
   readonly #answer: Answer;
   #request: Buffer | undefined;
 
-  constructor(host: Host, party: Party, outlet: Outlet, method: UnaryMethod) {
+  constructor(host: GrpcHost, party: Party, outlet: Outlet, method: UnaryMethod) {
     this.#host = host;
     this.#party = party;
     this.#outlet = outlet;

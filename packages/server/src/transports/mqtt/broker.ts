@@ -1,11 +1,11 @@
 import type { WireFormat } from '../../core/batch.ts';
-import type { Host } from '../../core/transport.ts';
 import type { MqttConnection } from './connection.ts';
 import { noFigures, type MqttFigures } from './figures.ts';
 import type { Publishing } from './publishing.ts';
 import { Sessions } from './sessions.ts';
 import { SysTopics } from './sys.ts';
 import { publishFormat, type PublishFormatOptions } from './format.ts';
+import type { MqttHost } from './limits.ts';
 
 export interface BrokerOptions {
   /** How often those who follow `$SYS` are told. */
@@ -16,14 +16,14 @@ const sysEveryMsDefault = 10_000;
 
 /** What all connections of the broker share. */
 export class Broker {
-  readonly host: Host;
+  readonly host: MqttHost;
   readonly figures: MqttFigures = noFigures();
   readonly formats = new Formats();
   readonly sessions: Sessions<MqttConnection>;
   readonly sys: SysTopics;
   #answering: Publishing[] = [];
 
-  constructor(host: Host, { sysEveryMs }: BrokerOptions) {
+  constructor(host: MqttHost, { sysEveryMs }: BrokerOptions) {
     this.host = host;
     this.sessions = new Sessions<MqttConnection>({
       host,

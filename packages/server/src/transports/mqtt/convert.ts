@@ -15,13 +15,14 @@ import {
   writeVarint,
 } from '@everywire/wires/mqtt';
 import { shapeOf } from '../../core/media.ts';
-import { natives, type Message } from '../../core/message.ts';
+import type { Message } from '../../core/message.ts';
 import type { PublishDraft } from '../../core/transport.ts';
+import { mqttNativeByte } from './limits.ts';
 
 /**
  * What MQTT alone can say of a message, kept beside it (`Message.native`):
  *
- *   byte 0     natives.mqtt
+ *   byte 0     mqttNativeByte
  *   byte 1     bits 0–1 QoS as published; bit 2 the content type was given, and is the message's `type`;
  *              bit 3 the user properties are the message's `headers`, in order
  *   from 2     nothing, or properties as MQTT 5 writes them, length before them (§2.2.2): what `type` and `headers`
@@ -42,7 +43,7 @@ const ttlMsMax = 3_650 * 86_400_000;
 const textType = 'text/plain; charset=utf-8';
 const binaryType = 'application/octet-stream';
 
-const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([natives.mqtt, qos]));
+const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([mqttNativeByte, qos]));
 
 /** What a PUBLISH or a will says, for the hub: nothing in it makes the hub refuse what MQTT allows, limits excepted. */
 export function draftOf({ payload, qos, retain, properties }: Publish | Will): PublishDraft {
@@ -96,7 +97,7 @@ export function withPlace(said: UserProperties | undefined, message: Message): U
 }
 
 function isMqtt(native: Buffer | undefined): native is Buffer {
-  return native !== undefined && native.length >= 2 && native[0] === natives.mqtt;
+  return native !== undefined && native.length >= 2 && native[0] === mqttNativeByte;
 }
 
 /** Whole seconds of the clock, so that a message never has more left than it was given. */
@@ -126,9 +127,9 @@ function nativeOf(
   const length = propertiesBytes(alone, 'publish');
   const flags =
     qos | (isType ? bits.typeIsContentType : 0) | (areHeaders ? bits.headersAreUserProperties : 0);
-  if (length === 0) return Buffer.from([natives.mqtt, flags]);
+  if (length === 0) return Buffer.from([mqttNativeByte, flags]);
   const native = Buffer.allocUnsafe(2 + varintBytes(length) + length);
-  native[0] = natives.mqtt;
+  native[0] = mqttNativeByte;
   native[1] = flags;
   writeProperties(native, writeVarint(native, 2, length), alone, 'publish');
   return native;

@@ -2,7 +2,6 @@ import { EverywireError } from '@everywire/protocol';
 import { hash } from 'node:crypto';
 import type { Identity } from '../../core/access.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
-import type { Host } from '../../core/transport.ts';
 import { Directory, type DirectoryEntry } from './directory.ts';
 import { SessionRecords, type Saved } from './records.ts';
 import {
@@ -17,6 +16,7 @@ import {
 import { SessionState } from './state.ts';
 import { publishWill } from './wills.ts';
 import type { Version, Will } from '@everywire/wires/mqtt';
+import type { MqttHost } from './limits.ts';
 
 /** What a CONNECT asks of its session. */
 export interface OpenRequest<Connection> {
@@ -63,7 +63,7 @@ export class OpenSession<Connection> implements Saved {
 }
 
 export interface SessionsOptions<Connection> {
-  readonly host: Host;
+  readonly host: MqttHost;
   /** Ends a connection whose session somebody else opens. Resolves when nothing it published is under way. */
   readonly takeOver: (connection: Connection) => Promise<void>;
 }
@@ -85,7 +85,7 @@ const retryMs = 5_000;
  */
 export class Sessions<Connection extends { opened: OpenSession<Connection> | undefined }> {
   readonly records: SessionRecords;
-  readonly #host: Host;
+  readonly #host: MqttHost;
   readonly #takeOver: (connection: Connection) => Promise<void>;
   readonly #directory: Directory<Connection>;
   /** Stored sessions by the group (`$share/<group>/<filter>`) that waits for them. */

@@ -1,4 +1,4 @@
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import {
   listenTcp,
@@ -11,6 +11,7 @@ import type { LinkHandlers, OpenLinks } from '../../net/link.ts';
 import { serveWebSocketLinks } from '../../net/websocket-links.ts';
 import { Broker, type BrokerOptions } from './broker.ts';
 import { MqttConnection } from './connection.ts';
+import type { MqttHost } from './limits.ts';
 
 export interface MqttFront {
   readonly upgrades: UpgradeRouter;
@@ -78,7 +79,7 @@ class MqttTransport implements Transport {
     ];
   }
 
-  async start(host: Host): Promise<void> {
+  async start(host: MqttHost): Promise<void> {
     const { limits, clock, log, hub, admission } = host;
     const { allowedOrigins, listen, listenSecurely } = this.#options;
     this.#broker = new Broker(host, this.#options);

@@ -1,9 +1,10 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
-import type { Host, Sink } from '../../core/transport.ts';
+import type { Sink } from '../../core/transport.ts';
 import type { Will } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
+import type { MqttHost } from './limits.ts';
 
 /** Nothing is ever delivered to who only publishes a will. */
 const nobody: Sink = {
@@ -18,7 +19,7 @@ const nobody: Sink = {
  * publishes nothing. One that has merely expired does: its end is what ended the connection, and that is to be told.
  */
 export async function publishWill(
-  host: Host,
+  host: MqttHost,
   identity: Identity,
   will: Will,
   records: readonly RecordWrite[],

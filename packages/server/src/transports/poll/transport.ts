@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
-import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
+import type { Endpoint, Session, Transport } from '../../core/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { readPage } from './pages.ts';
@@ -14,6 +14,7 @@ import {
   preferredWaitMs,
   type PollPage,
 } from './wire.ts';
+import type { PollHost } from './limits.ts';
 
 /** Polling and long polling: the JSON view of `/channels/<name>` and `/stream`. */
 export function createPollTransport(front: HttpFront): Transport {
@@ -21,7 +22,7 @@ export function createPollTransport(front: HttpFront): Transport {
   let poll: Poll | undefined;
   return {
     name: 'poll',
-    async start(host: Host): Promise<void> {
+    async start(host: PollHost): Promise<void> {
       const started = new Poll(host, waiting);
       poll = started;
       front.views.register({
@@ -67,11 +68,11 @@ interface Answer {
 }
 
 class Poll {
-  readonly #host: Host;
+  readonly #host: PollHost;
   readonly #waiting: Set<Waiting>;
   #mayWait = true;
 
-  constructor(host: Host, waiting: Set<Waiting>) {
+  constructor(host: PollHost, waiting: Set<Waiting>) {
     this.#host = host;
     this.#waiting = waiting;
   }

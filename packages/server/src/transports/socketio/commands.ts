@@ -7,7 +7,7 @@ import {
   type JsonValue,
 } from '@everywire/protocol';
 import { placeholderOf } from '@everywire/wires/socketio';
-import type { Limits } from '../../core/limits.ts';
+import type { SocketIoLimits } from './limits.ts';
 import type { PublishDraft } from '../../core/transport.ts';
 
 /** What a peer asks for with an event: its name, then these arguments. */
@@ -34,7 +34,7 @@ interface Arguments {
  */
 export function readCommand(
   { name, items, attachments }: Arguments,
-  limits: Pick<Limits, 'jsonDepthMax'>,
+  limits: Pick<SocketIoLimits, 'jsonDepthMax'>,
 ): Command {
   const read = (at: number): JsonValue | undefined => parseItem(items[at], limits);
   switch (name) {
@@ -62,7 +62,7 @@ function readDraft(
   data: string | undefined,
   options: Options,
   attachments: readonly Buffer[],
-  limits: Pick<Limits, 'jsonDepthMax'>,
+  limits: Pick<SocketIoLimits, 'jsonDepthMax'>,
 ): PublishDraft {
   return {
     ...readPayload(data, options.text('type'), attachments, limits),
@@ -79,7 +79,7 @@ function readPayload(
   data: string | undefined,
   type: string | undefined,
   attachments: readonly Buffer[],
-  limits: Pick<Limits, 'jsonDepthMax'>,
+  limits: Pick<SocketIoLimits, 'jsonDepthMax'>,
 ): { readonly payload: Buffer; readonly type: string } {
   if (data === undefined) throw invalid('A publication has data.');
   if (attachments.length > 0) {
@@ -99,7 +99,7 @@ function readPayload(
 
 function parseItem(
   item: string | undefined,
-  { jsonDepthMax }: Pick<Limits, 'jsonDepthMax'>,
+  { jsonDepthMax }: Pick<SocketIoLimits, 'jsonDepthMax'>,
 ): JsonValue | undefined {
   if (item === undefined) return undefined;
   const value = parseStrictJson(item, { depthMax: jsonDepthMax });

@@ -1,6 +1,6 @@
 import { EverywireError, toEverywireError, checkChannel } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
-import type { Host, Notice } from '../../core/transport.ts';
+import type { Notice } from '../../core/transport.ts';
 import type { Admission, IoApplication, IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import { IoConnection } from './io-connection.ts';
@@ -10,6 +10,7 @@ import { Merges } from './order.ts';
 import { SessionRecords, type SessionRecord } from './records.ts';
 import { IoSession, isCursor, type SessionParts } from './session.ts';
 import { deliveriesOf } from './format.ts';
+import type { SocketIoHost } from './limits.ts';
 
 const name = 'socketio';
 /** Namespaces whose formats are remembered; the rest make theirs anew. */
@@ -38,7 +39,7 @@ interface Admitted {
  */
 export class EverywireApplication implements IoApplication<IoSession> {
   readonly persistence: Persistence<IoSession>;
-  readonly #host: Host;
+  readonly #host: SocketIoHost;
   readonly #records: SessionRecords;
   readonly #merges = new Merges();
   readonly #parts = new Map<string, SessionParts>();
@@ -51,7 +52,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
   /** What is open stays in the rows: the next process goes on from them. */
   #isDraining = false;
 
-  constructor(host: Host) {
+  constructor(host: SocketIoHost) {
     this.#host = host;
     const { records, limits, clock, random, log } = host;
     this.#records = new SessionRecords({

@@ -1,5 +1,5 @@
 import { isGroupName, spellingOf } from '../../core/groups/name.ts';
-import type { Limits } from '../../core/limits.ts';
+import type { SocketIoLimits } from './limits.ts';
 import type { Quota, Subscription } from '../../core/transport.ts';
 import type { Order } from './order.ts';
 
@@ -33,7 +33,7 @@ export class Membership implements Quota {
 export function nameInNamespace(
   given: string,
   channelPrefix: string,
-  limits: Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>,
+  limits: Pick<SocketIoLimits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>,
 ): string {
   if (!isGroupName(given)) return spellingOf(channelPrefix + given, limits);
   const groupAt = given.indexOf('/') + 1;

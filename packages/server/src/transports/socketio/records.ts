@@ -1,7 +1,7 @@
 import type { Identity } from '../../core/access.ts';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
 import { Counts } from '../../core/counts.ts';
-import type { Limits } from '../../core/limits.ts';
+import type { SocketIoLimits } from './limits.ts';
 import { boundedSubject } from '../../core/shares.ts';
 import type { RecordRow, RecordStore } from '../../core/seams/store.ts';
 import type { Log } from '../../core/transport.ts';
@@ -52,7 +52,7 @@ export interface OpenRows {
 export interface RecordsOptions {
   readonly records: RecordStore;
   readonly limits: Pick<
-    Limits,
+    SocketIoLimits,
     'ioSessionAgeMsMax' | 'ioSessionsMax' | 'ioSessionsPerSubjectMax' | 'ioPollAgeMsMax'
   >;
   readonly clock: Clock;

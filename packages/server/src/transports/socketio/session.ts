@@ -15,7 +15,6 @@ import { isGroupName } from '../../core/groups/name.ts';
 import type { Message } from '../../core/message.ts';
 import type {
   CloseReason,
-  Host,
   Notice,
   Session,
   Sink,
@@ -41,9 +40,10 @@ import {
   subscribedItem,
   type Deliveries,
 } from './format.ts';
+import type { SocketIoHost } from './limits.ts';
 
 export interface SessionParts {
-  readonly host: Host;
+  readonly host: SocketIoHost;
   readonly records: SessionRecords;
   readonly merges: Merges;
   readonly deliveries: Deliveries;

@@ -1,10 +1,11 @@
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import { EverywireApplication } from './everywire-application.ts';
 import { IoServer } from './io-server.ts';
 import type { IoSession } from './session.ts';
+import type { SocketIoHost } from './limits.ts';
 
 export interface SocketIoFront {
   readonly upgrades: UpgradeRouter;
@@ -50,7 +51,7 @@ class SocketIoTransport implements Transport {
     return [{ transport: name, url: `${url}${path}/`, tryIt: `npx everywire subscribe sio+${url}/demo` }];
   }
 
-  async start(host: Host): Promise<void> {
+  async start(host: SocketIoHost): Promise<void> {
     const { limits, clock, random, log } = host;
     // The largest payload in base64, or as a string with an escape for every other character, and the rest.
     const payloadBytesMax = 2 * limits.payloadBytesMax + 16 * kib;

@@ -5,13 +5,14 @@ import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
 import { sseMediaType, sseWire } from './wire.ts';
+import type { HttpLimits } from '../../http/limits.ts';
 
 /** Server-Sent Events: a view of `/channels/<name>` and `/stream` (HTML §9.2). */
 export function createSseTransport(front: HttpFront): Transport {
   let responses: StreamedResponses | undefined;
   return {
     name: 'sse',
-    async start(host: Host): Promise<void> {
+    async start(host: Host<HttpLimits>): Promise<void> {
       const shared = new StreamedResponses('sse', sseWire, host);
       responses = shared;
       front.views.register({

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { EverywireError, parseDurationMs } from '@everywire/protocol';
 import { versions, type Frame, type Version, isReserved } from '@everywire/wires/stomp';
-import type { Limits } from '../../core/limits.ts';
+import type { StompLimits } from './limits.ts';
 import type { PublishDraft } from '../../core/transport.ts';
 
 export type AckMode = 'auto' | 'client' | 'client-individual';
@@ -77,7 +77,11 @@ const utf8Text = 'text/plain; charset=utf-8';
  * Reads what a client asks for. `version` is what was agreed on, for headers that only some versions require.
  * @throws EverywireError
  */
-export function parseCommand({ command, headers, body }: Frame, version: Version, limits: Limits): Command {
+export function parseCommand(
+  { command, headers, body }: Frame,
+  version: Version,
+  limits: StompLimits,
+): Command {
   const isConnect = command === 'CONNECT' || command === 'STOMP';
   // Clients typed by hand, and RabbitMQ's own tests, end CONNECT with one more line.
   if (body.length > 0 && command !== 'SEND' && !(isConnect && /^[\r\n]*$/.test(body.toString('latin1')))) {
@@ -164,7 +168,7 @@ function typeOf(body: Buffer): string {
   return utf8Text;
 }
 
-function readSubscribe(fields: Fields, version: Version, limits: Limits): Subscribe {
+function readSubscribe(fields: Fields, version: Version, limits: StompLimits): Subscribe {
   if (fields.text('selector') !== undefined) {
     throw new EverywireError(
       'unsupported',
@@ -215,9 +219,9 @@ function readAcknowledge(op: 'ack' | 'nack', fields: Fields, version: Version): 
 /** Headers of a frame, with the words for those that are missing or odd. */
 class Fields {
   readonly #headers: ReadonlyMap<string, string>;
-  readonly #limits: Limits;
+  readonly #limits: StompLimits;
 
-  constructor(headers: ReadonlyMap<string, string>, limits: Limits) {
+  constructor(headers: ReadonlyMap<string, string>, limits: StompLimits) {
     this.#headers = headers;
     this.#limits = limits;
   }
@@ -265,7 +269,7 @@ class Fields {
   }
 
   /** RabbitMQ's `prefetch-count`, ActiveMQ's `activemq.prefetchSize`; 0, and more than is kept, is the most there is. */
-  windowMessages({ stompWindowMessagesDefault, stompWindowMessagesMax }: Limits): number {
+  windowMessages({ stompWindowMessagesDefault, stompWindowMessagesMax }: StompLimits): number {
     const value = this.text('prefetch-count') ?? this.text('activemq.prefetchSize');
     if (value === undefined) return stompWindowMessagesDefault;
     if (!/^\d{1,9}$/.test(value)) throw new EverywireError('invalid', 'prefetch-count is a whole number.');

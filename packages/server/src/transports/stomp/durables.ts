@@ -3,7 +3,8 @@ import type { Identity } from '../../core/access.ts';
 import type { Timer } from '../../core/clock.ts';
 import { Shares } from '../../core/shares.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
-import type { Host, Progress, Subscription } from '../../core/transport.ts';
+import type { Progress, Subscription } from '../../core/transport.ts';
+import type { StompHost } from './limits.ts';
 
 const table = 'stomp-subscriptions';
 /** Positions that moved are written together: acknowledgements come one by one, and a flush each would be theirs to wait for. */
@@ -45,7 +46,7 @@ interface Live {
  * are away. What was acknowledged within the last moment before a crash is delivered again, marked.
  */
 export class DurablePositions {
-  readonly #host: Host;
+  readonly #host: StompHost;
   readonly #run: string;
   /** Whatever an earlier run of the server delivered is not above this. */
   readonly #startSeq: number;
@@ -59,7 +60,7 @@ export class DurablePositions {
   #timer: Timer | undefined;
   #writing: Promise<void> | undefined;
 
-  constructor(host: Host) {
+  constructor(host: StompHost) {
     this.#host = host;
     this.#run = host.random.hex(8);
     this.#startSeq = host.hub.head.seq;

@@ -14,7 +14,6 @@ import type { Batch } from '../../core/batch.ts';
 import { checkLogin } from '../../core/login.ts';
 import type {
   CloseReason,
-  Host,
   Notice,
   Published,
   Session,
@@ -39,10 +38,11 @@ import { Following, gapHeader, unknownMessage } from './following.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
 import { sizeOf, Transactions } from './transactions.ts';
 import { encodeOne, parseAckId } from './format.ts';
+import type { StompHost } from './limits.ts';
 
 /** What the connections of one server share. */
 export interface StompShared {
-  readonly host: Host;
+  readonly host: StompHost;
   readonly formats: MessageFormats;
   readonly durables: DurablePositions;
   /** When heart-beats are due. */

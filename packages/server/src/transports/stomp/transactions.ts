@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
+import type { StompLimits } from './limits.ts';
 import type { PublishEntry } from '../../core/transport.ts';
 
 /** What COMMIT does: all of it or nothing. */
@@ -14,11 +14,11 @@ export interface Transaction {
 
 /** The open transactions of one connection. */
 export class Transactions {
-  readonly #limits: Limits;
+  readonly #limits: StompLimits;
   readonly #open = new Map<string, Transaction>();
   #bytes = 0;
 
-  constructor(limits: Limits) {
+  constructor(limits: StompLimits) {
     this.#limits = limits;
   }
 

@@ -1,4 +1,4 @@
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import { Deadlines } from '../../core/deadlines.ts';
 import {
@@ -15,6 +15,7 @@ import { DurablePositions } from './durables.ts';
 import { MessageFormats } from './message-formats.ts';
 import { StompConnection, type StompShared } from './session.ts';
 import { beat } from '@everywire/wires/stomp';
+import type { StompHost } from './limits.ts';
 
 export interface StompFront {
   readonly upgrades: UpgradeRouter;
@@ -55,7 +56,7 @@ class StompTransport implements Transport {
   readonly name = name;
   readonly #front: StompFront;
   readonly #options: StompTransportOptions;
-  #host!: Host;
+  #host!: StompHost;
   #shared!: StompShared;
   #tcp!: TcpListener<StompConnection>;
   #secure: TcpListener<StompConnection> = noListener();
@@ -75,7 +76,7 @@ class StompTransport implements Transport {
     ];
   }
 
-  async start(host: Host): Promise<void> {
+  async start(host: StompHost): Promise<void> {
     const { limits, clock, log, admission } = host;
     const { allowedOrigins, listen, listenSecurely } = this.#options;
     this.#host = host;
@@ -129,7 +130,7 @@ class StompTransport implements Transport {
   }
 }
 
-function shareAmongConnections(host: Host): StompShared {
+function shareAmongConnections(host: StompHost): StompShared {
   const { limits, clock } = host;
   const bounds = {
     headBytesMax: limits.headerBytesMax,

@@ -4,13 +4,14 @@ import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
 import { ndjsonMediaTypes, ndjsonWire } from './wire.ts';
+import type { HttpLimits } from '../../http/limits.ts';
 
 /** HTTP streaming: a view of `/channels/<name>` and `/stream`, one JSON envelope a line. */
 export function createStreamTransport(front: HttpFront): Transport {
   let responses: StreamedResponses | undefined;
   return {
     name: 'stream',
-    async start(host: Host): Promise<void> {
+    async start(host: Host<HttpLimits>): Promise<void> {
       const shared = new StreamedResponses('stream', ndjsonWire, host);
       responses = shared;
       front.views.register({

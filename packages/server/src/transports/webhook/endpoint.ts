@@ -4,22 +4,15 @@ import type { Batch } from '../../core/batch.ts';
 import type { Timer } from '../../core/clock.ts';
 import { gapNotice } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
-import type {
-  CloseReason,
-  Host,
-  Notice,
-  Progress,
-  Session,
-  Sink,
-  Subscription,
-} from '../../core/transport.ts';
+import type { CloseReason, Notice, Progress, Session, Sink, Subscription } from '../../core/transport.ts';
 import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
 import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
 import { deliveryOf } from './wire.ts';
+import type { WebhookHost } from './limits.ts';
 
 export interface EndpointOptions {
-  readonly host: Host;
+  readonly host: WebhookHost;
   readonly sender: Sender;
   readonly retryDelaysMs: readonly number[];
   /**
@@ -389,7 +382,7 @@ export function signedHeaders(
 }
 
 /** All webhooks of the store. */
-export async function loadRows({ records }: Host): Promise<readonly WebhookRow[]> {
+export async function loadRows({ records }: WebhookHost): Promise<readonly WebhookRow[]> {
   const rows: WebhookRow[] = [];
   const pageRows = 1_000;
   let after: string | undefined;

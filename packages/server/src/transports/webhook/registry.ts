@@ -1,15 +1,16 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import type { Identity } from '../../core/access.ts';
-import type { Host, Session, Sink } from '../../core/transport.ts';
+import type { Session, Sink } from '../../core/transport.ts';
 import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
 import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
+import type { WebhookHost } from './limits.ts';
 
 export interface RegistryOptions {
-  readonly host: Host;
+  readonly host: WebhookHost;
   readonly sender: Sender;
   readonly rules: TargetRules;
   /** Ask a new endpoint whether it wants to be called. Those that the operator has named are not asked. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
+import type { WebhookLimits } from './limits.ts';
 import { callerOf } from '../../http/caller.ts';
 import { jsonOnly } from '../../http/parse-body.ts';
 import { rawQuery } from '../../http/percent.ts';
@@ -17,7 +17,11 @@ interface Change extends Omit<WebhookChange, 'paused'> {
 }
 
 /** The resource `/webhooks`. */
-export function addWebhookRoutes(app: FastifyInstance, registry: WebhookRegistry, limits: Limits): void {
+export function addWebhookRoutes(
+  app: FastifyInstance,
+  registry: WebhookRegistry,
+  limits: WebhookLimits,
+): void {
   const authenticates = true;
   const takesJson = true;
 

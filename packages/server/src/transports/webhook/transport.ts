@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify';
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/transport.ts';
 import { WebhookRegistry } from './registry.ts';
 import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { createTargetRules } from './targets.ts';
+import type { WebhookHost } from './limits.ts';
 
 export interface WebhookFront {
   /** `http://host:port`, once it listens. */
@@ -57,7 +58,7 @@ class WebhookTransport implements Transport {
     ];
   }
 
-  async start(host: Host): Promise<void> {
+  async start(host: WebhookHost): Promise<void> {
     const { allowTargets, verify, retryDelaysMs, lookup, ca } = this.#options;
     const { limits } = host;
     const rules = createTargetRules(allowTargets);

@@ -6,7 +6,7 @@ import {
   RawJson,
   type JsonObject,
 } from '@everywire/protocol';
-import type { Limits } from '../../core/limits.ts';
+import type { HttpLimits } from '../../http/limits.ts';
 import type { PublishDraft } from '../../core/transport.ts';
 import { parseJsonBytes } from '../../http/json-bytes.ts';
 
@@ -43,7 +43,7 @@ const isRaw = (name: string, depth: number): boolean => depth === 1 && rawMember
 const base64Shape = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 /** Reads one text frame of a client. Members that no command has are ignored, so that newer clients can be served. */
-export function parseCommand(text: Buffer, limits: Pick<Limits, 'jsonDepthMax'>): Command | BadCommand {
+export function parseCommand(text: Buffer, limits: Pick<HttpLimits, 'jsonDepthMax'>): Command | BadCommand {
   const value = parseJsonBytes(text, { depthMax: limits.jsonDepthMax, isRaw });
   if (value instanceof JsonFault) return bad(undefined, 'malformed', value.detail);
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof RawJson) {

@@ -4,6 +4,7 @@ import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../
 import { UnderWay } from '../../core/under-way.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';
+import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 export interface RawRequest {
   /** A channel, or a filter for those who only read. */
@@ -16,7 +17,7 @@ export interface RawRequest {
 
 /** A connection to one channel: server frames are its messages, client frames are published to it. */
 export class RawConnection implements Sink {
-  readonly #host: Host;
+  readonly #host: Host<WebSocketLimits>;
   readonly #channel: string;
   readonly #format: WireFormat;
   readonly #type: string | undefined;
@@ -29,7 +30,7 @@ export class RawConnection implements Sink {
   /** Why it is over, which may be known before the handshake is answered. */
   #closedWith: EverywireError | undefined;
 
-  constructor(host: Host, request: RawRequest) {
+  constructor(host: Host<WebSocketLimits>, request: RawRequest) {
     this.#host = host;
     this.#channel = request.channel;
     this.#format = request.format === 'raw' ? rawFormat : envelopeFormat;

@@ -24,6 +24,7 @@ import {
   refusedAnswer,
   subscribedAnswer,
 } from './wire.ts';
+import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 const policyCode = 1008;
 
@@ -38,7 +39,7 @@ class Following {
 
 /** A connection of `everywire.v1`: its commands become calls on the hub's session, its deliveries text frames. */
 export class CommandConnection implements Sink {
-  readonly #host: Host;
+  readonly #host: Host<WebSocketLimits>;
   #peer!: WebSocketPeer<CommandConnection>;
   #session!: Session;
   /** By the one spelling of the filter or group. */
@@ -48,7 +49,7 @@ export class CommandConnection implements Sink {
   /** Close code once the server is going away and only answers are still owed. */
   #leavingWith: number | undefined;
 
-  constructor(host: Host) {
+  constructor(host: Host<WebSocketLimits>) {
     this.#host = host;
   }
 

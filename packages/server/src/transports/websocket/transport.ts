@@ -14,6 +14,7 @@ import { PeerGroup, type WebSocketHandlers } from '../../websocket/peer-group.ts
 import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
 import { closeOf, everywireProtocol } from './wire.ts';
+import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 export interface WebSocketFront {
   readonly upgrades: UpgradeRouter;
@@ -66,7 +67,7 @@ class WebSocketTransport implements Transport {
   readonly name = name;
   readonly #front: WebSocketFront;
   readonly #options: WebSocketTransportOptions;
-  #host!: Host;
+  #host!: Host<WebSocketLimits>;
   #raw!: PeerGroup<RawConnection>;
   #commands!: PeerGroup<CommandConnection>;
 
@@ -87,7 +88,7 @@ class WebSocketTransport implements Transport {
     ];
   }
 
-  async start(host: Host): Promise<void> {
+  async start(host: Host<WebSocketLimits>): Promise<void> {
     const { limits, clock, log } = host;
     const shared = { limits, clock, log };
     this.#host = host;

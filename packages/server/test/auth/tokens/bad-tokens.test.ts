@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createVerifier, type TokenVerifier } from '../../../src/auth/tokens/verifier.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { expShapes, prepareTokenCorpus, tokenCases, type TokenCorpus } from '../bad-tokens.ts';
 import { memoryLog } from './memory-log.ts';

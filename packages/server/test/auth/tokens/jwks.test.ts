@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { mint } from '../../../../../test/support/tokens.ts';
 import { createVerifier, type Issuer, type TokenVerifier } from '../../../src/auth/tokens/verifier.ts';
-import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
 import { HandClock } from '../hand-clock.ts';
 import { answerJson, startIssuerServer, type IssuerServer } from '../issuer-server.ts';
 import { memoryLog, type MemoryLog } from './memory-log.ts';
@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 /** Longer than any test, so that only those about time-outs see one. */
-function verifierOf(issuers: readonly Issuer[], limits: Partial<Limits> = {}): TokenVerifier {
+function verifierOf(issuers: readonly Issuer[], limits: Partial<AllLimits> = {}): TokenVerifier {
   const verifier = createVerifier({ issuers, clock, log, limits: { ...defaultLimits, ...limits } });
   verifiers.push(verifier);
   return verifier;

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { mint, testSecret, type MintedClaims } from '../../../../../test/support/tokens.ts';
 import { createVerifier, type Issuer, type TokenVerifier } from '../../../src/auth/tokens/verifier.ts';
 import type { Identity } from '../../../src/core/access.ts';
-import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
 import { HandClock } from '../hand-clock.ts';
 import { hmac, joinToken } from '../token-text.ts';
 import { memoryLog } from './memory-log.ts';
@@ -14,7 +14,7 @@ const clock = new HandClock();
 const nowSeconds = clock.wallMs / 1_000;
 const log = memoryLog();
 
-function verifierOf(issuer: Issuer, limits: Partial<Limits> = {}, time = clock): TokenVerifier {
+function verifierOf(issuer: Issuer, limits: Partial<AllLimits> = {}, time = clock): TokenVerifier {
   return createVerifier({
     issuers: [issuer],
     clock: time,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EverywireError } from '@everywire/protocol';
 import { openAccess, type Access } from '../../../src/core/access.ts';
 import type { Hub } from '../../../src/core/hub.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { defaultRules } from '../../../src/core/namespaces.ts';
 import type { Store } from '../../../src/core/seams/store.ts';
 import type { Session, SubscribeOptions, Subscription } from '../../../src/core/transport.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isGroupName, parseGroupName, spellingOf } from '../../../src/core/groups/name.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 
 describe('names of groups', () => {
   it.each([

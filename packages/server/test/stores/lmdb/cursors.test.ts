@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { filterOf, StoreBench } from '../../../../../test/contract/store-bench.ts';
 import { formatCursor } from '../../../../protocol/src/index.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { type Database, openLmdb } from '../../../src/stores/lmdb/database.ts';

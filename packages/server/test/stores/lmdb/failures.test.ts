@@ -11,7 +11,7 @@ import {
   StoreBench,
 } from '../../../../../test/contract/store-bench.ts';
 import type { Clock } from '../../../src/core/clock.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { type Database, openLmdb, type Write } from '../../../src/stores/lmdb/database.ts';

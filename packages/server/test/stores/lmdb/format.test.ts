@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { StoreBench } from '../../../../../test/contract/store-bench.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { checkFormat, formatVersion } from '../../../src/stores/lmdb/format.ts';

@@ -1,8 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { createClient, createRouterTransport, type Interceptor } from '@connectrpc/connect';
 import { expect, it } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
-import type { Host } from '../../../src/core/transport.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
+import type { GrpcHost } from '../../../src/transports/grpc/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import {
@@ -17,7 +17,7 @@ const turns = async (count: number): Promise<void> => {
   for (let at = 0; at < count; at += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
-async function hostOf(options: Parameters<typeof startHub>[0] = {}): Promise<Host> {
+async function hostOf(options: Parameters<typeof startHub>[0] = {}): Promise<GrpcHost> {
   const hub = await startHub(options);
   return {
     hub,

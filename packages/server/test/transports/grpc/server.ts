@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { expect } from 'vitest';
 import { openAccess, type Access } from '../../../src/core/access.ts';
 import { createHub, type Hub } from '../../../src/core/hub.ts';
-import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../../src/core/namespaces.ts';
 import type { Host, Session, Transport } from '../../../src/core/transport.ts';
 import { Callers } from '../../../src/http/credentials.ts';
@@ -40,7 +40,7 @@ export class GrpcServer {
 
   static async start(
     options: {
-      readonly limits?: Partial<Limits>;
+      readonly limits?: Partial<AllLimits>;
       readonly port?: number;
       readonly isDefaultPort?: boolean;
       readonly access?: Access;

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import {
   ask,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Batch } from '../../../src/core/batch.ts';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import type { Message } from '../../../src/core/message.ts';
 import type { Subscription } from '../../../src/core/transport.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Batch, type Encoded } from '../../../src/core/batch.ts';
-import { natives, type Message } from '../../../src/core/message.ts';
+import type { Message } from '../../../src/core/message.ts';
+import { mqttNativeByte } from '../../../src/transports/mqtt/limits.ts';
 import { clientReader, type Publish, type Version } from '@everywire/wires/mqtt';
 import {
   fillPacketIds,
@@ -26,7 +27,7 @@ const plain: PublishFormatOptions = {
 };
 
 const published = (qos: number, given: Parameters<typeof makeMessage>[0] = {}): Message =>
-  makeMessage({ native: Buffer.from([natives.mqtt, qos]), ...given });
+  makeMessage({ native: Buffer.from([mqttNativeByte, qos]), ...given });
 
 function encode(messages: readonly Message[], options: Partial<PublishFormatOptions>): Encoded {
   return publishFormat({ ...plain, ...options }).encode(messages);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { createMqttTransport } from '../../../src/transports/mqtt/transport.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { startOnTcp, type TcpRig } from '../tcp-rig.ts';

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { openAccess } from '../../../src/core/access.ts';
 import { createHub, type Hub, type HubOptions } from '../../../src/core/hub.ts';
-import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../../src/core/namespaces.ts';
 import type { Transport } from '../../../src/core/transport.ts';
 import { Callers } from '../../../src/http/credentials.ts';
@@ -15,7 +15,7 @@ import { createMemoryStore } from '../../../src/stores/memory/store.ts';
 import { createSocketIoTransport } from '../../../src/transports/socketio/transport.ts';
 
 export interface IoRigOptions extends Partial<Pick<HubOptions, 'access' | 'store'>> {
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<AllLimits>;
 }
 
 /** The Socket.IO transport on the real hub, behind a plain HTTP server. */

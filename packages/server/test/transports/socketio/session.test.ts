@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
-import type { Host } from '../../../src/core/transport.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
+import type { SocketIoHost } from '../../../src/transports/socketio/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { IoSocket } from '../../../src/transports/socketio/io-socket.ts';
 import { Merges } from '../../../src/transports/socketio/order.ts';
@@ -21,7 +21,7 @@ it('leaves the row as it was when it ends before what it follows was written', a
       return new Promise<void>((resolve) => written.push(resolve));
     },
   } as unknown as SessionRecords;
-  const host = { hub, limits: defaultLimits, clock: systemClock } as unknown as Host;
+  const host = { hub, limits: defaultLimits, clock: systemClock } as unknown as SocketIoHost;
   const socket = {
     ioNamespace: '/',
     engine: { address: undefined, kind: 'websocket', isOpen: true },

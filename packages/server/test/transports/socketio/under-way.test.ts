@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { io, type Socket } from 'socket.io-client';
 import { expect, it } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { IoRig } from './rig.ts';
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { createStompTransport } from '../../../src/transports/stomp/transport.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { startOnTcp } from '../tcp-rig.ts';

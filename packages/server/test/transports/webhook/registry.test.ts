@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../../src/core/limits.ts';
-import type { Host } from '../../../src/core/transport.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
+import type { WebhookHost } from '../../../src/transports/webhook/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { WebhookRegistry } from '../../../src/transports/webhook/registry.ts';
@@ -16,7 +16,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 interface Rig {
   readonly registry: WebhookRegistry;
-  readonly host: Host;
+  readonly host: WebhookHost;
   /** What removals and posts wait for before they are answered; by then they are done. */
   readonly gate: { removal: Promise<void> | Error | undefined; post: Promise<void> | undefined };
   readonly posts: string[];
@@ -26,7 +26,7 @@ async function startRegistry(verify = false): Promise<Rig> {
   const hub = await startHub({ limits });
   const gate: Rig['gate'] = { removal: undefined, post: undefined };
   const { records } = hub.store;
-  const host: Host = {
+  const host: WebhookHost = {
     hub,
     limits,
     clock: systemClock,

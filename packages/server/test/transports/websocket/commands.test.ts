@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { defaultLimits } from '../../../src/core/limits.ts';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { RawClient } from '../../../../../test/clients/websocket/raw-client.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { textFrame } from '../../../../../test/clients/websocket/client-frames.ts';

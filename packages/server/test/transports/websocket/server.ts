@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { openAccess } from '../../../src/core/access.ts';
 import { createHub, type Hub } from '../../../src/core/hub.ts';
-import { defaultLimits, type Limits } from '../../../src/core/limits.ts';
+import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
 import { createNamespaces, defaultRules, type NamespaceEntry } from '../../../src/core/namespaces.ts';
 import type { Session, Transport } from '../../../src/core/transport.ts';
 import { Callers } from '../../../src/http/credentials.ts';
@@ -17,7 +17,7 @@ import {
 } from '../../../src/transports/websocket/transport.ts';
 
 export interface TestServerOptions extends WebSocketTransportOptions {
-  readonly limits?: Partial<Limits>;
+  readonly limits?: Partial<AllLimits>;
   readonly namespaces?: readonly NamespaceEntry[];
 }
 

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Credentials } from '../../../core/access.ts';
 import type { Clock, Random } from '../../../core/clock.ts';
-import type { Limits } from '../../../core/limits.ts';
+import type { SocketIoLimits } from '../limits.ts';
 import type { Log } from '../../../core/transport.ts';
 import { readBody } from '../../../http/body.ts';
 import { CrossOrigin } from '../../../http/cross-origin.ts';
@@ -27,7 +27,7 @@ import { sideHandlers, type WebSocketSide } from './websocket-side.ts';
 
 export interface EngineOptions<Context> {
   readonly handlers: EngineHandlers<Context>;
-  readonly limits: Limits;
+  readonly limits: SocketIoLimits;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -58,7 +58,7 @@ const restoringMax = 256;
 /** Engine.IO 4: sessions over HTTP long polling and WebSocket. It owns no port: whoever does hands over what comes in. */
 export class EngineServer<Context> {
   readonly handlers: EngineHandlers<Context>;
-  readonly limits: Limits;
+  readonly limits: SocketIoLimits;
   readonly payloadBytesMax: number;
   readonly #options: EngineOptions<Context>;
   readonly #crossOrigin: CrossOrigin;

@@ -1,0 +1,85 @@
+import { authLimits } from '../auth/limits.ts';
+import { coreLimits, type LimitDeclaration, type LimitDeclarations, type LimitsOf } from '../core/limits.ts';
+import { httpLimits } from '../http/limits.ts';
+import { netLimits } from '../net/limits.ts';
+import { grpcLimits } from '../transports/grpc/limits.ts';
+import { mqttLimits } from '../transports/mqtt/limits.ts';
+import { pollLimits } from '../transports/poll/limits.ts';
+import { socketioLimits } from '../transports/socketio/limits.ts';
+import { stompLimits } from '../transports/stomp/limits.ts';
+import { webhookLimits } from '../transports/webhook/limits.ts';
+import { websocketLimits } from '../websocket/limits.ts';
+
+/** Who declares which limits, in the order of the documentation. Names are unique among all of them: they share one section. */
+export const limitOwners: readonly LimitDeclarations[] = [
+  coreLimits,
+  netLimits,
+  httpLimits,
+  pollLimits,
+  websocketLimits,
+  socketioLimits,
+  stompLimits,
+  mqttLimits,
+  grpcLimits,
+  webhookLimits,
+  authLimits,
+];
+
+/** Every limit of the server: the section `limits` of the configuration. */
+export type AllLimits = LimitsOf<
+  typeof coreLimits &
+    typeof netLimits &
+    typeof httpLimits &
+    typeof pollLimits &
+    typeof websocketLimits &
+    typeof socketioLimits &
+    typeof stompLimits &
+    typeof mqttLimits &
+    typeof grpcLimits &
+    typeof webhookLimits &
+    typeof authLimits
+>;
+
+export const limitDeclarations = Object.assign({}, ...limitOwners) as Readonly<
+  Record<keyof AllLimits, LimitDeclaration>
+>;
+
+export const defaultLimits = Object.fromEntries(
+  Object.entries(limitDeclarations).map(([name, declaration]) => [name, declaration.default]),
+) as unknown as AllLimits;
+
+interface Relation {
+  /** A sentence for the operator, without its full stop. */
+  readonly rule: string;
+  readonly holds: (limits: AllLimits) => boolean;
+}
+
+/** The bounds that depend on each other, all of them. */
+export const limitRelations: readonly Relation[] = [
+  {
+    rule: 'limits.pageMessagesDefault must not exceed limits.pageMessagesMax',
+    holds: ({ pageMessagesDefault, pageMessagesMax }) => pageMessagesDefault <= pageMessagesMax,
+  },
+  {
+    rule: 'limits.headerBytesMax must hold more than one line of STOMP',
+    holds: ({ stompLineBytesMax, headerBytesMax }) => stompLineBytesMax < headerBytesMax,
+  },
+  {
+    rule: 'limits.outboundBytesMax must hold one batch beside outboundHeldFromBytes',
+    holds: ({ outboundHeldFromBytes, batchBytesMax, outboundBytesMax }) =>
+      outboundHeldFromBytes + batchBytesMax <= outboundBytesMax,
+  },
+];
+
+/** Throws when a bound is no number that it may be, or when bounds contradict each other: an operator's mistake, found at start. */
+export function checkLimits(limits: AllLimits): AllLimits {
+  for (const [name, { max }] of Object.entries(limitDeclarations)) {
+    const value = limits[name as keyof AllLimits];
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new RangeError(`limits.${name} must be a whole number ≥ 0`);
+    if (max !== undefined && value > max) throw new RangeError(`limits.${name} is at most ${max}`);
+  }
+  const broken = limitRelations.find(({ holds }) => !holds(limits));
+  if (broken !== undefined) throw new RangeError(broken.rule);
+  return limits;
+}

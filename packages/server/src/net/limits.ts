@@ -1,0 +1,24 @@
+import type { LimitDeclarations, Limits, LimitsOf } from '../core/limits.ts';
+
+export const netLimits = {
+  heartbeatEveryMs: {
+    default: 15_000,
+    about:
+      'How often a stream, a WebSocket or an HTTP/2 connection that has nothing to say is sent a sign of life.',
+  },
+  retryAfterMs: {
+    default: 2_000,
+    about: 'The `retry:` of SSE and the least `Retry-After`, before jitter.',
+  },
+  pingsPerSecondMax: {
+    default: 20,
+    about: 'WebSocket pings a peer may send per second.',
+  },
+  closeTimeoutMs: {
+    default: 5_000,
+    about: 'Time a peer has to answer our Close before the socket is ended.',
+  },
+} satisfies LimitDeclarations;
+
+/** What everything with sockets reads. */
+export type NetLimits = Limits & LimitsOf<typeof netLimits>;
