@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import { hash } from 'node:crypto';
+import { acceptKeyOf, webSocketVersion } from '@everywire/wires/websocket';
 import type { IncomingMessage } from 'node:http';
 import { isOriginAllowed, type OriginRequest } from '../http/origin.ts';
 import { HttpRefusal } from '../http/problem.ts';
@@ -23,9 +23,6 @@ export interface Handshake {
   readonly protocol: string | undefined;
 }
 
-export const webSocketVersion = '13';
-// RFC 6455 §1.3: what shows that the server understood the request.
-const acceptSalt = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 /** 16 bytes in base64 (§4.1). */
 const keyShape = /^[A-Za-z0-9+/]{22}==$/;
 /** A token of RFC 9110 §5.6.2. */
@@ -66,7 +63,7 @@ export function checkHandshake(
   }
   const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);
   if (protocol instanceof EverywireError) return protocol;
-  return { acceptKey: hash('sha1', key + acceptSalt, 'base64'), protocol };
+  return { acceptKey: acceptKeyOf(key), protocol };
 }
 
 /** The 101 (§4.2.2), with further `headers`. */

@@ -1,9 +1,9 @@
 /**
  * Packets of Engine.IO 4 (its protocol document, "Encoding"): a digit, then the rest as text; a binary message is bare
- * bytes over WebSocket, and `b` with base64 in a payload of HTTP polling, where packets are parted by U+001E.
+ * bytes over WebSocket, and `b` with base64 in a payload of HTTP polling, where U+001E separates packets.
  */
 
-/** Parts packets in a payload. */
+/** Separates packets in a payload. */
 export const separator = '\x1e';
 
 export const packets = {
@@ -11,18 +11,35 @@ export const packets = {
   ping: '2',
   pong: '3',
   message: '4',
+  upgrade: '5',
   noop: '6',
   probe: '2probe',
   probed: '3probe',
 } as const;
 
+/** What a client sends. */
 export type EnginePacket =
   | { readonly kind: 'close' | 'pong' | 'noop' | 'probe' | 'upgrade' }
   | { readonly kind: 'message'; readonly data: string | Buffer };
 
+/** The server's handshake: the payload of its first packet (protocol document, "Handshake"). */
+export interface EngineHandshake {
+  readonly sid: string;
+  readonly upgrades: readonly string[];
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  readonly payloadBytesMax: number;
+}
+
+/** What a server sends. */
+export type ServerEnginePacket =
+  | { readonly kind: 'open'; readonly handshake: EngineHandshake }
+  | { readonly kind: 'close' | 'ping' | 'noop' | 'probed' }
+  | { readonly kind: 'message'; readonly data: string | Buffer };
+
 const base64Shape = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 
-/** Reads one packet that came as text. `undefined`: it is none that a client sends. */
+/** Reads one packet that came as text. `undefined`: clients send no such packet. */
 export function parsePacket(text: string): EnginePacket | undefined {
   switch (text.charAt(0)) {
     case '1':
@@ -43,15 +60,94 @@ export function parsePacket(text: string): EnginePacket | undefined {
   }
 }
 
-/** Reads the body of a POST: all of its packets, or `undefined` when one of them is none. */
+/** Reads one packet that came as text. `undefined`: servers send no such packet. */
+export function parseServerPacket(text: string): ServerEnginePacket | undefined {
+  switch (text.charAt(0)) {
+    case '0': {
+      const handshake = parseHandshake(text.slice(1));
+      return handshake && { kind: 'open', handshake };
+    }
+    case '1':
+      return text.length === 1 ? { kind: 'close' } : undefined;
+    case '2':
+      return { kind: 'ping' };
+    case '3':
+      return text === packets.probed ? { kind: 'probed' } : undefined;
+    case '4':
+      return { kind: 'message', data: text.slice(1) };
+    case '6':
+      return text.length === 1 ? { kind: 'noop' } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** The server's first packet. */
+export function openPacket(handshake: EngineHandshake): string {
+  const { sid, upgrades, pingIntervalMs, pingTimeoutMs, payloadBytesMax } = handshake;
+  return `0${JSON.stringify({
+    sid,
+    upgrades,
+    pingInterval: pingIntervalMs,
+    pingTimeout: pingTimeoutMs,
+    maxPayload: payloadBytesMax,
+  })}`;
+}
+
+function parseHandshake(text: string): EngineHandshake | undefined {
+  const told = parseObject(text);
+  if (told === undefined) return undefined;
+  const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = told;
+  if (typeof sid !== 'string' || !isCount(pingInterval) || !isCount(pingTimeout)) return undefined;
+  return {
+    sid,
+    upgrades: Array.isArray(upgrades) ? upgrades.filter((one) => typeof one === 'string') : [],
+    pingIntervalMs: pingInterval,
+    pingTimeoutMs: pingTimeout,
+    // Engine.IO 4 servers before 6.1 do not tell it.
+    payloadBytesMax: isCount(maxPayload) ? maxPayload : Infinity,
+  };
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0;
+}
+
+/** Reads the body of a client's POST: all of its packets, or `undefined` when one of them is none. */
 export function parsePayload(text: string): readonly EnginePacket[] | undefined {
-  const found: EnginePacket[] = [];
+  return parsePieces(text, parsePacket);
+}
+
+/** Reads the body of the answer to a client's GET: all of its packets, or `undefined` when one of them is none. */
+export function parseServerPayload(text: string): readonly ServerEnginePacket[] | undefined {
+  return parsePieces(text, parseServerPacket);
+}
+
+function parsePieces<Packet>(
+  text: string,
+  parse: (piece: string) => Packet | undefined,
+): readonly (Packet | BinaryMessage)[] | undefined {
+  const found: (Packet | BinaryMessage)[] = [];
   for (const piece of text.split(separator)) {
-    const packet = piece.startsWith('b') ? parseBase64(piece.slice(1)) : parsePacket(piece);
+    const packet = piece.startsWith('b') ? parseBase64(piece.slice(1)) : parse(piece);
     if (packet === undefined) return undefined;
     found.push(packet);
   }
   return found;
+}
+
+interface BinaryMessage {
+  readonly kind: 'message';
+  readonly data: Buffer;
 }
 
 /** A binary message as a packet of a payload. */
@@ -59,7 +155,7 @@ export function base64Packet(data: Buffer): string {
   return `b${data.toString('base64')}`;
 }
 
-function parseBase64(text: string): EnginePacket | undefined {
+function parseBase64(text: string): BinaryMessage | undefined {
   if (!base64Shape.test(text)) return undefined;
   return { kind: 'message', data: Buffer.from(text, 'base64') };
 }

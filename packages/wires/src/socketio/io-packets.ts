@@ -17,7 +17,7 @@ export interface IoPacket {
   readonly ioNamespace: string;
   /** Of the acknowledgement that is asked for or given. */
   readonly id: number | undefined;
-  /** Of a CONNECT: the JSON object, or `undefined`. */
+  /** Of a CONNECT: its JSON object as text, or `undefined`. */
   readonly auth: string | undefined;
   /** Of an EVENT or ACK: the items of its array as they were written. */
   readonly items: readonly string[];
@@ -25,7 +25,12 @@ export interface IoPacket {
   readonly attachments: number;
 }
 
-/** The text is no packet that a client may send: the connection is to be closed. */
+/** What a server sends. CONNECT_ERROR has what it says in `auth`, as CONNECT has its session id. */
+export interface ServerIoPacket extends Omit<IoPacket, 'kind'> {
+  readonly kind: IoPacket['kind'] | 'connectError';
+}
+
+/** The text is no packet that this peer may send: the connection is to be closed. */
 export class IoFault {
   readonly detail: string;
 
@@ -51,14 +56,26 @@ export const reservedEvents: ReadonlySet<string> = new Set([
   'removeListener',
 ]);
 
-const kinds = ['connect', 'disconnect', 'event', 'ack', undefined, 'event', 'ack'] as const;
+const kinds = ['connect', 'disconnect', 'event', 'ack', 'connectError', 'event', 'ack'] as const;
 const idDigitsMax = 15;
 
-/** Reads the text of a packet. Attachments are counted, not awaited. */
+/** Reads the text of a client's packet. Attachments are counted, not awaited. */
 export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFault {
+  // The type has told that it is of those that a client sends.
+  return parseFrom('client', text, limits) as IoPacket | IoFault;
+}
+
+/** Reads the text of a server's packet. Attachments are counted, not awaited. */
+export function parseServerIoPacket(text: string, limits: IoLimits): ServerIoPacket | IoFault {
+  return parseFrom('server', text, limits);
+}
+
+function parseFrom(sender: 'client' | 'server', text: string, limits: IoLimits): ServerIoPacket | IoFault {
   const type = text.charCodeAt(0) - 0x30;
   const kind = kinds[type];
-  if (kind === undefined) return new IoFault('unknown packet type');
+  if (kind === undefined || (kind === 'connectError' && sender === 'client')) {
+    return new IoFault('unknown packet type');
+  }
   let at = 1;
   let attachments = 0;
   if (type === packetTypes.binaryEvent || type === packetTypes.binaryAck) {
@@ -78,7 +95,7 @@ export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFaul
     if (Buffer.byteLength(ioNamespace) > limits.nameBytesMax) return new IoFault('namespace too long');
     at = end + 1;
   }
-  // Who answers what nobody asked is not listened to, whatever the number is.
+  // An answer to a question that nobody asked is ignored, whatever its number is.
   if (kind === 'ack' && text[at] === '-') at += 1;
   const idAt = at;
   while (at < text.length && isDigit(text.charCodeAt(at))) at += 1;
@@ -89,6 +106,7 @@ export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFaul
   const packet = { kind, ioNamespace, id, attachments };
   switch (kind) {
     case 'connect':
+    case 'connectError':
       return payload === '' || isObject(payload, limits)
         ? { ...packet, auth: payload === '' ? undefined : payload, items: [] }
         : new IoFault('invalid payload');
@@ -99,19 +117,20 @@ export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFaul
       const items = isJson(payload) ? itemsOfArray(payload, limits.jsonDepthMax) : undefined;
       if (items === undefined) return new IoFault('invalid payload');
       const fault =
-        checkPlaceholders(payload, attachments) ?? (kind === 'event' ? checkName(items) : undefined);
+        checkPlaceholders(payload, attachments) ?? (kind === 'event' ? checkName(items, sender) : undefined);
       return fault ?? { ...packet, auth: undefined, items };
     }
   }
 }
 
-/** An EVENT begins with its name: a number, or a string that nobody else uses. */
-function checkName(items: readonly string[]): IoFault | undefined {
+/** An EVENT begins with its name: a number, or a string. A client must not use those that the libraries keep. */
+function checkName(items: readonly string[], sender: 'client' | 'server'): IoFault | undefined {
   const [first] = items;
   if (first === undefined) return new IoFault('invalid payload');
   const name: unknown = JSON.parse(first);
   if (typeof name === 'number') return undefined;
-  return typeof name === 'string' && !reservedEvents.has(name) ? undefined : new IoFault('invalid payload');
+  const isFree = sender === 'server' || !reservedEvents.has(name as string);
+  return typeof name === 'string' && isFree ? undefined : new IoFault('invalid payload');
 }
 
 /** Each attachment has its placeholder, and each placeholder its own attachment. */
@@ -146,9 +165,19 @@ export function valueOfItem(item: string, attachments: readonly Buffer[]): unkno
   });
 }
 
+/** The JSON text that stands for the attachment of that number. */
+export function placeholderItem(num: number): string {
+  return `{"_placeholder":true,"num":${num}}`;
+}
+
 /** `prefix` of what is sent in a namespace: nothing for the main one. */
 export function prefixOf(ioNamespace: string): string {
   return ioNamespace === '/' ? '' : `${ioNamespace},`;
+}
+
+/** A client's CONNECT. */
+export function connectPacket(ioNamespace: string, auth?: object): string {
+  return `0${prefixOf(ioNamespace)}${auth === undefined ? '' : JSON.stringify(auth)}`;
 }
 
 export function connectedPacket(ioNamespace: string, answer: object): string {
@@ -163,14 +192,36 @@ export function disconnectPacket(ioNamespace: string): string {
   return `1${prefixOf(ioNamespace)}`;
 }
 
-/** `items` are JSON texts. */
-export function ackPacket(ioNamespace: string, id: number, items: readonly string[]): string {
-  return `3${prefixOf(ioNamespace)}${id}[${items.join(',')}]`;
+/** `items` are JSON texts, with placeholders for so many `attachments`, which follow the packet. */
+export function ackPacket(
+  ioNamespace: string,
+  id: number,
+  items: readonly string[],
+  attachments = 0,
+): string {
+  const type = typeOf(packetTypes.ack, packetTypes.binaryAck, attachments);
+  return `${type}${prefixOf(ioNamespace)}${id}[${items.join(',')}]`;
+}
+
+export interface EventOptions {
+  /** Asks for an acknowledgement of that number. */
+  readonly id?: number | undefined;
+  /** How many attachments follow the packet; each has its placeholder in the items. */
+  readonly attachments?: number | undefined;
 }
 
 /** `items` are JSON texts, the event's name first. */
-export function eventPacket(ioNamespace: string, items: readonly string[]): string {
-  return `2${prefixOf(ioNamespace)}[${items.join(',')}]`;
+export function eventPacket(
+  ioNamespace: string,
+  items: readonly string[],
+  { id, attachments = 0 }: EventOptions = {},
+): string {
+  const type = typeOf(packetTypes.event, packetTypes.binaryEvent, attachments);
+  return `${type}${prefixOf(ioNamespace)}${id ?? ''}[${items.join(',')}]`;
+}
+
+function typeOf(plain: number, binary: number, attachments: number): string {
+  return attachments === 0 ? String(plain) : `${binary}${attachments}-`;
 }
 
 function isObject(text: string, { jsonDepthMax }: IoLimits): boolean {

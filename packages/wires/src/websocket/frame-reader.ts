@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { controlBytesMax, isCloseCode, opcodes } from './frames.ts';
+import { controlBytesMax, isCloseCode, maskBit, maskBytes, opcodes } from './frames.ts';
 import { unmask } from './mask.ts';
 import { utf8Progress } from './utf8.ts';
 
@@ -9,6 +9,9 @@ export interface FrameReaderLimits {
   /** Frames in one message. */
   readonly fragmentsMax: number;
 }
+
+/** Whose end of the connection it is. Clients mask what they send, servers do not (RFC 6455 §5.1). */
+export type Role = 'client' | 'server';
 
 /** What a peer's bytes mean. `payload` may be part of a larger chunk: copy what is kept for long. */
 export type Received =
@@ -31,14 +34,15 @@ const gatherBytesMin = 512;
 const noCode = 1005;
 
 /**
- * Reads what a client sends (RFC 6455 §5), strictly, from chunks cut anywhere: `push` a chunk, then call `next` until
- * it returns `undefined`. A message that lies in one chunk is handed out as a part of it, unmasked in place. Otherwise
- * it is gathered in one buffer that grows with what has arrived, never in a list of chunks, so a peer that
- * sends single bytes costs no more than its bytes.
+ * Reads what the other end sends (RFC 6455 §5), strictly, from chunks cut anywhere: `push` a chunk, then call `next`
+ * until it returns `undefined`. A message that lies in one chunk is returned as a part of it, unmasked in place.
+ * Otherwise the reader gathers it in one buffer that grows with what has arrived, never in a list of chunks, so a peer
+ * that sends single bytes costs no more than its bytes.
  */
 export class FrameReader {
   /** May be changed between messages. */
   limits: FrameReaderLimits;
+  readonly #isServer: boolean;
   #chunk: Buffer = nothing;
   #at = 0;
   #isOver = false;
@@ -56,11 +60,13 @@ export class FrameReader {
   /** How much of it is known to be whole characters. */
   #checkedBytes = 0;
 
-  constructor(limits: FrameReaderLimits) {
+  /** `role` is the reader's own: a server reads masked frames, a client frames without a mask. */
+  constructor(limits: FrameReaderLimits, role: Role = 'server') {
     this.limits = limits;
+    this.#isServer = role === 'server';
   }
 
-  /** Takes `chunk`, which is the reader's from now on: it is changed in place. */
+  /** Takes `chunk`, which belongs to the reader from now on: a server's reader changes it in place. */
   push(chunk: Buffer): void {
     if (this.#isOver) return;
     if (this.#at === this.#chunk.length) this.#chunk = chunk;
@@ -113,14 +119,15 @@ export class FrameReader {
     if (isData && this.#gatheredBytes + length > this.limits.messageBytesMax) {
       return tooBig(`A message has at most ${this.limits.messageBytesMax} bytes.`);
     }
-    if (chunk.length < maskAt + 4) return 'incomplete';
+    const payloadAt = this.#isServer ? maskAt + maskBytes : maskAt;
+    if (chunk.length < payloadAt) return 'incomplete';
 
     this.#opcode = first & 0x0f;
     this.#isFinal = first >= 0x80;
     this.#left = length;
-    this.#mask = chunk.readInt32LE(maskAt);
+    if (this.#isServer) this.#mask = chunk.readInt32LE(maskAt);
     this.#phase = 0;
-    this.#at = maskAt + 4;
+    this.#at = payloadAt;
     if (isData) {
       if (this.#opcode !== opcodes.continuation) this.#message = this.#opcode;
       this.#fragments += 1;
@@ -131,7 +138,9 @@ export class FrameReader {
   #checkStart(first: number, second: number): Broken | undefined {
     const opcode = first & 0x0f;
     if ((first & 0x70) !== 0) return protocol('Reserved bits are 0 without an extension (§5.2).');
-    if ((second & 0x80) === 0) return protocol('Frames from a client are masked (§5.1).');
+    if (second >= maskBit !== this.#isServer) {
+      return protocol(`Frames from a ${this.#isServer ? 'client are' : 'server are not'} masked (§5.1).`);
+    }
     if (opcode >= opcodes.close) {
       if (opcode > opcodes.pong) return protocol('This opcode is reserved (§5.2).');
       if (first < 0x80) return protocol('Control frames are not fragmented (§5.5).');
@@ -152,11 +161,11 @@ export class FrameReader {
   #readControl(): Received | 'incomplete' {
     const end = this.#at + this.#left;
     if (this.#chunk.length < end) return 'incomplete';
-    const payload = this.#takeUnmasked(end);
+    const payload = this.#takePayload(end);
     this.#left = -1;
     if (this.#opcode === opcodes.close) {
       this.#isOver = true;
-      this.#letGo();
+      this.#release();
       return readClose(payload);
     }
     return { kind: this.#opcode === opcodes.ping ? 'ping' : 'pong', payload };
@@ -166,11 +175,11 @@ export class FrameReader {
   #readData(): Received | 'incomplete' | undefined {
     const end = this.#at + this.#left;
     if (this.#isFinal && this.#gatheredBytes === 0 && this.#phase === 0 && end <= this.#chunk.length) {
-      const payload = this.#takeUnmasked(end);
+      const payload = this.#takePayload(end);
       if (this.#message === opcodes.text && !isUtf8(payload)) return this.#fail(notUtf8);
       return this.#endMessage(payload);
     }
-    const arrived = this.#takeUnmasked(Math.min(end, this.#chunk.length));
+    const arrived = this.#takePayload(Math.min(end, this.#chunk.length));
     this.#gather(arrived);
     this.#left -= arrived.length;
     if (this.#message === opcodes.text) {
@@ -186,9 +195,9 @@ export class FrameReader {
     return this.#endMessage(this.#gathered.subarray(0, this.#gatheredBytes));
   }
 
-  #takeUnmasked(end: number): Buffer {
+  #takePayload(end: number): Buffer {
     const start = this.#at;
-    unmask(this.#chunk, start, end, this.#mask, this.#phase);
+    if (this.#isServer) unmask(this.#chunk, start, end, this.#mask, this.#phase);
     this.#phase += end - start;
     this.#at = end;
     return this.#chunk.subarray(start, end);
@@ -220,11 +229,11 @@ export class FrameReader {
 
   #fail(broken: Broken): Broken {
     this.#isOver = true;
-    this.#letGo();
+    this.#release();
     return broken;
   }
 
-  #letGo(): void {
+  #release(): void {
     this.#chunk = nothing;
     this.#at = 0;
     this.#gathered = nothing;

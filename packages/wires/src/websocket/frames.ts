@@ -1,4 +1,6 @@
-/** Frames of RFC 6455 §5.2 as a server writes them: unmasked, never fragmented, no extension bits. */
+import { unmask } from './mask.ts';
+
+/** Frames of RFC 6455 §5.2 as they are written here: never fragmented, no extension bits. Those of a server have no mask. */
 
 export const opcodes = {
   continuation: 0x0,
@@ -17,6 +19,10 @@ export const controlBytesMax = 125;
 const closeReasonBytesMax = controlBytesMax - 2;
 
 const isFinal = 0x80;
+/** Bit of a header's second byte: a masking key comes behind the length. */
+export const maskBit = 0x80;
+/** Length of a masking key. */
+export const maskBytes = 4;
 
 export interface Frames {
   readonly bytes: Buffer;
@@ -29,6 +35,23 @@ export function frame(opcode: Opcode, payload: Buffer): Buffer {
   const bytes = Buffer.allocUnsafe(start + payload.length);
   writeHeader(bytes, 0, opcode, payload.length);
   payload.copy(bytes, start);
+  return bytes;
+}
+
+/**
+ * A frame as a client writes it (§5.3). `mask` holds the first byte of the masking key in its lowest bits. It must not be
+ * predictable where a script chooses the payload (§10.3); only a generator of load may use 0, which costs no pass.
+ */
+export function maskedFrame(opcode: Opcode, payload: Buffer | string, mask: number): Buffer {
+  const length = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length;
+  const start = headerLength(length) + maskBytes;
+  const bytes = Buffer.allocUnsafe(start + length);
+  writeHeader(bytes, 0, opcode, length);
+  bytes[1]! |= maskBit;
+  bytes.writeInt32LE(mask | 0, start - maskBytes);
+  if (typeof payload === 'string') bytes.write(payload, start);
+  else payload.copy(bytes, start);
+  if (mask !== 0) unmask(bytes, start, bytes.length, mask | 0, 0);
   return bytes;
 }
 
@@ -54,7 +77,7 @@ export function closeBody(code: number, reason = ''): Buffer {
   return body.subarray(0, 2 + body.write(reason, 2));
 }
 
-/** Whether `code` may stand in a Close frame: registered or private, and not reserved for use inside (§7.4). */
+/** Whether a Close frame may hold `code`: registered or private, and not reserved for use inside (§7.4). */
 export function isCloseCode(code: number): boolean {
   if (code >= 3000) return code <= 4999;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);

@@ -3,8 +3,8 @@ const wordsFromBytes = 96;
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
- * Takes the mask off `bytes[start, end)` in place (RFC 6455 §5.3), four bytes at a time: a byte loop needs about as long
- * for a 64 KiB message as everything else together.
+ * Puts the mask on `bytes[start, end)` or takes it off, in place (RFC 6455 §5.3), four bytes at a time: a byte loop needs
+ * about as long for a 64 KiB message as everything else together.
  * `mask` holds the first byte of the masking key in its lowest bits; `phase` is how many payload bytes came before.
  */
 export function unmask(bytes: Buffer, start: number, end: number, mask: number, phase: number): void {
