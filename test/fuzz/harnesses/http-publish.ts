@@ -3,7 +3,7 @@ import { JsonFault } from '@everywire/protocol';
 import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import type { PublishDraft } from '../../../packages/server/src/core/transport.ts';
-import { cloudEventDraft } from '../../../packages/server/src/http/cloud-events.ts';
+import { cloudEventDraft } from '@everywire/wires/webhook';
 import { parseJsonBytes } from '../../../packages/server/src/http/json-bytes.ts';
 import {
   draftOfRequest,

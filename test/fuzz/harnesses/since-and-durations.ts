@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { parseDurationMs, parseFrom, parseRetryAfterMs, retryAfterMsMax } from '@everywire/protocol';
-import { parseTimeoutMs } from '../../../packages/server/src/transports/grpc/status.ts';
+import { parseTimeoutMs } from '@everywire/wires/grpc';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

@@ -4,7 +4,7 @@ import { receipt } from '../core/envelope.ts';
 import type { HttpLimits } from './limits.ts';
 import type { HubFront, PublishResult, Session, Sink } from '../core/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
-import { cloudEventDraft } from './cloud-events.ts';
+import { cloudEventDraft } from '@everywire/wires/webhook';
 import { callerOf } from './caller.ts';
 import type { CrossOrigin } from './cross-origin.ts';
 import { peerOf } from './peer.ts';

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import { EverywireError } from '@everywire/protocol';
 import type { Caller } from './outlet.ts';
-import { parseTimeoutMs } from './status.ts';
+import { parseTimeoutMs } from '@everywire/wires/grpc';
 import { bearerToken } from '../../http/bearer.ts';
 
 /** Deadline, encodings and token of a call, judged before it begins. */

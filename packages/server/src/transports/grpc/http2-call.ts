@@ -9,11 +9,10 @@ import {
 import type { CallHead } from './call-head.ts';
 import type { Outlet, Party } from './outlet.ts';
 import { peerOn } from './service.ts';
-import { trailersOf } from './status.ts';
+import { trailersOf, MessageReader, decoded } from '@everywire/wires/grpc';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { oneRequest, UnaryCall, type UnaryMethod } from './unary-call.ts';
-import { MessageReader, decoded } from '@everywire/wires/grpc';
 import type { GrpcHost } from './limits.ts';
 
 /** What a request message may be beyond its payload: names, headers, and the framing of fields. */

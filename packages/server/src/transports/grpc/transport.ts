@@ -27,7 +27,7 @@ import { encodingOf, readCallHead } from './call-head.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
 import type { Caller } from './outlet.ts';
 import { addServices, contextOf, peerOn, placeOf, type Admitted } from './service.ts';
-import { trailersOf } from './status.ts';
+import { trailersOf } from '@everywire/wires/grpc';
 import type { StreamCall } from './stream-call.ts';
 import type { SubscribeCall } from './subscribe-call.ts';
 import { webRefusal } from './web-refusal.ts';

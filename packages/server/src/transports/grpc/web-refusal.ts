@@ -4,8 +4,7 @@ import type { EverywireError } from '@everywire/protocol';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { errorDomain } from './convert.ts';
 import { ErrorInfoSchema } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
-import { trailersOf } from './status.ts';
-import { frameMessage } from '@everywire/wires/grpc';
+import { trailersOf, frameMessage } from '@everywire/wires/grpc';
 
 export interface WebRefusal {
   readonly status: number;

@@ -1,7 +1,7 @@
 import { shapeOf } from '../../core/media.ts';
 import { envelopeJson, formatTime } from '../../core/envelope.ts';
 import type { Message } from '../../core/message.ts';
-import { cloudEventHeaderPrefix, plainEventType } from '../../http/cloud-events.ts';
+import { cloudEventHeaderPrefix, plainEventType } from '@everywire/wires/webhook';
 
 /** How a delivery is written: our envelope, or a CloudEvent 1.0 in one of the two modes of its HTTP binding. */
 export const deliveryFormats = ['envelope', 'cloudevents', 'cloudevents-binary'] as const;

@@ -8,7 +8,7 @@ import {
   RetryInfoSchema,
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 import { StatusSchema } from '@everywire/wires/grpc/generated/google/rpc/status_pb.js';
-import { parseTimeoutMs, trailersOf } from '../../../src/transports/grpc/status.ts';
+import { parseTimeoutMs, trailersOf } from '@everywire/wires/grpc';
 
 describe('grpc-timeout', () => {
   test.each([

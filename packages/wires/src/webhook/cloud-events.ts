@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { EverywireError, JsonFault, RawJson, type JsonObject } from '@everywire/protocol';
-import type { HttpLimits } from './limits.ts';
-import type { PublishDraft } from '../core/transport.ts';
-import { parseJsonBytes } from './json-bytes.ts';
+import type { HttpLimits } from '../../../server/src/http/limits.ts';
+import type { PublishDraft } from '../../../server/src/core/transport.ts';
+import { parseJsonBytes } from '../../../server/src/http/json-bytes.ts';
 
 /**
  * CloudEvents 1.0 as something to publish. The event's data is the payload, its `type` the message's event name, and every

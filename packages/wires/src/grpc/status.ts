@@ -1,7 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { anyPack, durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { EverywireError } from '@everywire/protocol';
-import { errorDomain } from './convert.ts';
+import { errorDomain } from '../../../server/src/transports/grpc/convert.ts';
 import {
   ErrorInfoSchema,
   RetryInfoSchema,
