@@ -32,7 +32,7 @@ const publish = create(PublishRequestSchema, {
   ttl: { seconds: 60n, nanos: 5 },
 });
 const of = (schema: number, ...messages: readonly Uint8Array[]): Buffer =>
-  Buffer.concat([Buffer.of(schema), ...messages.map(frameMessage)]);
+  Buffer.concat([Buffer.of(schema), ...messages.map((one) => frameMessage(one))]);
 const stream = (command: object): Uint8Array =>
   toBinary(StreamRequestSchema, create(StreamRequestSchema, { id: 1n, command: command as never }));
 

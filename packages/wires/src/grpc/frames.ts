@@ -5,28 +5,37 @@ import { EverywireError } from '@everywire/protocol';
  * then the message.
  */
 export const prefixBytes = 5;
-const compressedFlag = 1;
-/** Portions that are kept as they came. */
+/** Flags of a prefix. Which of the last two a stream ends with depends on its protocol. */
+export const prefixFlags = { none: 0, compressed: 1, connectEnd: 2, webTrailers: 0x80 } as const;
+
+export type PrefixFlags = (typeof prefixFlags)[keyof typeof prefixFlags];
+
+/** So many chunks are kept as they came. */
 const chunksMax = 256;
 
 /** A message of one stream, framed. */
-export function frameMessage(message: Uint8Array): Buffer {
+export function frameMessage(message: Uint8Array, flags: PrefixFlags = prefixFlags.none): Buffer {
   const framed = Buffer.alloc(prefixBytes + message.length);
+  framed[0] = flags;
   framed.writeUInt32BE(message.length, 1);
   framed.set(message, prefixBytes);
   return framed;
 }
 
 /**
- * Reads messages from bytes in any portions. An announced length is judged before anything of the message is kept.
+ * Reads messages from bytes in chunks of any size. An announced length is judged before anything of the message is kept.
  */
 export class MessageReader {
   readonly #bytesMax: number;
+  readonly #endFlag: PrefixFlags;
   #chunks: Buffer[] = [];
   #bytes = 0;
+  #end: Buffer | undefined;
 
-  constructor(bytesMax: number) {
+  /** `endFlag`: the last frame of the stream has it, as in gRPC-Web and Connect. gRPC has no such frame. */
+  constructor(bytesMax: number, endFlag: PrefixFlags = prefixFlags.none) {
     this.#bytesMax = bytesMax;
+    this.#endFlag = endFlag;
   }
 
   /** Something of a message has come, but not all. */
@@ -34,8 +43,13 @@ export class MessageReader {
     return this.#bytes > 0;
   }
 
+  /** The content of the stream's last frame, once it has come. Nothing after it is read. */
+  get end(): Buffer | undefined {
+    return this.#end;
+  }
+
   push(chunk: Buffer): void {
-    if (chunk.length === 0) return;
+    if (chunk.length === 0 || this.#end !== undefined) return;
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
     // Of a peer that sends single bytes, each would cost a hundred.
@@ -50,16 +64,23 @@ export class MessageReader {
     if (this.#bytes < prefixBytes) return undefined;
     const prefix = this.#peek(prefixBytes);
     const flags = prefix[0]!;
-    if (flags === compressedFlag) {
+    const isEnd = flags !== prefixFlags.none && flags === this.#endFlag;
+    if (flags === prefixFlags.compressed) {
       // The gRPC protocol: a compressed message without a grpc-encoding that says how is an INTERNAL error.
       throw new EverywireError('internal', 'A message is compressed, and nothing said how.');
     }
-    if (flags !== 0) throw new EverywireError('internal', 'A message has flags that gRPC does not have.');
+    if (flags !== prefixFlags.none && !isEnd)
+      throw new EverywireError('internal', 'A message has flags that gRPC does not have.');
     const length = prefix.readUInt32BE(1);
     if (length > this.#bytesMax)
       throw new EverywireError('too_large', `A message has at most ${this.#bytesMax} bytes here.`);
     if (this.#bytes < prefixBytes + length) return undefined;
-    return this.#take(prefixBytes + length).subarray(prefixBytes);
+    const message = this.#take(prefixBytes + length).subarray(prefixBytes);
+    if (!isEnd) return message;
+    this.#end = message;
+    this.#chunks = [];
+    this.#bytes = 0;
+    return undefined;
   }
 
   #peek(count: number): Buffer {

@@ -1,13 +1,13 @@
 import { errorTable, type EverywireError } from '@everywire/protocol';
 import { escapesOf, headerLine } from './escape.ts';
-import type { Headers, Version } from './frame.ts';
+import type { Frame, Headers, Version } from './frame.ts';
 
 /** A heart-beat: an end of line between frames. */
 export const beat = Buffer.from('\n');
 
 /**
- * One frame as bytes. Headers that this version cannot write are left out. `content-length` is not added: who has
- * a body says it.
+ * One frame as bytes. Headers that this version cannot write are left out. `content-length` is not added: the caller does
+ * so where there is a body.
  */
 export function encodeFrame(
   command: string,
@@ -50,4 +50,24 @@ export function encodeError(error: EverywireError, { version, receipt, headers =
     version,
     body,
   );
+}
+
+/** What a client reads from an ERROR. */
+export interface StompError {
+  /** Of the error table, when the server is ours; other servers write a sentence. */
+  readonly message: string | undefined;
+  readonly detail: string;
+  /** The request that it answers. */
+  readonly receipt: string | undefined;
+  readonly retryAfterMs: number | undefined;
+}
+
+export function readError({ headers, body }: Frame): StompError {
+  const retryAfter = headers.get('retry-after-ms');
+  return {
+    message: headers.get('message'),
+    detail: body.toString().trim(),
+    receipt: headers.get('receipt-id'),
+    retryAfterMs: retryAfter !== undefined && /^\d{1,15}$/.test(retryAfter) ? Number(retryAfter) : undefined,
+  };
 }

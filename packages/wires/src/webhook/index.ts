@@ -1,2 +1,5 @@
-/** Signatures of Standard Webhooks. */
+/** Webhooks: signatures of Standard Webhooks, and CloudEvents 1.0 over HTTP. */
+export * from './cloud-event.ts';
+export * from './read-cloud-event.ts';
 export * from './signature.ts';
+export * from './write-cloud-event.ts';

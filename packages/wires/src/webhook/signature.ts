@@ -1,15 +1,15 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
 
 /**
  * Standard Webhooks signatures, symmetric form: a secret is `whsec_` and 24 to 64 bytes in base64; what is signed is
- * `<id>.<timestamp>.<body>`; the header holds one `v1,<base64 HMAC-SHA256>` for each secret, parted by spaces.
+ * `<id>.<timestamp>.<body>`; the header holds one `v1,<base64 HMAC-SHA256>` for each secret, separated by spaces.
  */
 
 const prefix = 'whsec_';
 const keyBytesMin = 24;
 const keyBytesMax = 64;
-/** What a secret that we make has: the length of the hash. */
+/** Length of a secret that is made here: that of the hash. */
 const madeKeyBytes = 32;
 
 /** A new secret; `hex` is a source of random bytes as hexadecimal. */
@@ -37,7 +37,7 @@ export function checkSecret(text: string): string {
 }
 
 export interface Signed {
-  /** The same for every attempt; without a full stop, which parts what is signed. */
+  /** The same for every attempt; without a full stop, which separates the parts that are signed. */
   readonly id: string;
   /** Seconds since 1970, of this attempt. */
   readonly timestampSeconds: number;
@@ -45,12 +45,41 @@ export interface Signed {
 }
 
 /** The value of `webhook-signature`, with one signature for each secret that a receiver may hold just now. */
-export function signatureOf({ id, timestampSeconds, body }: Signed, secrets: readonly string[]): string {
-  return secrets
-    .map((secret) => {
-      const key = Buffer.from(secret.slice(prefix.length), 'base64');
-      const mac = createHmac('sha256', key).update(`${id}.${timestampSeconds}.`).update(body);
-      return `v1,${mac.digest('base64')}`;
-    })
-    .join(' ');
+export function signatureOf(signed: Signed, secrets: readonly string[]): string {
+  return secrets.map((secret) => `${version},${macOf(signed, secret).toString('base64')}`).join(' ');
+}
+
+/** How far a receiver's clock and the sender's may be apart: what the libraries of Standard Webhooks take. */
+const toleranceSecondsDefault = 300;
+
+export interface VerifyOptions {
+  /** The receiver's time; a signature from another time may be a replay. */
+  readonly nowSeconds: number;
+  readonly toleranceSeconds?: number;
+}
+
+/** Whether one signature of the header `webhook-signature` was made with `secret`, at about this time. */
+export function isSignedBy(
+  signed: Signed,
+  header: string,
+  secret: string,
+  { nowSeconds, toleranceSeconds = toleranceSecondsDefault }: VerifyOptions,
+): boolean {
+  // Not written as a comparison with `>`, which NaN would pass.
+  const isTimely = Math.abs(nowSeconds - signed.timestampSeconds) <= toleranceSeconds;
+  if (!isTimely) return false;
+  const mac = macOf(signed, secret);
+  return header.split(' ').some((one) => {
+    const comma = one.indexOf(',');
+    if (one.slice(0, comma) !== version) return false;
+    const given = Buffer.from(one.slice(comma + 1), 'base64');
+    return given.length === mac.length && timingSafeEqual(given, mac);
+  });
+}
+
+const version = 'v1';
+
+function macOf({ id, timestampSeconds, body }: Signed, secret: string): Buffer {
+  const key = Buffer.from(secret.slice(prefix.length), 'base64');
+  return createHmac('sha256', key).update(`${id}.${timestampSeconds}.`).update(body).digest();
 }

@@ -26,7 +26,7 @@ describe('length-prefixed messages', () => {
     const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(messages, fc.array(fc.nat(400), { maxLength: 30 }), (given, cuts) => {
-        const bytes = Buffer.concat(given.map(frameMessage));
+        const bytes = Buffer.concat(given.map((one) => frameMessage(one)));
         const places = [...new Set(cuts.filter((cut) => cut < bytes.length))].sort((a, b) => a - b);
         const reader = new MessageReader(bytesMax);
         const found: Buffer[] = [];

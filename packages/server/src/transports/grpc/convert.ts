@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { durationMs, durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { formatCursor, toEverywireError, parseFrom, type From } from '@everywire/protocol';
+import { errorDomain } from '@everywire/wires/grpc';
 import * as proto from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import {
   ErrorInfoSchema,
@@ -12,9 +13,6 @@ import type { Message } from '../../core/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Page } from '../../core/seams/store.ts';
 import type { Published, PublishDraft } from '../../core/transport.ts';
-
-/** `ErrorInfo.domain`: whose the codes are. */
-export const errorDomain = 'everywire';
 
 /** The table's numbers are those of gRPC, which Connect's enum has too. */
 const codes: ReadonlyMap<number, Code> = new Map(

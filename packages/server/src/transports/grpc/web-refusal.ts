@@ -2,18 +2,14 @@ import { toBinary, create } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import type { EverywireError } from '@everywire/protocol';
 import type { OutgoingHttpHeaders } from 'node:http';
-import { errorDomain } from './convert.ts';
 import { ErrorInfoSchema } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
-import { trailersOf, frameMessage } from '@everywire/wires/grpc';
+import { errorDomain, frameMessage, prefixFlags, trailersOf } from '@everywire/wires/grpc';
 
 export interface WebRefusal {
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
   readonly body: Buffer;
 }
-
-/** Of an envelope of Connect: this is the end of the stream (Connect protocol, Streaming-Response). */
-const endStreamFlag = 2;
 
 /**
  * A refusal in the words of the protocol that the request's content type names. It needs nothing of the request's body, which
@@ -34,8 +30,8 @@ export function webRefusal(error: EverywireError, contentType: string | undefine
     const body = Buffer.from(JSON.stringify(told));
     return { status: error.httpStatus, headers: { 'Content-Type': 'application/json' }, body };
   }
-  const body = frameMessage(Buffer.from(JSON.stringify({ error: told })));
-  body[0] = endStreamFlag;
+  // The end of the stream (Connect protocol, Streaming-Response).
+  const body = frameMessage(Buffer.from(JSON.stringify({ error: told })), prefixFlags.connectEnd);
   return { status: 200, headers: { 'Content-Type': type }, body };
 }
 

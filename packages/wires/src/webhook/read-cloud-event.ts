@@ -1,17 +1,7 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { EverywireError, JsonFault, RawJson, type JsonObject } from '@everywire/protocol';
-import type { HttpLimits } from '../../../server/src/http/limits.ts';
-import type { PublishDraft } from '../../../server/src/core/transport.ts';
-import { parseJsonBytes } from '../../../server/src/http/json-bytes.ts';
-
-/**
- * CloudEvents 1.0 as something to publish. The event's data is the payload, its `type` the message's event name, and every
- * other context attribute a header `ce-<name>`, so that whoever delivers a CloudEvent again has all of it.
- */
-
-export const cloudEventHeaderPrefix = 'ce-';
-/** `type` of a CloudEvent made from a message that has no event name; coming back, it is none again. */
-export const plainEventType = 'everywire.message';
+import { EverywireError, JsonFault, parseStrictJson, RawJson, type JsonObject } from '@everywire/protocol';
+import { cloudEventHeaderPrefix, plainEventType, type CloudEvent } from './cloud-event.ts';
 
 const structuredType = /^\s*application\/cloudevents\+json\s*(?:;|$)/i;
 const batchType = /^\s*application\/cloudevents-batch/i;
@@ -20,32 +10,64 @@ const attributeName = /^[a-z0-9]{1,64}$/;
 const required = ['specversion', 'id', 'source', 'type'] as const;
 /** Members of the JSON form that are not context attributes. */
 const dataMembers: ReadonlySet<string> = new Set(['data', 'data_base64']);
-/** What a channel's publish ids hold at most; a longer one is hashed. */
+/** A longer publish id is hashed, because a channel bounds them. */
 const plainKeyLengthMax = 200;
 
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
+export interface CloudEventLimits {
+  readonly jsonDepthMax: number;
+}
+
+/** A CloudEvent as something to publish. */
+export interface CloudEventDraft {
+  readonly payload: Buffer;
+  readonly type: string;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly event: string | undefined;
+  readonly key: string;
+}
+
 /**
  * Reads a request that carries a CloudEvent, in either mode of the HTTP binding; `undefined` when it carries none.
- * @throws EverywireError `malformed` for JSON that is none, `invalid` for an event that lacks what it must have,
+ * @throws EverywireError `malformed` for bytes that are not JSON, `invalid` for an event without a required attribute,
  * `unsupported` for a batch
  */
-export function cloudEventDraft(headers: Fields, body: Buffer, limits: HttpLimits): PublishDraft | undefined {
+export function readCloudEvent(
+  headers: Fields,
+  body: Buffer,
+  limits: CloudEventLimits,
+): CloudEvent | undefined {
   const type = headers['content-type'] as string | undefined;
   if (type !== undefined && batchType.test(type)) {
     throw new EverywireError(
       'unsupported',
-      'Batches of CloudEvents are not taken; POST /publish takes several messages.',
+      'Batches of CloudEvents are not supported. Publish several messages with POST /publish.',
     );
   }
   if (type !== undefined && structuredType.test(type)) return structured(body, limits);
-  if (headers['ce-specversion'] !== undefined) return binary(headers, type, body);
+  if (headers[`${cloudEventHeaderPrefix}specversion`] !== undefined) return binary(headers, type, body);
   return undefined;
 }
 
+/**
+ * The CloudEvent of a request as something to publish: its data is the payload, its `type` the message's event name, and
+ * every other context attribute a header `ce-<name>`, so that a later delivery as a CloudEvent has all of it.
+ * @throws EverywireError as `readCloudEvent`
+ */
+export function cloudEventDraft(
+  headers: Fields,
+  body: Buffer,
+  limits: CloudEventLimits,
+): CloudEventDraft | undefined {
+  const event = readCloudEvent(headers, body, limits);
+  return event && draftOf(event);
+}
+
 /** JSON format §3: `data` is the payload as it was written, `data_base64` its bytes. */
-function structured(body: Buffer, { jsonDepthMax }: HttpLimits): PublishDraft {
-  const value = parseJsonBytes(body, {
+function structured(body: Buffer, { jsonDepthMax }: CloudEventLimits): CloudEvent {
+  if (!isUtf8(body)) throw new EverywireError('malformed', 'The JSON is not UTF-8.');
+  const value = parseStrictJson(body.toString(), {
     depthMax: jsonDepthMax,
     isRaw: (name, depth) => name === 'data' && depth === 1,
   });
@@ -63,7 +85,7 @@ function structured(body: Buffer, { jsonDepthMax }: HttpLimits): PublishDraft {
   const { data, data_base64: base64 } = members;
   if (data !== undefined && base64 !== undefined) throw invalid('A CloudEvent has data or data_base64.');
   const type = attributes.get('datacontenttype');
-  return draftOf(attributes, dataOf(data, base64, type), type ?? 'application/json');
+  return checked({ attributes, data: dataOf(data, base64, type), type: type ?? 'application/json' });
 }
 
 function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffer {
@@ -79,28 +101,34 @@ function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffe
 }
 
 /** HTTP binding §3.1: attributes are header fields, percent-encoded where they are not ASCII. */
-function binary(headers: Fields, type: string | undefined, body: Buffer): PublishDraft {
+function binary(headers: Fields, type: string | undefined, body: Buffer): CloudEvent {
   const attributes = new Map<string, string>();
   for (const [field, given] of Object.entries(headers)) {
     if (!field.startsWith(cloudEventHeaderPrefix) || typeof given !== 'string') continue;
     attributes.set(field.slice(cloudEventHeaderPrefix.length), percentDecode(field, given));
   }
-  return draftOf(attributes, body, type ?? 'application/octet-stream');
+  return checked({ attributes, data: body, type: type ?? 'application/octet-stream' });
 }
 
-function draftOf(attributes: ReadonlyMap<string, string>, payload: Buffer, type: string): PublishDraft {
+function checked(event: CloudEvent): CloudEvent {
+  const { attributes } = event;
   for (const name of required)
     if ((attributes.get(name) ?? '') === '') throw invalid(`A CloudEvent has the attribute ${name}.`);
   if (attributes.get('specversion') !== '1.0') throw invalid('specversion is 1.0.');
+  for (const name of attributes.keys())
+    if (!attributeName.test(name)) throw invalid('Names of attributes are lower-case letters and digits.');
+  return event;
+}
+
+function draftOf({ attributes, data, type }: CloudEvent): CloudEventDraft {
   const headers = new Map<string, string>();
   for (const [name, value] of attributes) {
-    if (!attributeName.test(name)) throw invalid('Names of attributes are lower-case letters and digits.');
     if (name !== 'specversion' && name !== 'type' && name !== 'datacontenttype')
       headers.set(cloudEventHeaderPrefix + name, value);
   }
   const event = attributes.get('type')!;
   return {
-    payload,
+    payload: data,
     type,
     headers,
     event: event === plainEventType ? undefined : event,
@@ -108,7 +136,7 @@ function draftOf(attributes: ReadonlyMap<string, string>, payload: Buffer, type:
   };
 }
 
-/** Source and id together name an event for ever (§3.1), so they are a publish id: a producer may simply send again. */
+/** Source and id together name one event for ever (§3.1), so they are its publish id: a producer may send it again. */
 function keyOf(source: string, id: string): string {
   const key = `ce ${source} ${id}`;
   return key.length <= plainKeyLengthMax ? key : `ce ${createHash('sha256').update(key).digest('hex')}`;
