@@ -24,7 +24,7 @@ export function clientReader(version: Version, options: PacketReaderOptions): Pa
 }
 
 /**
- * Bytes → packets, in any portions. `push(chunk)`, then `next()` until it answers undefined: more bytes are needed. A
+ * Bytes → packets, in chunks of any size. `push(chunk)`, then `next()` until it answers undefined: more bytes are needed. A
  * fault is answered once and nothing after it: what is behind it is never read.
  *
  * Payloads are parts of the chunk, or of the copy of a packet that came in several; the chunk must not change.

@@ -32,12 +32,12 @@ const wholeNumber = /^\d{1,15}$/;
 
 /**
  * Reads frames (1.2, STOMP Frames and Augmented BNF) from chunks cut anywhere: `push` a chunk, then call `next` until it
- * returns `undefined`. Ends of lines between frames are heart-beats and are passed over. What lies in one chunk is handed
- * out as a part of it; the rest is gathered in one buffer that grows with what has arrived, up to a bound that is
+ * returns `undefined`. Ends of lines between frames are heart-beats and are skipped. A frame that lies in one chunk is
+ * returned as a part of it; other frames are gathered in one buffer that grows with what has arrived, up to a bound that is
  * checked before.
  */
 export class FrameReader {
-  /** What was agreed on: before CONNECT is answered nothing has escapes. */
+  /** The agreed version; before CONNECT is answered, nothing has escapes. */
   version: Version | undefined;
   bounds: FrameBounds;
   #chunk: Buffer = nothing;
@@ -96,12 +96,12 @@ export class FrameReader {
     const bytesMax = isCommand ? commandBytesMax : lineBytesMax;
     const found = this.#chunk.indexOf(lf, this.#at);
     const end = found < 0 ? this.#chunk.length : found;
-    // One more for the CR of CRLF. Whichever fault comes first is told, however the bytes were cut.
+    // One more for the CR of CRLF. The first fault is reported, however the bytes were cut.
     const fits = Math.min(end, this.#at + bytesMax + 1 - this.#gatheredBytes);
-    const begun = this.#chunk.subarray(this.#at, fits);
-    const nulAt = begun.indexOf(0);
-    // What is no STOMP may never have an end of line, so a command is judged before that.
-    if (isCommand && !this.#canBeCommand(nulAt < 0 ? begun : begun.subarray(0, nulAt))) {
+    const started = this.#chunk.subarray(this.#at, fits);
+    const nulAt = started.indexOf(0);
+    // A peer that does not speak STOMP may never send an end of line, so a command is judged before that.
+    if (isCommand && !this.#canBeCommand(nulAt < 0 ? started : started.subarray(0, nulAt))) {
       return this.#failCommand();
     }
     if (nulAt >= 0) {

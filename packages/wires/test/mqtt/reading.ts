@@ -45,7 +45,7 @@ export function readAll(reader: PacketReader, chunks: readonly Buffer[]): (Packe
   return said;
 }
 
-/** `bytes` in portions that end at `places`, taken modulo their number. */
+/** `bytes` in chunks that end at `places`, taken modulo their number. */
 export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const at = [0, ...places.map((place) => place % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   return at.slice(1).map((end, index) => bytes.subarray(at[index], end));

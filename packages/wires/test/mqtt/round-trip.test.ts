@@ -31,7 +31,7 @@ describe.each(versions)('MQTT level %i', (version) => {
     );
   });
 
-  test('packets in any portions are the same packets', () => {
+  test('packets in chunks of any size are the same packets', () => {
     const several = fc.array(
       clientPackets(version).filter(({ type }) => type !== 'connect'),
       { maxLength: 6 },
