@@ -33,8 +33,13 @@ export class Cluster {
     });
   }
 
-  tell(kind: Problem['kind'], detail: string, cause?: unknown): void {
+  report(kind: Problem['kind'], detail: string, cause?: unknown): void {
     this.options.onProblem(cause === undefined ? { kind, detail } : { kind, detail, cause });
+  }
+
+  publishRefused(channel: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.report('refused', `An event was not published to ${channel}: ${reason}`, error);
   }
 
   join(member: Member): void {
@@ -60,7 +65,7 @@ export class Cluster {
       try {
         member.receive(message);
       } catch (error) {
-        this.tell('failed', `A message of ${message.channel} could not be delivered.`, error);
+        this.report('failed', `A message of ${message.channel} could not be delivered.`, error);
       }
     }
   }

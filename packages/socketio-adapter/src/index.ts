@@ -1,6 +1,7 @@
 import type { Adapter } from 'socket.io-adapter';
-import { EverywireAdapter, type IoNamespace } from './adapter.ts';
+import { EverywireAdapter } from './adapter.ts';
 import { Cluster } from './cluster.ts';
+import type { IoNamespace } from './io-namespace.ts';
 import { checkOptions, type AdapterOptions } from './options.ts';
 
 export type { AdapterOptions, Problem } from './options.ts';

@@ -1,4 +1,5 @@
 import type { BroadcastFlags, BroadcastOptions } from 'socket.io-adapter';
+import type { Place } from './names.ts';
 import { adapterLimits } from './options.ts';
 
 /** An event on its way to sockets: name and arguments, and which sockets. */
@@ -154,6 +155,21 @@ export function decodePlain(message: Envelope, rooms: readonly unknown[]): Packe
     isVolatile: meta.volatile === true,
     compress: meta.compress,
   };
+}
+
+/** The packet in a message of any channel; `undefined` when it is not for sockets. @throws TypeError as the others do */
+export function decodePacket(message: Envelope, place: Place | undefined): Packet | undefined {
+  switch (place?.kind) {
+    case 'packets':
+      return decodeWhole(message.data);
+    case 'all':
+      return decodePlain(message, []);
+    case 'room':
+      return decodePlain(message, [place.room]);
+    case 'cluster':
+    case undefined:
+      return undefined;
+  }
 }
 
 export function packetOf(data: readonly unknown[], options: BroadcastOptions): Packet {
