@@ -6,6 +6,8 @@ import { Message } from '../../packages/server/src/core/message.ts';
 import type { Appended, Store } from '../../packages/server/src/core/seams/store.ts';
 import { systemClock } from '../../packages/server/src/runtime/clock.ts';
 import { createSystemRandom } from '../../packages/server/src/runtime/random.ts';
+import { guardContract } from './store-conditions.ts';
+import { leaseContract } from './store-leases.ts';
 import { checkAgainstModel } from './store-model.ts';
 import { filterOf, payloads, placed, positionOf, StoreBench } from './store-bench.ts';
 
@@ -898,6 +900,10 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
         expect(await value()).toBe('again');
       });
     });
+
+    const part = { duty, bench: () => bench };
+    guardContract(part, modelRuns);
+    leaseContract(part, reopen, () => nowMs);
 
     describe('following', () => {
       duty('begins at the head, and the feed carries everything from there', async () => {

@@ -6,6 +6,7 @@ export function delegate(inner: Store, overrides: Partial<Store>): Store {
     name: inner.name,
     traits: inner.traits,
     records: inner.records,
+    cluster: inner.cluster,
     open: (feed) => inner.open(feed),
     close: () => inner.close(),
     append: (entries, options) => inner.append(entries, options),

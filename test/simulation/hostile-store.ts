@@ -1,5 +1,6 @@
 import { EverywireError, type Position, matches, type Filter, type Start } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
+import type { Cluster } from '../../packages/server/src/core/seams/cluster.ts';
 import type {
   Appended,
   AppendOptions,
@@ -12,6 +13,7 @@ import type {
   RecordStore,
   Retention,
   Store,
+  StoreTraits,
 } from '../../packages/server/src/core/seams/store.ts';
 import type { Chance } from './chance.ts';
 import type { SharedLog } from './shared-log.ts';
@@ -50,8 +52,9 @@ const calm: Hostility = {
  */
 export class HostileStore implements Store {
   readonly name = 'hostile';
-  readonly traits = { durable: false, shared: true };
+  readonly traits: StoreTraits = { durable: false, writers: 'many', feed: 'lossy' };
   readonly records: RecordStore;
+  readonly cluster: Cluster;
   readonly #log: SharedLog;
   readonly #time: VirtualTime;
   readonly #chance: Chance;
@@ -71,6 +74,7 @@ export class HostileStore implements Store {
     this.#chance = chance;
     this.#hostility = hostility;
     this.records = log.store.records;
+    this.cluster = log.clusterOfNode();
   }
 
   /** It begins calm, so that a hub can start on it. */

@@ -1,5 +1,6 @@
 import { noTag, exactFilter, parseFilter } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/message.ts';
+import type { Cluster, NodeInfo } from '../../packages/server/src/core/seams/cluster.ts';
 import type { ChannelInfo, Feed, Store } from '../../packages/server/src/core/seams/store.ts';
 import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import type { HistoryChecker } from '../faults/checker/checker.ts';
@@ -27,6 +28,7 @@ export class SharedLog implements Feed {
   readonly #nowNs: () => number;
   readonly #lives = new Map<string, number>();
   readonly #feeds = new Set<Feed>();
+  readonly #nodes: NodeInfo[] = [];
 
   constructor(store: Store, checker: HistoryChecker, nowNs: () => number) {
     this.store = store;
@@ -53,6 +55,19 @@ export class SharedLog implements Feed {
   /** What a node without a front of its own calls in place of opening the store. */
   async open(feed: Feed): Promise<void> {
     this.addFeed(feed);
+  }
+
+  /** The cluster as another node sees it: with a name of its own, and with the leases of all. */
+  clusterOfNode(): Cluster {
+    const node = `node-${this.#nodes.length + 1}`;
+    this.#nodes.push({ node });
+    const { cluster } = this.store;
+    return {
+      node,
+      nodes: async () => this.#nodes,
+      lease: (name, options) => cluster.lease(name, options),
+      nowMs: () => cluster.nowMs(),
+    };
   }
 
   addFeed(feed: Feed): void {

@@ -78,8 +78,8 @@ export class MortalServer {
     return {
       get: (table, key) => this.#slowly(() => records.get(table, key)),
       list: (...args) => records.list(...args),
-      write: (writes) => {
-        const written = last.then(() => this.#slowly(() => records.write(writes)));
+      write: (...args) => {
+        const written = last.then(() => this.#slowly(() => records.write(...args)));
         last = written.catch(() => undefined);
         return written;
       },

@@ -39,7 +39,7 @@ function withRecords(change: (record: GroupRecord) => GroupRecord | undefined) {
       records: {
         get: (...args) => records.get(...args),
         list: (...args) => records.list(...args),
-        write: (writes) => records.write(writes.flatMap(changed)),
+        write: (writes, conditions) => records.write(writes.flatMap(changed), conditions),
       },
     });
   };

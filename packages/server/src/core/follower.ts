@@ -54,8 +54,8 @@ export class Follower {
       // The feed began before this turn: what it brought is above the position, or was in the log already.
       this.#pending = this.#pending.filter((message) => message.seq > position.seq);
       if (this.#pending.length === 0) return;
-      // No flush could take them until now; and a shared store's feed may have lost some between them.
-      if (host.store.traits.shared) this.readAgain();
+      // No flush could take them until now; and a lossy feed may have lost some between them.
+      if (host.store.traits.feed === 'lossy') this.readAgain();
       else host.scheduleFlush(this);
     });
     // Everyone who begins is told when it fails; they may all have gone before they asked.
@@ -77,8 +77,8 @@ export class Follower {
 
   /** Where a live subscription at `position` stands: at the head of the store, unless something is on its way to it. */
   caughtUpPosition(position: Position): Position {
-    // On a shared store others' messages may raise the head above one of ours that the feed has lost.
-    const head = this.#host.store.traits.shared ? this.#through! : this.#host.head;
+    // On a lossy feed others' messages may raise the head above one of ours that the feed has lost.
+    const head = this.#host.store.traits.feed === 'lossy' ? this.#through! : this.#host.head;
     const isQuiet = this.#pending.length === 0 && !this.#isReading && !this.#isFlushing;
     return isQuiet && head.seq > position.seq ? head : position;
   }
@@ -106,7 +106,7 @@ export class Follower {
       this.#mustReadAgain = true;
       return;
     }
-    if (this.#host.store.traits.shared && this.#through !== undefined) {
+    if (this.#host.store.traits.feed === 'lossy' && this.#through !== undefined) {
       const news = messages.filter((message) => message.seq > this.#through!.seq);
       if (news.length === 0) return;
       if (!this.#provesNothingMissing(news)) {

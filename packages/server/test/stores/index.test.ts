@@ -24,7 +24,7 @@ it('makes the store that a URL names', async () => {
   const bench = new StoreBench(store);
   await store.open(bench);
   expect(store.name).toBe('lmdb');
-  expect(store.traits).toEqual({ durable: false, shared: false });
+  expect(store.traits).toEqual({ durable: false, writers: 'one', feed: 'complete' });
   expect((await bench.append('a', 'x')).offset).toBe(1);
   await store.close();
   expect(existsSync(join(folder, 'deep/data/data.mdb'))).toBe(true);

@@ -1,5 +1,6 @@
 import type { EverywireError, GapReason, Position, Filter, Start } from '@everywire/protocol';
 import type { Draft, Message, Place } from '../message.ts';
+import type { Cluster } from './cluster.ts';
 
 /**
  * Where channels live. One implementation per folder of `stores/`; one contract suite runs on all of them.
@@ -22,6 +23,7 @@ export interface Store {
   /**
    * Appends in the order given. Resolves once everything is as durable as asked; the feed has been told by then.
    * Entry by entry the result is a place or a refusal (`conflict`, `store_full`). With `atomic`, one refusal refuses all.
+   * Rejects with `StaleWrite` when a guard or fence does not hold: nothing of the call was stored.
    * Rejects with `store_unavailable` when nothing can be said to be stored.
    */
   append(entries: readonly Entry[], options?: AppendOptions): Promise<readonly Appended[]>;
@@ -42,13 +44,17 @@ export interface Store {
   sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void>;
   health(): Health;
   readonly records: RecordStore;
+  /** Usable between `open` and `close`, like everything else. */
+  readonly cluster: Cluster;
 }
 
 export interface StoreTraits {
-  /** Survives the process. */
+  /** What is acknowledged survives the process. */
   readonly durable: boolean;
-  /** Other processes append too, so the feed may be late, and a wake-up may be lost until `interrupted` tells of it. */
-  readonly shared: boolean;
+  /** `many`: several processes may have the store open, and each appends. `one`: a second opener is refused. */
+  readonly writers: 'one' | 'many';
+  /** `lossy`: a call of the feed may be late, and may be lost until `interrupted` tells of it. */
+  readonly feed: 'complete' | 'lossy';
 }
 
 export type Durability = 'fsync' | 'os' | 'memory';
@@ -68,13 +74,38 @@ export interface Entry {
   readonly durability: Durability;
 }
 
-export interface AppendOptions {
+/**
+ * An append with conditions stores nothing when one of them does not hold, with one exception: when every entry is a
+ * duplicate, the call answers with the first places and writes no records. It is the repeat of a call that was stored,
+ * whose own records may be what a guard now fails on.
+ */
+export interface AppendOptions extends WriteConditions {
   readonly atomic?: boolean;
   /**
    * Written in the same transaction as the messages, unless an entry is refused: then none is. A duplicate is no
    * refusal, since whoever repeats a publish may have lost the answer that said its records were written too.
    */
   readonly records?: readonly RecordWrite[];
+}
+
+/** What must hold for a write; checked in the transaction of the write, in the order of all writes. */
+export interface WriteConditions {
+  readonly guards?: readonly Guard[];
+  readonly fences?: readonly Fence[];
+}
+
+/** The row must be as its writer believes: of several who read the same row, one changes it. */
+export interface Guard {
+  readonly table: string;
+  readonly key: string;
+  /** `undefined`: there must be no such row. */
+  readonly expected: Buffer | undefined;
+}
+
+/** The lease must still have this token. */
+export interface Fence {
+  readonly name: string;
+  readonly token: string;
 }
 
 /** Where an entry was stored, or, when `duplicate`, where it had been stored the first time. */
@@ -134,7 +165,7 @@ export interface Health {
 
 /**
  * How a store reports what was appended: the one source of fan-out, for messages of this node and of every other alike.
- * Calls come in seq order. A store that is not `shared` loses nothing.
+ * Calls come in seq order. A feed that is `complete` loses nothing.
  */
 export interface Feed {
   /** A run of consecutive messages of one channel, durable by now. Must not be changed. */
@@ -148,8 +179,8 @@ export interface Feed {
 /** Durable rows beside the log: sessions, webhooks, read positions. Keys are bytewise ordered; both parts are UTF-8. */
 export interface RecordStore {
   get(table: string, key: string): Promise<Buffer | undefined>;
-  /** All or none, durable when it resolves. */
-  write(writes: readonly RecordWrite[]): Promise<void>;
+  /** All or none, durable when it resolves. Rejects with `StaleWrite` when a condition does not hold. */
+  write(writes: readonly RecordWrite[], conditions?: WriteConditions): Promise<void>;
   /** Rows of `table` whose key begins with `prefix` and is above `after`, in key order. */
   list(
     table: string,

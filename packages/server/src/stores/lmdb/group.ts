@@ -2,7 +2,20 @@ import { EverywireError } from '@everywire/protocol';
 import type { Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/message.ts';
-import type { Appended, Entry, Feed, Placement, RecordWrite, Retention } from '../../core/seams/store.ts';
+import type { LeaseChanges } from '../../core/cluster/leases.ts';
+import { StaleWrite } from '../../core/cluster/stale-write.ts';
+import type {
+  Appended,
+  AppendOptions,
+  Entry,
+  Feed,
+  Guard,
+  Placement,
+  RecordWrite,
+  Retention,
+  WriteConditions,
+} from '../../core/seams/store.ts';
+import { checkConditions, type ConditionState, doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, type Tags } from '../drafts.ts';
 import { endedLivesMax } from '../edges.ts';
 import { newEpoch } from '../lineage.ts';
@@ -12,6 +25,7 @@ import type { Channel, Channels } from './channels.ts';
 import type { Database, TableName, Write } from './database.ts';
 import { channelSeqKey, nameKey, numberKey, publishIdKey, recordKey, seqKey } from './keys.ts';
 import { crcSeed, recordBytes } from './record.ts';
+import { getRecord } from './records.ts';
 import {
   type ChannelState,
   decodePublish,
@@ -36,6 +50,7 @@ export interface GroupBase {
   readonly tags: Tags;
   readonly random: Random;
   readonly limits: StoreQuotas & Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
+  readonly leases: LeaseChanges;
   readonly nowMs: number;
 }
 
@@ -62,12 +77,14 @@ type Event =
  * Everything that goes into one commit. It works on copies: until the commit is durable nobody sees anything of it, and
  * when the commit fails nothing has to be undone.
  */
-export class Group implements Holdings {
+export class Group implements Holdings, ConditionState {
   readonly #base: GroupBase;
   readonly #drafts = new Map<string, ChannelDraft>();
   readonly #messages: Message[] = [];
   readonly #channelNos: number[] = [];
   readonly #publishRows = new Map<string, PublishRow>();
+  /** Records that this group writes, by their keys. */
+  readonly #recordRows = new Map<string, Buffer | undefined>();
   readonly #writes: Write[] = [];
   readonly #events: Event[] = [];
   #nextChannelNo: number;
@@ -79,6 +96,10 @@ export class Group implements Holdings {
   constructor(base: GroupBase) {
     this.#base = base;
     this.#nextChannelNo = base.nextChannelNo;
+  }
+
+  get leases(): LeaseChanges {
+    return this.#base.leases;
   }
 
   get nextChannelNo(): number {
@@ -111,10 +132,31 @@ export class Group implements Holdings {
     return this.#drafts.values();
   }
 
-  append(entries: readonly Entry[], atomic: boolean): readonly Appended[] {
-    const refusal = atomic ? this.#refusalOf(entries) : undefined;
+  /** @throws StaleWrite */
+  append(entries: readonly Entry[], options: AppendOptions): readonly Appended[] {
+    if (!doHold(options, this)) return this.#placesBefore(entries);
+    const refusal = options.atomic === true ? this.#refusalOf(entries) : undefined;
     if (refusal !== undefined) return entries.map(() => refusal);
-    return entries.map((entry) => this.#place(entry));
+    const results = entries.map((entry) => this.#place(entry));
+    if (options.records !== undefined && !results.some((result) => result instanceof EverywireError))
+      this.#writeRecords(options.records);
+    return results;
+  }
+
+  /** @throws StaleWrite */
+  writeRecords(writes: readonly RecordWrite[], conditions: WriteConditions): void {
+    checkConditions(conditions, this);
+    this.#writeRecords(writes);
+  }
+
+  row(table: string, key: string): Buffer | undefined {
+    const rowKey = `${table}\0${key}`;
+    if (this.#recordRows.has(rowKey)) return this.#recordRows.get(rowKey);
+    return getRecord(this.#base.database, table, key);
+  }
+
+  tokenOf(lease: string): string | undefined {
+    return this.leases.tokenOf(lease);
   }
 
   /** Whether there was such a channel. */
@@ -153,13 +195,6 @@ export class Group implements Holdings {
     if (draft?.state.isLive === true) draft.trimTo = trimTo;
   }
 
-  writeRecords(writes: readonly RecordWrite[]): void {
-    for (const { table, key, value } of writes) {
-      const rowKey = recordKey(table, key);
-      this.write('records', rowKey, value && seal(rowKey, value));
-    }
-  }
-
   write(table: TableName, key: Buffer, value: Buffer | undefined): void {
     this.#writes.push({ table, key, value });
   }
@@ -196,6 +231,26 @@ export class Group implements Holdings {
       run.push(event.message);
     }
     flush();
+  }
+
+  #writeRecords(writes: readonly RecordWrite[]): void {
+    for (const { table, key, value } of writes) {
+      const rowKey = recordKey(table, key);
+      this.write('records', rowKey, value && seal(rowKey, value));
+      this.#recordRows.set(`${table}\0${key}`, value);
+    }
+  }
+
+  /** Where entries were stored by an earlier call. @throws StaleWrite unless all of them were */
+  #placesBefore(entries: readonly Entry[]): readonly Placement[] {
+    if (entries.length === 0) throw new StaleWrite();
+    return entries.map(({ channel, draft }) => {
+      const state = this.#draft(channel)?.state;
+      const before =
+        draft.key !== undefined && state?.isLive === true ? this.#remembered(state.no, draft.key) : undefined;
+      if (before?.fingerprint !== fingerprint(draft)) throw new StaleWrite();
+      return this.#duplicate(channel, before);
+    });
   }
 
   #place(entry: Entry): Appended {
@@ -415,8 +470,8 @@ function placement(
 }
 
 /** Keys that LMDB could not take, found before anything of their call is stored. */
-export function checkRecordWrites(writes: readonly RecordWrite[], keyBytesMax: number): void {
-  for (const { table, key } of writes) {
+export function checkRecordKeys(rows: readonly (RecordWrite | Guard)[], keyBytesMax: number): void {
+  for (const { table, key } of rows) {
     if (table.includes('\0') || recordKey(table, key).length > keyBytesMax) {
       throw new EverywireError('invalid', `A record's table and key have at most ${keyBytesMax - 1} bytes.`);
     }

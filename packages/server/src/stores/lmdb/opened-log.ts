@@ -1,5 +1,6 @@
 import { noTag, type Position } from '@everywire/protocol';
 import type { Clock, Random } from '../../core/clock.ts';
+import type { Leases } from '../../core/cluster/leases.ts';
 import type { Log } from '../../core/transport.ts';
 import { Tags } from '../drafts.ts';
 import { type EpochStart, Lineage, newEpoch } from '../lineage.ts';
@@ -18,6 +19,7 @@ export interface OpenedLogOptions {
   readonly random: Random;
   readonly limits: GroupBase['limits'];
   readonly log: Log;
+  readonly leases: Leases;
   /** How many seqs are remembered beyond their messages. */
   readonly seqsRememberedMax: number;
 }
@@ -92,7 +94,7 @@ export class OpenedLog {
   }
 
   begin(): Group {
-    const { clock, random, limits } = this.#options;
+    const { clock, random, limits, leases } = this.#options;
     return new Group({
       database: this.database,
       channels: this.channels,
@@ -103,6 +105,7 @@ export class OpenedLog {
       tags: this.#tags,
       random,
       limits,
+      leases: leases.begin(),
       nowMs: clock.nowMs(),
     });
   }
@@ -119,6 +122,7 @@ export class OpenedLog {
   show(group: Group): void {
     if (group.newest !== undefined) this.#head = group.newest.position;
     this.#nextChannelNo = group.nextChannelNo;
+    this.#options.leases.apply(group.leases);
     for (const draft of group.drafts) {
       if (draft.state === draft.channel?.state) continue;
       this.channels.committed(draft.state, draft.channel?.state).doomed = draft.doomed;

@@ -1,7 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { EverywireError, type Position, type Filter, type Start } from '@everywire/protocol';
+import { Leases } from '../../core/cluster/leases.ts';
+import { createSingleNode } from '../../core/cluster/single-node.ts';
+import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Message } from '../../core/message.ts';
+import type { Cluster } from '../../core/seams/cluster.ts';
 import type {
   Appended,
   AppendOptions,
@@ -18,6 +22,8 @@ import type {
   RecordWrite,
   Retention,
   Store,
+  StoreTraits,
+  WriteConditions,
 } from '../../core/seams/store.ts';
 import { CommitLoop } from './commit.ts';
 import {
@@ -30,7 +36,7 @@ import {
 } from './database.ts';
 import { checkFirstPage, extendCutFile, whatToDo } from './file-end.ts';
 import { checkFormat } from './format.ts';
-import { checkRecordWrites, type Group } from './group.ts';
+import { checkRecordKeys, type Group } from './group.ts';
 import { lockFolder, syncFolder } from './lock.ts';
 import { OpenedLog, type OpenedLogOptions } from './opened-log.ts';
 import { getRecord, listRecords } from './records.ts';
@@ -38,7 +44,7 @@ import { readRetained } from './retained.ts';
 import { purgeDeleted, sweepChannels, sweepRetained } from './sweep.ts';
 import { checkTail } from './verify.ts';
 
-export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax'> {
+export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax' | 'leases'> {
   /** The data folder; made when it is not there. */
   readonly path: string;
   /** `os` and `memory` both mean: acknowledged when the operating system has it. */
@@ -62,11 +68,13 @@ const fullForMs = 250;
 
 class LmdbStore implements Store {
   readonly name = 'lmdb';
-  readonly traits: { readonly durable: boolean; readonly shared: boolean };
+  readonly traits: StoreTraits;
   readonly records: RecordStore;
+  readonly cluster: Cluster;
   readonly #options: LmdbStoreOptions;
   readonly #clock: Clock;
   readonly #loop: CommitLoop<Group>;
+  readonly #leases: Leases;
   #unlock: (() => void) | undefined;
   #feed: Feed | undefined;
   #opened: OpenedLog | undefined;
@@ -80,7 +88,7 @@ class LmdbStore implements Store {
   constructor(options: LmdbStoreOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.traits = { durable: options.durability === 'fsync', shared: false };
+    this.traits = { durable: options.durability === 'fsync', writers: 'one', feed: 'complete' };
     this.#loop = new CommitLoop<Group>(
       {
         begin: () => this.#begin(),
@@ -92,12 +100,20 @@ class LmdbStore implements Store {
     );
     this.records = {
       get: async (table, key) => getRecord(this.#log.database, table, key),
-      write: async (writes) => {
-        await this.#write(writes);
+      write: async (writes, conditions = {}) => {
+        await this.#write(writes, conditions);
       },
       list: async (table, prefix, after, limit): Promise<readonly RecordRow[]> =>
         listRecords(this.#log.database, table, prefix, after, limit),
     };
+    const node = options.random.hex(8);
+    this.#leases = new Leases(node);
+    this.cluster = createSingleNode({
+      node,
+      clock: options.clock,
+      // No bytes: a commit of leases alone has nothing to flush.
+      commit: async (work) => this.#submit(0, (group) => work(group.leases)),
+    });
   }
 
   async open(feed: Feed): Promise<void> {
@@ -133,18 +149,13 @@ class LmdbStore implements Store {
   }
 
   async append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
-    const records = options.records ?? [];
-    checkRecordWrites(records, keyBytesMax);
+    checkRecordKeys([...(options.records ?? []), ...(options.guards ?? [])], keyBytesMax);
     let bytes = 0;
     for (const { draft } of entries) bytes += draft.payload.length + 200;
     const full = this.#refusal();
     if (full !== undefined) return entries.map(() => full);
     try {
-      return await this.#submit(bytes, (group) => {
-        const results = group.append(entries, options.atomic === true);
-        if (!results.some((result) => result instanceof EverywireError)) group.writeRecords(records);
-        return results;
-      });
+      return await this.#submit(bytes, (group) => group.append(entries, options));
     } catch (caught) {
       // Definitely not stored: that is an answer for each entry, not a failure of the call.
       if (caught instanceof EverywireError && caught.code === 'store_full') return entries.map(() => caught);
@@ -243,13 +254,13 @@ class LmdbStore implements Store {
     );
   }
 
-  async #write(writes: readonly RecordWrite[]): Promise<void> {
-    checkRecordWrites(writes, keyBytesMax);
+  async #write(writes: readonly RecordWrite[], conditions: WriteConditions): Promise<void> {
+    checkRecordKeys([...writes, ...(conditions.guards ?? [])], keyBytesMax);
     let bytes = 0;
     for (const { value } of writes) bytes += 100 + (value?.length ?? 0);
     const full = this.#refusal();
     if (full !== undefined) throw full;
-    await this.#submit(bytes, (group) => group.writeRecords(writes));
+    await this.#submit(bytes, (group) => group.writeRecords(writes, conditions));
   }
 
   /** What was waiting when a commit failed must not be tried: LMDB would take it as if nothing had happened. */
@@ -265,8 +276,14 @@ class LmdbStore implements Store {
       this.#loop.add({
         bytes,
         run: (group) => {
-          const result = work(group);
-          return () => resolve(result);
+          try {
+            const result = work(group);
+            return () => resolve(result);
+          } catch (caught) {
+            if (!(caught instanceof StaleWrite)) throw caught;
+            // It may be stale for what this commit writes, which is not known before the commit is durable.
+            return () => reject(caught);
+          }
         },
         reject,
       });
@@ -381,7 +398,11 @@ class LmdbStore implements Store {
     const { path, durability, openDatabase = openLmdb, seqsRememberedMax = 4_000_000 } = this.#options;
     const database: Database = openDatabase({ path, durability });
     try {
-      const opened = await OpenedLog.open(database, { ...this.#options, seqsRememberedMax });
+      const opened = await OpenedLog.open(database, {
+        ...this.#options,
+        leases: this.#leases,
+        seqsRememberedMax,
+      });
       const damagedSeqs = checkTail(opened);
       if (damagedSeqs.length > 0) {
         this.#options.log.error(

@@ -1,4 +1,5 @@
-import type { RecordRow, RecordStore, RecordWrite } from '../../core/seams/store.ts';
+import type { RecordRow, RecordStore, RecordWrite, WriteConditions } from '../../core/seams/store.ts';
+import { checkConditions, type ConditionState } from '../conditions.ts';
 import { compareUtf8, SortedKeys } from './sorted-keys.ts';
 
 interface Table {
@@ -7,16 +8,29 @@ interface Table {
 }
 
 /** Rows beside the log; a write is visible at once, whole. */
-export class MemoryRecords implements RecordStore {
+export class MemoryRecords implements RecordStore, ConditionState {
   readonly #tables = new Map<string, Table>();
+  readonly #tokenOf: ConditionState['tokenOf'];
 
-  get(table: string, key: string): Promise<Buffer | undefined> {
-    return Promise.resolve(this.#tables.get(table)?.rows.get(key));
+  /** @param tokenOf the token of a lease that is held; absent: none is */
+  constructor(tokenOf: ConditionState['tokenOf'] = () => undefined) {
+    this.#tokenOf = tokenOf;
   }
 
-  write(writes: readonly RecordWrite[]): Promise<void> {
-    this.apply(writes);
-    return Promise.resolve();
+  get(table: string, key: string): Promise<Buffer | undefined> {
+    return Promise.resolve(this.row(table, key));
+  }
+
+  async write(writes: readonly RecordWrite[], conditions: WriteConditions = {}): Promise<void> {
+    this.apply(writes, conditions);
+  }
+
+  row(table: string, key: string): Buffer | undefined {
+    return this.#tables.get(table)?.rows.get(key);
+  }
+
+  tokenOf(lease: string): string | undefined {
+    return this.#tokenOf(lease);
   }
 
   list(
@@ -38,7 +52,9 @@ export class MemoryRecords implements RecordStore {
     return Promise.resolve(found);
   }
 
-  apply(writes: readonly RecordWrite[]): void {
+  /** @throws StaleWrite */
+  apply(writes: readonly RecordWrite[], conditions: WriteConditions = {}): void {
+    checkConditions(conditions, this);
     for (const { table, key, value } of writes) {
       let known = this.#tables.get(table);
       if (known === undefined) {

@@ -1,7 +1,11 @@
 import { EverywireError, type Position, type Filter, type Start } from '@everywire/protocol';
+import { Leases } from '../../core/cluster/leases.ts';
+import { createSingleNode } from '../../core/cluster/single-node.ts';
+import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Clock, Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/message.ts';
+import type { Cluster } from '../../core/seams/cluster.ts';
 import type {
   Appended,
   AppendOptions,
@@ -12,9 +16,12 @@ import type {
   Page,
   PageLimit,
   Placement,
+  RecordStore,
   Retention,
   Store,
+  StoreTraits,
 } from '../../core/seams/store.ts';
+import { doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
 import { Lineage, newEpoch } from '../lineage.ts';
 import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
@@ -43,8 +50,9 @@ type Step = () => void;
 
 class MemoryStore implements Store {
   readonly name = 'memory';
-  readonly traits = { durable: false, shared: false };
-  readonly records = new MemoryRecords();
+  readonly traits: StoreTraits = { durable: false, writers: 'one', feed: 'complete' };
+  readonly records: RecordStore;
+  readonly cluster: Cluster;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: MemoryStoreOptions['limits'];
@@ -54,6 +62,7 @@ class MemoryStore implements Store {
   readonly #epoch: string;
   readonly #view: MemoryView;
   readonly #reader: Reader<ChannelLog>;
+  readonly #rows: MemoryRecords;
   readonly #steps: Step[] = [];
   readonly #holdings: Holdings;
   #retainedCount = 0;
@@ -66,6 +75,25 @@ class MemoryStore implements Store {
     this.#tags = new Tags(random);
     this.#index = new SeqIndex(seqsRememberedMax);
     this.#epoch = newEpoch(random);
+    const leases = new Leases(this.#epoch);
+    this.#rows = new MemoryRecords((name) => leases.tokenOf(name));
+    this.records = {
+      get: (table, key) => this.#rows.get(table, key),
+      list: (...args) => this.#rows.list(...args),
+      // In one order with appends and leases, as conditions need it.
+      write: (writes, conditions) => this.#step(() => this.#rows.apply(writes, conditions)),
+    };
+    this.cluster = createSingleNode({
+      node: this.#epoch,
+      clock,
+      commit: (work) =>
+        this.#step(() => {
+          const changes = leases.begin();
+          const result = work(changes);
+          leases.apply(changes);
+          return result;
+        }),
+    });
     const lineage = new Lineage([{ epoch: this.#epoch, firstSeq: 1 }]);
     this.#view = new MemoryView(this.#catalogue, this.#index, lineage);
     this.#reader = new Reader(this.#view);
@@ -95,13 +123,14 @@ class MemoryStore implements Store {
 
   append(entries: readonly Entry[], options: AppendOptions = {}): Promise<readonly Appended[]> {
     return this.#step((feed) => {
+      if (!doHold(options, this.#rows)) return this.#placesBefore(entries);
       const refusal = options.atomic === true ? this.#refusalOf(entries) : undefined;
       if (refusal !== undefined) return entries.map(() => refusal);
       const added: Message[] = [];
       const results = entries.map((entry) => this.#append(entry, added));
       // Before the feed is told, as if both were one transaction.
       if (options.records !== undefined && !results.some((result) => result instanceof EverywireError))
-        this.records.apply(options.records);
+        this.#rows.apply(options.records);
       tell(feed, added);
       return results;
     });
@@ -220,6 +249,16 @@ class MemoryStore implements Store {
     const message = this.#add(log ?? this.#addChannel(channel), draft, retention);
     added.push(message);
     return placement(channel, message, false);
+  }
+
+  /** Where entries were stored by an earlier call. @throws StaleWrite unless all of them were */
+  #placesBefore(entries: readonly Entry[]): readonly Placement[] {
+    if (entries.length === 0) throw new StaleWrite();
+    return entries.map(({ channel, draft }) => {
+      const known = this.#remembered(this.#catalogue.get(channel), draft);
+      if (known === undefined || known instanceof EverywireError) throw new StaleWrite();
+      return known;
+    });
   }
 
   /** For all or none: refusals are looked for before anything is stored. */

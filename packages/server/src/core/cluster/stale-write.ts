@@ -1,0 +1,11 @@
+import { EverywireError } from '@everywire/protocol';
+
+/**
+ * A guard or fence of a write did not hold, so nothing was written. The core tells it by its class and decides again, or
+ * stops acting; a client that sees it sees a `conflict`.
+ */
+export class StaleWrite extends EverywireError {
+  constructor() {
+    super('conflict', 'Somebody else changed this meanwhile, and nothing was stored. Read it again.');
+  }
+}
