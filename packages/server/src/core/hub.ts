@@ -14,6 +14,7 @@ import type { Admission } from './admission.ts';
 import { CatchUp } from './catch-up.ts';
 import type { Clock, Random, Timer } from './clock.ts';
 import { checkDraft } from './drafts.ts';
+import { createDurableServices, type DurableServices } from './durable/services.ts';
 import { Follower } from './follower.ts';
 import { Grants } from './grants.ts';
 import { Groups } from './groups/groups.ts';
@@ -71,6 +72,7 @@ export class Hub implements HubFront, Feed {
   readonly access: Access;
   readonly limits: Limits;
   readonly catchUp: CatchUp;
+  readonly durable: DurableServices;
   readonly groups: Groups;
   readonly throttle: Throttle;
   readonly figures: Figures = {
@@ -123,6 +125,14 @@ export class Hub implements HubFront, Feed {
       broken: (subscription, cause) => this.broken(subscription, cause),
       retry: (run, cause) => this.retry(run, cause),
     });
+    this.durable = createDurableServices({
+      records: options.store.records,
+      cluster: options.store.cluster,
+      isShared: options.store.traits.writers === 'many',
+      clock: options.clock,
+      log: options.log,
+      headSeq: () => this.#head.seq,
+    });
     this.groups = new Groups(this, options.log);
     this.#grants = new Grants(options.access, options.clock, options.log);
     this.#admission = options.admission;
@@ -143,6 +153,7 @@ export class Hub implements HubFront, Feed {
     this.#sweepTimer?.cancel();
     this.#grants.stop();
     await this.groups.stop();
+    await this.durable.saver.stop();
     await this.store.close();
   }
 

@@ -3,8 +3,10 @@ import type { Credentials, Identity } from './access.ts';
 import type { Admission } from './admission.ts';
 import type { Batch } from './batch.ts';
 import type { Clock, Random } from './clock.ts';
+import type { DurableServices } from './durable/services.ts';
 import type { Limits } from './limits.ts';
 import type { Message } from './message.ts';
+import type { Log } from './seams/log.ts';
 import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite } from './seams/store.ts';
 import type { Counted } from './throttle.ts';
 
@@ -42,12 +44,7 @@ export interface Host<L extends Limits = Limits> {
   readonly log: Log;
 }
 
-export interface Log {
-  debug(fields: object, text: string): void;
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-  error(fields: object, text: string): void;
-}
+export type { Log };
 
 /** What the hub offers to transports. */
 export interface HubFront {
@@ -69,6 +66,8 @@ export interface HubFront {
    * none. @throws EverywireError `bad_name`
    */
   forgetGroup(name: string): void;
+  /** For sessions that outlive their connections: `DurableSessions` is made with this. */
+  readonly durable: DurableServices;
   /** The durable head: the cursor of somebody who has read everything. */
   readonly head: Position;
   readonly figures: Readonly<Figures>;

@@ -1,0 +1,64 @@
+import type { Deadline } from '../deadlines.ts';
+import type { Lease } from '../seams/cluster.ts';
+import type { RecordWrite } from '../seams/store.ts';
+import type { Counted } from './quotas.ts';
+import type { Savable, Save } from './saver.ts';
+
+/** What an entry needs of the session that somebody has open. */
+export interface OpenHalf {
+  /** The rows that move, as they are now; `undefined` before it was saved for the first time. */
+  movingRows(): readonly RecordWrite[] | undefined;
+  /** Another owner has it. */
+  loseTo(why: 'stale'): void;
+}
+
+/** What this process knows of one session: who has it open, or what became of it. */
+export class Entry<Open extends OpenHalf> implements Savable, Counted {
+  readonly key: string;
+  /** Who has it open. */
+  open: Open | undefined;
+  lease: Lease | undefined;
+  /** It counts against the quotas: it has rows, or is about to. */
+  isCounted = false;
+  /** Whose share it counts against. */
+  subject: string | undefined;
+  /** The last rows of a session that was left or removed, until they are durable. */
+  unsaved: readonly RecordWrite[] | undefined;
+  /** What the last holder does at its end. */
+  ending: Promise<void> | undefined;
+  /** What was begun last of what is done one after the other. */
+  tail: Promise<unknown> | undefined;
+  /** While nobody has it open, by the clock that only grows. */
+  expiresAtMs = Number.POSITIVE_INFINITY;
+  wakesAtMs = Number.POSITIVE_INFINITY;
+  deadline: Deadline | undefined;
+  readonly #onSaved: (entry: Entry<Open>) => void;
+
+  constructor(key: string, onSaved: (entry: Entry<Open>) => void) {
+    this.key = key;
+    this.#onSaved = onSaved;
+  }
+
+  get fences(): Save['fences'] {
+    const { lease } = this;
+    return lease === undefined ? [] : [{ name: lease.name, token: lease.token }];
+  }
+
+  save(): Save | undefined {
+    // A session that was opened and not saved yet stands for nothing: what its predecessor left still has to be written.
+    const records = this.open?.movingRows() ?? this.unsaved;
+    return records && { records, fences: this.fences };
+  }
+
+  saved({ records }: Save): void {
+    if (this.unsaved !== records) return;
+    this.unsaved = undefined;
+    this.#onSaved(this);
+  }
+
+  stale(): void {
+    this.unsaved = undefined;
+    this.open?.loseTo('stale');
+    this.#onSaved(this);
+  }
+}

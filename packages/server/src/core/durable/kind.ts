@@ -1,0 +1,151 @@
+import type { Identity } from '../access.ts';
+import type { RecordWrite } from '../seams/store.ts';
+import type { SubscriptionProgress } from './progress.ts';
+import type { DurableRow, Presence, WindowRow } from './row.ts';
+import type { Save } from './saver.ts';
+
+/**
+ * One kind of durable session: what a protocol, or the core's consumer groups, keeps beyond a connection. All of a kind are
+ * in one table, by key; the protocol chooses the keys.
+ */
+export interface DurableKind<State, Window = undefined> {
+  /** In the plural, for logs and refusals: "durable subscriptions". */
+  readonly what: string;
+  readonly table: string;
+  /**
+   * A second row per session, for what changes with every acknowledgement: the progress and the holder's `window`. Then
+   * `saveSoon` leaves the first row alone. Absent: one row holds everything.
+   */
+  readonly windowTable?: string | undefined;
+  /** Further rows of a session, each written by itself, mostly in the transaction of a message: `<key>/<part>`. */
+  readonly partsTable?: string | undefined;
+  /** Where clients have no say in it: how long every session is kept while nobody has it open, whatever its row says. */
+  readonly keepMs?: number | undefined;
+  /** The holder's `state` as it comes out of the row's JSON; `undefined`: unreadable. */
+  readState(stored: unknown): State | undefined;
+  /** The holder's `window`, likewise. */
+  readonly readWindow?: ((stored: unknown) => Window | undefined) | undefined;
+  /** A row that a version before the common format wrote; `undefined`: unreadable. */
+  readonly earlier?: ((row: Buffer, key: string) => DurableRow | undefined) | undefined;
+  readonly earlierWindow?: ((row: Buffer) => WindowRow | undefined) | undefined;
+  /** `refuse`: nobody opens a session whose row cannot be read. Default: it counts as missing, and is logged. */
+  readonly unreadable?: 'missing' | 'refuse' | undefined;
+  readonly quota: DurableQuota;
+  /** Of kinds with long rows: see `SaveLane.bytesPerSave`. */
+  readonly bytesPerSave?: number | undefined;
+  /** At start, for each session that is there: in how long `due` is to be called; `undefined`: not before it expires. */
+  readonly found?: ((stored: Recovered<State>) => number | undefined) | undefined;
+  /** A session that is away has expired, or was to be woken. Absent: what has expired is removed. Rejects: called again later. */
+  readonly due?: ((parked: ParkedSession<State, Window>) => Promise<void>) | undefined;
+}
+
+/**
+ * `refuse`: who has too many gets no more; all sessions are listed at start and counted in memory.
+ * `evict`: the oldest of who has too many are removed by `sweep`; only open ones take memory, and keys must begin with the
+ * time at which the session began.
+ */
+export interface DurableQuota {
+  readonly policy: 'refuse' | 'evict';
+  readonly max: number;
+  /** Undefined where a subject has no share of its own. */
+  readonly perSubjectMax: number | undefined;
+}
+
+/** A session that is there when its server starts. */
+export interface Recovered<State> {
+  readonly key: string;
+  /** As it was saved last. */
+  readonly row: DurableRow;
+  readonly state: State;
+  /** For how long it has been away; 0 where nobody left it. */
+  readonly agoMs: number;
+}
+
+/** What there was of a session when it was opened. */
+export interface Found<State, Window = undefined> {
+  readonly presence: Presence;
+  /** Wall clock. */
+  readonly sinceMs: number;
+  readonly subject: string | undefined;
+  readonly rights: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
+  /** Marked already: `deliveredThroughSeq` says what may have been delivered, also where the server was killed. */
+  readonly subscriptions: readonly SubscriptionProgress[];
+  readonly state: State;
+  readonly window: Window | undefined;
+  /** By name. Empty for kinds without parts. */
+  readonly parts: ReadonlyMap<string, Buffer>;
+}
+
+/** Who has a session open. What it answers is written; it is asked when that is done, not when something changed. */
+export interface DurableHolder {
+  subscriptions(): readonly SubscriptionProgress[];
+  /** Any JSON value. */
+  state(): unknown;
+  /** Any JSON value. For kinds with a window row. */
+  window?(): unknown;
+  /** Rights to keep in the row; absent: none are. */
+  rights?(): Pick<Identity, 'isAdmin' | 'claims'> | undefined;
+  /**
+   * The session goes on with somebody else.
+   * - `taken`: somebody opens it here, and waits until this resolves. The holder ends its connection and leaves the session.
+   * - `stale`: another owner has the lease already, and nothing of this one is written any more.
+   */
+  lost(why: 'taken' | 'stale'): undefined | Promise<void>;
+}
+
+/** Writes rows together with something else, such as a message: all or none. Must pass the fences on. */
+export type Commit = (save: Save) => Promise<void>;
+
+export interface Leaving {
+  /** The server sent the client away: how long it is kept counts from the next start. */
+  readonly isDrain?: boolean | undefined;
+  /** When to call `due` before it expires. */
+  readonly wakeMs?: number | undefined;
+  /** Write within a moment, together with others. Default: at once. */
+  readonly soon?: boolean | undefined;
+}
+
+/** A session that an owner has open. Everything it writes is refused once another owner has the lease. */
+export interface DurableSession {
+  readonly key: string;
+  /** How long it is kept once its holder has left; `undefined`: until it is removed. Written by the next save. */
+  keepMs: number | undefined;
+  /** Whose it is; another one after a refresh. */
+  identity: Identity;
+  /** False once it was left, removed or lost. */
+  readonly isOpen: boolean;
+  /** For writes that the holder makes itself, such as parts in the transaction of a message. */
+  readonly fences: Save['fences'];
+  /** A part is written, or with `undefined` removed. */
+  partWrite(part: string, value: Buffer | undefined): RecordWrite;
+  /**
+   * Durable when it resolves. The first one makes the session durable, and counts it.
+   * @param rows `row`: without the window row; `window`: that alone. Of meaning only for kinds that have both
+   * @throws EverywireError `quota_exceeded` or `session_taken`, or why the store could not write
+   */
+  save(rows?: 'all' | 'row' | 'window', commit?: Commit): Promise<void>;
+  /** Within a moment, together with others. Nothing before the first `save`. For what every acknowledgement changes. */
+  saveSoon(): void;
+  /**
+   * The holder is gone, and the session is kept. The holder is asked once more, at once, so call it before subscriptions are
+   * cancelled. Without a `commit`, what cannot be written is tried again until it is.
+   */
+  leave(leaving?: Leaving, commit?: Commit): Promise<void>;
+  /** Removes its rows, and keeps the session open: another `save` begins it anew. */
+  clear(commit?: Commit): Promise<void>;
+  /** Removes its rows and ends it. */
+  remove(commit?: Commit): Promise<void>;
+  /** Ends it; its rows go within a moment, however often that has to be tried. For kinds without parts. */
+  removeSoon(): void;
+}
+
+/** A session that nobody has open, and that has expired or was to be woken. It is this call's alone. */
+export interface ParkedSession<State, Window = undefined> {
+  readonly key: string;
+  readonly found: Found<State, Window>;
+  readonly isExpired: boolean;
+  /** Removes its rows. An expired one that is still there afterwards is removed as well. */
+  readonly remove: (commit?: Commit) => Promise<void>;
+  /** Writes this in place of the `state` and `rights` found; the session stays away as it was, and is not woken again. */
+  readonly keep: (changed: Pick<DurableRow, 'state' | 'rights'>, commit?: Commit) => Promise<void>;
+}

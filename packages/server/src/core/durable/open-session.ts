@@ -1,0 +1,275 @@
+import { EverywireError } from '@everywire/protocol';
+import type { Identity } from '../access.ts';
+import type { Clock } from '../clock.ts';
+import type { RecordStore, RecordWrite } from '../seams/store.ts';
+import type { Log } from '../seams/log.ts';
+import type { Entry, OpenHalf } from './entry.ts';
+import type { Commit, DurableHolder, DurableKind, DurableSession, Leaving } from './kind.ts';
+import type { KindRows } from './kind-rows.ts';
+import type { DurableRow, Presence } from './row.ts';
+import type { Save, SaveLane, Saver } from './saver.ts';
+import { StaleWrite } from '../cluster/stale-write.ts';
+
+/** What an open session needs of those who keep all of its kind. */
+export interface SessionTable<State, Window> {
+  readonly kind: DurableKind<State, Window>;
+  readonly rows: KindRows<State, Window>;
+  readonly records: RecordStore;
+  readonly node: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly saver: Saver;
+  readonly lane: SaveLane;
+  /** @throws EverywireError `quota_exceeded` */
+  count(entry: SessionEntry<State, Window>, identity: Identity): void;
+  uncount(entry: SessionEntry<State, Window>): void;
+  takeLease(entry: SessionEntry<State, Window>): Promise<void>;
+  /** Nobody has it open: it is kept so long, and woken before. */
+  away(entry: SessionEntry<State, Window>, keepMs: number | undefined, wakeMs: number | undefined): void;
+  /** It was opened and given up before it was saved: it is what it was before. */
+  awayAsBefore(entry: SessionEntry<State, Window>): void;
+  /** Nothing of it is being done or written: its lease is free, and the entry may go. */
+  settle(entry: SessionEntry<State, Window>): void;
+}
+
+export type SessionEntry<State, Window> = Entry<OpenSession<State, Window>>;
+
+export class OpenSession<State, Window> implements DurableSession, OpenHalf {
+  readonly key: string;
+  keepMs: number | undefined;
+  identity: Identity;
+  readonly holder: DurableHolder;
+  readonly #table: SessionTable<State, Window>;
+  readonly #entry: SessionEntry<State, Window>;
+  /** Its rows are the holder's, not its predecessor's. */
+  #isSaved = false;
+
+  constructor(
+    table: SessionTable<State, Window>,
+    entry: SessionEntry<State, Window>,
+    options: {
+      readonly holder: DurableHolder;
+      readonly identity: Identity;
+      readonly keepMs: number | undefined;
+    },
+  ) {
+    this.#table = table;
+    this.#entry = entry;
+    this.key = entry.key;
+    this.holder = options.holder;
+    this.identity = options.identity;
+    this.keepMs = options.keepMs;
+  }
+
+  get isOpen(): boolean {
+    return this.#entry.open === this;
+  }
+
+  get fences(): Save['fences'] {
+    this.#checkOpen();
+    return this.#entry.fences;
+  }
+
+  movingRows(): readonly RecordWrite[] | undefined {
+    if (!this.#isSaved) return undefined;
+    return this.#rows(this.#table.kind.windowTable === undefined ? 'all' : 'window', 'open');
+  }
+
+  partWrite(part: string, value: Buffer | undefined): RecordWrite {
+    return this.#table.rows.partWrite(this.key, part, value);
+  }
+
+  async save(rows: 'all' | 'row' | 'window' = 'all', commit: Commit = this.#write): Promise<void> {
+    this.#checkOpen();
+    const entry = this.#entry;
+    const { lane, saver } = this.#table;
+    const isFirst = !this.#isSaved;
+    const wasCounted = entry.isCounted;
+    this.#table.count(entry, this.identity);
+    if (entry.lease === undefined) await this.#takeLease(wasCounted);
+    const save = { records: this.#rows(rows, 'open'), fences: entry.fences };
+    if (rows !== 'row') lane.dirty.delete(entry);
+    // Whoever leaves while this is under way leaves a session that is there.
+    this.#isSaved = true;
+    const before = entry.unsaved;
+    try {
+      await commit(save);
+    } catch (cause) {
+      if (cause instanceof StaleWrite) this.loseTo('stale');
+      if (this.isOpen && !isFirst) saver.saveSoon(lane, entry);
+      if (this.isOpen && isFirst) {
+        this.#isSaved = false;
+        if (!wasCounted) this.#table.uncount(entry);
+      }
+      throw cause instanceof StaleWrite ? taken() : cause;
+    }
+    if (entry.unsaved === before) entry.unsaved = undefined;
+  }
+
+  /** It was opened as one that nobody keeps. */
+  async #takeLease(wasCounted: boolean): Promise<void> {
+    try {
+      await this.#table.takeLease(this.#entry);
+      this.#checkOpen();
+    } catch (cause) {
+      if (!wasCounted) this.#table.uncount(this.#entry);
+      throw cause;
+    }
+  }
+
+  saveSoon(): void {
+    if (this.#isSaved && this.isOpen) this.#table.saver.saveSoon(this.#table.lane, this.#entry);
+  }
+
+  async leave({ isDrain = false, wakeMs, soon = false }: Leaving = {}, commit?: Commit): Promise<void> {
+    if (!this.isOpen) return;
+    const entry = this.#entry;
+    const { lane, saver } = this.#table;
+    if (!this.#isSaved) {
+      this.#abandon();
+      return;
+    }
+    const records = this.#rows('all', isDrain ? 'drained' : 'away');
+    const save = { records, fences: entry.fences };
+    entry.open = undefined;
+    this.#table.away(entry, this.keepMs, wakeMs);
+    if (commit === undefined) entry.unsaved = records;
+    if (soon) {
+      saver.saveSoon(lane, entry);
+      return;
+    }
+    lane.dirty.delete(entry);
+    await this.#end(async () => {
+      try {
+        await (commit ?? this.#write)(save);
+        entry.saved(save);
+      } catch (cause) {
+        if (cause instanceof StaleWrite) entry.stale();
+        else if (commit === undefined) saver.saveSoon(lane, entry);
+        throw cause;
+      }
+    });
+  }
+
+  async clear(commit: Commit = this.#write): Promise<void> {
+    this.#checkOpen();
+    const entry = this.#entry;
+    const wasSaved = this.#isSaved;
+    this.#table.lane.dirty.delete(entry);
+    this.#isSaved = false;
+    await this.#end(async () => {
+      // Without a lease it was never saved.
+      const records = entry.lease === undefined ? [] : await this.#table.rows.wholeRemoval(this.key);
+      try {
+        await commit({ records, fences: entry.fences });
+      } catch (cause) {
+        if (cause instanceof StaleWrite) this.loseTo('stale');
+        else this.#isSaved = wasSaved;
+        throw cause instanceof StaleWrite ? taken() : cause;
+      }
+      entry.unsaved = undefined;
+      this.#table.uncount(entry);
+    });
+  }
+
+  async remove(commit?: Commit): Promise<void> {
+    await this.clear(commit);
+    await this.leave();
+  }
+
+  removeSoon(): void {
+    if (!this.isOpen) return;
+    const entry = this.#entry;
+    // Nothing of it may be in the store, and nothing is waited for.
+    if (!this.#isSaved && !entry.isCounted) {
+      this.#abandon();
+      return;
+    }
+    entry.open = undefined;
+    entry.unsaved = this.#table.rows.removal(this.key);
+    this.#table.uncount(entry);
+    this.#table.saver.saveSoon(this.#table.lane, entry);
+  }
+
+  loseTo(why: 'stale'): void {
+    if (!this.isOpen) return;
+    this.forsake();
+    this.#table.log.warn({ key: this.key }, 'a durable session was taken over by another owner');
+    this.tellLost(why).catch((cause: unknown) =>
+      this.#table.log.error({ err: cause, key: this.key }, 'a durable session did not end as it should'),
+    );
+  }
+
+  /** It ends here as by a crash: what was saved before holds. */
+  forsake(): void {
+    const entry = this.#entry;
+    if (entry.open !== this) return;
+    entry.open = undefined;
+    this.#table.lane.dirty.delete(entry);
+    this.#table.away(entry, this.keepMs, undefined);
+    this.#table.settle(entry);
+  }
+
+  async tellLost(why: 'taken' | 'stale'): Promise<void> {
+    await this.holder.lost(why);
+  }
+
+  #abandon(): void {
+    const entry = this.#entry;
+    const { lane, saver } = this.#table;
+    entry.open = undefined;
+    this.#table.awayAsBefore(entry);
+    if (entry.unsaved === undefined) this.#table.settle(entry);
+    else saver.saveSoon(lane, entry);
+  }
+
+  /** Whoever opens the session next waits until this is done. */
+  async #end(work: () => Promise<void>): Promise<void> {
+    const entry = this.#entry;
+    const ending = work();
+    const ended = ending.catch(() => undefined);
+    entry.ending = ended;
+    try {
+      await ending;
+    } finally {
+      if (entry.ending === ended) entry.ending = undefined;
+      this.#table.settle(entry);
+    }
+  }
+
+  #rows(which: 'all' | 'row' | 'window', presence: Presence): readonly RecordWrite[] {
+    const { rows, kind } = this.#table;
+    const hasWindow = kind.windowTable !== undefined;
+    const writes: RecordWrite[] = [];
+    const subscriptions = hasWindow && which === 'row' ? [] : this.holder.subscriptions();
+    if (!hasWindow || which !== 'window') {
+      const row: DurableRow = {
+        node: this.#table.node,
+        presence,
+        sinceMs: this.#table.clock.nowMs(),
+        keepMs: this.keepMs,
+        subject: this.identity.subject,
+        rights: this.holder.rights?.(),
+        maybeDeliveredThroughSeq: 0,
+        subscriptions: hasWindow ? [] : subscriptions,
+        state: this.holder.state(),
+      };
+      writes.push(rows.rowWrite(this.key, row, this.#entry.lease!.token));
+    }
+    if (hasWindow && which !== 'row')
+      writes.push(rows.windowWrite(this.key, { subscriptions, state: this.holder.window?.() }));
+    return writes;
+  }
+
+  readonly #write: Commit = async ({ records, fences }) => {
+    if (records.length > 0) await this.#table.records.write(records, { fences });
+  };
+
+  #checkOpen(): void {
+    if (!this.isOpen) throw taken();
+  }
+}
+
+function taken(): EverywireError {
+  return new EverywireError('session_taken', 'This session goes on with another connection, or has ended.');
+}

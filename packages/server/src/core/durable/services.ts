@@ -1,0 +1,25 @@
+import type { Clock } from '../clock.ts';
+import type { Cluster } from '../seams/cluster.ts';
+import type { RecordStore } from '../seams/store.ts';
+import type { Log } from '../seams/log.ts';
+import { Saver } from './saver.ts';
+
+/** What all kinds of durable sessions share: one store, one save loop. */
+export interface DurableServices {
+  readonly records: RecordStore;
+  readonly cluster: Cluster;
+  /**
+   * Other nodes have the same store: sessions may be there that this node does not know, and may be taken from it. A node
+   * that is alone saves itself asking.
+   */
+  readonly isShared: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly saver: Saver;
+  /** Nothing above this seq can have been delivered to anybody. */
+  readonly headSeq: () => number;
+}
+
+export function createDurableServices(parts: Omit<DurableServices, 'saver'>): DurableServices {
+  return { ...parts, saver: new Saver(parts) };
+}

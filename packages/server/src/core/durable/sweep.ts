@@ -1,0 +1,81 @@
+import type { Clock } from '../clock.ts';
+import { Counts } from '../counts.ts';
+import { boundedSubject as subjectBoundedBy } from '../shares.ts';
+import type { RecordStore } from '../seams/store.ts';
+import type { DurableKind } from './kind.ts';
+import type { KindRows } from './kind-rows.ts';
+import type { DurableRow } from './row.ts';
+
+const sweepRows = 200;
+
+export interface SweepOptions<State, Window> {
+  readonly rows: KindRows<State, Window>;
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly isStopped: () => boolean;
+  /** Somebody has it open, or is about to. */
+  readonly isKnown: (key: string) => boolean;
+  /** Writes the row of an open session anew, so that it does not become old. */
+  readonly touch: (key: string) => void;
+}
+
+/**
+ * Removes rows that nobody has used for long, then the oldest of each subject that has too many, then the oldest of all.
+ * Reads a page at a time, so the number of sessions takes no memory.
+ */
+export async function sweepOldest<State, Window>(
+  { quota }: DurableKind<State, Window>,
+  options: SweepOptions<State, Window>,
+): Promise<void> {
+  const perSubjectMax = quota.perSubjectMax ?? Number.POSITIVE_INFINITY;
+  const bySubject = new Counts();
+  let kept = 0;
+  let excess = 0;
+  await removeAll(options, Number.POSITIVE_INFINITY, (key, row) => {
+    const ageMs = options.clock.nowMs() - (row?.sinceMs ?? Number.NEGATIVE_INFINITY);
+    const keepMs = row?.keepMs ?? Number.POSITIVE_INFINITY;
+    const isKnown = options.isKnown(key);
+    if (isKnown && ageMs > keepMs / 2) options.touch(key);
+    // One that cannot be read is of no more use than one that is too old.
+    if (!isKnown && (row === undefined || ageMs > keepMs)) return true;
+    kept += 1;
+    const subject = row && boundedSubject(row);
+    if (subject === undefined) return false;
+    bySubject.add(subject);
+    if (bySubject.of(subject) > perSubjectMax) excess += 1;
+    return false;
+  });
+  kept -= await removeAll(options, excess, (key, row) => {
+    const subject = row && boundedSubject(row);
+    if (options.isKnown(key) || subject === undefined || bySubject.of(subject) <= perSubjectMax) return false;
+    bySubject.remove(subject);
+    return true;
+  });
+  await removeAll(options, kept - quota.max, (key) => !options.isKnown(key));
+}
+
+/** Removes at most `most` of the rows that `isOne` says, in key order, and returns how many. */
+async function removeAll<State, Window>(
+  { rows, records, isStopped }: SweepOptions<State, Window>,
+  most: number,
+  isOne: (key: string, row: DurableRow | undefined) => boolean,
+): Promise<number> {
+  let removed = 0;
+  if (most <= 0) return removed;
+  for await (const page of rows.pages(sweepRows)) {
+    if (isStopped()) break;
+    const gone: string[] = [];
+    for (const { key, value } of page) {
+      if (removed + gone.length >= most) break;
+      if (isOne(key, rows.decode(key, value)?.row)) gone.push(key);
+    }
+    if (gone.length > 0) await records.write(gone.flatMap((key) => rows.removal(key)));
+    removed += gone.length;
+    if (removed >= most) break;
+  }
+  return removed;
+}
+
+function boundedSubject({ subject, rights }: DurableRow): string | undefined {
+  return subjectBoundedBy({ subject, isAdmin: false, ...rights });
+}
