@@ -74,6 +74,19 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       reader.close();
     });
 
+    promise('loses and repeats nothing of what is published while it begins', async () => {
+      const channel = freshChannel();
+      const answers = await publishMany(channel, 5);
+      const published = publishMany(channel, 15);
+      const reader = await driver.read(server, channel, { after: answers[1]!.cursor });
+      await published;
+      const expected = ['3', '4', '5', ...Array.from({ length: 15 }, (_, at) => String(at + 1))];
+      expect(textsOf(await take(reader, 18))).toEqual(expected);
+      await publish(channel, 'last');
+      expect(textsOf(await take(reader, 1))).toEqual(['last']);
+      reader.close();
+    });
+
     promise('comes back with the cursor it kept, after a clean end and after a cut', async () => {
       const channel = freshChannel();
       let reader = await driver.read(server, channel);

@@ -4,6 +4,7 @@ import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import type { Message } from '../../packages/server/src/core/message.ts';
 import { Window } from '../../packages/server/src/core/window.ts';
 import {
+  follow,
   openSession,
   publishText,
   RecordingSink,
@@ -19,7 +20,7 @@ describe('found by simulation', () => {
     const pairs: (readonly [string, number])[] = [];
     sink.onDeliver = (batch, { cursor }) => pairs.push([cursor, batch.lastSeq]);
     const session = await openSession(hub, sink);
-    await session.subscribe('a', {});
+    await follow(session, 'a', {});
     const entries = ['1', '2', '3'].map((text) => ({ channel: 'a', draft: { payload: Buffer.from(text) } }));
     await session.publishAll(entries);
     expect(await sink.received(3)).toEqual(['1', '2', '3']);
@@ -34,7 +35,7 @@ describe('found by simulation', () => {
     const session = await openSession(hub, sink);
     for (const text of ['1', '2', '3']) await publishText(session, 'a', text);
     const from = { since: { kind: 'earliest' } } as const;
-    const subscription = await session.subscribe('a', { from, acknowledge: 'peer' });
+    const subscription = await follow(session, 'a', { from, acknowledge: 'peer' });
     await sink.received(3);
     subscription.rewind();
     expect(await sink.received(6)).toEqual(['1', '2', '3', '1', '2', '3']);
@@ -48,8 +49,8 @@ describe('found by simulation', () => {
     const witness = new RecordingSink();
     const other = await openSession(hub, witness);
     for (const filter of ['a', 'b']) {
-      await session.subscribe(filter, {});
-      await other.subscribe(filter, {});
+      await follow(session, filter, {});
+      await follow(other, filter, {});
     }
     sink.takesMore = false;
     await publishText(session, 'a', '1');

@@ -22,12 +22,12 @@ export class Reading {
   readonly #reader: Reader;
   readonly #peer: Peer;
   readonly #options: SubscribeOptions;
-  /** Deliveries that came before it was known where the subscription begins. */
-  readonly #early: (() => void)[] = [];
   /** Delivered and not passed by the acknowledged position, by seq. */
   readonly #inFlight = new Map<number, Flight>();
   #stage: Stage = 'starting';
   #subscription: Subscription | undefined;
+  /** Its sink may hear of it. */
+  #isStarted = false;
   #batches = 0;
 
   constructor(world: World, reader: Reader, peer: Peer, from: From | undefined) {
@@ -51,8 +51,9 @@ export class Reading {
       (subscription) => {
         reader.answered(subscription, isKnownStart);
         this.#subscription = subscription;
-        for (const early of this.#early) early();
         if (this.#stage === 'starting') this.#stage = 'on';
+        if (world.isCalm || chance.happens(0.7)) this.#start();
+        else world.time.after(chance.below(300), () => this.#start());
       },
       (cause: unknown) => this.#failed(cause),
     );
@@ -70,6 +71,7 @@ export class Reading {
     const { problems, time } = this.#world;
     const { name } = this.#reader;
     if (this.#stage === 'off') problems.push(`${name} was delivered to after it had left`);
+    if (!this.#isStarted) problems.push(`${name} was delivered to before it was started`);
     this.#batches += 1;
     if (this.#batches > (this.#options.batches ?? this.#batches))
       problems.push(`${name} got one batch too many`);
@@ -81,18 +83,16 @@ export class Reading {
         problems.push(`${name} got seq ${message.seq} after its time to live`);
       this.#track(message);
     }
-    if (this.#subscription === undefined && !this.#reader.hasBegun)
-      this.#early.push(() => this.#reader.delivered(batch.messages, this.isWindowed));
-    else this.#reader.delivered(batch.messages, this.isWindowed);
+    this.#reader.delivered(batch.messages, this.isWindowed);
     // What a transport shows a peer as its cursor must include all that was handed over.
     if (!this.isWindowed && this.#world.chance.happens(0.2)) this.#reader.cursor = subscription.cursor;
     if (this.#world.isCalm) queueMicrotask(() => this.ackAll());
   }
 
   gap(gap: Gap): void {
-    if (this.#subscription === undefined && !this.#reader.hasBegun)
-      this.#early.push(() => this.#reader.gap(gap));
-    else this.#reader.gap(gap);
+    if (!this.#isStarted)
+      this.#world.problems.push(`${this.#reader.name} was told of a gap before it was started`);
+    this.#reader.gap(gap);
   }
 
   /** The hub ended it: its batches are used up. */
@@ -152,6 +152,12 @@ export class Reading {
     this.#stage = 'off';
     this.#peer.readings.delete(this);
     this.#reader.left(this);
+  }
+
+  /** Whether or not it has left meanwhile: one that ended stays silent. */
+  #start(): void {
+    this.#isStarted = this.#stage === 'on';
+    this.#subscription!.start();
   }
 
   /** Acked ahead of the position: need not come again. */

@@ -76,7 +76,10 @@ export class AckingReader implements Follows {
       })
       .then(
         (subscription) => {
-          if (this.#attempt === attempt) this.#begun(subscription);
+          if (this.#attempt !== attempt) return;
+          this.#subscription = subscription;
+          if (stored === undefined) this.store();
+          subscription.start();
         },
         (cause: unknown) => {
           const code = cause instanceof EverywireError ? cause.code : undefined;
@@ -89,7 +92,7 @@ export class AckingReader implements Follows {
 
   delivered({ messages }: Batch, subscription: Subscription): void {
     const { chance, isCalm } = this.#setting;
-    this.#begun(subscription);
+    if (this.#subscription === undefined) this.#problem('was delivered to before it was started');
     for (const { seq } of messages) {
       const isMarked = seq <= subscription.redeliveredThroughSeq;
       const isRepeated = this.#everDelivered.has(seq);
@@ -156,12 +159,6 @@ export class AckingReader implements Follows {
       if (!matchesFilter(this.filter, message.channel) || mayExpire(message)) continue;
       if (!this.#everAcked.has(message.seq)) this.#problem(`was never given seq ${message.seq} to the end`);
     }
-  }
-
-  #begun(subscription: Subscription): void {
-    if (this.#subscription !== undefined) return;
-    this.#subscription = subscription;
-    if (this.#stored === undefined) this.store();
   }
 
   #ack(seq: number, only: boolean): void {

@@ -95,6 +95,7 @@ export class Sharer implements Follows {
   #out: number[] = [];
   #newestUnmarked = 0;
   #subscription: Subscription | undefined;
+  #isStarted = false;
   #hasLeft = false;
 
   constructor(setting: Setting, sharing: Sharing, party: Party) {
@@ -119,7 +120,11 @@ export class Sharer implements Follows {
         tag: this,
       })
       .then(
-        (subscription) => (this.#subscription ??= subscription),
+        (subscription) => {
+          this.#subscription = subscription;
+          if (setting.isCalm || chance.happens(0.7)) this.#start();
+          else setting.time.after(chance.below(100), () => this.#start());
+        },
         (cause: unknown) => {
           const code = cause instanceof EverywireError ? cause.code : undefined;
           if (code !== 'store_unavailable' && code !== 'going_away')
@@ -135,8 +140,8 @@ export class Sharer implements Follows {
 
   delivered({ messages }: Batch, subscription: Subscription): void {
     const { chance, isCalm } = this.#setting;
-    this.#subscription ??= subscription;
     if (this.#hasLeft) this.sharing.problem('a delivery to a member that has left');
+    if (!this.#isStarted) this.sharing.problem('a delivery to a member that was not started');
     for (const { seq } of messages) {
       const isMarked = seq <= subscription.redeliveredThroughSeq;
       this.sharing.delivered(this, seq, isMarked);
@@ -154,6 +159,13 @@ export class Sharer implements Follows {
       this.sharing.problem(`a member has ${this.#out.length} in its window`);
     if (isCalm) queueMicrotask(() => this.ackAll());
     else if (chance.happens(0.2)) this.act();
+  }
+
+  #start(): void {
+    // A server that was killed starts nothing any more.
+    if (this.#hasLeft) return;
+    this.#isStarted = true;
+    this.#subscription!.start();
   }
 
   act(): void {

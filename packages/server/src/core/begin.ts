@@ -18,7 +18,7 @@ export interface BeginAt {
   readonly since?: Start | undefined;
 }
 
-/** Finds the place to begin, notes what is missing there, and sets the subscription going. It may have ended meanwhile. */
+/** Finds the place to begin and notes what is missing there, for `start`. The subscription may have ended meanwhile. */
 export async function begin(
   host: BeginHost,
   subscription: LogSubscription,
@@ -35,9 +35,8 @@ export async function begin(
   if (hasEnded(subscription)) return;
   subscription.beginAt(position);
   if (isFromNow || isSamePlace(position, host.head)) {
+    // Nothing to read unless messages come before it is started.
     subscription.startCursor = formatCursor(position);
-    // Nothing to read unless the follower is ahead: messages came meanwhile.
-    subscription.goOn();
     return;
   }
   const { page, gaps } = await host.catchUp.firstPage(follower.filter, position);
@@ -49,7 +48,6 @@ export async function begin(
   subscription.beginAt(subscription.startGaps[0]?.next ?? position, isOtherLog);
   subscription.startCursor = formatCursor(subscription.position);
   subscription.firstPage = page;
-  host.catchUp.enqueue(subscription);
 }
 
 function hasEnded(subscription: LogSubscription): boolean {

@@ -158,6 +158,8 @@ export class HubSession implements Session, Owner {
     const { store, limits } = this.#hub;
     const position = cursor ?? (await store.locate(filter, start));
     const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
+    // Somebody who goes on by subscription must not find there what this page calls gone.
+    if (page.gaps.length > 0) this.#hub.catchUp.forgetAfter(filter, position.seq);
     const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
     const messages = this.#readable(page.messages, mayDeliver);
     return { ...page, messages, gaps: readableGaps(filter, page.gaps, { position, mayDeliver }) };
@@ -331,8 +333,7 @@ export class HubSession implements Session, Owner {
       access.authorizeSubscribe(this.#identity, filter);
       subscription.mayDeliver = access.deliverable(this.#identity, filter);
     } catch (refusal) {
-      subscription.cancel();
-      this.sink.notify({ kind: 'ended', subscription, error: toEverywireError(refusal) });
+      subscription.withdraw(toEverywireError(refusal));
     }
   }
 

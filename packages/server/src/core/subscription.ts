@@ -1,4 +1,4 @@
-import { formatCursor, type Position } from '@everywire/protocol';
+import { formatCursor, type EverywireError, type Position } from '@everywire/protocol';
 import type { Batch } from './batch.ts';
 import type { Follower } from './follower.ts';
 import type { CachedPage } from './page-cache.ts';
@@ -8,7 +8,7 @@ import { Window, type WindowOptions } from './window.ts';
 
 /**
  * Where a subscription stands:
- * `starting` its first page is being read · `reading` it is behind and waits for its turn to read the log ·
+ * `starting` its place is looked for, or its session has not started it · `reading` it is behind and waits for its turn to read the log ·
  * `live` new messages are pushed · `held` the peer does not take bytes · `full` the window waits for acks · `ended`.
  */
 export type Stage = 'starting' | 'reading' | 'live' | 'held' | 'full' | 'ended';
@@ -63,6 +63,9 @@ export class LogSubscription implements Subscription {
   #restrictions: Restrictions | undefined;
   readonly #window: Window | undefined;
   #batchesLeft: number;
+  #isStarted = false;
+  /** Why it ended before it was started, for the sink to hear then. */
+  #withdrawnFor: EverywireError | undefined;
 
   constructor(
     owner: Owner,
@@ -171,8 +174,22 @@ export class LogSubscription implements Subscription {
     if (this.stage !== 'ended') this.#goBackTo(this.#window?.rewind(this.position));
   }
 
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    if (this.#withdrawnFor !== undefined) this.#notifyEnded(this.#withdrawnFor);
+    else if (this.stage === 'starting') this.owner.resume(this);
+  }
+
   goOn(): void {
     this.owner.resume(this);
+  }
+
+  /** Its right has gone. */
+  withdraw(error: EverywireError): void {
+    this.cancel();
+    if (this.#isStarted) this.#notifyEnded(error);
+    else this.#withdrawnFor = error;
   }
 
   cancel(): void {
@@ -182,6 +199,10 @@ export class LogSubscription implements Subscription {
     this.firstPage = undefined;
     this.follower.release();
     this.owner.remove(this);
+  }
+
+  #notifyEnded(error: EverywireError): void {
+    this.owner.sink.notify({ kind: 'ended', subscription: this, error });
   }
 
   #goBackTo(position: Position | undefined): void {

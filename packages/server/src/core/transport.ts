@@ -123,8 +123,8 @@ export interface Session {
   checkPublish(channel: string, draft: PublishDraft): void;
   /**
    * Begins to follow `filter`, or joins the group `$share/<group>/<filter>`, which goes on where it stood: `from` is for
-   * one that is new, `progress` and `echo` are for none. Deliveries may reach the sink before this resolves, never before
-   * it is called.
+   * one that is new, `progress` and `echo` are for none. The sink hears nothing of it before `Subscription.start`; who
+   * does not want it after all cancels it. "From now on" means from this call.
    */
   subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
   /** One page, for peers that poll. `from` absent: the newest `messagesMax`. */
@@ -204,10 +204,15 @@ export interface Subscription {
   readonly filter: string;
   /** The transport's own handle. */
   readonly tag: unknown;
-  /** Where the subscription began, as a cursor. */
+  /** Where the subscription begins, as a cursor. */
   readonly startCursor: string;
-  /** What was missing at the place where it began; empty means exact. Later gaps are notices. */
+  /** What is missing at the place where it begins; empty means exact. Later gaps are notices. */
   readonly startGaps: readonly Gap[];
+  /**
+   * From here on the sink is handed what there is: batches, gaps, the end. Call it once the peer has been answered and
+   * what must survive a crash is saved. Of one that ended meanwhile the sink hears why, if its peer did not ask for that.
+   */
+  start(): void;
   /** The cursor of a peer that has taken everything delivered so far; the durable head while nothing is on its way. */
   readonly cursor: string;
   /** At the head, new messages are pushed. Otherwise it is reading the log, or held. */
@@ -231,7 +236,7 @@ export interface Subscription {
   release(seq: number): void;
   /** Everything unacknowledged is delivered again, from the oldest. */
   rewind(): void;
-  /** Ends it. What a member of a group has not acknowledged goes to the others. */
+  /** Ends it, started or not. What a member of a group has not acknowledged goes to the others. */
   cancel(): void;
 }
 

@@ -27,8 +27,7 @@ class Part implements Sink {
     this.#merged = merged;
   }
 
-  deliver(batch: Batch, subscription: Subscription): boolean {
-    this.subscription = subscription;
+  deliver(batch: Batch): boolean {
     this.batch = this.waiting.length === 0 ? batch : undefined;
     this.waiting = this.waiting.length === 0 ? batch.messages : [...this.waiting, ...batch.messages];
     this.#merged.wake();
@@ -55,7 +54,6 @@ export class MergedSource {
   readonly #clock: Clock;
   readonly #parts: Part[] = [];
   #isWoken = false;
-  #isStarted = false;
   #isHeld = false;
   #hasEnded = false;
   #timer: Timer | undefined;
@@ -80,8 +78,7 @@ export class MergedSource {
 
   /** All filters are there: writing may begin. */
   start(): void {
-    this.#isStarted = true;
-    this.#merge();
+    for (const part of this.#parts) part.subscription!.start();
   }
 
   get isLive(): boolean {
@@ -99,7 +96,7 @@ export class MergedSource {
 
   /** Merges at the end of this turn, when every filter has been given what this turn brought. */
   wake(): void {
-    if (this.#isWoken || !this.#isStarted || this.#isHeld) return;
+    if (this.#isWoken || this.#isHeld) return;
     this.#isWoken = true;
     this.#clock.turn(() => {
       this.#isWoken = false;
@@ -119,7 +116,7 @@ export class MergedSource {
   }
 
   #merge(): void {
-    if (!this.#isStarted || this.#hasEnded || this.#isHeld) return;
+    if (this.#hasEnded || this.#isHeld) return;
     const given = this.#parts.filter((part) => part.waiting.length > 0);
     if (given.length === 0) return;
     const safeSeq = Math.min(

@@ -30,16 +30,15 @@ async function openOne(
   const response = new StreamedResponse(shared, request.isEnveloped);
   const session = openSession(shared, request, response);
   response.readFrom(session);
-  const begin = (subscription: Subscription): void =>
+  const watch = watchForLoss(request, response);
+  try {
+    const subscription = await session.subscribe(request.filters[0]!, { from });
     response.begin(reply, subscription, {
       cursor: subscription.startCursor,
       gaps: subscription.startGaps,
       commonHeaders: request.commonHeaders,
     });
-  response.beginAtFirst(begin);
-  const watch = watchForLoss(request, response);
-  try {
-    begin(await session.subscribe(request.filters[0]!, { from }));
+    subscription.start();
   } catch (refusal) {
     session.end('left');
     throw refusal;

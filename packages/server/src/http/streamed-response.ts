@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Batch, WireFormat } from '../core/batch.ts';
 import type { Clock } from '../core/clock.ts';
-import type { CloseReason, Host, Notice, Sink, Subscription } from '../core/transport.ts';
+import type { CloseReason, Host, Notice, Sink } from '../core/transport.ts';
 import { Heartbeats, type Quiet } from './heartbeats.ts';
 import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
 import { streamFields, type StreamStart } from './stream-head.ts';
@@ -100,7 +100,6 @@ export class StreamedResponse implements Sink, Quiet {
   #body: OwnedBody | undefined;
   #source: StreamSource | undefined;
   #place: StreamPlace | undefined;
-  #beginWith: ((subscription: Subscription) => void) | undefined;
   #isHeld = false;
   #isClosed = false;
   wroteAtTick = 0;
@@ -120,15 +119,8 @@ export class StreamedResponse implements Sink, Quiet {
     if (this.#isClosed) source.end('lost');
   }
 
-  /** How to begin, should the first delivery come before the subscriber is told that it follows. */
-  beginAtFirst(begin: (subscription: Subscription) => void): void {
-    this.#beginWith = begin;
-  }
-
-  /** Takes the connection over and writes the head and the first bytes. */
+  /** Takes the connection over and writes the head and the first bytes, before its source is started. */
   begin(reply: FastifyReply, place: StreamPlace, start: StreamStart): void {
-    this.#beginWith = undefined;
-    if (this.#body !== undefined) return;
     reply.hijack();
     if (this.#isClosed) return;
     const shared = this.#shared;
@@ -151,8 +143,7 @@ export class StreamedResponse implements Sink, Quiet {
     shared.add(this);
   }
 
-  deliver(batch: Batch, subscription: Subscription): boolean {
-    this.#beginWith?.(subscription);
+  deliver(batch: Batch): boolean {
     return this.write(batch);
   }
 

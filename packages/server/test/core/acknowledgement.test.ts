@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/core/batch.ts';
 import type { Quota, Subscription } from '../../src/core/transport.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
-import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const turns = async (count: number) => {
@@ -26,8 +26,8 @@ describe('acknowledgement', () => {
     const publisher = await openSession(hub);
     const sinks = [new RecordingSink(), new RecordingSink()];
     const asked = { acknowledge: 'peer', windowMessages: 4_294_967_295 } as const;
-    await (await openSession(hub, sinks[0])).subscribe('demo', asked);
-    await (await openSession(hub, sinks[1])).subscribe('$share/g/demo', asked);
+    await follow(await openSession(hub, sinks[0]), 'demo', asked);
+    await follow(await openSession(hub, sinks[1]), '$share/g/demo', asked);
     for (let at = 0; at < 20; at += 1) await publishText(publisher, 'demo', String(at));
     await turns(8);
     for (const { texts } of sinks) expect(texts).toHaveLength(5);
@@ -41,7 +41,7 @@ describe('acknowledgement', () => {
     for (const text of texts) sent.push(await publishText(publisher, 'demo', text));
     const first = new RecordingSink();
     const session = await openSession(hub, first);
-    const before = await session.subscribe('demo', {
+    const before = await follow(session, 'demo', {
       from: earliest,
       acknowledge: 'peer',
       windowMessages: 3,
@@ -54,9 +54,11 @@ describe('acknowledgement', () => {
 
     const second = new RecordingSink();
     const seen = watchMarks(second);
-    const after = await (
-      await openSession(hub, second)
-    ).subscribe('demo', { progress, acknowledge: 'peer', windowMessages: 10 });
+    const after = await follow(await openSession(hub, second), 'demo', {
+      progress,
+      acknowledge: 'peer',
+      windowMessages: 10,
+    });
     await second.received(2);
     expect(seen).toEqual(['2!', '4']);
     // Saved again before anything was acknowledged, it forgets neither what was acked nor what was delivered.
@@ -72,14 +74,16 @@ describe('acknowledgement', () => {
     const sent = await publishText(publisher, 'demo', '1');
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
-    const before = await session.subscribe('demo', { from: earliest, acknowledge: 'peer' });
+    const before = await follow(session, 'demo', { from: earliest, acknowledge: 'peer' });
     await sink.received(1);
     const { progress } = before;
     const held = new RecordingSink();
     const quota: Quota = { room: 0 };
-    const waiting = await (
-      await openSession(hub, held)
-    ).subscribe('demo', { progress, acknowledge: 'peer', quota });
+    const waiting = await follow(await openSession(hub, held), 'demo', {
+      progress,
+      acknowledge: 'peer',
+      quota,
+    });
     await turns(3);
     expect(held.texts).toEqual([]);
     expect(waiting.progress.deliveredThroughSeq).toBe(sent.seq);
@@ -98,7 +102,7 @@ describe('acknowledgement', () => {
         act(batch, subscription, (times += 1));
       };
       const session = await openSession(hub, sink);
-      await session.subscribe('demo', { acknowledge: 'peer', windowMessages: 2 });
+      await follow(session, 'demo', { acknowledge: 'peer', windowMessages: 2 });
       return { sink, seen };
     };
     const acks = await acting((batch, subscription) => {
@@ -124,9 +128,10 @@ describe('acknowledgement', () => {
     const publisher = await openSession(hub);
     const sink = new RecordingSink();
     const seen = watchMarks(sink);
-    const subscription = await (
-      await openSession(hub, sink)
-    ).subscribe('demo', { acknowledge: 'peer', windowMessages: 4 });
+    const subscription = await follow(await openSession(hub, sink), 'demo', {
+      acknowledge: 'peer',
+      windowMessages: 4,
+    });
     const sent = await Promise.all(['1', '2', '3'].map((text) => publishText(publisher, 'demo', text)));
     await sink.received(3);
     subscription.release(sent[1]!.seq);
@@ -150,8 +155,8 @@ describe('acknowledgement', () => {
       for (const { seq } of batch.messages) got.push([subscription, seq]);
     };
     const options = { acknowledge: 'peer', windowMessages: 100, quota: counter } as const;
-    await session.subscribe('a', options);
-    await session.subscribe('b', options);
+    await follow(session, 'a', options);
+    await follow(session, 'b', options);
     for (let round = 0; round < 10; round += 1) {
       await publishText(publisher, 'a', `a${round}`);
       await publishText(publisher, 'b', `b${round}`);

@@ -5,7 +5,7 @@ import type { Feed, Page, Store } from '../../src/core/seams/store.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createMemoryStore } from '../../src/stores/memory/store.ts';
-import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 /** A memory store that keeps three messages of `x`, and whose feed and reads a test can hold. */
 class HeldReads {
@@ -59,14 +59,14 @@ it('gives no message after its gap out of a page that was read before the gap', 
   const { cursor } = await publishText(publisher, 'y', 'y1');
   const sink = new RecordingSink();
   const reader = await openSession(hub, sink);
-  const subscription = await reader.subscribe('**', { from: { after: cursor }, batchMessagesMax: 1 });
+  const subscription = await follow(reader, '**', { from: { after: cursor }, batchMessagesMax: 1 });
   await expect.poll(() => subscription.isLive).toBe(true);
   held.isFeedMuted = true;
   for (const [channel, text] of ['x x1', 'y y2', 'x x2', 'x x3'].map((pair) => pair.split(' ')))
     await publishText(publisher, channel!, text!);
   // Its page, which has x2 in it, is kept.
   const other = new RecordingSink();
-  await (await openSession(hub, other)).subscribe('**', { from: { since: { kind: 'earliest' } } });
+  await follow(await openSession(hub, other), '**', { from: { since: { kind: 'earliest' } } });
   expect(await other.received(5)).toEqual(['y1', 'x1', 'y2', 'x2', 'x3']);
   for (const text of ['x4', 'x5']) await publishText(publisher, 'x', text);
   hub.interrupted();
@@ -84,13 +84,13 @@ it('gives no message after its gap out of a read that began before the gap', asy
     published.push(await publishText(publisher, channel!, text!));
   held.heldAfterSeq = 1;
   const other = new RecordingSink();
-  const begun = (await openSession(hub, other)).subscribe('**', { from: { after: published[0]!.cursor } });
+  const begun = follow(await openSession(hub, other), '**', { from: { after: published[0]!.cursor } });
   await expect.poll(() => held.heldCount).toBe(1);
   held.heldAfterSeq = undefined;
   for (const text of ['x4', 'x5']) await publishText(publisher, 'x', text);
   const sink = new RecordingSink();
   const reader = await openSession(hub, sink);
-  const subscription = await reader.subscribe('**', {
+  const subscription = await follow(reader, '**', {
     from: { since: { kind: 'earliest' } },
     batchMessagesMax: 1,
   });

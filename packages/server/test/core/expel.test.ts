@@ -2,7 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import { expect, it } from 'vitest';
 import { openAccess, type Access, type Identity } from '../../src/core/access.ts';
 import type { Progress } from '../../src/core/transport.ts';
-import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 /** Its peer is told while the places of its subscriptions are still known. */
 class ClosableSink extends RecordingSink {
@@ -46,12 +46,12 @@ it('a session that is ended may still say what its peer has, and where it stands
   const { hub, sink, revoke, session } = await start();
   const otherSink = new RecordingSink();
   const other = await openSession(hub, otherSink);
-  const job = await session.subscribe('$share/g/jobs', { acknowledge: 'peer' });
-  const log = await session.subscribe('log', { acknowledge: 'peer' });
+  const job = await follow(session, '$share/g/jobs', { acknowledge: 'peer' });
+  const log = await follow(session, 'log', { acknowledge: 'peer' });
   const { seq } = await publishText(other, 'jobs', 'had');
   await publishText(other, 'log', 'not acknowledged');
   await sink.received(2);
-  await other.subscribe('$share/g/jobs', { acknowledge: 'peer' });
+  await follow(other, '$share/g/jobs', { acknowledge: 'peer' });
   let progress: Progress | undefined;
   sink.onClose = () => {
     job.ack(seq, true);
@@ -65,14 +65,14 @@ it('a session that is ended may still say what its peer has, and where it stands
   expect(hub.figures.subscriptions).toBe(1);
   await publishText(other, 'jobs', 'for the other');
   expect(await otherSink.received(1)).toEqual(['for the other']);
-  await expect(session.subscribe('log', {})).rejects.toMatchObject({ code: 'unauthorized' });
+  await expect(follow(session, 'log', {})).rejects.toMatchObject({ code: 'unauthorized' });
   other.end('left');
   await hub.stop();
 });
 
 it('a sink that throws when it is told costs the session nothing else', async () => {
   const { hub, sink, revoke, session } = await start();
-  await session.subscribe('log', {});
+  await follow(session, 'log', {});
   sink.onClose = () => {
     throw new Error('a fault of a transport');
   };

@@ -1,11 +1,10 @@
-import { EverywireError, matches, parseFilter } from '@everywire/protocol';
+import { EverywireError } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
-import type { Access, Claims, Identity } from '../../src/core/access.ts';
-import { defaultLimits } from '../../src/config/limits.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import type { CloseReason, Session } from '../../src/core/transport.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { TestAccess } from './test-access.ts';
+import { follow, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 /** A sink that may be closed by the hub. */
 class ClosableSink extends RecordingSink {
@@ -13,55 +12,6 @@ class ClosableSink extends RecordingSink {
 
   override close(reason?: CloseReason): void {
     this.reason = reason;
-  }
-}
-
-/** Tokens are `subject:filter,filter`; dates and revocations are the test's. */
-class TestAccess implements Access {
-  expiresAtMs = Number.MAX_SAFE_INTEGER;
-  readonly revoked = new Set<string>();
-  readonly #nowMs: () => number;
-  #listener: ((isHit: (identity: Identity) => boolean) => void) | undefined;
-
-  constructor(nowMs: () => number) {
-    this.#nowMs = nowMs;
-  }
-
-  async authenticate({ token = '' }: { readonly token: string | undefined }): Promise<Identity> {
-    const [subject, filters = ''] = token.split(':');
-    if (subject === '') throw new EverywireError('unauthorized', 'No token.');
-    const claims: Claims = { subscribe: filters.split(','), publish: [], expiresAtMs: this.expiresAtMs };
-    return { subject, isAdmin: false, claims };
-  }
-
-  checkCurrent({ subject, claims }: Identity): void {
-    if (claims!.expiresAtMs <= this.#nowMs()) throw new EverywireError('unauthorized', 'expired');
-    if (this.revoked.has(subject!)) throw new EverywireError('unauthorized', 'revoked');
-  }
-
-  authorizePublish(): void {}
-
-  authorizeAdmin(): void {}
-
-  authorizeSubscribe({ claims }: Identity, { text }: { readonly text: string }): void {
-    if (!claims!.subscribe.some((filter) => filter === text || filter === '**'))
-      throw new EverywireError('forbidden', text);
-  }
-
-  deliverable({ claims }: Identity): ((channel: string) => boolean) | undefined {
-    const denied = claims!.subscribe
-      .filter((filter) => filter.startsWith('!'))
-      .map((filter) => parseFilter(filter.slice(1), defaultLimits));
-    return denied.length === 0 ? undefined : (channel) => !denied.some((filter) => matches(filter, channel));
-  }
-
-  onRevoked(listener: (isHit: (identity: Identity) => boolean) => void): void {
-    this.#listener = listener;
-  }
-
-  revoke(subject: string): void {
-    this.revoked.add(subject);
-    this.#listener!((identity) => identity.subject === subject);
   }
 }
 
@@ -104,7 +54,7 @@ async function refuses(session: Session, code: string): Promise<void> {
   await expect(
     session.publishAll([{ channel: 'a', draft: { payload: Buffer.alloc(0) } }]),
   ).rejects.toMatchObject({ code });
-  await expect(session.subscribe('a', {})).rejects.toMatchObject({ code });
+  await expect(follow(session, 'a', {})).rejects.toMatchObject({ code });
   await expect(session.read('a', undefined, 1)).rejects.toMatchObject({ code });
   await expect(session.retained('a', 1)).rejects.toMatchObject({ code });
   await expect(session.channels('a', undefined, 1)).rejects.toMatchObject({ code });
@@ -119,7 +69,7 @@ describe('a session with a token', () => {
     const { sink, session } = await open('ann:**');
     const other = await open('bob:**');
     await other.session.refresh('bob:**');
-    await session.subscribe('**', {});
+    await follow(session, '**', {});
     clock.ring();
     expect(sink.reason).toBeUndefined();
     clock.stepMs = 60_001;
@@ -136,7 +86,7 @@ describe('a session with a token', () => {
     const { clock, access, open } = await start();
     access.expiresAtMs = clock.nowMs() + 60_000;
     const { sink, session } = await open('ann:**');
-    await session.subscribe('**', {});
+    await follow(session, '**', {});
     access.expiresAtMs = clock.nowMs() + 600_000;
     await session.refresh('ann:**');
     clock.stepMs = 60_001;
@@ -151,15 +101,15 @@ describe('a session with a token', () => {
     const { session } = await open('ann:**');
     await expect(session.refresh('bob:**')).rejects.toMatchObject({ code: 'forbidden' });
     await expect(session.refresh('')).rejects.toMatchObject({ code: 'unauthorized' });
-    await session.subscribe('**', {});
+    await follow(session, '**', {});
   });
 
   it('loses the subscriptions that its new token does not allow, and no others', async () => {
     const { open } = await start();
     const { sink, session } = await open('ann:a,b,x/*');
-    const lost = await session.subscribe('a', {});
-    await session.subscribe('b', {});
-    await session.subscribe('x/*', {});
+    const lost = await follow(session, 'a', {});
+    await follow(session, 'b', {});
+    await follow(session, 'x/*', {});
     await session.refresh('ann:b,x/*,!x/secret');
     expect(sink.notices).toMatchObject([{ kind: 'ended', subscription: lost, error: { code: 'forbidden' } }]);
     for (const channel of ['a', 'x/secret', 'b', 'x/open']) await publishText(session, channel, channel);
@@ -208,10 +158,10 @@ describe('a session with a token', () => {
   it('of a group leaves it, and another member goes on', async () => {
     const { access, open } = await start();
     const [ann, bob] = [await open('ann:jobs'), await open('bob:jobs')];
-    await ann.session.subscribe('$share/g/jobs', { acknowledge: 'peer' });
+    await follow(ann.session, '$share/g/jobs', { acknowledge: 'peer' });
     await publishText(bob.session, 'jobs', 'one');
     await ann.sink.received(1);
-    await bob.session.subscribe('$share/g/jobs', { acknowledge: 'peer' });
+    await follow(bob.session, '$share/g/jobs', { acknowledge: 'peer' });
     access.revoke('ann');
     expect(await bob.sink.received(1)).toEqual(['one']);
   });
@@ -224,11 +174,11 @@ describe('a session with a token', () => {
       await open('bob:jobs/*'),
       await open('cid:**'),
     ];
-    await bob.session.subscribe('$share/g/jobs/*', { acknowledge: 'peer', windowMessages: 1 });
+    await follow(bob.session, '$share/g/jobs/*', { acknowledge: 'peer', windowMessages: 1 });
     await publishText(bob.session, 'jobs/b', 'one');
     await bob.sink.received(1);
-    await ann.session.subscribe('$share/g/jobs/*', { acknowledge: 'peer' });
-    await witness.session.subscribe('**', { from: { since: { kind: 'earliest' } } });
+    await follow(ann.session, '$share/g/jobs/*', { acknowledge: 'peer' });
+    await follow(witness.session, '**', { from: { since: { kind: 'earliest' } } });
     await publishText(bob.session, 'jobs/b', 'two');
     await publishText(bob.session, 'jobs/a', 'three');
     await witness.sink.received(3);
@@ -253,7 +203,7 @@ it('says that a right was withdrawn, where that happened while the subscription 
   const { open } = await start();
   const { session } = await open('ann:**');
   const refreshed = session.refresh('ann:a');
-  const subscribing = session.subscribe('b', { from: { since: { kind: 'earliest' } } });
+  const subscribing = follow(session, 'b', { from: { since: { kind: 'earliest' } } });
   await expect(subscribing).rejects.toMatchObject({ code: 'forbidden' });
   await refreshed;
 });
@@ -272,7 +222,7 @@ it('an operator can find out why somebody was refused', async () => {
   expect(lines[0]).toContain('"address":"192.0.2.1"');
   const identity = await hub.authenticate({ token: 'ann:a', address: undefined });
   const session = hub.open(identity, { transport: 'test' }, new ClosableSink());
-  await expect(session.subscribe('b', {})).rejects.toMatchObject({ code: 'forbidden' });
+  await expect(follow(session, 'b', {})).rejects.toMatchObject({ code: 'forbidden' });
   await expect(publishText(session, '#', 'x')).rejects.toMatchObject({ code: 'bad_name' });
   expect(lines.slice(-2)).toEqual([
     expect.stringMatching(/refused.*"subject":"ann","subscribe":"b","code":"forbidden"/),

@@ -3,7 +3,7 @@ import type { Batch } from '../../src/core/batch.ts';
 import { createHub, type Hub, type HubOptions } from '../../src/core/hub.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
-import type { Log, Notice, Session, Sink, Subscription } from '../../src/core/transport.ts';
+import type { Log, Notice, Session, Sink, SubscribeOptions, Subscription } from '../../src/core/transport.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createMemoryStore } from '../../src/stores/memory/store.ts';
@@ -74,6 +74,17 @@ export class RecordingSink implements Sink {
 export async function openSession(hub: Hub, sink: Sink = new RecordingSink()): Promise<Session> {
   const identity = await hub.authenticate({ token: undefined, address: undefined });
   return hub.open(identity, { transport: 'test' }, sink);
+}
+
+/** Subscribes and starts at once, as a transport does that has nothing to save. */
+export async function follow(
+  session: Session,
+  filter: string,
+  options: SubscribeOptions = {},
+): Promise<Subscription> {
+  const subscription = await session.subscribe(filter, options);
+  subscription.start();
+  return subscription;
 }
 
 export function publishText(session: Session, channel: string, text: string) {

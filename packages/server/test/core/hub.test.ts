@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { concatenateText, type WireFormat } from '../../src/core/batch.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
-import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -18,7 +18,7 @@ describe('hub', () => {
       },
     };
     const sinks = [new RecordingSink(), new RecordingSink(), new RecordingSink()];
-    for (const sink of sinks) await (await openSession(hub, sink)).subscribe('demo', {});
+    for (const sink of sinks) await follow(await openSession(hub, sink), 'demo', {});
     const publisher = await openSession(hub);
     // Published in one turn, so they go out in one batch.
     await Promise.all(['a', 'b', 'c'].map((text) => publishText(publisher, 'demo', text)));
@@ -50,10 +50,10 @@ describe('hub', () => {
       new RecordingSink(),
       new RecordingSink(),
     ];
-    await (await openSession(hub, now)).subscribe('demo', {});
-    await (await openSession(hub, after)).subscribe('demo', { from: { after: first.cursor } });
-    await (await openSession(hub, earliest)).subscribe('**', { from: { since: { kind: 'earliest' } } });
-    await (await openSession(hub, last)).subscribe('demo', { from: { since: { kind: 'last', count: 1 } } });
+    await follow(await openSession(hub, now), 'demo', {});
+    await follow(await openSession(hub, after), 'demo', { from: { after: first.cursor } });
+    await follow(await openSession(hub, earliest), '**', { from: { since: { kind: 'earliest' } } });
+    await follow(await openSession(hub, last), 'demo', { from: { since: { kind: 'last', count: 1 } } });
     await publishText(publisher, 'demo', '3');
     expect(await now.received(1)).toEqual(['3']);
     expect(await after.received(2)).toEqual(['2', '3']);
@@ -68,7 +68,7 @@ describe('hub', () => {
     const sink = new RecordingSink();
     let isAnswered = false;
     sink.onDeliver = () => expect(isAnswered).toBe(true);
-    const subscribing = (await openSession(hub, sink)).subscribe('demo', {
+    const subscribing = follow(await openSession(hub, sink), 'demo', {
       from: { since: { kind: 'earliest' } },
     });
     void publishText(publisher, 'demo', '2');
@@ -81,7 +81,7 @@ describe('hub', () => {
     const hub = await startHub();
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
-    const subscribing = session.subscribe('demo', {});
+    const subscribing = follow(session, 'demo', {});
     await publishText(session, 'demo', '1');
     await subscribing;
     await publishText(session, 'demo', '2');
@@ -92,7 +92,7 @@ describe('hub', () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const live = new RecordingSink();
-    await (await openSession(hub, live)).subscribe('a/**', {});
+    await follow(await openSession(hub, live), 'a/**', {});
     const texts = Array.from({ length: 50 }, (_, at) => String(at));
     await Promise.all(
       texts.map((text, at) => publishText(publisher, at % 5 === 4 ? 'b' : `a/${at % 3}`, text)),
@@ -100,7 +100,7 @@ describe('hub', () => {
     const expected = texts.filter((_, at) => at % 5 !== 4);
     expect(await live.received(expected.length)).toEqual(expected);
     const late = new RecordingSink();
-    await (await openSession(hub, late)).subscribe('a/**', { from: { since: { kind: 'earliest' } } });
+    await follow(await openSession(hub, late), 'a/**', { from: { since: { kind: 'earliest' } } });
     expect(await late.received(expected.length)).toEqual(expected);
   });
 
@@ -110,8 +110,8 @@ describe('hub', () => {
     const slow = new RecordingSink();
     const fast = new RecordingSink();
     const session = await openSession(hub, slow);
-    const subscription = await session.subscribe('demo', {});
-    await (await openSession(hub, fast)).subscribe('demo', {});
+    const subscription = await follow(session, 'demo', {});
+    await follow(await openSession(hub, fast), 'demo', {});
     slow.takesMore = false;
     for (let at = 0; at < 20; at += 1) {
       await publishText(publisher, 'demo', String(at));
@@ -137,9 +137,9 @@ describe('hub', () => {
     const first = await publishText(publisher, 'demo', '1');
     for (let at = 2; at <= 20; at += 1) await publishText(publisher, 'demo', String(at));
     const sink = new RecordingSink();
-    const subscription = await (
-      await openSession(hub, sink)
-    ).subscribe('demo', { from: { after: first.cursor } });
+    const subscription = await follow(await openSession(hub, sink), 'demo', {
+      from: { after: first.cursor },
+    });
     expect(subscription.startGaps).toMatchObject([{ channel: 'demo', from: 2, to: 15, reason: 'retention' }]);
     expect(await sink.received(5)).toEqual(['16', '17', '18', '19', '20']);
     const page = await publisher.read('demo', { after: first.cursor }, 100);
@@ -153,7 +153,7 @@ describe('hub', () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const sink = new RecordingSink();
-    await (await openSession(hub, sink)).subscribe('demo', { batches: 1, batchMessagesMax: 2 });
+    await follow(await openSession(hub, sink), 'demo', { batches: 1, batchMessagesMax: 2 });
     await Promise.all(['1', '2', '3'].map((text) => publishText(publisher, 'demo', text)));
     expect(await sink.received(2)).toEqual(['1', '2']);
     await turn();
@@ -165,9 +165,10 @@ describe('hub', () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const sink = new RecordingSink();
-    const subscription = await (
-      await openSession(hub, sink)
-    ).subscribe('demo', { acknowledge: 'peer', windowMessages: 2 });
+    const subscription = await follow(await openSession(hub, sink), 'demo', {
+      acknowledge: 'peer',
+      windowMessages: 2,
+    });
     const sent = await Promise.all(['1', '2', '3', '4'].map((text) => publishText(publisher, 'demo', text)));
     expect(await sink.received(2)).toEqual(['1', '2']);
     await turn();
@@ -185,7 +186,7 @@ describe('hub', () => {
     const hub = await startHub();
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
-    await session.subscribe('demo', { echo: false });
+    await follow(session, 'demo', { echo: false });
     await publishText(session, 'demo', 'mine');
     await publishText(await openSession(hub), 'demo', 'theirs');
     expect(await sink.received(1)).toEqual(['theirs']);
@@ -199,7 +200,7 @@ describe('hub', () => {
     const { timeMs } = await publishText(publisher, 'demo', 'last');
     while (Date.now() <= timeMs + 1) await turn();
     const sink = new RecordingSink();
-    await (await openSession(hub, sink)).subscribe('demo', { from: { since: { kind: 'earliest' } } });
+    await follow(await openSession(hub, sink), 'demo', { from: { since: { kind: 'earliest' } } });
     expect(await sink.received(2)).toEqual(['kept', 'last']);
     expect((await publisher.read('demo', { since: { kind: 'earliest' } }, 10)).messages).toHaveLength(2);
   });
@@ -219,7 +220,7 @@ describe('hub', () => {
     const sinks: RecordingSink[] = [];
     for (let at = 0; at < 50; at += 1) {
       const sink = new RecordingSink();
-      await (await openSession(hub, sink)).subscribe('demo', { from: { after: sent[at]!.cursor } });
+      await follow(await openSession(hub, sink), 'demo', { from: { after: sent[at]!.cursor } });
       await sink.received(99 - at);
       sinks.push(sink);
     }
@@ -242,7 +243,7 @@ describe('hub', () => {
     const sinks = Array.from({ length: 20 }, () => new RecordingSink());
     await Promise.all(
       sinks.map(async (sink) => {
-        await (await openSession(hub, sink)).subscribe('demo', { from: { after: cursor } });
+        await follow(await openSession(hub, sink), 'demo', { from: { after: cursor } });
         expect(await sink.received(1)).toEqual(['2']);
       }),
     );
@@ -252,10 +253,10 @@ describe('hub', () => {
   it('names the durable head as the cursor of a reader that has everything, and refuses what is no cursor', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
-    const subscription = await publisher.subscribe('quiet', {});
+    const subscription = await follow(publisher, 'quiet', {});
     const elsewhere = await publishText(publisher, 'busy', 'x');
     expect(subscription.cursor).toBe(elsewhere.cursor);
-    await expect(publisher.subscribe('demo', { from: { after: 'nonsense' } })).rejects.toMatchObject({
+    await expect(follow(publisher, 'demo', { from: { after: 'nonsense' } })).rejects.toMatchObject({
       code: 'bad_cursor',
     });
     await expect(publisher.read('demo', { after: '' }, 10)).rejects.toMatchObject({ code: 'bad_cursor' });
@@ -265,16 +266,16 @@ describe('hub', () => {
   it('keeps a connection to its number of subscriptions, and frees them when it ends', async () => {
     const hub = await startHub({ limits: { ...defaultLimits, subscriptionsMax: 2 } });
     const session = await openSession(hub);
-    await session.subscribe('a', {});
-    const second = await session.subscribe('b/*', {});
-    await expect(session.subscribe('c', {})).rejects.toMatchObject({ code: 'quota_exceeded' });
+    await follow(session, 'a', {});
+    const second = await follow(session, 'b/*', {});
+    await expect(follow(session, 'c', {})).rejects.toMatchObject({ code: 'quota_exceeded' });
     second.cancel();
-    await session.subscribe('c', {});
+    await follow(session, 'c', {});
     expect(hub.subscribersOf('a')).toBe(1);
     session.end('left');
     expect(hub.figures.subscriptions).toBe(0);
     expect(hub.subscribersOf('a')).toBe(0);
-    await expect(session.subscribe('a', {})).rejects.toMatchObject({ code: 'going_away' });
+    await expect(follow(session, 'a', {})).rejects.toMatchObject({ code: 'going_away' });
   });
 
   it('costs a sink that throws its own connection and nobody else', async () => {
@@ -286,8 +287,8 @@ describe('hub', () => {
     };
     bad.close = () => (closed += 1);
     const good = new RecordingSink();
-    await (await openSession(hub, bad)).subscribe('demo', {});
-    await (await openSession(hub, good)).subscribe('demo', {});
+    await follow(await openSession(hub, bad), 'demo', {});
+    await follow(await openSession(hub, good), 'demo', {});
     await publishText(await openSession(hub), 'demo', '1');
     expect(await good.received(1)).toEqual(['1']);
     expect(closed).toBe(1);

@@ -4,7 +4,7 @@ import { openAccess, type Access } from '../../src/core/access.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
 import type { Published } from '../../src/core/transport.ts';
-import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 /** Ann may read `chat/**`, except `chat/secret`; whoever shows no token may read everything. */
 const access: Access = {
@@ -30,7 +30,7 @@ async function start() {
   };
   let published = 0;
   const witness = new RecordingSink();
-  await (await openSession(hub, witness)).subscribe('**', {});
+  await follow(await openSession(hub, witness), '**', {});
   /** Resolves once they have gone round: what is pending is no gap. */
   const publishTo = async (channel: string, count: number) => {
     let last: Published | undefined;
@@ -55,9 +55,9 @@ describe('who may not read a channel', () => {
     expect(seen.map(({ channel }) => channel).toSorted()).toEqual(['chat/open', 'chat/secret']);
     const { session } = await openAnn();
     expect((await session.read('chat/**', from, 100)).gaps).toMatchObject(onlyOpen);
-    const subscription = await session.subscribe('chat/**', { from });
+    const subscription = await follow(session, 'chat/**', { from });
     expect(subscription.startGaps).toMatchObject(onlyOpen);
-    const member = await session.subscribe('$share/g/chat/**', { from });
+    const member = await follow(session, '$share/g/chat/**', { from });
     expect(member.startGaps).toMatchObject(onlyOpen);
   });
 
@@ -68,7 +68,7 @@ describe('who may not read a channel', () => {
     const other = await openSession(hub, everything);
     for (const { session, sink } of [ann, { session: other, sink: everything }]) {
       sink.takesMore = false;
-      await session.subscribe('chat/**', {});
+      await follow(session, 'chat/**', {});
     }
     await publishTo('chat/hall', 1);
     await Promise.all([ann.sink.received(1), everything.received(1)]);
@@ -91,8 +91,8 @@ describe('who may not read a channel', () => {
     const other = await openSession(hub, everything);
     const group = '$share/g/chat/**';
     const options = { acknowledge: 'peer', windowMessages: 1 } as const;
-    const first = await ann.session.subscribe(group, options);
-    const second = await other.subscribe(group, options);
+    const first = await follow(ann.session, group, options);
+    const second = await follow(other, group, options);
     await publishTo('chat/hall', 2);
     await Promise.all([ann.sink.received(1), everything.received(1)]);
     await publishTo('chat/secret', 8);

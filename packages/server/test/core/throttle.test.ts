@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { openAccess, type Access, type Identity } from '../../src/core/access.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
-import { openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const claims = { subscribe: ['**'], publish: ['**'], expiresAtMs: Number.MAX_SAFE_INTEGER };
 const person = (subject: string): Identity => ({ subject, isAdmin: false, claims });
@@ -62,9 +62,9 @@ describe('rates', () => {
   it('bound subscribing and reading', async () => {
     const { open } = await start();
     const session = open('ann');
-    await session.subscribe('a', {});
+    await follow(session, 'a', {});
     await session.read('a', undefined, 1);
-    await expect(session.subscribe('b', {})).rejects.toMatchObject({ code: 'rate_limited' });
+    await expect(follow(session, 'b', {})).rejects.toMatchObject({ code: 'rate_limited' });
     await expect(session.read('b', undefined, 1)).rejects.toMatchObject({ code: 'rate_limited' });
     await expect(session.channels('**', undefined, 1)).rejects.toMatchObject({ code: 'rate_limited' });
   });
@@ -77,9 +77,9 @@ describe('rates', () => {
 
   it('count a subscription once, with what is retained for it', async () => {
     const session = (await start()).open('ann');
-    await session.subscribe('a', {});
+    await follow(session, 'a', {});
     for (let count = 0; count < 3; count += 1) expect(await session.retained('a', 1)).toEqual([]);
-    await session.subscribe('b', {});
+    await follow(session, 'b', {});
   });
 
   it('bound what one channel takes from everybody, where its namespace says so', async () => {

@@ -117,7 +117,6 @@ export class Group implements Owner, Sink, Quota {
     // The first one is the group's own hold; a listing counts subscriptions, not groups.
     if (this.#members.size > 0) this.follower.hold();
     this.#members.add(member);
-    this.hasRoom(member);
   }
 
   /** What it had and did not acknowledge goes to the others. */
@@ -142,6 +141,11 @@ export class Group implements Owner, Sink, Quota {
 
   hasRoom(member: GroupMember): void {
     this.#turns.enter(member);
+    this.#serve();
+  }
+
+  /** A member may have other channels: what waits may now be for it, or for nobody. */
+  rightsChanged(): void {
     this.#serve();
   }
 
@@ -171,7 +175,7 @@ export class Group implements Owner, Sink, Quota {
     if (notice.kind !== 'gap') return;
     const { gap } = notice;
     for (const member of [...this.#members]) {
-      if (mayBeTold(this.follower.filter, gap, member.mayDeliver))
+      if (member.stage !== 'starting' && mayBeTold(this.follower.filter, gap, member.mayDeliver))
         member.owner.sink.notify({ kind: 'gap', subscription: member, gap });
     }
   }

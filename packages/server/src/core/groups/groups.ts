@@ -174,6 +174,7 @@ export class Groups {
     await begin(this.#host, subscription, { cursor: parseCursor(progress.cursor)! });
     if (hasEnded(group)) return;
     group.hasBegun = true;
+    subscription.start();
     this.#savedSeqs.set(group, parseCursor(progress.cursor)!.seq);
   }
 

@@ -1,3 +1,4 @@
+import type { EverywireError } from '@everywire/protocol';
 import { Batch } from '../batch.ts';
 import type { Follower } from '../follower.ts';
 import { InFlight } from '../in-flight.ts';
@@ -24,8 +25,11 @@ export interface MemberOptions {
   readonly batchBytesMax: number;
 }
 
-/** `live` takes its turns · `held` its peer takes no bytes · `full` its window or quota is · `ended`. */
-type MemberStage = 'live' | 'held' | 'full' | 'ended';
+/**
+ * `starting` its session has not started it · `live` takes its turns · `held` its peer takes no bytes · `full` its window
+ * or quota is · `ended`.
+ */
+type MemberStage = 'starting' | 'live' | 'held' | 'full' | 'ended';
 
 const nothing: Progress = { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 };
 
@@ -36,7 +40,7 @@ export class GroupMember implements Subscription {
   readonly owner: Owner;
   startCursor = '';
   startGaps: readonly Gap[] = [];
-  stage: MemberStage = 'full';
+  stage: MemberStage = 'starting';
   #mayDeliver: ((channel: string) => boolean) | undefined;
   readonly #group: Group;
   readonly #options: MemberOptions;
@@ -44,6 +48,9 @@ export class GroupMember implements Subscription {
   readonly #inFlight = new InFlight<Message>();
   #inFlightBytes = 0;
   #batchesLeft: number;
+  #isStarted = false;
+  /** Why it ended before it was started, for the sink to hear then. */
+  #withdrawnFor: EverywireError | undefined;
 
   constructor(group: Group, owner: Owner, options: MemberOptions) {
     this.#group = group;
@@ -60,10 +67,10 @@ export class GroupMember implements Subscription {
     return this.#mayDeliver;
   }
 
-  /** What waits may now be for it, or for nobody. */
   set mayDeliver(mayDeliver: ((channel: string) => boolean) | undefined) {
     this.#mayDeliver = mayDeliver;
-    this.goOn();
+    if (this.stage === 'starting') this.#group.rightsChanged();
+    else this.goOn();
   }
 
   get follower(): Follower {
@@ -124,7 +131,7 @@ export class GroupMember implements Subscription {
     if (!this.#options.acknowledges && !this.#hasEnded()) this.#acked(this.#takeAll());
     if (this.#batchesLeft > 0 || this.#hasEnded()) return;
     this.cancel();
-    this.owner.sink.notify({ kind: 'ended', subscription: this });
+    this.#notifyEnded(undefined);
   }
 
   ack(seq: number, only = false): void {
@@ -152,6 +159,20 @@ export class GroupMember implements Subscription {
     this.#group.leave(this, this.#takeAll());
   }
 
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    if (this.#withdrawnFor !== undefined) this.#notifyEnded(this.#withdrawnFor);
+    else this.goOn();
+  }
+
+  /** Its right has gone. */
+  withdraw(error: EverywireError): void {
+    this.cancel();
+    if (this.#isStarted) this.#notifyEnded(error);
+    else this.#withdrawnFor = error;
+  }
+
   /** Its peer takes bytes again, its quota has room, or it may have other channels. */
   goOn(): void {
     if (this.stage !== 'ended') this.#group.hasRoom(this);
@@ -173,6 +194,11 @@ export class GroupMember implements Subscription {
 
   #acked(messages: readonly Message[]): void {
     if (messages.length > 0) this.#group.acked(messages, this);
+  }
+
+  #notifyEnded(error: EverywireError | undefined): void {
+    const why = error === undefined ? {} : { error };
+    this.owner.sink.notify({ kind: 'ended', subscription: this, ...why });
   }
 
   /** Its sink may have ended it, which the compiler cannot see. */

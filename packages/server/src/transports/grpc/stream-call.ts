@@ -29,8 +29,6 @@ export interface Inlet {
 interface Following {
   readonly id: bigint;
   subscription: Subscription | undefined;
-  /** What came before the answer was sent. */
-  early: (Buffer | Notice)[] | undefined;
   isCancelled: boolean;
 }
 
@@ -93,10 +91,7 @@ export class StreamCall implements Sink {
   deliver(batch: Batch, subscription: Subscription): boolean {
     const following = subscription.tag as Following;
     const isRedelivered = batch.firstSeq <= subscription.redeliveredThroughSeq;
-    const { bytes } = batch.as(streamFormat(following.id, isRedelivered));
-    if (following.early === undefined) return this.#outlet.send(bytes);
-    following.early.push(bytes);
-    return false;
+    return this.#outlet.send(batch.as(streamFormat(following.id, isRedelivered)).bytes);
   }
 
   notify(notice: Notice): void {
@@ -104,9 +99,14 @@ export class StreamCall implements Sink {
       this.goAway(notice.retryAfterMs);
       return;
     }
-    const following = notice.subscription.tag as Following;
-    if (following.early === undefined) this.#tell(following, notice);
-    else following.early.push(notice);
+    const { id } = notice.subscription.tag as Following;
+    if (notice.kind === 'gap') {
+      this.#send(id, { case: 'gap', value: protoGap(notice.gap) });
+      return;
+    }
+    this.#followings.delete(id);
+    if (notice.error === undefined) this.#done(id);
+    else this.#refuse(id, notice.error);
   }
 
   /** What was asked before is answered first, unless that takes long. */
@@ -171,7 +171,7 @@ export class StreamCall implements Sink {
     if (id === 0n) throw new EverywireError('invalid', 'A subscription has an id that is not 0.');
     if (this.#followings.has(id))
       throw new EverywireError('invalid', 'This stream has a subscription with that id.');
-    const following: Following = { id, subscription: undefined, early: [], isCancelled: false };
+    const following: Following = { id, subscription: undefined, isCancelled: false };
     this.#followings.set(id, following);
     try {
       following.subscription = await this.#session!.subscribe(request.channel, {
@@ -189,27 +189,16 @@ export class StreamCall implements Sink {
     this.#begin(following, following.subscription);
   }
 
-  #begin(following: Following, { startCursor, startGaps }: Subscription): void {
+  #begin(following: Following, subscription: Subscription): void {
     if (this.#hasEnded) return;
+    const { startCursor, startGaps } = subscription;
     const exact = startGaps.length === 0;
     this.#send(following.id, {
       case: 'subscribed',
       value: create(SubscribedSchema, { cursor: startCursor, exact }),
     });
     for (const gap of startGaps) this.#send(following.id, { case: 'gap', value: protoGap(gap) });
-    const early = following.early ?? [];
-    following.early = undefined;
-    let wasHeld = false;
-    let takesMore = true;
-    for (const one of following.isCancelled ? [] : early) {
-      if (Buffer.isBuffer(one)) {
-        wasHeld = true;
-        takesMore = this.#outlet.send(one);
-      } else {
-        this.#tell(following, one);
-      }
-    }
-    if (wasHeld && takesMore) this.#session?.drained();
+    subscription.start();
   }
 
   async #publish(id: bigint, request: PublishRequest): Promise<void> {
@@ -240,16 +229,6 @@ export class StreamCall implements Sink {
     const following = this.#followings.get(subscription);
     if (following !== undefined) return following;
     throw new EverywireError('not_found', 'This stream has no subscription with that id.');
-  }
-
-  #tell(following: Following, notice: Notice): void {
-    if (notice.kind === 'gap') {
-      this.#send(following.id, { case: 'gap', value: protoGap(notice.gap) });
-    } else if (notice.kind === 'ended') {
-      this.#followings.delete(following.id);
-      if (notice.error === undefined) this.#done(following.id);
-      else this.#refuse(following.id, notice.error);
-    }
   }
 
   #done(id: bigint): void {

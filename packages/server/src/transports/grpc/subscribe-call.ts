@@ -24,8 +24,8 @@ export class SubscribeCall implements Sink, MergedTarget {
   readonly #party: Party;
   readonly #outlet: Outlet;
   #source: Session | MergedSource | undefined;
-  /** What came before `Subscribed` was sent. */
-  #early: (Buffer | Gap)[] | undefined = [];
+  /** `Subscribed` was sent. */
+  #hasBegun = false;
   #hasEnded = false;
 
   constructor(host: GrpcHost, party: Party, outlet: Outlet) {
@@ -59,13 +59,12 @@ export class SubscribeCall implements Sink, MergedTarget {
   /** The peer has gone. */
   ended(how: 'left' | 'lost'): void {
     this.#hasEnded = true;
-    this.#early = undefined;
     this.#source?.end(how);
   }
 
   goAway(retryAfterMs: number): void {
     if (this.#hasEnded) return;
-    if (this.#early === undefined) this.#send({ case: 'goaway', value: protoGoAway(retryAfterMs) });
+    if (this.#hasBegun) this.#send({ case: 'goaway', value: protoGoAway(retryAfterMs) });
     this.close({ error: new EverywireError('going_away', 'The server is shutting down.', { retryAfterMs }) });
   }
 
@@ -74,14 +73,11 @@ export class SubscribeCall implements Sink, MergedTarget {
   }
 
   write(batch: Batch): boolean {
-    const { bytes } = batch.as(subscribeFormat);
-    if (this.#early === undefined) return this.#outlet.send(bytes);
-    this.#early.push(bytes);
-    return false;
+    return this.#outlet.send(batch.as(subscribeFormat).bytes);
   }
 
   notify(notice: Notice): void {
-    if (notice.kind === 'gap') this.#tell(notice.gap);
+    if (notice.kind === 'gap') this.#send({ case: 'gap', value: protoGap(notice.gap) });
     else if (notice.kind === 'ended')
       this.close({ error: notice.error ?? new EverywireError('going_away', 'The subscription has ended.') });
     else this.goAway(notice.retryAfterMs);
@@ -98,6 +94,7 @@ export class SubscribeCall implements Sink, MergedTarget {
     this.#source = session;
     const subscription = await session.subscribe(filter, { from });
     this.#begin(subscription.startCursor, subscription.startGaps);
+    subscription.start();
   }
 
   async #followSeveral(filters: readonly string[], from: From | undefined): Promise<void> {
@@ -129,24 +126,7 @@ export class SubscribeCall implements Sink, MergedTarget {
     if (this.#hasEnded) return;
     this.#send({ case: 'subscribed', value: create(SubscribedSchema, { cursor, exact: gaps.length === 0 }) });
     for (const gap of gaps) this.#send({ case: 'gap', value: protoGap(gap) });
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    let wasHeld = false;
-    let takesMore = true;
-    for (const one of early) {
-      if (Buffer.isBuffer(one)) {
-        wasHeld = true;
-        takesMore = this.#outlet.send(one);
-      } else {
-        this.#tell(one);
-      }
-    }
-    if (wasHeld && takesMore) this.#source?.drained();
-  }
-
-  #tell(gap: Gap): void {
-    if (this.#early !== undefined) this.#early.push(gap);
-    else this.#send({ case: 'gap', value: protoGap(gap) });
+    this.#hasBegun = true;
   }
 
   #send(kind: SubscribeResponse['kind']): void {

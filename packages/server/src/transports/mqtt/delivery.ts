@@ -17,11 +17,6 @@ const gapProperty = 'everywire-gap';
 /** More than this many unread notices are one: the last. */
 const gapsMax = 16;
 
-interface Stash {
-  readonly batch: Batch;
-  readonly core: Subscription;
-}
-
 /** Retained messages on their way to one subscription. */
 interface RetainedRun {
   readonly subscription: MqttSubscription;
@@ -36,16 +31,14 @@ interface RetainedRun {
 /** What goes to the client: the hub's half hands over batches, the client's acknowledgements free what was in flight. */
 export class Delivery {
   readonly #connection: MqttConnection;
-  /** Steps under way that come before any delivery, such as a SUBACK. */
-  #gates = 0;
+  /** Where everything stands was taken down: nothing more is handed to the client. */
+  #isClosed = false;
   /** The link takes no bytes. */
   #isFull = false;
-  /** The mapping of packet ids is being written, and the PUBLISHes wait for it. */
-  #isSaving = false;
+  /** Writes of the mapping of packet ids that PUBLISHes wait for. */
+  #saves = 0;
   /** The hub was told to hold. */
   #isHolding = false;
-  /** At most one: whoever is told to hold brings nothing more. */
-  #stash: Stash | undefined;
   #retained: RetainedRun[] | undefined;
   /** Since the last `settle`: PUBREC came for these. */
   #released: InFlight[] | undefined;
@@ -65,11 +58,7 @@ export class Delivery {
 
   /** The hub hands over a batch. False: hold. */
   deliver(batch: Batch, core: Subscription): boolean {
-    if (this.#isBusy || this.#gates > 0 || this.#retained !== undefined) {
-      this.#stash = { batch, core };
-      this.#isHolding = true;
-      return false;
-    }
+    if (this.#isClosed) return false;
     const takesMore = this.#hand(batch, core);
     if (!takesMore) this.#isHolding = true;
     return takesMore;
@@ -100,14 +89,8 @@ export class Delivery {
     }
   }
 
-  /** Nothing is delivered until `open` was called as often. */
   close(): void {
-    this.#gates += 1;
-  }
-
-  open(): void {
-    this.#gates -= 1;
-    this.#goOn();
+    this.#isClosed = true;
   }
 
   drained(): void {
@@ -115,7 +98,7 @@ export class Delivery {
     this.#goOn();
   }
 
-  /** Retained messages are sent before anything newer. */
+  /** Retained messages are sent before anything newer: the subscription starts behind them. */
   retain(subscription: MqttSubscription): void {
     // Asked for again before all were sent: from the beginning.
     const others = this.#retained?.filter((run) => run.subscription !== subscription) ?? [];
@@ -124,9 +107,8 @@ export class Delivery {
     this.#readRetained(this.#retained[0]!);
   }
 
-  /** What waits for it is not sent, and a group has it back; what it awaits from the client still counts. */
+  /** Retained messages that wait for it are not sent; what it awaits from the client still counts. */
   forget(subscription: MqttSubscription): void {
-    if (this.#stash?.core.tag === subscription) this.#stash = undefined;
     this.#endRetained(subscription);
     // What stood behind it goes on, when its caller is done.
     this.#connection.broker.host.clock.turn(() => this.#goOn());
@@ -201,8 +183,9 @@ export class Delivery {
     this.#hasProgressed = false;
     if (released !== undefined) this.#release(released);
     else if (this.#isPersistent) this.#connection.saveSoon();
-    this.#connection.session.roomAgain();
+    // Before others take the room.
     if (this.#retained !== undefined) this.#goOn();
+    this.#connection.session.roomAgain();
   }
 
   /** What the last connection left half done (§4.4): PUBREL again, and what no subscription brings once more. */
@@ -262,19 +245,13 @@ export class Delivery {
   }
 
   get #isBusy(): boolean {
-    return this.#isFull || this.#isSaving;
+    return this.#isFull || this.#saves > 0;
   }
 
   #goOn(): void {
-    while (!this.#isBusy && this.#gates === 0 && this.#connection.isOpen()) {
+    while (!this.#isBusy && !this.#isClosed && this.#connection.isOpen()) {
       if (this.#retained !== undefined) {
         if (!this.#sendRetained(this.#retained[0]!)) return;
-        continue;
-      }
-      const stash = this.#stash;
-      if (stash !== undefined) {
-        this.#stash = undefined;
-        this.#hand(stash.batch, stash.core);
         continue;
       }
       if (this.#isHolding) {
@@ -395,11 +372,11 @@ export class Delivery {
       connection.saveSoon();
       return this.#send(bytes);
     }
-    this.#isSaving = true;
+    this.#saves += 1;
     this.#isHolding = true;
     connection.saveNow().then(
       () => {
-        this.#isSaving = false;
+        this.#saves -= 1;
         if (!connection.isOpen()) return;
         this.#send(bytes);
         this.#goOn();
@@ -518,6 +495,8 @@ export class Delivery {
       }
       subscription.retained = undefined;
       this.#endRetained(subscription);
+      subscription.core?.start();
+      this.#connection.session.roomAgain();
       if (this.#isPersistent) this.#connection.saveSoon();
       return true;
     }

@@ -7,7 +7,7 @@ import {
   type SubscribeProperties,
   type Unsubscribe,
 } from '@everywire/wires/mqtt';
-import type { Progress, SubscribeOptions } from '../../core/transport.ts';
+import type { Progress, Quota, SubscribeOptions } from '../../core/transport.ts';
 import type { MqttConnection } from './connection.ts';
 import { seqOfCursor, type Delivery } from './delivery.ts';
 import { reasonString, subackReason } from './reasons.ts';
@@ -31,44 +31,39 @@ export class Subscriptions {
   async subscribe(packet: Subscribe): Promise<void> {
     const connection = this.#connection;
     const session = connection.opened!;
-    this.#delivery.close();
     const begun: MqttSubscription[] = [];
-    try {
-      let reasonCodesOf: number[] = [];
-      let detail: string | undefined;
-      for (const request of packet.filters) {
-        try {
-          reasonCodesOf.push(await this.#begin(request, packet.properties, begun));
-        } catch (caught) {
-          const error = toEverywireError(caught);
-          if (error.code === 'internal')
-            connection.broker.host.log.error({ err: caught }, 'a SUBSCRIBE failed');
-          reasonCodesOf.push(subackReason(error));
-          detail ??= reasonString(error);
-        }
-      }
-      if (!connection.isOpen()) return;
+    let reasonCodesOf: number[] = [];
+    let detail: string | undefined;
+    for (const request of packet.filters) {
       try {
-        await connection.broker.sessions.save(session);
+        reasonCodesOf.push(await this.#begin(request, packet.properties, begun));
       } catch (caught) {
         const error = toEverywireError(caught);
-        detail = reasonString(error);
-        reasonCodesOf = reasonCodesOf.map(() => subackReason(error));
-        for (const subscription of begun.splice(0)) this.end(subscription);
+        if (error.code === 'internal')
+          connection.broker.host.log.error({ err: caught }, 'a SUBSCRIBE failed');
+        reasonCodesOf.push(subackReason(error));
+        detail ??= reasonString(error);
       }
-      connection.answer({
-        type: 'suback',
-        packetId: packet.packetId,
-        reasonCodes: reasonCodesOf,
-        properties: {
-          ...(detail === undefined ? {} : { reasonString: detail }),
-          ...placesOf(begun),
-        },
-      });
-      for (const subscription of begun) this.#follow(subscription);
-    } finally {
-      this.#delivery.open();
     }
+    if (!connection.isOpen()) return;
+    try {
+      await connection.broker.sessions.save(session);
+    } catch (caught) {
+      const error = toEverywireError(caught);
+      detail = reasonString(error);
+      reasonCodesOf = reasonCodesOf.map(() => subackReason(error));
+      for (const subscription of begun.splice(0)) this.end(subscription);
+    }
+    connection.answer({
+      type: 'suback',
+      packetId: packet.packetId,
+      reasonCodes: reasonCodesOf,
+      properties: {
+        ...(detail === undefined ? {} : { reasonString: detail }),
+        ...placesOf(begun),
+      },
+    });
+    for (const subscription of begun) this.#follow(subscription);
   }
 
   async unsubscribe(packet: Unsubscribe): Promise<void> {
@@ -109,7 +104,7 @@ export class Subscriptions {
         this.#refuseResumed(subscription, caught);
         continue;
       }
-      if (subscription.retained !== undefined) this.#delivery.retain(subscription);
+      this.#follow(subscription);
     }
   }
 
@@ -170,24 +165,27 @@ export class Subscriptions {
       withCursor: propertyOf(properties.userProperties, cursorProperty) === 'on',
     };
     const before = state.subscriptions.get(request.filter);
+    const reached = before?.core?.cursor;
+    const wantsRetained =
+      (request.retainHandling === 0 || (request.retainHandling === 1 && before === undefined)) &&
+      !target.isShared &&
+      target.from === undefined;
     const subscription = before ?? state.add(request.filter, target, options);
     try {
       if (before === undefined) {
         broker.figures.subscriptions += 1;
         await this.#startNew(subscription, target);
       } else {
-        await this.#change(before, target, options);
+        await this.#change(before, target, options, wantsRetained);
       }
     } catch (caught) {
       // When its token is over, the session is about to end with what it had.
       if (before === undefined || toEverywireError(caught).code !== 'unauthorized') this.end(subscription);
       throw caught;
     }
-    const wantsRetained =
-      request.retainHandling === 0 || (request.retainHandling === 1 && before === undefined);
-    if (wantsRetained && target.kind === 'log' && !target.isShared && target.from === undefined) {
-      const place = before === undefined ? subscription.core!.startCursor : subscription.core!.cursor;
-      subscription.retained = { afterSeq: 0, throughSeq: seqOfCursor(place) };
+    if (wantsRetained && target.kind === 'log') {
+      const throughSeq = seqOfCursor(reached ?? subscription.core!.startCursor);
+      subscription.retained = { afterSeq: 0, throughSeq };
     } else if (wantsRetained && target.kind === 'sys') {
       subscription.retained = { afterSeq: 0, throughSeq: 0 };
     }
@@ -213,11 +211,21 @@ export class Subscriptions {
     }
   }
 
-  /** The same filter again: other options, and no message is lost or repeated for it (§3.8.4). */
-  async #change(subscription: MqttSubscription, target: Target, options: SubscriptionOptions): Promise<void> {
+  /**
+   * The same filter again: other options, and no message is lost or repeated for it (§3.8.4). Where retained messages are
+   * asked for again, newer messages wait for them: at QoS 0 because the subscription starts anew, otherwise because it has
+   * no room meanwhile.
+   */
+  async #change(
+    subscription: MqttSubscription,
+    target: Target,
+    options: SubscriptionOptions,
+    wantsRetained: boolean,
+  ): Promise<void> {
     const { options: before, core } = subscription;
     const isSameFlow =
       target.from === undefined &&
+      !(wantsRetained && options.qos === 0) &&
       before.noLocal === options.noLocal &&
       (before.qos === 0) === (options.qos === 0);
     if (isSameFlow || core === undefined) {
@@ -254,7 +262,9 @@ export class Subscriptions {
       from,
       progress,
       acknowledge: isAcknowledged ? 'peer' : 'delivered',
-      ...(isAcknowledged ? { windowMessages: limits.mqttInFlightMax, quota: connection } : {}),
+      ...(isAcknowledged
+        ? { windowMessages: limits.mqttInFlightMax, quota: quotaOf(subscription, connection) }
+        : {}),
       ...(options.noLocal ? { echo: false } : {}),
       ...(target.isShared ? { keepGroup: connection.opened!.isPersistent } : {}),
       tag: subscription,
@@ -271,6 +281,8 @@ export class Subscriptions {
       subscription.retained = undefined;
     } else if (subscription.retained !== undefined) {
       this.#delivery.retain(subscription);
+    } else {
+      subscription.core?.start();
     }
   }
 
@@ -289,6 +301,16 @@ export class Subscriptions {
     broker.figures.subscriptions -= 1;
     if (subscription.target.kind === 'sys') broker.sys.remove(this.#connection, subscription);
   }
+}
+
+/** Retained messages go first. A group has none, and asks each connection once for all its subscriptions. */
+function quotaOf(subscription: MqttSubscription, connection: MqttConnection): Quota {
+  if (subscription.target.isShared) return connection;
+  return {
+    get room() {
+      return subscription.retained === undefined ? connection.room : 0;
+    },
+  };
 }
 
 /** Where the subscriptions that asked for cursors begin, in order, and whether that is where they asked to. */

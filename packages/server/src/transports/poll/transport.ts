@@ -148,6 +148,7 @@ class Poll {
       }
       subscriptions.push(subscription);
     }
+    for (const subscription of subscriptions) subscription.start();
     const arrival = await this.#wait(sink, waitMs, request);
     switch (arrival.kind) {
       case 'refused':

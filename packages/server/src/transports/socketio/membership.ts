@@ -12,8 +12,6 @@ export class Membership implements Quota {
   readonly #order: Order;
   /** Undefined until the hub has taken it in. */
   subscription: Subscription | undefined;
-  /** The peer knows of it. */
-  isStarted = false;
 
   constructor(name: string, order: Order) {
     this.name = name;
@@ -21,7 +19,7 @@ export class Membership implements Quota {
   }
 
   get room(): number {
-    return this.isStarted && this.#order.isOpen ? Number.POSITIVE_INFINITY : 0;
+    return this.#order.isOpen ? Number.POSITIVE_INFINITY : 0;
   }
 }
 

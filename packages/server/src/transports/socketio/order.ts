@@ -112,7 +112,7 @@ export class Order {
   /** From here on what `following` brings is sent. */
   start(following: Following): void {
     following.isStarted = true;
-    if (this.#pauses === 0) this.#session.roomAgain();
+    following.subscription!.start();
   }
 
   /** Nothing is sent until `resume`. */
@@ -138,8 +138,7 @@ export class Order {
   }
 
   roomOf(following: Following): number {
-    const isClosed = !following.isStarted || !this.isOpen;
-    if (isClosed || following.waiting.length >= waitingMax) return 0;
+    if (!this.isOpen || following.waiting.length >= waitingMax) return 0;
     if (!this.#isFull) return Number.POSITIVE_INFINITY;
     return following === this.#awaited ? 1 : 0;
   }

@@ -178,9 +178,8 @@ export class IoSession implements Sink, OrderTarget {
     for (const items of this.#denied ?? []) this.#tell(items);
     if (this.#denied !== undefined) this.#saveLater();
     this.#denied = undefined;
-    for (const following of this.#order.all) following.isStarted = true;
-    for (const membership of this.#memberships) membership.isStarted = true;
-    this.#session.roomAgain();
+    for (const following of this.#order.all) this.#order.start(following);
+    for (const { subscription } of this.#memberships) subscription!.start();
   }
 
   /** Runs an event as a command. Never rejects. */
@@ -414,8 +413,7 @@ export class IoSession implements Sink, OrderTarget {
     if (this.#membershipOf(membership.name) !== membership) return;
     const subscription = membership.subscription!;
     for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
-    membership.isStarted = true;
-    this.#session.roomAgain();
+    subscription.start();
   }
 
   /** The answer to the command has been sent. */

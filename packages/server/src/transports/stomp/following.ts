@@ -8,12 +8,6 @@ import type { SharedFormat } from './message-formats.ts';
 /** Gaps that wait for the next message to be told with. Only a filter can have several. */
 const gapsMax = 8;
 
-/** A batch that came before SUBSCRIBE was answered, and how far its messages were repetitions. */
-export interface Early {
-  readonly batch: Batch;
-  readonly againThroughSeq: number;
-}
-
 /** One subscription of a connection, from SUBSCRIBE to UNSUBSCRIBE. */
 export class Following {
   readonly key: string;
@@ -24,7 +18,6 @@ export class Following {
   readonly again: SharedFormat;
   /** Undefined until the hub has begun it. */
   subscription: Subscription | undefined;
-  early: Early[] | undefined = [];
   gaps: Gap[] | undefined;
   /** Where its position is kept. */
   durableKey: string | undefined;

@@ -60,6 +60,14 @@ const slack = 2;
 const goodbyeCode = 1000;
 const noHeaders: Headers = [];
 
+/** What a frame is answered with, and what may happen once it is. */
+interface Answer {
+  readonly headers: Headers;
+  readonly start?: () => void;
+}
+
+const plainAnswer: Answer = { headers: noHeaders };
+
 /** `connecting`: CONNECT is awaited, or judged · `leaving`: what was asked is still answered · `over`: nothing is. */
 type Stage = 'connecting' | 'connected' | 'leaving' | 'over';
 
@@ -159,9 +167,7 @@ export class StompConnection implements Sink {
   deliver(batch: Batch, subscription: Subscription): boolean {
     const following = subscription.tag as Following;
     const againThroughSeq = Math.max(subscription.redeliveredThroughSeq, following.againThroughSeq);
-    if (following.early === undefined) return this.#write(following, batch, againThroughSeq);
-    following.early.push({ batch, againThroughSeq });
-    return false;
+    return this.#write(following, batch, againThroughSeq);
   }
 
   notify(notice: Notice): void {
@@ -354,7 +360,7 @@ export class StompConnection implements Sink {
     });
   }
 
-  async #commit(name: string): Promise<Headers> {
+  async #commit(name: string): Promise<Answer> {
     const { entries, acknowledgements, receipts } = this.#openTransactions.end(name);
     if (entries.length > 0) {
       const results = await this.#session!.publishAll(entries, { atomic: true });
@@ -363,10 +369,10 @@ export class StompConnection implements Sink {
     }
     for (const acknowledge of acknowledgements) acknowledge();
     for (const receipt of receipts) this.#answer(receipt);
-    return noHeaders;
+    return plainAnswer;
   }
 
-  async #subscribe(command: Subscribe): Promise<Headers> {
+  async #subscribe(command: Subscribe): Promise<Answer> {
     const destination = parseDestination(command.destination, this.#subject);
     const key = command.id ?? keyOfDestination(command.destination);
     if (this.#find(key) !== undefined) {
@@ -398,8 +404,7 @@ export class StompConnection implements Sink {
       ['continuity', continuity],
       ...(startGaps.length === 0 ? [] : [gapHeader(startGaps)]),
     ];
-    this.#sendEarly(following);
-    return headers;
+    return { headers, start: () => following.subscription!.start() };
   }
 
   #follow(key: string, { id, ack, destination: text }: Subscribe, { spelling }: Destination): Following {
@@ -452,16 +457,7 @@ export class StompConnection implements Sink {
     await durables.keep(key, filter, following.subscription, session.identity);
   }
 
-  #sendEarly(following: Following): void {
-    const early = following.early ?? [];
-    following.early = undefined;
-    let takesMore = true;
-    for (const { batch, againThroughSeq } of early)
-      takesMore = this.#write(following, batch, againThroughSeq);
-    if (early.length > 0 && takesMore) this.#session?.drained();
-  }
-
-  async #unsubscribe({ id, destination, durableName }: Unsubscribe): Promise<Headers> {
+  async #unsubscribe({ id, destination, durableName }: Unsubscribe): Promise<Answer> {
     const following = this.#findFollowing(id, destination);
     if (following === undefined && (durableName === undefined || this.#owner === undefined)) {
       throw new EverywireError('not_found', 'This connection has no such subscription.');
@@ -472,7 +468,7 @@ export class StompConnection implements Sink {
       if (this.#owner !== undefined) await durables.forget(DurablePositions.keyOf(this.#owner, durableName));
       else if (following?.isShared === true) host.hub.forgetGroup(following.subscription!.filter);
     }
-    return noHeaders;
+    return plainAnswer;
   }
 
   #findFollowing(id: string | undefined, destination: string | undefined): Following | undefined {
@@ -557,7 +553,7 @@ export class StompConnection implements Sink {
    * What the frames behind this one do may depend on it, so they wait; and so does it for those before it: what was sent
    * before SUBSCRIBE is not among what comes from now on.
    */
-  async #alone(receipt: string | undefined, work: () => Promise<Headers>): Promise<void> {
+  async #alone(receipt: string | undefined, work: () => Promise<Answer>): Promise<void> {
     this.#isAlone = true;
     this.#link.pause();
     if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
@@ -565,7 +561,9 @@ export class StompConnection implements Sink {
     if (this.#session === undefined) return;
     this.#begun();
     try {
-      this.#done(receipt, await work());
+      const { headers, start } = await work();
+      this.#done(receipt, headers);
+      start?.();
       this.#goOn();
     } catch (caught) {
       this.#refused(caught, receipt);

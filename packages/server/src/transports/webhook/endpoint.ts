@@ -95,6 +95,7 @@ export class Endpoint implements Sink {
       return;
     }
     this.#subscription = subscription;
+    subscription.start();
     this.#goOn();
   }
 

@@ -24,8 +24,6 @@ export class RawConnection implements Sink {
   #session!: Session;
   /** Undefined until the handshake is answered, which waits for the subscription. */
   #peer: WebSocketPeer<RawConnection> | undefined;
-  /** What came before that. */
-  #early: (Buffer | Notice)[] | undefined;
   readonly #underWay = new UnderWay();
   /** Why it is over, which may be known before the handshake is answered. */
   #closedWith: EverywireError | undefined;
@@ -37,7 +35,7 @@ export class RawConnection implements Sink {
     this.#type = request.type;
   }
 
-  /** Follows the channel. What is delivered before `begin` waits there. @throws EverywireError */
+  /** Follows the channel from `begin` on. @throws EverywireError */
   subscribe(session: Session, from: From | undefined): Promise<Subscription> {
     this.#session = session;
     return session.subscribe(this.#channel, { from });
@@ -51,14 +49,7 @@ export class RawConnection implements Sink {
       return;
     }
     for (const gap of subscription.startGaps) this.notify({ kind: 'gap', subscription, gap });
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    let takesMore = true;
-    for (const one of early) {
-      if (Buffer.isBuffer(one)) takesMore = peer.send(one);
-      else this.notify(one);
-    }
-    if (early.length > 0 && takesMore) this.#session.drained();
+    subscription.start();
   }
 
   receive(kind: 'text' | 'binary', payload: Buffer): void {
@@ -74,23 +65,14 @@ export class RawConnection implements Sink {
   }
 
   deliver(batch: Batch): boolean {
-    const { bytes } = batch.as(this.#format);
-    if (this.#peer !== undefined) return this.#peer.send(bytes);
-    this.#early ??= [];
-    this.#early.push(bytes);
-    return false;
+    return this.#peer!.send(batch.as(this.#format).bytes);
   }
 
   notify(notice: Notice): void {
-    if (this.#peer === undefined) {
-      this.#early ??= [];
-      this.#early.push(notice);
-      return;
-    }
     switch (notice.kind) {
       case 'gap':
-        if (this.#format === envelopeFormat) this.#peer.sendText(gapText(notice.gap));
-        else this.#peer.close(gapCloseCode, gapReason(notice.gap));
+        if (this.#format === envelopeFormat) this.#peer!.sendText(gapText(notice.gap));
+        else this.#peer!.close(gapCloseCode, gapReason(notice.gap));
         break;
       case 'ended':
         this.close({

@@ -33,8 +33,6 @@ class Following {
   /** Undefined until the hub has begun it. */
   subscription: Subscription | undefined;
   isCancelled = false;
-  /** What came before the answer to the command was sent: the answer goes first. */
-  early: (Buffer | string)[] | undefined = [];
 }
 
 /** A connection of `everywire.v1`: its commands become calls on the hub's session, its deliveries text frames. */
@@ -86,12 +84,8 @@ export class CommandConnection implements Sink {
     this.#closeIfIdle();
   }
 
-  deliver(batch: Batch, subscription: Subscription): boolean {
-    const { bytes } = batch.as(messageFormat);
-    const { early } = subscription.tag as Following;
-    if (early === undefined) return this.#peer.send(bytes);
-    early.push(bytes);
-    return false;
+  deliver(batch: Batch): boolean {
+    return this.#peer.send(batch.as(messageFormat).bytes);
   }
 
   notify(notice: Notice): void {
@@ -99,12 +93,13 @@ export class CommandConnection implements Sink {
       this.#peer.sendText(goawayText(notice.retryAfterMs));
       return;
     }
-    const { subscription } = notice;
-    const text = notice.kind === 'gap' ? gapText(notice.gap) : endedText(subscription.filter, notice.error);
-    const following = subscription.tag as Following;
-    if (notice.kind === 'ended') this.#forget(following);
-    if (following.early === undefined) this.#peer.sendText(text);
-    else following.early.push(text);
+    if (notice.kind === 'gap') {
+      this.#peer.sendText(gapText(notice.gap));
+      return;
+    }
+    const { subscription, error } = notice;
+    this.#forget(subscription.tag as Following);
+    this.#peer.sendText(endedText(subscription.filter, error));
   }
 
   close({ error }: CloseReason): void {
@@ -170,22 +165,7 @@ export class CommandConnection implements Sink {
     if (following.isCancelled) following.subscription.cancel();
     this.#peer.sendText(subscribedAnswer(id, following.subscription));
     for (const gap of following.subscription.startGaps.slice(1)) this.#peer.sendText(gapText(gap));
-    this.#sendEarly(following);
-  }
-
-  #sendEarly(following: Following): void {
-    const early = following.early ?? [];
-    following.early = undefined;
-    let wasHeld = false;
-    let takesMore = true;
-    for (const one of following.isCancelled ? [] : early) {
-      if (typeof one === 'string') this.#peer.sendText(one);
-      else {
-        wasHeld = true;
-        takesMore = this.#peer.send(one);
-      }
-    }
-    if (wasHeld && takesMore) this.#session.drained();
+    following.subscription.start();
   }
 
   #unsubscribe(id: string, channel: string): void {

@@ -9,7 +9,7 @@ import type { Session, SubscribeOptions, Subscription } from '../../../src/core/
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { createMemoryStore } from '../../../src/stores/memory/store.ts';
-import { openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const settle = async () => {
@@ -31,7 +31,7 @@ class Worker {
     const session = await openSession(hub, sink);
     const early: Parameters<NonNullable<RecordingSink['onDeliver']>>[] = [];
     sink.onDeliver = (...args) => early.push(args);
-    const subscription = await session.subscribe(name, { acknowledge: 'peer', ...options });
+    const subscription = await follow(session, name, { acknowledge: 'peer', ...options });
     const worker = new Worker(sink, session, subscription);
     for (const args of early) worker.#note(...args);
     return worker;
@@ -153,8 +153,8 @@ describe('a group', () => {
     const quota = { room: 3 };
     sink.onDeliver = (batch) => (quota.room -= batch.messages.length);
     const options = { acknowledge: 'peer', quota } as const;
-    await session.subscribe(jobs, options);
-    await session.subscribe(jobs, options);
+    await follow(session, jobs, options);
+    await follow(session, jobs, options);
     await publish(hub, 10);
     expect(sink.texts).toHaveLength(3);
     quota.room = 2;
@@ -306,7 +306,7 @@ describe('a group', () => {
         { transport: 'test' },
         sink,
       );
-      await session.subscribe('$share/g/jobs/*', { acknowledge: 'peer', windowMessages: 2 });
+      await follow(session, '$share/g/jobs/*', { acknowledge: 'peer', windowMessages: 2 });
       return sink;
     };
     const [a, b] = [await worker('a'), await worker('b')];
@@ -327,12 +327,12 @@ describe('a group', () => {
     };
     const hub = await startHub({ access });
     const session = await openSession(hub);
-    await expect(session.subscribe('$share/g/secret', {})).rejects.toMatchObject({ code: 'forbidden' });
-    await expect(session.subscribe('$share/g+/a', {})).rejects.toMatchObject({ code: 'bad_name' });
-    await expect(session.subscribe(jobs, { from: { after: 'x' } })).rejects.toMatchObject({
+    await expect(follow(session, '$share/g/secret', {})).rejects.toMatchObject({ code: 'forbidden' });
+    await expect(follow(session, '$share/g+/a', {})).rejects.toMatchObject({ code: 'bad_name' });
+    await expect(follow(session, jobs, { from: { after: 'x' } })).rejects.toMatchObject({
       code: 'bad_cursor',
     });
-    await expect(session.subscribe(jobs, { echo: false })).rejects.toMatchObject({ code: 'invalid' });
+    await expect(follow(session, jobs, { echo: false })).rejects.toMatchObject({ code: 'invalid' });
     expect(hub.figures.subscriptions).toBe(0);
   });
 
@@ -373,8 +373,8 @@ describe('a group', () => {
     const hub = await startHub();
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
-    await session.subscribe(jobs, { acknowledge: 'peer', windowMessages: 2 });
-    await session.subscribe(jobs, { acknowledge: 'peer', windowMessages: 9 });
+    await follow(session, jobs, { acknowledge: 'peer', windowMessages: 2 });
+    await follow(session, jobs, { acknowledge: 'peer', windowMessages: 9 });
     await publish(hub, 4);
     expect(sink.texts).toHaveLength(4);
     const other = await Worker.start(hub);
@@ -440,7 +440,7 @@ describe('a group', () => {
   it('does not share its name with a group that still begins for somebody who has gone', async () => {
     const hub = await startHub();
     const session = await openSession(hub);
-    const joining = session.subscribe(jobs, { keepGroup: true });
+    const joining = follow(session, jobs, { keepGroup: true });
     session.end('lost');
     await expect(joining).rejects.toMatchObject({ code: 'going_away' });
     const member = await Worker.start(hub);

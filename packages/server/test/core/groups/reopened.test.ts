@@ -8,7 +8,7 @@ import type { SubscribeOptions, Subscription } from '../../../src/core/transport
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { createLmdbStore } from '../../../src/stores/lmdb/store.ts';
-import { openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
+import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
 const log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 const earliest = { since: { kind: 'earliest' } } as const;
@@ -40,7 +40,7 @@ describe('where a subscription stood, after the store was opened again', () => {
         got.push(`${payload.toString()}${seq <= redeliveredThroughSeq ? '!' : ''}`);
     };
     const session = await openSession(hub, sink);
-    const subscription = await session.subscribe(filter, { acknowledge: 'peer', ...options });
+    const subscription = await follow(session, filter, { acknowledge: 'peer', ...options });
     await sink.received(count);
     return { sink, got, session, subscription };
   };

@@ -70,8 +70,7 @@ async function follow(publishFirst: boolean) {
       return following;
     }),
   );
-  for (const following of followings) following.isStarted = true;
-  session.roomAgain();
+  for (const following of followings) order.start(following);
   if (!publishFirst) await publishAll();
   await all;
   await hub.stop();
