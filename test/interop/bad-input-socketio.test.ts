@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { textFrame, clientFrame } from '../clients/websocket/client-frames.ts';
 import { handshakeText, RawClient } from '../clients/websocket/raw-client.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
-import { packetCases, requestCases, type Packet, type RequestCase } from './socketio-bad-packets.ts';
+import { packetCases, requestCases, type Packet, type RequestCase } from '../cases/socketio.ts';
 import { IoClient, post } from './socketio-client.ts';
 import { Poller } from './socketio-poller.ts';
 

@@ -6,7 +6,7 @@ import {
   separator,
   type EnginePacket,
 } from '@everywire/wires/socketio';
-import { packetCases } from '../../interop/socketio-bad-packets.ts';
+import { packetCases } from '../../cases/socketio.ts';
 import type { Harness } from '../harness.ts';
 
 const inputBytesMax = 400;

@@ -1,5 +1,5 @@
 import { packet, properties, uint16, uint32 } from '../../clients/mqtt/raw-packets.ts';
-import { cases } from '../../interop/bad-input-mqtt/cases.ts';
+import { cases } from '../../cases/mqtt.ts';
 import type { Harness } from '../harness.ts';
 import { checkPackets, connectedReader, packetBytesMax } from '../mqtt-reading.ts';
 

@@ -1,6 +1,6 @@
 import { serverReader } from '@everywire/wires/mqtt';
 import { packet, properties, rawConnect, uint16, uint32 } from '../../clients/mqtt/raw-packets.ts';
-import { cases } from '../../interop/bad-input-mqtt/cases.ts';
+import { cases } from '../../cases/mqtt.ts';
 import type { Harness } from '../harness.ts';
 import { checkPackets, packetBytesMax } from '../mqtt-reading.ts';
 

@@ -3,7 +3,7 @@ import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { readCommand } from '../../../packages/server/src/transports/socketio/commands.ts';
 import { IoFault, parseIoPacket, reservedEvents, valueOfItem } from '@everywire/wires/socketio';
-import { packetCases } from '../../interop/socketio-bad-packets.ts';
+import { packetCases } from '../../cases/socketio.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

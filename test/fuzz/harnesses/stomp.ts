@@ -16,7 +16,7 @@ import {
   encodeFrame,
 } from '@everywire/wires/stomp';
 import { parseAckId } from '../../../packages/server/src/transports/stomp/format.ts';
-import { cases } from '../../interop/bad-input-stomp/cases.ts';
+import { cases } from '../../cases/stomp.ts';
 import type { Harness } from '../harness.ts';
 import { portionsOf, takenOrRefused } from '../tools.ts';
 

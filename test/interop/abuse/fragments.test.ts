@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clientFrame } from '../../clients/websocket/client-frames.ts';
 import { endEverything, serveEverywire, type ServedEverywire } from '../../support/everywire.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
-import { encodeFields } from '../bad-input-grpc/hpack.ts';
+import { encodeFields } from '../../clients/grpc/hpack.ts';
 import {
   callHead,
   data,
@@ -14,7 +14,7 @@ import {
   ourSettings,
   preface,
   types,
-} from '../bad-input-grpc/http2-peer.ts';
+} from '../../clients/grpc/http2-peer.ts';
 import { cpuMs, GoodClient, residentMib } from './crowd.ts';
 import { mqttConnect } from './listeners.ts';
 

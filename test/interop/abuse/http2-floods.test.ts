@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { endEverything, serveEverywire, type ServedEverywire } from '../../support/everywire.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
 import { TestAuthority } from '../tls/certificates.ts';
-import { encodeFields, type Field } from '../bad-input-grpc/hpack.ts';
+import { encodeFields, type Field } from '../../clients/grpc/hpack.ts';
 import {
   callHead,
   codes,
@@ -15,7 +15,7 @@ import {
   ourSettings,
   preface,
   types,
-} from '../bad-input-grpc/http2-peer.ts';
+} from '../../clients/grpc/http2-peer.ts';
 import { cpuMs, GoodClient, residentMib } from './crowd.ts';
 
 /** The floods that gRPC's own port is tested with in clear text, where HTTP/2 is spoken within TLS. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { cases, paths, publishMessage, subscribeMessage, type GrpcCase } from './cases.ts';
-import { encodeFields } from './hpack.ts';
+import { cases, paths, publishMessage, subscribeMessage, type GrpcCase } from '../../cases/grpc.ts';
+import { encodeFields } from '../../clients/grpc/hpack.ts';
 import {
   callHead,
   codes,
@@ -13,7 +13,7 @@ import {
   Http2Peer,
   preface,
   types,
-} from './http2-peer.ts';
+} from '../../clients/grpc/http2-peer.ts';
 
 /** Longer ones are cut at no more places than this, and only so much of them is written byte by byte. */
 const cutsMax = 24;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startRig, type Rig } from '../../../packages/server/test/http/rig.ts';
-import { cases, get, type Case } from './cases.ts';
+import { cases, get, type Case } from '../../cases/http.ts';
 import { WireClient } from '../../clients/http/wire-client.ts';
 
 let rig: Rig;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RawClient } from '../../clients/mqtt/raw-client.ts';
 import { rawConnect } from '../../clients/mqtt/raw-packets.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { behind, cases, type MqttCase } from './cases.ts';
+import { behind, cases, type MqttCase } from '../../cases/mqtt.ts';
 
 /** Longer ones are cut, and written byte by byte, at no more places than this. */
 const cutsMax = 24;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { StompClient } from '../../clients/stomp/client.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
-import { cases, type StompCase } from './cases.ts';
+import { cases, type StompCase } from '../../cases/stomp.ts';
 
 /** Longer ones are cut, and written byte by byte, at no more places than this. */
 const cutsMax = 24;

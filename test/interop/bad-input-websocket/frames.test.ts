@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { TestServer } from '../../../packages/server/test/transports/websocket/server.ts';
 import { RawClient } from '../../clients/websocket/raw-client.ts';
-import { autobahnFraming } from './autobahn-framing.ts';
-import { autobahnUtf8 } from './autobahn-utf8.ts';
-import { framingCases } from './framing-cases.ts';
-import { isFatal, ping, textFrame, type FrameCase } from './frame-case.ts';
+import { autobahnFraming } from '../../cases/websocket/autobahn-framing.ts';
+import { autobahnUtf8 } from '../../cases/websocket/autobahn-utf8.ts';
+import { framingCases } from '../../cases/websocket/framing-cases.ts';
+import { isFatal, ping, textFrame, type FrameCase } from '../../cases/websocket/frame-case.ts';
 
 const cases = [
   ...autobahnFraming,

@@ -11,7 +11,7 @@ import {
   uint32,
   varint,
   type Part,
-} from '../../clients/mqtt/raw-packets.ts';
+} from '../clients/mqtt/raw-packets.ts';
 
 /** BAD-INPUT sections 7 and 8, on a connection whose CONNECT was accepted unless `isFirst`. */
 export interface MqttCase {

@@ -3,8 +3,18 @@ import {
   PublishRequestSchema,
   SubscribeRequestSchema,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
-import { encodeFields, type Field } from './hpack.ts';
-import { callHead, codes, data, flags, frame, grpcMessage, head, types, type Outcome } from './http2-peer.ts';
+import { encodeFields, type Field } from '../clients/grpc/hpack.ts';
+import {
+  callHead,
+  codes,
+  data,
+  flags,
+  frame,
+  grpcMessage,
+  head,
+  types,
+  type Outcome,
+} from '../clients/grpc/http2-peer.ts';
 
 /** BAD-INPUT section 9, on a connection whose SETTINGS were exchanged. */
 export interface GrpcCase {

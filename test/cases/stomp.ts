@@ -1,4 +1,4 @@
-import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 
 /** BAD-INPUT section 6, on a connection where CONNECT was answered unless `isFirst`. */
 export interface StompCase {
