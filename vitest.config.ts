@@ -1,13 +1,67 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/**
+ * Files of more than ten seconds, the longest first: started last, one of them would run alone at the end. A fresh
+ * clone has no timings of earlier runs, by which Vitest would order them.
+ */
+const longFiles: readonly string[] = [
+  'test/faults/server/hop.test.ts',
+  'test/interop/cli.test.ts',
+  'test/faults/store/corruption.test.ts',
+  'test/simulation/simulation.test.ts',
+  'test/faults/store/kill.test.ts',
+  'test/faults/store/power-cut.test.ts',
+  'test/interop/socketio-adapter.test.ts',
+];
+
+class LongFilesFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const rank = longFiles.findIndex((path) => moduleId.endsWith(`/${path}`));
+      return rank < 0 ? longFiles.length : rank;
+    };
+    return (await super.sort(files)).sort((a, b) => rankOf(a) - rankOf(b));
+  }
+}
+
+/** These measure the memory or the processor time of their process, or load a campaign's worth of it. */
+const alone = [
+  'packages/server/test/websocket/peer.test.ts',
+  'test/bench/**/*.test.ts',
+  'test/faults/**/*.test.ts',
+  'test/fuzz/**/*.test.ts',
+  'test/interop/abuse/**/*.test.ts',
+  'test/interop/bad-input-grpc/**/*.test.ts',
+  'test/interop/tls/handshakes.test.ts',
+];
 
 export default defineConfig({
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-    // Two workers: these suites start servers and compare latencies; more would only compete for two cores.
-    maxWorkers: 2,
-    testTimeout: 30_000,
+    // More would only compete for the cores; Vitest's default leaves one of two idle.
+    maxWorkers: availableParallelism(),
+    // Limits are for what hangs; a busy machine or a slow disk must not reach them.
+    testTimeout: 60_000,
     // The default of a second is less than a busy machine may take for anything.
     expect: { poll: { timeout: 15_000 } },
-    hookTimeout: 60_000,
+    hookTimeout: 120_000,
+    sequence: { sequencer: LongFilesFirst },
+    projects: [
+      {
+        extends: true,
+        test: { name: 'alone', include: alone },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'shared',
+          include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', ...alone],
+          // No module keeps state, so a file may find its modules loaded by the file before it.
+          isolate: false,
+        },
+      },
+    ],
   },
 });
