@@ -1,7 +1,27 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { drivers } from '../drivers/index.ts';
-import type { Outgoing, Untold } from '../drivers/driver.ts';
+import type { Outgoing, TransportDriver, Untold } from '../drivers/driver.ts';
+import { pollDriver } from '../drivers/http.ts';
+import { everywireDriver } from '../drivers/websocket.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+
+/** The references, against which every transport is tried with every payload: both tell all fields. */
+const referencePublisher = pollDriver;
+const referenceReader = everywireDriver;
+
+interface Pair {
+  readonly from: TransportDriver;
+  readonly to: TransportDriver;
+}
+
+/**
+ * What a pair is tried with. How a payload is read from a publisher, and how it is written to a reader, are two things
+ * that do not know each other, so each transport needs all payloads once in each role; a pair needs one.
+ */
+function payloadsOf({ from, to }: Pair): typeof payloads {
+  const isReferred = from === referencePublisher || to === referenceReader;
+  return isReferred ? payloads : payloads.filter(([name]) => name === 'binary');
+}
 
 const payloads: readonly (readonly [string, Outgoing])[] = [
   [
@@ -42,7 +62,7 @@ describe('published on one transport, received on another', () => {
   it.each(pairs)('$from.name → $to.name', async ({ from, to }) => {
     const channel = `matrix/${from.name}/${to.name}`.replaceAll(' ', '-');
     const reader = await to.read(server, channel);
-    for (const [name, message] of payloads) {
+    for (const [name, message] of payloadsOf({ from, to })) {
       const headers = { kind: name.replaceAll(/\W/g, '-') };
       const { offset, cursor } = await from.publish!(server, channel, { ...message, headers });
       const received = await reader.next();
