@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { textFrame, clientFrame } from '../clients/websocket/client-frames.ts';
 import { handshakeText, RawClient } from '../clients/websocket/raw-client.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { tryAll } from '../support/try-all.ts';
 import { packetCases, requestCases, type Packet, type RequestCase } from '../cases/socketio.ts';
 import { IoClient, post } from './socketio-client.ts';
 import { Poller } from './socketio-poller.ts';
@@ -89,32 +90,30 @@ describe('packets by WebSocket', () => {
       }
       client.destroy();
     });
+  });
 
-    const bytes = framesOf(send);
-    test.skipIf(bytes.length > 2_000)(
-      'in writes of one byte (not where that is all it would test)',
-      async () => {
-        const client = await openWebSocket(isFirst);
-        await client.writeSlowly(framesOf(send));
-        if (isFatal) {
-          await client.until(() => client.closeCode !== undefined);
-          expect(client.closeCode).toBe(1002);
-        } else await isServed(client);
-        client.destroy();
-      },
-    );
+  test('every case in writes of one byte (not where that is all it would test)', async () => {
+    const short = packetCases.filter(({ send }) => framesOf(send).length <= 2_000);
+    await tryAll(short, async ({ send, isFatal, isFirst }) => {
+      const client = await openWebSocket(isFirst);
+      await client.writeSlowly(framesOf(send));
+      if (isFatal) {
+        await client.until(() => client.closeCode !== undefined);
+        expect(client.closeCode).toBe(1002);
+      } else await isServed(client);
+      client.destroy();
+    });
+  });
 
-    test('truncated anywhere', async () => {
-      const step = Math.max(1, Math.floor(bytes.length / 12));
-      const clients = [];
-      for (let length = 0; length < bytes.length; length += step) {
-        const client = await openWebSocket(isFirst);
-        client.write(framesOf(send).subarray(0, length));
-        client.socket.end();
-        clients.push(client);
-      }
-      await Promise.all(clients.map((client) => client.until(() => client.isEnded)));
-      for (const client of clients) client.destroy();
+  // Every place of every case is tried on the reader, in test/cases.
+  test('every case cut in the middle', async () => {
+    await tryAll(packetCases, async ({ send, isFirst }) => {
+      const client = await openWebSocket(isFirst);
+      const bytes = framesOf(send);
+      client.write(bytes.subarray(0, bytes.length / 2));
+      client.socket.end();
+      await client.until(() => client.isEnded);
+      client.destroy();
     });
   });
 });
