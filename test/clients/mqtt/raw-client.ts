@@ -17,7 +17,7 @@ import {
 type Kind = ServerPacket['type'];
 type Of<K extends Kind> = Extract<ServerPacket, { readonly type: K }>;
 
-const patienceMs = 5_000;
+const patienceMs = 60_000;
 
 /** A client that sends what it is told to, also what no client should, and keeps what comes. */
 export class RawClient {

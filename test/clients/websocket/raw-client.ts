@@ -81,7 +81,7 @@ export class RawClient {
   }
 
   /** Resolves as soon as `isTrue` holds, rejects when it cannot any more. */
-  async until(isTrue: () => boolean, timeoutMs = 5_000): Promise<void> {
+  async until(isTrue: () => boolean, timeoutMs = 60_000): Promise<void> {
     const giveUpAt = performance.now() + timeoutMs;
     while (!isTrue()) {
       if (this.socket.destroyed) throw new Error('the connection is gone, and it did not happen');

@@ -18,7 +18,7 @@ import {
 
 /** Only so much of a case is written byte by byte. */
 const singleBytesUpTo = 300;
-const handshakeTimeoutMs = 500;
+const handshakeTimeoutMs = 2_000;
 /** A flood of 100,000 frames must not cost more than this, nor keep memory. */
 const floodCpuMsMax = 2_000;
 const floodBytesMax = 128 * 1024 * 1024;

@@ -4,6 +4,8 @@ import { startTestServer, type TestServer } from '../../support/server.ts';
 import { tryAll } from '../../support/try-all.ts';
 import { cases, type StompCase } from '../../cases/stomp.ts';
 
+/** Those that wait for the deadline do so together. */
+const waitingTogetherMax = 64;
 /** Of longer ones only the beginning is written byte by byte. */
 const singleBytesUpTo = 400;
 
@@ -13,7 +15,7 @@ const opened: StompClient[] = [];
 let runs = 0;
 
 beforeAll(async () => {
-  server = await startTestServer({ limits: { handshakeTimeoutMs: 300 } });
+  server = await startTestServer({ limits: { handshakeTimeoutMs: 3_000 } });
   healthy = await StompClient.open(server.stomp!);
   await healthy.connect();
   await healthy.ask('SUBSCRIBE', { id: 'h', destination: '/topic/healthy' });
@@ -106,16 +108,20 @@ test('every case in single bytes', async () => {
 
 // Every place of every case is tried on the reader, in test/cases.
 test('every case cut in the middle stores nothing, and waits for no longer than a deadline', async () => {
-  await tryAll(spoken, async ({ one, version }) => {
-    const channel = `case/${(runs += 1)}`;
-    const client = await openCase(one, version);
-    const bytes = bytesOf(one, channel);
-    client.write(bytes.subarray(0, bytes.length / 2));
-    client.end();
-    await client.closed();
-    // A part may hold whole frames; what the case is about is never among them.
-    if (one.code !== undefined) expect(await stored(channel)).toBe(0);
-  });
+  await tryAll(
+    spoken,
+    async ({ one, version }) => {
+      const channel = `case/${(runs += 1)}`;
+      const client = await openCase(one, version);
+      const bytes = bytesOf(one, channel);
+      client.write(bytes.subarray(0, bytes.length / 2));
+      client.end();
+      await client.closed();
+      // A part may hold whole frames; what the case is about is never among them.
+      if (one.code !== undefined) expect(await stored(channel)).toBe(0);
+    },
+    waitingTogetherMax,
+  );
   await expectHealth();
 });
 
