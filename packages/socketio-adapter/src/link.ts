@@ -1,26 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffMs, comeBackAfter, isPassing } from '@everywire/protocol';
+import { Connection } from './connection.ts';
 import { adapterLimits, type CheckedOptions } from './options.ts';
 import { fitsCommand, metaHeader, type Envelope, type Publication } from './packets.ts';
-import { currentToken, refreshInMs } from './token.ts';
-
-/** A publish that the server said no to, for good, or that there is no room to wait for. */
-export class PublishRefused extends Error {
-  override readonly name = 'PublishRefused';
-}
+import { PendingPublishes, PublishRefused } from './pending-publishes.ts';
+import { currentToken } from './token.ts';
 
 export interface LinkEvents {
   /** In the one order of the log, each once. */
   message(message: Envelope): void;
-  /** The connection is there, and everything up to now is being read. */
+  /** The link is connected and reads everything from now on. */
   ready(): void;
-}
-
-interface Pending {
-  /** The whole command; the same bytes each time it is sent, with the same key. */
-  readonly frame: string;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
 }
 
 type Frame =
@@ -41,42 +32,27 @@ type Frame =
       readonly error?: { readonly code: string; readonly message: string };
     };
 
-/** Refusals that say nothing about the message: it is published later, under the same key. */
-const passing = new Set([
-  'rate_limited',
-  'store_full',
-  'store_unavailable',
-  'going_away',
-  'internal',
-  'timed_out',
-]);
-const retryMs = 500;
-const tooBigCode = 1009;
-const protocol = 'everywire.v1';
+const repeatAfterMs = 500;
+const tooLargeCloseCode = 1009;
 
 /**
- * One WebSocket to Everywire, for all namespaces of an application. What is published waits here until it is answered and
- * is repeated under its key after a cut; what is read goes on after the last message.
+ * The connection of an application to Everywire, for all its namespaces. After a cut it reconnects, reads on after the last
+ * message, and repeats the publishes that were not answered, under their publish ids.
  */
 export class Link {
   readonly #options: CheckedOptions;
   readonly #filter: string;
   readonly #events: LinkEvents;
-  readonly #pending = new Map<number, Pending>();
-  #pendingBytes = 0;
-  #nextId = 1;
-  #socket: WebSocket | undefined;
+  readonly #pending = new PendingPublishes();
+  #connection: Connection | undefined;
   #isReady = false;
-  /** Its token is being asked for. */
+  /** The token function is running. */
   #isConnecting = false;
   #isClosed = false;
   #position: string | undefined;
-  #attempts = 0;
+  /** Connection attempts that failed in a row. */
+  #failures = 0;
   #retryTimer: NodeJS.Timeout | undefined;
-  #refreshTimer: NodeJS.Timeout | undefined;
-  #pulse: NodeJS.Timeout | undefined;
-  #heardSincePulse = true;
-  #whenIdle: (() => void)[] = [];
 
   constructor(options: CheckedOptions, filter: string, events: LinkEvents) {
     this.#options = options;
@@ -84,56 +60,44 @@ export class Link {
     this.#events = events;
   }
 
-  /** Cursor of the last message that was handed on; `undefined` before the first connection. */
+  /** Cursor of the last message that was received; `undefined` before the first connection. */
   get position(): string | undefined {
     return this.#position;
   }
 
   open(): void {
-    const isUnderWay = this.#isConnecting || this.#socket !== undefined || this.#retryTimer !== undefined;
-    if (!isUnderWay && !this.#isClosed) void this.#connect();
+    const hasBegun = this.#isConnecting || this.#connection !== undefined || this.#retryTimer !== undefined;
+    if (!hasBegun && !this.#isClosed) void this.#connect();
   }
 
   /**
    * Publishes once, however often the connection is lost in between. Resolves when the message is stored.
    * @throws PublishRefused (as a rejection)
    */
-  publish(channel: string, publication: Publication, ttlMs?: number): Promise<void> {
-    const frame = commandOf(this.#nextId, channel, publication, ttlMs);
-    const isFull =
-      this.#pending.size >= adapterLimits.pendingMax ||
-      this.#pendingBytes + frame.length > adapterLimits.pendingBytesMax;
-    if (this.#isClosed) return Promise.reject(new PublishRefused('The adapter is closed.'));
-    if (isFull) return Promise.reject(new PublishRefused('Too much waits for the Everywire server.'));
-    const id = this.#nextId;
-    this.#nextId += 1;
-    this.#pendingBytes += frame.length;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { frame, resolve, reject });
-      if (this.#isReady) this.#socket!.send(frame);
-    });
+  async publish(channel: string, publication: Publication, ttlMs?: number): Promise<void> {
+    if (this.#isClosed) throw new PublishRefused('The adapter is closed.');
+    const { frame, stored } = this.#pending.add((id) => commandOf(id, channel, publication, ttlMs));
+    if (this.#isReady) this.#connection!.send(frame);
+    await stored;
   }
 
-  /** Publishes if the server is there, and forgets about it otherwise. */
-  publishIfReady(channel: string, publication: Publication, ttlMs?: number): Promise<void> {
-    return this.#isReady ? this.publish(channel, publication, ttlMs) : Promise.resolve();
+  /** Publishes if the link is connected. Otherwise the message is dropped. */
+  async publishIfReady(channel: string, publication: Publication, ttlMs?: number): Promise<void> {
+    if (this.#isReady) await this.publish(channel, publication, ttlMs);
   }
 
-  /** Waits for answers to what is published, but not for long; what is not answered then is given up. */
+  /** Waits a short time for the answers to what was published, and gives up the rest. */
   async close(): Promise<void> {
-    const idle = new Promise<void>((resolve) => this.#whenIdle.push(resolve));
-    this.#tellIfIdle();
     const timeout = new AbortController();
     const late = sleep(adapterLimits.closeTimeoutMs, undefined, { signal: timeout.signal }).catch(
       () => undefined,
     );
-    await Promise.race([idle, late]);
+    await Promise.race([this.#pending.whenEmpty(), late]);
     timeout.abort();
     this.#isClosed = true;
     clearTimeout(this.#retryTimer);
-    this.#leave();
-    for (const id of [...this.#pending.keys()])
-      this.#settle(id, new PublishRefused('The adapter was closed before the answer came.'));
+    this.#disconnect();
+    this.#pending.refuseAll(new PublishRefused('The adapter was closed before the server answered.'));
   }
 
   async #connect(): Promise<void> {
@@ -143,194 +107,123 @@ export class Link {
     try {
       token = await currentToken(this.#options.token);
     } catch (cause) {
-      this.#comeBack('there is no token', { cause });
+      this.#reconnectLater('the token function failed', { cause });
       return;
     } finally {
       this.#isConnecting = false;
     }
-    if (!this.#isClosed) this.#connectWith(token);
+    if (this.#isClosed) return;
+    this.#connection = new Connection(this.#options, token, {
+      opened: () => this.#subscribe(),
+      received: (text) => this.#receive(JSON.parse(text) as Frame),
+      lost: (reason, closeCode) => {
+        if (closeCode === tooLargeCloseCode) this.#pending.refuseLargest();
+        this.#lost(reason);
+      },
+    });
   }
 
-  #connectWith(token: string | undefined): void {
-    const { url } = this.#options;
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/ws`, { protocols: [protocol], headers });
-    this.#socket = socket;
-    this.#heardSincePulse = true;
-    const tooLate = setTimeout(() => {
-      this.#lost(socket, 'the connection was not made in time');
-    }, adapterLimits.connectTimeoutMs);
-    socket.onopen = () => {
-      clearTimeout(tooLate);
-      this.#refreshBefore(socket, token);
-      this.#begin(socket);
-    };
-    socket.onmessage = ({ data }) => {
-      this.#heardSincePulse = true;
-      if (typeof data === 'string') this.#receive(socket, JSON.parse(data) as Frame);
-    };
-    socket.onclose = ({ code, reason }) => {
-      clearTimeout(tooLate);
-      if (code === tooBigCode && socket === this.#socket) this.#giveUpLargest();
-      this.#lost(socket, `the connection ended with ${code} ${reason}`);
-    };
-  }
-
-  /** Reads first, then publishes: one's own messages come back like all others, and none may be missed. */
-  #begin(socket: WebSocket): void {
+  /** Reads first and publishes then: the link's own messages come back like all others, and it must not miss one. */
+  #subscribe(): void {
     const from = this.#position === undefined ? { since: 'latest' } : { after: this.#position };
-    socket.send(JSON.stringify({ id: 'subscribe', op: 'subscribe', channel: this.#filter, ...from }));
-    this.#pulse = setInterval(() => {
-      if (!this.#heardSincePulse) this.#lost(socket, 'nothing was heard in time');
-      else {
-        this.#heardSincePulse = false;
-        socket.send('{"id":"ping","op":"ping"}');
-      }
-    }, adapterLimits.pingEveryMs);
+    this.#connection!.send(
+      JSON.stringify({ id: 'subscribe', op: 'subscribe', channel: this.#filter, ...from }),
+    );
   }
 
-  /** Shows the next token before this one ends, and the connection with it. */
-  #refreshBefore(socket: WebSocket, token: string | undefined): void {
-    if (typeof this.#options.token !== 'function' || token === undefined) return;
-    const inMs = refreshInMs(token, Date.now());
-    if (inMs === undefined) return;
-    clearTimeout(this.#refreshTimer);
-    this.#refreshTimer = setTimeout(() => void this.#refresh(socket), Math.max(inMs, retryMs));
-  }
-
-  async #refresh(socket: WebSocket): Promise<void> {
-    try {
-      const token = (await currentToken(this.#options.token))!;
-      if (socket !== this.#socket) return;
-      socket.send(JSON.stringify({ id: 'auth', op: 'auth', token }));
-      this.#refreshBefore(socket, token);
-    } catch (cause) {
-      if (socket !== this.#socket) return;
-      this.#options.onProblem({ kind: 'refused', detail: 'There is no new token; trying again.', cause });
-      this.#refreshTimer = setTimeout(() => void this.#refresh(socket), adapterLimits.backoffMsMax);
-    }
-  }
-
-  #receive(socket: WebSocket, frame: Frame): void {
-    if (socket !== this.#socket) return;
+  #receive(frame: Frame): void {
     switch (frame.op) {
       case 'message':
         this.#position = frame.cursor;
         this.#events.message(frame);
         break;
       case 'gap':
-        this.#tellGap(frame.channel, frame.reason);
+        this.#reportGap(frame.channel, frame.reason);
         break;
       case 'ended':
-        this.#lost(socket, 'the subscription ended');
+        this.#lost('the subscription ended');
         break;
       case 'goaway':
-        this.#lost(socket, 'the server is stopping', frame.retryAfterMs);
+        this.#lost('the server is shutting down', frame.retryAfterMs);
         break;
       case undefined:
-        this.#answered(socket, frame);
+        this.#answered(frame);
         break;
     }
   }
 
-  #answered(socket: WebSocket, answer: Extract<Frame, { op?: undefined }>): void {
-    if (answer.id === 'subscribe') this.#subscribed(socket, answer);
+  #answered(answer: Extract<Frame, { op?: undefined }>): void {
+    if (answer.id === 'subscribe') this.#subscribed(answer);
     else if (typeof answer.id === 'number') {
-      if (answer.ok) this.#settle(answer.id);
-      else if (passing.has(answer.error!.code)) this.#repeatLater(socket, answer.id);
-      else this.#settle(answer.id, new PublishRefused(`${answer.error!.code}: ${answer.error!.message}`));
+      if (answer.ok) this.#pending.settle(answer.id);
+      else if (isPassing({ code: answer.error!.code })) this.#repeatLater(answer.id);
+      else
+        this.#pending.settle(
+          answer.id,
+          new PublishRefused(`${answer.error!.code}: ${answer.error!.message}`),
+        );
     } else if (!answer.ok) {
-      this.#options.onProblem({
-        kind: 'refused',
-        detail: `The server refused a command: ${answer.error!.message}`,
-      });
+      const detail = `The server refused a command: ${answer.error!.message}`;
+      this.#options.onProblem({ kind: 'refused', detail });
     }
   }
 
-  #subscribed(socket: WebSocket, answer: Extract<Frame, { op?: undefined }>): void {
+  #subscribed(answer: Extract<Frame, { op?: undefined }>): void {
     if (!answer.ok) {
       const { code, message } = answer.error!;
-      // A store that was replaced may not know the place any more; what is published from now on is what is left.
-      if (code === 'bad_cursor') {
+      // A store that was replaced may not know the cursor. What is published from now on can still be read.
+      if (comeBackAfter({ code }) === 'without-cursor') {
         this.#position = undefined;
-        this.#tellGap(this.#filter, 'the store does not know the last place');
+        this.#reportGap(this.#filter, 'the store does not know the cursor');
       }
-      this.#lost(socket, `the server refuses to be read from: ${code}: ${message}`);
+      this.#lost(`the server refused the subscription: ${code}: ${message}`);
       return;
     }
-    if (answer.continuity === 'gap') this.#tellGap(this.#filter, 'found on coming back');
+    if (answer.continuity === 'gap') this.#reportGap(this.#filter, 'found after reconnecting');
     this.#position ??= answer.cursor;
     this.#isReady = true;
-    this.#attempts = 0;
+    this.#failures = 0;
     this.#events.ready();
-    for (const { frame } of [...this.#pending.values()]) socket.send(frame);
+    for (const frame of this.#pending.frames) this.#connection!.send(frame);
   }
 
-  #repeatLater(socket: WebSocket, id: number): void {
+  #repeatLater(id: number): void {
+    const connection = this.#connection;
     setTimeout(() => {
-      const pending = this.#pending.get(id);
-      // On another connection it has been sent again already.
-      if (pending !== undefined && socket === this.#socket && this.#isReady) socket.send(pending.frame);
-    }, retryMs).unref();
+      const frame = this.#pending.frameOf(id);
+      // Another connection has sent it again already.
+      if (frame !== undefined && connection === this.#connection && this.#isReady) connection!.send(frame);
+    }, repeatAfterMs).unref();
   }
 
-  #settle(id: number, error?: Error): void {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return;
-    this.#pending.delete(id);
-    this.#pendingBytes -= pending.frame.length;
-    if (error === undefined) pending.resolve();
-    else pending.reject(error);
-    this.#tellIfIdle();
-  }
-
-  /** A frame over the server's limit ends the connection; sent again it would do so for ever. The largest is over it. */
-  #giveUpLargest(): void {
-    let largest: number | undefined;
-    for (const [id, { frame }] of this.#pending) {
-      if (largest === undefined || frame.length > this.#pending.get(largest)!.frame.length) largest = id;
-    }
-    if (largest !== undefined)
-      this.#settle(largest, new PublishRefused('too_large: The message is over the limit of the server.'));
-  }
-
-  #tellIfIdle(): void {
-    if (this.#pending.size > 0) return;
-    for (const tell of this.#whenIdle.splice(0)) tell();
-  }
-
-  #tellGap(channel: string, reason: string | undefined): void {
-    const detail = `Messages of ${channel} are gone before they could be delivered (${reason ?? 'unknown'}).`;
+  #reportGap(channel: string, reason = 'unknown'): void {
+    const detail = `Messages of ${channel} were lost before they could be delivered (${reason}).`;
     this.#options.onProblem({ kind: 'gap', detail });
   }
 
-  #lost(socket: WebSocket, why: string, waitMs = 0): void {
-    if (socket !== this.#socket) return;
-    this.#leave();
-    this.#comeBack(why, {}, waitMs);
+  #lost(reason: string, retryAfterMs = 0): void {
+    this.#disconnect();
+    this.#reconnectLater(reason, {}, retryAfterMs);
   }
 
-  #comeBack(why: string, more: { readonly cause?: unknown }, waitMs = 0): void {
+  #reconnectLater(reason: string, more: { readonly cause?: unknown }, retryAfterMs = 0): void {
     if (this.#isClosed) return;
-    if (this.#attempts === 0)
-      this.#options.onProblem({ kind: 'unavailable', detail: `${why}; coming back.`, ...more });
-    const { backoffMsMin, backoffMsMax } = adapterLimits;
-    const spreadMs = Math.min(backoffMsMax, backoffMsMin * 2 ** this.#attempts);
-    this.#attempts += 1;
-    // Never all processes at once.
-    const delayMs = waitMs / 2 + (spreadMs + waitMs / 2) * Math.random();
+    if (this.#failures === 0)
+      this.#options.onProblem({
+        kind: 'unavailable',
+        detail: `Disconnected from Everywire: ${reason}. Reconnecting.`,
+        ...more,
+      });
+    this.#failures += 1;
+    const bounds = { minMs: adapterLimits.backoffMsMin, maxMs: adapterLimits.backoffMsMax };
+    const delayMs = backoffMs(this.#failures, Math.random, bounds, retryAfterMs);
     this.#retryTimer = setTimeout(() => void this.#connect(), delayMs);
   }
 
-  #leave(): void {
-    const socket = this.#socket;
-    this.#socket = undefined;
+  #disconnect(): void {
     this.#isReady = false;
-    clearInterval(this.#pulse);
-    clearTimeout(this.#refreshTimer);
-    if (socket === undefined) return;
-    socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.#connection?.close();
+    this.#connection = undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffMs, isPassing, parseRetryAfterMs } from '@everywire/protocol';
 import { adapterLimits, type CheckedOptions } from './options.ts';
 import { currentToken } from './token.ts';
 import type { Envelope } from './packets.ts';
@@ -15,12 +16,12 @@ interface ChannelList {
 }
 
 const pageMessages = 1_000;
-const retryMs = 250;
+const bounds = { minMs: adapterLimits.backoffMsMin, maxMs: adapterLimits.backoffMsMax };
 
-/** Reads the log by polling: what a session missed, and the sessions themselves. */
+/** Reads the log over HTTP: messages that a session missed, and the session records. */
 export class LogReader {
   readonly #options: CheckedOptions;
-  /** Clients that were cut together hold the same cursor: they share the answer. */
+  /** Clients that lost their connection together have the same cursor, so they share the answer. */
   readonly #pages = new Map<string, Promise<Page | undefined>>();
   #reading = 0;
   readonly #waiting: (() => void)[] = [];
@@ -31,7 +32,7 @@ export class LogReader {
 
   /**
    * All messages of `filter` after `cursor` and before the message at `end`. `undefined` when some of them are gone, when
-   * there are more than one would want, or when `cursor` is no place before `end`.
+   * there are too many, or when `cursor` is not before `end`.
    */
   async between(
     filter: string,
@@ -74,7 +75,7 @@ export class LogReader {
 
   #page(filter: string, after: string, signal: AbortSignal): Promise<Page | undefined> {
     const path = `/channels/${pathOf(filter)}?limit=${pageMessages}&after=${encodeURIComponent(after)}`;
-    // One who waits no longer must not end the read of the others.
+    // A caller that gives up must not end the read of the others.
     let page = this.#pages.get(path);
     if (page === undefined) {
       page = this.#get(path, AbortSignal.timeout(adapterLimits.restoreTimeoutMs)) as Promise<
@@ -87,29 +88,31 @@ export class LogReader {
     return until(page, signal);
   }
 
-  /** `undefined` for what is refused as it is: a cursor that is none, a name that cannot be. */
+  /** `undefined` when the server refuses the request: an invalid cursor or name. */
   async #get(path: string, signal: AbortSignal): Promise<unknown> {
     const answer = await this.#ask('GET', path, signal);
     return answer.ok ? await answer.json() : undefined;
   }
 
-  /** Asks until there is an answer about the request rather than about the server. @throws when `signal` aborts. */
+  /** Repeats the request until the answer does not depend on the state of the server. @throws when `signal` aborts */
   async #ask(method: string, path: string, signal: AbortSignal): Promise<Response> {
     const { url } = this.#options;
-    await this.#turn();
+    await this.#enter();
     try {
-      for (;;) {
+      for (let failures = 1; ; failures += 1) {
         signal.throwIfAborted();
+        let retryAfterMs: number | undefined;
         try {
           const token = await currentToken(this.#options.token);
           const headers = token === undefined ? undefined : { Authorization: `Bearer ${token}` };
           const answer = await fetch(`${url}${path}`, { method, signal, ...(headers && { headers }) });
-          if (answer.status < 500 && answer.status !== 429) return answer;
+          if (!isPassing({ httpStatus: answer.status })) return answer;
+          retryAfterMs = parseRetryAfterMs(answer.headers.get('retry-after') ?? undefined, Date.now());
           await answer.body?.cancel();
         } catch {
-          // Not reached, as while the server is restarted.
+          // The server could not be reached, as during its restart.
         }
-        await sleep(retryMs, undefined, { signal });
+        await sleep(backoffMs(failures, Math.random, bounds, retryAfterMs), undefined, { signal });
       }
     } finally {
       this.#reading -= 1;
@@ -117,7 +120,7 @@ export class LogReader {
     }
   }
 
-  async #turn(): Promise<void> {
+  async #enter(): Promise<void> {
     while (this.#reading >= adapterLimits.readsMax) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }

@@ -76,7 +76,12 @@ describe('the link, where tokens are asked for', () => {
       return tokenOf('app');
     });
     await expect.poll(() => readies, patience).toBe(1);
-    expect(problems).toMatchObject([{ kind: 'unavailable', detail: 'there is no token; coming back.' }]);
+    expect(problems).toMatchObject([
+      {
+        kind: 'unavailable',
+        detail: 'Disconnected from Everywire: the token function failed. Reconnecting.',
+      },
+    ]);
   });
 });
 
