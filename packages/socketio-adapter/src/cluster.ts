@@ -4,21 +4,23 @@ import { Link } from './link.ts';
 import { LogReader } from './log-reader.ts';
 import type { Envelope } from './packets.ts';
 
-/** The adapter of one namespace, as the cluster sees it. */
+/** The adapter of one Socket.IO namespace. */
 export interface Member {
   /** Level of its Socket.IO namespace. */
   readonly namespace: string;
+  /** A message of this namespace arrived from the log. */
   receive(message: Envelope): void;
+  /** The link is connected, for the first time or again. */
   ready(): void;
 }
 
-/** What the adapters of all namespaces of one `socket.io` server share: the link, and who is given what comes. */
+/** Shared by the adapters of all namespaces of one `socket.io` server: the link, and which adapter gets which message. */
 export class Cluster {
   readonly names: ChannelNames;
   readonly link: Link;
   readonly reader: LogReader;
   readonly options: CheckedOptions;
-  /** By namespace; several servers of one process may share it. */
+  /** By namespace. Several servers of one process may share a cluster. */
   readonly #members = new Map<string, Set<Member>>();
 
   constructor(options: CheckedOptions) {
@@ -49,7 +51,7 @@ export class Cluster {
     this.link.open();
   }
 
-  /** With the last adapter the link is closed, when what it published is answered. */
+  /** Closes the link with the last adapter, when the server has answered its publishes. */
   async leave(member: Member): Promise<void> {
     const members = this.#members.get(member.namespace);
     if (members?.delete(member) !== true) return;
@@ -57,7 +59,7 @@ export class Cluster {
     if (this.#members.size === 0) await this.link.close();
   }
 
-  /** A message that one namespace cannot digest must not keep the others from theirs. */
+  /** If one namespace cannot process a message, the others must still get theirs. */
   #receive(message: Envelope): void {
     const place = this.names.place(message.channel);
     const members = place === undefined ? undefined : this.#members.get(place.namespace);

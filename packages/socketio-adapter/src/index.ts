@@ -7,13 +7,13 @@ import { checkOptions, type AdapterOptions } from './options.ts';
 export type { AdapterOptions, Problem } from './options.ts';
 
 /**
- * Makes the adapter of a `socket.io` server: `io.adapter(createAdapter({ url: 'http://127.0.0.1:8080' }))`. One call per
- * server; all its namespaces share one connection to Everywire.
- * @throws TypeError for options that cannot be.
+ * Makes the adapter of a `socket.io` server: `io.adapter(createAdapter({ url: 'http://127.0.0.1:8080' }))`. Call it once per
+ * server: all namespaces of the server share one connection to Everywire.
+ * @throws TypeError for invalid options
  */
 export function createAdapter(options: AdapterOptions): (ioNamespace: unknown) => Adapter {
   const cluster = new Cluster(checkOptions(options));
-  // `socket.io` calls it with `new`, which an arrow function does not take.
+  // `socket.io` calls it with `new`, and an arrow function is not a constructor.
   return function adapterOf(ioNamespace) {
     return new EverywireAdapter(ioNamespace as IoNamespace, cluster);
   };

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 
 /**
- * Which channel belongs to what of Socket.IO. `~` at the beginning of a level is never part of a room, so the levels that
- * begin with it are the adapter's own.
+ * The use of a channel in Socket.IO. A level of a room never begins with `~`, so the levels that begin with it belong to the
+ * adapter.
  *
  * - `<prefix>/<namespace>`: events for everybody in the namespace; `_` is the main namespace, `/`
  * - `<prefix>/<namespace>/<room>`: events for one room; slashes of a room stay levels
  * - `<prefix>/<namespace>/~packets`: events for several rooms or for one socket
- * - `<prefix>/<namespace>/~cluster`: what the processes have to say to each other
+ * - `<prefix>/<namespace>/~cluster`: messages among the processes
  * - `<prefix>-sessions/<namespace>/<hash>`: one session that can be recovered
  */
 export type Place =
@@ -16,7 +16,7 @@ export type Place =
 
 const nameBytesMax = 255;
 const levelsMax = 16;
-/** What a channel name cannot have, and the escape sign itself. */
+/** Characters that a channel name cannot contain, and the escape character itself. */
 const escaped = /[%+#*\u0000-\u001f\u007f-\u009f]/g;
 
 function percent(text: string): string {
@@ -36,7 +36,7 @@ export class ChannelNames {
     this.#prefix = prefix;
   }
 
-  /** Everything that sockets may have to be given. */
+  /** All channels whose messages can be for sockets. */
   get filter(): string {
     return `${this.#prefix}/**`;
   }
@@ -45,7 +45,7 @@ export class ChannelNames {
     return `${this.#prefix}/${namespace}/**`;
   }
 
-  /** The level that stands for a Socket.IO namespace. One that is too long has a hash instead of its name. */
+  /** The level of a Socket.IO namespace. A name that is too long is replaced by its hash. */
   namespace(ioNamespace: string): string {
     const name = ioNamespace.replace(/^\//, '');
     if (name === '') return '_';
@@ -67,7 +67,7 @@ export class ChannelNames {
     return `${this.#prefix}/${namespace}/~cluster`;
   }
 
-  /** `undefined` for a room that cannot be a channel: empty, too long, not text, or not Unicode. */
+  /** `undefined` for a room that cannot be a channel: empty, too long, not a string, or not well-formed Unicode. */
   room(namespace: string, room: unknown): string | undefined {
     if (typeof room !== 'string' || room === '' || !room.isWellFormed()) return undefined;
     const name = `${this.#prefix}/${namespace}/${escape(room)}`;
@@ -79,7 +79,7 @@ export class ChannelNames {
     return `${this.#prefix}-sessions/${namespace}/${hash}`;
   }
 
-  /** What a channel of `filter` is for; `undefined` for what is nobody's. */
+  /** The use of a channel that matches `filter`; `undefined` for a channel that has none. */
   place(channel: string): Place | undefined {
     if (!channel.startsWith(`${this.#prefix}/`)) return undefined;
     const rest = channel.slice(this.#prefix.length + 1);
@@ -93,13 +93,13 @@ export class ChannelNames {
     try {
       return { kind: 'room', namespace, room: decodeURIComponent(room) };
     } catch {
-      // A stray percent sign, from a publisher that is no adapter: it can only mean itself.
+      // A percent sign that does not escape anything, from a publisher that is not an adapter: it stays as it is.
       return { kind: 'room', namespace, room };
     }
   }
 }
 
-/** What stands for a private session id where others can read it: whoever knows the id could take the session. */
+/** Replaces a private session id where others can read it: anyone who knows the id can take over the session. */
 export function hashOf(pid: string): string {
   return createHash('sha256').update(pid).digest('base64url');
 }

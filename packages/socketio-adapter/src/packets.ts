@@ -13,14 +13,14 @@ export interface Packet {
   readonly compress: boolean | undefined;
 }
 
-/** What is published: JSON as text or any bytes, with what belongs to it. */
+/** A message to publish: JSON text or any bytes, with event and header. */
 export interface Publication {
   readonly payload: string | Uint8Array;
   readonly event: string | undefined;
   readonly meta: string | undefined;
 }
 
-/** A message as `everywire.v1` and pages show it, as far as it concerns the adapter. */
+/** The fields of a message that the adapter uses, as `everywire.v1` and pages have them. */
 export interface Envelope {
   readonly channel: string;
   readonly cursor: string;
@@ -32,24 +32,24 @@ export interface Envelope {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The header in which a message says what of Socket.IO its payload and event cannot. */
+/** The header for the parts of a Socket.IO packet that payload and event cannot express. */
 export const metaHeader = 'socket.io';
 
 type Path = readonly (string | number)[];
 
 interface Meta {
-  /** The payload is the array of arguments; without it, it is the one argument. */
+  /** The payload is the array of arguments. Without this member, the payload is the only argument. */
   args?: 'list';
   except?: readonly unknown[];
   volatile?: true;
   compress?: false;
-  /** Where in the payload base64 stands for bytes. */
+  /** Where the payload contains base64 in place of bytes. */
   binary?: readonly Path[];
-  /** The event is delivered from `~packets`; this message tells those who read the room by other means. */
+  /** The event is delivered from `~packets`. This message is for readers of the room on other transports. */
   copy?: true;
 }
 
-/** Names that Socket.IO keeps for itself: an event of that name ends the connection of who receives it. */
+/** Names that Socket.IO reserves: an event with such a name ends the connection of the client that receives it. */
 const reservedEvents = new Set([
   'connect',
   'connect_error',
@@ -62,7 +62,7 @@ const eventBytesMax = 255;
 const metaBytesMax = 6 * 1024;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** What a message holds beside its event, when it fits; `undefined` when only `encodeWhole` can carry the packet. */
+/** The packet as a message for one channel; `undefined` when only `encodeWhole` can express it. */
 export function encodePlain(packet: Packet): Publication | undefined {
   const { event, args, except, isVolatile, compress } = packet;
   if (typeof event !== 'string' || !isLabel(event)) return undefined;
@@ -81,7 +81,7 @@ export function encodePlain(packet: Packet): Publication | undefined {
   return finish(text, event, meta);
 }
 
-/** The same for readers of a room whose packet is delivered from `~packets`. */
+/** A copy for readers of a room, when the packet itself is delivered from `~packets`. */
 export function encodeCopy(packet: Packet): Publication | undefined {
   const plain = encodePlain({ ...packet, except: [], isVolatile: false, compress: undefined });
   if (plain === undefined) return undefined;
@@ -98,33 +98,33 @@ interface Whole {
   readonly compress: boolean | null;
 }
 
-/** Everything in the payload, for `~packets`. */
+/** The whole packet as a payload, for `~packets`. */
 export function encodeWhole(packet: Packet): string {
   const { event, args, rooms, except, isVolatile, compress } = packet;
   const whole: Whole = { event, args, rooms, except, volatile: isVolatile, compress: compress ?? null };
   return encodeValue(whole);
 }
 
-/** Any value that may hold bytes, as JSON. */
+/** Any value as JSON, bytes included. */
 export function encodeValue(value: unknown): string {
   const { text, paths } = toJson(value);
   return paths.length === 0 ? `{"value":${text}}` : `{"binary":${JSON.stringify(paths)},"value":${text}}`;
 }
 
-/** @throws TypeError when it is not what `encodeValue` makes. */
+/** @throws TypeError for data that `encodeValue` does not make */
 export function decodeValue(data: unknown): unknown {
-  if (data === null || typeof data !== 'object' || !('value' in data)) throw new TypeError('no value');
+  if (data === null || typeof data !== 'object' || !('value' in data)) throw new TypeError('not a value');
   return 'binary' in data ? putBytesBack(data.value, data.binary) : data.value;
 }
 
-/** The packet in a message of `~packets`. @throws TypeError when it is none. */
+/** The packet in a message of `~packets`. @throws TypeError when it is not a packet */
 export function decodeWhole(data: unknown): Packet {
   const whole = decodeValue(data) as Whole | null;
   const isWhole =
     whole !== null &&
     typeof whole === 'object' &&
     [whole.args, whole.rooms, whole.except].every((list) => Array.isArray(list));
-  if (!isWhole) throw new TypeError('no packet');
+  if (!isWhole) throw new TypeError('not a packet');
   return {
     event: wireEvent(whole.event),
     args: whole.args,
@@ -136,13 +136,13 @@ export function decodeWhole(data: unknown): Packet {
 }
 
 /**
- * The packet in a message of a room's channel, whoever published it: a message without the adapter's header is an event
- * with one argument. `undefined` for a copy. @throws TypeError when the header is not the adapter's.
+ * The packet in a message of a room's channel. Any client may have published it: a message without the adapter's header is
+ * an event with one argument. `undefined` for a copy. @throws TypeError when the adapter did not write the header
  */
 export function decodePlain(message: Envelope, rooms: readonly unknown[]): Packet | undefined {
   const given = message.headers?.[metaHeader];
   const meta = given === undefined ? {} : (JSON.parse(given) as Meta | null);
-  if (meta === null || typeof meta !== 'object') throw new TypeError('no header of the adapter');
+  if (meta === null || typeof meta !== 'object') throw new TypeError('not a header of the adapter');
   if (meta.copy === true) return undefined;
   const payload = message.base64 === undefined ? message.data : Buffer.from(message.base64, 'base64');
   const value = meta.binary === undefined ? payload : putBytesBack(payload, meta.binary);
@@ -184,7 +184,7 @@ export function packetOf(data: readonly unknown[], options: BroadcastOptions): P
   };
 }
 
-/** What the adapter of `socket.io` takes. */
+/** The options with which `socket.io` broadcasts the packet. */
 export function optionsOf(packet: Packet): BroadcastOptions & { except: Set<string>; flags: BroadcastFlags } {
   const flags: BroadcastFlags = {};
   if (packet.isVolatile) flags.volatile = true;
@@ -192,7 +192,7 @@ export function optionsOf(packet: Packet): BroadcastOptions & { except: Set<stri
   return { rooms: new Set(packet.rooms as string[]), except: new Set(packet.except as string[]), flags };
 }
 
-/** Whether a socket in `rooms` is one of those the packet is for. */
+/** Whether the packet is for a socket in `rooms`. */
 export function isFor(packet: Packet, rooms: { has(room: unknown): boolean }): boolean {
   if (packet.except.some((room) => rooms.has(room))) return false;
   return packet.rooms.length === 0 || packet.rooms.some((room) => rooms.has(room));
@@ -211,7 +211,7 @@ function isLabel(event: string): boolean {
 
 function metaText(meta: Meta): string | undefined {
   const text = JSON.stringify(meta);
-  // JSON leaves DEL and the C1 controls as they are, and a header's value cannot have them.
+  // JSON does not escape DEL and the C1 controls, and a header's value cannot contain them.
   return text === '{}'
     ? undefined
     : text.replace(/[\u007f-\u009f]/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
@@ -233,7 +233,7 @@ function bytesOf(value: ArrayBuffer | ArrayBufferView): Buffer {
     : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
-/** JSON with base64 for bytes, and where they stand. @throws TypeError for what JSON cannot say. */
+/** JSON with base64 in place of bytes, and the paths to them. @throws TypeError for values that JSON cannot express */
 function toJson(value: unknown): { readonly text: string; readonly paths: readonly Path[] } {
   const paths: Path[] = [];
   const text = JSON.stringify(hasBytes(value) ? takeBytesOut(value, [], paths) : value);

@@ -8,7 +8,7 @@ export interface Logged {
   readonly cursor: string;
 }
 
-/** A session on its way back. It is given what it missed, and then whatever arrives until its socket is connected. */
+/** A session that is being recovered. It gets the packets it missed, and then those that arrive until its socket is connected. */
 export class Recovery {
   readonly record: SessionRecord;
   readonly #pid: string;
@@ -16,14 +16,14 @@ export class Recovery {
   readonly #tail: Logged[];
   readonly #onTaken: (recovery: Recovery) => void;
   #isTaken = false;
-  /** What came between being taken and being connected. */
+  /** Events between taking the session and connecting its socket. */
   held: unknown[][] = [];
 
   constructor(parts: {
     readonly pid: string;
     readonly record: SessionRecord;
     readonly missed: readonly Logged[];
-    /** Grows until the session is taken: `add` puts into it what is delivered meanwhile. */
+    /** Packets that are delivered meanwhile. Grows until `socket.io` takes the session. */
     readonly tail: Logged[];
     readonly onTaken: (recovery: Recovery) => void;
   }) {
@@ -39,8 +39,8 @@ export class Recovery {
   }
 
   /**
-   * What `socket.io` makes the socket of. It takes `missedPackets` while it makes the socket, some time after it was given
-   * the session; what is delivered until then must be among them, so they are put together when they are asked for.
+   * The session from which `socket.io` makes the socket. It reads `missedPackets` while it makes the socket, some time after
+   * it got the session. The packets delivered until then must be among them, so a getter collects them.
    */
   get session(): Session {
     const { sid, rooms, data } = this.record;
@@ -64,10 +64,10 @@ export class Recovery {
   }
 }
 
-/** The packets for a session, of those after the last it received: for each room, from where it was joined. */
+/** The packets that a session missed, of those after the last it received: for each room, from where it was joined. */
 export function missedBy(record: SessionRecord, packets: readonly Logged[]): Logged[] {
   const places = new Set(packets.map(({ cursor }) => cursor));
-  // A place that is not among them lies before them: that room was joined all along.
+  // A cursor that is not among them lies before them: the room was joined all the time.
   const rooms = new Set<Room>();
   const later = new Map<string, Room[]>();
   for (const [room, joinedAt] of record.rooms) {

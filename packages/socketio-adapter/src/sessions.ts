@@ -4,15 +4,15 @@ import type { LogReader } from './log-reader.ts';
 import { adapterLimits } from './options.ts';
 import type { Envelope } from './packets.ts';
 
-/** What a socket is made of again, in another process if need be: the newest message of the session's channel. */
+/** The state from which any process can make the socket again: the newest message of the session's channel. */
 export interface SessionRecord {
   readonly sid: string;
-  /** Each room with the place in the log at which it was joined, as far as it is known: what came before was not missed. */
+  /** Each room with the cursor at which it was joined, if known: the session did not miss earlier messages of the room. */
   readonly rooms: readonly (readonly [room: string, joinedAt: string | null])[];
   readonly data: unknown;
-  /** The adapter that has, or had, the socket. */
+  /** `uid` of the adapter that has, or had, the socket. */
   readonly owner: string;
-  /** Milliseconds since 1970; absent while it is connected, and when its process was killed. */
+  /** Milliseconds since 1970; absent while the socket is connected, and when its process was killed. */
   readonly disconnectedAtMs?: number;
 }
 
@@ -26,11 +26,11 @@ export interface SessionsParts {
   readonly onFailed: (detail: string, cause: unknown) => void;
 }
 
-/** The sessions of one namespace that can be recovered, in the log. */
+/** The recoverable sessions of one namespace, as channels of the log. */
 export class Sessions {
   readonly #parts: SessionsParts;
   readonly #expiry = new Map<string, NodeJS.Timeout>();
-  /** The save under way of each session: it must not come after the removal, and bring the session back. */
+  /** The last save of each session that is in progress. A removal waits for it, or the save would bring the session back. */
   readonly #saving = new Map<string, Promise<void>>();
   readonly #end = new AbortController();
 
@@ -38,10 +38,10 @@ export class Sessions {
     this.#parts = parts;
   }
 
-  /** Stores the record; of a session that is disconnected, until it cannot be recovered any more. */
+  /** Stores the record. The record of a disconnected session is removed when it cannot be recovered any more. */
   save(hash: string, record: SessionRecord): void {
     const { link, disconnectedMsMax, onFailed } = this.#parts;
-    this.#keep(hash);
+    this.#cancelExpiry(hash);
     const publication = { payload: JSON.stringify(record), event: undefined, meta: undefined };
     const saving = link
       .publish(this.#channel(hash), publication)
@@ -59,14 +59,14 @@ export class Sessions {
     this.#expiry.set(hash, timer.unref());
   }
 
-  /** It lives on in another socket, here or elsewhere, so it does not expire here. */
+  /** The session continues in another socket, here or in another process, so it does not expire here. */
   release(hash: string): void {
-    this.#keep(hash);
+    this.#cancelExpiry(hash);
   }
 
   remove(hash: string): void {
     const { reader, onFailed } = this.#parts;
-    this.#keep(hash);
+    this.#cancelExpiry(hash);
     const signal = AbortSignal.any([this.#end.signal, AbortSignal.timeout(adapterLimits.restoreTimeoutMs)]);
     const saved = this.#saving.get(hash) ?? Promise.resolve();
     saved
@@ -76,18 +76,18 @@ export class Sessions {
       });
   }
 
-  /** `undefined` when there is none, or when it was left too long ago. @throws when `signal` aborts. */
+  /** `undefined` for an unknown session, and one that was disconnected for too long. @throws when `signal` aborts */
   async find(hash: string, signal: AbortSignal): Promise<SessionRecord | undefined> {
     const record = recordOf(await this.#parts.reader.newest(this.#channel(hash), signal));
-    const leftAtMs = record?.disconnectedAtMs;
-    return leftAtMs !== undefined && leftAtMs + this.#parts.disconnectedMsMax < Date.now()
+    const disconnectedAtMs = record?.disconnectedAtMs;
+    return disconnectedAtMs !== undefined && disconnectedAtMs + this.#parts.disconnectedMsMax < Date.now()
       ? undefined
       : record;
   }
 
   /**
-   * Removes what was left too long ago by processes that are gone, and marks as left what they had when they were killed.
-   * For one process of the cluster.
+   * Removes sessions of dead processes that were disconnected for too long. Marks the sessions that were connected when
+   * their process was killed as disconnected now. One process of the cluster calls it.
    */
   async sweep(isAlive: (owner: string) => boolean): Promise<void> {
     const { reader, names, namespace } = this.#parts;
@@ -112,15 +112,15 @@ export class Sessions {
     const message = await reader.newest(channel, signal);
     const record = recordOf(message);
     if (record !== undefined && isAlive(record.owner)) return;
-    const leftAtMs = record?.disconnectedAtMs;
-    if (record !== undefined && leftAtMs === undefined) {
+    const disconnectedAtMs = record?.disconnectedAtMs;
+    if (record !== undefined && disconnectedAtMs === undefined) {
       this.save(channel.slice(channel.lastIndexOf('/') + 1), { ...record, disconnectedAtMs: Date.now() });
-    } else if (leftAtMs === undefined || leftAtMs + disconnectedMsMax < Date.now()) {
+    } else if (disconnectedAtMs === undefined || disconnectedAtMs + disconnectedMsMax < Date.now()) {
       await reader.remove(channel, signal);
     }
   }
 
-  #keep(hash: string): void {
+  #cancelExpiry(hash: string): void {
     clearTimeout(this.#expiry.get(hash));
     this.#expiry.delete(hash);
   }

@@ -1,9 +1,9 @@
-/** A bearer token, or what makes a new one whenever one is needed. */
+/** A bearer token, or a function that returns a new one. */
 export type GivenToken = string | (() => string | Promise<string>);
 
-/** What is left of a token's time when the next one is asked for, at the most. */
+/** The next token is requested at most this long before the current token ends. */
 const refreshAheadMs = 60_000;
-/** The longest that a timer of Node can wait. */
+/** The longest timeout of Node. */
 const timerMsMax = 2 ** 31 - 1;
 
 export async function currentToken(given: GivenToken | undefined): Promise<string | undefined> {
@@ -11,8 +11,8 @@ export async function currentToken(given: GivenToken | undefined): Promise<strin
 }
 
 /**
- * When to ask for the token that follows, in milliseconds from now: a minute before this one ends, or after four fifths of a
- * shorter time. `undefined` for one that does not say when it ends (RFC 7519 §4.1.4). Its signature is the server's business.
+ * When to request the next token, in milliseconds from now: a minute before this token ends, or after four fifths of a
+ * shorter time. `undefined` for a token that never ends (RFC 7519 §4.1.4). The server verifies its signature.
  */
 export function refreshInMs(token: string, nowMs: number): number | undefined {
   const expiresAtSeconds = expiryOf(token);
