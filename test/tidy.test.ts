@@ -106,12 +106,26 @@ describe('arrows point inward', () => {
     const bad = faults(`${server}/transports`, (source) => {
       if (source.path === `${server}/transports/index.ts`) return [];
       const own = source.path.split('/').slice(0, 5).join('/');
-      const allowed = [own, `${server}/core`, `${server}/http`, `${server}/websocket`, `${server}/net`];
+      const shared = ['core', 'http', 'websocket', 'net', 'transports/parts'];
+      const allowed = [own, ...shared.map((folder) => `${server}/${folder}`)];
       return importsFrom(
         source,
         ({ file }) => file !== undefined && !allowed.some((folder) => file.startsWith(`${folder}/`)),
       );
     });
+    expect(bad).toEqual([]);
+  });
+
+  test('what carries bytes knows no protocol: of the transports, only the parts that they share', () => {
+    const carriers = new RegExp(`^${server}/(?:net|http|websocket|tls)/`);
+    const bad = faults(carriers, (source) =>
+      importsFrom(
+        source,
+        ({ file }) =>
+          file?.startsWith(`${server}/transports/`) === true &&
+          !file.startsWith(`${server}/transports/parts/`),
+      ),
+    );
     expect(bad).toEqual([]);
   });
 

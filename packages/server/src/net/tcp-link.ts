@@ -1,12 +1,11 @@
 import type { Socket } from 'node:net';
 import type { Timer } from '../core/clock.ts';
-import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import type { Deadline } from '../core/deadlines.ts';
+import { listeningOf, Outbound } from '../transports/parts/outbound.ts';
+import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import { connectionKey } from './guard.ts';
 import { LinkGroup, type GroupedLink } from './link-group.ts';
 import { certificateOf } from './tls-end.ts';
-
-const nothing = Buffer.alloc(0);
 
 /** `closing`: our end was sent and theirs is awaited. `over`: nothing is sent or read any more. */
 type Stage = 'open' | 'closing' | 'over';
@@ -57,12 +56,8 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   #stage: Stage = 'open';
   #answers: Buffer[] | undefined;
   #answerBytes = 0;
-  /** `send` answered false and `onDrain` is owed. */
-  #isHeld = false;
-  /** A write whose callback will tell of the drain is under way. */
-  #isDrainAwaited = false;
-  /** Its answers pile up, so nothing more is read from it. */
-  #isStalled = false;
+  /** Once it had too much unsent. */
+  #outbound: Outbound | undefined;
   #isPaused = false;
   #hasPeerEnded = false;
   #deadline: Deadline | undefined;
@@ -122,8 +117,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.flush();
     this.#socket.write(ready);
     if (this.#socket.writableLength <= this.#group.limits.outboundHeldFromBytes) return true;
-    this.#isHeld = true;
-    this.#awaitDrain();
+    this.#outboundOf().hold();
     return false;
   }
 
@@ -147,16 +141,11 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.#answerBytes = 0;
     if (this.#stage !== 'open') return;
     this.#socket.write(joined);
-    const { limits } = this.#group;
-    const unsent = this.#socket.writableLength;
-    if (unsent <= limits.outboundHeldFromBytes) return;
-    if (unsent > limits.outboundBytesMax) {
-      this.destroy();
-      return;
-    }
-    this.#isStalled = true;
+    const listening = listeningOf(this.#socket.writableLength, this.#group.limits);
+    if (listening === 'deaf') this.destroy();
+    if (listening !== 'slow') return;
     this.#socket.pause();
-    this.#awaitDrain();
+    this.#outboundOf().stall();
   }
 
   pause(): void {
@@ -204,7 +193,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   };
 
   static readonly #onDrain = function (this: Socket): void {
-    (this as LinkSocket)[linkOfSocket].#drained();
+    (this as LinkSocket)[linkOfSocket].#outbound?.drained();
   };
 
   /** The peer closed its half. Who has ended its half of these protocols waits for nothing more. */
@@ -234,36 +223,16 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   }
 
   #readOn(): void {
-    if (!this.#isStalled && !this.#isPaused && this.#socket.isPaused()) this.#socket.resume();
+    const isStalled = this.#outbound?.isStalled === true;
+    if (!isStalled && !this.#isPaused && this.#socket.isPaused()) this.#socket.resume();
   }
 
-  /**
-   * Node tells of a drain only above its own high-water mark, which may be larger than ours. Below it, an empty write
-   * whose callback follows all others does.
-   */
-  #awaitDrain(): void {
-    if (this.#socket.writableNeedDrain || this.#isDrainAwaited) return;
-    this.#isDrainAwaited = true;
-    this.#socket.write(nothing, () => {
-      this.#isDrainAwaited = false;
-      this.#drained();
-    });
-  }
-
-  #drained(): void {
-    if (this.#stage !== 'open') return;
-    if (this.#socket.writableLength > this.#group.limits.outboundHeldFromBytes) {
-      this.#awaitDrain();
-      return;
-    }
-    if (this.#isHeld) {
-      this.#isHeld = false;
-      this.#group.handlers.onDrain(this);
-    }
-    if (this.#isStalled) {
-      this.#isStalled = false;
-      this.#readOn();
-    }
+  #outboundOf(): Outbound {
+    const { limits, handlers } = this.#group;
+    return (this.#outbound ??= new Outbound(this.#socket, limits.outboundHeldFromBytes, {
+      continueDelivery: () => handlers.onDrain(this),
+      continueReading: () => this.#readOn(),
+    }));
   }
 
   #leave(how: 'left' | 'lost', stage: Stage = 'over'): void {
@@ -271,7 +240,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.#stage = stage;
     this.#answers = undefined;
     this.#answerBytes = 0;
-    this.#isStalled = false;
+    this.#outbound?.end();
     this.#isPaused = false;
     this.#deadline?.cancel();
     if (wasOpen) this.#group.handlers.onClose(this, how);

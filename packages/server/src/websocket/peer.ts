@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Timer } from '../core/clock.ts';
+import { listeningOf, Outbound } from '../transports/parts/outbound.ts';
 import {
   FrameReader,
   type Received,
@@ -45,12 +46,8 @@ export class WebSocketPeer<Context> {
   #stage: Stage = 'open';
   #texts: string[] | undefined;
   #textUnits = 0;
-  /** `send` answered false and `onDrain` is owed. */
-  #isHeld = false;
-  /** A write whose callback will tell of the drain is under way. */
-  #isDrainAwaited = false;
-  /** Its answers pile up, so nothing more is read from it. */
-  #isStalled = false;
+  /** Once it had too much unsent. */
+  #outbound: Outbound | undefined;
   #isPaused = false;
   #isReading = false;
   #silentSweeps = 0;
@@ -96,8 +93,7 @@ export class WebSocketPeer<Context> {
     this.flush();
     this.#socket.write(frames);
     if (this.#socket.writableLength <= this.#group.limits.outboundHeldFromBytes) return true;
-    this.#isHeld = true;
-    this.#awaitDrain();
+    this.#outboundOf().hold();
     return false;
   }
 
@@ -155,7 +151,7 @@ export class WebSocketPeer<Context> {
     this.#cutLater();
     this.#group.handlers.onClose(this, code);
     // Its own Close may be waiting behind what was not read.
-    this.#isStalled = false;
+    this.#outbound?.end();
     this.#isPaused = false;
     this.#readOn();
   }
@@ -182,7 +178,7 @@ export class WebSocketPeer<Context> {
   };
 
   static readonly #onDrain = function (this: Duplex): void {
-    (this as PeerSocket)[peerOfSocket].#drained();
+    (this as PeerSocket)[peerOfSocket].#outbound?.drained();
   };
 
   /** The peer closed its half. Without its Close there is nobody left to answer; HTTP's sockets stay half open. */
@@ -218,7 +214,7 @@ export class WebSocketPeer<Context> {
   }
 
   #mayRead(): boolean {
-    return !this.#isStalled && !this.#isPaused;
+    return this.#outbound?.isStalled !== true && !this.#isPaused;
   }
 
   #readOn(): void {
@@ -293,48 +289,27 @@ export class WebSocketPeer<Context> {
   }
 
   #answer(frames: Buffer): void {
-    const { limits } = this.#group;
     this.#socket.write(frames);
-    const unsent = this.#socket.writableLength;
-    if (unsent <= limits.outboundHeldFromBytes) return;
-    if (unsent > limits.outboundBytesMax) {
-      this.#leave(slowPeerCode);
-      this.#socket.destroy();
-      return;
-    }
-    this.#isStalled = true;
-    this.#awaitDrain();
+    const listening = listeningOf(this.#socket.writableLength, this.#group.limits);
+    if (listening === 'slow') this.#outboundOf().stall();
+    if (listening !== 'deaf') return;
+    this.#leave(slowPeerCode);
+    this.#socket.destroy();
   }
 
-  /**
-   * Node tells of a drain only above its own high-water mark, which is larger than ours. Below it, an empty write
-   * whose callback follows all others does.
-   */
-  #awaitDrain(): void {
-    if (this.#socket.writableNeedDrain || this.#isDrainAwaited) return;
-    this.#isDrainAwaited = true;
-    this.#socket.write(nothing, () => {
-      this.#isDrainAwaited = false;
-      this.#drained();
-    });
-  }
-
-  #drained(): void {
-    if (this.#stage !== 'open') return;
-    if (this.#socket.writableLength > this.#group.limits.outboundHeldFromBytes) {
-      this.#awaitDrain();
-      return;
-    }
-    // Its machine took bytes, so somebody is there, even if our ping is still behind them.
-    this.#silentSweeps = 0;
-    if (this.#isHeld) {
-      this.#isHeld = false;
-      this.#group.handlers.onDrain(this);
-    }
-    if (this.#isStalled) {
-      this.#isStalled = false;
-      this.#readOn();
-    }
+  #outboundOf(): Outbound {
+    const { limits, handlers } = this.#group;
+    return (this.#outbound ??= new Outbound(this.#socket, limits.outboundHeldFromBytes, {
+      continueDelivery: () => {
+        // Its machine took bytes, so somebody is there, even if our ping is still behind them.
+        this.#silentSweeps = 0;
+        handlers.onDrain(this);
+      },
+      continueReading: () => {
+        this.#silentSweeps = 0;
+        this.#readOn();
+      },
+    }));
   }
 
   #leave(code: number): void {
@@ -342,7 +317,7 @@ export class WebSocketPeer<Context> {
     this.#stage = 'over';
     this.#texts = undefined;
     this.#textUnits = 0;
-    this.#isStalled = false;
+    this.#outbound?.end();
     this.#isPaused = false;
     if (wasOpen) this.#group.handlers.onClose(this, code);
     // What still comes is thrown away, so that the end of the connection is reached.

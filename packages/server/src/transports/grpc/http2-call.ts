@@ -8,16 +8,17 @@ import {
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { CallHead } from './call-head.ts';
 import type { Outlet, Party } from './outlet.ts';
+import { listeningOf, Outbound } from '../parts/outbound.ts';
 import { peerOn } from './service.ts';
 import { trailersOf, MessageReader, decoded } from '@everywire/wires/grpc';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
 import { oneRequest, UnaryCall, type UnaryMethod } from './unary-call.ts';
 import type { GrpcHost } from './limits.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 /** What a request message may be beyond its payload: names, headers, and the framing of fields. */
 const requestRoomBytes = 32 * 1024;
-const nothing = Buffer.alloc(0);
 const okHead = { ':status': 200, 'content-type': 'application/grpc+proto' } as const;
 
 /** Paths that are answered here, without a library between the bytes and the socket. */
@@ -50,8 +51,8 @@ export class Http2Call implements Outlet {
   #closing: Timer | undefined;
   #trailers: Record<string, string> = {};
   #requests = 0;
-  #isHeld = false;
-  #isDrainAwaited = false;
+  /** Once it had too much unsent. */
+  #outbound: Outbound | undefined;
   #hasEnded = false;
   #isPaused = false;
 
@@ -67,7 +68,7 @@ export class Http2Call implements Outlet {
     this.#reader = new MessageReader(host.limits.payloadBytesMax + requestRoomBytes);
     stream.respond(okHead, { waitForTrailers: true });
     stream.on('wantTrailers', () => this.#sendTrailers());
-    stream.on('drain', () => this.#drained());
+    stream.on('drain', () => this.#outbound?.drained());
     stream.on('error', (error: Error) => host.log.debug({ err: error }, 'a gRPC stream broke'));
     stream.on('close', () => this.#closed());
     const { caller, timeoutMs } = head;
@@ -76,12 +77,7 @@ export class Http2Call implements Outlet {
     else if (this.#isDeadlineOurs) this.#endAfter(host.limits.grpcRequestTimeoutMs);
     host.hub.authenticate(caller).then(
       (identity) => this.#begin(method, { identity, ...peerOn(connection.socket, host) }),
-      (caught: unknown) => {
-        const error = toEverywireError(caught);
-        if (error.code === 'internal')
-          host.log.error({ err: caught }, 'a caller of gRPC could not be judged');
-        this.#fail(error);
-      },
+      (caught: unknown) => this.#fail(refusalOf(caught, host.log, 'a caller of gRPC could not be judged')),
     );
   }
 
@@ -106,24 +102,30 @@ export class Http2Call implements Outlet {
     if (this.#hasEnded || this.#stream.destroyed) return true;
     this.#stream.write(framed);
     this.#connection.sent();
-    const { writableLength } = this.#stream;
-    const { outboundHeldFromBytes, outboundBytesMax } = this.#host.limits;
-    if (writableLength <= outboundHeldFromBytes) return true;
-    if (writableLength > outboundBytesMax) {
-      // Answers that nobody reads: the peer sends requests and takes nothing.
+    const { limits } = this.#host;
+    const listening = listeningOf(this.#stream.writableLength, limits);
+    if (listening === 'prompt') return true;
+    if (listening === 'deaf') {
       this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return false;
     }
-    this.#isHeld = true;
-    // Its own answers must not pile up without end either.
-    if (this.#call instanceof StreamCall) this.#stream.pause();
-    this.#awaitDrain();
+    this.#outbound ??= new Outbound(this.#stream, limits.outboundHeldFromBytes, {
+      continueDelivery: () => this.#drained(),
+      continueReading: () => this.#readOn(),
+    });
+    // Its answers must not pile up without end, and here nothing tells them from deliveries.
+    if (this.#call instanceof StreamCall) {
+      this.#stream.pause();
+      this.#outbound.stall();
+    }
+    this.#outbound.hold();
     return false;
   }
 
   end(error?: EverywireError): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#outbound?.end();
     this.#deadline?.cancel();
     this.#trailers = trailersOf(error);
     this.#stream.end();
@@ -210,34 +212,22 @@ export class Http2Call implements Outlet {
   #resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (!this.#isHeld) this.#stream.resume();
-  }
-
-  /** Node tells of a drain only above its own mark; below it the callback of an empty write does. */
-  #awaitDrain(): void {
-    if (this.#stream.writableNeedDrain || this.#isDrainAwaited) return;
-    this.#isDrainAwaited = true;
-    this.#stream.write(nothing, () => {
-      this.#isDrainAwaited = false;
-      this.#drained();
-    });
+    this.#readOn();
   }
 
   #drained(): void {
-    if (!this.#isHeld || this.#hasEnded) return;
-    if (this.#stream.writableLength > this.#host.limits.outboundHeldFromBytes) {
-      this.#awaitDrain();
-      return;
-    }
-    this.#isHeld = false;
     if (!(this.#call instanceof UnaryCall)) this.#call?.drained();
-    if (!this.#isPaused) this.#stream.resume();
+  }
+
+  #readOn(): void {
+    if (!this.#isPaused && this.#outbound?.isStalled !== true) this.#stream.resume();
   }
 
   #closed(): void {
     this.#deadline?.cancel();
     this.#closing?.cancel();
     this.#hasEnded = true;
+    this.#outbound?.end();
     this.#leave();
     this.#forget(this);
   }

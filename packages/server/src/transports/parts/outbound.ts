@@ -1,0 +1,109 @@
+/** The writing half of a connection: a socket, a stream of HTTP/2, or the body of a response. */
+export interface WritingEnd {
+  readonly writableLength: number;
+  readonly writableNeedDrain: boolean;
+  write(bytes: Buffer, onWritten?: () => void): unknown;
+}
+
+/** What continues when the peer's machine has taken what was written. */
+export interface OutboundOwner {
+  /** Deliveries were held back. */
+  continueDelivery(): void;
+  /** Reading was stopped because answers piled up. */
+  continueReading?(): void;
+}
+
+/** The bounds of what a connection may have unsent. */
+export interface OutboundBounds {
+  /** With more than this, nothing more is delivered to it, and nothing more is read from it that must be answered. */
+  readonly outboundHeldFromBytes: number;
+  /** With more than this, it is cut: it sends and does not listen. */
+  readonly outboundBytesMax: number;
+}
+
+const nothing = Buffer.alloc(0);
+
+/** How well a peer takes its answers. `slow`: nothing more is read from it for now. `deaf`: it is to be cut. */
+export function listeningOf(unsentBytes: number, bounds: OutboundBounds): 'prompt' | 'slow' | 'deaf' {
+  if (unsentBytes <= bounds.outboundHeldFromBytes) return 'prompt';
+  return unsentBytes <= bounds.outboundBytesMax ? 'slow' : 'deaf';
+}
+
+/**
+ * The back-pressure of one connection: who waits until what was written has left. Connections make one when they have too
+ * much unsent for the first time, so that those which never fall behind pay nothing.
+ */
+export class Outbound {
+  readonly #end: WritingEnd;
+  readonly #heldFromBytes: number;
+  readonly #owner: OutboundOwner;
+  #isHeld = false;
+  #isStalled = false;
+  /** A write whose callback will report the drain is under way. */
+  #isDrainAwaited = false;
+  #hasEnded = false;
+
+  constructor(end: WritingEnd, heldFromBytes: number, owner: OutboundOwner) {
+    this.#end = end;
+    this.#heldFromBytes = heldFromBytes;
+    this.#owner = owner;
+  }
+
+  /** Deliveries wait. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Reading waits. */
+  get isStalled(): boolean {
+    return this.#isStalled;
+  }
+
+  /** Nothing more is delivered until `continueDelivery`. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#awaitDrain();
+  }
+
+  /** Nothing more is read until `continueReading`. */
+  stall(): void {
+    this.#isStalled = true;
+    this.#awaitDrain();
+  }
+
+  /** The stream reports `drain`. */
+  drained(): void {
+    if (this.#hasEnded) return;
+    if (this.#end.writableLength > this.#heldFromBytes) {
+      this.#awaitDrain();
+      return;
+    }
+    const wasHeld = this.#isHeld;
+    const wasStalled = this.#isStalled;
+    this.#isHeld = false;
+    this.#isStalled = false;
+    if (wasHeld) this.#owner.continueDelivery();
+    // What was delivered just now may have filled it again.
+    if (wasStalled && !this.isStalled) this.#owner.continueReading?.();
+  }
+
+  /** The connection delivers and answers nothing more: nobody waits. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#isHeld = false;
+    this.#isStalled = false;
+  }
+
+  /**
+   * Node reports a drain only above the stream's own high-water mark, which may be larger than ours. Below it, an empty
+   * write reports it: its callback follows those of all other writes.
+   */
+  #awaitDrain(): void {
+    if (this.#end.writableNeedDrain || this.#isDrainAwaited) return;
+    this.#isDrainAwaited = true;
+    this.#end.write(nothing, () => {
+      this.#isDrainAwaited = false;
+      this.drained();
+    });
+  }
+}
