@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import { receipt } from '../core/envelope.ts';
 import type { HttpLimits } from './limits.ts';
-import type { HubFront, PublishResult, Session, Sink } from '../core/transport.ts';
+import type { HubFront, PublishResult, Session } from '../core/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
 import { cloudEventDraft } from '@everywire/wires/webhook';
 import { callerOf } from './caller.ts';
@@ -15,6 +15,7 @@ import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';
 import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
 import { publishBodySchema } from './schemas.ts';
+import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
 
 export interface ChannelRoutesOptions {
   readonly hub: HubFront;
@@ -27,23 +28,13 @@ const prefix = '/channels/';
 const authenticates = true;
 const empty = Buffer.alloc(0);
 /** Nothing is subscribed to in these sessions. */
-const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
-
 /** The resource `/channels/<name>` and what belongs to it (INTERFACES §3). */
 export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOptions): void {
   const { limits, views, crossOrigin } = options;
 
-  const inSession = async <T>(request: FastifyRequest, use: (session: Session) => Promise<T>): Promise<T> => {
-    const session = options.hub.open(
-      callerOf(request),
-      { transport: 'http', ...peerOf(request.raw) },
-      silent,
-    );
-    try {
-      return await use(session);
-    } finally {
-      session.end('left');
-    }
+  const inSession = <T>(request: FastifyRequest, use: (session: Session) => Promise<T>): Promise<T> => {
+    const hello = { identity: callerOf(request), transport: 'http', ...peerOf(request.raw) };
+    return inOneShotSession(options.hub, hello, use);
   };
 
   const view = async (

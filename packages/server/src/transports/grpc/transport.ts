@@ -32,6 +32,8 @@ import type { StreamCall } from './stream-call.ts';
 import type { SubscribeCall } from './subscribe-call.ts';
 import { webRefusal } from './web-refusal.ts';
 import type { GrpcHost } from './limits.ts';
+import { cutAt, spreadMs } from '../parts/drain.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 export interface GrpcFront {
   readonly requests: RawRequests;
@@ -139,18 +141,11 @@ class GrpcTransport implements Transport {
       if (this.#server === undefined) resolve();
       else this.#server.close(() => resolve());
     });
-    for (const call of [...this.#calls, ...this.#webCalls]) {
-      // Spread, so that they do not all come back in the same moment.
-      const spread = Number.parseInt(random.hex(2), 16) / 0xffff;
-      call.goAway(Math.round(limits.retryAfterMs * (1 + spread)));
-    }
+    for (const call of [...this.#calls, ...this.#webCalls])
+      call.goAway(spreadMs(limits.retryAfterMs, random));
     this.#stopping.abort();
     this.#connections?.closeAll();
-    const cut = (): void => this.#connections?.destroyAll();
-    if (deadline.aborted) cut();
-    deadline.addEventListener('abort', cut, { once: true });
-    await closed;
-    deadline.removeEventListener('abort', cut);
+    await cutAt(deadline, { gone: closed, cut: () => this.#connections?.destroyAll() });
   }
 
   #serveWeb(adapter: Adapter, bodyBytesMax: number): void {
@@ -221,10 +216,7 @@ class GrpcTransport implements Transport {
     try {
       return { party: { identity: await authenticate(), ...peer } };
     } catch (caught) {
-      const refusal = toEverywireError(caught);
-      if (refusal.code === 'internal')
-        this.#host.log.error({ err: caught }, 'a caller of gRPC could not be judged');
-      return { refusal };
+      return { refusal: refusalOf(caught, this.#host.log, 'a caller of gRPC could not be judged') };
     }
   }
 

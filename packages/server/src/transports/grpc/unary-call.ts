@@ -1,6 +1,6 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { Session, Sink } from '../../core/transport.ts';
+import type { Session } from '../../core/transport.ts';
 import { draftOf, fromOf, publishResponse, readResponse } from './convert.ts';
 import {
   PublishRequestSchema,
@@ -15,8 +15,7 @@ import {
 import type { Outlet, Party } from './outlet.ts';
 import { frameMessage, decoded } from '@everywire/wires/grpc';
 import type { GrpcHost } from './limits.ts';
-
-const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
+import { inOneShotSession } from '../parts/one-shot-session.ts';
 
 export async function publish(session: Session, request: PublishRequest): Promise<PublishResponse> {
   return publishResponse(await session.publish(request.channel, draftOf(request)));
@@ -32,16 +31,11 @@ export async function read(session: Session, request: ReadRequest, host: GrpcHos
 /** Does something as the caller. @throws EverywireError when they may not, or it is refused */
 export async function inSession<T>(
   host: GrpcHost,
-  { identity, ...peer }: Party,
+  party: Party,
   use: (session: Session) => Promise<T>,
 ): Promise<T> {
   if (host.hub.isDraining) throw new EverywireError('going_away', 'The server is shutting down.');
-  const session = host.hub.open(identity, { transport: 'grpc', ...peer }, silent);
-  try {
-    return await use(session);
-  } finally {
-    session.end('left');
-  }
+  return inOneShotSession(host.hub, { transport: 'grpc', ...party }, use);
 }
 
 type Answer = (request: Buffer, session: Session, host: GrpcHost) => Promise<Uint8Array>;

@@ -1,17 +1,10 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/access.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
-import type { Sink } from '../../core/transport.ts';
 import type { Will } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
 import type { MqttHost } from './limits.ts';
-
-/** Nothing is ever delivered to who only publishes a will. */
-const nobody: Sink = {
-  deliver: () => true,
-  notify: () => undefined,
-  close: () => undefined,
-};
+import { inOneShotSession } from '../parts/one-shot-session.ts';
 
 /**
  * Publishes a will, in one transaction with the `records` that say it is published: a crash brings either both or
@@ -25,17 +18,16 @@ export async function publishWill(
   records: readonly RecordWrite[],
 ): Promise<void> {
   const outliving = withoutEnd(identity);
-  const session = host.hub.open(outliving, { transport: 'mqtt' }, nobody);
   try {
-    host.hub.checkCurrent(outliving);
-    await session.publish(will.topic, draftOf(will), { records });
+    await inOneShotSession(host.hub, { transport: 'mqtt', identity: outliving }, (session) => {
+      host.hub.checkCurrent(outliving);
+      return session.publish(will.topic, draftOf(will), { records });
+    });
   } catch (caught) {
     const error = toEverywireError(caught);
     if (error.code === 'store_unavailable') throw error;
     host.log.warn({ err: error, subject: identity.subject }, 'a will was refused');
     if (records.length > 0) await host.records.write(records);
-  } finally {
-    session.end('left');
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type PollPage,
 } from './wire.ts';
 import type { PollHost } from './limits.ts';
+import { inOneShotSession } from '../parts/one-shot-session.ts';
 
 /** Polling and long polling: the JSON view of `/channels/<name>` and `/stream`. */
 export function createPollTransport(front: HttpFront): Transport {
@@ -88,8 +89,8 @@ class Poll {
     const preferredMs = preferredWaitMs(headers['prefer'] as string | undefined);
     const waitMs = query.durationMs('wait', limits.waitMsMax) ?? preferredMs;
     const sink = new Waiting();
-    const session = hub.open(request.identity, { transport: 'poll', ...request.peer }, sink);
-    try {
+    const hello = { transport: 'poll', identity: request.identity, ...request.peer };
+    const answer = async (session: Session): Promise<FastifyReply> => {
       const poll: PollRequest = {
         request,
         session,
@@ -99,12 +100,11 @@ class Poll {
         isWaitPreferred: preferredMs !== undefined && query.one('wait') === undefined,
       };
       if (waitMs === undefined || request.isHead || !this.#mayWait) {
-        return await this.#answerAtOnce(poll, reply);
+        return this.#answerAtOnce(poll, reply);
       }
-      return await this.#answerLater(poll, sink, Math.min(waitMs, limits.waitMsMax), reply);
-    } finally {
-      session.end('left');
-    }
+      return this.#answerLater(poll, sink, Math.min(waitMs, limits.waitMsMax), reply);
+    };
+    return inOneShotSession(hub, hello, answer, sink);
   }
 
   async #answerAtOnce(poll: PollRequest, reply: FastifyReply): Promise<FastifyReply> {

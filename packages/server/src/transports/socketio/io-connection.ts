@@ -1,4 +1,4 @@
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError } from '@everywire/protocol';
 import { UnderWay } from '../../core/under-way.ts';
 import type { IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
@@ -11,6 +11,7 @@ import {
   parseIoPacket,
   type IoPacket,
 } from '@everywire/wires/socketio';
+import { refusalOf } from '../parts/refusal.ts';
 
 const protocolFaultCode = 1002;
 
@@ -120,8 +121,7 @@ export class IoConnection<State> {
     } catch (caught) {
       this.#sockets = this.#sockets.filter((other) => other !== socket);
       socket.stage = 'ended';
-      const error = toEverywireError(caught);
-      if (error.code === 'internal') this.#server.log.error({ err: caught }, 'a Socket.IO CONNECT failed');
+      const error = refusalOf(caught, this.#server.log, 'a Socket.IO CONNECT failed');
       // Of an unknown namespace the protocol says the message alone.
       const data = error.code === 'not_found' ? undefined : { code: error.code };
       this.engine.sendText(connectErrorPacket(ioNamespace, error.message, data));

@@ -6,6 +6,7 @@ import { EverywireApplication } from './everywire-application.ts';
 import { IoServer } from './io-server.ts';
 import type { IoSession } from './session.ts';
 import type { SocketIoHost } from './limits.ts';
+import { cutAt } from '../parts/drain.ts';
 
 export interface SocketIoFront {
   readonly upgrades: UpgradeRouter;
@@ -88,10 +89,6 @@ class SocketIoTransport implements Transport {
     if (engine === undefined) return;
     this.#application?.drain();
     engine.close(this.#options.drainCode ?? 1001, 'going_away');
-    const cut = (): void => engine.destroy();
-    if (deadline.aborted) cut();
-    deadline.addEventListener('abort', cut, { once: true });
-    await engine.emptied();
-    deadline.removeEventListener('abort', cut);
+    await cutAt(deadline, { gone: engine.emptied(), cut: () => engine.destroy() });
   }
 }

@@ -1,13 +1,14 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import type { Identity } from '../../core/access.ts';
-import type { Session, Sink } from '../../core/transport.ts';
+import type { Session } from '../../core/transport.ts';
 import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
 import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
 import type { WebhookHost } from './limits.ts';
+import { inOneShotSession } from '../parts/one-shot-session.ts';
 
 export interface RegistryOptions {
   readonly host: WebhookHost;
@@ -61,8 +62,6 @@ export const lagCountedMax = 1_000;
 /** How long the secret before a new one goes on signing. */
 const rotationMs = 24 * 3_600_000;
 /** Nothing is delivered to the sessions in which rights are asked for. */
-const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
-
 /** The webhooks of this store, and what may be done with them. Refusals are `EverywireError`. */
 export class WebhookRegistry {
   readonly #options: RegistryOptions;
@@ -307,13 +306,8 @@ export class WebhookRegistry {
     });
   }
 
-  async #inSession<T>(identity: Identity, use: (session: Session) => Promise<T>): Promise<T> {
-    const session = this.#options.host.hub.open(identity, { transport: 'webhook' }, silent);
-    try {
-      return await use(session);
-    } finally {
-      session.end('left');
-    }
+  #inSession<T>(identity: Identity, use: (session: Session) => Promise<T>): Promise<T> {
+    return inOneShotSession(this.#options.host.hub, { transport: 'webhook', identity }, use);
   }
 }
 

@@ -5,6 +5,7 @@ import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { createTargetRules } from './targets.ts';
 import type { WebhookHost } from './limits.ts';
+import { cutAt } from '../parts/drain.ts';
 
 export interface WebhookFront {
   /** `http://host:port`, once it listens. */
@@ -78,11 +79,7 @@ class WebhookTransport implements Transport {
 
   async drain(deadline: AbortSignal): Promise<void> {
     const stopped = this.#registry.stop();
-    const cut = (): void => void this.#sender.stop();
-    if (deadline.aborted) cut();
-    deadline.addEventListener('abort', cut, { once: true });
-    await stopped;
-    deadline.removeEventListener('abort', cut);
+    await cutAt(deadline, { gone: stopped, cut: () => void this.#sender.stop() });
     await this.#sender.stop();
   }
 }

@@ -1,4 +1,4 @@
-import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import { EverywireError, parseFrom } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Identity } from '../../core/access.ts';
@@ -15,6 +15,8 @@ import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
 import { closeOf, everywireProtocol } from './wire.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
+import { cutAt, spreadMs } from '../parts/drain.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 export interface WebSocketFront {
   readonly upgrades: UpgradeRouter;
@@ -122,20 +124,15 @@ class WebSocketTransport implements Transport {
 
   async drain(deadline: AbortSignal): Promise<void> {
     const code = this.#options.drainCode ?? 1001;
-    const { retryAfterMs } = this.#host.limits;
+    const { limits, random } = this.#host;
     for (const peer of this.#raw) peer.close(code, 'going_away');
-    for (const peer of this.#commands) {
-      // Spread, so that they do not all come back in the same moment.
-      const spread = Number.parseInt(this.#host.random.hex(2), 16) / 0xffff;
-      peer.context.goAway(code, Math.round(retryAfterMs * (1 + spread)));
-    }
-    const cut = () => {
-      for (const peer of [...this.#raw, ...this.#commands]) peer.destroy();
-    };
-    if (deadline.aborted) cut();
-    deadline.addEventListener('abort', cut, { once: true });
-    await Promise.all([this.#raw.emptied(), this.#commands.emptied()]);
-    deadline.removeEventListener('abort', cut);
+    for (const { context } of this.#commands) context.goAway(code, spreadMs(limits.retryAfterMs, random));
+    await cutAt(deadline, {
+      gone: Promise.all([this.#raw.emptied(), this.#commands.emptied()]),
+      cut: () => {
+        for (const peer of [...this.#raw, ...this.#commands]) peer.destroy();
+      },
+    });
   }
 
   /** Everything before 101: the handshake, who it is, and what `open` finds out. What it throws is answered here. */
@@ -151,8 +148,7 @@ class WebSocketTransport implements Transport {
     const { address } = peerOf(request);
     const { retryAfterMs } = this.#host.limits;
     const refuse = (caught: unknown) => {
-      const error = toEverywireError(caught);
-      if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a WebSocket handshake failed');
+      const error = refusalOf(caught, this.#host.log, 'a WebSocket handshake failed');
       refuseUpgrade(socket, path, error, retryAfterMs);
     };
     if (this.#host.hub.isDraining) {

@@ -24,6 +24,7 @@ import type { EngineHandlers } from './handlers.ts';
 import { refusalBytes, refusals, statusOf, type Refusal } from './refusals.ts';
 import { Upgrade } from './upgrade.ts';
 import { sideHandlers, type WebSocketSide } from './websocket-side.ts';
+import { refusalOf } from '../../parts/refusal.ts';
 
 export interface EngineOptions<Context> {
   readonly handlers: EngineHandlers<Context>;
@@ -122,8 +123,7 @@ export class EngineServer<Context> {
     try {
       await this.#serve(request, response);
     } catch (caught) {
-      const error = toEverywireError(caught);
-      if (error.code === 'internal') this.#options.log.error({ err: caught }, 'an Engine.IO request failed');
+      const error = refusalOf(caught, this.#options.log, 'an Engine.IO request failed');
       if (error.code === 'forbidden') this.#refuse(response, refusals.forbidden);
       else if (error.code === 'malformed' || error.code === 'invalid')
         this.#refuse(response, refusals.badRequest);

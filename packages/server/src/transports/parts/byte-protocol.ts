@@ -1,0 +1,158 @@
+import type { Host } from '../../core/transport.ts';
+import type { UpgradeRouter } from '../../http/upgrades.ts';
+import type { Link, LinkHandlers, OpenLinks } from '../../net/link.ts';
+import {
+  listenTcp,
+  noListener,
+  type ListenAddress,
+  type SecureAddress,
+  type TcpListener,
+} from '../../net/listener.ts';
+import { serveWebSocketLinks } from '../../net/websocket-links.ts';
+import type { WebSocketLimits } from '../../websocket/limits.ts';
+import { cutAt } from './drain.ts';
+
+/** What a server of bytes needs of the HTTP port. */
+export interface ByteProtocolFront {
+  readonly upgrades: UpgradeRouter;
+  /** `http://host:port`, once it listens. */
+  readonly url: string;
+}
+
+/** Where it is served, as the operator has it. */
+export interface ByteProtocolPlaces {
+  /** Origins that browsers may come from; absent: any, as long as authentication is off. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** Where TCP connections are taken. */
+  readonly listen: ListenAddress;
+  /** Where they are taken over TLS; absent: nowhere. */
+  readonly listenSecurely?: SecureAddress | undefined;
+}
+
+/** The protocol's half of one connection. */
+export interface ByteConnection {
+  receive(bytes: Buffer): void;
+  /** The link takes bytes again. */
+  drained(): void;
+  /** The link is gone. */
+  ended(how: 'left' | 'lost'): void;
+  /** The link's deadline is over. */
+  overdue(): void;
+}
+
+export interface ByteProtocol<Connection> {
+  /** As the configuration has it, such as `mqtt`; over TLS `mqtts`. */
+  readonly name: string;
+  /** On the HTTP port. */
+  readonly path: string;
+  /** WebSocket subprotocols, and whether a client must offer one of them. */
+  readonly subprotocols: readonly string[];
+  readonly isSubprotocolRequired?: boolean;
+  /** Whether its bytes may come in text frames, and how its answers leave. */
+  readonly frames: 'text' | 'binary';
+  /** Payload of one WebSocket message, which may hold several packets or part of one. */
+  readonly messageBytesMax: number;
+  /** `undefined` refuses the connection. */
+  readonly open: (link: Link<Connection>) => Connection | undefined;
+}
+
+/** One protocol that is a stream of bytes, over TCP, over TLS and over WebSocket. */
+export class ByteProtocolServer<Connection extends ByteConnection> {
+  readonly #front: ByteProtocolFront;
+  readonly #path: string;
+  readonly #tcp: TcpListener<Connection>;
+  readonly #secure: TcpListener<Connection>;
+  readonly #webSocket: OpenLinks<Connection>;
+
+  private constructor(
+    front: ByteProtocolFront,
+    path: string,
+    links: {
+      readonly tcp: TcpListener<Connection>;
+      readonly secure: TcpListener<Connection>;
+      readonly webSocket: OpenLinks<Connection>;
+    },
+  ) {
+    this.#front = front;
+    this.#path = path;
+    this.#tcp = links.tcp;
+    this.#secure = links.secure;
+    this.#webSocket = links.webSocket;
+  }
+
+  /** @throws Error for the operator, when a port was asked for and cannot be had */
+  static async serve<Connection extends ByteConnection>(
+    protocol: ByteProtocol<Connection>,
+    host: Host<WebSocketLimits>,
+    front: ByteProtocolFront,
+    { allowedOrigins, listen, listenSecurely }: ByteProtocolPlaces,
+  ): Promise<ByteProtocolServer<Connection>> {
+    const { limits, clock, log, admission } = host;
+    const { name, path, open, subprotocols, isSubprotocolRequired, frames, messageBytesMax } = protocol;
+    const handlers: LinkHandlers<Connection> = {
+      onData: ({ context }, bytes) => context.receive(bytes),
+      onDrain: ({ context }) => context.drained(),
+      onClose: ({ context }, how) => context.ended(how),
+      onDeadline: ({ context }) => context.overdue(),
+    };
+    const shared = { open, handlers, limits, clock, log };
+    const webSocket = serveWebSocketLinks<Connection>({
+      ...shared,
+      upgrades: front.upgrades,
+      path,
+      handshake: {
+        allowedOrigins: allowedOrigins === undefined ? undefined : new Set(allowedOrigins),
+        protocols: subprotocols,
+        isProtocolRequired: isSubprotocolRequired,
+      },
+      isTextData: frames === 'text',
+      answersAs: frames,
+      messageBytesMax,
+      untrustedMessageBytesMax: limits.headerBytesMax,
+    });
+    const tcp = await listenTcp<Connection>({ ...shared, ...listen, name, admission });
+    const secure =
+      listenSecurely === undefined
+        ? noListener<Connection>()
+        : await listenTcp<Connection>({ ...shared, ...listenSecurely, name: `${name}s`, admission });
+    return new ByteProtocolServer(front, path, { tcp, secure, webSocket });
+  }
+
+  /** Of the TCP listener; `undefined`: it is off. */
+  get port(): number | undefined {
+    return this.#tcp.port;
+  }
+
+  /** `<name>://host:port`; `undefined`: that listener is off. */
+  get url(): string | undefined {
+    return this.#tcp.url;
+  }
+
+  get secureUrl(): string | undefined {
+    return this.#secure.url;
+  }
+
+  get webSocketUrl(): string {
+    return `${this.#front.url.replace(/^http/, 'ws')}${this.#path}`;
+  }
+
+  /** Takes no new TCP connections, tells every peer to go, and resolves when they have gone or were cut at `deadline`. */
+  async drain(deadline: AbortSignal, tell: (connection: Connection) => void): Promise<void> {
+    const links = [...this.#links()];
+    this.#tcp.close();
+    this.#secure.close();
+    for (const { context } of links) tell(context);
+    await cutAt(deadline, {
+      gone: Promise.all([this.#tcp.emptied(), this.#secure.emptied(), this.#webSocket.emptied()]),
+      cut: () => {
+        for (const link of [...this.#links()]) link.destroy();
+      },
+    });
+  }
+
+  *#links(): Iterable<Link<Connection>> {
+    yield* this.#tcp;
+    yield* this.#secure;
+    yield* this.#webSocket;
+  }
+}

@@ -1,0 +1,20 @@
+import type { Identity } from '../../core/access.ts';
+import type { Hello, HubFront, Session, Sink } from '../../core/transport.ts';
+
+/** For a session that follows nothing, or whose subscriber is not there to hear of anything. */
+export const silentSink: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
+
+/** Uses a session for one request. @throws EverywireError for everything that the hub refuses */
+export async function inOneShotSession<T>(
+  hub: HubFront,
+  { identity, ...hello }: Hello & { readonly identity: Identity },
+  use: (session: Session) => Promise<T>,
+  sink: Sink = silentSink,
+): Promise<T> {
+  const session = hub.open(identity, hello, sink);
+  try {
+    return await use(session);
+  } finally {
+    session.end('left');
+  }
+}
