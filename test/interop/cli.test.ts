@@ -233,6 +233,8 @@ describe('usage', () => {
     [['serve', '--host', '0.0.0.0'], 'not loopback'],
     [['serve', '--jwt-secret', 'hunter2'], 'at least 32'],
     [['config', 'check', '--durability', 'x'], 'durability is "fsync"'],
+    [['config', 'check', '--durability', 'os'], 'The lmdb store does not offer "os"'],
+    [['serve', '--durability', 'memory'], 'The lmdb store does not offer "memory"'],
   ])('%j is exit code 2', async (args, words) => {
     const { code, stdout, stderr } = await runEverywire(args).ended;
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -158,7 +158,6 @@ class ComposedServer implements EverywireServer {
     const tls = await this.#loadTls();
     const store = await createStore(config.store, {
       ...shared,
-      durability: config.durability,
       ...(this.#onFatal === undefined ? {} : { onFatal: this.#onFatal }),
     });
     const isProxy = trustedProxies(config.http.trustedProxies);

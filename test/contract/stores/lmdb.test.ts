@@ -14,7 +14,7 @@ storeContract({
     const path = join(folder, 'data');
     const copy = join(folder, 'copy');
     return {
-      make: () => createLmdbStore({ ...options, path, durability: 'fsync', log }),
+      make: () => createLmdbStore({ ...options, path, log }),
       copies: {
         take: () => cpSync(path, copy, { recursive: true }),
         putBack: () => {

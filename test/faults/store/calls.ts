@@ -1,5 +1,5 @@
 import type { Position } from '@everywire/protocol';
-import type { Durability, Health } from '../../../packages/server/src/core/seams/store.ts';
+import type { Health } from '../../../packages/server/src/core/seams/store.ts';
 import type { HistoryEvent, Sighting } from '../checker/history.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { HistoryEvent, Sighting } from '../checker/history.ts';
  */
 export interface Calls {
   /** Opens the store that `url` names. Answers its head, and how long opening took. */
-  readonly open: (args: { readonly url: string; readonly durability?: Durability }) => Opened;
+  readonly open: (args: { readonly url: string }) => Opened;
   /** Publishes one after the other; what becomes of each is told by events. Resolves after the last. */
   readonly publish: (args: { readonly client: string; readonly publishes: readonly Publish[] }) => null;
   /** Publishes from several publishers at once, until `stop` or until something is refused. */

@@ -1,5 +1,4 @@
 import type { Position } from '@everywire/protocol';
-import type { Durability } from '../../../packages/server/src/core/seams/store.ts';
 import { HistoryChecker, type Verdict } from '../checker/checker.ts';
 import type { HistoryEvent, Violation } from '../checker/history.ts';
 import type { Load, Publish } from './calls.ts';
@@ -9,7 +8,6 @@ export interface CrashRunOptions {
   readonly cycles: number;
   /** The store; the same in every cycle. */
   readonly url: string;
-  readonly durability?: Durability;
   readonly sabotage?: string;
   readonly start?: StartOptions;
   /**
@@ -50,7 +48,7 @@ const countMaxOf = new Map(channels.map(({ channel, countMax }) => [channel, cou
  * cycles with two messages is found as well as a lost one.
  */
 export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResult> {
-  const { cycles, url, durability = 'fsync', sabotage, crash, crashWithinMs = 50 } = options;
+  const { cycles, url, sabotage, crash, crashWithinMs = 50 } = options;
   const checker = new HistoryChecker();
   const openedMs: number[] = [];
   const unhandled: string[] = [];
@@ -67,7 +65,7 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
     for (let cycle = 0; cycle <= cycles; cycle += 1) {
       process = next;
       if (cycle < cycles) next = start(cycle + 1);
-      const { head, tookMs } = await process.call('open', { url, durability });
+      const { head, tookMs } = await process.call('open', { url });
       openedMs.push(tookMs);
       record(checker, {
         kind: 'start',

@@ -4,7 +4,7 @@ import { CutDisk } from './disks.ts';
 
 /** `runCrashes` on a disk whose power is cut: what was not flushed is gone with the process. */
 export async function runCuts(
-  options: Pick<CrashRunOptions, 'cycles' | 'durability' | 'sabotage' | 'start'>,
+  options: Pick<CrashRunOptions, 'cycles' | 'sabotage' | 'start'>,
 ): Promise<CrashRunResult> {
   const disk = new CutDisk();
   try {

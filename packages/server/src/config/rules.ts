@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { parseFilter } from '@everywire/protocol';
 import { trustedProxies } from '../net/trusted-proxies.ts';
+import { findDurabilityProblem } from '../stores/index.ts';
 import { authenticates, findCertificateProblems, findTokenProblems } from './auth.ts';
 import { checkLimits } from './limits.ts';
 import type { Config } from './schema.ts';
@@ -20,7 +21,12 @@ export function findContradictions(
   config: Config,
   isGiven: (path: readonly string[]) => boolean,
 ): readonly string[] {
-  return [...findOpenDoors(config), ...findImpossible(config), ...findHalfTls(config, isGiven)];
+  return [
+    ...findOpenDoors(config),
+    ...findImpossible(config),
+    ...findUselessDurability(config),
+    ...findHalfTls(config, isGiven),
+  ];
 }
 
 /** Settings that would leave the server more open than its operator believes. */
@@ -58,6 +64,20 @@ function findHalfTls(
   if (subjectFrom !== 'none' && clientCertificates === 'none')
     problems.push(`tls.subjectFrom ${subjectFrom} needs tls.clientCertificates request or require.`);
   return problems;
+}
+
+/** Durability that the store does not offer. */
+function findUselessDurability({ store, durability, namespaces }: Config): readonly string[] {
+  const asked = [
+    { key: 'durability', value: durability },
+    ...Object.entries(namespaces).flatMap(([filter, { durability: value }]) =>
+      value === undefined ? [] : [{ key: `namespaces: ${JSON.stringify(filter)}: durability`, value }],
+    ),
+  ];
+  return asked.flatMap(({ key, value }) => {
+    const problem = findDurabilityProblem(store, value);
+    return problem === undefined ? [] : [`${key}: ${problem}`];
+  });
 }
 
 function findImpossible({ http, limits, namespaces, transports }: Config): readonly string[] {

@@ -8,18 +8,45 @@ export interface StoreOptions {
   readonly random: Random;
   readonly limits: Limits;
   readonly log: Log;
-  readonly durability: Durability;
   /** The process must end: the store's native part is no longer to be trusted, and only a new process is. */
   readonly onFatal?: (error: unknown) => void;
 }
 
-type Factory = (place: string, options: StoreOptions) => Promise<Store>;
+interface Kind {
+  /** Durabilities that can be asked for. One that would change nothing is not among them. */
+  readonly durabilities: readonly Durability[];
+  make(place: string, options: StoreOptions): Promise<Store>;
+}
 
 /** Imported when asked for, so that the memory store needs no native module. */
-const factories: ReadonlyMap<string, Factory> = new Map<string, Factory>([
-  ['memory', async (_place, options) => (await import('./memory/store.ts')).createMemoryStore(options)],
-  ['lmdb', async (path, options) => (await import('./lmdb/store.ts')).createLmdbStore({ ...options, path })],
+const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  [
+    'memory',
+    {
+      durabilities: ['fsync', 'os', 'memory'],
+      make: async (_place, options) => (await import('./memory/store.ts')).createMemoryStore(options),
+    },
+  ],
+  [
+    'lmdb',
+    {
+      // lmdb 3.5 answers only after its flush, in each of its modes.
+      durabilities: ['fsync'],
+      make: async (path, options) => (await import('./lmdb/store.ts')).createLmdbStore({ ...options, path }),
+    },
+  ],
 ]);
+
+/** Why `durability` cannot be had from the store at `url`; `undefined` when it can. One sentence for an operator. */
+export function findDurabilityProblem(url: string, durability: Durability): string | undefined {
+  const name = url.slice(0, Math.max(0, url.indexOf(':')));
+  const kind = kinds.get(name);
+  if (kind === undefined || kind.durabilities.includes(durability)) return undefined;
+  return (
+    `The ${name} store does not offer "${durability}": it flushes before every answer. ` +
+    `Use ${kind.durabilities.map((each) => `"${each}"`).join(' or ')}.`
+  );
+}
 
 /**
  * Makes the store that `url` names: `memory:` or `lmdb:<folder>`. It still has to be opened.
@@ -27,12 +54,12 @@ const factories: ReadonlyMap<string, Factory> = new Map<string, Factory>([
  */
 export async function createStore(url: string, options: StoreOptions): Promise<Store> {
   const colon = url.indexOf(':');
-  const factory = colon < 0 ? undefined : factories.get(url.slice(0, colon));
-  if (factory === undefined) {
-    const known = [...factories.keys()].map((name) => `${name}:`).join(', ');
+  const kind = colon < 0 ? undefined : kinds.get(url.slice(0, colon));
+  if (kind === undefined) {
+    const known = [...kinds.keys()].map((name) => `${name}:`).join(', ');
     // The rest of it may have a password.
     const begin = colon < 0 ? url : url.slice(0, colon + 1);
     throw new Error(`There is no store for "${begin}". A store URL begins with one of: ${known}`);
   }
-  return factory(url.slice(colon + 1), options);
+  return kind.make(url.slice(colon + 1), options);
 }

@@ -170,7 +170,21 @@ describe('what is refused', () => {
       'namespaces: { a: { retension: {} } }',
       /unknown key namespaces\.a\.retension\. Did you mean namespaces\.a\.retention\?$/,
     ],
-    ['a filter that is none', 'namespaces: { "a/**/b": {durability: os} }', /"a\/\*\*\/b" is not a filter/],
+    [
+      'a filter that is none',
+      'namespaces: { "a/**/b": {durability: fsync} }',
+      /"a\/\*\*\/b" is not a filter/,
+    ],
+    [
+      'a durability that the store does not offer',
+      'durability: os',
+      /durability: The lmdb store does not offer "os": it flushes before every answer\. Use "fsync"\.$/,
+    ],
+    [
+      'a namespace with one',
+      'namespaces: { "a/**": {durability: memory} }',
+      /namespaces: "a\/\*\*": durability: The lmdb store does not offer "memory"/,
+    ],
     ['an origin with a path', 'allowedOrigins: [https://a.example/x]', /allowedOrigins is a list/],
     [
       'limits that contradict each other',
@@ -247,11 +261,11 @@ test('a program gives part of the configuration', () => {
 });
 
 test('what was given can be told from defaults, and given again means the same', () => {
-  const loaded = completeConfig({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'os' } } });
+  const loaded = completeConfig({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'fsync' } } });
   expect(isDefault(loaded, ['mqtt', 'port'])).toBe(false);
   expect(isDefault(loaded, ['stomp', 'port'])).toBe(true);
   const given = givenConfig(loaded);
-  expect(given).toEqual({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'os' } } });
+  expect(given).toEqual({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'fsync' } } });
   expect(completeConfig(given)).toEqual(loaded);
 });
 

@@ -49,7 +49,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     complaints.push(err === undefined ? text : `${text}: ${err.stack ?? err.message}`);
   };
   const log: Log = { debug: () => undefined, info: () => undefined, warn: complain, error: complain };
-  const store = await createStore('memory:', { clock, random, limits, log, durability: 'fsync' });
+  const store = await createStore('memory:', { clock, random, limits, log });
   const namespaces = createNamespaces(options.namespaces ?? [], defaultRules, limits);
   const access = options.access ?? openAccess;
   const hub = createHub({ store, clock, random, access, namespaces, limits, log });

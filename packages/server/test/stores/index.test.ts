@@ -6,7 +6,7 @@ import { StoreBench } from '../../../../test/contract/store-bench.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
-import { createStore, type StoreOptions } from '../../src/stores/index.ts';
+import { createStore, findDurabilityProblem, type StoreOptions } from '../../src/stores/index.ts';
 
 const silent = () => undefined;
 const options: StoreOptions = {
@@ -14,7 +14,6 @@ const options: StoreOptions = {
   random: createSystemRandom(),
   limits: defaultLimits,
   log: { debug: silent, info: silent, warn: silent, error: silent },
-  durability: 'os',
 };
 
 it('makes the store that a URL names', async () => {
@@ -24,7 +23,7 @@ it('makes the store that a URL names', async () => {
   const bench = new StoreBench(store);
   await store.open(bench);
   expect(store.name).toBe('lmdb');
-  expect(store.traits).toEqual({ durable: false, writers: 'one', feed: 'complete' });
+  expect(store.traits).toEqual({ durable: true, writers: 'one', feed: 'complete' });
   expect((await bench.append('a', 'x')).offset).toBe(1);
   await store.close();
   expect(existsSync(join(folder, 'deep/data/data.mdb'))).toBe(true);
@@ -37,3 +36,17 @@ it.each(['', 'memory', 'lmbd:./data', 'redis://localhost'])(
     await expect(createStore(url, options)).rejects.toThrow(/memory:, lmdb:/);
   },
 );
+
+it('offers a durability only where it makes a difference', () => {
+  for (const durability of ['os', 'memory'] as const) {
+    expect(findDurabilityProblem('lmdb:./data', durability)).toMatch(
+      `The lmdb store does not offer "${durability}": it flushes before every answer. Use "fsync".`,
+    );
+    expect(findDurabilityProblem('memory:', durability)).toBeUndefined();
+  }
+  expect(findDurabilityProblem('lmdb:./data', 'fsync')).toBeUndefined();
+  // Which stores there are is said elsewhere.
+  for (const url of ['', 'lmdb', 'redis://localhost']) {
+    expect(findDurabilityProblem(url, 'os')).toBeUndefined();
+  }
+});

@@ -65,7 +65,7 @@ type Handlers = {
 };
 
 const handlers: Handlers = {
-  async open({ url, durability = 'fsync' }) {
+  async open({ url }) {
     const startedMs = performance.now();
     isDone = false;
     const store = await createStore(url, {
@@ -73,7 +73,6 @@ const handlers: Handlers = {
       random,
       limits: defaultLimits,
       log,
-      durability,
       onFatal,
     });
     finishSabotage?.();

@@ -1,6 +1,5 @@
 import { statfsSync } from 'node:fs';
 import { type Database as Lmdb, open, type RootDatabase } from 'lmdb';
-import type { Durability } from '../../core/seams/store.ts';
 
 const tableNames = [
   'blocks',
@@ -44,7 +43,7 @@ export interface Database {
   keys(table: TableName, range: RowRange): Iterable<Buffer>;
   /** How many rows there are; LMDB keeps the number. */
   count(table: TableName): number;
-  /** All or none, on the disk when it resolves; with durability `os` or `memory` it is with the operating system. */
+  /** All or none, on the disk when it resolves. */
   commit(writes: readonly Write[]): Promise<void>;
   /** Room left where the file is. */
   freeBytes(): number;
@@ -54,13 +53,12 @@ export interface Database {
 /** LMDB's own encodings are left alone: keys and values are bytes. */
 const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 
-export type OpenDatabase = (options: { readonly path: string; readonly durability: Durability }) => Database;
+export type OpenDatabase = (options: { readonly path: string }) => Database;
 
 /** LMDB's name for a key is at most 1978 bytes with its 4 KiB pages. */
 export const keyBytesMax = 1978;
 
-export const openLmdb: OpenDatabase = ({ path, durability }) => {
-  const flushesFirst = durability === 'fsync';
+export const openLmdb: OpenDatabase = ({ path }) => {
   const root = open<Buffer, Buffer>({
     path,
     ...binary,
@@ -69,8 +67,8 @@ export const openLmdb: OpenDatabase = ({ path, durability }) => {
     maxDbs: tableNames.length + 1,
     // False: nothing can be read before it is durable. With the default a write is readable about one flush too early,
     // and stays readable after a flush that failed.
-    overlappingSync: !flushesFirst,
-    separateFlushed: !flushesFirst,
+    overlappingSync: false,
+    separateFlushed: false,
     // One commit is one `batch`; collecting over the turn of the event loop only adds 0.1 ms (measured).
     eventTurnBatching: false,
   });

@@ -10,7 +10,6 @@ import type {
   Appended,
   AppendOptions,
   ChannelInfo,
-  Durability,
   Entry,
   Feed,
   Gap,
@@ -47,8 +46,6 @@ import { checkTail } from './verify.ts';
 export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax' | 'leases'> {
   /** The data folder; made when it is not there. */
   readonly path: string;
-  /** `os` and `memory` both mean: acknowledged when the operating system has it. */
-  readonly durability: Durability;
   readonly seqsRememberedMax?: number;
   /** Called when this process must end, because only a new one can be trusted with the file; the store stays failed. */
   readonly onFatal?: (error: unknown) => void;
@@ -68,7 +65,7 @@ const fullForMs = 250;
 
 class LmdbStore implements Store {
   readonly name = 'lmdb';
-  readonly traits: StoreTraits;
+  readonly traits: StoreTraits = { durable: true, writers: 'one', feed: 'complete' };
   readonly records: RecordStore;
   readonly cluster: Cluster;
   readonly #options: LmdbStoreOptions;
@@ -88,7 +85,6 @@ class LmdbStore implements Store {
   constructor(options: LmdbStoreOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.traits = { durable: options.durability === 'fsync', writers: 'one', feed: 'complete' };
     this.#loop = new CommitLoop<Group>(
       {
         begin: () => this.#begin(),
@@ -395,8 +391,8 @@ class LmdbStore implements Store {
   }
 
   async #openLog(): Promise<OpenedLog> {
-    const { path, durability, openDatabase = openLmdb, seqsRememberedMax = 4_000_000 } = this.#options;
-    const database: Database = openDatabase({ path, durability });
+    const { path, openDatabase = openLmdb, seqsRememberedMax = 4_000_000 } = this.#options;
+    const database: Database = openDatabase({ path });
     try {
       const opened = await OpenedLog.open(database, {
         ...this.#options,

@@ -20,7 +20,6 @@ describe('where a subscription stood, after the store was opened again', () => {
   const open = async (): Promise<void> => {
     const store = createLmdbStore({
       path: join(folder, 'data'),
-      durability: 'fsync',
       clock: systemClock,
       random: createSystemRandom(),
       limits: defaultLimits,

@@ -54,7 +54,6 @@ beforeEach(async () => {
       limits: defaultLimits,
       log: silent,
       path: join(folder, 'data'),
-      durability: 'fsync',
       openDatabase: counting,
       // So few that positions fall below the floor, where tags are looked for in the channels.
       seqsRememberedMax: 10,

@@ -76,7 +76,6 @@ function make() {
     limits: defaultLimits,
     log,
     path: join(folder, 'data'),
-    durability: 'fsync',
     openDatabase: faulty,
     onFatal: (error) => fatal.push(error),
   });
@@ -350,7 +349,7 @@ describe('damage', () => {
   /** Flips a bit of a stored block, by way of a second look at the file. */
   async function damage(channel: string, index: number, at: number): Promise<void> {
     await bench.store.close();
-    const database = openLmdb({ path: join(folder, 'data'), durability: 'fsync' });
+    const database = openLmdb({ path: join(folder, 'data') });
     const no = [...database.range('numbers', {})].find(({ value }) => value.toString() === channel)!.key;
     const blocks = [...database.range('blocks', {})].filter(({ key }) => key.subarray(0, 4).equals(no));
     const { key, value } = blocks[index]!;

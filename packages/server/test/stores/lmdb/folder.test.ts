@@ -28,7 +28,7 @@ async function modeOfOpened(path: string): Promise<number> {
     error: () => undefined,
   };
   const parts = { clock: systemClock, random: createSystemRandom(), limits: defaultLimits, log };
-  const bench = new StoreBench(createLmdbStore({ ...parts, path, durability: 'fsync' }));
+  const bench = new StoreBench(createLmdbStore({ ...parts, path }));
   await bench.store.open(bench);
   await bench.store.close();
   return statSync(path).mode & 0o777;
