@@ -166,7 +166,7 @@ describe('arrows point inward', () => {
       ...importsFrom(source, ({ specifier, file, isTypeOnly }) => {
         if (isTypeOnly) return false;
         if (file === undefined) return /^node:(?!buffer$)|^(fastify|undici|ws)$/.test(specifier);
-        return /\/core\/(hub|session|subscription|follower|clock)\.ts$/.test(file);
+        return /\/core\/(hub|clock|sessions\/session|fanout\/[a-z-]+)\.ts$/.test(file);
       }),
       ...mentions(source, clocks),
     ]);

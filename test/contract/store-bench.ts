@@ -1,7 +1,7 @@
 import { parseFilter } from '@everywire/protocol';
 import { EverywireError, type Position } from '../../packages/protocol/src/index.ts';
 import { defaultLimits } from '../../packages/server/src/config/limits.ts';
-import type { Draft, Message } from '../../packages/server/src/core/message.ts';
+import type { Draft, Message } from '../../packages/server/src/core/log/message.ts';
 import type {
   Appended,
   Entry,

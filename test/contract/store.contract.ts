@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EverywireError, noTag } from '../../packages/protocol/src/index.ts';
 import type { Clock, Random } from '../../packages/server/src/core/clock.ts';
 import { defaultLimits, type AllLimits } from '../../packages/server/src/config/limits.ts';
-import { Message } from '../../packages/server/src/core/message.ts';
+import { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Appended, Store } from '../../packages/server/src/core/seams/store.ts';
 import { systemClock } from '../../packages/server/src/runtime/clock.ts';
 import { createSystemRandom } from '../../packages/server/src/runtime/random.ts';

@@ -9,9 +9,9 @@ import {
   type Publish,
   type Version,
 } from '@everywire/wires/mqtt';
-import { checkDraft } from '../../packages/server/src/core/drafts.ts';
+import { checkDraft } from '../../packages/server/src/core/log/drafts.ts';
 import { defaultLimits } from '../../packages/server/src/config/limits.ts';
-import { Message } from '../../packages/server/src/core/message.ts';
+import { Message } from '../../packages/server/src/core/log/message.ts';
 import { readTarget } from '../../packages/server/src/transports/mqtt/targets.ts';
 import { draftOf, propertiesOf } from '../../packages/server/src/transports/mqtt/convert.ts';
 import { rawConnect } from '../clients/mqtt/raw-packets.ts';

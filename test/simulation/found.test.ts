@@ -1,8 +1,8 @@
 import { parseCursor } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../../packages/server/src/config/limits.ts';
-import type { Message } from '../../packages/server/src/core/message.ts';
-import { Window } from '../../packages/server/src/core/window.ts';
+import type { Message } from '../../packages/server/src/core/log/message.ts';
+import { Window } from '../../packages/server/src/core/fanout/window.ts';
 import {
   follow,
   openSession,

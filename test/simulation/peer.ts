@@ -1,11 +1,11 @@
-import type { Batch } from '../../packages/server/src/core/batch.ts';
+import type { Batch } from '../../packages/server/src/core/log/batch.ts';
 import type {
   CloseReason,
   Notice,
   Session,
   Sink,
   Subscription,
-} from '../../packages/server/src/core/transport.ts';
+} from '../../packages/server/src/core/seams/transport.ts';
 import { Reading } from './reading.ts';
 import type { Node, World } from './world.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LogSubscription } from '../../packages/server/src/core/subscription.ts';
+import { LogSubscription } from '../../packages/server/src/core/fanout/subscription.ts';
 import { sabotages } from './sabotage.ts';
 import { simulate, type Outcome } from './simulation.ts';
 

@@ -1,5 +1,5 @@
 import { noTag } from '@everywire/protocol';
-import type { Message } from '../../packages/server/src/core/message.ts';
+import type { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Feed, Page, Store } from '../../packages/server/src/core/seams/store.ts';
 import type { Rule } from '../faults/checker/history.ts';
 import { delegate } from './delegate.ts';

@@ -1,5 +1,5 @@
 import { noTag, exactFilter, parseFilter } from '@everywire/protocol';
-import type { Message } from '../../packages/server/src/core/message.ts';
+import type { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Cluster, NodeInfo } from '../../packages/server/src/core/seams/cluster.ts';
 import type { ChannelInfo, Feed, Store } from '../../packages/server/src/core/seams/store.ts';
 import { defaultLimits } from '../../packages/server/src/config/limits.ts';

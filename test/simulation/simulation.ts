@@ -1,10 +1,10 @@
 import { formatCursor, parseCursor, type Start, type From } from '@everywire/protocol';
-import { openAccess } from '../../packages/server/src/core/access.ts';
+import { openAccess } from '../../packages/server/src/core/sessions/access.ts';
 import { createHub } from '../../packages/server/src/core/hub.ts';
 import { defaultLimits, type AllLimits } from '../../packages/server/src/config/limits.ts';
-import { createNamespaces, defaultRules } from '../../packages/server/src/core/namespaces.ts';
+import { createNamespaces, defaultRules } from '../../packages/server/src/core/log/namespaces.ts';
 import type { Feed, Store } from '../../packages/server/src/core/seams/store.ts';
-import type { Log } from '../../packages/server/src/core/transport.ts';
+import type { Log } from '../../packages/server/src/core/seams/transport.ts';
 import { createMemoryStore } from '../../packages/server/src/stores/memory/store.ts';
 import { HistoryChecker } from '../faults/checker/checker.ts';
 import type { Violation } from '../faults/checker/history.ts';

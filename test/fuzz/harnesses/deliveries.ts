@@ -7,12 +7,12 @@ import { SubscribeResponseSchema } from '@everywire/wires/grpc/generated/everywi
 import { MessageReader } from '@everywire/wires/grpc';
 import { clientReader } from '@everywire/wires/mqtt';
 import { FrameReader, versions } from '@everywire/wires/stomp';
-import { shapeOf } from '../../../packages/server/src/core/media.ts';
-import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
-import { envelopeJson } from '../../../packages/server/src/core/envelope.ts';
+import { shapeOf } from '../../../packages/server/src/core/log/media.ts';
+import { checkDraft } from '../../../packages/server/src/core/log/drafts.ts';
+import { envelopeJson } from '../../../packages/server/src/core/log/envelope.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
-import { Message } from '../../../packages/server/src/core/message.ts';
-import type { WireFormat } from '../../../packages/server/src/core/batch.ts';
+import { Message } from '../../../packages/server/src/core/log/message.ts';
+import type { WireFormat } from '../../../packages/server/src/core/log/batch.ts';
 import { subscribeFormat } from '../../../packages/server/src/transports/grpc/format.ts';
 import { fillPacketIds, publishFormat } from '../../../packages/server/src/transports/mqtt/format.ts';
 import { pollFormat } from '../../../packages/server/src/transports/poll/wire.ts';

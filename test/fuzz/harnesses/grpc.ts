@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError } from '@everywire/protocol';
-import { checkDraft } from '../../../packages/server/src/core/drafts.ts';
+import { checkDraft } from '../../../packages/server/src/core/log/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { draftOf, fromOf } from '../../../packages/server/src/transports/grpc/convert.ts';
 import {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Message } from '../../../packages/server/src/core/message.ts';
+import { Message } from '../../../packages/server/src/core/log/message.ts';
 import {
   checkRecord,
   crcSeed,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { EverywireError, parseFilter } from '@everywire/protocol';
 import { createVerifier, type Verifier } from '../../../packages/server/src/auth/tokens/verifier.ts';
-import type { Identity } from '../../../packages/server/src/core/access.ts';
+import type { Identity } from '../../../packages/server/src/core/sessions/access.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Harness } from '../harness.ts';

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openAccess } from '../../../packages/server/src/core/access.ts';
+import { openAccess } from '../../../packages/server/src/core/sessions/access.ts';
 import { drivers } from '../../drivers/index.ts';
 import { publishByPost } from '../../drivers/http.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';

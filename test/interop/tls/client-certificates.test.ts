@@ -9,7 +9,11 @@ import { io } from 'socket.io-client';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { openAccess, type Access, type Credentials } from '../../../packages/server/src/core/access.ts';
+import {
+  openAccess,
+  type Access,
+  type Credentials,
+} from '../../../packages/server/src/core/sessions/access.ts';
 import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { TestAuthority, type Pair } from './certificates.ts';
 import { portOf, startSecureServer, type SecureServer } from './server.ts';

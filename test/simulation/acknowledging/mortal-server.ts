@@ -1,11 +1,11 @@
 import { EverywireError } from '../../../packages/protocol/src/index.ts';
-import { openAccess } from '../../../packages/server/src/core/access.ts';
+import { openAccess } from '../../../packages/server/src/core/sessions/access.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
 import { createHub, type Hub } from '../../../packages/server/src/core/hub.ts';
 import type { AllLimits } from '../../../packages/server/src/config/limits.ts';
-import type { Namespaces } from '../../../packages/server/src/core/namespaces.ts';
+import type { Namespaces } from '../../../packages/server/src/core/log/namespaces.ts';
 import type { Feed, RecordStore, Store } from '../../../packages/server/src/core/seams/store.ts';
-import type { Log } from '../../../packages/server/src/core/transport.ts';
+import type { Log } from '../../../packages/server/src/core/seams/transport.ts';
 import type { Chance } from '../chance.ts';
 import { delegate } from '../delegate.ts';
 import type { SharedLog } from '../shared-log.ts';

@@ -1,4 +1,4 @@
-import type { Batch } from '../../../packages/server/src/core/batch.ts';
+import type { Batch } from '../../../packages/server/src/core/log/batch.ts';
 import type {
   CloseReason,
   Notice,
@@ -6,7 +6,7 @@ import type {
   Session,
   Sink,
   Subscription,
-} from '../../../packages/server/src/core/transport.ts';
+} from '../../../packages/server/src/core/seams/transport.ts';
 import type { MortalServer } from './mortal-server.ts';
 import type { Setting } from './setting.ts';
 

@@ -7,8 +7,8 @@ import {
   type GroupRecord,
 } from '../../../packages/server/src/core/groups/record.ts';
 import type { RecordWrite, Store } from '../../../packages/server/src/core/seams/store.ts';
-import { LogSubscription } from '../../../packages/server/src/core/subscription.ts';
-import { Window } from '../../../packages/server/src/core/window.ts';
+import { LogSubscription } from '../../../packages/server/src/core/fanout/subscription.ts';
+import { Window } from '../../../packages/server/src/core/fanout/window.ts';
 import { delegate } from '../delegate.ts';
 import { simulateAcknowledging } from './simulation.ts';
 

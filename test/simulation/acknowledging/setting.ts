@@ -1,4 +1,4 @@
-import type { Message } from '../../../packages/server/src/core/message.ts';
+import type { Message } from '../../../packages/server/src/core/log/message.ts';
 import type { Chance } from '../chance.ts';
 import type { SharedLog } from '../shared-log.ts';
 import type { VirtualTime } from '../virtual-time.ts';

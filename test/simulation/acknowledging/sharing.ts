@@ -1,6 +1,6 @@
 import { EverywireError } from '../../../packages/protocol/src/index.ts';
-import type { Batch } from '../../../packages/server/src/core/batch.ts';
-import type { Subscription } from '../../../packages/server/src/core/transport.ts';
+import type { Batch } from '../../../packages/server/src/core/log/batch.ts';
+import type { Subscription } from '../../../packages/server/src/core/seams/transport.ts';
 import { matchesFilter } from '../../faults/checker/filters.ts';
 import type { Follows, Party } from './party.ts';
 import { mayExpire, type Setting } from './setting.ts';

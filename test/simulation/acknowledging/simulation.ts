@@ -1,6 +1,6 @@
 import type { Store } from '../../../packages/server/src/core/seams/store.ts';
 import { defaultLimits, type AllLimits } from '../../../packages/server/src/config/limits.ts';
-import { createNamespaces, defaultRules } from '../../../packages/server/src/core/namespaces.ts';
+import { createNamespaces, defaultRules } from '../../../packages/server/src/core/log/namespaces.ts';
 import { createMemoryStore } from '../../../packages/server/src/stores/memory/store.ts';
 import { HistoryChecker } from '../../faults/checker/checker.ts';
 import { Chance } from '../chance.ts';

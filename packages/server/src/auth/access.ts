@@ -1,5 +1,5 @@
 import { EverywireError, type Filter } from '@everywire/protocol';
-import type { Access, Credentials, Identity, Tokens } from '../core/access.ts';
+import type { Access, Credentials, Identity, Tokens } from '../core/sessions/access.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import { createPermissions, type Permissions } from './permissions.ts';

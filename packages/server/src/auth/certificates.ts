@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../core/access.ts';
+import type { Identity } from '../core/sessions/access.ts';
 import type { AuthLimits } from './limits.ts';
 import { lastMs, readRights, readSubject } from './tokens/claims.ts';
 

@@ -1,8 +1,8 @@
-import type { Access, Tokens } from '../core/access.ts';
+import type { Access, Tokens } from '../core/sessions/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { AuthLimits } from './limits.ts';
 import type { RecordStore } from '../core/seams/store.ts';
-import type { Log } from '../core/transport.ts';
+import type { Log } from '../core/seams/transport.ts';
 import { createTokenAccess, createTokens } from './access.ts';
 import { certificateIdentities, type CertificateRights } from './certificates.ts';
 import { Revocations } from './revocations.ts';

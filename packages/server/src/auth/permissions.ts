@@ -6,7 +6,7 @@ import {
   parseFilter,
   type Filter,
 } from '@everywire/protocol';
-import type { Claims } from '../core/access.ts';
+import type { Claims } from '../core/sessions/access.ts';
 import type { Limits } from '../core/limits.ts';
 
 /** Answers that one token's rules remember: what a peer reads is commonly a few channels, again and again. */

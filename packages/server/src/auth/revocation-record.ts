@@ -1,4 +1,4 @@
-import type { Revocable } from '../core/access.ts';
+import type { Revocable } from '../core/sessions/access.ts';
 
 export type Revocation = Revocable & { readonly revokedAtMs: number };
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
-import type { Identity, Revocable } from '../core/access.ts';
+import type { Identity, Revocable } from '../core/sessions/access.ts';
 import type { Clock } from '../core/clock.ts';
 import type { AuthLimits } from './limits.ts';
 import type { RecordStore } from '../core/seams/store.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
-import type { Identity, Ticket } from '../core/access.ts';
+import type { Identity, Ticket } from '../core/sessions/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { AuthLimits } from './limits.ts';
 

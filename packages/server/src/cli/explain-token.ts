@@ -5,7 +5,7 @@ import { createPermissions } from '../auth/permissions.ts';
 import { createVerifier } from '../auth/tokens/verifier.ts';
 import { issuersOf } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
-import type { Claims, Identity } from '../core/access.ts';
+import type { Claims, Identity } from '../core/sessions/access.ts';
 import { isGroupName, parseGroupName } from '../core/groups/name.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLog } from '../telemetry/log.ts';

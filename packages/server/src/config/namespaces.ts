@@ -1,5 +1,10 @@
 import { parseDurationMs } from '@everywire/protocol';
-import { createNamespaces, defaultRules, type NamespaceEntry, type Namespaces } from '../core/namespaces.ts';
+import {
+  createNamespaces,
+  defaultRules,
+  type NamespaceEntry,
+  type Namespaces,
+} from '../core/log/namespaces.ts';
 import type { Retention } from '../core/seams/store.ts';
 import type { Config } from './schema.ts';
 

@@ -9,26 +9,26 @@ import {
   type Filter,
   checkChannel,
 } from '@everywire/protocol';
-import type { Access, Credentials, Identity } from './access.ts';
-import type { Admission } from './admission.ts';
-import { CatchUp } from './catch-up.ts';
+import type { Access, Credentials, Identity } from './sessions/access.ts';
+import type { Admission } from './sessions/admission.ts';
+import { CatchUp } from './fanout/catch-up.ts';
 import type { Clock, Random, Timer } from './clock.ts';
-import { checkDraft } from './drafts.ts';
+import { checkDraft } from './log/drafts.ts';
 import { createDurableServices, type DurableServices } from './durable/services.ts';
-import { Follower } from './follower.ts';
-import { Grants } from './grants.ts';
+import { Follower } from './fanout/channel-fanout.ts';
+import { Grants } from './sessions/grants.ts';
 import { Groups } from './groups/groups.ts';
 import type { GroupMember } from './groups/member.ts';
-import { createIds } from './ids.ts';
+import { createIds } from './log/ids.ts';
 import type { Limits } from './limits.ts';
-import type { Message } from './message.ts';
-import type { Namespaces } from './namespaces.ts';
-import { mayBeTold, readableGap } from './readable-gap.ts';
-import { Occasionally } from './occasionally.ts';
-import { HubSession } from './session.ts';
+import type { Message } from './log/message.ts';
+import type { Namespaces } from './log/namespaces.ts';
+import { mayBeTold, readableGap } from './fanout/readable-gap.ts';
+import { Occasionally } from './throttled-log.ts';
+import { HubSession } from './sessions/session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './seams/store.ts';
-import type { LogSubscription, Outcome } from './subscription.ts';
-import { Throttle } from './throttle.ts';
+import type { LogSubscription, Outcome } from './fanout/subscription.ts';
+import { Throttle } from './publish/throttle.ts';
 import type {
   Figures,
   Hello,
@@ -40,7 +40,7 @@ import type {
   PublishResult,
   Session,
   Sink,
-} from './transport.ts';
+} from './seams/transport.ts';
 
 export interface HubOptions {
   readonly store: Store;

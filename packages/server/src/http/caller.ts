@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Identity } from '../core/access.ts';
+import type { Identity } from '../core/sessions/access.ts';
 import type { Callers } from './credentials.ts';
 
 declare module 'fastify' {

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { FastifyReply } from 'fastify';
-import type { Identity } from '../core/access.ts';
+import type { Identity } from '../core/sessions/access.ts';
 import { negotiate } from './accept.ts';
 import type { Peer } from './peer.ts';
 import { HttpRefusal } from './problem.ts';

@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
-import type { Admission } from '../core/admission.ts';
+import type { Admission } from '../core/sessions/admission.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { HttpLimits } from './limits.ts';
-import type { HubFront, Log } from '../core/transport.ts';
-import type { Tokens } from '../core/access.ts';
+import type { HubFront, Log } from '../core/seams/transport.ts';
+import type { Tokens } from '../core/sessions/access.ts';
 import { ChannelViews } from './channel-views.ts';
 import { addCallers } from './caller.ts';
 import { Callers, type CallersOptions } from './credentials.ts';

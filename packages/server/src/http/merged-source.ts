@@ -1,8 +1,8 @@
 import { parseCursor } from '@everywire/protocol';
-import { Batch } from '../core/batch.ts';
+import { Batch } from '../core/log/batch.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import type { Message } from '../core/message.ts';
-import type { CloseReason, Notice, Session, Sink, Subscription } from '../core/transport.ts';
+import type { Message } from '../core/log/message.ts';
+import type { CloseReason, Notice, Session, Sink, Subscription } from '../core/seams/transport.ts';
 
 /** Where merged messages go: a single response. */
 export interface MergedTarget {

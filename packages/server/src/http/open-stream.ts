@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { formatCursor, type From } from '@everywire/protocol';
-import type { Session, Sink, Subscription } from '../core/transport.ts';
+import type { Session, Sink, Subscription } from '../core/seams/transport.ts';
 import type { ViewRequest } from './channel-views.ts';
 import { MergedSource } from './merged-source.ts';
 import { sendStreamHead } from './stream-head.ts';

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
-import { receipt } from '../core/envelope.ts';
+import { receipt } from '../core/log/envelope.ts';
 import type { HttpLimits } from './limits.ts';
-import type { HubFront, PublishResult, Session } from '../core/transport.ts';
+import type { HubFront, PublishResult, Session } from '../core/seams/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
 import { cloudEventDraft } from '@everywire/wires/webhook';
 import { callerOf } from './caller.ts';

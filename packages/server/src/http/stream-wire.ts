@@ -1,5 +1,5 @@
 import type { EverywireError } from '@everywire/protocol';
-import type { WireFormat } from '../core/batch.ts';
+import type { WireFormat } from '../core/log/batch.ts';
 import type { Gap } from '../core/seams/store.ts';
 
 /** The bytes of one kind of endless response. Pure; each transport's `wire.ts` makes its own. */

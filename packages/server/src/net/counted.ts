@@ -1,4 +1,4 @@
-import type { Counted } from '../core/throttle.ts';
+import type { Counted } from '../core/publish/throttle.ts';
 
 const counted = Symbol('rates of the connection');
 

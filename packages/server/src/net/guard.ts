@@ -1,6 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
-import type { Admission } from '../core/admission.ts';
+import type { Admission } from '../core/sessions/admission.ts';
 
 /** Names a connection for `Credentials.connection`, on either side of TLS; `undefined` once it is gone. */
 export function connectionKey(

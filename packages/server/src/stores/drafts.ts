@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
 import type { Random } from '../core/clock.ts';
-import type { Draft } from '../core/message.ts';
+import type { Draft } from '../core/log/message.ts';
 
 /** The smallest buffer worth letting go of: Node's own pool has this size, and its slices share their lifetime. */
 const sharedBytesMax = 8192;

@@ -1,4 +1,4 @@
-import type { Message } from '../core/message.ts';
+import type { Message } from '../core/log/message.ts';
 
 interface Head {
   readonly rest: Iterator<Message>;

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
-import type { Admission } from '../core/admission.ts';
-import type { HubFront } from '../core/transport.ts';
+import type { Admission } from '../core/sessions/admission.ts';
+import type { HubFront } from '../core/seams/transport.ts';
 
 /** What the hub counts; read when somebody asks, so that counting costs an addition. */
 export interface MetricsFigures {

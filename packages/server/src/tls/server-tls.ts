@@ -2,13 +2,13 @@ import { constants } from 'node:crypto';
 import type { Server as TlsServer, TLSSocket, TlsOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
-import type { Log } from '../core/transport.ts';
+import type { Log } from '../core/seams/transport.ts';
 import { setCertificate, type TlsEnd, type TlsListenerAbout } from '../net/tls-end.ts';
 import { loadCertificate, type LoadedCertificate } from './certificate.ts';
 import { FileWatch } from './file-watch.ts';
 import { Handshakes } from './handshakes.ts';
 import { intercept } from './intercept.ts';
-import { Occasionally } from '../core/occasionally.ts';
+import { Occasionally } from '../core/throttled-log.ts';
 import type { TlsSettings } from './settings.ts';
 import { subjectOf } from './subject.ts';
 

@@ -1,4 +1,4 @@
-import type { Transport } from '../core/transport.ts';
+import type { Transport } from '../core/seams/transport.ts';
 import type { HttpFront } from '../http/front.ts';
 import type { WebhookSettings } from './webhook/transport.ts';
 import type { ListenAddress } from '../net/listener.ts';

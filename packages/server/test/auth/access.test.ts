@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createTokenAccess, createTokens } from '../../src/auth/access.ts';
 import { Revocations } from '../../src/auth/revocations.ts';
 import { Tickets } from '../../src/auth/tickets.ts';
-import type { Credentials, Identity } from '../../src/core/access.ts';
+import type { Credentials, Identity } from '../../src/core/sessions/access.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { MemoryRecords } from '../../src/stores/memory/records.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Revocations } from '../../src/auth/revocations.ts';
-import type { Identity } from '../../src/core/access.ts';
+import type { Identity } from '../../src/core/sessions/access.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import type { RecordStore } from '../../src/core/seams/store.ts';
 import { MemoryRecords } from '../../src/stores/memory/records.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isTicket, Tickets } from '../../src/auth/tickets.ts';
-import type { Identity } from '../../src/core/access.ts';
+import type { Identity } from '../../src/core/sessions/access.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { HandClock } from './hand-clock.ts';

@@ -1,9 +1,16 @@
-import { openAccess } from '../../src/core/access.ts';
-import type { Batch } from '../../src/core/batch.ts';
+import { openAccess } from '../../src/core/sessions/access.ts';
+import type { Batch } from '../../src/core/log/batch.ts';
 import { createHub, type Hub, type HubOptions } from '../../src/core/hub.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
-import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
-import type { Log, Notice, Session, Sink, SubscribeOptions, Subscription } from '../../src/core/transport.ts';
+import { createNamespaces, defaultRules } from '../../src/core/log/namespaces.ts';
+import type {
+  Log,
+  Notice,
+  Session,
+  Sink,
+  SubscribeOptions,
+  Subscription,
+} from '../../src/core/seams/transport.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createMemoryStore } from '../../src/stores/memory/store.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { concatenateText, type WireFormat } from '../../src/core/batch.ts';
+import { concatenateText, type WireFormat } from '../../src/core/log/batch.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
-import { createNamespaces, defaultRules } from '../../src/core/namespaces.ts';
+import { createNamespaces, defaultRules } from '../../src/core/log/namespaces.ts';
 import { follow, openSession, publishText, RecordingSink, startHub } from './hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));

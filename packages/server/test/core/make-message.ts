@@ -1,4 +1,4 @@
-import { Message, type Draft } from '../../src/core/message.ts';
+import { Message, type Draft } from '../../src/core/log/message.ts';
 
 /** A message at a place, for tests of pure code. */
 export function makeMessage(

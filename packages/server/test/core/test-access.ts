@@ -1,5 +1,5 @@
 import { EverywireError, matches, parseFilter } from '@everywire/protocol';
-import type { Access, Claims, Identity } from '../../src/core/access.ts';
+import type { Access, Claims, Identity } from '../../src/core/sessions/access.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 
 /** Tokens are `subject:filter,filter`; dates and revocations are the test's. */

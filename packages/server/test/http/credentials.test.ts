@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { EverywireError } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
-import type { Credentials } from '../../src/core/access.ts';
+import type { Credentials } from '../../src/core/sessions/access.ts';
 import { Callers, type CallersOptions } from '../../src/http/credentials.ts';
 
 const hub = {

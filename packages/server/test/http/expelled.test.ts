@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import { afterEach, expect, it } from 'vitest';
-import { openAccess, type Access, type Identity } from '../../src/core/access.ts';
+import { openAccess, type Access, type Identity } from '../../src/core/sessions/access.ts';
 import { startRig, type Rig } from './rig.ts';
 
 let rig: Rig;

@@ -1,9 +1,9 @@
 import { createHub, type Hub } from '../../src/core/hub.ts';
-import { openAccess, type Access } from '../../src/core/access.ts';
+import { openAccess, type Access } from '../../src/core/sessions/access.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { checkLimits, defaultLimits, type AllLimits } from '../../src/config/limits.ts';
-import { createNamespaces, defaultRules, type NamespaceEntry } from '../../src/core/namespaces.ts';
-import type { Host, Log, Transport } from '../../src/core/transport.ts';
+import { createNamespaces, defaultRules, type NamespaceEntry } from '../../src/core/log/namespaces.ts';
+import type { Host, Log, Transport } from '../../src/core/seams/transport.ts';
 import { createHttpFront, type HttpFront, type HttpFrontOptions } from '../../src/http/front.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';

@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openAccess, type Access, type Credentials, type Tokens } from '../../src/core/access.ts';
+import { openAccess, type Access, type Credentials, type Tokens } from '../../src/core/sessions/access.ts';
 import { startRig, type Rig, type RigOptions } from './rig.ts';
 import { WireClient } from '../../../../test/clients/http/wire-client.ts';
 

@@ -3,7 +3,7 @@ import { createServer as createHttp2Server, connect as connectHttp2 } from 'node
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Admission } from '../../src/core/admission.ts';
+import { Admission } from '../../src/core/sessions/admission.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { connectionKey, guard } from '../../src/net/guard.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

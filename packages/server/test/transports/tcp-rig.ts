@@ -1,6 +1,6 @@
 import type { Hub } from '../../src/core/hub.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
-import type { Host, Transport } from '../../src/core/transport.ts';
+import type { Host, Transport } from '../../src/core/seams/transport.ts';
 import { UpgradeRouter } from '../../src/http/upgrades.ts';
 import type { ListenAddress } from '../../src/net/listener.ts';
 import { systemClock } from '../../src/runtime/clock.ts';

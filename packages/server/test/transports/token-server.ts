@@ -1,4 +1,4 @@
-import type { Tokens } from '../../src/core/access.ts';
+import type { Tokens } from '../../src/core/sessions/access.ts';
 import type { Clock } from '../../src/core/clock.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createTokenAccess, createTokens } from '../../src/auth/access.ts';

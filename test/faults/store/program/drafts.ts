@@ -1,4 +1,4 @@
-import type { Draft, Message } from '../../../../packages/server/src/core/message.ts';
+import type { Draft, Message } from '../../../../packages/server/src/core/log/message.ts';
 
 /**
  * A value says everything of the message it names, its last part (`c3.p1.17.420`) being the length of its payload, so that whoever reads

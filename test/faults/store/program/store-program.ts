@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline';
 import type { Position } from '@everywire/protocol';
 import type { Feed, Store } from '../../../../packages/server/src/core/seams/store.ts';
-import type { Message } from '../../../../packages/server/src/core/message.ts';
-import type { Log } from '../../../../packages/server/src/core/transport.ts';
+import type { Message } from '../../../../packages/server/src/core/log/message.ts';
+import type { Log } from '../../../../packages/server/src/core/seams/transport.ts';
 import type { Sighting } from '../../checker/history.ts';
 import { type CallLine, type Calls, type ProgramOptions, type ReadAll, type ReadGap } from '../calls.ts';
 import { valueOf } from './drafts.ts';
@@ -17,7 +17,7 @@ const finishSabotage = options.sabotage === undefined ? undefined : buildIn(opti
 const { createStore } = await import('../../../../packages/server/src/stores/index.ts');
 const { parseFilter } = await import('@everywire/protocol');
 const { defaultLimits } = await import('../../../../packages/server/src/config/limits.ts');
-const { createIds } = await import('../../../../packages/server/src/core/ids.ts');
+const { createIds } = await import('../../../../packages/server/src/core/log/ids.ts');
 const { systemClock } = await import('../../../../packages/server/src/runtime/clock.ts');
 const { createSystemRandom } = await import('../../../../packages/server/src/runtime/random.ts');
 

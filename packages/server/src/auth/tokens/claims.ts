@@ -1,5 +1,5 @@
 import { EverywireError, parseFilter, type JsonObject, type JsonValue } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { AuthLimits } from '../limits.ts';
 import { isObject } from './read-token.ts';
 import { refuse } from './refusal.ts';

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { Validity } from './claims.ts';
 import type { KeySource, VerificationKey } from './keys.ts';
 

@@ -1,4 +1,4 @@
-import type { Identity } from '../access.ts';
+import type { Identity } from '../sessions/access.ts';
 import { Deadlines } from '../deadlines.ts';
 import type { Lease } from '../seams/cluster.ts';
 import { Entry } from './entry.ts';

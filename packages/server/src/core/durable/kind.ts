@@ -1,4 +1,4 @@
-import type { Identity } from '../access.ts';
+import type { Identity } from '../sessions/access.ts';
 import type { RecordWrite } from '../seams/store.ts';
 import type { SubscriptionProgress } from './progress.ts';
 import type { DurableRow, Presence, WindowRow } from './row.ts';

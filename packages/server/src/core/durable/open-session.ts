@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../access.ts';
+import type { Identity } from '../sessions/access.ts';
 import type { Clock } from '../clock.ts';
 import type { RecordStore, RecordWrite } from '../seams/store.ts';
 import type { Log } from '../seams/log.ts';

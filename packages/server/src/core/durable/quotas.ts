@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../access.ts';
-import { Shares } from '../shares.ts';
+import type { Identity } from '../sessions/access.ts';
+import { Shares } from '../sessions/subject-quotas.ts';
 import type { DurableQuota } from './kind.ts';
 
 /** What counts against a quota. */

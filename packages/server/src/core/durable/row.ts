@@ -1,4 +1,4 @@
-import type { Identity } from '../access.ts';
+import type { Identity } from '../sessions/access.ts';
 import { parseProgress, storeProgress, type SubscriptionProgress } from './progress.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { Counts } from '../counts.ts';
-import { boundedSubject as subjectBoundedBy } from '../shares.ts';
+import { Counts } from '../sessions/counts.ts';
+import { boundedSubject as subjectBoundedBy } from '../sessions/subject-quotas.ts';
 import type { RecordStore } from '../seams/store.ts';
 import type { DurableKind } from './kind.ts';
 import type { KindRows } from './kind-rows.ts';

@@ -1,14 +1,14 @@
 import type { Position } from '@everywire/protocol';
-import type { Batch } from '../batch.ts';
-import type { CatchUp } from '../catch-up.ts';
+import type { Batch } from '../log/batch.ts';
+import type { CatchUp } from '../fanout/catch-up.ts';
 import type { Clock } from '../clock.ts';
-import type { Follower } from '../follower.ts';
-import type { Message } from '../message.ts';
-import { mayBeTold } from '../readable-gap.ts';
-import { LogSubscription, type Owner } from '../subscription.ts';
-import type { CloseReason, Notice, Progress, Quota, Sink, Subscription } from '../transport.ts';
+import type { Follower } from '../fanout/channel-fanout.ts';
+import type { Message } from '../log/message.ts';
+import { mayBeTold } from '../fanout/readable-gap.ts';
+import { LogSubscription, type Owner } from '../fanout/subscription.ts';
+import type { CloseReason, Notice, Progress, Quota, Sink, Subscription } from '../seams/transport.ts';
 import type { GroupMember } from './member.ts';
-import { Shares, Turns } from './turns.ts';
+import { Shares, Turns } from './round-robin.ts';
 
 /** What a group needs of those who keep it. */
 export interface GroupHost {

@@ -1,9 +1,9 @@
 import { EverywireError, formatCursor, parseCursor, type Position, type Filter } from '@everywire/protocol';
-import { begin, type BeginAt, type BeginHost } from '../begin.ts';
+import { begin, type BeginAt, type BeginHost } from '../fanout/find-start.ts';
 import type { Clock, Timer } from '../clock.ts';
-import type { Follower } from '../follower.ts';
+import type { Follower } from '../fanout/channel-fanout.ts';
 import type { Limits } from '../limits.ts';
-import type { Log, Progress } from '../transport.ts';
+import type { Log, Progress } from '../seams/transport.ts';
 import { Group, type GroupHost } from './group.ts';
 import type { GroupMember } from './member.ts';
 import { parseGroupName, type GroupName } from './name.ts';

@@ -1,13 +1,13 @@
 import type { EverywireError } from '@everywire/protocol';
-import { Batch } from '../batch.ts';
-import type { Follower } from '../follower.ts';
-import { InFlight } from '../in-flight.ts';
-import { estimateBytes, type Message } from '../message.ts';
+import { Batch } from '../log/batch.ts';
+import type { Follower } from '../fanout/channel-fanout.ts';
+import { InFlight } from '../fanout/in-flight.ts';
+import { estimateBytes, type Message } from '../log/message.ts';
 import type { Gap } from '../seams/store.ts';
-import type { Owner } from '../subscription.ts';
-import type { Progress, Quota, Subscription } from '../transport.ts';
+import type { Owner } from '../fanout/subscription.ts';
+import type { Progress, Quota, Subscription } from '../seams/transport.ts';
 import type { Group } from './group.ts';
-import type { Share } from './turns.ts';
+import type { Share } from './round-robin.ts';
 
 export interface MemberOptions {
   /** The name as the peer gave it. */

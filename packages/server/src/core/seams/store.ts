@@ -1,5 +1,5 @@
 import type { EverywireError, GapReason, Position, Filter, Start } from '@everywire/protocol';
-import type { Draft, Message, Place } from '../message.ts';
+import type { Draft, Message, Place } from '../log/message.ts';
 import type { Cluster } from './cluster.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { Message } from '../../core/message.ts';
+import { Message } from '../../core/log/message.ts';
 import type { Lineage } from '../lineage.ts';
 import type { Database, Row } from './database.ts';
 import { channelSeqKey, seqOfChannelKey } from './keys.ts';

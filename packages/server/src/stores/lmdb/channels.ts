@@ -1,5 +1,5 @@
 import { EverywireError, type Filter, literalPrefix, matches } from '@everywire/protocol';
-import type { Log } from '../../core/transport.ts';
+import type { Log } from '../../core/seams/transport.ts';
 import type { Edge } from '../edges.ts';
 import type { Lineage } from '../lineage.ts';
 import type { Database } from './database.ts';

@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
-import { type Draft, Message, type Place } from '../../core/message.ts';
+import { type Draft, Message, type Place } from '../../core/log/message.ts';
 import type { LeaseChanges } from '../../core/cluster/leases.ts';
 import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type {

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
-import { Message } from '../../core/message.ts';
-import type { Draft, Place } from '../../core/message.ts';
+import { Message } from '../../core/log/message.ts';
+import type { Draft, Place } from '../../core/log/message.ts';
 
 /**
  * One message as bytes, little-endian:

@@ -1,6 +1,6 @@
 import { epochLength, type Filter, literalPrefix, matches } from '@everywire/protocol';
-import type { Message } from '../../core/message.ts';
-import type { Log } from '../../core/transport.ts';
+import type { Message } from '../../core/log/message.ts';
+import type { Log } from '../../core/seams/transport.ts';
 import type { Lineage } from '../lineage.ts';
 import { endOfPrefix, nameKey, nameOfKey } from './keys.ts';
 import type { OpenedLog } from './opened-log.ts';

@@ -1,5 +1,5 @@
 import type { Position, Filter } from '@everywire/protocol';
-import { Message } from '../../core/message.ts';
+import { Message } from '../../core/log/message.ts';
 import type { Edge } from '../edges.ts';
 import type { Lineage } from '../lineage.ts';
 import type { LogView, SeqRow } from '../log-view.ts';

@@ -1,4 +1,4 @@
-import type { Message } from '../../core/message.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Retention } from '../../core/seams/store.ts';
 import type { Edge } from '../edges.ts';
 

@@ -4,7 +4,7 @@ import { createSingleNode } from '../../core/cluster/single-node.ts';
 import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Clock, Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
-import { type Draft, Message, type Place } from '../../core/message.ts';
+import { type Draft, Message, type Place } from '../../core/log/message.ts';
 import type { Cluster } from '../../core/seams/cluster.ts';
 import type {
   Appended,

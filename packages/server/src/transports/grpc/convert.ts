@@ -8,11 +8,11 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
-import { gapNotice } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
+import { gapNotice } from '../../core/log/envelope.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Page } from '../../core/seams/store.ts';
-import type { Published, PublishDraft } from '../../core/transport.ts';
+import type { Published, PublishDraft } from '../../core/seams/transport.ts';
 
 /** The table's numbers are those of gRPC, which Connect's enum has too. */
 const codes: ReadonlyMap<number, Code> = new Map(

@@ -1,5 +1,5 @@
-import { concatenate, type WireFormat } from '../../core/batch.ts';
-import type { Message } from '../../core/message.ts';
+import { concatenate, type WireFormat } from '../../core/log/batch.ts';
+import type { Message } from '../../core/log/message.ts';
 import { prefixBytes } from '@everywire/wires/grpc';
 
 /**

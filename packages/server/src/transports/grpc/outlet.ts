@@ -1,5 +1,5 @@
 import type { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { Peer } from '../../http/peer.ts';
 
 /** Where the responses of one streaming call go: an HTTP/2 stream, or a handler of Connect. */

@@ -1,9 +1,9 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
-import type { Batch } from '../../core/batch.ts';
+import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
-import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
-import { UnderWay } from '../../core/under-way.ts';
+import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/seams/transport.ts';
+import { UnderWay } from '../../core/in-flight-commands.ts';
 import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
 import {
   DoneSchema,

@@ -7,9 +7,9 @@ import {
   type SubscribeResponse,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { frameMessage } from '@everywire/wires/grpc';
-import type { Batch } from '../../core/batch.ts';
+import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/seams/transport.ts';
 import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
 import { fromOf, protoGap, protoGoAway } from './convert.ts';
 import type { Outlet, Party } from './outlet.ts';

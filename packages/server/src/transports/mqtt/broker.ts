@@ -1,4 +1,4 @@
-import type { WireFormat } from '../../core/batch.ts';
+import type { WireFormat } from '../../core/log/batch.ts';
 import type { MqttConnection } from './connection.ts';
 import { noFigures, type MqttFigures } from './figures.ts';
 import type { Publishing } from './publishing.ts';

@@ -1,7 +1,7 @@
 import { toEverywireError } from '@everywire/protocol';
-import type { Batch } from '../../core/batch.ts';
-import { checkLogin } from '../../core/login.ts';
-import type { CloseReason, Notice, Quota, Session, Sink, Subscription } from '../../core/transport.ts';
+import type { Batch } from '../../core/log/batch.ts';
+import { checkLogin } from '../../core/sessions/login.ts';
+import type { CloseReason, Notice, Quota, Session, Sink, Subscription } from '../../core/seams/transport.ts';
 import type { Link } from '../../net/link.ts';
 import { isTokenMethod, tokenOf } from './authentication.ts';
 import type { Broker } from './broker.ts';

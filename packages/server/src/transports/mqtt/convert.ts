@@ -14,9 +14,9 @@ import {
   varintBytes,
   writeVarint,
 } from '@everywire/wires/mqtt';
-import { shapeOf } from '../../core/media.ts';
-import type { Message } from '../../core/message.ts';
-import type { PublishDraft } from '../../core/transport.ts';
+import { shapeOf } from '../../core/log/media.ts';
+import type { Message } from '../../core/log/message.ts';
+import type { PublishDraft } from '../../core/seams/transport.ts';
 import { mqttNativeByte } from './limits.ts';
 
 /**

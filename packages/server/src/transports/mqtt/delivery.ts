@@ -1,9 +1,9 @@
 import { parseCursor, toEverywireError } from '@everywire/protocol';
-import { Batch, type WireFormat } from '../../core/batch.ts';
-import { gapNotice } from '../../core/envelope.ts';
-import { estimateBytes, type Message } from '../../core/message.ts';
+import { Batch, type WireFormat } from '../../core/log/batch.ts';
+import { gapNotice } from '../../core/log/envelope.ts';
+import { estimateBytes, type Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Subscription } from '../../core/transport.ts';
+import type { Subscription } from '../../core/seams/transport.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { MqttConnection } from './connection.ts';
 import type { InFlight, MqttSubscription, SessionState } from './state.ts';

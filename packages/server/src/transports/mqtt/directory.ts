@@ -1,6 +1,6 @@
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { Clock } from '../../core/clock.ts';
-import { Shares } from '../../core/shares.ts';
+import { Shares } from '../../core/sessions/subject-quotas.ts';
 import { Deadlines, type Deadline } from '../../core/deadlines.ts';
 
 /** A session that somebody may come back to, or that is open. */

@@ -1,5 +1,5 @@
-import type { Encoded, WireFormat } from '../../core/batch.ts';
-import type { Message } from '../../core/message.ts';
+import type { Encoded, WireFormat } from '../../core/log/batch.ts';
+import type { Message } from '../../core/log/message.ts';
 import { headerLength, opcodes, writeHeader } from '@everywire/wires/websocket';
 import { deliveryQos, propertiesOf, withPlace } from './convert.ts';
 import {

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/transport.ts';
-import { UnderWay } from '../../core/under-way.ts';
+import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/transport.ts';
+import { UnderWay } from '../../core/in-flight-commands.ts';
 import type { MqttConnection } from './connection.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
 import { receivedWrite } from './records.ts';

@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import { hash } from 'node:crypto';
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
 import { Directory, type DirectoryEntry } from './directory.ts';
 import { SessionRecords, type Saved } from './records.ts';

@@ -7,7 +7,7 @@ import {
   type SubscribeProperties,
   type Unsubscribe,
 } from '@everywire/wires/mqtt';
-import type { Progress, Quota, SubscribeOptions } from '../../core/transport.ts';
+import type { Progress, Quota, SubscribeOptions } from '../../core/seams/transport.ts';
 import type { MqttConnection } from './connection.ts';
 import { seqOfCursor, type Delivery } from './delivery.ts';
 import { reasonString, subackReason } from './reasons.ts';

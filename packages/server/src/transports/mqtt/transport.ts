@@ -1,4 +1,4 @@
-import type { Endpoint, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import {
   ByteProtocolServer,
   type ByteProtocolFront,

@@ -1,5 +1,5 @@
 import { toEverywireError } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
 import type { Will } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';

@@ -1,4 +1,4 @@
-import type { Host } from '../../core/transport.ts';
+import type { Host } from '../../core/seams/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import type { Link, LinkHandlers, OpenLinks } from '../../net/link.ts';
 import {

@@ -1,5 +1,5 @@
-import type { Identity } from '../../core/access.ts';
-import type { Hello, HubFront, Session, Sink } from '../../core/transport.ts';
+import type { Identity } from '../../core/sessions/access.ts';
+import type { Hello, HubFront, Session, Sink } from '../../core/seams/transport.ts';
 
 /** For a session that follows nothing, or whose subscriber is not there to hear of anything. */
 export const silentSink: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };

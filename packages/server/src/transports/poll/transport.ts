@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
-import type { Endpoint, Session, Transport } from '../../core/transport.ts';
+import type { Endpoint, Session, Transport } from '../../core/seams/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { readPage } from './pages.ts';

@@ -1,7 +1,7 @@
 import { parseDurationMs } from '@everywire/protocol';
-import type { WireFormat } from '../../core/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
+import type { WireFormat } from '../../core/log/batch.ts';
+import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 
 export const pollMediaType = 'application/json';

@@ -1,12 +1,12 @@
 import { type EverywireError } from '@everywire/protocol';
 import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
 import { base64Packet, separator, prefixOf, reservedEvents } from '@everywire/wires/socketio';
-import { shapeOf } from '../../core/media.ts';
-import { concatenate, concatenateText, type Encoded, type WireFormat } from '../../core/batch.ts';
-import { formatTime, gapNotice } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
+import { shapeOf } from '../../core/log/media.ts';
+import { concatenate, concatenateText, type Encoded, type WireFormat } from '../../core/log/batch.ts';
+import { formatTime, gapNotice } from '../../core/log/envelope.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Published, Subscription } from '../../core/transport.ts';
+import type { Published, Subscription } from '../../core/seams/transport.ts';
 
 /** What messages look like to the sockets of one namespace: one encoding for all that have a WebSocket, one for all that poll. */
 export interface Deliveries {

@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import { UnderWay } from '../../core/under-way.ts';
+import { UnderWay } from '../../core/in-flight-commands.ts';
 import type { IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import type { IoServer } from './io-server.ts';

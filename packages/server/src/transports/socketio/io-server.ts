@@ -1,5 +1,5 @@
-import type { Log } from '../../core/transport.ts';
-import type { UnderWayLimits } from '../../core/under-way.ts';
+import type { Log } from '../../core/seams/transport.ts';
+import type { UnderWayLimits } from '../../core/in-flight-commands.ts';
 import type { IoApplication } from './application.ts';
 import { Deadlines } from './engine/deadlines.ts';
 import { EngineServer, type EngineOptions } from './engine/engine-server.ts';

@@ -1,5 +1,5 @@
 import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
-import type { Host } from '../../core/transport.ts';
+import type { Host } from '../../core/seams/transport.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 const kib = 1024;

@@ -1,6 +1,6 @@
 import { isGroupName, spellingOf } from '../../core/groups/name.ts';
 import type { SocketIoLimits } from './limits.ts';
-import type { Quota, Subscription } from '../../core/transport.ts';
+import type { Quota, Subscription } from '../../core/seams/transport.ts';
 import type { Order } from './order.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { parseCursor } from '@everywire/protocol';
-import { Batch } from '../../core/batch.ts';
+import { Batch } from '../../core/log/batch.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
-import { estimateBytes, type Message } from '../../core/message.ts';
-import type { Quota, Session, Subscription } from '../../core/transport.ts';
+import { estimateBytes, type Message } from '../../core/log/message.ts';
+import type { Quota, Session, Subscription } from '../../core/seams/transport.ts';
 
 const none: readonly Batch[] = [];
 

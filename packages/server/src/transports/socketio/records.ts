@@ -1,10 +1,10 @@
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { Clock, Random, Timer } from '../../core/clock.ts';
-import { Counts } from '../../core/counts.ts';
+import { Counts } from '../../core/sessions/counts.ts';
 import type { SocketIoLimits } from './limits.ts';
-import { boundedSubject } from '../../core/shares.ts';
+import { boundedSubject } from '../../core/sessions/subject-quotas.ts';
 import type { RecordRow, RecordStore } from '../../core/seams/store.ts';
-import type { Log } from '../../core/transport.ts';
+import type { Log } from '../../core/seams/transport.ts';
 
 /**
  * What a peer comes back to, by its `pid`: who it is, what it follows, and from where at least. The place itself is not

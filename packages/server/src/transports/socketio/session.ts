@@ -9,10 +9,10 @@ import {
   parseSince,
   type From,
 } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
-import type { Batch } from '../../core/batch.ts';
+import type { Identity } from '../../core/sessions/access.ts';
+import type { Batch } from '../../core/log/batch.ts';
 import { isGroupName } from '../../core/groups/name.ts';
-import type { Message } from '../../core/message.ts';
+import type { Message } from '../../core/log/message.ts';
 import type {
   CloseReason,
   Notice,
@@ -20,7 +20,7 @@ import type {
   Sink,
   SubscribeOptions,
   Subscription,
-} from '../../core/transport.ts';
+} from '../../core/seams/transport.ts';
 import type { IoEvent } from './application.ts';
 import { readCommand, type Command } from './commands.ts';
 import type { Parcel } from './engine/handlers.ts';

@@ -1,4 +1,4 @@
-import type { Endpoint, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';

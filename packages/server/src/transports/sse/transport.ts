@@ -1,5 +1,5 @@
 import { parseFrom, type From } from '@everywire/protocol';
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';

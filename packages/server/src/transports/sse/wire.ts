@@ -1,8 +1,8 @@
 import { type EverywireError } from '@everywire/protocol';
-import { shapeOf } from '../../core/media.ts';
-import { concatenateText, type WireFormat } from '../../core/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
+import { shapeOf } from '../../core/log/media.ts';
+import { concatenateText, type WireFormat } from '../../core/log/batch.ts';
+import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import { problemOf } from '../../http/problem.ts';
 import type { StreamWire } from '../../http/stream-wire.ts';

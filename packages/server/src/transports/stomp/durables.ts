@@ -1,9 +1,9 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Identity } from '../../core/access.ts';
+import type { Identity } from '../../core/sessions/access.ts';
 import type { Timer } from '../../core/clock.ts';
-import { Shares } from '../../core/shares.ts';
+import { Shares } from '../../core/sessions/subject-quotas.ts';
 import type { RecordWrite } from '../../core/seams/store.ts';
-import type { Progress, Subscription } from '../../core/transport.ts';
+import type { Progress, Subscription } from '../../core/seams/transport.ts';
 import type { StompHost } from './limits.ts';
 
 const table = 'stomp-subscriptions';

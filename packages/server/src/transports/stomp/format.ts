@@ -1,8 +1,8 @@
 import { frame, opcodes } from '@everywire/wires/websocket';
 import { headerLine, type Headers, type Version, isReserved } from '@everywire/wires/stomp';
-import { shapeOf } from '../../core/media.ts';
-import { concatenate, type Encoded, type WireFormat } from '../../core/batch.ts';
-import type { Message } from '../../core/message.ts';
+import { shapeOf } from '../../core/log/media.ts';
+import { concatenate, type Encoded, type WireFormat } from '../../core/log/batch.ts';
+import type { Message } from '../../core/log/message.ts';
 
 /** How channels are spelled to one subscriber: `put` in the place of the leading `strip`. */
 export interface Spelling {

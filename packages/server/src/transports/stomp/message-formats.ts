@@ -1,4 +1,4 @@
-import type { Batch, WireFormat } from '../../core/batch.ts';
+import type { Batch, WireFormat } from '../../core/log/batch.ts';
 import { encodeFor, messageFormat, type MessageShape } from './format.ts';
 
 /** How many different subscription ids a batch remembers its bytes for. Most clients use the same few. */

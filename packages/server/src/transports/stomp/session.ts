@@ -9,9 +9,9 @@ import {
   encodeError,
   encodeFrame,
 } from '@everywire/wires/stomp';
-import type { Identity } from '../../core/access.ts';
-import type { Batch } from '../../core/batch.ts';
-import { checkLogin } from '../../core/login.ts';
+import type { Identity } from '../../core/sessions/access.ts';
+import type { Batch } from '../../core/log/batch.ts';
+import { checkLogin } from '../../core/sessions/login.ts';
 import type {
   CloseReason,
   Notice,
@@ -20,8 +20,8 @@ import type {
   Sink,
   SubscribeOptions,
   Subscription,
-} from '../../core/transport.ts';
-import { UnderWay } from '../../core/under-way.ts';
+} from '../../core/seams/transport.ts';
+import { UnderWay } from '../../core/in-flight-commands.ts';
 import type { Deadline, Deadlines } from '../../core/deadlines.ts';
 import type { Link } from '../../net/link.ts';
 import {

@@ -1,5 +1,5 @@
 import { Deadlines } from '../../core/deadlines.ts';
-import type { Endpoint, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import {
   ByteProtocolServer,
   type ByteProtocolFront,

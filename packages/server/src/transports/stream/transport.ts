@@ -1,5 +1,5 @@
 import { parseFrom } from '@everywire/protocol';
-import type { Endpoint, Host, Transport } from '../../core/transport.ts';
+import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';

@@ -1,10 +1,17 @@
 import { EverywireError, parseRetryAfterMs, toEverywireError, type From } from '@everywire/protocol';
 import { signatureOf } from '@everywire/wires/webhook';
-import type { Batch } from '../../core/batch.ts';
+import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
-import { gapNotice } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
-import type { CloseReason, Notice, Progress, Session, Sink, Subscription } from '../../core/transport.ts';
+import { gapNotice } from '../../core/log/envelope.ts';
+import type { Message } from '../../core/log/message.ts';
+import type {
+  CloseReason,
+  Notice,
+  Progress,
+  Session,
+  Sink,
+  Subscription,
+} from '../../core/seams/transport.ts';
 import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
 import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
-import type { Host } from '../../core/transport.ts';
+import type { Host } from '../../core/seams/transport.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 
 const kib = 1024;

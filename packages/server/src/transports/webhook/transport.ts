@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { Endpoint, Transport } from '../../core/transport.ts';
+import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import { WebhookRegistry } from './registry.ts';
 import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';

@@ -1,5 +1,5 @@
-import { envelopeJson, formatTime } from '../../core/envelope.ts';
-import type { Message } from '../../core/message.ts';
+import { envelopeJson, formatTime } from '../../core/log/envelope.ts';
+import type { Message } from '../../core/log/message.ts';
 import { cloudEventHeaders, cloudEventJson } from '@everywire/wires/webhook';
 
 /** How a delivery is written: our envelope, or a CloudEvent 1.0 in one of the two modes of its HTTP binding. */

@@ -1,7 +1,7 @@
 import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
-import type { Batch, WireFormat } from '../../core/batch.ts';
-import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/transport.ts';
-import { UnderWay } from '../../core/under-way.ts';
+import type { Batch, WireFormat } from '../../core/log/batch.ts';
+import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/seams/transport.ts';
+import { UnderWay } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';

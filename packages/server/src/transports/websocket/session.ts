@@ -1,5 +1,5 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
-import type { Batch } from '../../core/batch.ts';
+import type { Batch } from '../../core/log/batch.ts';
 import { spellingOf } from '../../core/groups/name.ts';
 import type {
   CloseReason,
@@ -9,8 +9,8 @@ import type {
   Session,
   Sink,
   Subscription,
-} from '../../core/transport.ts';
-import { UnderWay } from '../../core/under-way.ts';
+} from '../../core/seams/transport.ts';
+import { UnderWay } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { parseCommand, type BadCommand, type Command } from './commands.ts';
 import {

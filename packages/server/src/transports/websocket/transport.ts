@@ -1,8 +1,8 @@
 import { EverywireError, parseFrom } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Identity } from '../../core/access.ts';
-import type { Endpoint, Host, Session, Transport } from '../../core/transport.ts';
+import type { Identity } from '../../core/sessions/access.ts';
+import type { Endpoint, Host, Session, Transport } from '../../core/seams/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import { peerOf } from '../../http/peer.ts';
 import { percentDecode, rawQuery } from '../../http/percent.ts';

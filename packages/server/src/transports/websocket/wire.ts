@@ -1,10 +1,10 @@
 import { errorTable, type EverywireError, shapeOfType } from '@everywire/protocol';
 import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
-import { shapeOf } from '../../core/media.ts';
-import { concatenate, type WireFormat } from '../../core/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/envelope.ts';
+import { shapeOf } from '../../core/log/media.ts';
+import { concatenate, type WireFormat } from '../../core/log/batch.ts';
+import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Published, Subscription } from '../../core/transport.ts';
+import type { Published, Subscription } from '../../core/seams/transport.ts';
 
 /** The subprotocol of `/ws`. */
 export const everywireProtocol = 'everywire.v1';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { mint, testSecret, type MintedClaims } from '../../../../../test/support/tokens.ts';
 import { createVerifier, type Issuer, type TokenVerifier } from '../../../src/auth/tokens/verifier.ts';
-import type { Identity } from '../../../src/core/access.ts';
+import type { Identity } from '../../../src/core/sessions/access.ts';
 import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
 import { HandClock } from '../hand-clock.ts';
 import { hmac, joinToken } from '../token-text.ts';

@@ -1,5 +1,5 @@
 import { EverywireError, formatCursor, noTag, parseCursor } from '@everywire/protocol';
-import type { Identity } from '../../../src/core/access.ts';
+import type { Identity } from '../../../src/core/sessions/access.ts';
 import type { Clock, Timer } from '../../../src/core/clock.ts';
 import { DurableSessions } from '../../../src/core/durable/durable-sessions.ts';
 import type { DurableHolder, DurableKind, DurableSession, Found } from '../../../src/core/durable/kind.ts';
@@ -8,7 +8,7 @@ import { createDurableServices, type DurableServices } from '../../../src/core/d
 import { StaleWrite } from '../../../src/core/cluster/stale-write.ts';
 import type { Cluster, Lease } from '../../../src/core/seams/cluster.ts';
 import type { RecordRow, RecordStore, RecordWrite, WriteConditions } from '../../../src/core/seams/store.ts';
-import type { Log } from '../../../src/core/transport.ts';
+import type { Log } from '../../../src/core/seams/transport.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 
 /** Time that a test moves. */

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { EverywireError } from '@everywire/protocol';
-import { openAccess, type Access } from '../../../src/core/access.ts';
+import { openAccess, type Access } from '../../../src/core/sessions/access.ts';
 import type { Hub } from '../../../src/core/hub.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
-import { defaultRules } from '../../../src/core/namespaces.ts';
+import { defaultRules } from '../../../src/core/log/namespaces.ts';
 import type { Store } from '../../../src/core/seams/store.ts';
-import type { Session, SubscribeOptions, Subscription } from '../../../src/core/transport.ts';
+import type { Session, SubscribeOptions, Subscription } from '../../../src/core/seams/transport.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { createMemoryStore } from '../../../src/stores/memory/store.ts';

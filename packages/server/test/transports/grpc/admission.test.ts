@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { EverywireError } from '@everywire/protocol';
 import { expect, it } from 'vitest';
-import { openAccess, type Identity } from '../../../src/core/access.ts';
+import { openAccess, type Identity } from '../../../src/core/sessions/access.ts';
 import { HeldStore } from '../../core/held-store.ts';
 import { messagingClient, StreamClient } from '../../../../../test/clients/grpc/client.ts';
 import { GrpcServer } from './server.ts';

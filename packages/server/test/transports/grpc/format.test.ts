@@ -1,8 +1,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Batch } from '../../../src/core/batch.ts';
-import { Message } from '../../../src/core/message.ts';
+import { Batch } from '../../../src/core/log/batch.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import { protoMessage } from '../../../src/transports/grpc/convert.ts';
 import {
   StreamResponseSchema,

@@ -1,11 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ServerHttp2Stream } from 'node:http2';
 import { expect } from 'vitest';
-import { openAccess, type Access } from '../../../src/core/access.ts';
+import { openAccess, type Access } from '../../../src/core/sessions/access.ts';
 import { createHub, type Hub } from '../../../src/core/hub.ts';
 import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
-import { createNamespaces, defaultRules } from '../../../src/core/namespaces.ts';
-import type { Host, Session, Transport } from '../../../src/core/transport.ts';
+import { createNamespaces, defaultRules } from '../../../src/core/log/namespaces.ts';
+import type { Host, Session, Transport } from '../../../src/core/seams/transport.ts';
 import { Callers } from '../../../src/http/credentials.ts';
 import { RawRequests } from '../../../src/http/raw-requests.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';

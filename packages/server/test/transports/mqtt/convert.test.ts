@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkDraft } from '../../../src/core/drafts.ts';
+import { checkDraft } from '../../../src/core/log/drafts.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
-import { Message } from '../../../src/core/message.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import type { Publish, PublishProperties } from '@everywire/wires/mqtt';
 import { deliveryQos, draftOf, propertiesOf } from '../../../src/transports/mqtt/convert.ts';
 import { makeMessage } from '../../core/make-message.ts';

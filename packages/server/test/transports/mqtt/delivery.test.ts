@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { Batch } from '../../../src/core/batch.ts';
+import { Batch } from '../../../src/core/log/batch.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
-import type { Message } from '../../../src/core/message.ts';
-import type { Subscription } from '../../../src/core/transport.ts';
+import type { Message } from '../../../src/core/log/message.ts';
+import type { Subscription } from '../../../src/core/seams/transport.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { MqttConnection } from '../../../src/transports/mqtt/connection.ts';
 import { Delivery } from '../../../src/transports/mqtt/delivery.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Batch, type Encoded } from '../../../src/core/batch.ts';
-import type { Message } from '../../../src/core/message.ts';
+import { Batch, type Encoded } from '../../../src/core/log/batch.ts';
+import type { Message } from '../../../src/core/log/message.ts';
 import { mqttNativeByte } from '../../../src/transports/mqtt/limits.ts';
 import { clientReader, type Publish, type Version } from '@everywire/wires/mqtt';
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Message } from '../../../src/core/message.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import type { Page } from '../../../src/core/seams/store.ts';
 import { mergePages } from '../../../src/transports/poll/pages.ts';
 import { cursorsOf, pageJson, pollFormat, preferredWaitMs } from '../../../src/transports/poll/wire.ts';

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import type { Batch } from '../../../src/core/batch.ts';
-import { estimateBytes } from '../../../src/core/message.ts';
-import type { Sink, Subscription } from '../../../src/core/transport.ts';
+import type { Batch } from '../../../src/core/log/batch.ts';
+import { estimateBytes } from '../../../src/core/log/message.ts';
+import type { Sink, Subscription } from '../../../src/core/seams/transport.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { Following, Merges, Order } from '../../../src/transports/socketio/order.ts';
 import { publishText, startHub } from '../../core/hub-rig.ts';

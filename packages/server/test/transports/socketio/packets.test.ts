@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Decoder, Encoder, PacketType } from 'socket.io-parser';
 import { describe, expect, it } from 'vitest';
-import { Batch } from '../../../src/core/batch.ts';
+import { Batch } from '../../../src/core/log/batch.ts';
 import {
   parsePayload,
   separator,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Identity } from '../../../src/core/access.ts';
+import type { Identity } from '../../../src/core/sessions/access.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { SessionRecords } from '../../../src/transports/socketio/records.ts';

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { openAccess } from '../../../src/core/access.ts';
+import { openAccess } from '../../../src/core/sessions/access.ts';
 import { createHub, type Hub, type HubOptions } from '../../../src/core/hub.ts';
 import { defaultLimits, type AllLimits } from '../../../src/config/limits.ts';
-import { createNamespaces, defaultRules } from '../../../src/core/namespaces.ts';
-import type { Transport } from '../../../src/core/transport.ts';
+import { createNamespaces, defaultRules } from '../../../src/core/log/namespaces.ts';
+import type { Transport } from '../../../src/core/seams/transport.ts';
 import { Callers } from '../../../src/http/credentials.ts';
 import { RawRequests } from '../../../src/http/raw-requests.ts';
 import { UpgradeRouter, wantsWebSocket } from '../../../src/http/upgrades.ts';

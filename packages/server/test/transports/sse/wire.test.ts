@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { describe, expect, it } from 'vitest';
-import { Batch } from '../../../src/core/batch.ts';
-import { envelopeJson } from '../../../src/core/envelope.ts';
-import { Message } from '../../../src/core/message.ts';
+import { Batch } from '../../../src/core/log/batch.ts';
+import { envelopeJson } from '../../../src/core/log/envelope.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import { sseEnvelope, sseRaw, sseWire } from '../../../src/transports/sse/wire.ts';
 
 let seq = 0;

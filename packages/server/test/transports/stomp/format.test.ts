@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Batch } from '../../../src/core/batch.ts';
-import { Message } from '../../../src/core/message.ts';
+import { Batch } from '../../../src/core/log/batch.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import { versions, type Frame, FrameReader } from '@everywire/wires/stomp';
 import {
   ackId,

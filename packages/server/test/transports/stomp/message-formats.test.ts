@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Batch } from '../../../src/core/batch.ts';
+import { Batch } from '../../../src/core/log/batch.ts';
 import { MessageFormats } from '../../../src/transports/stomp/message-formats.ts';
 import type { MessageShape } from '../../../src/transports/stomp/format.ts';
 import { makeMessage } from '../../core/make-message.ts';

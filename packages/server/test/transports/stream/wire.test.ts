@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Message } from '../../../src/core/message.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import { ndjson, ndjsonWire } from '../../../src/transports/stream/wire.ts';
 
 function message(seq: number, payload: Buffer, type: string): Message {

@@ -3,7 +3,7 @@ import { retryAfterMsMax } from '@everywire/protocol';
 import fc from 'fast-check';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, test } from 'vitest';
-import { Message } from '../../../src/core/message.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import { isBlockedAddress } from '../../../src/transports/webhook/addresses.ts';
 import { retryDelayMs } from '../../../src/transports/webhook/schedule.ts';
 import { checkSecret, createSecret, signatureOf } from '@everywire/wires/webhook';

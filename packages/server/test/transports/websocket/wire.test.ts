@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Batch, type WireFormat } from '../../../src/core/batch.ts';
+import { Batch, type WireFormat } from '../../../src/core/log/batch.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
-import { Message } from '../../../src/core/message.ts';
+import { Message } from '../../../src/core/log/message.ts';
 import type { Gap } from '../../../src/core/seams/store.ts';
 import { parseCommand } from '../../../src/transports/websocket/commands.ts';
 import {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import type { Credentials } from '../../../core/access.ts';
-import type { Counted } from '../../../core/throttle.ts';
+import type { Credentials } from '../../../core/sessions/access.ts';
+import type { Counted } from '../../../core/publish/throttle.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';

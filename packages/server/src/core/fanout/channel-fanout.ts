@@ -1,0 +1,274 @@
+import type { Position, Filter } from '@everywire/protocol';
+import { Batch } from '../log/batch.ts';
+import { estimateBytes, type Message } from '../log/message.ts';
+import type { Gap, Page, Store } from '../seams/store.ts';
+import type { LogSubscription, Outcome } from './subscription.ts';
+
+/** What a follower needs of the hub. */
+export interface FollowerHost {
+  readonly store: Store;
+  readonly head: Position;
+  nowMs(): number;
+  readonly batchBytesMax: number;
+  readonly batchMessagesMax: number;
+  /** Calls `flush` at the end of this turn. */
+  scheduleFlush(follower: Follower): void;
+  /** A live subscription could not be given everything. */
+  settle(subscription: LogSubscription, outcome: Outcome): void;
+  notifyGap(subscription: LogSubscription, gap: Gap): void;
+  /** Reading `filter` after `seq` found a gap: pages read earlier may contain the missing messages. */
+  forgetPagesAfter(filter: Filter, seq: number): void;
+  broken(subscription: LogSubscription, cause: unknown): void;
+  /** Calls `run` after a while: a read failed. */
+  retry(run: () => void, cause: unknown): void;
+  /** Nobody holds it any more. */
+  forget(follower: Follower): void;
+}
+
+/**
+ * Follows one filter for all its subscriptions: what the feed brings is collected, and once per turn handed to those
+ * that are live as one batch, encoded once. Every live subscription has been given everything up to `through`.
+ */
+export class Follower {
+  readonly filter: Filter;
+  readonly #host: FollowerHost;
+  /** Holes are subscriptions that left while a batch went round. */
+  readonly #live: (LogSubscription | undefined)[] = [];
+  #holes = 0;
+  #pending: Message[] = [];
+  #through: Position | undefined;
+  /** The offset that the feed has to bring next, where messages are believed only when none can be missing. */
+  #nextOffset: number | undefined;
+  #isReading = false;
+  /** Batches of a flush are still to come. */
+  #isFlushing = false;
+  #mustReadAgain = false;
+  #holders = 0;
+  readonly ready: Promise<void>;
+
+  constructor(filter: Filter, host: FollowerHost) {
+    this.filter = filter;
+    this.#host = host;
+    this.ready = host.store.follow(filter).then((position) => {
+      this.#through = position;
+      // The feed began before this turn: what it brought is above the position, or was in the log already.
+      this.#pending = this.#pending.filter((message) => message.seq > position.seq);
+      if (this.#pending.length === 0) return;
+      // No flush could take them until now; and a lossy feed may have lost some between them.
+      if (host.store.traits.feed === 'lossy') this.readAgain();
+      else host.scheduleFlush(this);
+    });
+    // Everyone who begins is told when it fails; they may all have gone before they asked.
+    this.ready.catch(() => undefined);
+  }
+
+  get holders(): number {
+    return this.#holders;
+  }
+
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#host.forget(this);
+  }
+
+  /** Where a live subscription at `position` stands: at the head of the store, unless something is on its way to it. */
+  caughtUpPosition(position: Position): Position {
+    // On a lossy feed others' messages may raise the head above one of ours that the feed has lost.
+    const head = this.#host.store.traits.feed === 'lossy' ? this.#through! : this.#host.head;
+    const isQuiet = this.#pending.length === 0 && !this.#isReading && !this.#isFlushing;
+    return isQuiet && head.seq > position.seq ? head : position;
+  }
+
+  /** Makes the subscription live if it has been given at least what the live ones have; else it must read on. */
+  join(subscription: LogSubscription): boolean {
+    if (this.#through === undefined || subscription.position.seq < this.#through.seq) return false;
+    subscription.stage = 'live';
+    subscription.liveIndex = this.#live.push(subscription) - 1;
+    return true;
+  }
+
+  leave(subscription: LogSubscription): void {
+    if (subscription.liveIndex < 0) return;
+    this.#live[subscription.liveIndex] = undefined;
+    subscription.liveIndex = -1;
+    this.#holes += 1;
+    // Not at once: a batch may be going round.
+    if (this.#holes > 32 && this.#holes > this.#live.length / 2) this.#host.scheduleFlush(this);
+  }
+
+  /** What the feed brought. */
+  accept(messages: readonly Message[]): void {
+    if (this.#isReading) {
+      this.#mustReadAgain = true;
+      return;
+    }
+    if (this.#host.store.traits.feed === 'lossy' && this.#through !== undefined) {
+      const news = messages.filter((message) => message.seq > this.#through!.seq);
+      if (news.length === 0) return;
+      if (!this.#provesNothingMissing(news)) {
+        this.readAgain();
+        return;
+      }
+    }
+    const throughSeq = this.#through?.seq ?? 0;
+    for (const message of messages) {
+      if (message.seq <= throughSeq) continue;
+      this.#pending.push(message);
+      this.#nextOffset = message.offset + 1;
+    }
+    if (this.#pending.length > 0) this.#host.scheduleFlush(this);
+  }
+
+  /** The feed may have lost something: the log decides. */
+  readAgain(): void {
+    this.#mustReadAgain = true;
+    if (this.#isReading) return;
+    this.#isReading = true;
+    this.#pending = [];
+    // What was pending is gone from here, so nothing goes on from it, also when the read fails.
+    this.#nextOffset = undefined;
+    void this.#read();
+  }
+
+  /** The channel is gone; should it come back, its offsets begin at 1. */
+  channelDropped(): void {
+    this.#nextOffset = undefined;
+    // A page that is on its way may be of the life that ended.
+    if (this.#isReading) this.#mustReadAgain = true;
+  }
+
+  flush(): void {
+    this.#compact();
+    if (this.#pending.length === 0 || this.#through === undefined) return;
+    const messages = this.#pending;
+    this.#pending = [];
+    this.#isFlushing = true;
+    let from = 0;
+    let bytes = 0;
+    for (let at = 0; at < messages.length; at += 1) {
+      const size = estimateBytes(messages[at]!);
+      if (
+        at > from &&
+        (bytes + size > this.#host.batchBytesMax || at - from >= this.#host.batchMessagesMax)
+      ) {
+        this.#deliver(messages.slice(from, at));
+        from = at;
+        bytes = 0;
+      }
+      bytes += size;
+    }
+    this.#deliver(from === 0 ? messages : messages.slice(from));
+    this.#isFlushing = false;
+  }
+
+  #deliver(messages: readonly Message[]): void {
+    const end = messages[messages.length - 1]!.position;
+    this.#through = end;
+    if (this.#live.length === 0) return;
+    const batch = new Batch(messages).unexpired(this.#host.nowMs());
+    if (batch !== undefined) this.#goRound(batch, end);
+  }
+
+  /** The hot loop: everything in it runs once per live subscription and turn. */
+  #goRound(batch: Batch, end: Position): void {
+    const live = this.#live;
+    const count = live.length;
+    const { firstSeq } = batch;
+    for (let at = 0; at < count; at += 1) {
+      const subscription = live[at];
+      if (subscription === undefined) continue;
+      let view: Batch | undefined = batch;
+      // It joined by reading the log, ahead of what was still to be flushed.
+      if (subscription.position.seq >= firstSeq) {
+        view = batch.since(subscription.position.seq);
+        if (view === undefined) continue;
+      }
+      let outcome: Outcome;
+      try {
+        outcome = subscription.offer(view, end);
+      } catch (cause) {
+        this.#host.broken(subscription, cause);
+        continue;
+      }
+      if (outcome !== 'taken') {
+        this.leave(subscription);
+        this.#host.settle(subscription, outcome);
+      }
+    }
+  }
+
+  #compact(): void {
+    if (this.#holes === 0) return;
+    let to = 0;
+    for (const subscription of this.#live) {
+      if (subscription === undefined) continue;
+      subscription.liveIndex = to;
+      this.#live[to] = subscription;
+      to += 1;
+    }
+    this.#live.length = to;
+    this.#holes = 0;
+  }
+
+  /**
+   * A shared store's feed may drop messages before it says so. Offsets have no holes, so a run of one channel that goes
+   * on where the last one ended is complete; of a wildcard's channels nothing of the kind is known, and the log is read.
+   */
+  #provesNothingMissing(news: readonly Message[]): boolean {
+    return this.filter.channel !== undefined && news[0]!.offset === this.#nextOffset;
+  }
+
+  async #read(): Promise<void> {
+    try {
+      await this.ready;
+      while (this.#mustReadAgain && this.#holders > 0) {
+        this.#mustReadAgain = false;
+        const page = await this.#host.store.read(this.filter, this.#through!, {
+          messagesMax: this.#host.batchMessagesMax,
+          bytesMax: this.#host.batchBytesMax,
+        });
+        this.#takePage(page);
+        if (!page.atHead) this.#mustReadAgain = true;
+      }
+      this.#isReading = false;
+    } catch (cause) {
+      this.#isReading = false;
+      if (this.#holders > 0) this.#host.retry(() => this.readAgain(), cause);
+    }
+  }
+
+  #takePage(page: Page): void {
+    this.#compact();
+    if (page.gaps.length > 0) {
+      // A subscription that takes only a part of this page reads the rest through the page cache.
+      this.#host.forgetPagesAfter(this.filter, this.#through!.seq);
+      this.#tellGaps(page);
+    }
+    const last = page.messages.at(-1);
+    if (last !== undefined) {
+      if (!this.#mustReadAgain) this.#nextOffset = last.offset + 1;
+      const batch = new Batch(page.messages).unexpired(this.#host.nowMs());
+      this.#through = page.through;
+      if (batch !== undefined) this.#goRound(batch, page.through);
+    } else if (page.through.seq >= this.#through!.seq) {
+      this.#through = page.through;
+    }
+  }
+
+  /** The gaps lie after `through`. Who is ahead of it may have been given what is gone by now: it reads on by itself. */
+  #tellGaps(page: Page): void {
+    for (const subscription of this.#live) {
+      if (subscription === undefined || subscription.position.seq >= page.through.seq) continue;
+      if (subscription.position.seq <= this.#through!.seq && subscription.obstacle === undefined) {
+        for (const gap of page.gaps) this.#host.notifyGap(subscription, gap);
+      } else {
+        this.leave(subscription);
+        this.#host.settle(subscription, 'behind');
+      }
+    }
+  }
+}

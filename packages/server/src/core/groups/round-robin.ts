@@ -1,0 +1,116 @@
+import { estimateBytes, type Message } from '../log/message.ts';
+import type { Quota } from '../seams/transport.ts';
+import type { GroupMember } from './member.ts';
+
+/** Members whose room is added up at most: what is offered is cut to that, and the log has the rest. */
+const addedUpMax = 128;
+
+/** What one member is to be handed at once. */
+export interface Share {
+  readonly messages: Message[];
+  bytes: number;
+}
+
+const nothing: Share = { messages: [], bytes: 0 };
+
+/** What is set aside for members, until it is handed over. */
+export class Shares {
+  readonly byMember = new Map<GroupMember, Share>();
+  readonly #byQuota = new Map<Quota, number>();
+
+  /** How many more messages, if the next one has so many bytes. */
+  roomOf(member: GroupMember, bytes: number): number {
+    const { quota } = member;
+    const ofQuota = quota === undefined ? 0 : (this.#byQuota.get(quota) ?? 0);
+    return member.roomBeside(this.byMember.get(member) ?? nothing, { ofQuota, bytes });
+  }
+
+  add(member: GroupMember, message: Message): void {
+    const bytes = estimateBytes(message);
+    const share = this.byMember.get(member);
+    if (share === undefined) {
+      this.byMember.set(member, { messages: [message], bytes });
+    } else {
+      share.messages.push(message);
+      share.bytes += bytes;
+    }
+    const { quota } = member;
+    if (quota !== undefined) this.#byQuota.set(quota, (this.#byQuota.get(quota) ?? 0) + 1);
+  }
+}
+
+/** Members that may have room, taking turns. Who turns out to have none waits outside until it says so. */
+export class Turns {
+  readonly #ready: GroupMember[] = [];
+  #next = 0;
+
+  isEmpty(): boolean {
+    return this.#ready.length === 0;
+  }
+
+  enter(member: GroupMember): void {
+    if (member.stage === 'live') return;
+    member.stage = 'live';
+    this.#ready.push(member);
+  }
+
+  /** It has no room, or is gone. */
+  leave(member: GroupMember): void {
+    const at = this.#ready.indexOf(member);
+    if (at >= 0) this.#removeAt(at);
+  }
+
+  /** At least this many messages can be placed. None means that every member waits outside, to say when it has room. */
+  room(): number {
+    const none = new Shares();
+    let sum = 0;
+    for (let at = 0; at < Math.min(this.#ready.length, addedUpMax);) {
+      const room = none.roomOf(this.#ready[at]!, 0);
+      if (room <= 0) {
+        this.#park(at);
+        continue;
+      }
+      sum += room;
+      at += 1;
+    }
+    return sum;
+  }
+
+  /** Whose turn it is to have this message; `last` only if nobody else has room. */
+  choose(message: Message, shares: Shares, last: GroupMember | undefined): GroupMember | undefined {
+    const bytes = estimateBytes(message);
+    let second: number | undefined;
+    for (let step = 0; step < this.#ready.length;) {
+      const at = (this.#next + step) % this.#ready.length;
+      const member = this.#ready[at]!;
+      if (shares.roomOf(member, bytes) <= 0) {
+        this.#park(at);
+        // Those behind it moved up by one, the wanted one of them too.
+        if (second !== undefined && second > at) second -= 1;
+        continue;
+      }
+      step += 1;
+      if (!member.mayHave(message)) continue;
+      if (member !== last) return this.#take(at);
+      second = at;
+    }
+    return second === undefined ? undefined : this.#take(second);
+  }
+
+  #take(at: number): GroupMember {
+    this.#next = (at + 1) % this.#ready.length;
+    return this.#ready[at]!;
+  }
+
+  #park(at: number): void {
+    const member = this.#ready[at]!;
+    member.stage = member.owner.isHeld ? 'held' : 'full';
+    this.#removeAt(at);
+  }
+
+  #removeAt(at: number): void {
+    this.#ready.splice(at, 1);
+    if (at < this.#next) this.#next -= 1;
+    if (this.#next >= this.#ready.length) this.#next = 0;
+  }
+}

@@ -1,0 +1,142 @@
+import { isUtf8 } from 'node:buffer';
+import { EverywireError, shapeOfType } from '@everywire/protocol';
+import type { Limits } from '../limits.ts';
+import type { Draft } from './message.ts';
+import type { PublishDraft } from '../seams/transport.ts';
+
+export const defaultType = 'application/octet-stream';
+
+// RFC 9110 §8.3.1: type/subtype of token characters, then parameters, which stay as they came.
+const mediaType =
+  /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;[\t\x20-\x7e\u00a0-\uffff]*)?$/;
+const control = /[\u0000-\u001f\u007f-\u009f]/;
+/** Names that only the server may set; what a client sends under them is dropped (T11). */
+const reservedHeader = /^everywire-/i;
+/** Events with which the server itself tells of gaps and ends, on wires where they travel beside messages. */
+const reservedEvent = 'everywire.';
+
+export interface Stamp {
+  readonly id: string;
+  readonly nowMs: number;
+  readonly from: string | undefined;
+}
+
+/**
+ * Checks what a peer published, once for all transports, and completes it.
+ * @param namespaceBytesMax what the channel's namespace allows
+ * @throws EverywireError `too_large`, `invalid`, or `malformed` for a payload that claims to be JSON and is not.
+ */
+export function checkDraft(
+  given: PublishDraft,
+  stamp: Stamp,
+  limits: Limits,
+  namespaceBytesMax = limits.payloadBytesMax,
+): Draft {
+  const payloadBytesMax = Math.min(limits.payloadBytesMax, namespaceBytesMax);
+  if (given.payload.length > payloadBytesMax) {
+    throw new EverywireError('too_large', `A payload has at most ${payloadBytesMax} bytes here.`);
+  }
+  const type = given.type ?? defaultType;
+  if (type.length > limits.typeBytesMax || !mediaType.test(type)) {
+    throw new EverywireError('invalid', 'type is a media type such as text/plain.', { pointers: ['/type'] });
+  }
+  const isRemoval = given.retain === true && given.payload.length === 0;
+  if (!isRemoval && shapeOfType(type) === 'json') checkJson(given.payload);
+  return {
+    id: stamp.id,
+    timeMs: stamp.nowMs,
+    type,
+    payload: given.payload,
+    event: checkEvent(given.event, limits),
+    headers: checkHeaders(given.headers, limits),
+    from: stamp.from,
+    key: checkText('key', given.key, limits.publishIdBytesMax),
+    retain: given.retain,
+    expiresAtMs: given.ttlMs === undefined ? undefined : stamp.nowMs + checkTtl(given.ttlMs),
+    native: checkNative(given.native, limits),
+  };
+}
+
+function checkJson(payload: Buffer): void {
+  let isJson = isUtf8(payload);
+  if (isJson) {
+    try {
+      JSON.parse(payload.toString());
+    } catch {
+      isJson = false;
+    }
+  }
+  if (!isJson)
+    throw new EverywireError('malformed', 'The type says JSON, but the payload is not JSON in UTF-8.');
+}
+
+function checkEvent(given: string | undefined, limits: Limits): string | undefined {
+  const event = checkText('event', given, limits.eventBytesMax);
+  // Or a publisher could tell an EventSource of a gap that there is not.
+  if (event?.startsWith(reservedEvent) !== true) return event;
+  throw new EverywireError('invalid', `Events that begin with ${reservedEvent} are the server's own.`, {
+    pointers: ['/event'],
+  });
+}
+
+function checkText(field: 'event' | 'key', text: string | undefined, bytesMax: number): string | undefined {
+  if (text === undefined || (text === '' && field === 'event')) return undefined;
+  if (text === '' || !text.isWellFormed() || control.test(text) || Buffer.byteLength(text) > bytesMax) {
+    throw new EverywireError(
+      'invalid',
+      `${field} is 1 to ${bytesMax} bytes of UTF-8 without control characters.`,
+      {
+        pointers: [`/${field}`],
+      },
+    );
+  }
+  return text;
+}
+
+function checkHeaders(
+  headers: ReadonlyMap<string, string> | undefined,
+  limits: Limits,
+): ReadonlyMap<string, string> | undefined {
+  if (headers === undefined || headers.size === 0) return undefined;
+  const kept = new Map<string, string>();
+  let bytes = 0;
+  for (const [name, value] of headers) {
+    if (reservedHeader.test(name)) continue;
+    if (name === '' || control.test(name) || !name.isWellFormed()) {
+      throw new EverywireError('invalid', 'A header name has at least one and no control characters.', {
+        pointers: ['/headers'],
+      });
+    }
+    if (control.test(value) || !value.isWellFormed()) {
+      throw new EverywireError('invalid', 'A header value has no control characters.', {
+        pointers: ['/headers'],
+      });
+    }
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
+    kept.set(name, value);
+  }
+  if (kept.size > limits.messageHeadersMax || bytes > limits.messageHeaderBytesMax) {
+    throw new EverywireError(
+      'too_large',
+      `A message has at most ${limits.messageHeadersMax} headers of ${limits.messageHeaderBytesMax} bytes together.`,
+    );
+  }
+  return kept.size === 0 ? undefined : kept;
+}
+
+function checkNative(native: Buffer | undefined, limits: Limits): Buffer | undefined {
+  if (native === undefined || native.length === 0) return undefined;
+  if (native.length > limits.messageHeaderBytesMax) {
+    throw new EverywireError(
+      'too_large',
+      `What goes with a message has at most ${limits.messageHeaderBytesMax} bytes.`,
+    );
+  }
+  return native;
+}
+
+function checkTtl(ttlMs: number): number {
+  // Ten years: enough for everyone, and far from where dates overflow.
+  if (Number.isFinite(ttlMs) && ttlMs > 0 && ttlMs <= 3_650 * 86_400_000) return Math.ceil(ttlMs);
+  throw new EverywireError('invalid', 'ttl is more than 0 and at most 3650 days.', { pointers: ['/ttl'] });
+}
