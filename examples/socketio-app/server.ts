@@ -1,12 +1,12 @@
 /**
- * An ordinary `socket.io` application: a chat with rooms. What makes it one of several processes, lets its clients come back
- * to any of them, and opens its rooms to every other transport, is the line with `adapter`.
+ * An ordinary `socket.io` application: a chat with rooms. One line, `adapter`, makes it one of several processes, lets its
+ * clients reconnect to any of them, and opens its rooms to every other transport.
  *
  *     node examples/socketio-app/server.ts 3001 http://localhost:8080
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createAdapter } from 'everywire/socket.io-adapter';
+import { createAdapter } from '@everywire/socketio-adapter';
 import { Server } from 'socket.io';
 
 const [port = '3001', everywire = 'http://localhost:8080'] = process.argv.slice(2);
@@ -20,7 +20,7 @@ const io = new Server(http, {
   connectionStateRecovery: { maxDisconnectionDuration: 10 * 60_000 },
 });
 
-/** What was said in a room before: the log of its channel, which anybody may also read without Socket.IO. */
+/** The last messages of a room: the log of its channel, which any client can also read without Socket.IO. */
 async function said(room: string): Promise<unknown[]> {
   const answer = await fetch(`${everywire}/channels/socket.io/_/${encodeURIComponent(room)}?limit=20`);
   const { messages } = (await answer.json()) as {

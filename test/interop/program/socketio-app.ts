@@ -1,6 +1,6 @@
 /**
- * A `socket.io` application in a process of its own, for tests of the adapter. Prints its port. What a client emits with an
- * acknowledgement has been done by the time it is acknowledged, as far as `socket.io` tells.
+ * A `socket.io` application as a process, for tests of the adapter. Prints its port. It acknowledges an event of a client
+ * after it has handled it, as far as `socket.io` reports that.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -92,7 +92,7 @@ for (const ioNamespace of [io, io.of('/chat')]) {
   });
 }
 
-// Then nothing is left, and it ends by itself; `process.exit()` may hang (nodejs/node#54918).
+// Then the process ends by itself. `process.exit()` may hang (nodejs/node#54918).
 process.on('SIGTERM', () => void io.close());
 server.listen(Number(port ?? 0), '127.0.0.1', () => {
   console.log((server.address() as AddressInfo).port);
