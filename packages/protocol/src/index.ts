@@ -1,6 +1,7 @@
 export * from './cursor.ts';
 export * from './envelope.ts';
 export * from './errors.ts';
+export * from './exact-json.ts';
 export * from './filter.ts';
 export * from './media.ts';
 export * from './names.ts';

@@ -1,9 +1,9 @@
 import { createServer } from 'node:net';
+import { asRecord } from '@everywire/protocol';
 import { isLoopback } from '../config/rules.ts';
 import { isDefault, type LoadedConfig } from '../config/load.ts';
 import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
-import { asRecord } from './exact-json.ts';
 
 /** What one look found. `bad` keeps a server from starting, `doubtful` from lasting. */
 export interface Finding {

@@ -1,6 +1,6 @@
 import { request as requestPlain, type IncomingMessage } from 'node:http';
 import { request as requestSecure } from 'node:https';
-import { asRecord } from './exact-json.ts';
+import { asRecord } from '@everywire/protocol';
 import { originOf, type Target } from './target.ts';
 import { explainTls } from './tls-client.ts';
 

@@ -1,5 +1,5 @@
+import { asRecord, parseExactly } from '@everywire/protocol';
 import { endOf } from './byte-stream.ts';
-import { asRecord, parseExactly } from './exact-json.ts';
 import { throwHandshakeFailure } from './handshake.ts';
 import { Cut, Refused } from './request.ts';
 import { originOf, type Target } from './target.ts';

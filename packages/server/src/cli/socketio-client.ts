@@ -1,7 +1,7 @@
 import { parseIoPacket, valueOfItem, type IoPacket } from '@everywire/wires/socketio';
+import { asRecord } from '@everywire/protocol';
 import { Arrivals } from './arrivals.ts';
 import { endOf } from './byte-stream.ts';
-import { asRecord } from './exact-json.ts';
 import { Cut, readWhole, Refused, send } from './request.ts';
 import { originOf, type Target } from './target.ts';
 import { dispatcherOf } from './tls-client.ts';

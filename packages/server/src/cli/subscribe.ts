@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDurationMs, parseSince } from '@everywire/protocol';
-import { asRecord } from './exact-json.ts';
+import { parseDurationMs, parseSince, asRecord } from '@everywire/protocol';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';

@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { shapeOfType } from '@everywire/protocol';
+import { shapeOfType, parseExactly } from '@everywire/protocol';
 import { CommandError } from '../exit.ts';
-import { parseExactly } from '../exact-json.ts';
 import { binary, openSocketIo } from '../socketio-client.ts';
 import { answerWithinMs, receiptLine, type Publication, type Publisher } from './publisher.ts';
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { asRecord, parseExactly } from '../exact-json.ts';
+import { asRecord, parseExactly } from '@everywire/protocol';
 import { Cut, readWhole, Refused, send } from '../request.ts';
 import { encodeChannel, type Target } from '../target.ts';
 import type { Arrival, Reader, Start } from './reader.ts';

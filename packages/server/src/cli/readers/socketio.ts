@@ -1,5 +1,5 @@
 import { placeholderOf } from '@everywire/wires/socketio';
-import { asRecord } from '../exact-json.ts';
+import { asRecord } from '@everywire/protocol';
 import { openSocketIo, type IoEvent } from '../socketio-client.ts';
 import type { Arrival, Reader } from './reader.ts';
 

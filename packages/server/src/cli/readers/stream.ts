@@ -1,4 +1,4 @@
-import { asRecord, parseExactly } from '../exact-json.ts';
+import { asRecord, parseExactly } from '@everywire/protocol';
 import { readText, Refused, send } from '../request.ts';
 import { encodeChannel } from '../target.ts';
 import { splitLines } from './lines.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { asRecord, parseExactly } from '../../src/cli/exact-json.ts';
+import { asRecord, parseExactly } from '../src/exact-json.ts';
 
 test.each(['12345678901234567890', '1.0', '1e400', '-0', '{"a":[9007199254740993,"x",null,true]}', '1E5'])(
   '%s is written as it came',
