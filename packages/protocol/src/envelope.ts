@@ -1,3 +1,8 @@
+import { base64OfBytes, bytesOfBase64 } from './base64.ts';
+import { formatCursor, type Position } from './cursor.ts';
+import { asRecord } from './exact-json.ts';
+import { shapeOfType } from './media.ts';
+
 /** A message as JSON, on every wire that speaks JSON. Absent fields are empty, never null. */
 export interface Envelope {
   readonly channel: string;
@@ -47,4 +52,198 @@ export interface Receipt {
   readonly time: string;
   /** Present and true when the publish id had been used: this is the first answer again. */
   readonly duplicate?: true;
+}
+
+/** What an envelope says of a message, besides its payload. */
+export interface MessageFields {
+  readonly channel: string;
+  readonly offset: number;
+  readonly cursor: string;
+  readonly id: string;
+  readonly timeMs: number;
+  readonly event?: string | undefined;
+  readonly type: string;
+  readonly headers?: ReadonlyMap<string, string> | undefined;
+  readonly from?: string | undefined;
+}
+
+/**
+ * The message as JSON text without raw line breaks, for wires that carry envelopes. `payload` is one of the members that
+ * the functions below make. `open` is put behind the first brace, for wires whose frames say what they are.
+ */
+export function writeEnvelope(message: MessageFields, payload: string, open = ''): string {
+  const { event, headers, from } = message;
+  return (
+    `{${open}"channel":${quote(message.channel)},"offset":${message.offset},"cursor":"${message.cursor}",` +
+    `"id":${quote(message.id)},"time":"${formatTime(message.timeMs)}",` +
+    (event === undefined ? '' : `"event":${quote(event)},`) +
+    `"type":${quote(message.type)},${payload}` +
+    (headers === undefined || headers.size === 0
+      ? ''
+      : `,"headers":${JSON.stringify(Object.fromEntries(headers))}`) +
+    (from === undefined ? '}' : `,"from":${quote(from)}}`)
+  );
+}
+
+/**
+ * A payload of a JSON type as a member of its envelope: spliced in as it came. Only line breaks between its tokens, where
+ * JSON has them as white space, become spaces, because they would end an NDJSON line.
+ */
+export function jsonMember(text: string): string {
+  // Only what removes a retained message may be of a JSON type and have no payload.
+  if (text === '') return '"data":null';
+  return `"data":${lineBreak.test(text) ? text.replace(lineBreaks, ' ') : text}`;
+}
+
+const lineBreak = /[\r\n]/;
+const lineBreaks = /[\r\n]/g;
+
+/** A payload of a text type as a member of its envelope. */
+export function textMember(text: string): string {
+  return `"data":${quote(text)}`;
+}
+
+/** A payload that is neither JSON nor text as a member of its envelope. */
+export function base64Member(base64: string): string {
+  return `"base64":"${base64}"`;
+}
+
+/** Any payload as a member of its envelope. Bytes that are not UTF-8 go as base64 whatever type they claim. */
+export function payloadMember(type: string, payload: Uint8Array): string {
+  const shape = shapeOfType(type);
+  const text = shape === 'binary' ? undefined : decodeUtf8(payload);
+  if (text === undefined) return base64Member(base64OfBytes(payload));
+  return shape === 'json' ? jsonMember(text) : textMember(text);
+}
+
+/** `undefined` for what is not UTF-8: never lossy decoding. */
+function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Reads an envelope out of parsed JSON. Parsed by `parseExactly`, its payload keeps the numbers that it came with.
+ * `undefined` for what is no envelope.
+ */
+export function readEnvelope(value: unknown): Envelope | undefined {
+  const members = asRecord(value);
+  if (members === undefined) return undefined;
+  const { channel, offset, cursor, id, time, event, type, base64, headers, from } = members;
+  const isEnvelope =
+    [channel, cursor, id, time, type].every(isText) &&
+    isOffset(offset) &&
+    [event, base64, from].every(isOptionalText) &&
+    'data' in members !== 'base64' in members &&
+    (headers === undefined || Object.values(asRecord(headers) ?? { headers: 0 }).every(isText));
+  return isEnvelope ? (members as unknown as Envelope) : undefined;
+}
+
+/** The bytes that were published, except for white space within JSON. `undefined` when `base64` is not base64. */
+export function payloadOf({ type, data, base64 }: Envelope): Uint8Array<ArrayBuffer> | undefined {
+  if (base64 !== undefined) return bytesOfBase64(base64);
+  const isString = typeof data === 'string' && shapeOfType(type) !== 'json';
+  return new TextEncoder().encode(isString ? data : JSON.stringify(data));
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === 'string';
+const isOffset = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** A gap as the log knows it. */
+export interface LogGap {
+  readonly channel: string;
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  readonly reason: GapReason;
+  readonly next: Position;
+}
+
+export function gapNotice(gap: LogGap): GapNotice {
+  return {
+    channel: gap.channel,
+    ...(gap.from === undefined ? {} : { from: gap.from }),
+    ...(gap.to === undefined ? {} : { to: gap.to }),
+    reason: gap.reason,
+    cursor: formatCursor(gap.next),
+  };
+}
+
+/**
+ * Reads a gap notice out of parsed JSON. `undefined` for what is none. A reason that only a newer server knows is taken:
+ * that messages are gone matters more than why.
+ */
+export function readGapNotice(value: unknown): GapNotice | undefined {
+  const members = asRecord(value);
+  if (members === undefined) return undefined;
+  const { channel, from, to, reason, cursor } = members;
+  const isNotice =
+    [channel, cursor, reason].every(isText) &&
+    [from, to].every((offset) => offset === undefined || isOffset(offset));
+  return isNotice ? (members as unknown as GapNotice) : undefined;
+}
+
+export interface StoredMessage {
+  readonly channel: string;
+  readonly offset: number;
+  readonly cursor: string;
+  readonly id: string;
+  readonly timeMs: number;
+  readonly duplicate: boolean;
+}
+
+export function receipt(stored: StoredMessage): Receipt {
+  return {
+    channel: stored.channel,
+    offset: stored.offset,
+    cursor: stored.cursor,
+    id: stored.id,
+    time: formatTime(stored.timeMs),
+    ...(stored.duplicate ? { duplicate: true as const } : {}),
+  };
+}
+
+/** Reads a receipt out of parsed JSON. `undefined` for what is none. */
+export function readReceipt(value: unknown): Receipt | undefined {
+  const members = asRecord(value);
+  if (members === undefined) return undefined;
+  const { channel, offset, cursor, id, time, duplicate } = members;
+  const isReceipt =
+    [channel, cursor, id, time].every(isText) &&
+    isOffset(offset) &&
+    (duplicate === undefined || duplicate === true);
+  return isReceipt ? (members as unknown as Receipt) : undefined;
+}
+
+let formattedMs = Number.NaN;
+let formatted = '';
+
+/** RFC 3339. Messages of one millisecond are common under load, and `toISOString` is most of an envelope's cost. */
+export function formatTime(timeMs: number): string {
+  if (timeMs !== formattedMs) {
+    formatted = new Date(timeMs).toISOString();
+    formattedMs = timeMs;
+  }
+  return formatted;
+}
+
+const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const timeDigits = 10;
+
+/** The time that a message's id, a ULID, begins with: that of the message. */
+export function timeOfId(id: string): number {
+  let timeMs = 0;
+  for (const letter of id.slice(0, timeDigits)) timeMs = timeMs * 32 + Math.max(0, crockford.indexOf(letter));
+  return timeMs;
+}
+
+// Most names and ids need no escaping, and JSON.stringify costs several times the test.
+const plain = /^[ !#-[\]-~]*$/;
+
+function quote(text: string): string {
+  return text.length < 64 && plain.test(text) ? `"${text}"` : JSON.stringify(text);
 }

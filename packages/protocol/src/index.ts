@@ -1,3 +1,4 @@
+export * from './base64.ts';
 export * from './cursor.ts';
 export * from './envelope.ts';
 export * from './errors.ts';

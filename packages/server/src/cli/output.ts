@@ -10,7 +10,7 @@ export function sayError(text: string): void {
 }
 
 /** Writes data and waits while whoever reads it is slower than we are. */
-export async function write(data: string | Buffer): Promise<void> {
+export async function write(data: string | Uint8Array): Promise<void> {
   if (process.stdout.write(data)) return;
   await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDurationMs, parseSince, asRecord } from '@everywire/protocol';
+import { parseDurationMs, parseExactly, parseSince, payloadOf, readEnvelope } from '@everywire/protocol';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
@@ -121,13 +121,9 @@ function timedOut(count: number, options: SubscribeOptions): CommandError {
 }
 
 /** The payload alone: text and JSON with a line break behind it, other bytes as they are. */
-function toPayload(envelope: string): string | Buffer {
-  const fields = asRecord(JSON.parse(envelope));
-  if (typeof fields?.['base64'] === 'string') return Buffer.from(fields['base64'], 'base64');
-  const data = fields?.['data'];
-  return `${typeof data === 'string' && !isJsonType(fields?.['type']) ? data : JSON.stringify(data)}\n`;
-}
-
-function isJsonType(type: unknown): boolean {
-  return typeof type === 'string' && /^[^;]*[/+]json\s*(;|$)/i.test(type);
+function toPayload(text: string): Uint8Array {
+  const envelope = readEnvelope(parseExactly(text));
+  const payload = envelope && payloadOf(envelope);
+  if (payload === undefined) throw new CommandError('failed', `that is not an envelope: ${text}`);
+  return envelope!.base64 === undefined ? Buffer.concat([payload, Buffer.from('\n')]) : payload;
 }

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { EverywireError } from '@everywire/protocol';
-import { receipt } from '../core/log/envelope.ts';
+import { EverywireError, receipt } from '@everywire/protocol';
 import type { HttpLimits } from './limits.ts';
 import type { HubFront, PublishResult, Session } from '../core/seams/transport.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';

@@ -1,10 +1,10 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { payloadMember, writeEnvelope } from '@everywire/protocol';
 import type {
   Gap,
   Message,
   SubscribeResponse,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
-import { envelopeLine } from '../envelope-line.ts';
 import { explainGrpc, openGrpc } from '../grpc-client.ts';
 import { Cut, Refused } from '../request.ts';
 import type { Arrival, Reader } from './reader.ts';
@@ -48,18 +48,18 @@ function* toArrivals({ kind }: SubscribeResponse): Generator<Arrival, void, unde
 
 function lineOf(message: Message): string {
   const { channel, offset, cursor, id, time, type, data, event, from, headers } = message;
-  return envelopeLine({
+  const fields = {
     channel,
     offset: Number(offset),
     cursor,
     id,
     timeMs: time === undefined ? 0 : timestampMs(time),
     type,
-    payload: Buffer.from(data),
     event: event === '' ? undefined : event,
     from: from === '' ? undefined : from,
-    headers: Object.entries(headers),
-  });
+    headers: new Map(Object.entries(headers)),
+  };
+  return writeEnvelope(fields, payloadMember(type, data));
 }
 
 function gapLine({ channel, from, to, reason, cursor }: Gap): string {

@@ -1,6 +1,6 @@
+import { payloadMember, timeOfId, writeEnvelope } from '@everywire/protocol';
 import type { Publish, ServerPacket, UserProperties } from '@everywire/wires/mqtt';
 import { draftOf } from '../../transports/mqtt/convert.ts';
-import { envelopeLine, timeOfId } from '../envelope-line.ts';
 import { checkReason, openMqtt, propertyOf } from '../mqtt-client.ts';
 import { Refused } from '../request.ts';
 import type { Arrival, Reader, Start } from './reader.ts';
@@ -79,18 +79,18 @@ function toMessage(packet: Publish): Arrival {
     throw new Refused('a PUBLISH came without its cursor; is this an Everywire server?', {});
   }
   const id = propertyOf(userProperties, 'everywire-id') ?? '';
-  const text = envelopeLine({
+  // Of a message that has no content type: what the server takes it for as well.
+  const type = draftOf(packet).type ?? 'application/octet-stream';
+  const fields = {
     channel: topic,
     offset: Number(offset),
     cursor,
     id,
     timeMs: timeOfId(id),
-    // Of a message that has no content type: what the server takes it for as well.
-    type: draftOf(packet).type ?? 'application/octet-stream',
-    payload,
+    type,
     event: propertyOf(userProperties, 'everywire-event'),
     from: propertyOf(userProperties, 'everywire-from'),
-    headers: userProperties.filter(([name]) => !own.has(name) && !/^everywire-/i.test(name)),
-  });
-  return { kind: 'message', cursor, text };
+    headers: new Map(userProperties.filter(([name]) => !own.has(name) && !/^everywire-/i.test(name))),
+  };
+  return { kind: 'message', cursor, text: writeEnvelope(fields, payloadMember(type, payload)) };
 }

@@ -1,5 +1,5 @@
+import { payloadMember, writeEnvelope } from '@everywire/protocol';
 import { isReserved, type Frame } from '@everywire/wires/stomp';
-import { envelopeLine } from '../envelope-line.ts';
 import { Refused } from '../request.ts';
 import { openStomp } from '../stomp-client.ts';
 import type { Arrival, Reader, Start } from './reader.ts';
@@ -64,17 +64,17 @@ function toMessage({ headers, body }: Frame): Arrival {
   if (destination === undefined || cursor === undefined || offset === undefined) {
     throw new Refused('a MESSAGE lacks what Everywire says; is this an Everywire server?', {});
   }
-  const text = envelopeLine({
+  const type = headers.get('content-type') ?? 'application/octet-stream';
+  const fields = {
     channel: destination.slice(prefix.length),
     offset: Number(offset),
     cursor,
     id: headers.get('everywire-id') ?? '',
     timeMs: Number(headers.get('timestamp')),
-    type: headers.get('content-type') ?? 'application/octet-stream',
-    payload: body,
+    type,
     event: headers.get('event'),
     from: headers.get('everywire-from'),
-    headers: [...headers].filter(([name]) => !isReserved(name)),
-  });
-  return { kind: 'message', cursor, text };
+    headers: new Map([...headers].filter(([name]) => !isReserved(name))),
+  };
+  return { kind: 'message', cursor, text: writeEnvelope(fields, payloadMember(type, body)) };
 }

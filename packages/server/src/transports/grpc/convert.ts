@@ -1,14 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 import { durationMs, durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { formatCursor, toEverywireError, parseFrom, type From } from '@everywire/protocol';
+import { formatCursor, gapNotice, toEverywireError, parseFrom, type From } from '@everywire/protocol';
 import { errorDomain } from '@everywire/wires/grpc';
 import * as proto from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
-import { gapNotice } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Page } from '../../core/seams/store.ts';

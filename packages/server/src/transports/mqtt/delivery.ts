@@ -1,6 +1,5 @@
-import { parseCursor, toEverywireError } from '@everywire/protocol';
+import { parseCursor, toEverywireError, gapNotice } from '@everywire/protocol';
 import { Batch, type WireFormat } from '../../core/log/batch.ts';
-import { gapNotice } from '../../core/log/envelope.ts';
 import { estimateBytes, type Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/seams/transport.ts';

@@ -1,6 +1,6 @@
-import { parseDurationMs } from '@everywire/protocol';
+import { parseDurationMs, gapNotice } from '@everywire/protocol';
 import type { WireFormat } from '../../core/log/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
+import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 

@@ -1,9 +1,8 @@
-import { type EverywireError } from '@everywire/protocol';
+import { type EverywireError, gapNotice, formatTime } from '@everywire/protocol';
 import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
 import { base64Packet, separator, prefixOf, reservedEvents } from '@everywire/wires/socketio';
 import { shapeOf } from '../../core/log/media.ts';
 import { concatenate, concatenateText, type Encoded, type WireFormat } from '../../core/log/batch.ts';
-import { formatTime, gapNotice } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Published, Subscription } from '../../core/seams/transport.ts';

@@ -1,7 +1,7 @@
-import { type EverywireError } from '@everywire/protocol';
+import { type EverywireError, gapNotice } from '@everywire/protocol';
 import { shapeOf } from '../../core/log/media.ts';
 import { concatenateText, type WireFormat } from '../../core/log/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
+import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import { problemOf } from '../../http/problem.ts';

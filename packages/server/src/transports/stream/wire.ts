@@ -1,6 +1,6 @@
-import type { EverywireError } from '@everywire/protocol';
+import { type EverywireError, gapNotice } from '@everywire/protocol';
 import { concatenateText, type WireFormat } from '../../core/log/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
+import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import { problemOf } from '../../http/problem.ts';
 import type { StreamWire } from '../../http/stream-wire.ts';

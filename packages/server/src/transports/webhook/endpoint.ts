@@ -1,8 +1,13 @@
-import { EverywireError, parseRetryAfterMs, toEverywireError, type From } from '@everywire/protocol';
+import {
+  EverywireError,
+  parseRetryAfterMs,
+  toEverywireError,
+  type From,
+  gapNotice,
+} from '@everywire/protocol';
 import { signatureOf } from '@everywire/wires/webhook';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
-import { gapNotice } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import type {
   CloseReason,

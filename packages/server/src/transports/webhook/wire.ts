@@ -1,4 +1,5 @@
-import { envelopeJson, formatTime } from '../../core/log/envelope.ts';
+import { formatTime } from '@everywire/protocol';
+import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import { cloudEventHeaders, cloudEventJson } from '@everywire/wires/webhook';
 

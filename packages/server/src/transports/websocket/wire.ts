@@ -1,8 +1,8 @@
-import { errorTable, type EverywireError, shapeOfType } from '@everywire/protocol';
+import { errorTable, type EverywireError, shapeOfType, gapNotice } from '@everywire/protocol';
 import { frame, opcodes, textFrames } from '@everywire/wires/websocket';
 import { shapeOf } from '../../core/log/media.ts';
 import { concatenate, type WireFormat } from '../../core/log/batch.ts';
-import { envelopeJson, gapNotice } from '../../core/log/envelope.ts';
+import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Published, Subscription } from '../../core/seams/transport.ts';
 

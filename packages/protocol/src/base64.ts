@@ -1,0 +1,28 @@
+/** Base64 (RFC 4648 §4) without Node's Buffer, which browsers do not have. */
+
+const base64Shape = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Whether text is base64 with its padding and without white space. */
+export function isBase64(text: string): boolean {
+  return base64Shape.test(text);
+}
+
+/** Arguments of one call are on the stack, so they are few. */
+const chunkBytes = 8_192;
+
+export function base64OfBytes(bytes: Uint8Array): string {
+  let binary = '';
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + chunkBytes));
+  }
+  return btoa(binary);
+}
+
+/** `undefined` for what is not base64. */
+export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
+  if (!isBase64(text)) return undefined;
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at += 1) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
