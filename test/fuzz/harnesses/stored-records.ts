@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { decodeRevocation, encodeRevocation } from '../../../packages/server/src/auth/revocation-record.ts';
 import type { Clock } from '../../../packages/server/src/core/clock.ts';
+import { KindRows } from '../../../packages/server/src/core/durable/kind-rows.ts';
 import { decodeGroupRecord, encodeGroupRecord } from '../../../packages/server/src/core/groups/record.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
-import type { StompHost } from '../../../packages/server/src/transports/stomp/limits.ts';
 import { MemoryRecords } from '../../../packages/server/src/stores/memory/records.ts';
 import { decodeHead, decodeWindow } from '../../../packages/server/src/transports/mqtt/rows.ts';
 import { SessionRecords } from '../../../packages/server/src/transports/socketio/records.ts';
-import { DurablePositions } from '../../../packages/server/src/transports/stomp/durables.ts';
+import { durableKind, Durables } from '../../../packages/server/src/transports/stomp/durables.ts';
 import type { Harness } from '../harness.ts';
 
 const nowMs = 1_800_000_000_000;
@@ -74,6 +74,17 @@ export const harness: Harness = {
       timeMs: nowMs,
     }),
     of('durable', { filter: 'a/**', cursor }),
+    of('durable', {
+      durable: 1,
+      node: 'n',
+      token: 'n.1',
+      presence: 'open',
+      sinceMs: nowMs,
+      keepMs: 1,
+      subject: 'u',
+      follows: [['', 'a/**', cursor, [cursor], 9]],
+      state: null,
+    }),
     of('session', { atMs: nowMs, sid: 's', ioNamespace: '/', identity: null, follows: [] }),
     of('head', {
       format: 1,
@@ -105,7 +116,19 @@ export const harness: Harness = {
       of(kind, '{"atMs":'),
     ]),
   ],
-  dictionary: ['null', '[]', '{}', '"atMs"', '"follows"', '"__proto__"', '"format":1', '-1', '1e99', cursor],
+  dictionary: [
+    'null',
+    '[]',
+    '{}',
+    '"atMs"',
+    '"follows"',
+    '"__proto__"',
+    '"format":1',
+    '"durable":1',
+    '-1',
+    '1e99',
+    cursor,
+  ],
   run: async (input) => {
     const kind = kinds[(input[0] ?? 0) % kinds.length]!;
     const row = input.subarray(1);
@@ -183,25 +206,22 @@ async function checkSocketIo(kind: 'session' | 'poll', row: Buffer): Promise<boo
 
 async function checkStomp(row: Buffer): Promise<boolean> {
   const records = new MemoryRecords();
-  const owner = { subject: 'u', clientId: 'c' };
-  const key = DurablePositions.keyOf(owner, 'name');
-  await records.write([{ table: 'stomp-subscriptions', key, value: row }]);
-  const host = {
-    records,
-    hub: { head: { seq: 5 } },
-    random,
-    clock,
-    limits: defaultLimits,
-    log,
-  } as unknown as StompHost;
-  const positions = new DurablePositions(host);
-  await positions.open();
-  const kept = await positions.find(key);
-  if (kept === undefined) return false;
-  const { cursor, ackedAhead, deliveredThroughSeq } = kept.progress;
-  assert.ok(typeof kept.filter === 'string' && typeof cursor === 'string');
-  assert.ok(ackedAhead.every((one) => typeof one === 'string'));
-  assert.ok(Number.isSafeInteger(deliveredThroughSeq));
+  const kind = durableKind(defaultLimits);
+  const key = Durables.keyOf({ subject: 'u', clientId: 'c' }, 'name');
+  await records.write([{ table: kind.table, key, value: row }]);
+  const rows = new KindRows(kind, records, log);
+  const loaded = await rows.load(key, 5);
+  assert.equal(rows.unreadable, loaded === undefined ? 1 : 0, 'a row that cannot be read is counted');
+  if (loaded === undefined) return false;
+  for (const { filter, progress } of loaded.found.subscriptions) {
+    const { cursor, ackedAhead, deliveredThroughSeq } = progress;
+    assert.ok(typeof filter === 'string' && typeof cursor === 'string');
+    assert.ok(ackedAhead.every((one) => typeof one === 'string'));
+    assert.ok(Number.isSafeInteger(deliveredThroughSeq));
+  }
+  const written = rows.rowWrite(key, loaded.row, 'token').value!;
+  const again = rows.decode(key, written);
+  assert.deepEqual(again?.row, loaded.row, 'read and written again it is the same');
   return true;
 }
 

@@ -19,14 +19,15 @@ interface Front {
   readonly url: string;
 }
 
-/** A transport that listens on TCP, on the real hub and the memory store. */
+/** A transport that listens on TCP, on the real hub and the memory store, or on the one that is given. */
 export async function startOnTcp(
   create: (
     front: Front,
     options: { readonly listen: ListenAddress; readonly allowedOrigins: undefined },
   ) => Transport,
+  given?: Hub,
 ): Promise<TcpRig> {
-  const hub = await startHub();
+  const hub = given ?? (await startHub());
   const quiet = (): void => undefined;
   const host: Host = {
     hub,

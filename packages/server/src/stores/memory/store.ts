@@ -81,7 +81,9 @@ class MemoryStore implements Store {
       get: (table, key) => this.#rows.get(table, key),
       list: (...args) => this.#rows.list(...args),
       // In one order with appends and leases, as conditions need it.
-      write: (writes, conditions) => this.#step(() => this.#rows.apply(writes, conditions)),
+      write: async (writes, conditions) => {
+        await this.#step(() => this.#rows.write(writes, conditions));
+      },
     };
     this.cluster = createSingleNode({
       node: this.#epoch,

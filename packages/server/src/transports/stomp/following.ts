@@ -3,6 +3,7 @@ import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/seams/transport.ts';
 import type { AckMode } from './commands.ts';
+import type { Durable } from './durables.ts';
 import type { SharedFormat } from './message-formats.ts';
 
 /** Gaps that wait for the next message to be told with. Only a filter can have several. */
@@ -20,7 +21,7 @@ export class Following {
   subscription: Subscription | undefined;
   gaps: Gap[] | undefined;
   /** Where its position is kept. */
-  durableKey: string | undefined;
+  durable: Durable | undefined;
   /** A durable one that all who know its name share. */
   isShared = false;
   /** Of a durable one that acknowledges by itself: what an earlier connection may have been given. */

@@ -33,7 +33,7 @@ import {
   type Unsubscribe,
 } from './commands.ts';
 import { parseDestination, queueFilter, sharedDurable, type Destination } from './destinations.ts';
-import { DurablePositions, type DurableOwner } from './durables.ts';
+import { Durables, type DurableOwner } from './durables.ts';
 import { Following, gapHeader, unknownMessage } from './following.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
 import { sizeOf, Transactions } from './transactions.ts';
@@ -44,7 +44,7 @@ import type { StompHost } from './limits.ts';
 export interface StompShared {
   readonly host: StompHost;
   readonly formats: MessageFormats;
-  readonly durables: DurablePositions;
+  readonly durables: Durables;
   /** When heart-beats are due. */
   readonly beats: Deadlines<StompConnection>;
   readonly beatBytes: Readonly<Record<'tcp' | 'websocket', Buffer>>;
@@ -300,10 +300,8 @@ export class StompConnection implements Sink {
     this.#subject = identity.claims === undefined ? (identity.subject ?? connect.login) : identity.subject;
     if (connect.clientId !== undefined) {
       this.#owner = { subject: identity.subject, clientId: connect.clientId };
-      const key = DurablePositions.keyOf(this.#owner, '');
-      byClient.get(key)?.close({
-        error: new EverywireError('session_taken', 'This client-id has connected again.'),
-      });
+      const key = Durables.keyOf(this.#owner, '');
+      byClient.get(key)?.close(taken());
       byClient.set(key, this);
     }
     this.#session = host.hub.open(identity, { transport: 'stomp', address: this.#link.address }, this);
@@ -440,21 +438,24 @@ export class StompConnection implements Sink {
       return;
     }
     const { durables } = this.#shared;
-    const key = DurablePositions.keyOf(this.#owner, name);
-    for (const { durableKey } of this.#followings) {
-      if (durableKey === key) {
-        throw new EverywireError('conflict', 'This connection has a durable subscription of that name.');
-      }
+    const key = Durables.keyOf(this.#owner, name);
+    if (this.#followings.some(({ durable }) => durable?.key === key)) {
+      throw new EverywireError('conflict', 'This connection has a durable subscription of that name.');
     }
-    const kept = await durables.find(key);
-    const session = this.#session;
-    if (session === undefined) throw new EverywireError('going_away', 'The connection ended meanwhile.');
-    const progress = kept?.filter === filter && options.from === undefined ? kept.progress : undefined;
-    if (following.mode === 'auto') following.againThroughSeq = progress?.deliveredThroughSeq ?? 0;
-    following.subscription = await session.subscribe(filter, { ...options, progress });
-    if (this.#session !== session) throw new EverywireError('going_away', 'The connection ended meanwhile.');
-    following.durableKey = key;
-    await durables.keep(key, filter, following.subscription, session.identity);
+    const session = this.#session!;
+    const { holder, found } = await durables.take(key, filter, session.identity, () => this.close(taken()));
+    try {
+      if (this.#session !== session) throw endedMeanwhile();
+      const progress = found?.filter === filter && options.from === undefined ? found.progress : undefined;
+      if (following.mode === 'auto') following.againThroughSeq = progress?.deliveredThroughSeq ?? 0;
+      following.subscription = await session.subscribe(filter, { ...options, progress });
+      // Whoever took it over while this was awaited has ended the connection.
+      if (this.#session !== session) throw endedMeanwhile();
+      following.durable = holder;
+    } finally {
+      if (following.durable === undefined) holder.leave();
+    }
+    await holder.follow(following.subscription);
   }
 
   async #unsubscribe({ id, destination, durableName }: Unsubscribe): Promise<Answer> {
@@ -465,7 +466,7 @@ export class StompConnection implements Sink {
     if (following !== undefined) this.#drop(following);
     const { durables, host } = this.#shared;
     if (durableName !== undefined) {
-      if (this.#owner !== undefined) await durables.forget(DurablePositions.keyOf(this.#owner, durableName));
+      if (this.#owner !== undefined) await durables.remove(Durables.keyOf(this.#owner, durableName));
       else if (following?.isShared === true) host.hub.forgetGroup(following.subscription!.filter);
     }
     return plainAnswer;
@@ -491,11 +492,11 @@ export class StompConnection implements Sink {
   }
 
   /** What it has of others: to be called before its subscription ends. */
-  #release({ first, again, durableKey }: Following): void {
-    const { formats, durables } = this.#shared;
+  #release({ first, again, durable }: Following): void {
+    const { formats } = this.#shared;
     formats.release(first);
     formats.release(again);
-    if (durableKey !== undefined) durables.leave(durableKey);
+    durable?.leave();
   }
 
   #acknowledge(command: Acknowledge, receipt: string | undefined): void {
@@ -503,7 +504,7 @@ export class StompConnection implements Sink {
     const how = command.op === 'nack' && command.isRequeued ? 'release' : 'ack';
     const settle = (): void => {
       following.settle(seq, how);
-      if (following.durableKey !== undefined) this.#shared.durables.touch(following.durableKey);
+      following.durable?.touch();
     };
     if (command.transaction !== undefined) {
       this.#openTransactions.addAcknowledgement(command.transaction, settle, receipt);
@@ -527,7 +528,7 @@ export class StompConnection implements Sink {
   #write(following: Following, batch: Batch, againThroughSeq: number): boolean {
     this.#hasSent = true;
     following.noteDelivered(batch);
-    if (following.durableKey !== undefined) this.#shared.durables.touch(following.durableKey);
+    following.durable?.touch();
     let rest: Batch | undefined = batch;
     let takesMore = true;
     if (following.gaps !== undefined) {
@@ -662,13 +663,21 @@ export class StompConnection implements Sink {
     this.#followings = [];
     if (this.#owner !== undefined) {
       const { byClient } = this.#shared;
-      const key = DurablePositions.keyOf(this.#owner, '');
+      const key = Durables.keyOf(this.#owner, '');
       if (byClient.get(key) === this) byClient.delete(key);
     }
     this.#session = undefined;
     // All at once: what one of its consumers gives back must not go to another one of them.
     session?.end(how);
   }
+}
+
+function endedMeanwhile(): EverywireError {
+  return new EverywireError('going_away', 'The connection ended meanwhile.');
+}
+
+function taken(): CloseReason {
+  return { error: new EverywireError('session_taken', 'This client-id has connected again.') };
 }
 
 function formatOf(following: Following, seq: number, againThroughSeq: number): SharedFormat {

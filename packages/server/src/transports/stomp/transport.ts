@@ -7,7 +7,7 @@ import {
 } from '../parts/byte-protocol.ts';
 import { spreadMs } from '../parts/drain.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
-import { DurablePositions } from './durables.ts';
+import { Durables } from './durables.ts';
 import { MessageFormats } from './message-formats.ts';
 import { StompConnection, type StompShared } from './session.ts';
 import { beat } from '@everywire/wires/stomp';
@@ -57,7 +57,7 @@ class StompTransport implements Transport {
     const { limits } = host;
     const shared = shareAmongConnections(host);
     this.#shared = shared;
-    await shared.durables.open();
+    await shared.durables.start();
     const protocol = {
       name,
       path,
@@ -81,7 +81,7 @@ class StompTransport implements Transport {
     await this.#server.drain(deadline, (connection) =>
       connection.goAway(code, spreadMs(limits.retryAfterMs, random)),
     );
-    await this.#shared.durables.flush();
+    await this.#shared.durables.stop();
   }
 }
 
@@ -97,7 +97,7 @@ function shareAmongConnections(host: StompHost): StompShared {
   return {
     host,
     formats: new MessageFormats(),
-    durables: new DurablePositions(host),
+    durables: new Durables(host),
     beats: new Deadlines<StompConnection>({ clock, onDue: (connection) => connection.beatDue() }),
     beatBytes: { tcp: beat, websocket: frame(opcodes.text, beat) },
     byClient: new Map(),
