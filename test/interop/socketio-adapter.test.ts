@@ -188,7 +188,7 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
     for (const member of [a, b]) expect(member.heard.filter(([, arg]) => arg === 'once')).toHaveLength(1);
     for (const { cursors } of [a, b, c])
       expect(new Set(cursors.map((one) => typeof one))).toEqual(new Set(['string']));
-    // Who reads a room finds there also what was sent to several rooms.
+    // A reader of a room also finds the events that were sent to several rooms.
     expect((await page('socket.io/_/r')).filter(({ data }) => data === 'once')).toHaveLength(1);
   });
 
@@ -244,7 +244,7 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
     a.socket.emit('say to me', 20);
     const numbers = Array.from({ length: 20 }, (_, at) => ['said', at + 1]);
     await hears(a, [...numbers, ['asked', 'now?'], ['said', 'answered']]);
-    // What is for one socket is in no room's channel.
+    // Events for one socket are in no room's channel.
     expect((await page('socket.io/_/~packets')).length).toBe(21);
     expect(await page(`socket.io/_/${a.socket.id!}`)).toEqual([]);
   });
@@ -273,7 +273,7 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
     expect(await b.socket.emitWithAck('who am I')).toEqual({ recovered: true, name: 'b', rooms: [id, 'r'] });
   });
 
-  it('does not recover a session that was ended, or somebody else’s', async () => {
+  it('does not recover a session that has ended, or that of another client', async () => {
     const [a, b] = [await connect(apps[0]!), await connect(apps[1]!)];
     const session = b.socket as unknown as { _pid: string; _lastOffset: string };
     const [pid, offset] = [session._pid, session._lastOffset];
@@ -344,7 +344,7 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
     expect(b.heard).toEqual([]);
   });
 
-  it('gives an event that is too large to its own process, and goes on', async () => {
+  it('delivers an event that is too large in its own process, and continues', async () => {
     const [a, b] = [await connect(apps[0]!), await connect(apps[1]!)];
     await enter('r', a, b);
     const [large, tooLargeForAFrame] = ['x'.repeat(100_000), 'y'.repeat(200_000)];
@@ -356,7 +356,7 @@ describe('the adapter for socket.io', { timeout: 90_000 }, () => {
       ['said', 'before'],
       ['said', 'after'],
     ]);
-    // There is no place in the order for what is not in the log.
+    // An event that is not in the log has no place in the order.
     await expect.poll(() => a.heard.length, patience).toBe(4);
     expect(new Set(a.heard.map(([, text]) => text))).toEqual(
       new Set(['before', large, tooLargeForAFrame, 'after']),

@@ -66,8 +66,8 @@ export class Link {
   }
 
   open(): void {
-    const hasBegun = this.#isConnecting || this.#connection !== undefined || this.#retryTimer !== undefined;
-    if (!hasBegun && !this.#isClosed) void this.#connect();
+    const hasStarted = this.#isConnecting || this.#connection !== undefined || this.#retryTimer !== undefined;
+    if (!hasStarted && !this.#isClosed) void this.#connect();
   }
 
   /**
@@ -86,7 +86,7 @@ export class Link {
     if (this.#isReady) await this.publish(channel, publication, ttlMs);
   }
 
-  /** Waits a short time for the answers to what was published, and gives up the rest. */
+  /** Waits a short time for the answers to publishes, and refuses the rest. */
   async close(): Promise<void> {
     const timeout = new AbortController();
     const late = sleep(adapterLimits.closeTimeoutMs, undefined, { signal: timeout.signal }).catch(
@@ -171,7 +171,7 @@ export class Link {
   #subscribed(answer: Extract<Frame, { op?: undefined }>): void {
     if (!answer.ok) {
       const { code, message } = answer.error!;
-      // A store that was replaced may not know the cursor. What is published from now on can still be read.
+      // A store that was replaced may not know the cursor. Later messages can still be read.
       if (comeBackAfter({ code }) === 'without-cursor') {
         this.#position = undefined;
         this.#reportGap(this.#filter, 'the store does not know the cursor');

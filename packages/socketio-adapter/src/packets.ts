@@ -286,7 +286,7 @@ function putBytesBack(value: unknown, paths: unknown): unknown {
 }
 
 /**
- * Whether JSON can stand in a command as it is. The server's parser of commands bounds nesting and refuses half a
+ * Whether a command can contain the JSON unchanged. The server's parser of commands bounds nesting and refuses half a
  * surrogate pair; payloads in base64 are only checked to be JSON.
  */
 export function fitsCommand(json: string): boolean {

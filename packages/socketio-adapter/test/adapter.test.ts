@@ -65,7 +65,7 @@ describe('the adapter in one process', () => {
     expect(a.heard).toEqual(b.heard);
   });
 
-  it('keeps what is emitted before Everywire is there', async () => {
+  it('keeps events that are emitted before Everywire can be reached', async () => {
     const problems: Problem[] = [];
     const blind = createServer().listen(0, '127.0.0.1');
     await once(blind, 'listening');

@@ -101,7 +101,7 @@ describe('the link', () => {
     return ((await page.json()) as { messages: readonly Envelope[] }).messages.map(({ data }) => data);
   }
 
-  it('repeats what was stored and not answered, and it is stored once', async () => {
+  it('repeats publishes that were stored and not answered, and they are stored once', async () => {
     const link = await open();
     const channel = `${prefix}/a`;
     network.isDeaf = true;
@@ -115,7 +115,7 @@ describe('the link', () => {
     expect(problems.map(({ kind }) => kind)).toEqual(['unavailable']);
   });
 
-  it('goes on after the last message, whatever was said meanwhile', async () => {
+  it('resumes after the last message, and gets the messages of the meantime', async () => {
     const link = await open();
     await link.publish(`${prefix}/a`, text('before'));
     await expect.poll(() => heard, patience).toEqual(['before']);
@@ -139,7 +139,7 @@ describe('the link', () => {
     expect(problems.map(({ kind }) => kind)).toEqual(['unavailable', 'gap']);
   });
 
-  it('gives up what is refused, and nothing else', async () => {
+  it('rejects the publishes that the server refuses, and no others', async () => {
     const link = await open();
     const good = link.publish(`${prefix}/a`, text('good'));
     await expect(link.publish(`${prefix}/+`, text('bad name'))).rejects.toThrow(PublishRefused);

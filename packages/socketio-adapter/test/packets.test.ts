@@ -131,7 +131,7 @@ describe('packets as messages', () => {
   });
 
   it.each(['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'])(
-    'named %s, which would end the connection of who receives them, are named message',
+    'named %s, which would end the connections of their receivers, are named message',
     (event) => {
       const message = { channel: 'c', cursor: 'c', time: 't', event, data: 1 };
       expect(decodePlain(message, [])?.event).toBe('message');
@@ -149,7 +149,7 @@ describe('packets as messages', () => {
       { value: { event: 'x', args: [], rooms: [], except: [] }, binary: [['args', 0, 'x']] },
     ],
     ['a path through the prototype', { value: {}, binary: [['__proto__', 'x']] }],
-    ['a path that is none', { value: {}, binary: [7] }],
+    ['an invalid path', { value: {}, binary: [7] }],
   ])('are refused when they are %s', (_, data) => {
     expect(() => decodeWhole(data)).toThrow(TypeError);
   });

@@ -21,7 +21,7 @@ function record(rooms: SessionRecord['rooms']): SessionRecord {
 const cursors = (missed: readonly Logged[]): string[] => missed.map(({ cursor }) => cursor);
 
 describe('what a session missed', () => {
-  it('is what its rooms were sent, but not what was volatile or excepted it', () => {
+  it('gets the packets to its rooms, without volatile ones and those that except it', () => {
     const log = [
       logged('1'),
       logged('2', { rooms: ['other'] }),
@@ -58,7 +58,7 @@ describe('what a session missed', () => {
         ),
       ),
     ).toEqual(['1', '3', '4']);
-    // What was joined after packet 1 was sent did not miss it.
+    // A room that was joined after packet 1 did not miss it.
     expect(cursors(missedBy(record([['r', '1']]), log))).toEqual(['3']);
   });
 

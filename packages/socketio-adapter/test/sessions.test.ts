@@ -59,7 +59,7 @@ describe('sessions in the log', () => {
     return channels.map(({ channel }) => channel.split('/').at(-1)!).toSorted();
   }
 
-  it('are found as they were saved last, by whoever asks', async () => {
+  it('are found by every process, as they were saved last', async () => {
     const hash = hashOf('pid');
     make(60_000).save(hash, record('first'));
     make(60_000).save(hash, record('second', { rooms: [['r', 'cursor']] }));
@@ -88,7 +88,7 @@ describe('sessions in the log', () => {
     await expect.poll(kept, patience).toEqual(['b']);
   });
 
-  it('go by themselves some time after they were left, unless they have gone on elsewhere', async () => {
+  it('expire some time after the client left, unless they continue in another process', async () => {
     const own = make(50);
     own.save('left', record('left', { disconnectedAtMs: Date.now() }));
     own.save('back', record('back', { disconnectedAtMs: Date.now() }));
