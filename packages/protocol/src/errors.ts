@@ -224,3 +224,24 @@ export function toEverywireError(caught: unknown): EverywireError {
         cause: caught,
       });
 }
+
+/** A refusal as a client reads it. Its code may be one that only a newer server knows, or missing: a proxy's answer. */
+export interface Refusal {
+  readonly code: string | undefined;
+  readonly message: string | undefined;
+  readonly httpStatus?: number | undefined;
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** A refusal as one line of text, where a protocol has no member for the code: close reasons, MQTT reason strings. */
+export function reasonOf(error: EverywireError): string {
+  return `${error.code}: ${error.message}`;
+}
+
+/** Reads what `reasonOf` writes. Any other text is a message without a code. */
+export function readReason(text: string): Refusal {
+  const match = /^([a-z_]+): (.*)$/s.exec(text);
+  const code = match?.[1];
+  if (code === undefined || !isErrorCode(code)) return { code: undefined, message: text };
+  return { code, message: match![2] };
+}

@@ -1,0 +1,3 @@
+export * from './answers.ts';
+export * from './close.ts';
+export * from './commands.ts';

@@ -1,0 +1,44 @@
+import { readEnvelope, readGapNotice, type Continuity, type Envelope, type GapNotice } from '../envelope.ts';
+import { asRecord } from '../exact-json.ts';
+
+/** The answer to a poll, `application/json`. */
+export interface Page {
+  readonly messages: readonly Envelope[];
+  /** The place after everything in this page. */
+  readonly cursor: string;
+  readonly continuity: Continuity;
+  readonly gaps: readonly GapNotice[];
+}
+
+/** @param envelopes their JSON texts. A second gap, of another channel of a filter, makes `gaps` appear beside `gap`. */
+export function writePage(
+  envelopes: readonly string[],
+  cursor: string,
+  gaps: readonly GapNotice[] = [],
+): string {
+  const missing =
+    gaps.length === 0
+      ? ''
+      : `,"gap":${JSON.stringify(gaps[0])}` + (gaps.length === 1 ? '' : `,"gaps":${JSON.stringify(gaps)}`);
+  const continuity: Continuity = gaps.length === 0 ? 'exact' : 'gap';
+  return `{"messages":[${envelopes.join(',')}],"cursor":"${cursor}","continuity":"${continuity}"${missing}}`;
+}
+
+/** Reads a page out of parsed JSON. `undefined` for what is none. */
+export function readPage(value: unknown): Page | undefined {
+  const members = asRecord(value);
+  if (members === undefined) return undefined;
+  const { messages, cursor, continuity, gap, gaps } = members;
+  const envelopes = readList(messages, readEnvelope);
+  const notices = readList(Array.isArray(gaps) ? gaps : gap === undefined ? [] : [gap], readGapNotice);
+  if (typeof cursor !== 'string' || envelopes === undefined || notices === undefined) return undefined;
+  const isExact = continuity === 'exact' && notices.length === 0;
+  return { messages: envelopes, cursor, continuity: isExact ? 'exact' : 'gap', gaps: notices };
+}
+
+/** `undefined` when one of them cannot be read: a page without it would look as if nothing was missing. */
+function readList<T>(value: unknown, read: (one: unknown) => T | undefined): readonly T[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const found = (value as readonly unknown[]).map(read);
+  return found.includes(undefined) ? undefined : (found as readonly T[]);
+}

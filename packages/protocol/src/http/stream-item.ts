@@ -1,0 +1,32 @@
+import type { Envelope, GapNotice } from '../envelope.ts';
+import type { Refusal } from '../errors.ts';
+
+/** What a reader of an endless response finds, one item after the other. */
+export type StreamItem =
+  | { readonly kind: 'message'; readonly cursor: string; readonly envelope: Envelope }
+  /** Everything up to here was read. `retryMs`: how long to wait after a cut. */
+  | { readonly kind: 'position'; readonly cursor: string; readonly retryMs?: number }
+  | { readonly kind: 'gap'; readonly notice: GapNotice }
+  /** The server ends the stream: it is stopping. */
+  | { readonly kind: 'goaway'; readonly retryAfterMs: number }
+  /** The server ends the stream: it refuses to go on. */
+  | { readonly kind: 'failure'; readonly refusal: Refusal }
+  | { readonly kind: 'heartbeat' }
+  /** Not what an Everywire server sends. */
+  | { readonly kind: 'fault'; readonly detail: string };
+
+/** `JSON.parse`, or `parseExactly` for who passes payloads on. @throws SyntaxError */
+export type ParseJson = (text: string) => unknown;
+
+/** Carries out `parse`; a text that is not JSON is a fault. */
+export function parseItem(text: string, parse: ParseJson): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return notJson;
+    throw error;
+  }
+}
+
+/** What `parseItem` gives for a text that is not JSON, which no JSON is equal to. */
+export const notJson = Symbol('not JSON');
