@@ -250,11 +250,12 @@ export class Hub implements HubFront, Feed {
 
   async append(
     entries: readonly Entry[],
-    { atomic, records }: PublishOptions & { readonly atomic?: boolean } = {},
+    { atomic, records, fences }: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
     const appended = await this.store.append(entries, {
       ...(atomic === undefined ? {} : { atomic }),
       ...(records === undefined ? {} : { records }),
+      ...(fences === undefined ? {} : { fences }),
     });
     return appended.map((result) => {
       if (result instanceof EverywireError) {

@@ -7,7 +7,7 @@ import type { DurableServices } from '../durable/services.ts';
 import type { Limits } from '../limits.ts';
 import type { Message } from '../log/message.ts';
 import type { Log } from './log.ts';
-import type { ChannelInfo, Gap, Health, Page, RecordStore, RecordWrite } from './store.ts';
+import type { ChannelInfo, Fence, Gap, Health, Page, RecordStore, RecordWrite } from './store.ts';
 import type { Counted } from '../publish/throttle.ts';
 
 /** A way in and out of the hub; one folder each. */
@@ -151,6 +151,8 @@ export interface PublishOptions {
    * when every message is stored, or was before (`duplicate`); if one is refused, none is.
    */
   readonly records?: readonly RecordWrite[] | undefined;
+  /** Leases that must still be held; otherwise nothing is published and nothing written, and `StaleWrite` is thrown. */
+  readonly fences?: readonly Fence[] | undefined;
 }
 
 /** What several subscriptions of a session may have under way together. The transport counts; the hub asks. */
