@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Envelope } from '@everywire/protocol';
 import {
   Adapter,
   ClusterAdapterWithHeartbeat,
@@ -16,7 +17,7 @@ import { EventPublisher } from './event-publisher.ts';
 import { Fences, type Fence } from './fences.ts';
 import { eventType, type IoNamespace, type IoPacket, type IoSocket } from './io-namespace.ts';
 import { adapterLimits } from './options.ts';
-import { decodePacket, decodeValue, encodeValue, optionsOf, packetOf, type Envelope } from './packets.ts';
+import { decodePacket, decodeValue, encodeValue, optionsOf, packetOf } from './packets.ts';
 import { Peers } from './peers.ts';
 import { Recoveries } from './recoveries.ts';
 import { dataOf, type Logged } from './recovery.ts';

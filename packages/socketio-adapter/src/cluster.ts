@@ -1,8 +1,8 @@
+import type { Envelope } from '@everywire/protocol';
 import type { CheckedOptions, Problem } from './options.ts';
 import { ChannelNames } from './names.ts';
 import { Link } from './link.ts';
 import { LogReader } from './log-reader.ts';
-import type { Envelope } from './packets.ts';
 
 /** The adapter of one Socket.IO namespace. */
 export interface Member {

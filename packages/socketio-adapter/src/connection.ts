@@ -1,3 +1,4 @@
+import { everywireProtocol, writeCommand } from '@everywire/protocol/everywire-v1';
 import { adapterLimits, type CheckedOptions } from './options.ts';
 import { currentToken, refreshInMs } from './token.ts';
 
@@ -9,7 +10,6 @@ export interface ConnectionEvents {
   lost(reason: string, closeCode?: number): void;
 }
 
-const protocol = 'everywire.v1';
 const refreshMsMin = 500;
 
 /** One WebSocket to Everywire. It notices when the server is silent, and renews its token before the token ends. */
@@ -28,7 +28,7 @@ export class Connection {
     this.#events = events;
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const url = `${options.url.replace(/^http/, 'ws')}/ws`;
-    const socket = (this.#socket = new WebSocket(url, { protocols: [protocol], headers }));
+    const socket = (this.#socket = new WebSocket(url, { protocols: [everywireProtocol], headers }));
     this.#connectTimer = setTimeout(
       () => this.#lost('the connection attempt timed out'),
       adapterLimits.connectTimeoutMs,
@@ -73,7 +73,7 @@ export class Connection {
       return;
     }
     this.#heardSincePing = false;
-    this.send('{"id":"ping","op":"ping"}');
+    this.send(writeCommand({ op: 'ping', id: '"ping"' }));
   }
 
   /** The connection ends with its token, so the next token is sent before. */
@@ -89,7 +89,7 @@ export class Connection {
     try {
       const token = (await currentToken(this.#options.token))!;
       if (this.#isClosed) return;
-      this.send(JSON.stringify({ id: 'auth', op: 'auth', token }));
+      this.send(writeCommand({ op: 'auth', id: '"auth"', token }));
       this.#refreshBeforeEnd(token);
     } catch (cause) {
       if (this.#isClosed) return;

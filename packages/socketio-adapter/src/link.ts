@@ -1,9 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffMs, comeBackAfter, isPassing } from '@everywire/protocol';
+import {
+  backoffMs,
+  comeBackAfter,
+  errorTable,
+  isPassing,
+  type Envelope,
+  type Refusal,
+} from '@everywire/protocol';
+import { readFrame, writeCommand, type Accepted, type ServerFrame } from '@everywire/protocol/everywire-v1';
 import { Connection } from './connection.ts';
 import { adapterLimits, type CheckedOptions } from './options.ts';
-import { fitsCommand, metaHeader, type Envelope, type Publication } from './packets.ts';
+import { fitsCommand, metaHeader, type Publication } from './packets.ts';
 import { PendingPublishes, PublishRefused } from './pending-publishes.ts';
 import { currentToken } from './token.ts';
 
@@ -14,26 +22,8 @@ export interface LinkEvents {
   ready(): void;
 }
 
-type Frame =
-  | ({ readonly op: 'message' } & Envelope)
-  | {
-      readonly op: 'gap' | 'ended';
-      readonly channel: string;
-      readonly reason?: string;
-      readonly cursor?: string;
-    }
-  | { readonly op: 'goaway'; readonly retryAfterMs: number }
-  | {
-      readonly op?: undefined;
-      readonly id?: string | number;
-      readonly ok: boolean;
-      readonly cursor?: string;
-      readonly continuity?: 'exact' | 'gap';
-      readonly error?: { readonly code: string; readonly message: string };
-    };
-
 const repeatAfterMs = 500;
-const tooLargeCloseCode = 1009;
+const subscribeId = 'subscribe';
 
 /**
  * The connection of an application to Everywire, for all its namespaces. After a cut it reconnects, reads on after the last
@@ -76,7 +66,7 @@ export class Link {
    */
   async publish(channel: string, publication: Publication, ttlMs?: number): Promise<void> {
     if (this.#isClosed) throw new PublishRefused('The adapter is closed.');
-    const { frame, stored } = this.#pending.add((id) => commandOf(id, channel, publication, ttlMs));
+    const { frame, stored } = this.#pending.add((id) => publishCommand(id, channel, publication, ttlMs));
     if (this.#isReady) this.#connection!.send(frame);
     await stored;
   }
@@ -115,9 +105,9 @@ export class Link {
     if (this.#isClosed) return;
     this.#connection = new Connection(this.#options, token, {
       opened: () => this.#subscribe(),
-      received: (text) => this.#receive(JSON.parse(text) as Frame),
+      received: (text) => this.#receive(readFrame(JSON.parse(text))),
       lost: (reason, closeCode) => {
-        if (closeCode === tooLargeCloseCode) this.#pending.refuseLargest();
+        if (closeCode === errorTable.too_large.close) this.#pending.refuseLargest();
         this.#lost(reason);
       },
     });
@@ -125,20 +115,20 @@ export class Link {
 
   /** Reads first and publishes then: the link's own messages come back like all others, and it must not miss one. */
   #subscribe(): void {
-    const from = this.#position === undefined ? { since: 'latest' } : { after: this.#position };
-    this.#connection!.send(
-      JSON.stringify({ id: 'subscribe', op: 'subscribe', channel: this.#filter, ...from }),
-    );
+    const after = this.#position;
+    const since = after === undefined ? 'latest' : undefined;
+    const id = JSON.stringify(subscribeId);
+    this.#connection!.send(writeCommand({ op: 'subscribe', id, channel: this.#filter, after, since }));
   }
 
-  #receive(frame: Frame): void {
-    switch (frame.op) {
+  #receive(frame: ServerFrame | undefined): void {
+    switch (frame?.op) {
       case 'message':
-        this.#position = frame.cursor;
-        this.#events.message(frame);
+        this.#position = frame.envelope.cursor;
+        this.#events.message(frame.envelope);
         break;
       case 'gap':
-        this.#reportGap(frame.channel, frame.reason);
+        this.#reportGap(frame.notice.channel, frame.notice.reason);
         break;
       case 'ended':
         this.#lost('the subscription ended');
@@ -146,54 +136,56 @@ export class Link {
       case 'goaway':
         this.#lost('the server is shutting down', frame.retryAfterMs);
         break;
+      case 'accepted':
+        if (frame.id === subscribeId) this.#subscribed(frame);
+        else if (typeof frame.id === 'number') this.#pending.settle(frame.id);
+        break;
+      case 'refused':
+        if (frame.id === subscribeId) this.#subscriptionRefused(frame.refusal);
+        else if (typeof frame.id === 'number') this.#publishRefused(frame.id, frame.refusal);
+        else this.#reportRefusal(frame.refusal);
+        break;
       case undefined:
-        this.#answered(frame);
+        // A frame that only newer servers send.
         break;
     }
   }
 
-  #answered(answer: Extract<Frame, { op?: undefined }>): void {
-    if (answer.id === 'subscribe') this.#subscribed(answer);
-    else if (typeof answer.id === 'number') {
-      if (answer.ok) this.#pending.settle(answer.id);
-      else if (isPassing({ code: answer.error!.code })) this.#repeatLater(answer.id);
-      else
-        this.#pending.settle(
-          answer.id,
-          new PublishRefused(`${answer.error!.code}: ${answer.error!.message}`),
-        );
-    } else if (!answer.ok) {
-      const detail = `The server refused a command: ${answer.error!.message}`;
-      this.#options.onProblem({ kind: 'refused', detail });
-    }
-  }
-
-  #subscribed(answer: Extract<Frame, { op?: undefined }>): void {
-    if (!answer.ok) {
-      const { code, message } = answer.error!;
-      // A store that was replaced may not know the cursor. Later messages can still be read.
-      if (comeBackAfter({ code }) === 'without-cursor') {
-        this.#position = undefined;
-        this.#reportGap(this.#filter, 'the store does not know the cursor');
-      }
-      this.#lost(`the server refused the subscription: ${code}: ${message}`);
-      return;
-    }
-    if (answer.continuity === 'gap') this.#reportGap(this.#filter, 'found after reconnecting');
-    this.#position ??= answer.cursor;
+  #subscribed({ cursor, continuity }: Accepted): void {
+    if (continuity === 'gap') this.#reportGap(this.#filter, 'found after reconnecting');
+    this.#position ??= cursor;
     this.#isReady = true;
     this.#failures = 0;
     this.#events.ready();
     for (const frame of this.#pending.frames) this.#connection!.send(frame);
   }
 
-  #repeatLater(id: number): void {
+  #subscriptionRefused(refusal: Refusal): void {
+    // A store that was replaced may not know the cursor. Later messages can still be read.
+    if (comeBackAfter(endingOf(refusal)) === 'without-cursor') {
+      this.#position = undefined;
+      this.#reportGap(this.#filter, 'the store does not know the cursor');
+    }
+    this.#lost(`the server refused the subscription: ${textOf(refusal)}`, refusal.retryAfterMs);
+  }
+
+  #publishRefused(id: number, refusal: Refusal): void {
+    if (isPassing(endingOf(refusal))) this.#repeatLater(id, refusal.retryAfterMs);
+    else this.#pending.settle(id, new PublishRefused(textOf(refusal)));
+  }
+
+  #reportRefusal(refusal: Refusal): void {
+    const detail = `The server refused a command: ${textOf(refusal)}`;
+    this.#options.onProblem({ kind: 'refused', detail });
+  }
+
+  #repeatLater(id: number, afterMs = repeatAfterMs): void {
     const connection = this.#connection;
     setTimeout(() => {
       const frame = this.#pending.frameOf(id);
       // Another connection has sent it again already.
       if (frame !== undefined && connection === this.#connection && this.#isReady) connection!.send(frame);
-    }, repeatAfterMs).unref();
+    }, afterMs).unref();
   }
 
   #reportGap(channel: string, reason = 'unknown'): void {
@@ -227,21 +219,32 @@ export class Link {
   }
 }
 
-function commandOf(id: number, channel: string, publication: Publication, ttlMs: number | undefined): string {
+function publishCommand(id: number, channel: string, publication: Publication, ttlMs?: number): string {
   const { payload, event, meta } = publication;
   const isJson = typeof payload === 'string';
-  const body =
-    isJson && fitsCommand(payload)
-      ? `"data":${payload}`
-      : `"base64":"${Buffer.from(payload).toString('base64')}","type":"${isJson ? 'application/json' : 'application/octet-stream'}"`;
-  const fields = {
-    id,
+  return writeCommand({
     op: 'publish',
+    id: String(id),
     channel,
-    key: randomUUID(),
-    event,
-    ttl: ttlMs === undefined ? undefined : `${ttlMs}ms`,
-    headers: meta === undefined ? undefined : { [metaHeader]: meta },
-  };
-  return `${JSON.stringify(fields).slice(0, -1)},${body}}`;
+    publication: {
+      payload:
+        isJson && fitsCommand(payload)
+          ? { kind: 'json', text: payload }
+          : { kind: 'base64', base64: Buffer.from(payload).toString('base64') },
+      type: isJson ? 'application/json' : 'application/octet-stream',
+      event,
+      headers: meta === undefined ? undefined : new Map([[metaHeader, meta]]),
+      key: randomUUID(),
+      ttlMs,
+    },
+  });
+}
+
+/** A refusal without a code is final, like one with an unknown code. */
+function endingOf({ code }: Refusal): { readonly code: string } {
+  return { code: code ?? 'unknown' };
+}
+
+function textOf({ code, message }: Refusal): string {
+  return [code, message].filter((part) => part !== undefined).join(': ');
 }

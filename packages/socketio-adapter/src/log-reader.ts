@@ -1,14 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffMs, isPassing, parseRetryAfterMs } from '@everywire/protocol';
+import { backoffMs, isPassing, parseRetryAfterMs, type Envelope } from '@everywire/protocol';
+import { readPage, type Page } from '@everywire/protocol/http';
 import { adapterLimits, type CheckedOptions } from './options.ts';
 import { currentToken } from './token.ts';
-import type { Envelope } from './packets.ts';
-
-interface Page {
-  readonly messages: readonly Envelope[];
-  readonly cursor: string;
-  readonly continuity: 'exact' | 'gap';
-}
 
 interface ChannelList {
   readonly channels: readonly { readonly channel: string }[];
@@ -56,8 +50,8 @@ export class LogReader {
 
   /** The newest message of a channel. */
   async newest(channel: string, signal: AbortSignal): Promise<Envelope | undefined> {
-    const page = (await this.#get(`/channels/${pathOf(channel)}?since=last-1`, signal)) as Page | undefined;
-    return page?.messages.at(-1);
+    const page = await this.#get(`/channels/${pathOf(channel)}?since=last-1`, signal);
+    return readPage(page)?.messages.at(-1);
   }
 
   async channels(
@@ -78,9 +72,8 @@ export class LogReader {
     // A caller that gives up must not end the read of the others.
     let page = this.#pages.get(path);
     if (page === undefined) {
-      page = this.#get(path, AbortSignal.timeout(adapterLimits.restoreTimeoutMs)) as Promise<
-        Page | undefined
-      >;
+      const signalOfAll = AbortSignal.timeout(adapterLimits.restoreTimeoutMs);
+      page = this.#get(path, signalOfAll).then(readPage);
       this.#pages.set(path, page);
       const forget = (): void => void this.#pages.delete(path);
       page.then(forget, forget);

@@ -1,3 +1,4 @@
+import type { Envelope } from '@everywire/protocol';
 import type { BroadcastFlags, BroadcastOptions } from 'socket.io-adapter';
 import type { Place } from './names.ts';
 import { adapterLimits } from './options.ts';
@@ -18,18 +19,6 @@ export interface Publication {
   readonly payload: string | Uint8Array;
   readonly event: string | undefined;
   readonly meta: string | undefined;
-}
-
-/** The fields of a message that the adapter uses, as `everywire.v1` and pages have them. */
-export interface Envelope {
-  readonly channel: string;
-  readonly cursor: string;
-  readonly time: string;
-  readonly event?: string;
-  readonly type?: string;
-  readonly data?: unknown;
-  readonly base64?: string;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The header for the parts of a Socket.IO packet that payload and event cannot express. */

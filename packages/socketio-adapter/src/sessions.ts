@@ -1,8 +1,8 @@
+import type { Envelope } from '@everywire/protocol';
 import type { ChannelNames } from './names.ts';
 import type { Link } from './link.ts';
 import type { LogReader } from './log-reader.ts';
 import { adapterLimits } from './options.ts';
-import type { Envelope } from './packets.ts';
 
 /** The state from which any process can make the socket again: the newest message of the session's channel. */
 export interface SessionRecord {

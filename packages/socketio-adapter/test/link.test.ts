@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import type { Envelope } from '@everywire/protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../../../test/support/server.ts';
 import { Link } from '../src/link.ts';
 import { checkOptions, type Problem } from '../src/options.ts';
-import type { Envelope, Publication } from '../src/packets.ts';
+import type { Publication } from '../src/packets.ts';
 import { PublishRefused } from '../src/pending-publishes.ts';
 
 const patience = { timeout: 10_000, interval: 10 };

@@ -1,3 +1,4 @@
+import type { Envelope } from '@everywire/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -11,7 +12,6 @@ import {
   fitsCommand,
   isFor,
   metaHeader,
-  type Envelope,
   type Packet,
   type Publication,
 } from '../src/packets.ts';
@@ -47,12 +47,20 @@ function packet(given: Partial<Packet>): Packet {
   };
 }
 
-/** What a subscriber is shown of a publication. */
+const envelope = {
+  channel: 'socket.io/_/r',
+  offset: 1,
+  cursor: 'c',
+  id: '01M7Z2BWBG4BDDDC1E0DD8B511',
+  time: '2026-01-01T00:00:00.000Z',
+  type: 'application/json',
+};
+
+/** A publication as a subscriber gets it. */
 function messageOf({ payload, event, meta }: Publication): Envelope {
   return {
-    channel: 'socket.io/_/r',
-    cursor: 'c',
-    time: '2026-01-01T00:00:00Z',
+    ...envelope,
+    type: typeof payload === 'string' ? 'application/json' : 'application/octet-stream',
     ...(event === undefined ? {} : { event }),
     ...(typeof payload === 'string'
       ? { data: JSON.parse(payload) as unknown }
@@ -120,20 +128,20 @@ describe('packets as messages', () => {
   });
 
   it('of other publishers are events with one argument', () => {
-    const base = { channel: 'socket.io/_/r', cursor: 'c', time: 't' };
-    expect(decodePlain({ ...base, data: 'hello', type: 'text/plain' }, ['r'])).toEqual(
+    expect(decodePlain({ ...envelope, data: 'hello', type: 'text/plain' }, ['r'])).toEqual(
       packet({ event: 'message', args: ['hello'] }),
     );
-    expect(decodePlain({ ...base, event: 'paid', data: { total: 1 } }, [])).toEqual(
+    expect(decodePlain({ ...envelope, event: 'paid', data: { total: 1 } }, [])).toEqual(
       packet({ event: 'paid', args: [{ total: 1 }], rooms: [] }),
     );
-    expect(decodePlain({ ...base, base64: 'aGk=' }, ['r'])?.args).toEqual([Buffer.from('hi')]);
+    const binary = { ...envelope, base64: 'aGk=', type: 'application/octet-stream' };
+    expect(decodePlain(binary, ['r'])?.args).toEqual([Buffer.from('hi')]);
   });
 
   it.each(['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener'])(
     'named %s, which would end the connections of their receivers, are named message',
     (event) => {
-      const message = { channel: 'c', cursor: 'c', time: 't', event, data: 1 };
+      const message = { ...envelope, event, data: 1 };
       expect(decodePlain(message, [])?.event).toBe('message');
       expect(decodeWhole(JSON.parse(encodeWhole(packet({ event })))).event).toBe('message');
     },
@@ -155,7 +163,7 @@ describe('packets as messages', () => {
   });
 
   it.each(['null', '7', '{"binary":[["a"]]}', 'x'])('are refused with the header %s', (meta) => {
-    const message = { channel: 'c', cursor: 'c', time: 't', data: {}, headers: { [metaHeader]: meta } };
+    const message = { ...envelope, data: {}, headers: { [metaHeader]: meta } };
     let decoded: unknown;
     try {
       decoded = decodePlain(message, []);
