@@ -8,6 +8,7 @@ import { systemClock } from '../../packages/server/src/runtime/clock.ts';
 import { createSystemRandom } from '../../packages/server/src/runtime/random.ts';
 import { guardContract } from './store-conditions.ts';
 import { leaseContract } from './store-leases.ts';
+import { secondOpenerContract } from './store-second-opener.ts';
 import { checkAgainstModel } from './store-model.ts';
 import { filterOf, payloads, placed, positionOf, StoreBench } from './store-bench.ts';
 
@@ -21,6 +22,8 @@ export interface StoreContractOptions {
 export interface StoreOnTrial {
   /** A store on that place; for durable ones, on what an earlier one left there. */
   make(): Store;
+  /** One more node on the store that `make` made. */
+  readonly makeAnother?: () => Store;
   /** Keeps a copy of the data of a store that is closed, and puts it back. Only durable ones. */
   readonly copies?: { take(): void; putBack(): void };
   remove(): void;
@@ -29,13 +32,15 @@ export interface StoreOnTrial {
 export interface StoreContract {
   readonly name: string;
   readonly place: (options: StoreContractOptions) => StoreOnTrial;
+  /** Why there can be no second opener of one store; absent: there can, by `makeAnother`. */
+  readonly isAloneBecause?: string;
   /** Random histories that are compared with the model. */
   readonly modelRuns: number;
   readonly skip?: readonly { readonly reason: string; readonly tests: readonly string[] }[];
 }
 
 /** What every store owes to the core (core/seams/store.ts), and what cursors mean on every wire. */
-export function storeContract({ name, place, skip = [], modelRuns }: StoreContract): void {
+export function storeContract({ name, place, skip = [], modelRuns, isAloneBecause }: StoreContract): void {
   const reasons = new Map(skip.flatMap(({ reason, tests }) => tests.map((test) => [test, reason] as const)));
   const given = new Set<string>();
   const duty = (title: string, run: () => Promise<void>): void => {
@@ -904,6 +909,7 @@ export function storeContract({ name, place, skip = [], modelRuns }: StoreContra
     const part = { duty, bench: () => bench };
     guardContract(part, modelRuns);
     leaseContract(part, reopen, () => nowMs);
+    secondOpenerContract(part, isAloneBecause ?? (() => trial.makeAnother!()));
 
     describe('following', () => {
       duty('begins at the head, and the feed carries everything from there', async () => {

@@ -9,6 +9,7 @@ const log = { debug: () => undefined, info: () => undefined, warn: () => undefin
 storeContract({
   name: 'lmdb',
   modelRuns: 100,
+  isAloneBecause: 'its folder is locked by the process that has it open',
   place: (options) => {
     const folder = mkdtempSync(join(tmpdir(), 'everywire-lmdb-'));
     const path = join(folder, 'data');

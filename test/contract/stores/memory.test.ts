@@ -4,6 +4,7 @@ import { storeContract } from '../store.contract.ts';
 storeContract({
   name: 'memory',
   modelRuns: 500,
+  isAloneBecause: 'it is in the memory of one process',
   place: (options) => ({ make: () => createMemoryStore(options), remove: () => undefined }),
   skip: [
     {
