@@ -1,7 +1,7 @@
 import type { Position, Filter, Start } from '@everywire/protocol';
 import { estimateBytes, type Message } from '../core/log/message.ts';
 import type { Gap, Page, PageLimit } from '../core/seams/store.ts';
-import { type Edge, type LostRange, summarise } from './edges.ts';
+import { type Edge, type LostRange, summarise } from './trim-point.ts';
 import type { LogChannel, LogView } from './log-view.ts';
 import { firstOf, mergeBySeq } from './merge.ts';
 

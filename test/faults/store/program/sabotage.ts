@@ -7,9 +7,9 @@ interface Edit {
   readonly replace: string;
 }
 
-const commit = 'stores/lmdb/commit.ts';
+const commit = 'stores/lmdb/commit-loop.ts';
 const database = 'stores/lmdb/database.ts';
-const group = 'stores/lmdb/group.ts';
+const group = 'stores/lmdb/commit-batch.ts';
 const opened = 'stores/lmdb/opened-log.ts';
 const record = 'stores/lmdb/record.ts';
 const rows = 'stores/lmdb/rows.ts';

@@ -1,5 +1,5 @@
 import { Message } from '../../core/log/message.ts';
-import type { Lineage } from '../lineage.ts';
+import type { Lineage } from '../epoch-history.ts';
 import type { Database, Row } from './database.ts';
 import { channelSeqKey, seqOfChannelKey } from './keys.ts';
 import {

@@ -1,7 +1,7 @@
 import { EverywireError, type Filter, literalPrefix, matches } from '@everywire/protocol';
 import type { Log } from '../../core/seams/transport.ts';
-import type { Edge } from '../edges.ts';
-import type { Lineage } from '../lineage.ts';
+import type { Edge } from '../trim-point.ts';
+import type { Lineage } from '../epoch-history.ts';
 import type { Database } from './database.ts';
 import { endOfPrefix, nameKey, nameOfKey } from './keys.ts';
 import type { RecordHead } from './record.ts';

@@ -1,7 +1,7 @@
 import { epochLength, type Filter, literalPrefix, matches } from '@everywire/protocol';
 import type { Message } from '../../core/log/message.ts';
 import type { Log } from '../../core/seams/transport.ts';
-import type { Lineage } from '../lineage.ts';
+import type { Lineage } from '../epoch-history.ts';
 import { endOfPrefix, nameKey, nameOfKey } from './keys.ts';
 import type { OpenedLog } from './opened-log.ts';
 import { checkRecord, crcSeed, readRecord, seqOfRecord } from './record.ts';

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { EpochStart } from '../lineage.ts';
+import type { EpochStart } from '../epoch-history.ts';
 import type { SeqRow } from '../log-view.ts';
 
 /** A place as rows keep it; the epoch follows from the seq. */

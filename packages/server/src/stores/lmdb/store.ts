@@ -24,7 +24,7 @@ import type {
   StoreTraits,
   WriteConditions,
 } from '../../core/seams/store.ts';
-import { CommitLoop } from './commit.ts';
+import { CommitLoop } from './commit-loop.ts';
 import {
   type Database,
   hasDamagedHeap,
@@ -35,7 +35,7 @@ import {
 } from './database.ts';
 import { checkFirstPage, extendCutFile, whatToDo } from './file-end.ts';
 import { checkFormat } from './format.ts';
-import { checkRecordKeys, type Group } from './group.ts';
+import { checkRecordKeys, type Group } from './commit-batch.ts';
 import { lockFolder, syncFolder } from './lock.ts';
 import { OpenedLog, type OpenedLogOptions } from './opened-log.ts';
 import { getRecord, listRecords } from './records.ts';

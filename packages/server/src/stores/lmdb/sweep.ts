@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Retention } from '../../core/seams/store.ts';
 import type { Channel } from './channels.ts';
 import type { TableName } from './database.ts';
-import type { Group } from './group.ts';
+import type { Group } from './commit-batch.ts';
 import { channelSeqKey, nameOfKey, numberKey } from './keys.ts';
 import type { OpenedLog } from './opened-log.ts';
 import { decodeRetained } from './retained.ts';

@@ -1,7 +1,7 @@
 import type { Retention } from '../../core/seams/store.ts';
 import type { OldestBlock } from './channels.ts';
 import type { Database, Write } from './database.ts';
-import type { ChannelDraft, GroupBase } from './group.ts';
+import type { ChannelDraft, GroupBase } from './commit-batch.ts';
 import { channelSeqKey, publishIdKey, seqOfChannelKey } from './keys.ts';
 import { type ChannelState, decodePublishLog, type Mark, unseal } from './rows.ts';
 

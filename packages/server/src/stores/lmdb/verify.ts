@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Lineage } from '../lineage.ts';
+import { Lineage } from '../epoch-history.ts';
 import { type Database, openLmdbToRead } from './database.ts';
 import { missingBytes } from './file-end.ts';
 import { checkFormat } from './format.ts';

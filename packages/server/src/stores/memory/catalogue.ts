@@ -1,5 +1,5 @@
 import { type Filter, literalPrefix, matches } from '@everywire/protocol';
-import { type Edge, endedLivesMax } from '../edges.ts';
+import { type Edge, endedLivesMax } from '../trim-point.ts';
 import { ChannelLog } from './channel-log.ts';
 import { compareCodeUnits, SortedKeys } from './sorted-keys.ts';
 

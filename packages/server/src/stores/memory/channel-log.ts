@@ -1,6 +1,6 @@
 import type { Message } from '../../core/log/message.ts';
 import type { Retention } from '../../core/seams/store.ts';
-import type { Edge } from '../edges.ts';
+import type { Edge } from '../trim-point.ts';
 
 /** What is remembered of a publish id. */
 export interface Remembered {

@@ -23,7 +23,7 @@ import type {
 } from '../../core/seams/store.ts';
 import { doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
-import { Lineage, newEpoch } from '../lineage.ts';
+import { Lineage, newEpoch } from '../epoch-history.ts';
 import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { Reader } from '../reader.ts';
 import { Catalogue } from './catalogue.ts';

@@ -1,7 +1,7 @@
 import type { Position, Filter } from '@everywire/protocol';
 import type { Message } from '../../core/log/message.ts';
-import type { Edge } from '../edges.ts';
-import type { Lineage } from '../lineage.ts';
+import type { Edge } from '../trim-point.ts';
+import type { Lineage } from '../epoch-history.ts';
 import type { LogView, SeqRow } from '../log-view.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { ChannelLog } from './channel-log.ts';

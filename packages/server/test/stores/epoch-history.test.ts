@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createSystemRandom } from '../../src/runtime/random.ts';
-import { Lineage, newEpoch } from '../../src/stores/lineage.ts';
+import { Lineage, newEpoch } from '../../src/stores/epoch-history.ts';
 
 describe('Lineage', () => {
   // `empty0` was opened and closed without an append.

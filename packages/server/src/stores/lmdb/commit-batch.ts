@@ -17,8 +17,8 @@ import type {
 } from '../../core/seams/store.ts';
 import { checkConditions, type ConditionState, doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, type Tags } from '../drafts.ts';
-import { endedLivesMax } from '../edges.ts';
-import { newEpoch } from '../lineage.ts';
+import { endedLivesMax } from '../trim-point.ts';
+import { newEpoch } from '../epoch-history.ts';
 import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { type Blocks, packBlocks } from './blocks.ts';
 import type { Channel, Channels } from './channels.ts';
