@@ -15,7 +15,7 @@ export type Verdict = 'possible' | 'beyond' | 'unknown';
  * copy of the data is put back, what the lost tail had handed out lies beyond the end of its epoch here: nobody has to
  * notice the copying.
  */
-export class Lineage {
+export class EpochHistory {
   readonly #starts: readonly EpochStart[];
   readonly #indexes: ReadonlyMap<string, number>;
 
@@ -65,7 +65,7 @@ export class Lineage {
   }
 }
 
-/** A name for a new life of the log, or of a channel. 36^6: two equal ones need a lineage of tens of thousands. */
+/** A name for a new life of the log, or of a channel. 36^6: two equal ones need a history of tens of thousands. */
 export function newEpoch(random: Random, isTaken: (epoch: string) => boolean = () => false): string {
   for (;;) {
     const epoch = Number.parseInt(random.hex(6), 16)

@@ -1,7 +1,7 @@
 import type { Position, Filter } from '@everywire/protocol';
 import type { Message } from '../core/log/message.ts';
-import type { Edge } from './trim-point.ts';
-import type { Lineage } from './epoch-history.ts';
+import type { TrimPoint } from './trim-point.ts';
+import type { EpochHistory } from './epoch-history.ts';
 
 /** What is remembered of a message for longer than the message itself. */
 export interface SeqRow {
@@ -22,7 +22,7 @@ export interface LogChannel {
  * read finds belongs to one state of the log.
  */
 export interface LogView<C extends LogChannel> {
-  readonly lineage: Lineage;
+  readonly history: EpochHistory;
   readonly head: Position;
   /** Rows up to this seq are forgotten. */
   readonly floorSeq: number;
@@ -45,7 +45,7 @@ export interface LogView<C extends LogChannel> {
   /** The first kept message published at or after `timeMs`, taking it that times grow. */
   since(channel: C, timeMs: number): Message | undefined;
   /** Where matching channels were trimmed or deleted beyond `seq`, in the order of seq. */
-  edgesAfter(filter: Filter, seq: number): readonly Edge[];
-  /** The newest edge of one channel, also of one that is no more. */
-  edgeOf(name: string): Edge | undefined;
+  trimPointsAfter(filter: Filter, seq: number): readonly TrimPoint[];
+  /** The newest trim point of one channel, also of one that is no more. */
+  trimPointOf(name: string): TrimPoint | undefined;
 }

@@ -1,7 +1,7 @@
 import type { Position, Filter, Start } from '@everywire/protocol';
 import { estimateBytes, type Message } from '../core/log/message.ts';
 import type { Gap, Page, PageLimit } from '../core/seams/store.ts';
-import { type Edge, type LostRange, summarise } from './trim-point.ts';
+import { type TrimPoint, type LostRange, summarise } from './trim-point.ts';
 import type { LogChannel, LogView } from './log-view.ts';
 import { firstOf, mergeBySeq } from './merge.ts';
 
@@ -69,23 +69,23 @@ export class Reader<C extends LogChannel> {
     if (message === undefined) return this.#view.head;
     const place = this.#place(message.seq - 1);
     if (place !== undefined) return place;
-    // The row is forgotten. What this filter can name by itself is an edge of its channels, or where everything began.
+    // The row is forgotten. What this filter can name by itself is a trim point of its channels, or where everything began.
     let before: Position | undefined;
-    for (const edge of this.#view.edgesAfter(filter, 0)) {
-      if (edge.through.seq < message.seq) before = edge.through;
+    for (const trimPoint of this.#view.trimPointsAfter(filter, 0)) {
+      if (trimPoint.through.seq < message.seq) before = trimPoint.through;
     }
-    return before ?? this.#view.lineage.origin;
+    return before ?? this.#view.history.origin;
   }
 
   /** Where reading after `position` begins, and whether the position can be believed. */
   #begin(filter: Filter, position: Position): Beginning {
-    const { lineage, head } = this.#view;
+    const { history, head } = this.#view;
     const channel = filter.channel ?? filter.text;
-    switch (lineage.judge(position, head.seq)) {
+    switch (history.judge(position, head.seq)) {
       case 'unknown':
         return this.#restart(filter);
       case 'beyond': {
-        const seq = lineage.lastSeqOf(position.epoch, head.seq)!;
+        const seq = history.lastSeqOf(position.epoch, head.seq)!;
         const next = this.#place(seq) ?? this.#earliest(filter);
         return { seq, gap: { channel, reason: 'restored', next }, tellsEdges: true };
       }
@@ -133,49 +133,49 @@ export class Reader<C extends LogChannel> {
   }
 
   #edgeGaps(filter: Filter, afterSeq: number, through: Position, first: Message | undefined): readonly Gap[] {
-    const edges = this.#view.edgesAfter(filter, afterSeq);
-    if (edges.length === 0) return [];
-    const lost = this.#lostRanges(edges, afterSeq, through.seq);
-    // One channel goes on behind its edge. With several, another channel may have messages before that.
+    const trimPoints = this.#view.trimPointsAfter(filter, afterSeq);
+    if (trimPoints.length === 0) return [];
+    const lost = this.#lostRanges(trimPoints, afterSeq, through.seq);
+    // One channel goes on behind its trim point. With several, another channel may have messages before that.
     const next = first === undefined ? through : this.placeBefore(first, filter);
     const gaps: Gap[] = [];
-    for (const edge of edges) {
-      const tellsOffsets = edge.earlierSeq <= afterSeq;
-      const range = tellsOffsets ? lost?.get(edge.channelNo) : undefined;
+    for (const trimPoint of trimPoints) {
+      const tellsOffsets = trimPoint.earlierSeq <= afterSeq;
+      const range = tellsOffsets ? lost?.get(trimPoint.channelNo) : undefined;
       // What this channel lost lies behind the end of the page, and the next page tells it.
       if (tellsOffsets && lost !== undefined && range === undefined) continue;
       gaps.push({
-        channel: edge.channel,
+        channel: trimPoint.channel,
         from: range?.from,
-        to: tellsOffsets ? (range?.to ?? edge.offset) : undefined,
-        reason: edge.reason,
-        next: filter.channel === undefined ? next : edge.through,
+        to: tellsOffsets ? (range?.to ?? trimPoint.offset) : undefined,
+        reason: trimPoint.reason,
+        next: filter.channel === undefined ? next : trimPoint.through,
       });
     }
     return summarise(gaps, filter.text, next);
   }
 
-  /** What each edge's channel lost after `afterSeq` and up to `throughSeq`; `undefined` where that would take too long. */
+  /** What each trim point's channel lost after `afterSeq` and up to `throughSeq`; `undefined` where that would take too long. */
   #lostRanges(
-    edges: readonly Edge[],
+    trimPoints: readonly TrimPoint[],
     afterSeq: number,
     throughSeq: number,
   ): ReadonlyMap<number, LostRange> | undefined {
     const lost = new Map<number, LostRange>();
-    const edgeOf = new Map(edges.map((edge) => [edge.channelNo, edge]));
-    if (edges.length === 1) {
-      const edge = edges[0]!;
+    const trimPointOf = new Map(trimPoints.map((trimPoint) => [trimPoint.channelNo, trimPoint]));
+    if (trimPoints.length === 1) {
+      const trimPoint = trimPoints[0]!;
       const row = afterSeq > this.#view.floorSeq ? this.#view.row(afterSeq) : undefined;
       // A cursor read on this very channel, which is the usual one, says it without a search.
-      if (row?.channelNo === edge.channelNo && edge.through.seq <= throughSeq) {
-        return lost.set(edge.channelNo, { from: row.offset + 1, to: edge.offset });
+      if (row?.channelNo === trimPoint.channelNo && trimPoint.through.seq <= throughSeq) {
+        return lost.set(trimPoint.channelNo, { from: row.offset + 1, to: trimPoint.offset });
       }
     }
-    const end = Math.min(throughSeq, edges.at(-1)!.through.seq);
+    const end = Math.min(throughSeq, trimPoints.at(-1)!.through.seq);
     if (afterSeq < this.#view.floorSeq || end - afterSeq > exactRangeRowsMax) return undefined;
     this.#view.scanRows(afterSeq + 1, end, (seq, channelNo, offset) => {
-      const edge = edgeOf.get(channelNo);
-      if (edge !== undefined && seq <= edge.through.seq) {
+      const trimPoint = trimPointOf.get(channelNo);
+      if (trimPoint !== undefined && seq <= trimPoint.through.seq) {
         lost.set(channelNo, { from: lost.get(channelNo)?.from ?? offset, to: offset });
       }
       return true;
@@ -187,7 +187,7 @@ export class Reader<C extends LogChannel> {
     const first = this.#first(filter, 0);
     if (first === undefined) return this.#view.head;
     if (filter.channel === undefined) return this.placeBefore(first, filter);
-    return this.#view.edgeOf(filter.channel)?.through ?? this.#view.lineage.origin;
+    return this.#view.trimPointOf(filter.channel)?.through ?? this.#view.history.origin;
   }
 
   #last(filter: Filter, count: number): Position {
@@ -217,19 +217,19 @@ export class Reader<C extends LogChannel> {
   }
 
   #place(seq: number): Position | undefined {
-    if (seq === 0) return this.#view.lineage.origin;
+    if (seq === 0) return this.#view.history.origin;
     const row = seq > this.#view.floorSeq ? this.#view.row(seq) : undefined;
-    return row === undefined ? undefined : { epoch: this.#view.lineage.epochOf(seq), seq, tag: row.tag };
+    return row === undefined ? undefined : { epoch: this.#view.history.epochOf(seq), seq, tag: row.tag };
   }
 
   /** The tag of the message at `seq`, as far back as the rows or a matching channel know it. */
   #tagAt(seq: number, filter: Filter): string | undefined {
-    if (seq === 0) return this.#view.lineage.origin.tag;
+    if (seq === 0) return this.#view.history.origin.tag;
     const { head } = this.#view;
     if (seq === head.seq) return head.tag;
     const row = seq > this.#view.floorSeq ? this.#view.row(seq) : undefined;
     if (row !== undefined) return row.tag;
-    for (const { through } of this.#view.edgesAfter(filter, seq - 1)) {
+    for (const { through } of this.#view.trimPointsAfter(filter, seq - 1)) {
       if (through.seq === seq) return through.tag;
     }
     const channels = this.#view.matching(filter);

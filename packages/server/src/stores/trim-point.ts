@@ -2,7 +2,7 @@ import type { Position } from '@everywire/protocol';
 import type { Gap } from '../core/seams/store.ts';
 
 /** Up to where a channel's messages are gone. It outlives them, so that whoever had not read them can be told. */
-export interface Edge {
+export interface TrimPoint {
   readonly channel: string;
   /** The number of the life that lost them: a channel made again has another. */
   readonly channelNo: number;
@@ -26,7 +26,7 @@ export const endedLivesMax = 16;
 /** Gaps of one page that are named channel by channel; what is beyond is summed up in one. */
 const gapsPerPageMax = 100;
 
-/** One gap for each edge, or for the first of them and one under the filter's text for the rest. */
+/** One gap for each trim point, or for the first of them and one under the filter's text for the rest. */
 export function summarise(gaps: readonly Gap[], filterText: string, next: Position): readonly Gap[] {
   if (gaps.length <= gapsPerPageMax) return gaps;
   const rest = gaps[gapsPerPageMax]!;

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { createSystemRandom } from '../../src/runtime/random.ts';
-import { Lineage, newEpoch } from '../../src/stores/epoch-history.ts';
+import { EpochHistory, newEpoch } from '../../src/stores/epoch-history.ts';
 
-describe('Lineage', () => {
+describe('EpochHistory', () => {
   // `empty0` was opened and closed without an append.
-  const lineage = new Lineage([
+  const history = new EpochHistory([
     { epoch: 'first0', firstSeq: 1 },
     { epoch: 'empty0', firstSeq: 11 },
     { epoch: 'second', firstSeq: 11 },
   ]);
-  const judge = (epoch: string, seq: number) => lineage.judge({ epoch, seq, tag: '0'.repeat(16) }, 20);
+  const judge = (epoch: string, seq: number) => history.judge({ epoch, seq, tag: '0'.repeat(16) }, 20);
 
   it('knows the epoch of each seq', () => {
-    expect([0, 1, 10, 11, 20].map((seq) => lineage.epochOf(seq))).toEqual([
+    expect([0, 1, 10, 11, 20].map((seq) => history.epochOf(seq))).toEqual([
       'first0',
       'first0',
       'first0',
@@ -29,7 +29,7 @@ describe('Lineage', () => {
   it('tells what lies beyond the end of an epoch from what never was', () => {
     expect([judge('first0', 11), judge('empty0', 11), judge('second', 21)]).toEqual(Array(3).fill('beyond'));
     expect([judge('second', 9), judge('nobody', 5)]).toEqual(['unknown', 'unknown']);
-    expect(lineage.lastSeqOf('first0', 20)).toBe(10);
+    expect(history.lastSeqOf('first0', 20)).toBe(10);
   });
 });
 

@@ -9,7 +9,7 @@ interface Edit {
 
 const commit = 'stores/lmdb/commit-loop.ts';
 const database = 'stores/lmdb/database.ts';
-const group = 'stores/lmdb/commit-batch.ts';
+const batch = 'stores/lmdb/commit-batch.ts';
 const opened = 'stores/lmdb/opened-log.ts';
 const record = 'stores/lmdb/record.ts';
 const rows = 'stores/lmdb/rows.ts';
@@ -22,9 +22,9 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     [
       {
         file: commit,
-        find: 'await this.#watched(this.#steps.store(group));',
+        find: 'await this.#watched(this.#steps.store(batch));',
         replace:
-          'for (const answer of answers.splice(0)) answer(); await this.#watched(this.#steps.store(group));',
+          'for (const answer of answers.splice(0)) answer(); await this.#watched(this.#steps.store(batch));',
       },
     ],
   ],
@@ -33,22 +33,22 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     [
       {
         file: store,
-        find: 'store: (group) => this.#log.store(group),',
-        replace: 'store: (group) => { group.tell(this.#feed!); return this.#log.store(group); },',
+        find: 'store: (batch) => this.#log.store(batch),',
+        replace: 'store: (batch) => { batch.tell(this.#feed!); return this.#log.store(batch); },',
       },
-      { file: store, find: 'if (this.#feed !== undefined) group.tell(this.#feed);', replace: '' },
+      { file: store, find: 'if (this.#feed !== undefined) batch.tell(this.#feed);', replace: '' },
     ],
   ],
   [
     'dedup ids in memory only',
     [
       {
-        file: group,
+        file: batch,
         find: "this.write('publishIds', key, seal(key, encodePublish(row)));",
         replace: '(globalThis.idsInMemory ??= new Map()).set(key.toString(), row);',
       },
       {
-        file: group,
+        file: batch,
         find: "const row = this.#base.database.get('publishIds', key);",
         replace: 'const row = undefined; return globalThis.idsInMemory?.get(key.toString());',
       },
@@ -74,8 +74,8 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     [
       {
         file: opened,
-        find: 'new Lineage([...starts, { epoch, firstSeq: headSeq + 1 }]);',
-        replace: 'new Lineage(starts.length > 0 ? starts : [{ epoch, firstSeq: 1 }]);',
+        find: 'new EpochHistory([...starts, { epoch, firstSeq: headSeq + 1 }]);',
+        replace: 'new EpochHistory(starts.length > 0 ? starts : [{ epoch, firstSeq: 1 }]);',
       },
     ],
   ],
@@ -84,7 +84,7 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     [
       {
         file: opened,
-        find: 'checkRoom(this.database.freeBytes(), writes, group.newest !== undefined);',
+        find: 'checkRoom(this.database.freeBytes(), writes, batch.newest !== undefined);',
         replace: 'if (this.database.freeBytes() < 1048576) return;',
       },
     ],

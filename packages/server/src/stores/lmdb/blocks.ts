@@ -1,5 +1,5 @@
 import { Message } from '../../core/log/message.ts';
-import type { Lineage } from '../epoch-history.ts';
+import type { EpochHistory } from '../epoch-history.ts';
 import type { Database, Row } from './database.ts';
 import { channelSeqKey, seqOfChannelKey } from './keys.ts';
 import {
@@ -33,11 +33,11 @@ export class Damage {
 /** Finds the records of channels. Every record's CRC is checked whenever it is read. */
 export class Blocks {
   readonly #database: Database;
-  readonly #lineage: Lineage;
+  readonly #history: EpochHistory;
 
-  constructor(database: Database, lineage: Lineage) {
+  constructor(database: Database, history: EpochHistory) {
     this.#database = database;
-    this.#lineage = lineage;
+    this.#history = history;
   }
 
   /** Rows of life `no`, from the one that may hold `seq + 1`. */
@@ -70,7 +70,7 @@ export class Blocks {
     for (const { key, value } of this.rowsAfter(state.no, above)) {
       const firstSeq = seqOfChannelKey(key);
       if (firstSeq > throughSeq) break;
-      const epoch = this.#lineage.epochOf(firstSeq);
+      const epoch = this.#history.epochOf(firstSeq);
       const seed = crcSeed(state.name, state.epoch, epoch);
       for (let at = 0; at < value.length;) {
         const end = checkRecord(value, at, seed);
@@ -84,7 +84,7 @@ export class Blocks {
           yield message;
           next = message.offset + 1;
         } else {
-          // What was trimmed by the commit that brought it was never written, so the row may end before the edge.
+          // What was trimmed by the commit that brought it was never written, so the row may end before the trim point.
           next = Math.max(next ?? 0, readHead(value, at).offset + 1);
         }
         at = end;
@@ -167,7 +167,7 @@ export class Blocks {
 
   /** Heads of the row that begins at `firstSeq`, as far as it is whole. */
   heads(state: ChannelState, firstSeq: number, value: Buffer): readonly RecordHead[] {
-    const seed = crcSeed(state.name, state.epoch, this.#lineage.epochOf(firstSeq));
+    const seed = crcSeed(state.name, state.epoch, this.#history.epochOf(firstSeq));
     const heads: RecordHead[] = [];
     for (let at = 0; at < value.length;) {
       const end = checkRecord(value, at, seed);
@@ -184,7 +184,7 @@ export class Blocks {
   }
 
   #messages(state: ChannelState, firstSeq: number, value: Buffer): readonly Message[] {
-    const epoch = this.#lineage.epochOf(firstSeq);
+    const epoch = this.#history.epochOf(firstSeq);
     const seed = crcSeed(state.name, state.epoch, epoch);
     const messages: Message[] = [];
     for (let at = 0; at < value.length;) {

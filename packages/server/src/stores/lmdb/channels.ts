@@ -1,7 +1,7 @@
 import { EverywireError, type Filter, literalPrefix, matches } from '@everywire/protocol';
 import type { Log } from '../../core/seams/transport.ts';
-import type { Edge } from '../trim-point.ts';
-import type { Lineage } from '../epoch-history.ts';
+import type { TrimPoint } from '../trim-point.ts';
+import type { EpochHistory } from '../epoch-history.ts';
 import type { Database } from './database.ts';
 import { endOfPrefix, nameKey, nameOfKey } from './keys.ts';
 import type { RecordHead } from './record.ts';
@@ -45,20 +45,20 @@ const filtersMax = 64;
 
 /** Loads channels when they are asked for. Knows only what is committed. */
 export class Channels {
-  readonly lineage: Lineage;
+  readonly history: EpochHistory;
   readonly #database: Database;
   readonly #log: Log;
   readonly #loaded = new Map<string, Channel>();
   readonly #matching = new Map<string, Matching>();
   /** Loaded channels that filters hold on to. */
   #pinned = 0;
-  #edgeSeqMax: number;
+  #trimSeqMax: number;
   #liveCount: number;
 
-  constructor(database: Database, lineage: Lineage, log: Log, headSeq: number) {
+  constructor(database: Database, history: EpochHistory, log: Log, headSeq: number) {
     // What earlier openings trimmed is not known without reading every channel, and lies below their head.
-    this.#edgeSeqMax = headSeq;
-    this.lineage = lineage;
+    this.#trimSeqMax = headSeq;
+    this.history = history;
     this.#database = database;
     this.#log = log;
     this.#liveCount = this.#countLive();
@@ -70,8 +70,8 @@ export class Channels {
   }
 
   /** No channel was trimmed or deleted beyond this seq: who has read so far misses nothing. */
-  get edgeSeqMax(): number {
-    return this.#edgeSeqMax;
+  get trimSeqMax(): number {
+    return this.#trimSeqMax;
   }
 
   /** The channel or its tombstone; `undefined` when that name was never used. */
@@ -92,7 +92,7 @@ export class Channels {
   /** Takes over what a commit made of a channel that was `before`. */
   committed(state: ChannelState, before: ChannelState | undefined): Channel {
     this.#liveCount += Number(state.isLive) - Number(before?.isLive ?? false);
-    this.#edgeSeqMax = Math.max(this.#edgeSeqMax, state.trimmed?.seq ?? 0, state.ended.at(-1)?.seq ?? 0);
+    this.#trimSeqMax = Math.max(this.#trimSeqMax, state.trimmed?.seq ?? 0, state.ended.at(-1)?.seq ?? 0);
     const known = this.#loaded.get(state.name);
     if (known === undefined) {
       const channel = this.#load(state);
@@ -214,17 +214,22 @@ function filterOf(text: string): Filter {
 }
 
 /** Where a channel's messages are gone, oldest first. */
-export function edgesOf(state: ChannelState, lineage: Lineage): readonly Edge[] {
+export function trimPointsOf(state: ChannelState, history: EpochHistory): readonly TrimPoint[] {
   const { name, no, trimmed, ended, endedBeforeSeq, isLive } = state;
-  const edge = (mark: Mark, channelNo: number, reason: Edge['reason'], earlierSeq: number): Edge => ({
+  const trimPoint = (
+    mark: Mark,
+    channelNo: number,
+    reason: TrimPoint['reason'],
+    earlierSeq: number,
+  ): TrimPoint => ({
     channel: name,
     channelNo,
-    through: { epoch: lineage.epochOf(mark.seq), seq: mark.seq, tag: mark.tag },
+    through: { epoch: history.epochOf(mark.seq), seq: mark.seq, tag: mark.tag },
     offset: mark.offset,
     earlierSeq,
     reason,
   });
-  const edges = ended.map((life) => edge(life, life.no, 'deleted', endedBeforeSeq));
-  if (isLive && trimmed !== undefined) edges.push(edge(trimmed, no, 'retention', 0));
-  return edges;
+  const trimPoints = ended.map((life) => trimPoint(life, life.no, 'deleted', endedBeforeSeq));
+  if (isLive && trimmed !== undefined) trimPoints.push(trimPoint(trimmed, no, 'retention', 0));
+  return trimPoints;
 }

@@ -39,8 +39,8 @@ import {
 } from './rows.ts';
 import { forgetPublishIds, leftBehind, trimOldest, type TrimTo } from './trim.ts';
 
-/** What a group begins from: the newest commit. */
-export interface GroupBase {
+/** What a batch begins from: the newest commit. */
+export interface BatchBase {
   readonly database: Database;
   readonly channels: Channels;
   readonly blocks: Blocks;
@@ -54,10 +54,10 @@ export interface GroupBase {
   readonly nowMs: number;
 }
 
-/** A channel as this group leaves it. */
+/** A channel as this batch leaves it. */
 export interface ChannelDraft {
   state: ChannelState;
-  /** What was committed; `undefined` for a channel that this group makes. */
+  /** What was committed; `undefined` for a channel that this batch makes. */
   readonly channel: Channel | undefined;
   readonly seed: number;
   readonly added: Message[];
@@ -65,7 +65,7 @@ export interface ChannelDraft {
   readonly publishIds: string[];
   retained: Message | 'removed' | undefined;
   trimTo: TrimTo | undefined;
-  /** Blocks that this group trims whole; the next one may delete them. */
+  /** Blocks that this batch trims whole; the next one may delete them. */
   doomed: readonly number[];
 }
 
@@ -77,23 +77,23 @@ type Event =
  * Everything that goes into one commit. It works on copies: until the commit is durable nobody sees anything of it, and
  * when the commit fails nothing has to be undone.
  */
-export class Group implements Holdings, ConditionState {
-  readonly #base: GroupBase;
+export class CommitBatch implements Holdings, ConditionState {
+  readonly #base: BatchBase;
   readonly #drafts = new Map<string, ChannelDraft>();
   readonly #messages: Message[] = [];
   readonly #channelNos: number[] = [];
   readonly #publishRows = new Map<string, PublishRow>();
-  /** Records that this group writes, by their keys. */
+  /** Records that this batch writes, by their keys. */
   readonly #recordRows = new Map<string, Buffer | undefined>();
   readonly #writes: Write[] = [];
   readonly #events: Event[] = [];
   #nextChannelNo: number;
-  /** Channels that this group makes, less those that it deletes. */
+  /** Channels that this batch makes, less those that it deletes. */
   #moreChannels = 0;
-  /** Channels in which this group retains a message; one that was retained there before counts again. */
+  /** Channels in which this batch retains a message; one that was retained there before counts again. */
   #moreRetained = 0;
 
-  constructor(base: GroupBase) {
+  constructor(base: BatchBase) {
     this.#base = base;
     this.#nextChannelNo = base.nextChannelNo;
   }
@@ -374,8 +374,8 @@ export class Group implements Holdings, ConditionState {
   }
 
   #remembered(channelNo: number, id: string): PublishRow | undefined {
-    const inGroup = this.#publishRows.get(`${channelNo}\n${id}`);
-    if (inGroup !== undefined) return inGroup;
+    const inBatch = this.#publishRows.get(`${channelNo}\n${id}`);
+    if (inBatch !== undefined) return inBatch;
     const key = publishIdKey(channelNo, id);
     const row = this.#base.database.get('publishIds', key);
     const content = row && unseal(key, row);
@@ -400,7 +400,7 @@ export class Group implements Holdings, ConditionState {
 
   #duplicate(channel: string, row: PublishRow): Placement {
     const epoch =
-      row.seq > this.#base.headSeq ? this.#base.epoch : this.#base.channels.lineage.epochOf(row.seq);
+      row.seq > this.#base.headSeq ? this.#base.epoch : this.#base.channels.history.epochOf(row.seq);
     return placement(channel, { ...row, epoch }, row, true);
   }
 

@@ -2,44 +2,44 @@ import { EverywireError } from '@everywire/protocol';
 import type { Clock } from '../../core/clock.ts';
 
 /** Somebody's part of a commit. `run` does it, on a copy; the result is given when the commit is durable. */
-export interface Request<G> {
+export interface Request<B> {
   /** About how much it adds to the commit. */
   readonly bytes: number;
-  run(group: G): () => void;
+  run(batch: B): () => void;
   reject(error: Error): void;
 }
 
-export interface CommitSteps<G> {
-  begin(): G;
-  /** Makes the group durable; does nothing, at once, for one that has nothing to store. */
-  store(group: G): Promise<void>;
-  /** The group is durable: show it. */
-  show(group: G): void;
-  /** The group is not known to be durable. Answers with what its publishers are told. */
+export interface CommitSteps<B> {
+  begin(): B;
+  /** Makes the batch durable; does nothing, at once, for one that has nothing to store. */
+  store(batch: B): Promise<void>;
+  /** The batch is durable: show it. */
+  show(batch: B): void;
+  /** The batch is not known to be durable. Answers with what its publishers are told. */
   failed(caught: unknown): EverywireError;
 }
 
 /** About what one commit holds: more makes the others wait for longer than a flush takes. */
-const groupBytesMax = 1024 * 1024;
+const batchBytesMax = 1024 * 1024;
 const watchdogMs = 5_000;
 
 /**
  * Group commit: what arrives while one commit is being flushed makes up the next, so the number of flushes does not
  * depend on the number of publishers, and one alone waits for nobody.
  */
-export class CommitLoop<G> {
-  readonly #steps: CommitSteps<G>;
+export class CommitLoop<B> {
+  readonly #steps: CommitSteps<B>;
   readonly #clock: Clock;
-  #waiting: Request<G>[] = [];
+  #waiting: Request<B>[] = [];
   #isRunning = false;
   #idle: (() => void)[] = [];
 
-  constructor(steps: CommitSteps<G>, clock: Clock) {
+  constructor(steps: CommitSteps<B>, clock: Clock) {
     this.#steps = steps;
     this.#clock = clock;
   }
 
-  add(request: Request<G>): void {
+  add(request: Request<B>): void {
     this.#waiting.push(request);
     if (this.#isRunning) return;
     this.#isRunning = true;
@@ -59,11 +59,11 @@ export class CommitLoop<G> {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #take(): readonly Request<G>[] {
+  #take(): readonly Request<B>[] {
     let bytes = 0;
     let count = 0;
     for (const request of this.#waiting) {
-      if (count > 0 && bytes + request.bytes > groupBytesMax) break;
+      if (count > 0 && bytes + request.bytes > batchBytesMax) break;
       bytes += request.bytes;
       count += 1;
     }
@@ -75,21 +75,21 @@ export class CommitLoop<G> {
     return this.#waiting.splice(0, count);
   }
 
-  async #commit(requests: readonly Request<G>[]): Promise<void> {
+  async #commit(requests: readonly Request<B>[]): Promise<void> {
     const answers: (() => void)[] = [];
-    const waiting: Request<G>[] = [];
+    const waiting: Request<B>[] = [];
     try {
-      const group = this.#steps.begin();
+      const batch = this.#steps.begin();
       for (const request of requests) {
         try {
-          answers.push(request.run(group));
+          answers.push(request.run(batch));
           waiting.push(request);
         } catch (caught) {
           request.reject(caught instanceof Error ? caught : new Error(String(caught)));
         }
       }
-      await this.#watched(this.#steps.store(group));
-      this.#steps.show(group);
+      await this.#watched(this.#steps.store(batch));
+      this.#steps.show(batch);
     } catch (caught) {
       const error = this.#steps.failed(caught);
       for (const request of waiting.length > 0 ? waiting : requests) request.reject(error);

@@ -3,21 +3,21 @@ import type { Clock, Random } from '../../core/clock.ts';
 import type { Leases } from '../../core/cluster/leases.ts';
 import type { Log } from '../../core/seams/transport.ts';
 import { Tags } from '../drafts.ts';
-import { type EpochStart, Lineage, newEpoch } from '../epoch-history.ts';
+import { type EpochStart, EpochHistory, newEpoch } from '../epoch-history.ts';
 import { Reader } from '../reader.ts';
 import { Blocks } from './blocks.ts';
 import { type Channel, Channels } from './channels.ts';
 import type { Database, Write } from './database.ts';
-import { Group, type GroupBase } from './commit-batch.ts';
+import { CommitBatch, type BatchBase } from './commit-batch.ts';
 import { numberKey, numberOfKey } from './keys.ts';
-import { decodeLineage, encodeLineage, seal, unseal } from './rows.ts';
+import { decodeEpochs, encodeEpochs, seal, unseal } from './rows.ts';
 import { Segments } from './segments.ts';
 import { LmdbView } from './view.ts';
 
 export interface OpenedLogOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: GroupBase['limits'];
+  readonly limits: BatchBase['limits'];
   readonly log: Log;
   readonly leases: Leases;
   /** How many seqs are remembered beyond their messages. */
@@ -25,10 +25,10 @@ export interface OpenedLogOptions {
 }
 
 /** Twice, because without it no record could be read: their checksums are bound to their epochs. */
-const lineageKeys = [Buffer.from('lineage/1'), Buffer.from('lineage/2')];
+const epochKeys = [Buffer.from('lineage/1'), Buffer.from('lineage/2')];
 
 /**
- * One opening of the log by its writer, which is one epoch: what is committed, and how groups are made and shown. After
+ * One opening of the log by its writer, which is one epoch: what is committed, and how batches are made and shown. After
  * a failure it is thrown away and another one is opened from the file.
  */
 export class OpenedLog {
@@ -37,35 +37,35 @@ export class OpenedLog {
   readonly segments: Segments;
   readonly blocks: Blocks;
   readonly #options: OpenedLogOptions;
-  readonly #lineage: Lineage;
+  readonly #history: EpochHistory;
   readonly #tags: Tags;
   #head: Position;
   #nextChannelNo: number;
 
   /** Begins a new epoch, durably, before anything is read or written. */
   static async open(database: Database, options: OpenedLogOptions): Promise<OpenedLog> {
-    const starts = readLineage(database, (text) => options.log.error({}, text));
+    const starts = readEpochs(database, (text) => options.log.error({}, text));
     const headSeq = new Segments(database, options.seqsRememberedMax).newest()?.seq ?? 0;
     const epoch = newEpoch(options.random, (taken) => starts.some((start) => start.epoch === taken));
-    const lineage = new Lineage([...starts, { epoch, firstSeq: headSeq + 1 }]);
-    const content = encodeLineage(lineage.starts);
-    await database.commit(lineageKeys.map((key) => ({ table: 'meta', key, value: seal(key, content) })));
-    return new OpenedLog(database, lineage, options);
+    const history = new EpochHistory([...starts, { epoch, firstSeq: headSeq + 1 }]);
+    const content = encodeEpochs(history.starts);
+    await database.commit(epochKeys.map((key) => ({ table: 'meta', key, value: seal(key, content) })));
+    return new OpenedLog(database, history, options);
   }
 
-  private constructor(database: Database, lineage: Lineage, options: OpenedLogOptions) {
+  private constructor(database: Database, history: EpochHistory, options: OpenedLogOptions) {
     this.database = database;
-    this.#lineage = lineage;
+    this.#history = history;
     this.#options = options;
     this.segments = new Segments(database, options.seqsRememberedMax);
-    this.blocks = new Blocks(database, lineage);
+    this.blocks = new Blocks(database, history);
     this.#tags = new Tags(options.random);
     const newest = this.segments.newest();
-    this.channels = new Channels(database, lineage, options.log, newest?.seq ?? 0);
+    this.channels = new Channels(database, history, options.log, newest?.seq ?? 0);
     this.#head =
       newest === undefined
-        ? { epoch: lineage.origin.epoch, seq: 0, tag: noTag }
-        : { epoch: lineage.epochOf(newest.seq), ...newest };
+        ? { epoch: history.origin.epoch, seq: 0, tag: noTag }
+        : { epoch: history.epochOf(newest.seq), ...newest };
     this.#nextChannelNo = unusedChannelNo(database);
   }
 
@@ -79,8 +79,8 @@ export class OpenedLog {
     return this.segments.newest()?.seq ?? 0;
   }
 
-  get lineage(): Lineage {
-    return this.#lineage;
+  get history(): EpochHistory {
+    return this.#history;
   }
 
   view(): { readonly view: LmdbView; readonly reader: Reader<Channel> } {
@@ -93,13 +93,13 @@ export class OpenedLog {
     return { view, reader: new Reader(view) };
   }
 
-  begin(): Group {
+  begin(): CommitBatch {
     const { clock, random, limits, leases } = this.#options;
-    return new Group({
+    return new CommitBatch({
       database: this.database,
       channels: this.channels,
       blocks: this.blocks,
-      epoch: this.#lineage.current,
+      epoch: this.#history.current,
       headSeq: this.#head.seq,
       nextChannelNo: this.#nextChannelNo,
       tags: this.#tags,
@@ -110,20 +110,20 @@ export class OpenedLog {
     });
   }
 
-  async store(group: Group): Promise<void> {
-    const writes: Write[] = [...group.finish()];
+  async store(batch: CommitBatch): Promise<void> {
+    const writes: Write[] = [...batch.finish()];
     if (writes.length === 0) return;
     this.segments.raiseFloor(this.#head.seq, writes);
-    checkRoom(this.database.freeBytes(), writes, group.newest !== undefined);
+    checkRoom(this.database.freeBytes(), writes, batch.newest !== undefined);
     await this.database.commit(writes);
   }
 
-  /** What `group` says is the log from now on. */
-  show(group: Group): void {
-    if (group.newest !== undefined) this.#head = group.newest.position;
-    this.#nextChannelNo = group.nextChannelNo;
-    this.#options.leases.apply(group.leases);
-    for (const draft of group.drafts) {
+  /** What `batch` says is the log from now on. */
+  show(batch: CommitBatch): void {
+    if (batch.newest !== undefined) this.#head = batch.newest.position;
+    this.#nextChannelNo = batch.nextChannelNo;
+    this.#options.leases.apply(batch.leases);
+    for (const draft of batch.drafts) {
       if (draft.state === draft.channel?.state) continue;
       this.channels.committed(draft.state, draft.channel?.state).doomed = draft.doomed;
     }
@@ -131,13 +131,13 @@ export class OpenedLog {
 }
 
 /** Which epochs there have been; what is damaged is told to `problem`. Empty for a new store. */
-export function readLineage(database: Database, problem: (text: string) => void): readonly EpochStart[] {
-  for (const key of lineageKeys) {
+export function readEpochs(database: Database, problem: (text: string) => void): readonly EpochStart[] {
+  for (const key of epochKeys) {
     const row = database.get('meta', key);
     if (row === undefined) continue;
     const content = unseal(key, row);
-    if (content !== undefined) return decodeLineage(content);
-    problem(`The copy ${key.toString()} of the lineage of epochs fails its checksum.`);
+    if (content !== undefined) return decodeEpochs(content);
+    problem(`The copy ${key.toString()} of the history of epochs fails its checksum.`);
   }
   return [];
 }

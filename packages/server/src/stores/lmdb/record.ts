@@ -15,7 +15,7 @@ import type { Draft, Place } from '../../core/log/message.ts';
  *    52  id · type · [u16 event] · [u16 from] · [u16 count, (u16 name, u16 value)…] ·
  *             [u16 native] · payload
  *
- * Channel and epochs are not in it: its key and the lineage say them, and the CRC ties the record to them.
+ * Channel and epochs are not in it: its key and the history say them, and the CRC ties the record to them.
  */
 const headBytes = 52;
 const flag = { event: 1, headers: 2, from: 4, retain: 8, expires: 16, native: 32 } as const;

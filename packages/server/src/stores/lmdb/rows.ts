@@ -184,7 +184,7 @@ export function decodePublishLog(bytes: Buffer): PublishLogRow {
   return { atMs: bytes.readDoubleLE(0), ids };
 }
 
-export function encodeLineage(starts: readonly EpochStart[]): Buffer {
+export function encodeEpochs(starts: readonly EpochStart[]): Buffer {
   const bytes = Buffer.alloc(starts.length * (epochBytes + 6));
   let at = 0;
   for (const { epoch, firstSeq } of starts) {
@@ -194,7 +194,7 @@ export function encodeLineage(starts: readonly EpochStart[]): Buffer {
   return bytes;
 }
 
-export function decodeLineage(bytes: Buffer): readonly EpochStart[] {
+export function decodeEpochs(bytes: Buffer): readonly EpochStart[] {
   const starts: EpochStart[] = [];
   for (let at = 0; at < bytes.length; at += epochBytes + 6) {
     starts.push({

@@ -35,7 +35,7 @@ import {
 } from './database.ts';
 import { checkFirstPage, extendCutFile, whatToDo } from './file-end.ts';
 import { checkFormat } from './format.ts';
-import { checkRecordKeys, type Group } from './commit-batch.ts';
+import { checkRecordKeys, type CommitBatch } from './commit-batch.ts';
 import { lockFolder, syncFolder } from './lock.ts';
 import { OpenedLog, type OpenedLogOptions } from './opened-log.ts';
 import { getRecord, listRecords } from './records.ts';
@@ -70,7 +70,7 @@ class LmdbStore implements Store {
   readonly cluster: Cluster;
   readonly #options: LmdbStoreOptions;
   readonly #clock: Clock;
-  readonly #loop: CommitLoop<Group>;
+  readonly #loop: CommitLoop<CommitBatch>;
   readonly #leases: Leases;
   #unlock: (() => void) | undefined;
   #feed: Feed | undefined;
@@ -85,11 +85,11 @@ class LmdbStore implements Store {
   constructor(options: LmdbStoreOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    this.#loop = new CommitLoop<Group>(
+    this.#loop = new CommitLoop<CommitBatch>(
       {
         begin: () => this.#begin(),
-        store: (group) => this.#log.store(group),
-        show: (group) => this.#show(group),
+        store: (batch) => this.#log.store(batch),
+        show: (batch) => this.#show(batch),
         failed: (caught) => this.#failed(caught),
       },
       options.clock,
@@ -108,7 +108,7 @@ class LmdbStore implements Store {
       node,
       clock: options.clock,
       // No bytes: a commit of leases alone has nothing to flush.
-      commit: async (work) => this.#submit(0, (group) => work(group.leases)),
+      commit: async (work) => this.#submit(0, (batch) => work(batch.leases)),
     });
   }
 
@@ -151,7 +151,7 @@ class LmdbStore implements Store {
     const full = this.#refusal();
     if (full !== undefined) return entries.map(() => full);
     try {
-      return await this.#submit(bytes, (group) => group.append(entries, options));
+      return await this.#submit(bytes, (batch) => batch.append(entries, options));
     } catch (caught) {
       // Definitely not stored: that is an answer for each entry, not a failure of the call.
       if (caught instanceof EverywireError && caught.code === 'store_full') return entries.map(() => caught);
@@ -208,12 +208,12 @@ class LmdbStore implements Store {
   }
 
   async drop(channel: string): Promise<boolean> {
-    return this.#submit(0, (group) => group.drop(channel));
+    return this.#submit(0, (batch) => batch.drop(channel));
   }
 
   async sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void> {
     if (this.#refusal() !== undefined) return;
-    const submit = (work: (group: Group) => void): Promise<void> => this.#submit(0, work);
+    const submit = (work: (batch: CommitBatch) => void): Promise<void> => this.#submit(0, work);
     this.#sweptThrough = await sweepChannels(this.#log, nowMs, retentionOf, submit, this.#sweptThrough);
     await sweepRetained(this.#log, nowMs, submit);
     await purgeDeleted(this.#log, submit);
@@ -256,24 +256,24 @@ class LmdbStore implements Store {
     for (const { value } of writes) bytes += 100 + (value?.length ?? 0);
     const full = this.#refusal();
     if (full !== undefined) throw full;
-    await this.#submit(bytes, (group) => group.writeRecords(writes, conditions));
+    await this.#submit(bytes, (batch) => batch.writeRecords(writes, conditions));
   }
 
   /** What was waiting when a commit failed must not be tried: LMDB would take it as if nothing had happened. */
-  #begin(): Group {
+  #begin(): CommitBatch {
     this.#assertSound();
     return this.#log.begin();
   }
 
-  #submit<T>(bytes: number, work: (group: Group) => T): Promise<T> {
+  #submit<T>(bytes: number, work: (batch: CommitBatch) => T): Promise<T> {
     this.#assertOpen();
     this.#assertSound();
     return new Promise<T>((resolve, reject) => {
       this.#loop.add({
         bytes,
-        run: (group) => {
+        run: (batch) => {
           try {
-            const result = work(group);
+            const result = work(batch);
             return () => resolve(result);
           } catch (caught) {
             if (!(caught instanceof StaleWrite)) throw caught;
@@ -290,11 +290,11 @@ class LmdbStore implements Store {
     return this.#isFull && this.#clock.monotonicMs() < this.#fullUntilMs ? storeFull() : undefined;
   }
 
-  #show(group: Group): void {
-    this.#log.show(group);
+  #show(batch: CommitBatch): void {
+    this.#log.show(batch);
     this.#isFull = false;
     try {
-      if (this.#feed !== undefined) group.tell(this.#feed);
+      if (this.#feed !== undefined) batch.tell(this.#feed);
     } catch (caught) {
       this.#options.log.error({ err: caught }, 'the feed threw; what it was told is stored all the same');
     }

@@ -2,12 +2,12 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Retention } from '../../core/seams/store.ts';
 import type { Channel } from './channels.ts';
 import type { TableName } from './database.ts';
-import type { Group } from './commit-batch.ts';
+import type { CommitBatch } from './commit-batch.ts';
 import { channelSeqKey, nameOfKey, numberKey } from './keys.ts';
 import type { OpenedLog } from './opened-log.ts';
 import { decodeRetained } from './retained.ts';
 
-type Submit = (work: (group: Group) => void) => Promise<void>;
+type Submit = (work: (batch: CommitBatch) => void) => Promise<void>;
 
 /** Channels looked at before others get their turn: about 2 ms. */
 const channelsPerTurn = 64;
@@ -41,9 +41,9 @@ export async function sweepChannels(
         : [];
     });
     if (due.length > 0) {
-      await submit((group) => {
+      await submit((batch) => {
         for (const { name, retention } of due) {
-          group.trim(name, { retention, oldestMs: nowMs - retention.ageMsMax, forgetsIds: true });
+          batch.trim(name, { retention, oldestMs: nowMs - retention.ageMsMax, forgetsIds: true });
         }
       });
     }
@@ -64,18 +64,18 @@ function needsSweep(log: OpenedLog, channel: Channel, oldestMs: number): boolean
 export async function sweepRetained(log: OpenedLog, nowMs: number, submit: Submit): Promise<void> {
   const expired: { readonly key: Buffer; readonly seq: number }[] = [];
   for (const { key, value } of log.database.range('retained', {})) {
-    const message = decodeRetained(nameOfKey(key), value, log.lineage);
+    const message = decodeRetained(nameOfKey(key), value, log.history);
     if (message !== undefined && (message.expiresAtMs ?? Infinity) <= nowMs) {
       expired.push({ key: Buffer.from(key), seq: message.seq });
     }
   }
   if (expired.length === 0) return;
-  await submit((group) => {
+  await submit((batch) => {
     for (const { key, seq } of expired) {
       // Another one may have been retained since.
       const row = log.database.get('retained', key);
-      const now = row && decodeRetained(nameOfKey(key), row, log.lineage);
-      if (now?.seq === seq) group.write('retained', key, undefined);
+      const now = row && decodeRetained(nameOfKey(key), row, log.history);
+      if (now?.seq === seq) batch.write('retained', key, undefined);
     }
   });
 }
@@ -94,12 +94,12 @@ export async function purgeDeleted(log: OpenedLog, submit: Submit): Promise<void
     for (let isDone = false; !isDone;) {
       const doomed = rowsOf(log, no);
       isDone = doomed.length === 0;
-      await submit((group) => {
-        for (const row of doomed) group.write(row.table, row.key, undefined);
+      await submit((batch) => {
+        for (const row of doomed) batch.write(row.table, row.key, undefined);
         if (isDone) {
-          group.write('meta', key, undefined);
+          batch.write('meta', key, undefined);
           // The newest number stays, or the next channel would be given it again.
-          if (no + 1 < group.nextChannelNo) group.write('numbers', numberKey(no), undefined);
+          if (no + 1 < batch.nextChannelNo) batch.write('numbers', numberKey(no), undefined);
         }
       });
     }

@@ -1,7 +1,7 @@
 import type { Retention } from '../../core/seams/store.ts';
 import type { OldestBlock } from './channels.ts';
 import type { Database, Write } from './database.ts';
-import type { ChannelDraft, GroupBase } from './commit-batch.ts';
+import type { ChannelDraft, BatchBase } from './commit-batch.ts';
 import { channelSeqKey, publishIdKey, seqOfChannelKey } from './keys.ts';
 import { type ChannelState, decodePublishLog, type Mark, unseal } from './rows.ts';
 
@@ -23,7 +23,7 @@ interface Oldest extends Mark {
  * Trims a channel exactly to its bounds. Only the state says so at once: a block that was trimmed whole is deleted by a
  * later commit, because until this one is done readers still count on it.
  */
-export function trimOldest(draft: ChannelDraft, { retention, oldestMs }: TrimTo, base: GroupBase): void {
+export function trimOldest(draft: ChannelDraft, { retention, oldestMs }: TrimTo, base: BatchBase): void {
   const { state } = draft;
   const { newest } = state;
   let { bytes } = state;
@@ -48,7 +48,7 @@ export function trimOldest(draft: ChannelDraft, { retention, oldestMs }: TrimTo,
 /** Records that are not trimmed, oldest first; notes each row that has been gone through. */
 function* oldestRecords(
   draft: ChannelDraft,
-  base: GroupBase,
+  base: BatchBase,
   doomed: number[],
 ): Generator<Oldest, void, undefined> {
   const { channel, state } = draft;
@@ -76,7 +76,7 @@ function* recordsOf(block: OldestBlock, above: number, doomed: number[]): Genera
   doomed.push(block.firstSeq);
 }
 
-/** Rows below the edge that an earlier life of this process left behind: all but the one the edge is in. */
+/** Rows below the trim point that an earlier life of this process left behind: all but the one the trim point is in. */
 export function leftBehind(database: Database, { no, trimmed }: ChannelState): readonly number[] {
   if (trimmed === undefined) return [];
   const range = { from: channelSeqKey(no, 0), to: channelSeqKey(no, trimmed.seq + 1) };
@@ -87,7 +87,7 @@ export function leftBehind(database: Database, { no, trimmed }: ChannelState): r
 /** Forgets publish ids that are too old or too many, of at most `commitsMax` commits. Returns how many. */
 export function forgetPublishIds(
   state: ChannelState,
-  { database, limits, nowMs }: Pick<GroupBase, 'database' | 'limits' | 'nowMs'>,
+  { database, limits, nowMs }: Pick<BatchBase, 'database' | 'limits' | 'nowMs'>,
   commitsMax: number,
   writes: Write[],
 ): number {

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Lineage } from '../epoch-history.ts';
+import { EpochHistory } from '../epoch-history.ts';
 import { type Database, openLmdbToRead } from './database.ts';
 import { missingBytes } from './file-end.ts';
 import { checkFormat } from './format.ts';
 import { channelSeqKey, nameOfKey, numberKey, readSeqKey, seqOfChannelKey } from './keys.ts';
-import { type OpenedLog, readLineage } from './opened-log.ts';
+import { type OpenedLog, readEpochs } from './opened-log.ts';
 import { checkRecord, crcSeed, readHead } from './record.ts';
 import { decodeRetained } from './retained.ts';
 import {
@@ -71,15 +71,15 @@ export function checkTail(log: OpenedLog): readonly number[] {
 class Verification {
   readonly #database: Database;
   readonly #problems: string[] = [];
-  readonly #lineage: Lineage;
+  readonly #history: EpochHistory;
   /** Tags of messages that can be read, by seq, to compare with what was given out. */
   readonly #tags = new Map<number, string>();
   #messages = 0;
 
   constructor(database: Database) {
     this.#database = database;
-    const starts = readLineage(database, (text) => this.#problems.push(text));
-    this.#lineage = new Lineage(starts.length > 0 ? starts : [{ epoch: '000000', firstSeq: 1 }]);
+    const starts = readEpochs(database, (text) => this.#problems.push(text));
+    this.#history = new EpochHistory(starts.length > 0 ? starts : [{ epoch: '000000', firstSeq: 1 }]);
   }
 
   run(): StoreReport {
@@ -110,7 +110,7 @@ class Verification {
     const range = { from: channelSeqKey(no, 0), to: channelSeqKey(no + 1, 0) };
     for (const { key, value } of this.#database.range('blocks', range)) {
       const firstSeq = seqOfChannelKey(key);
-      const seed = crcSeed(name, state.epoch, this.#lineage.epochOf(firstSeq));
+      const seed = crcSeed(name, state.epoch, this.#history.epochOf(firstSeq));
       for (let at = 0; at < value.length;) {
         const end = checkRecord(value, at, seed);
         if (end === undefined) {
@@ -170,7 +170,7 @@ class Verification {
     }
     for (const { key, value } of this.#database.range('retained', {})) {
       const name = nameOfKey(key);
-      if (decodeRetained(name, value, this.#lineage) === undefined) {
+      if (decodeRetained(name, value, this.#history) === undefined) {
         this.#problems.push(`The retained message of ${name} fails its checksum.`);
       }
     }

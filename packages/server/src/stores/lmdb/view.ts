@@ -1,10 +1,10 @@
 import type { Position, Filter } from '@everywire/protocol';
 import { Message } from '../../core/log/message.ts';
-import type { Edge } from '../trim-point.ts';
-import type { Lineage } from '../epoch-history.ts';
+import type { TrimPoint } from '../trim-point.ts';
+import type { EpochHistory } from '../epoch-history.ts';
 import type { LogView, SeqRow } from '../log-view.ts';
 import { type Blocks, Damage, type Found } from './blocks.ts';
-import { type Channel, type Channels, edgesOf } from './channels.ts';
+import { type Channel, type Channels, trimPointsOf } from './channels.ts';
 import type { Segments } from './segments.ts';
 
 /** Rows searched for the first offset of a channel after a place, when the row of the place itself does not say. */
@@ -18,7 +18,7 @@ export interface FoundDamage {
 
 /** The log as the newest commit left it, for one read: damage that it meets is noted here. */
 export class LmdbView implements LogView<Channel> {
-  readonly lineage: Lineage;
+  readonly history: EpochHistory;
   readonly head: Position;
   readonly damages: FoundDamage[] = [];
   readonly #channels: Channels;
@@ -33,7 +33,7 @@ export class LmdbView implements LogView<Channel> {
     readonly blocks: Blocks;
     readonly segments: Segments;
   }) {
-    this.lineage = parts.channels.lineage;
+    this.history = parts.channels.history;
     this.head = parts.head;
     this.#channels = parts.channels;
     this.#blocks = parts.blocks;
@@ -96,19 +96,20 @@ export class LmdbView implements LogView<Channel> {
     return channel.count === 0 ? undefined : this.#blocks.since(channel.state, timeMs, this.head.seq);
   }
 
-  edgesAfter(filter: Filter, seq: number): readonly Edge[] {
-    const edges: Edge[] = [];
-    if (seq >= this.#channels.edgeSeqMax) return edges;
+  trimPointsAfter(filter: Filter, seq: number): readonly TrimPoint[] {
+    const trimPoints: TrimPoint[] = [];
+    if (seq >= this.#channels.trimSeqMax) return trimPoints;
     for (const { state } of this.matching(filter)) {
       if ((state.trimmed?.seq ?? 0) <= seq && (state.ended.at(-1)?.seq ?? 0) <= seq) continue;
-      for (const edge of edgesOf(state, this.lineage)) if (edge.through.seq > seq) edges.push(edge);
+      for (const trimPoint of trimPointsOf(state, this.history))
+        if (trimPoint.through.seq > seq) trimPoints.push(trimPoint);
     }
-    return edges.sort((a, b) => a.through.seq - b.through.seq);
+    return trimPoints.sort((a, b) => a.through.seq - b.through.seq);
   }
 
-  edgeOf(name: string): Edge | undefined {
+  trimPointOf(name: string): TrimPoint | undefined {
     const channel = this.#channels.get(name);
-    return channel && edgesOf(channel.state, this.lineage).at(-1);
+    return channel && trimPointsOf(channel.state, this.history).at(-1);
   }
 
   /** The offset that comes first after `seq`, so that damage at the very beginning is noticed. */

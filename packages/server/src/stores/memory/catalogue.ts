@@ -1,5 +1,5 @@
 import { type Filter, literalPrefix, matches } from '@everywire/protocol';
-import { type Edge, endedLivesMax } from '../trim-point.ts';
+import { type TrimPoint, endedLivesMax } from '../trim-point.ts';
 import { ChannelLog } from './channel-log.ts';
 import { compareCodeUnits, SortedKeys } from './sorted-keys.ts';
 
@@ -20,7 +20,7 @@ export class Catalogue {
   readonly #byNo: (ChannelLog | undefined)[] = [];
   readonly #names = new SortedKeys(compareCodeUnits);
   /** Where deleted channels ended, life by life, the newest last. A channel that was made again keeps its tombstones. */
-  readonly #tombstones = new Map<string, readonly Edge[]>();
+  readonly #tombstones = new Map<string, readonly TrimPoint[]>();
   readonly #matching = new Map<string, Matching>();
 
   get size(): number {
@@ -31,7 +31,7 @@ export class Catalogue {
     return this.#byName.get(name);
   }
 
-  tombstone(name: string): Edge | undefined {
+  tombstone(name: string): TrimPoint | undefined {
     return this.#tombstones.get(name)?.at(-1);
   }
 
@@ -47,7 +47,7 @@ export class Catalogue {
     return log;
   }
 
-  remove(log: ChannelLog, tombstone: Edge): void {
+  remove(log: ChannelLog, tombstone: TrimPoint): void {
     this.#byName.delete(log.name);
     this.#byNo[log.no] = undefined;
     this.#names.remove(log.name);
@@ -64,10 +64,10 @@ export class Catalogue {
 
   /** Positions up to `seq` cannot be checked any more and are gaps anyway, so no tombstone is needed for them. */
   forgetTombstonesThrough(seq: number): void {
-    for (const [name, edges] of this.#tombstones) {
-      const kept = edges.filter(({ through }) => through.seq > seq);
+    for (const [name, trimPoints] of this.#tombstones) {
+      const kept = trimPoints.filter(({ through }) => through.seq > seq);
       if (kept.length === 0) this.#tombstones.delete(name);
-      else if (kept.length < edges.length) this.#tombstones.set(name, kept);
+      else if (kept.length < trimPoints.length) this.#tombstones.set(name, kept);
     }
   }
 
@@ -84,15 +84,17 @@ export class Catalogue {
   }
 
   /** Where matching channels were trimmed or deleted after `seq`, in that order of seq. */
-  edgesAfter(filter: Filter, seq: number): readonly Edge[] {
-    const edges: Edge[] = [];
-    for (const log of this.matching(filter)) if (log.edge !== undefined) edges.push(log.edge);
+  trimPointsAfter(filter: Filter, seq: number): readonly TrimPoint[] {
+    const trimPoints: TrimPoint[] = [];
+    for (const log of this.matching(filter)) if (log.trimPoint !== undefined) trimPoints.push(log.trimPoint);
     if (filter.channel !== undefined) {
-      edges.push(...(this.#tombstones.get(filter.channel) ?? []));
+      trimPoints.push(...(this.#tombstones.get(filter.channel) ?? []));
     } else {
-      for (const [name, lives] of this.#tombstones) if (matches(filter, name)) edges.push(...lives);
+      for (const [name, lives] of this.#tombstones) if (matches(filter, name)) trimPoints.push(...lives);
     }
-    return edges.filter((edge) => edge.through.seq > seq).sort((a, b) => a.through.seq - b.through.seq);
+    return trimPoints
+      .filter((trimPoint) => trimPoint.through.seq > seq)
+      .sort((a, b) => a.through.seq - b.through.seq);
   }
 
   /** Matching channels by name, after the name `after`. */

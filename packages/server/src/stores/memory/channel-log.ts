@@ -1,6 +1,6 @@
 import type { Message } from '../../core/log/message.ts';
 import type { Retention } from '../../core/seams/store.ts';
-import type { Edge } from '../trim-point.ts';
+import type { TrimPoint } from '../trim-point.ts';
 
 /** What is remembered of a publish id. */
 export interface Remembered {
@@ -22,7 +22,7 @@ export class ChannelLog {
   #start = 0;
   #offset = 0;
   #bytes = 0;
-  #edge: Edge | undefined;
+  #trimPoint: TrimPoint | undefined;
 
   constructor(name: string, no: number, epoch: string) {
     this.name = name;
@@ -49,8 +49,8 @@ export class ChannelLog {
   }
 
   /** Up to where this life was trimmed. */
-  get edge(): Edge | undefined {
-    return this.#edge;
+  get trimPoint(): TrimPoint | undefined {
+    return this.#trimPoint;
   }
 
   get newest(): Message | undefined {
@@ -98,7 +98,7 @@ export class ChannelLog {
     if (count === 0) return;
     const last = this.at(count - 1)!;
     for (let index = 0; index < count; index += 1) this.#bytes -= this.at(index)!.payload.length;
-    this.#edge = {
+    this.#trimPoint = {
       channel: this.name,
       channelNo: this.no,
       through: last.position,

@@ -23,7 +23,7 @@ import type {
 } from '../../core/seams/store.ts';
 import { doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
-import { Lineage, newEpoch } from '../epoch-history.ts';
+import { EpochHistory, newEpoch } from '../epoch-history.ts';
 import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { Reader } from '../reader.ts';
 import { Catalogue } from './catalogue.ts';
@@ -96,8 +96,8 @@ class MemoryStore implements Store {
           return result;
         }),
     });
-    const lineage = new Lineage([{ epoch: this.#epoch, firstSeq: 1 }]);
-    this.#view = new MemoryView(this.#catalogue, this.#index, lineage);
+    const history = new EpochHistory([{ epoch: this.#epoch, firstSeq: 1 }]);
+    this.#view = new MemoryView(this.#catalogue, this.#index, history);
     this.#reader = new Reader(this.#view);
     const catalogue = this.#catalogue;
     const retained = (): number => this.#retainedCount;
@@ -181,7 +181,7 @@ class MemoryStore implements Store {
     return this.#step((feed) => {
       const log = this.#catalogue.get(channel);
       if (log === undefined) return false;
-      const through = log.newest?.position ?? log.edge!.through;
+      const through = log.newest?.position ?? log.trimPoint!.through;
       this.#retain(log, undefined);
       this.#catalogue.remove(log, {
         channel,

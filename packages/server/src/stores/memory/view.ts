@@ -1,7 +1,7 @@
 import type { Position, Filter } from '@everywire/protocol';
 import type { Message } from '../../core/log/message.ts';
-import type { Edge } from '../trim-point.ts';
-import type { Lineage } from '../epoch-history.ts';
+import type { TrimPoint } from '../trim-point.ts';
+import type { EpochHistory } from '../epoch-history.ts';
 import type { LogView, SeqRow } from '../log-view.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { ChannelLog } from './channel-log.ts';
@@ -9,20 +9,20 @@ import type { SeqIndex } from './seq-index.ts';
 
 /** The channels of this process, as `Reader` sees a log. */
 export class MemoryView implements LogView<ChannelLog> {
-  readonly lineage: Lineage;
+  readonly history: EpochHistory;
   readonly #catalogue: Catalogue;
   readonly #index: SeqIndex;
 
-  constructor(catalogue: Catalogue, index: SeqIndex, lineage: Lineage) {
+  constructor(catalogue: Catalogue, index: SeqIndex, history: EpochHistory) {
     this.#catalogue = catalogue;
     this.#index = index;
-    this.lineage = lineage;
+    this.history = history;
   }
 
   get head(): Position {
     const seq = this.#index.headSeq;
-    if (seq === 0) return this.lineage.origin;
-    return { epoch: this.lineage.epochOf(seq), seq, tag: this.#index.tagAt(seq)! };
+    if (seq === 0) return this.history.origin;
+    return { epoch: this.history.epochOf(seq), seq, tag: this.#index.tagAt(seq)! };
   }
 
   get floorSeq(): number {
@@ -69,11 +69,11 @@ export class MemoryView implements LogView<ChannelLog> {
     return log.at(log.indexOf((message) => message.timeMs >= timeMs));
   }
 
-  edgesAfter(filter: Filter, seq: number): readonly Edge[] {
-    return this.#catalogue.edgesAfter(filter, seq);
+  trimPointsAfter(filter: Filter, seq: number): readonly TrimPoint[] {
+    return this.#catalogue.trimPointsAfter(filter, seq);
   }
 
-  edgeOf(name: string): Edge | undefined {
-    return this.#catalogue.get(name)?.edge ?? this.#catalogue.tombstone(name);
+  trimPointOf(name: string): TrimPoint | undefined {
+    return this.#catalogue.get(name)?.trimPoint ?? this.#catalogue.tombstone(name);
   }
 }

@@ -193,7 +193,7 @@ describe('rows', () => {
     );
   });
 
-  it('of publish ids, of their log and of the lineage come back', () => {
+  it('of publish ids, of their log and of the epochs come back', () => {
     const publish = fc.record({ seq, offset: seq, tag, fingerprint: hex(32), id: name, timeMs: seq });
     const log = fc.record({ atMs: seq, ids: fc.array(name, { maxLength: 5 }) });
     const starts = fc.array(fc.record({ epoch: hex(6), firstSeq: seq }), { maxLength: 5 });
@@ -201,7 +201,7 @@ describe('rows', () => {
       fc.property(publish, log, starts, (one, two, three) => {
         expect(rows.decodePublish(rows.encodePublish(one))).toEqual(one);
         expect(rows.decodePublishLog(rows.encodePublishLog(two))).toEqual(two);
-        expect(rows.decodeLineage(rows.encodeLineage(three))).toEqual(three);
+        expect(rows.decodeEpochs(rows.encodeEpochs(three))).toEqual(three);
       }),
     );
   });

@@ -114,7 +114,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe('group commit', () => {
+describe('batch commit', () => {
   it('flushes once for all that arrived during the last flush', async () => {
     commits.length = 0;
     const first = bench.append('a', 'alone');
