@@ -1,11 +1,7 @@
 import type { Batch } from '../../packages/server/src/core/log/batch.ts';
-import type {
-  CloseReason,
-  Notice,
-  Session,
-  Sink,
-  Subscription,
-} from '../../packages/server/src/core/seams/transport.ts';
+import type { Session } from '../../packages/server/src/core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../packages/server/src/core/seams/sink.ts';
+import type { Subscription } from '../../packages/server/src/core/seams/subscription-api.ts';
 import { Reading } from './reading.ts';
 import type { Node, World } from './world.ts';
 

@@ -4,7 +4,7 @@ import type {
   PublishEntry,
   PublishResult,
   Session,
-} from '../../packages/server/src/core/seams/transport.ts';
+} from '../../packages/server/src/core/seams/session-api.ts';
 import type { World } from './world.ts';
 
 interface Publish {

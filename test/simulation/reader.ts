@@ -1,7 +1,7 @@
 import { formatCursor, parseCursor, type Start, type From } from '@everywire/protocol';
 import type { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Gap } from '../../packages/server/src/core/seams/store.ts';
-import type { Subscription } from '../../packages/server/src/core/seams/transport.ts';
+import type { Subscription } from '../../packages/server/src/core/seams/subscription-api.ts';
 import { isWildcard } from '../faults/checker/filters.ts';
 import type { Peer } from './peer.ts';
 import { Reading } from './reading.ts';

@@ -2,7 +2,10 @@ import { EverywireError, type From } from '@everywire/protocol';
 import type { Batch } from '../../packages/server/src/core/log/batch.ts';
 import type { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Gap } from '../../packages/server/src/core/seams/store.ts';
-import type { SubscribeOptions, Subscription } from '../../packages/server/src/core/seams/transport.ts';
+import type {
+  SubscribeOptions,
+  Subscription,
+} from '../../packages/server/src/core/seams/subscription-api.ts';
 import type { Peer } from './peer.ts';
 import type { Reader } from './reader.ts';
 import type { World } from './world.ts';

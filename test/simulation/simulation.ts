@@ -4,7 +4,7 @@ import { createHub } from '../../packages/server/src/core/hub.ts';
 import { defaultLimits, type AllLimits } from '../../packages/server/src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../packages/server/src/core/log/namespaces.ts';
 import type { Feed, Store } from '../../packages/server/src/core/seams/store.ts';
-import type { Log } from '../../packages/server/src/core/seams/transport.ts';
+import type { Log } from '../../packages/server/src/core/seams/log.ts';
 import { createMemoryStore } from '../../packages/server/src/stores/memory/store.ts';
 import { HistoryChecker } from '../faults/checker/checker.ts';
 import type { Violation } from '../faults/checker/history.ts';

@@ -11,5 +11,6 @@ export { createServer, type EverywireServer, type ServerParts, type Started } fr
 export type { Config, ConfigInput } from './config/schema.ts';
 export { ConfigError } from './config/settings.ts';
 export type { Clock, Random, Timer } from './core/clock.ts';
-export type { Endpoint, Log } from './core/seams/transport.ts';
+export type { Log } from './core/seams/log.ts';
+export type { Endpoint } from './core/seams/transport.ts';
 export { EverywireError, type ErrorCode } from '@everywire/protocol';

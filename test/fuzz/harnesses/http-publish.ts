@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { JsonFault } from '@everywire/protocol';
 import { checkDraft } from '../../../packages/server/src/core/log/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
-import type { PublishDraft } from '../../../packages/server/src/core/seams/transport.ts';
+import type { PublishDraft } from '../../../packages/server/src/core/seams/session-api.ts';
 import { cloudEventDraft } from '@everywire/wires/webhook';
 import { parseJsonBytes } from '../../../packages/server/src/http/json-bytes.ts';
 import {

@@ -1,6 +1,6 @@
 import { EverywireError } from '../../../packages/protocol/src/index.ts';
 import type { Batch } from '../../../packages/server/src/core/log/batch.ts';
-import type { Progress, Subscription } from '../../../packages/server/src/core/seams/transport.ts';
+import type { Progress, Subscription } from '../../../packages/server/src/core/seams/subscription-api.ts';
 import { matchesFilter } from '../../faults/checker/filters.ts';
 import type { Follows, Party } from './party.ts';
 import { mayExpire, type Setting } from './setting.ts';
@@ -70,7 +70,7 @@ export class AckingReader implements Follows {
         },
         acknowledge: 'peer',
         windowMessages: this.#windowMessages,
-        quota: this.#options.usesQuota ? party.quota : undefined,
+        credit: this.#options.usesQuota ? party.quota : undefined,
         batchMessagesMax: chance.happens(0.2) ? chance.between(1, 5) : undefined,
         tag: this,
       })
@@ -169,20 +169,20 @@ export class AckingReader implements Follows {
     }
     this.#settle(taken);
     this.#subscription!.ack(seq, only);
-    this.#roomAgain(taken.length);
+    this.#creditAvailable(taken.length);
   }
 
   #release(seq: number): void {
     this.#settle([seq]);
     this.#subscription!.release(seq);
-    this.#roomAgain(1);
+    this.#creditAvailable(1);
   }
 
   #rewind(): void {
     const taken = this.#out.length;
     this.#settle([...this.#out]);
     this.#subscription!.rewind();
-    this.#roomAgain(taken);
+    this.#creditAvailable(taken);
   }
 
   #settle(seqs: readonly number[]): void {
@@ -196,7 +196,7 @@ export class AckingReader implements Follows {
     if (quota.out > quota.max) this.#problem(`${quota.out} are out, and the quota is ${quota.max}`);
   }
 
-  #roomAgain(count: number): void {
+  #creditAvailable(count: number): void {
     if (this.#options.usesQuota) this.#party?.gaveRoom(count);
   }
 

@@ -5,7 +5,7 @@ import { createHub, type Hub } from '../../../packages/server/src/core/hub.ts';
 import type { AllLimits } from '../../../packages/server/src/config/limits.ts';
 import type { Namespaces } from '../../../packages/server/src/core/log/namespaces.ts';
 import type { Feed, RecordStore, Store } from '../../../packages/server/src/core/seams/store.ts';
-import type { Log } from '../../../packages/server/src/core/seams/transport.ts';
+import type { Log } from '../../../packages/server/src/core/seams/log.ts';
 import type { Chance } from '../chance.ts';
 import { delegate } from '../delegate.ts';
 import type { SharedLog } from '../shared-log.ts';

@@ -1,12 +1,7 @@
 import type { Batch } from '../../../packages/server/src/core/log/batch.ts';
-import type {
-  CloseReason,
-  Notice,
-  Quota,
-  Session,
-  Sink,
-  Subscription,
-} from '../../../packages/server/src/core/seams/transport.ts';
+import type { Session } from '../../../packages/server/src/core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../../packages/server/src/core/seams/sink.ts';
+import type { Credit, Subscription } from '../../../packages/server/src/core/seams/subscription-api.ts';
 import type { MortalServer } from './mortal-server.ts';
 import type { Setting } from './setting.ts';
 
@@ -23,7 +18,7 @@ export class Party implements Sink {
   readonly server: MortalServer;
   readonly follows = new Set<Follows>();
   /** Of those who count: delivered and not acknowledged, at most so many. */
-  readonly quota: Quota & { readonly max: number; out: number };
+  readonly quota: Credit & { readonly max: number; out: number };
   readonly #setting: Setting;
   readonly #holdsOften: number;
   #isHeld = false;
@@ -36,7 +31,7 @@ export class Party implements Sink {
     this.quota = {
       max,
       out: 0,
-      get room() {
+      get available() {
         return this.max - this.out;
       },
     };
@@ -75,7 +70,7 @@ export class Party implements Sink {
   /** So many of its deliveries are settled. */
   gaveRoom(count: number): void {
     this.quota.out -= count;
-    if (!this.hasEnded && this.server.isAlive) this.session.roomAgain();
+    if (!this.hasEnded && this.server.isAlive) this.session.creditAvailable();
   }
 
   end(): void {

@@ -156,7 +156,7 @@ describe('the simulation of acknowledgement goes red when', () => {
       'roomBeside',
       (roomBeside) =>
         function (this: GroupMember, share, others) {
-          return this.owner.isHeld ? 0 : roomBeside.call(this, share, others) + 1;
+          return this.host.isHeld ? 0 : roomBeside.call(this, share, others) + 1;
         },
     );
     expect(found).toBeDefined();
@@ -168,7 +168,7 @@ describe('the simulation of acknowledgement goes red when', () => {
       'roomBeside',
       (roomBeside) =>
         function (this: GroupMember, share, others) {
-          return this.quota === undefined || this.owner.isHeld
+          return this.credit === undefined || this.host.isHeld
             ? roomBeside.call(this, share, others)
             : 3 - share.messages.length;
         },

@@ -1,6 +1,6 @@
 import { EverywireError } from '../../../packages/protocol/src/index.ts';
 import type { Batch } from '../../../packages/server/src/core/log/batch.ts';
-import type { Subscription } from '../../../packages/server/src/core/seams/transport.ts';
+import type { Subscription } from '../../../packages/server/src/core/seams/subscription-api.ts';
 import { matchesFilter } from '../../faults/checker/filters.ts';
 import type { Follows, Party } from './party.ts';
 import { mayExpire, type Setting } from './setting.ts';
@@ -115,7 +115,7 @@ export class Sharer implements Follows {
         keepGroup: isKept,
         acknowledge: this.acknowledges ? 'peer' : 'delivered',
         windowMessages: this.#windowMessages,
-        quota: this.#usesQuota ? party.quota : undefined,
+        credit: this.#usesQuota ? party.quota : undefined,
         batchMessagesMax: chance.happens(0.2) ? chance.between(1, 5) : undefined,
         tag: this,
       })
@@ -177,19 +177,19 @@ export class Sharer implements Follows {
     if (kind < 40 && seq !== undefined) {
       this.#settle([seq], true);
       subscription.ack(seq, true);
-      this.#roomAgain();
+      this.#creditAvailable();
     } else if (kind < 60 && seq !== undefined) {
       this.#settle(this.#out.slice(0, this.#out.indexOf(seq) + 1), true);
       subscription.ack(seq);
-      this.#roomAgain();
+      this.#creditAvailable();
     } else if (kind < 80 && seq !== undefined) {
       this.#settle([seq], false);
       subscription.release(seq);
-      this.#roomAgain();
+      this.#creditAvailable();
     } else if (kind < 85) {
       this.#settle([...this.#out], false);
       subscription.rewind();
-      this.#roomAgain();
+      this.#creditAvailable();
     } else if (kind < 90) {
       this.#leave();
     } else if (kind < 93) {
@@ -203,7 +203,7 @@ export class Sharer implements Follows {
       this.#settle([seq], true);
       this.#subscription.ack(seq, true);
     }
-    this.#roomAgain();
+    this.#creditAvailable();
   }
 
   left(wasKilled: boolean): void {
@@ -217,7 +217,7 @@ export class Sharer implements Follows {
   #leave(): void {
     this.left(false);
     this.#subscription!.cancel();
-    this.#roomAgain();
+    this.#creditAvailable();
   }
 
   #settle(seqs: readonly number[], isAcked: boolean): void {
@@ -233,7 +233,7 @@ export class Sharer implements Follows {
     if (quota.out > quota.max) this.sharing.problem(`${quota.out} are out, and the quota is ${quota.max}`);
   }
 
-  #roomAgain(): void {
+  #creditAvailable(): void {
     if (this.#usesQuota) this.#party.gaveRoom(0);
   }
 }

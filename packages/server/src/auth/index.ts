@@ -2,7 +2,7 @@ import type { Access, Tokens } from '../core/sessions/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { AuthLimits } from './limits.ts';
 import type { RecordStore } from '../core/seams/store.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { createTokenAccess, createTokens } from './access.ts';
 import { certificateIdentities, type CertificateRights } from './certificates.ts';
 import { Revocations } from './revocations.ts';

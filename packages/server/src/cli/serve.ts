@@ -9,7 +9,7 @@ import { outliveClosedPipe, write } from './output.ts';
 import { removeReadyFile, writeReadyFile } from './ready-file.ts';
 import type { Config } from '../config/schema.ts';
 import { maskPassword } from '../config/show.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 
 /** Beyond `limits.drainMs`, for whatever is stuck. */
 const patienceMs = 2_000;

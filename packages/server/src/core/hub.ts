@@ -15,7 +15,7 @@ import { CatchUp } from './fanout/catch-up.ts';
 import type { Clock, Random, Timer } from './clock.ts';
 import { checkDraft } from './log/drafts.ts';
 import { createDurableServices, type DurableServices } from './durable/services.ts';
-import { Follower } from './fanout/channel-fanout.ts';
+import { ChannelFanout } from './fanout/channel-fanout.ts';
 import { Grants } from './sessions/grants.ts';
 import { Groups } from './groups/groups.ts';
 import type { GroupMember } from './groups/member.ts';
@@ -24,23 +24,22 @@ import type { Limits } from './limits.ts';
 import type { Message } from './log/message.ts';
 import type { Namespaces } from './log/namespaces.ts';
 import { mayBeTold, readableGap } from './fanout/readable-gap.ts';
-import { Occasionally } from './throttled-log.ts';
+import { ThrottledLog } from './throttled-log.ts';
 import { HubSession } from './sessions/session.ts';
 import type { Entry, Feed, Gap, Health, Store } from './seams/store.ts';
 import type { LogSubscription, Outcome } from './fanout/subscription.ts';
 import { Throttle } from './publish/throttle.ts';
+import type { Figures, HubFront } from './seams/hub-api.ts';
+import type { Log } from './seams/log.ts';
 import type {
-  Figures,
   Hello,
-  HubFront,
-  Log,
   Published,
   PublishDraft,
   PublishOptions,
   PublishResult,
   Session,
-  Sink,
-} from './seams/transport.ts';
+} from './seams/session-api.ts';
+import type { Sink } from './seams/sink.ts';
 
 export interface HubOptions {
   readonly store: Store;
@@ -58,14 +57,14 @@ export interface HubOptions {
 const sweepEveryMs = 5_000;
 /** Before a read that failed is tried again. */
 const retryReadMs = 250;
-/** Channels whose matching wildcard followers are remembered. */
+/** Channels whose matching wildcard fanouts are remembered. */
 const wildcardMatchesMax = 10_000;
 
 export function createHub(options: HubOptions): Hub {
   return new Hub(options);
 }
 
-/** The front door of the core: authenticates, opens sessions, publishes, and brings what the feed reports to followers. */
+/** The front door of the core: authenticates, opens sessions, publishes, and brings what the feed reports to fanouts. */
 export class Hub implements HubFront, Feed {
   readonly store: Store;
   readonly clock: Clock;
@@ -89,16 +88,16 @@ export class Hub implements HubFront, Feed {
   readonly batchMessagesMax: number;
   readonly #namespaces: Namespaces;
   readonly #log: Log;
-  readonly #occasionally: Occasionally;
+  readonly #throttledLog: ThrottledLog;
   readonly #nextId: () => string;
-  readonly #byChannel = new Map<string, Follower>();
-  readonly #byWildcard = new Map<string, Follower>();
-  readonly #wildcards = new FilterTrie<Follower>();
-  readonly #wildcardMatches = new Map<string, readonly Follower[]>();
+  readonly #byChannel = new Map<string, ChannelFanout>();
+  readonly #byWildcard = new Map<string, ChannelFanout>();
+  readonly #wildcards = new FilterTrie<ChannelFanout>();
+  readonly #wildcardMatches = new Map<string, readonly ChannelFanout[]>();
   readonly #grants: Grants;
   readonly #admission: Admission | undefined;
   #head: Position = { epoch: '000000', seq: 0, tag: noTag };
-  #dirty = new Set<Follower>();
+  #dirty = new Set<ChannelFanout>();
   #isFlushScheduled = false;
   #sweepTimer: Timer | undefined;
   #isDraining = false;
@@ -111,7 +110,7 @@ export class Hub implements HubFront, Feed {
     this.limits = options.limits;
     this.#namespaces = options.namespaces;
     this.#log = options.log;
-    this.#occasionally = new Occasionally(options.clock, options.log);
+    this.#throttledLog = new ThrottledLog(options.clock, options.log);
     this.#nextId = createIds(options.clock, options.random);
     this.batchBytesMax = options.limits.batchBytesMax;
     this.batchMessagesMax = options.limits.pageMessagesMax;
@@ -182,7 +181,7 @@ export class Hub implements HubFront, Feed {
     } catch (refusal) {
       const { code, message: detail } = toEverywireError(refusal);
       // Many clients do not show their users why they were refused.
-      this.#occasionally.tell({ address, code, detail }, 'a login was refused');
+      this.#throttledLog.info({ address, code, detail }, 'a login was refused');
       this.#log.debug({ address, code, detail }, 'a login was refused');
       throw refusal;
     }
@@ -276,23 +275,23 @@ export class Hub implements HubFront, Feed {
     });
   }
 
-  followerOf(filter: Filter): Follower {
-    const followers = filter.channel === undefined ? this.#byWildcard : this.#byChannel;
-    let follower = followers.get(filter.text);
-    if (follower === undefined) {
-      follower = new Follower(filter, this);
-      followers.set(filter.text, follower);
+  fanoutOf(filter: Filter): ChannelFanout {
+    const fanouts = filter.channel === undefined ? this.#byWildcard : this.#byChannel;
+    let fanout = fanouts.get(filter.text);
+    if (fanout === undefined) {
+      fanout = new ChannelFanout(filter, this);
+      fanouts.set(filter.text, fanout);
       if (filter.channel === undefined) {
-        this.#wildcards.add(filter, follower);
+        this.#wildcards.add(filter, fanout);
         this.#wildcardMatches.clear();
       }
     }
-    return follower;
+    return fanout;
   }
 
   subscribersOf(channel: string): number {
-    return this.#wildcardFollowersOf(channel).reduce(
-      (sum, follower) => sum + follower.holders,
+    return this.#wildcardFanoutsOf(channel).reduce(
+      (sum, fanout) => sum + fanout.holders,
       this.#byChannel.get(channel)?.holders ?? 0,
     );
   }
@@ -302,12 +301,12 @@ export class Hub implements HubFront, Feed {
     if (last.seq > this.#head.seq) this.#head = last.position;
     this.#byChannel.get(channel)?.accept(messages);
     if (this.#wildcards.size > 0)
-      for (const follower of this.#wildcardFollowersOf(channel)) follower.accept(messages);
+      for (const fanout of this.#wildcardFanoutsOf(channel)) fanout.accept(messages);
   }
 
   interrupted(): void {
-    for (const follower of this.#byChannel.values()) follower.readAgain();
-    for (const follower of this.#byWildcard.values()) follower.readAgain();
+    for (const fanout of this.#byChannel.values()) fanout.readAgain();
+    for (const fanout of this.#byWildcard.values()) fanout.readAgain();
   }
 
   dropped(channel: string): void {
@@ -319,8 +318,8 @@ export class Hub implements HubFront, Feed {
     return this.clock.nowMs();
   }
 
-  scheduleFlush(follower: Follower): void {
-    this.#dirty.add(follower);
+  scheduleFlush(fanout: ChannelFanout): void {
+    this.#dirty.add(fanout);
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
     this.clock.turn(() => this.#flush());
@@ -335,7 +334,7 @@ export class Hub implements HubFront, Feed {
         break;
       case 'ended':
         subscription.cancel();
-        subscription.owner.sink.notify({ kind: 'ended', subscription });
+        subscription.host.sink.notify({ kind: 'ended', subscription });
         break;
       case 'behind':
       case 'taken':
@@ -345,10 +344,10 @@ export class Hub implements HubFront, Feed {
   }
 
   notifyGap(subscription: LogSubscription, gap: Gap): void {
-    const { filter } = subscription.follower;
+    const { filter } = subscription.fanout;
     if (!mayBeTold(filter, gap, subscription.mayDeliver)) return;
     const told = readableGap(filter, gap, subscription.position);
-    subscription.owner.sink.notify({ kind: 'gap', subscription, gap: told });
+    subscription.host.sink.notify({ kind: 'gap', subscription, gap: told });
   }
 
   forgetPagesAfter(filter: Filter, seq: number): void {
@@ -362,7 +361,7 @@ export class Hub implements HubFront, Feed {
       'a delivery failed; the connection is closed',
     );
     const error = new EverywireError('internal', 'A delivery failed; come back with the cursor.', { cause });
-    const { sink } = subscription.owner;
+    const { sink } = subscription.host;
     subscription.cancel();
     sink.close({ error });
   }
@@ -372,11 +371,11 @@ export class Hub implements HubFront, Feed {
     if (!this.#isStopped) this.clock.after(retryReadMs, run);
   }
 
-  forget(follower: Follower): void {
-    const { filter } = follower;
+  forget(fanout: ChannelFanout): void {
+    const { filter } = fanout;
     if (filter.channel === undefined) {
       this.#byWildcard.delete(filter.text);
-      this.#wildcards.remove(filter, follower);
+      this.#wildcards.remove(filter, fanout);
       this.#wildcardMatches.clear();
     } else {
       this.#byChannel.delete(filter.text);
@@ -388,18 +387,18 @@ export class Hub implements HubFront, Feed {
 
   #flush(): void {
     this.#isFlushScheduled = false;
-    const followers = this.#dirty;
+    const fanouts = this.#dirty;
     this.#dirty = new Set();
     this.figures.flushes += 1;
-    for (const follower of followers) follower.flush();
+    for (const fanout of fanouts) fanout.flush();
   }
 
-  #wildcardFollowersOf(channel: string): readonly Follower[] {
+  #wildcardFanoutsOf(channel: string): readonly ChannelFanout[] {
     if (this.#wildcards.size === 0) return [];
     const known = this.#wildcardMatches.get(channel);
     if (known !== undefined) return known;
-    const found: Follower[] = [];
-    this.#wildcards.match(channel, (follower) => found.push(follower));
+    const found: ChannelFanout[] = [];
+    this.#wildcards.match(channel, (fanout) => found.push(fanout));
     if (this.#wildcardMatches.size >= wildcardMatchesMax) this.#wildcardMatches.clear();
     this.#wildcardMatches.set(channel, found);
     return found;

@@ -5,7 +5,7 @@ import type { Limits } from './limits.ts';
  * not read from until half of it is done: memory stays bounded however slow the store is, and reading does not stop and
  * go with every single command.
  */
-export class UnderWay {
+export class InFlightCommands {
   #commands = 0;
   #bytes = 0;
 
@@ -26,12 +26,12 @@ export class UnderWay {
   }
 
   /** Nothing more is to be read. */
-  isFull(limits: UnderWayLimits): boolean {
+  isFull(limits: InFlightLimits): boolean {
     return this.#commands >= limits.commandsInFlightMax || this.#bytes >= limits.commandsInFlightBytesMax;
   }
 
   /** Reading may go on, if it was stopped. */
-  hasRoom(limits: UnderWayLimits): boolean {
+  hasRoom(limits: InFlightLimits): boolean {
     return (
       this.#commands * 2 <= limits.commandsInFlightMax && this.#bytes * 2 <= limits.commandsInFlightBytesMax
     );
@@ -39,4 +39,4 @@ export class UnderWay {
 }
 
 /** Passed in at each question, since an object per connection costs each of them, also the idle ones. */
-export type UnderWayLimits = Pick<Limits, 'commandsInFlightMax' | 'commandsInFlightBytesMax'>;
+export type InFlightLimits = Pick<Limits, 'commandsInFlightMax' | 'commandsInFlightBytesMax'>;

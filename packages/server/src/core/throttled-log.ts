@@ -1,10 +1,10 @@
 import type { Clock } from './clock.ts';
-import type { Log } from './seams/transport.ts';
+import type { Log } from './seams/log.ts';
 
 const everyMs = 10_000;
 
 /** A log for what peers can cause: each text at most once in ten seconds, with how often it would have been said. */
-export class Occasionally {
+export class ThrottledLog {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #said = new Map<string, { atMs: number; kept: number }>();
@@ -15,7 +15,7 @@ export class Occasionally {
   }
 
   /** `text` is one of a few that stand in the code. */
-  tell(fields: object, text: string): void {
+  info(fields: object, text: string): void {
     const nowMs = this.#clock.monotonicMs();
     const said = this.#said.get(text);
     if (said !== undefined && nowMs - said.atMs < everyMs) {

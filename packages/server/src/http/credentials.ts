@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Credentials, Identity } from '../core/sessions/access.ts';
-import type { HubFront } from '../core/seams/transport.ts';
+import type { HubFront } from '../core/seams/hub-api.ts';
 import { connectionKey } from '../net/guard.ts';
 import { bearerToken } from './bearer.ts';
 import { isOriginAllowed } from './origin.ts';

@@ -2,7 +2,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { HttpLimits } from './limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
 import { refuse } from './node-server.ts';
 import { HttpRefusal, problemHeaders, problemOf, problemType, type Problem } from './problem.ts';

@@ -8,7 +8,7 @@ import {
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { HttpLimits } from './limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { Deadlines, type Deadline } from '../core/deadlines.ts';
 
 /** HTTP/2 sessions that leave so many of our pings unanswered have gone without a word. */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
 import type { Clock } from '../core/clock.ts';
 import type { HttpLimits } from './limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { Http2Connections, http2Bounds } from './http2-connections.ts';
 import { exchangeOf, headBytesOf } from './http2-request.ts';
 

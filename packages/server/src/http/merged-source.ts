@@ -2,7 +2,9 @@ import { parseCursor } from '@everywire/protocol';
 import { Batch } from '../core/log/batch.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Message } from '../core/log/message.ts';
-import type { CloseReason, Notice, Session, Sink, Subscription } from '../core/seams/transport.ts';
+import type { Session } from '../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../core/seams/sink.ts';
+import type { Subscription } from '../core/seams/subscription-api.ts';
 
 /** Where merged messages go: a single response. */
 export interface MergedTarget {

@@ -14,7 +14,7 @@ import { EverywireError } from '@everywire/protocol';
 import type { Admission } from '../core/sessions/admission.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HttpLimits } from './limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { guard } from '../net/guard.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
 import type { IsProxy } from '../net/trusted-proxies.ts';

@@ -1,6 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import { formatCursor, type From } from '@everywire/protocol';
-import type { Session, Sink, Subscription } from '../core/seams/transport.ts';
+import type { Session } from '../core/seams/session-api.ts';
+import type { Sink } from '../core/seams/sink.ts';
+import type { Subscription } from '../core/seams/subscription-api.ts';
 import type { ViewRequest } from './channel-views.ts';
 import { MergedSource } from './merged-source.ts';
 import { sendStreamHead } from './stream-head.ts';

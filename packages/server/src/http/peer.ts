@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import type { Hello } from '../core/seams/transport.ts';
+import type { Hello } from '../core/seams/session-api.ts';
 import { countedOf } from '../net/counted.ts';
 import type { IsProxy } from '../net/trusted-proxies.ts';
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { EverywireError, shapeOfType, parseDurationMs, RawJson } from '@everywire/protocol';
-import type { PublishDraft, PublishEntry } from '../core/seams/transport.ts';
+import type { PublishDraft, PublishEntry } from '../core/seams/session-api.ts';
 
 const metaPrefix = 'everywire-meta-';
 /** Fields of which a second one would leave it open which is meant; Node joins them with a comma. */

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, receipt } from '@everywire/protocol';
 import type { HttpLimits } from './limits.ts';
-import type { HubFront, PublishResult, Session } from '../core/seams/transport.ts';
+import type { HubFront } from '../core/seams/hub-api.ts';
+import type { PublishResult, Session } from '../core/seams/session-api.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
 import { cloudEventDraft } from '@everywire/wires/webhook';
 import { callerOf } from './caller.ts';

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { errorTable, isErrorCode, EverywireError } from '@everywire/protocol';
-import type { HubFront } from '../core/seams/transport.ts';
+import type { HubFront } from '../core/seams/hub-api.ts';
 import type { MetricsPage } from './front.ts';
 import { callerOf } from './caller.ts';
 import { livezDocs, metricsDocs, openApiDocs, problemDocs, readyzDocs } from './route-docs.ts';

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { EverywireError } from '@everywire/protocol';
 import type { Tokens } from '../core/sessions/access.ts';
 import type { HttpLimits } from './limits.ts';
-import type { HubFront } from '../core/seams/transport.ts';
+import type { HubFront } from '../core/seams/hub-api.ts';
 import { callerOf } from './caller.ts';
 import { jsonOnly } from './parse-body.ts';
 import { revokeDocs, ticketDocs } from './route-docs.ts';

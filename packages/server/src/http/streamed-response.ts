@@ -1,7 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import type { Batch, WireFormat } from '../core/log/batch.ts';
 import type { Clock } from '../core/clock.ts';
-import type { CloseReason, Host, Notice, Sink } from '../core/seams/transport.ts';
+import type { CloseReason, Notice, Sink } from '../core/seams/sink.ts';
+import type { Host } from '../core/seams/transport.ts';
 import { Heartbeats, type Quiet } from './heartbeats.ts';
 import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
 import { streamFields, type StreamStart } from './stream-head.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { NetLimits } from './limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { Deadlines } from '../core/deadlines.ts';
 import type { Link, LinkHandlers, OpenLink } from './link.ts';
 

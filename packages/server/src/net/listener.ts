@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type ServerOpts, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Admission } from '../core/sessions/admission.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { guard } from './guard.ts';
 import type { LinkOptions } from './link-group.ts';
 import type { OpenLinks } from './link.ts';

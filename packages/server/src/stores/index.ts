@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
 import type { Durability, Store } from '../core/seams/store.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 
 export interface StoreOptions {
   readonly clock: Clock;

@@ -1,6 +1,6 @@
 import { pino, stdSerializers, type DestinationStream } from 'pino';
 import { styleText } from 'node:util';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug';
 

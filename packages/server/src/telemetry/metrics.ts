@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { Admission } from '../core/sessions/admission.ts';
-import type { HubFront } from '../core/seams/transport.ts';
+import type { HubFront } from '../core/seams/hub-api.ts';
 
 /** What the hub counts; read when somebody asks, so that counting costs an addition. */
 export interface MetricsFigures {

@@ -2,13 +2,13 @@ import { constants } from 'node:crypto';
 import type { Server as TlsServer, TLSSocket, TlsOptions } from 'node:tls';
 import type { Clock } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import { setCertificate, type TlsEnd, type TlsListenerAbout } from '../net/tls-end.ts';
 import { loadCertificate, type LoadedCertificate } from './certificate.ts';
 import { FileWatch } from './file-watch.ts';
 import { Handshakes } from './handshakes.ts';
 import { intercept } from './intercept.ts';
-import { Occasionally } from '../core/throttled-log.ts';
+import { ThrottledLog } from '../core/throttled-log.ts';
 import type { TlsSettings } from './settings.ts';
 import { subjectOf } from './subject.ts';
 
@@ -31,14 +31,14 @@ export class ServerTls implements TlsEnd {
   readonly #options: ServerTlsOptions;
   readonly #servers = new Set<TlsServer>();
   readonly #watch: FileWatch;
-  readonly #refusals: Occasionally;
+  readonly #refusals: ThrottledLog;
   #loaded: LoadedCertificate;
 
   private constructor(options: ServerTlsOptions, loaded: LoadedCertificate) {
     const { settings, clock, log } = options;
     this.#options = options;
     this.#loaded = loaded;
-    this.#refusals = new Occasionally(clock, log);
+    this.#refusals = new ThrottledLog(clock, log);
     const { cert, key, clientCa } = settings;
     this.#watch = new FileWatch({
       paths: [cert, key, ...(clientCa === undefined ? [] : [clientCa])],
@@ -78,7 +78,7 @@ export class ServerTls implements TlsEnd {
       handshakes.begin(socket, {
         proceed,
         plain: () => {
-          this.#refusals.tell(
+          this.#refusals.info(
             { name, address: socket.remoteAddress },
             'a peer speaks plain text to a TLS port',
           );
@@ -94,7 +94,7 @@ export class ServerTls implements TlsEnd {
         proceed();
         return;
       }
-      this.#refusals.tell(
+      this.#refusals.info(
         { name, address: socket.remoteAddress, reason: refusal },
         'a client certificate was refused',
       );
@@ -108,7 +108,7 @@ export class ServerTls implements TlsEnd {
       const reason = error.code ?? error.message;
       // Who connects and leaves is a port scan or a load balancer.
       if (reason === 'ECONNRESET') return;
-      this.#refusals.tell({ name, reason }, 'a TLS handshake failed');
+      this.#refusals.info({ name, reason }, 'a TLS handshake failed');
     });
     server.on('close', () => this.#servers.delete(server));
     // A server that closes waits for all its connections; those that are nobody's yet nobody would end.

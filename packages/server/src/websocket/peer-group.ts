@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import type { WebSocketLimits } from './limits.ts';
-import type { Log } from '../core/seams/transport.ts';
+import type { Log } from '../core/seams/log.ts';
 import type { FrameReaderLimits } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from './peer.ts';
 

@@ -3,14 +3,10 @@ import type { Batch } from '../../src/core/log/batch.ts';
 import { createHub, type Hub, type HubOptions } from '../../src/core/hub.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../src/core/log/namespaces.ts';
-import type {
-  Log,
-  Notice,
-  Session,
-  Sink,
-  SubscribeOptions,
-  Subscription,
-} from '../../src/core/seams/transport.ts';
+import type { Log } from '../../src/core/seams/log.ts';
+import type { Session } from '../../src/core/seams/session-api.ts';
+import type { Notice, Sink } from '../../src/core/seams/sink.ts';
+import type { SubscribeOptions, Subscription } from '../../src/core/seams/subscription-api.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createMemoryStore } from '../../src/stores/memory/store.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/runtime/clock.ts';
-import { Occasionally } from '../../src/core/throttled-log.ts';
+import { ThrottledLog } from '../../src/core/throttled-log.ts';
 
 test('says each text at most once in ten seconds, and then how often it was kept to itself', () => {
   let nowMs = 0;
@@ -12,11 +12,11 @@ test('says each text at most once in ten seconds, and then how often it was kept
     error: quiet,
     info: (fields: object, text: string) => said.push([text, fields]),
   };
-  const occasionally = new Occasionally({ ...systemClock, monotonicMs: () => nowMs }, log);
-  for (let at = 0; at < 5; at += 1) occasionally.tell({ at }, 'a');
-  occasionally.tell({}, 'b');
+  const throttledLog = new ThrottledLog({ ...systemClock, monotonicMs: () => nowMs }, log);
+  for (let at = 0; at < 5; at += 1) throttledLog.info({ at }, 'a');
+  throttledLog.info({}, 'b');
   nowMs = 10_000;
-  occasionally.tell({ at: 9 }, 'a');
+  throttledLog.info({ at: 9 }, 'a');
   expect(said).toEqual([
     ['a', { at: 0 }],
     ['b', {}],

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { defaultLimits, type AllLimits } from '../../src/config/limits.ts';
-import type { Log } from '../../src/core/seams/transport.ts';
+import type { Log } from '../../src/core/seams/log.ts';
 import { UpgradeRouter, wantsWebSocket } from '../../src/http/upgrades.ts';
 import type { Link, LinkHandlers, OpenLinks } from '../../src/net/link.ts';
 import { listenTcp } from '../../src/net/listener.ts';

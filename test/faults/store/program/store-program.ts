@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import type { Position } from '@everywire/protocol';
 import type { Feed, Store } from '../../../../packages/server/src/core/seams/store.ts';
 import type { Message } from '../../../../packages/server/src/core/log/message.ts';
-import type { Log } from '../../../../packages/server/src/core/seams/transport.ts';
+import type { Log } from '../../../../packages/server/src/core/seams/log.ts';
 import type { Sighting } from '../../checker/history.ts';
 import { type CallLine, type Calls, type ProgramOptions, type ReadAll, type ReadGap } from '../calls.ts';
 import { valueOf } from './drafts.ts';

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { AuthLimits } from '../limits.ts';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 import { FetchError, type FetchKeySet } from './fetch-key-set.ts';
 import { readKeySet, type NamedKey } from './key-set.ts';
 import { KeyError, type Algorithm, type KeySource, type VerificationKey } from './keys.ts';

@@ -2,7 +2,7 @@ import { compactVerify, errors } from 'jose';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { AuthLimits } from '../limits.ts';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 import { checkValidity, readClaims, type ClaimRules } from './claims.ts';
 import { fetchKeySet, type FetchKeySet } from './fetch-key-set.ts';
 import { Jwks } from './jwks.ts';

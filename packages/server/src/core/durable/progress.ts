@@ -1,5 +1,5 @@
 import { parseCursor } from '@everywire/protocol';
-import type { Progress } from '../seams/transport.ts';
+import type { Progress } from '../seams/subscription-api.ts';
 
 /** How far one subscription of a durable session is. */
 export interface SubscriptionProgress {

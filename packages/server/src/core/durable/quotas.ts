@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../sessions/access.ts';
-import { Shares } from '../sessions/subject-quotas.ts';
+import { SubjectQuotas } from '../sessions/subject-quotas.ts';
 import type { DurableQuota } from './kind.ts';
 
 /** What counts against a quota. */
@@ -14,7 +14,7 @@ export interface Counted {
 export class Quotas {
   readonly #quota: DurableQuota;
   readonly #what: string;
-  readonly #shares = new Shares();
+  readonly #shares = new SubjectQuotas();
   #count = 0;
 
   constructor(quota: DurableQuota, what: string) {

@@ -117,7 +117,7 @@ export class CatchUp {
   }
 
   #step(subscription: LogSubscription): void {
-    const { filter } = subscription.follower;
+    const { filter } = subscription.fanout;
     const { position, firstPage, obstacle } = subscription;
     if (obstacle !== undefined) {
       this.#host.settle(subscription, obstacle);
@@ -176,7 +176,7 @@ export class CatchUp {
     }
     if (!isReading(subscription)) return;
     if (outcome !== 'taken') this.#host.settle(subscription, outcome);
-    else if (!subscription.follower.join(subscription)) this.enqueue(subscription);
+    else if (!subscription.fanout.join(subscription)) this.enqueue(subscription);
   }
 
   /** Readers that ask for the same page while it is being read wait for that one read: a storm comes back in one turn. */

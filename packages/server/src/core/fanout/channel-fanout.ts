@@ -4,15 +4,15 @@ import { estimateBytes, type Message } from '../log/message.ts';
 import type { Gap, Page, Store } from '../seams/store.ts';
 import type { LogSubscription, Outcome } from './subscription.ts';
 
-/** What a follower needs of the hub. */
-export interface FollowerHost {
+/** What a fanout needs of the hub. */
+export interface ChannelFanoutHost {
   readonly store: Store;
   readonly head: Position;
   nowMs(): number;
   readonly batchBytesMax: number;
   readonly batchMessagesMax: number;
   /** Calls `flush` at the end of this turn. */
-  scheduleFlush(follower: Follower): void;
+  scheduleFlush(fanout: ChannelFanout): void;
   /** A live subscription could not be given everything. */
   settle(subscription: LogSubscription, outcome: Outcome): void;
   notifyGap(subscription: LogSubscription, gap: Gap): void;
@@ -22,16 +22,16 @@ export interface FollowerHost {
   /** Calls `run` after a while: a read failed. */
   retry(run: () => void, cause: unknown): void;
   /** Nobody holds it any more. */
-  forget(follower: Follower): void;
+  forget(fanout: ChannelFanout): void;
 }
 
 /**
  * Follows one filter for all its subscriptions: what the feed brings is collected, and once per turn handed to those
  * that are live as one batch, encoded once. Every live subscription has been given everything up to `through`.
  */
-export class Follower {
+export class ChannelFanout {
   readonly filter: Filter;
-  readonly #host: FollowerHost;
+  readonly #host: ChannelFanoutHost;
   /** Holes are subscriptions that left while a batch went round. */
   readonly #live: (LogSubscription | undefined)[] = [];
   #holes = 0;
@@ -46,7 +46,7 @@ export class Follower {
   #holders = 0;
   readonly ready: Promise<void>;
 
-  constructor(filter: Filter, host: FollowerHost) {
+  constructor(filter: Filter, host: ChannelFanoutHost) {
     this.filter = filter;
     this.#host = host;
     this.ready = host.store.follow(filter).then((position) => {

@@ -24,14 +24,14 @@ export async function begin(
   subscription: LogSubscription,
   { cursor, since }: BeginAt,
 ): Promise<void> {
-  const { follower } = subscription;
+  const { fanout } = subscription;
   // "From now on" is when the peer asked: what it publishes right behind that, before we are ready, is delivered.
   const now = host.head;
-  await follower.ready;
+  await fanout.ready;
   if (hasEnded(subscription)) return;
   const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
   let position = cursor ?? now;
-  if (!isFromNow && cursor === undefined) position = await host.store.locate(follower.filter, since!);
+  if (!isFromNow && cursor === undefined) position = await host.store.locate(fanout.filter, since!);
   if (hasEnded(subscription)) return;
   subscription.beginAt(position);
   if (isFromNow || isSamePlace(position, host.head)) {
@@ -39,10 +39,10 @@ export async function begin(
     subscription.startCursor = formatCursor(position);
     return;
   }
-  const { page, gaps } = await host.catchUp.firstPage(follower.filter, position);
+  const { page, gaps } = await host.catchUp.firstPage(fanout.filter, position);
   if (hasEnded(subscription)) return;
   const { mayDeliver } = subscription;
-  subscription.startGaps = readableGaps(follower.filter, gaps, { position, mayDeliver });
+  subscription.startGaps = readableGaps(fanout.filter, gaps, { position, mayDeliver });
   // The place that was asked for may be none of this log.
   const isOtherLog = gaps.some(({ reason }) => reason === 'restored');
   subscription.beginAt(subscription.startGaps[0]?.next ?? position, isOtherLog);

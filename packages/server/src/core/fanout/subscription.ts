@@ -1,9 +1,10 @@
 import { formatCursor, type EverywireError, type Position } from '@everywire/protocol';
 import type { Batch } from '../log/batch.ts';
-import type { Follower } from './channel-fanout.ts';
+import type { ChannelFanout } from './channel-fanout.ts';
 import type { CachedPage } from '../log/page-cache.ts';
 import type { Gap } from '../seams/store.ts';
-import type { Progress, Quota, Sink, Subscription } from '../seams/transport.ts';
+import type { Sink } from '../seams/sink.ts';
+import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
 import { Window, type WindowOptions } from './window.ts';
 
 /**
@@ -17,7 +18,7 @@ export type Stage = 'starting' | 'reading' | 'live' | 'held' | 'full' | 'ended';
 export type Outcome = 'taken' | 'held' | 'full' | 'behind' | 'ended';
 
 /** What a subscription needs of its session. */
-export interface Owner {
+export interface SubscriptionHost {
   readonly sink: Sink;
   /** The peer takes no bytes: none of its subscriptions hands anything over. */
   isHeld: boolean;
@@ -32,7 +33,7 @@ export interface Owner {
 export interface Restrictions {
   readonly mayDeliver?: ((channel: string) => boolean) | undefined;
   readonly echo: boolean;
-  readonly quota?: Quota | undefined;
+  readonly credit?: Credit | undefined;
   readonly batchMessagesMax: number;
   readonly batches: number;
   readonly window?: WindowOptions | undefined;
@@ -47,14 +48,14 @@ const unrestricted: Restrictions = {
 export class LogSubscription implements Subscription {
   readonly filter: string;
   readonly tag: unknown;
-  readonly follower: Follower;
-  readonly owner: Owner;
+  readonly fanout: ChannelFanout;
+  readonly host: SubscriptionHost;
   startCursor = '';
   startGaps: readonly Gap[] = [];
   /** Everything up to here was handed to the sink. */
   position: Position;
   stage: Stage = 'starting';
-  /** Where it stands among the follower's live subscriptions; -1 when it does not. */
+  /** Where it stands among the fanout's live subscriptions; -1 when it does not. */
   liveIndex = -1;
   /** It waits for its turn to read the log, and needs no second place in that queue. */
   isQueued = false;
@@ -68,8 +69,8 @@ export class LogSubscription implements Subscription {
   #withdrawnFor: EverywireError | undefined;
 
   constructor(
-    owner: Owner,
-    follower: Follower,
+    host: SubscriptionHost,
+    fanout: ChannelFanout,
     position: Position,
     options: {
       readonly filter: string;
@@ -77,8 +78,8 @@ export class LogSubscription implements Subscription {
       readonly restrictions?: Restrictions | undefined;
     },
   ) {
-    this.owner = owner;
-    this.follower = follower;
+    this.host = host;
+    this.fanout = fanout;
     this.position = position;
     this.filter = options.filter;
     this.tag = options.tag;
@@ -117,13 +118,16 @@ export class LogSubscription implements Subscription {
 
   /** Why it would take nothing now. */
   get obstacle(): 'held' | 'full' | undefined {
-    if (this.owner.isHeld) return 'held';
+    if (this.host.isHeld) return 'held';
     return this.#room <= 0 ? 'full' : undefined;
   }
 
   get #room(): number {
-    const { quota } = this.#restrictions ?? {};
-    return Math.min(this.#window?.room ?? Number.POSITIVE_INFINITY, quota?.room ?? Number.POSITIVE_INFINITY);
+    const { credit } = this.#restrictions ?? {};
+    return Math.min(
+      this.#window?.room ?? Number.POSITIVE_INFINITY,
+      credit?.available ?? Number.POSITIVE_INFINITY,
+    );
   }
 
   get isLive(): boolean {
@@ -131,7 +135,7 @@ export class LogSubscription implements Subscription {
   }
 
   get cursor(): string {
-    return formatCursor(this.isLive ? this.follower.caughtUpPosition(this.position) : this.position);
+    return formatCursor(this.isLive ? this.fanout.caughtUpPosition(this.position) : this.position);
   }
 
   get progress(): Progress {
@@ -148,12 +152,12 @@ export class LogSubscription implements Subscription {
 
   /** Hands over messages above `position`; `end` is the place after all of them. Sets the position before the sink is called. */
   offer(batch: Batch, end: Position): Outcome {
-    if (this.owner.isHeld) return 'held';
+    if (this.host.isHeld) return 'held';
     if (this.#restrictions !== undefined) return this.#offerWithin(this.#restrictions, batch, end);
     this.position = end;
-    this.owner.countDelivered(batch.messages.length);
-    if (this.owner.sink.deliver(batch, this)) return 'taken';
-    this.owner.isHeld = true;
+    this.host.countDelivered(batch.messages.length);
+    if (this.host.sink.deliver(batch, this)) return 'taken';
+    this.host.isHeld = true;
     return 'held';
   }
 
@@ -162,8 +166,8 @@ export class LogSubscription implements Subscription {
     if (window === undefined || this.stage === 'ended') return;
     const wasFull = window.room <= 0;
     window.ack(seq, only);
-    // Where the quota was the obstacle, `roomAgain` tells, and lets those that share it take turns.
-    if (wasFull && this.stage === 'full' && window.room > 0) this.owner.resume(this);
+    // Where the credit was the obstacle, `creditAvailable` tells, and lets those that share it take turns.
+    if (wasFull && this.stage === 'full' && window.room > 0) this.host.resume(this);
   }
 
   release(seq: number): void {
@@ -178,11 +182,11 @@ export class LogSubscription implements Subscription {
     if (this.#isStarted) return;
     this.#isStarted = true;
     if (this.#withdrawnFor !== undefined) this.#notifyEnded(this.#withdrawnFor);
-    else if (this.stage === 'starting') this.owner.resume(this);
+    else if (this.stage === 'starting') this.host.resume(this);
   }
 
   goOn(): void {
-    this.owner.resume(this);
+    this.host.resume(this);
   }
 
   /** Its right has gone. */
@@ -194,22 +198,22 @@ export class LogSubscription implements Subscription {
 
   cancel(): void {
     if (this.stage === 'ended') return;
-    this.follower.leave(this);
+    this.fanout.leave(this);
     this.stage = 'ended';
     this.firstPage = undefined;
-    this.follower.release();
-    this.owner.remove(this);
+    this.fanout.release();
+    this.host.remove(this);
   }
 
   #notifyEnded(error: EverywireError): void {
-    this.owner.sink.notify({ kind: 'ended', subscription: this, error });
+    this.host.sink.notify({ kind: 'ended', subscription: this, error });
   }
 
   #goBackTo(position: Position | undefined): void {
     if (position === undefined) return;
     this.position = position;
     this.firstPage = undefined;
-    if (this.stage !== 'held') this.owner.resume(this);
+    if (this.stage !== 'held') this.host.resume(this);
   }
 
   #offerWithin(restrictions: Restrictions, batch: Batch, end: Position): Outcome {
@@ -219,7 +223,7 @@ export class LogSubscription implements Subscription {
     const view = batch.only(
       (message) =>
         (mayDeliver === undefined || mayDeliver(message.channel)) &&
-        (restrictions.echo || !this.owner.isOwnMessage(message.id)) &&
+        (restrictions.echo || !this.host.isOwnMessage(message.id)) &&
         this.#window?.isWanted(message) !== false,
     );
     if (view === undefined) {
@@ -232,9 +236,9 @@ export class LogSubscription implements Subscription {
     // Before the sink is called: it may ack, release or rewind at once.
     this.skipTo(isAll ? end : part.end);
     this.#batchesLeft -= 1;
-    this.owner.countDelivered(part.messages.length);
-    const takesMore = this.owner.sink.deliver(part, this);
-    if (!takesMore) this.owner.isHeld = true;
+    this.host.countDelivered(part.messages.length);
+    const takesMore = this.host.sink.deliver(part, this);
+    if (!takesMore) this.host.isHeld = true;
     if (this.#batchesLeft <= 0) return 'ended';
     if (!takesMore) return 'held';
     if (this.#room <= 0) return 'full';

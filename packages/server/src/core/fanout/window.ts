@@ -2,7 +2,7 @@ import { formatCursor, parseCursor, type Position } from '@everywire/protocol';
 import { InFlight } from './in-flight.ts';
 import type { Message } from '../log/message.ts';
 import { isSamePlace } from '../log/page-cache.ts';
-import type { Progress } from '../seams/transport.ts';
+import type { Progress } from '../seams/subscription-api.ts';
 
 export interface WindowOptions {
   /** Messages delivered and not acknowledged, at most. */

@@ -2,13 +2,14 @@ import type { Position } from '@everywire/protocol';
 import type { Batch } from '../log/batch.ts';
 import type { CatchUp } from '../fanout/catch-up.ts';
 import type { Clock } from '../clock.ts';
-import type { Follower } from '../fanout/channel-fanout.ts';
+import type { ChannelFanout } from '../fanout/channel-fanout.ts';
 import type { Message } from '../log/message.ts';
 import { mayBeTold } from '../fanout/readable-gap.ts';
-import { LogSubscription, type Owner } from '../fanout/subscription.ts';
-import type { CloseReason, Notice, Progress, Quota, Sink, Subscription } from '../seams/transport.ts';
+import { LogSubscription, type SubscriptionHost } from '../fanout/subscription.ts';
+import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
+import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
 import type { GroupMember } from './member.ts';
-import { Shares, Turns } from './round-robin.ts';
+import { Shares, RoundRobin } from './round-robin.ts';
 
 /** What a group needs of those who keep it. */
 export interface GroupHost {
@@ -33,10 +34,10 @@ interface Waiting {
 
 /**
  * A group is one subscription of the log, whose peer is all its members together: its window is what they have not
- * acknowledged, its quota the room they have, and what it is handed it hands on, each message to one member. So it is a
+ * acknowledged, its credit the room they have, and what it is handed it hands on, each message to one member. So it is a
  * cursor like any other; beside it, it keeps only messages that members had and gave back, which their windows bound.
  */
-export class Group implements Owner, Sink, Quota {
+export class Group implements SubscriptionHost, Sink, Credit {
   readonly key: string;
   readonly sink: Sink = this;
   /** Its own half of the bargain with the log; a member that is held has no room instead. */
@@ -50,26 +51,26 @@ export class Group implements Owner, Sink, Quota {
   /** Settles when its place is known, and saved. */
   ready: Promise<void> = Promise.resolve();
   readonly #host: GroupHost;
-  readonly follower: Follower;
+  readonly fanout: ChannelFanout;
   readonly #subscription: LogSubscription;
   readonly #members = new Set<GroupMember>();
-  readonly #turns = new Turns();
+  readonly #roundRobin = new RoundRobin();
   /** By seq. */
   #waiting: Waiting[] = [];
   #redeliveredThroughSeq = 0;
   #isServing = false;
 
-  constructor(host: GroupHost, key: string, follower: Follower, start: Position) {
+  constructor(host: GroupHost, key: string, fanout: ChannelFanout, start: Position) {
     this.#host = host;
-    this.follower = follower;
+    this.fanout = fanout;
     this.key = key;
-    follower.hold();
-    this.#subscription = new LogSubscription(this, follower, start, {
-      filter: follower.filter.text,
+    fanout.hold();
+    this.#subscription = new LogSubscription(this, fanout, start, {
+      filter: fanout.filter.text,
       tag: undefined,
       restrictions: {
         echo: true,
-        quota: this,
+        credit: this,
         batchMessagesMax: Number.POSITIVE_INFINITY,
         batches: Number.POSITIVE_INFINITY,
         window: { messagesMax: host.spanMessagesMax },
@@ -109,25 +110,25 @@ export class Group implements Owner, Sink, Quota {
   }
 
   /** For new messages: none while one that was given back waits for a member that may have it. */
-  get room(): number {
-    return this.#waiting.length > 0 ? 0 : this.#turns.room();
+  get available(): number {
+    return this.#waiting.length > 0 ? 0 : this.#roundRobin.room();
   }
 
   join(member: GroupMember): void {
     // The first one is the group's own hold; a listing counts subscriptions, not groups.
-    if (this.#members.size > 0) this.follower.hold();
+    if (this.#members.size > 0) this.fanout.hold();
     this.#members.add(member);
   }
 
   /** What it had and did not acknowledge goes to the others. */
   leave(member: GroupMember, unacked: readonly Message[]): void {
     if (!this.#members.delete(member)) return;
-    this.#turns.leave(member);
+    this.#roundRobin.leave(member);
     if (this.#members.size === 0) {
       this.#host.emptied(this);
       return;
     }
-    this.follower.release();
+    this.fanout.release();
     this.takeBack(unacked, undefined);
     // Those that only it might have had wait no longer.
     this.#serve();
@@ -140,7 +141,7 @@ export class Group implements Owner, Sink, Quota {
   }
 
   hasRoom(member: GroupMember): void {
-    this.#turns.enter(member);
+    this.#roundRobin.enter(member);
     this.#serve();
   }
 
@@ -152,7 +153,7 @@ export class Group implements Owner, Sink, Quota {
   acked(messages: readonly Message[], member: GroupMember): void {
     for (const { seq } of messages) this.#subscription.ack(seq, true);
     this.#host.progressed(this);
-    if (member.stage === 'full') this.#turns.enter(member);
+    if (member.stage === 'full') this.#roundRobin.enter(member);
     this.#serve();
   }
 
@@ -160,7 +161,7 @@ export class Group implements Owner, Sink, Quota {
   takeBack(messages: readonly Message[], last: GroupMember | undefined): void {
     if (messages.length === 0) return;
     this.#putBack(messages, last);
-    if (last?.stage === 'full') this.#turns.enter(last);
+    if (last?.stage === 'full') this.#roundRobin.enter(last);
     this.#serve();
   }
 
@@ -175,8 +176,8 @@ export class Group implements Owner, Sink, Quota {
     if (notice.kind !== 'gap') return;
     const { gap } = notice;
     for (const member of [...this.#members]) {
-      if (member.stage !== 'starting' && mayBeTold(this.follower.filter, gap, member.mayDeliver))
-        member.owner.sink.notify({ kind: 'gap', subscription: member, gap });
+      if (member.stage !== 'starting' && mayBeTold(this.fanout.filter, gap, member.mayDeliver))
+        member.host.sink.notify({ kind: 'gap', subscription: member, gap });
     }
   }
 
@@ -194,9 +195,9 @@ export class Group implements Owner, Sink, Quota {
   }
 
   resume(subscription: LogSubscription): void {
-    subscription.follower.leave(subscription);
+    subscription.fanout.leave(subscription);
     const hasPage = subscription.firstPage !== undefined;
-    if (hasPage || !subscription.follower.join(subscription)) this.#host.catchUp.enqueue(subscription);
+    if (hasPage || !subscription.fanout.join(subscription)) this.#host.catchUp.enqueue(subscription);
   }
 
   remove(): void {
@@ -213,22 +214,22 @@ export class Group implements Owner, Sink, Quota {
     } finally {
       this.#isServing = false;
     }
-    if (this.#subscription.stage === 'full' && this.room > 0) this.resume(this.#subscription);
+    if (this.#subscription.stage === 'full' && this.available > 0) this.resume(this.#subscription);
   }
 
   /** One round: each member with room is handed its share at once. False when nobody was handed anything. */
   #handOut(): boolean {
-    if (this.#waiting.length === 0 || this.#turns.isEmpty()) return false;
+    if (this.#waiting.length === 0 || this.#roundRobin.isEmpty()) return false;
     const nowMs = this.#host.clock.nowMs();
     const waiting = this.#waiting;
     const shares = new Shares();
     const left: Waiting[] = [];
     let at = 0;
-    for (; at < waiting.length && !this.#turns.isEmpty(); at += 1) {
+    for (; at < waiting.length && !this.#roundRobin.isEmpty(); at += 1) {
       const one = waiting[at]!;
       const { message, last } = one;
       const isExpired = message.expiresAtMs !== undefined && message.expiresAtMs <= nowMs;
-      const member = isExpired ? undefined : this.#turns.choose(message, shares, last);
+      const member = isExpired ? undefined : this.#roundRobin.choose(message, shares, last);
       if (member !== undefined) shares.add(member, message);
       else if (!isExpired && this.#hasReaderOf(message)) left.push(one);
       else this.#settle(message);
@@ -241,7 +242,7 @@ export class Group implements Owner, Sink, Quota {
 
   #give(member: GroupMember, messages: readonly Message[]): void {
     // A sink that was served before it may have ended or held it.
-    if (member.stage === 'ended' || member.owner.isHeld) {
+    if (member.stage === 'ended' || member.host.isHeld) {
       this.#putBack(messages, undefined);
       return;
     }
@@ -251,7 +252,7 @@ export class Group implements Owner, Sink, Quota {
       this.#host.broken(member, cause);
     }
     // It was full by the bound of one batch, or acked from within.
-    if (member.stage === 'full' && new Shares().roomOf(member, 0) > 0) this.#turns.enter(member);
+    if (member.stage === 'full' && new Shares().roomOf(member, 0) > 0) this.#roundRobin.enter(member);
   }
 
   /**

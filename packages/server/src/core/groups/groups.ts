@@ -1,9 +1,10 @@
 import { EverywireError, formatCursor, parseCursor, type Position, type Filter } from '@everywire/protocol';
 import { begin, type BeginAt, type BeginHost } from '../fanout/find-start.ts';
 import type { Clock, Timer } from '../clock.ts';
-import type { Follower } from '../fanout/channel-fanout.ts';
+import type { ChannelFanout } from '../fanout/channel-fanout.ts';
 import type { Limits } from '../limits.ts';
-import type { Log, Progress } from '../seams/transport.ts';
+import type { Log } from '../seams/log.ts';
+import type { Progress } from '../seams/subscription-api.ts';
 import { Group, type GroupHost } from './group.ts';
 import type { GroupMember } from './member.ts';
 import { parseGroupName, type GroupName } from './name.ts';
@@ -14,7 +15,7 @@ export interface GroupsHost extends BeginHost {
   readonly clock: Clock;
   readonly limits: Limits;
   readonly isDraining: boolean;
-  followerOf(filter: Filter): Follower;
+  fanoutOf(filter: Filter): ChannelFanout;
   broken(member: GroupMember, cause: unknown): void;
 }
 
@@ -32,7 +33,7 @@ const staleAfterSeqs = 500_000;
  * is behind by what was acknowledged in the last moments. After a crash that comes again, and is marked like everything
  * that may have been delivered: up to the head at which this server opened the store.
  *
- * One process hands out a group's messages. For several on one store, a group needs an owner: a row beside its record with
+ * One process hands out a group's messages. For several on one store, a group needs an host: a row beside its record with
  * the node and a lease, taken over in the same transaction that reads the record; the others would send their members'
  * room and acks there. What members see would stay the same.
  */
@@ -91,7 +92,7 @@ export class Groups {
       throw new EverywireError('quota_exceeded', `There are at most ${groupsMax} groups.`);
     }
     const { head } = this.#host;
-    const group = new Group(this.#groupHost, key, this.#host.followerOf(filter), head);
+    const group = new Group(this.#groupHost, key, this.#host.fanoutOf(filter), head);
     this.#live.set(key, group);
     group.hasRecord = this.#idle.delete(key);
     group.ready = this.#begin(group, at, head);
@@ -155,7 +156,7 @@ export class Groups {
     let progress: Progress;
     if (record === undefined) {
       const isFromNow = since === undefined || since.kind === 'latest';
-      const { filter } = subscription.follower;
+      const { filter } = subscription.fanout;
       const start = cursor ?? (isFromNow ? now : await this.#host.store.locate(filter, since));
       progress = { cursor: formatCursor(start), ackedAhead: [], deliveredThroughSeq: start.seq };
     } else {

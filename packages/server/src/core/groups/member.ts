@@ -1,11 +1,11 @@
 import type { EverywireError } from '@everywire/protocol';
 import { Batch } from '../log/batch.ts';
-import type { Follower } from '../fanout/channel-fanout.ts';
+import type { ChannelFanout } from '../fanout/channel-fanout.ts';
 import { InFlight } from '../fanout/in-flight.ts';
 import { estimateBytes, type Message } from '../log/message.ts';
 import type { Gap } from '../seams/store.ts';
-import type { Owner } from '../fanout/subscription.ts';
-import type { Progress, Quota, Subscription } from '../seams/transport.ts';
+import type { SubscriptionHost } from '../fanout/subscription.ts';
+import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
 import type { Group } from './group.ts';
 import type { Share } from './round-robin.ts';
 
@@ -19,7 +19,7 @@ export interface MemberOptions {
   readonly windowMessages: number;
   /** Of what it has not acknowledged; one message may be more. */
   readonly windowBytes: number;
-  readonly quota: Quota | undefined;
+  readonly credit: Credit | undefined;
   readonly batches: number;
   readonly batchMessagesMax: number;
   readonly batchBytesMax: number;
@@ -27,7 +27,7 @@ export interface MemberOptions {
 
 /**
  * `starting` its session has not started it · `live` takes its turns · `held` its peer takes no bytes · `full` its window
- * or quota is · `ended`.
+ * or credit is · `ended`.
  */
 type MemberStage = 'starting' | 'live' | 'held' | 'full' | 'ended';
 
@@ -37,7 +37,7 @@ const nothing: Progress = { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 }
 export class GroupMember implements Subscription {
   readonly filter: string;
   readonly tag: unknown;
-  readonly owner: Owner;
+  readonly host: SubscriptionHost;
   startCursor = '';
   startGaps: readonly Gap[] = [];
   stage: MemberStage = 'starting';
@@ -52,9 +52,9 @@ export class GroupMember implements Subscription {
   /** Why it ended before it was started, for the sink to hear then. */
   #withdrawnFor: EverywireError | undefined;
 
-  constructor(group: Group, owner: Owner, options: MemberOptions) {
+  constructor(group: Group, host: SubscriptionHost, options: MemberOptions) {
     this.#group = group;
-    this.owner = owner;
+    this.host = host;
     this.filter = options.filter;
     this.tag = options.tag;
     this.#options = options;
@@ -73,8 +73,8 @@ export class GroupMember implements Subscription {
     else this.goOn();
   }
 
-  get follower(): Follower {
-    return this.#group.follower;
+  get fanout(): ChannelFanout {
+    return this.#group.fanout;
   }
 
   get isLive(): boolean {
@@ -93,25 +93,25 @@ export class GroupMember implements Subscription {
     return nothing;
   }
 
-  get quota(): Quota | undefined {
-    return this.#options.quota;
+  get credit(): Credit | undefined {
+    return this.#options.credit;
   }
 
   /**
-   * How many more it may be given beside what was set aside for it, when so many were for all that share its quota and the
+   * How many more it may be given beside what was set aside for it, when so many were for all that share its credit and the
    * next one has so many bytes.
    */
   roomBeside(
     { messages, bytes: ownBytes }: Share,
-    { ofQuota, bytes }: { readonly ofQuota: number; readonly bytes: number },
+    { ofCredit, bytes }: { readonly ofCredit: number; readonly bytes: number },
   ): number {
-    if (this.stage === 'ended' || this.owner.isHeld) return 0;
-    const { windowMessages, windowBytes, quota, batchMessagesMax, batchBytesMax } = this.#options;
+    if (this.stage === 'ended' || this.host.isHeld) return 0;
+    const { windowMessages, windowBytes, credit, batchMessagesMax, batchBytesMax } = this.#options;
     const own = messages.length;
     if (own > 0 && ownBytes + bytes > batchBytesMax) return 0;
     if (own + this.#inFlight.size > 0 && this.#inFlightBytes + ownBytes + bytes > windowBytes) return 0;
     const room = Math.min(windowMessages - this.#inFlight.size, batchMessagesMax) - own;
-    return quota === undefined ? room : Math.min(room, quota.room - ofQuota);
+    return credit === undefined ? room : Math.min(room, credit.available - ofCredit);
   }
 
   mayHave(message: Message): boolean {
@@ -126,8 +126,8 @@ export class GroupMember implements Subscription {
       this.#inFlightBytes += estimateBytes(message);
     }
     this.#batchesLeft -= 1;
-    this.owner.countDelivered(messages.length);
-    if (!this.owner.sink.deliver(new Batch(messages), this)) this.owner.isHeld = true;
+    this.host.countDelivered(messages.length);
+    if (!this.host.sink.deliver(new Batch(messages), this)) this.host.isHeld = true;
     if (!this.#options.acknowledges && !this.#hasEnded()) this.#acked(this.#takeAll());
     if (this.#batchesLeft > 0 || this.#hasEnded()) return;
     this.cancel();
@@ -155,7 +155,7 @@ export class GroupMember implements Subscription {
   cancel(): void {
     if (this.stage === 'ended') return;
     this.stage = 'ended';
-    this.owner.remove(this);
+    this.host.remove(this);
     this.#group.leave(this, this.#takeAll());
   }
 
@@ -173,7 +173,7 @@ export class GroupMember implements Subscription {
     else this.#withdrawnFor = error;
   }
 
-  /** Its peer takes bytes again, its quota has room, or it may have other channels. */
+  /** Its peer takes bytes again, its credit has room, or it may have other channels. */
   goOn(): void {
     if (this.stage !== 'ended') this.#group.hasRoom(this);
   }
@@ -198,7 +198,7 @@ export class GroupMember implements Subscription {
 
   #notifyEnded(error: EverywireError | undefined): void {
     const why = error === undefined ? {} : { error };
-    this.owner.sink.notify({ kind: 'ended', subscription: this, ...why });
+    this.host.sink.notify({ kind: 'ended', subscription: this, ...why });
   }
 
   /** Its sink may have ended it, which the compiler cannot see. */

@@ -1,5 +1,5 @@
 import { estimateBytes, type Message } from '../log/message.ts';
-import type { Quota } from '../seams/transport.ts';
+import type { Credit } from '../seams/subscription-api.ts';
 import type { GroupMember } from './member.ts';
 
 /** Members whose room is added up at most: what is offered is cut to that, and the log has the rest. */
@@ -16,13 +16,13 @@ const nothing: Share = { messages: [], bytes: 0 };
 /** What is set aside for members, until it is handed over. */
 export class Shares {
   readonly byMember = new Map<GroupMember, Share>();
-  readonly #byQuota = new Map<Quota, number>();
+  readonly #byCredit = new Map<Credit, number>();
 
   /** How many more messages, if the next one has so many bytes. */
   roomOf(member: GroupMember, bytes: number): number {
-    const { quota } = member;
-    const ofQuota = quota === undefined ? 0 : (this.#byQuota.get(quota) ?? 0);
-    return member.roomBeside(this.byMember.get(member) ?? nothing, { ofQuota, bytes });
+    const { credit } = member;
+    const ofCredit = credit === undefined ? 0 : (this.#byCredit.get(credit) ?? 0);
+    return member.roomBeside(this.byMember.get(member) ?? nothing, { ofCredit, bytes });
   }
 
   add(member: GroupMember, message: Message): void {
@@ -34,13 +34,13 @@ export class Shares {
       share.messages.push(message);
       share.bytes += bytes;
     }
-    const { quota } = member;
-    if (quota !== undefined) this.#byQuota.set(quota, (this.#byQuota.get(quota) ?? 0) + 1);
+    const { credit } = member;
+    if (credit !== undefined) this.#byCredit.set(credit, (this.#byCredit.get(credit) ?? 0) + 1);
   }
 }
 
 /** Members that may have room, taking turns. Who turns out to have none waits outside until it says so. */
-export class Turns {
+export class RoundRobin {
   readonly #ready: GroupMember[] = [];
   #next = 0;
 
@@ -104,7 +104,7 @@ export class Turns {
 
   #park(at: number): void {
     const member = this.#ready[at]!;
-    member.stage = member.owner.isHeld ? 'held' : 'full';
+    member.stage = member.host.isHeld ? 'held' : 'full';
     this.#removeAt(at);
   }
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { EverywireError, shapeOfType } from '@everywire/protocol';
 import type { Limits } from '../limits.ts';
 import type { Draft } from './message.ts';
-import type { PublishDraft } from '../seams/transport.ts';
+import type { PublishDraft } from '../seams/session-api.ts';
 
 export const defaultType = 'application/octet-stream';
 

@@ -1,7 +1,7 @@
 import { toEverywireError, type EverywireError } from '@everywire/protocol';
 import type { Access, Identity } from './access.ts';
 import type { Clock, Timer } from '../clock.ts';
-import type { Log } from '../seams/transport.ts';
+import type { Log } from '../seams/log.ts';
 
 /** A session, as far as its right to be here goes. */
 export interface Holder {

@@ -17,7 +17,7 @@ import type { Hub } from '../hub.ts';
 import type { Message } from '../log/message.ts';
 import { mayBeTold, readableGaps, type MayDeliver } from '../fanout/readable-gap.ts';
 import type { ChannelInfo, Page } from '../seams/store.ts';
-import { LogSubscription, type Owner, type Restrictions } from '../fanout/subscription.ts';
+import { LogSubscription, type SubscriptionHost, type Restrictions } from '../fanout/subscription.ts';
 import type { Counted } from '../publish/throttle.ts';
 import type {
   Hello,
@@ -28,15 +28,14 @@ import type {
   PublishOptions,
   PublishResult,
   Session,
-  Sink,
-  SubscribeOptions,
-  Subscription,
-} from '../seams/transport.ts';
+} from '../seams/session-api.ts';
+import type { Sink } from '../seams/sink.ts';
+import type { SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
 
 /** How many of its own messages a session remembers in order to leave them out where echo is off. */
 const ownMessagesMax = 10_000;
 
-export class HubSession implements Session, Owner {
+export class HubSession implements Session, SubscriptionHost {
   readonly hello: Hello;
   readonly sink: Sink;
   isHeld = false;
@@ -139,9 +138,9 @@ export class HubSession implements Session, Owner {
       options.progress === undefined
         ? placeOf(options.from)
         : { cursor: checkCursor(options.progress.cursor) };
-    const follower = this.#hub.followerOf(filter);
-    follower.hold();
-    const subscription = new LogSubscription(this, follower, this.#hub.head, {
+    const fanout = this.#hub.fanoutOf(filter);
+    fanout.hold();
+    const subscription = new LogSubscription(this, fanout, this.#hub.head, {
       filter: text,
       tag: options.tag,
       restrictions: this.#restrictions(filter, options),
@@ -215,7 +214,7 @@ export class HubSession implements Session, Owner {
     }
   }
 
-  roomAgain(): void {
+  creditAvailable(): void {
     const waiting = this.#subscriptions.filter(({ stage }) => stage === 'full');
     if (waiting.length === 0) return;
     // Another goes first each time: where room comes by single messages, the first one takes it all.
@@ -249,9 +248,9 @@ export class HubSession implements Session, Owner {
   }
 
   resume(subscription: LogSubscription): void {
-    subscription.follower.leave(subscription);
+    subscription.fanout.leave(subscription);
     const hasPage = subscription.firstPage !== undefined;
-    if (hasPage || !subscription.follower.join(subscription)) this.#hub.catchUp.enqueue(subscription);
+    if (hasPage || !subscription.fanout.join(subscription)) this.#hub.catchUp.enqueue(subscription);
   }
 
   remove(subscription: Subscription): void {
@@ -328,7 +327,7 @@ export class HubSession implements Session, Owner {
   /** After the claims were replaced. */
   #judgeAnew(subscription: LogSubscription | GroupMember): void {
     const { access } = this.#hub;
-    const { filter } = subscription.follower;
+    const { filter } = subscription.fanout;
     try {
       access.authorizeSubscribe(this.#identity, filter);
       subscription.mayDeliver = access.deliverable(this.#identity, filter);
@@ -365,7 +364,7 @@ export class HubSession implements Session, Owner {
       windowMessages: acknowledges ? this.#windowMessages(options) : Number.POSITIVE_INFINITY,
       windowBytes: this.#hub.limits.groupMemberBytesMax,
       batchBytesMax: this.#hub.batchBytesMax,
-      quota: options.quota,
+      credit: options.credit,
       batches: options.batches ?? Number.POSITIVE_INFINITY,
       batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
     });
@@ -408,7 +407,7 @@ export class HubSession implements Session, Owner {
     if (subscription.stage === 'ended') {
       if (this.#ended !== undefined) throw this.#ended;
       // Its right may have been withdrawn meanwhile: that is the reason then.
-      this.#hub.access.authorizeSubscribe(this.#identity, subscription.follower.filter);
+      this.#hub.access.authorizeSubscribe(this.#identity, subscription.fanout.filter);
       throw new EverywireError('going_away', 'The connection ended while it subscribed.');
     }
     return subscription;
@@ -422,14 +421,14 @@ export class HubSession implements Session, Owner {
       mayDeliver === undefined &&
       echo &&
       options.acknowledge !== 'peer' &&
-      options.quota === undefined &&
+      options.credit === undefined &&
       options.batches === undefined &&
       options.batchMessagesMax === undefined;
     if (isPlain) return undefined;
     return {
       mayDeliver,
       echo,
-      quota: options.quota,
+      credit: options.credit,
       batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
       batches: options.batches ?? Number.POSITIVE_INFINITY,
       window:

@@ -8,7 +8,7 @@ export function boundedSubject(identity: Identity): string | undefined {
 }
 
 /** What each subject holds of something that all share. Whatever it holds is counted, and bounded where it `isBounded`. */
-export class Shares {
+export class SubjectQuotas {
   readonly #counts = new Counts();
 
   add(subject: string | undefined): void {

@@ -1,5 +1,5 @@
 import { EverywireError, type Filter, literalPrefix, matches } from '@everywire/protocol';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 import type { TrimPoint } from '../trim-point.ts';
 import type { EpochHistory } from '../epoch-history.ts';
 import type { Database } from './database.ts';

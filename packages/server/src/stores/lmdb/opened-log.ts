@@ -1,7 +1,7 @@
 import { noTag, type Position } from '@everywire/protocol';
 import type { Clock, Random } from '../../core/clock.ts';
 import type { Leases } from '../../core/cluster/leases.ts';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 import { Tags } from '../drafts.ts';
 import { type EpochStart, EpochHistory, newEpoch } from '../epoch-history.ts';
 import { Reader } from '../reader.ts';

@@ -1,6 +1,6 @@
 import { epochLength, type Filter, literalPrefix, matches } from '@everywire/protocol';
 import type { Message } from '../../core/log/message.ts';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 import type { EpochHistory } from '../epoch-history.ts';
 import { endOfPrefix, nameKey, nameOfKey } from './keys.ts';
 import type { OpenedLog } from './opened-log.ts';

@@ -11,7 +11,7 @@ import {
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Page } from '../../core/seams/store.ts';
-import type { Published, PublishDraft } from '../../core/seams/transport.ts';
+import type { Published, PublishDraft } from '../../core/seams/session-api.ts';
 
 /** The table's numbers are those of gRPC, which Connect's enum has too. */
 const codes: ReadonlyMap<number, Code> = new Map(

@@ -9,7 +9,7 @@ import {
 } from '@connectrpc/connect';
 import type { Socket } from 'node:net';
 import { EverywireError } from '@everywire/protocol';
-import type { Session } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
 import type { Peer } from '../../http/peer.ts';
 import { countedOf } from '../../net/counted.ts';
 import { connectionKey } from '../../net/guard.ts';

@@ -2,8 +2,10 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
-import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/seams/transport.ts';
-import { UnderWay } from '../../core/in-flight-commands.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
+import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
 import {
   DoneSchema,
@@ -43,7 +45,7 @@ export class StreamCall implements Sink {
   readonly #inlet: Inlet;
   readonly #followings = new Map<bigint, Following>();
   #session: Session | undefined;
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new InFlightCommands();
   #hasEnded = false;
   /** What it ends with once everything is answered. */
   #closing: { readonly error: EverywireError; readonly timer: Timer } | undefined;

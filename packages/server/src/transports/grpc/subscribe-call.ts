@@ -9,7 +9,9 @@ import {
 import { frameMessage } from '@everywire/wires/grpc';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { CloseReason, Notice, Session, Sink, Subscription } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
 import { fromOf, protoGap, protoGoAway } from './convert.ts';
 import type { Outlet, Party } from './outlet.ts';

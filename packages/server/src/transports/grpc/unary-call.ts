@@ -1,6 +1,6 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { Session } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
 import { draftOf, fromOf, publishResponse, readResponse } from './convert.ts';
 import {
   PublishRequestSchema,

@@ -1,7 +1,9 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
-import type { CloseReason, Notice, Quota, Session, Sink, Subscription } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
 import type { Link } from '../../net/link.ts';
 import { isTokenMethod, tokenOf } from './authentication.ts';
 import type { Broker } from './broker.ts';
@@ -45,7 +47,7 @@ const policyClose = 1008;
 const unsubscribedProperty = 'everywire-unsubscribed';
 
 /** One connection of an MQTT client: packets become calls on the hub, what the hub delivers becomes packets. */
-export class MqttConnection implements Sink, Quota {
+export class MqttConnection implements Sink, Credit {
   readonly broker: Broker;
   readonly link: Link<MqttConnection>;
   session!: Session;
@@ -90,7 +92,7 @@ export class MqttConnection implements Sink, Quota {
   }
 
   /** How many more PUBLISH packets above QoS 0 the client takes now (§4.9). */
-  get room(): number {
+  get available(): number {
     return this.#inFlightMax - this.opened!.state.onWire;
   }
 

@@ -16,7 +16,7 @@ import {
 } from '@everywire/wires/mqtt';
 import { shapeOf } from '../../core/log/media.ts';
 import type { Message } from '../../core/log/message.ts';
-import type { PublishDraft } from '../../core/seams/transport.ts';
+import type { PublishDraft } from '../../core/seams/session-api.ts';
 import { mqttNativeByte } from './limits.ts';
 
 /**

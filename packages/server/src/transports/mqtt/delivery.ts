@@ -2,7 +2,7 @@ import { parseCursor, toEverywireError, gapNotice } from '@everywire/protocol';
 import { Batch, type WireFormat } from '../../core/log/batch.ts';
 import { estimateBytes, type Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Subscription } from '../../core/seams/transport.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { MqttConnection } from './connection.ts';
 import type { InFlight, MqttSubscription, SessionState } from './state.ts';
@@ -184,7 +184,7 @@ export class Delivery {
     else if (this.#isPersistent) this.#connection.saveSoon();
     // Before others take the room.
     if (this.#retained !== undefined) this.#goOn();
-    this.#connection.session.roomAgain();
+    this.#connection.session.creditAvailable();
   }
 
   /** What the last connection left half done (§4.4): PUBREL again, and what no subscription brings once more. */
@@ -495,7 +495,7 @@ export class Delivery {
       subscription.retained = undefined;
       this.#endRetained(subscription);
       subscription.core?.start();
-      this.#connection.session.roomAgain();
+      this.#connection.session.creditAvailable();
       if (this.#isPersistent) this.#connection.saveSoon();
       return true;
     }
@@ -526,9 +526,9 @@ export class Delivery {
   }
 
   #retainedRoom({ messages, at, subscription }: RetainedRun): number {
-    const { room, broker } = this.#connection;
+    const { available, broker } = this.#connection;
     const { batchBytesMax } = broker.host.limits;
-    const countMax = subscription.isAcknowledged ? room : Number.POSITIVE_INFINITY;
+    const countMax = subscription.isAcknowledged ? available : Number.POSITIVE_INFINITY;
     let bytes = 0;
     let count = 0;
     while (at + count < messages!.length && count < countMax) {

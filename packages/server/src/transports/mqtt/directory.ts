@@ -1,6 +1,6 @@
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Clock } from '../../core/clock.ts';
-import { Shares } from '../../core/sessions/subject-quotas.ts';
+import { SubjectQuotas } from '../../core/sessions/subject-quotas.ts';
 import { Deadlines, type Deadline } from '../../core/deadlines.ts';
 
 /** A session that somebody may come back to, or that is open. */
@@ -39,7 +39,7 @@ export class Directory<Connection> {
   readonly #clock: Clock;
   readonly #entries = new Map<string, DirectoryEntry<Connection>>();
   readonly #deadlines: Deadlines<DirectoryEntry<Connection>>;
-  readonly #shares = new Shares();
+  readonly #shares = new SubjectQuotas();
   #stored = 0;
 
   constructor({ clock, onDue }: DirectoryOptions<Connection>) {

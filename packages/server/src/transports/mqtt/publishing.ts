@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
-import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/transport.ts';
-import { UnderWay } from '../../core/in-flight-commands.ts';
+import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/session-api.ts';
+import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { MqttConnection } from './connection.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
 import { receivedWrite } from './records.ts';
@@ -43,7 +43,7 @@ export class Publishing {
   /** In order of arrival [MQTT-4.6.0-2, -3]. */
   #pending: Pending[] = [];
   #answered = 0;
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new InFlightCommands();
   #waitsForRoom = false;
   #qos1Pending = 0;
   #isAnswerDue = false;

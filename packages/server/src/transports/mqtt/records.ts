@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { RecordRow, RecordStore, RecordWrite } from '../../core/seams/store.ts';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 import { decodeHead, decodeWindow, encodeWindow, tables, type Head, type WindowRow } from './rows.ts';
 import type { SessionState } from './state.ts';
 

@@ -1,5 +1,5 @@
 import type { Identity } from '../../core/sessions/access.ts';
-import type { Progress } from '../../core/seams/transport.ts';
+import type { Progress } from '../../core/seams/subscription-api.ts';
 import {
   MqttSubscription,
   type InFlight,

@@ -1,6 +1,6 @@
 import type { GapNotice } from '@everywire/protocol';
 import type { WireFormat } from '../../core/log/batch.ts';
-import type { Progress, Subscription } from '../../core/seams/transport.ts';
+import type { Progress, Subscription } from '../../core/seams/subscription-api.ts';
 import type { Target } from './targets.ts';
 import type { Qos } from '@everywire/wires/mqtt';
 

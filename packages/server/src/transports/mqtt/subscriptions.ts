@@ -7,7 +7,7 @@ import {
   type SubscribeProperties,
   type Unsubscribe,
 } from '@everywire/wires/mqtt';
-import type { Progress, Quota, SubscribeOptions } from '../../core/seams/transport.ts';
+import type { Progress, Credit, SubscribeOptions } from '../../core/seams/subscription-api.ts';
 import type { MqttConnection } from './connection.ts';
 import { seqOfCursor, type Delivery } from './delivery.ts';
 import { reasonString, subackReason } from './reasons.ts';
@@ -263,7 +263,7 @@ export class Subscriptions {
       progress,
       acknowledge: isAcknowledged ? 'peer' : 'delivered',
       ...(isAcknowledged
-        ? { windowMessages: limits.mqttInFlightMax, quota: quotaOf(subscription, connection) }
+        ? { windowMessages: limits.mqttInFlightMax, credit: creditOf(subscription, connection) }
         : {}),
       ...(options.noLocal ? { echo: false } : {}),
       ...(target.isShared ? { keepGroup: connection.opened!.isPersistent } : {}),
@@ -304,11 +304,11 @@ export class Subscriptions {
 }
 
 /** Retained messages go first. A group has none, and asks each connection once for all its subscriptions. */
-function quotaOf(subscription: MqttSubscription, connection: MqttConnection): Quota {
+function creditOf(subscription: MqttSubscription, connection: MqttConnection): Credit {
   if (subscription.target.isShared) return connection;
   return {
-    get room() {
-      return subscription.retained === undefined ? connection.room : 0;
+    get available() {
+      return subscription.retained === undefined ? connection.available : 0;
     },
   };
 }

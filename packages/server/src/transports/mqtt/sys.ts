@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { loadavg } from 'node:os';
 import { matches, type Filter } from '@everywire/protocol';
 import type { Clock, Timer } from '../../core/clock.ts';
-import type { Figures } from '../../core/seams/transport.ts';
+import type { Figures } from '../../core/seams/hub-api.ts';
 import type { MqttConnection } from './connection.ts';
 import type { MqttFigures } from './figures.ts';
 import type { MqttSubscription } from './state.ts';

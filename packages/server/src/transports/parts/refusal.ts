@@ -1,5 +1,5 @@
 import { toEverywireError, type EverywireError } from '@everywire/protocol';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 
 /**
  * What a client is answered when `caught` was thrown. A fault of the server is logged with `text`: the client learns only

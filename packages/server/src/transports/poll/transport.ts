@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
-import type { Endpoint, Session, Transport } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { readPage } from './pages.ts';

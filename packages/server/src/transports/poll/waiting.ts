@@ -1,7 +1,7 @@
 import type { EverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { CloseReason, Notice, Sink } from '../../core/seams/transport.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 
 /** What a long poll waited for. */
 export type Arrival =

@@ -8,7 +8,7 @@ import {
 } from '@everywire/protocol';
 import { placeholderOf } from '@everywire/wires/socketio';
 import type { SocketIoLimits } from './limits.ts';
-import type { PublishDraft } from '../../core/seams/transport.ts';
+import type { PublishDraft } from '../../core/seams/session-api.ts';
 
 /** What a peer asks for with an event: its name, then these arguments. */
 export type Command =

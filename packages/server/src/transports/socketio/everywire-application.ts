@@ -1,6 +1,6 @@
 import { EverywireError, toEverywireError, checkChannel } from '@everywire/protocol';
 import type { Identity } from '../../core/sessions/access.ts';
-import type { Notice } from '../../core/seams/transport.ts';
+import type { Notice } from '../../core/seams/sink.ts';
 import type { Admission, IoApplication, IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import { IoConnection } from './io-connection.ts';

@@ -5,7 +5,8 @@ import { shapeOf } from '../../core/log/media.ts';
 import { concatenate, concatenateText, type Encoded, type WireFormat } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Published, Subscription } from '../../core/seams/transport.ts';
+import type { Published } from '../../core/seams/session-api.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 
 /** What messages look like to the sockets of one namespace: one encoding for all that have a WebSocket, one for all that poll. */
 export interface Deliveries {

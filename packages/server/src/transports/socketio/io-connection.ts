@@ -1,5 +1,5 @@
 import { EverywireError } from '@everywire/protocol';
-import { UnderWay } from '../../core/in-flight-commands.ts';
+import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import type { IoServer } from './io-server.ts';
@@ -23,7 +23,7 @@ export class IoConnection<State> {
   #sockets: readonly IoSocket<State>[] = [];
   /** A packet whose attachments have not all come. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new InFlightCommands();
   /** How often it was refused entry since it last was in a namespace. */
   #refusals = 0;
 

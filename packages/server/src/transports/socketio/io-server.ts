@@ -1,5 +1,5 @@
-import type { Log } from '../../core/seams/transport.ts';
-import type { UnderWayLimits } from '../../core/in-flight-commands.ts';
+import type { Log } from '../../core/seams/log.ts';
+import type { InFlightLimits } from '../../core/in-flight-commands.ts';
 import type { IoApplication } from './application.ts';
 import { Deadlines } from './engine/deadlines.ts';
 import { EngineServer, type EngineOptions } from './engine/engine-server.ts';
@@ -35,7 +35,7 @@ export class IoServer<State> {
   readonly log: Log;
   readonly packetLimits: IoLimits;
   readonly attachmentBytesMax: number;
-  readonly underWayLimits: UnderWayLimits;
+  readonly underWayLimits: InFlightLimits;
   readonly ioNamespacesMax: number;
   readonly refusalsMax: number;
   readonly #silent: Deadlines<EngineSocket<IoConnection<State>>>;

@@ -1,13 +1,13 @@
 import { isGroupName, spellingOf } from '../../core/groups/name.ts';
 import type { SocketIoLimits } from './limits.ts';
-import type { Quota, Subscription } from '../../core/seams/transport.ts';
+import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
 import type { Order } from './order.ts';
 
 /**
  * A group (`$share/<group>/<filter>`) that a peer is a member of. A group keeps its own place, so it has no part in the one
  * order of the peer's filters, nor in where the peer comes back to: what it brings leaves at once.
  */
-export class Membership implements Quota {
+export class Membership implements Credit {
   readonly name: string;
   readonly #order: Order;
   /** Undefined until the hub has taken it in. */
@@ -18,7 +18,7 @@ export class Membership implements Quota {
     this.#order = order;
   }
 
-  get room(): number {
+  get available(): number {
     return this.#order.isOpen ? Number.POSITIVE_INFINITY : 0;
   }
 }

@@ -2,12 +2,13 @@ import { parseCursor } from '@everywire/protocol';
 import { Batch } from '../../core/log/batch.ts';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { estimateBytes, type Message } from '../../core/log/message.ts';
-import type { Quota, Session, Subscription } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
 
 const none: readonly Batch[] = [];
 
 /** A filter that a peer follows. It is also what its subscription asks for room. */
-export class Following implements Quota {
+export class Following implements Credit {
   readonly filter: string;
   readonly #order: Order;
   /** Undefined until the hub has begun it. */
@@ -26,7 +27,7 @@ export class Following implements Quota {
     this.#order = order;
   }
 
-  get room(): number {
+  get available(): number {
     return this.#order.roomOf(this);
   }
 }
@@ -124,7 +125,7 @@ export class Order {
     this.#pauses -= 1;
     if (this.#pauses > 0 || this.#isOver) return;
     this.#settle();
-    this.#session.roomAgain();
+    this.#session.creditAvailable();
   }
 
   /** Whether anything may be sent now. */
@@ -179,7 +180,7 @@ export class Order {
     this.#isHeld = false;
     this.#settle();
     this.#session.drained();
-    this.#session.roomAgain();
+    this.#session.creditAvailable();
   }
 
   end(): void {
@@ -222,13 +223,13 @@ export class Order {
       if (batch === undefined) {
         if (this.#isFull) {
           this.#awaited = this.#findAwaited();
-          this.#session.roomAgain();
+          this.#session.creditAvailable();
         }
         this.#lookAgain();
         return;
       }
       this.#write(batch);
-      if (wasFull) this.#session.roomAgain();
+      if (wasFull) this.#session.creditAvailable();
     }
   }
 

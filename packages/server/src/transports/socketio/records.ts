@@ -4,7 +4,7 @@ import { Counts } from '../../core/sessions/counts.ts';
 import type { SocketIoLimits } from './limits.ts';
 import { boundedSubject } from '../../core/sessions/subject-quotas.ts';
 import type { RecordRow, RecordStore } from '../../core/seams/store.ts';
-import type { Log } from '../../core/seams/transport.ts';
+import type { Log } from '../../core/seams/log.ts';
 
 /**
  * What a peer comes back to, by its `pid`: who it is, what it follows, and from where at least. The place itself is not

@@ -13,14 +13,9 @@ import type { Identity } from '../../core/sessions/access.ts';
 import type { Batch } from '../../core/log/batch.ts';
 import { isGroupName } from '../../core/groups/name.ts';
 import type { Message } from '../../core/log/message.ts';
-import type {
-  CloseReason,
-  Notice,
-  Session,
-  Sink,
-  SubscribeOptions,
-  Subscription,
-} from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { SubscribeOptions, Subscription } from '../../core/seams/subscription-api.ts';
 import type { IoEvent } from './application.ts';
 import { readCommand, type Command } from './commands.ts';
 import type { Parcel } from './engine/handlers.ts';
@@ -390,7 +385,7 @@ export class IoSession implements Sink, OrderTarget {
 
   async #enter(name: string, from: From | undefined): Promise<Membership> {
     const membership = new Membership(name, this.#order);
-    const subscription = await this.#session.subscribe(name, { from, tag: membership, quota: membership });
+    const subscription = await this.#session.subscribe(name, { from, tag: membership, credit: membership });
     membership.subscription = subscription;
     // Asked for twice at once: the second is in before the first is out, so that the group does not end in between.
     const before = this.#membershipOf(name);
@@ -460,7 +455,7 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   #optionsOf(following: Following, from: From | undefined): SubscribeOptions {
-    return { from, tag: following, quota: following };
+    return { from, tag: following, credit: following };
   }
 
   async #answer(event: IoEvent, result: Promise<string>): Promise<void> {

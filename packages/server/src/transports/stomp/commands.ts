@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { EverywireError, parseDurationMs } from '@everywire/protocol';
 import { versions, type Frame, type Version, isReserved } from '@everywire/wires/stomp';
 import type { StompLimits } from './limits.ts';
-import type { PublishDraft } from '../../core/seams/transport.ts';
+import type { PublishDraft } from '../../core/seams/session-api.ts';
 
 export type AckMode = 'auto' | 'client' | 'client-individual';
 

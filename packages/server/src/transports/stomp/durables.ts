@@ -3,7 +3,7 @@ import { DurableSessions } from '../../core/durable/durable-sessions.ts';
 import type { DurableHolder, DurableKind, DurableSession } from '../../core/durable/kind.ts';
 import { checkProgress, type SubscriptionProgress } from '../../core/durable/progress.ts';
 import type { DurableRow } from '../../core/durable/row.ts';
-import type { Progress, Subscription } from '../../core/seams/transport.ts';
+import type { Progress, Subscription } from '../../core/seams/subscription-api.ts';
 import type { StompHost, StompLimits } from './limits.ts';
 
 /** Who a durable subscription belongs to. A client id means nothing without the subject it was used by (T10). */

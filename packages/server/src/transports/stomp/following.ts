@@ -1,7 +1,7 @@
 import { EverywireError, formatCursor, parseCursor } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Subscription } from '../../core/seams/transport.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { AckMode } from './commands.ts';
 import type { Durable } from './durables.ts';
 import type { SharedFormat } from './message-formats.ts';

@@ -12,16 +12,10 @@ import {
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
-import type {
-  CloseReason,
-  Notice,
-  Published,
-  Session,
-  Sink,
-  SubscribeOptions,
-  Subscription,
-} from '../../core/seams/transport.ts';
-import { UnderWay } from '../../core/in-flight-commands.ts';
+import type { Published, Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { SubscribeOptions, Subscription } from '../../core/seams/subscription-api.ts';
+import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { Deadline, Deadlines } from '../../core/deadlines.ts';
 import type { Link } from '../../net/link.ts';
 import {
@@ -85,7 +79,7 @@ export class StompConnection implements Sink {
   #followings: readonly Following[] = [];
   #transactions: Transactions | undefined;
   /** Frames that are being done, and the bytes of those that are SEND. */
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new InFlightCommands();
   /** That is as much as may be: nothing more is read, also not of what has come. */
   #isFull = false;
   /** Frames wait for the one that is being done, which may refuse what follows it. */

@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import type { StompLimits } from './limits.ts';
-import type { PublishEntry } from '../../core/seams/transport.ts';
+import type { PublishEntry } from '../../core/seams/session-api.ts';
 
 /** What COMMIT does: all of it or nothing. */
 export interface Transaction {

@@ -9,14 +9,9 @@ import { signatureOf } from '@everywire/wires/webhook';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
 import type { Message } from '../../core/log/message.ts';
-import type {
-  CloseReason,
-  Notice,
-  Progress,
-  Session,
-  Sink,
-  Subscription,
-} from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Progress, Subscription } from '../../core/seams/subscription-api.ts';
 import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
 import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';

@@ -1,7 +1,7 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import type { Identity } from '../../core/sessions/access.ts';
-import type { Session } from '../../core/seams/transport.ts';
+import type { Session } from '../../core/seams/session-api.ts';
 import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
 import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';

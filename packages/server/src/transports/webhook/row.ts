@@ -1,5 +1,5 @@
 import type { Identity } from '../../core/sessions/access.ts';
-import type { Progress } from '../../core/seams/transport.ts';
+import type { Progress } from '../../core/seams/subscription-api.ts';
 import type { DeliveryFormat } from './wire.ts';
 
 /** A webhook as it is kept in the store. Everything that a restart needs, and nothing that time alone tells. */

@@ -7,7 +7,7 @@ import {
   type JsonObject,
 } from '@everywire/protocol';
 import type { HttpLimits } from '../../http/limits.ts';
-import type { PublishDraft } from '../../core/seams/transport.ts';
+import type { PublishDraft } from '../../core/seams/session-api.ts';
 import { parseJsonBytes } from '../../http/json-bytes.ts';
 
 /** What a client of `everywire.v1` asks for. `id` is its JSON text as it came, to be given back like that. */

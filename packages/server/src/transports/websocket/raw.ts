@@ -1,7 +1,10 @@
 import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
 import type { Batch, WireFormat } from '../../core/log/batch.ts';
-import type { CloseReason, Host, Notice, Session, Sink, Subscription } from '../../core/seams/transport.ts';
-import { UnderWay } from '../../core/in-flight-commands.ts';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
+import type { Host } from '../../core/seams/transport.ts';
+import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
@@ -24,7 +27,7 @@ export class RawConnection implements Sink {
   #session!: Session;
   /** Undefined until the handshake is answered, which waits for the subscription. */
   #peer: WebSocketPeer<RawConnection> | undefined;
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new InFlightCommands();
   /** Why it is over, which may be known before the handshake is answered. */
   #closedWith: EverywireError | undefined;
 

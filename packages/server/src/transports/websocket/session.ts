@@ -1,16 +1,11 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import { spellingOf } from '../../core/groups/name.ts';
-import type {
-  CloseReason,
-  Host,
-  Notice,
-  PublishDraft,
-  Session,
-  Sink,
-  Subscription,
-} from '../../core/seams/transport.ts';
-import { UnderWay } from '../../core/in-flight-commands.ts';
+import type { PublishDraft, Session } from '../../core/seams/session-api.ts';
+import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
+import type { Host } from '../../core/seams/transport.ts';
+import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { parseCommand, type BadCommand, type Command } from './commands.ts';
 import {
@@ -42,7 +37,7 @@ export class CommandConnection implements Sink {
   #session!: Session;
   /** By the one spelling of the filter or group. */
   #followings: Map<string, Following> | undefined;
-  readonly #underWay = new UnderWay();
+  readonly #underWay = new InFlightCommands();
   #badCommands = 0;
   /** Close code once the server is going away and only answers are still owed. */
   #leavingWith: number | undefined;

@@ -4,7 +4,8 @@ import { shapeOf } from '../../core/log/media.ts';
 import { concatenate, type WireFormat } from '../../core/log/batch.ts';
 import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Gap } from '../../core/seams/store.ts';
-import type { Published, Subscription } from '../../core/seams/transport.ts';
+import type { Published } from '../../core/seams/session-api.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 
 /** The subprotocol of `/ws`. */
 export const everywireProtocol = 'everywire.v1';

@@ -1,4 +1,4 @@
-import type { Log } from '../../../src/core/seams/transport.ts';
+import type { Log } from '../../../src/core/seams/log.ts';
 
 export interface MemoryLog extends Log {
   readonly lines: readonly { readonly level: string; readonly fields: object; readonly text: string }[];

@@ -8,7 +8,7 @@ import { createDurableServices, type DurableServices } from '../../../src/core/d
 import { StaleWrite } from '../../../src/core/cluster/stale-write.ts';
 import type { Cluster, Lease } from '../../../src/core/seams/cluster.ts';
 import type { RecordRow, RecordStore, RecordWrite, WriteConditions } from '../../../src/core/seams/store.ts';
-import type { Log } from '../../../src/core/seams/transport.ts';
+import type { Log } from '../../../src/core/seams/log.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 
 /** Time that a test moves. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../../src/core/log/batch.ts';
-import type { Quota, Subscription } from '../../../src/core/seams/transport.ts';
+import type { Credit, Subscription } from '../../../src/core/seams/subscription-api.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
@@ -78,11 +78,11 @@ describe('acknowledgement', () => {
     await sink.received(1);
     const { progress } = before;
     const held = new RecordingSink();
-    const quota: Quota = { room: 0 };
+    const credit: Credit = { available: 0 };
     const waiting = await follow(await openSession(hub, held), 'demo', {
       progress,
       acknowledge: 'peer',
-      quota,
+      credit,
     });
     await turns(3);
     expect(held.texts).toEqual([]);
@@ -143,18 +143,18 @@ describe('acknowledgement', () => {
     expect(subscription.progress.cursor).toBe(sent[0]!.cursor);
   });
 
-  it('keeps two subscriptions to the quota they share, and lets both have of what comes free', async () => {
+  it('keeps two subscriptions to the credit they share, and lets both have of what comes free', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
-    const counter = { room: 3 };
+    const counter = { available: 3 };
     const got: [Subscription, number][] = [];
     sink.onDeliver = (batch, subscription) => {
-      counter.room -= batch.messages.length;
+      counter.available -= batch.messages.length;
       for (const { seq } of batch.messages) got.push([subscription, seq]);
     };
-    const options = { acknowledge: 'peer', windowMessages: 100, quota: counter } as const;
+    const options = { acknowledge: 'peer', windowMessages: 100, credit: counter } as const;
     await follow(session, 'a', options);
     await follow(session, 'b', options);
     for (let round = 0; round < 10; round += 1) {
@@ -163,14 +163,14 @@ describe('acknowledgement', () => {
     }
     await turns(5);
     expect(sink.texts).toHaveLength(3);
-    expect(counter.room).toBe(0);
+    expect(counter.available).toBe(0);
     while (sink.texts.length < 12) {
       const [subscription, seq] = got.shift()!;
-      counter.room += 1;
+      counter.available += 1;
       subscription.ack(seq, true);
-      session.roomAgain();
+      session.creditAvailable();
       await turns(5);
-      expect(counter.room).toBe(0);
+      expect(counter.available).toBe(0);
     }
     // Neither one starved while the other had something to read.
     expect(sink.texts.filter((text) => text.startsWith('a')).length).toBeGreaterThanOrEqual(4);
@@ -178,9 +178,9 @@ describe('acknowledgement', () => {
     for (;;) {
       const next = got.shift();
       if (next === undefined) break;
-      counter.room += 1;
+      counter.available += 1;
       next[0].ack(next[1], true);
-      session.roomAgain();
+      session.creditAvailable();
       await turns(5);
     }
     expect(sink.texts).toHaveLength(20);

@@ -3,7 +3,7 @@ import type { Batch } from '../../../src/core/log/batch.ts';
 import { openAccess, type Access } from '../../../src/core/sessions/access.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import { createNamespaces, defaultRules } from '../../../src/core/log/namespaces.ts';
-import type { Published } from '../../../src/core/seams/transport.ts';
+import type { Published } from '../../../src/core/seams/session-api.ts';
 import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
 /** Ann may read `chat/**`, except `chat/secret`; whoever shows no token may read everything. */

@@ -5,7 +5,8 @@ import type { Hub } from '../../../src/core/hub.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import { defaultRules } from '../../../src/core/log/namespaces.ts';
 import type { Store } from '../../../src/core/seams/store.ts';
-import type { Session, SubscribeOptions, Subscription } from '../../../src/core/seams/transport.ts';
+import type { Session } from '../../../src/core/seams/session-api.ts';
+import type { SubscribeOptions, Subscription } from '../../../src/core/seams/subscription-api.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { createMemoryStore } from '../../../src/stores/memory/store.ts';
@@ -146,22 +147,22 @@ describe('a group', () => {
     ]);
   });
 
-  it('keeps two members of one session to their common quota', async () => {
+  it('keeps two members of one session to their common credit', async () => {
     const hub = await startHub();
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
-    const quota = { room: 3 };
-    sink.onDeliver = (batch) => (quota.room -= batch.messages.length);
-    const options = { acknowledge: 'peer', quota } as const;
+    const credit = { available: 3 };
+    sink.onDeliver = (batch) => (credit.available -= batch.messages.length);
+    const options = { acknowledge: 'peer', credit } as const;
     await follow(session, jobs, options);
     await follow(session, jobs, options);
     await publish(hub, 10);
     expect(sink.texts).toHaveLength(3);
-    quota.room = 2;
-    session.roomAgain();
+    credit.available = 2;
+    session.creditAvailable();
     await settle();
     expect(sink.texts).toHaveLength(5);
-    expect(quota.room).toBe(0);
+    expect(credit.available).toBe(0);
   });
 
   it('gives what a member leaves unacknowledged to the others, marked, and before anything new', async () => {

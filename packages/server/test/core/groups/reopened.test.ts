@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Hub } from '../../../src/core/hub.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
-import type { SubscribeOptions, Subscription } from '../../../src/core/seams/transport.ts';
+import type { SubscribeOptions, Subscription } from '../../../src/core/seams/subscription-api.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { createLmdbStore } from '../../../src/stores/lmdb/store.ts';

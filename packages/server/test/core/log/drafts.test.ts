@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkDraft } from '../../../src/core/log/drafts.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
-import type { PublishDraft } from '../../../src/core/seams/transport.ts';
+import type { PublishDraft } from '../../../src/core/seams/session-api.ts';
 
 const stamp = { id: 'ID', nowMs: 1_000, from: 'user-1' };
 const check = (draft: Partial<PublishDraft>) =>

@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import { expect, it } from 'vitest';
 import { openAccess, type Access, type Identity } from '../../../src/core/sessions/access.ts';
-import type { Progress } from '../../../src/core/seams/transport.ts';
+import type { Progress } from '../../../src/core/seams/subscription-api.ts';
 import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
 /** Its peer is told while the places of its subscriptions are still known. */

@@ -1,7 +1,8 @@
 import { EverywireError } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/core/clock.ts';
-import type { CloseReason, Session } from '../../../src/core/seams/transport.ts';
+import type { Session } from '../../../src/core/seams/session-api.ts';
+import type { CloseReason } from '../../../src/core/seams/sink.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { TestAccess } from '../test-access.ts';
 import { follow, publishText, RecordingSink, startHub } from '../hub-rig.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Batch } from '../../../src/core/log/batch.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import type { Message } from '../../../src/core/log/message.ts';
-import type { Subscription } from '../../../src/core/seams/transport.ts';
+import type { Subscription } from '../../../src/core/seams/subscription-api.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { MqttConnection } from '../../../src/transports/mqtt/connection.ts';
 import { Delivery } from '../../../src/transports/mqtt/delivery.ts';
@@ -26,14 +26,14 @@ class Rig {
     const session = {
       retained: () => new Promise<readonly Message[]>((resolve) => this.reads.push(resolve)),
       drained: () => (this.drainedCount += 1),
-      roomAgain: () => undefined,
+      creditAvailable: () => undefined,
     };
     this.delivery = new Delivery({
       session,
       version: 5,
       link: { kind: 'tcp' },
       packetBytesMax: Number.POSITIVE_INFINITY,
-      room: 100,
+      available: 100,
       opened: { state: this.state, isPersistent: false },
       isOpen: () => true,
       send: (bytes: Buffer) => {

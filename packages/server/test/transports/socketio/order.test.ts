@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { Batch } from '../../../src/core/log/batch.ts';
 import { estimateBytes } from '../../../src/core/log/message.ts';
-import type { Sink, Subscription } from '../../../src/core/seams/transport.ts';
+import type { Sink } from '../../../src/core/seams/sink.ts';
+import type { Subscription } from '../../../src/core/seams/subscription-api.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { Following, Merges, Order } from '../../../src/transports/socketio/order.ts';
 import { publishText, startHub } from '../../core/hub-rig.ts';
@@ -65,7 +66,7 @@ async function follow(publishFirst: boolean) {
       following.subscription = await session.subscribe(`ch/${at}`, {
         from: { since: { kind: 'earliest' } },
         tag: following,
-        quota: following,
+        credit: following,
       });
       return following;
     }),

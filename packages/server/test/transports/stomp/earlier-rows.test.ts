@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { StompClient, type ClientFrame } from '../../../../../test/clients/stomp/client.ts';
-import type { Session } from '../../../src/core/seams/transport.ts';
+import type { Session } from '../../../src/core/seams/session-api.ts';
 import { createStompTransport } from '../../../src/transports/stomp/transport.ts';
 import { openSession, publishText, startHub } from '../../core/hub-rig.ts';
 import { startOnTcp, type TcpRig } from '../tcp-rig.ts';

@@ -6,7 +6,7 @@ import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Credentials } from '../../../core/sessions/access.ts';
 import type { Clock, Random } from '../../../core/clock.ts';
 import type { SocketIoLimits } from '../limits.ts';
-import type { Log } from '../../../core/seams/transport.ts';
+import type { Log } from '../../../core/seams/log.ts';
 import { readBody } from '../../../http/body.ts';
 import { CrossOrigin } from '../../../http/cross-origin.ts';
 import { endHttp2, http2StreamOf } from '../../../http/http2-request.ts';

@@ -1,0 +1,103 @@
+import type { EverywireError, From } from '@everywire/protocol';
+import type { Message } from '../log/message.ts';
+import type { Counted } from '../publish/throttle.ts';
+import type { Identity } from '../sessions/access.ts';
+import type { ChannelInfo, Fence, Page, RecordWrite } from './store.ts';
+import type { SubscribeOptions, Subscription } from './subscription-api.ts';
+
+export interface Hello {
+  /** The transport's name, for logs and metrics. */
+  readonly transport: string;
+  readonly address?: string | undefined;
+  /** What its rates are counted by, where one connection has a session for each request; absent: the session. */
+  readonly counted?: Counted | undefined;
+}
+
+/** The hub's half of an admitted party. Every method authorises and enforces limits; refusals are `EverywireError`. */
+export interface Session {
+  /** Another one after `refresh`. */
+  readonly identity: Identity;
+  /**
+   * Takes a new token in place of the one that the session was opened with. Its claims replace the former ones as a whole:
+   * subscriptions that they do not allow end with a notice, the others go on. The session stays its subject's.
+   * @throws EverywireError `unauthorized`, or `forbidden` for the token of another subject; the former one holds on then
+   */
+  refresh(token: string): Promise<void>;
+  /** Resolves once the store has the message as durably as its namespace asks. */
+  publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published>;
+  /** Publishes in order; each entry gets its own result. With `atomic`, all or none. */
+  publishAll(
+    entries: readonly PublishEntry[],
+    options?: PublishOptions & { readonly atomic?: boolean },
+  ): Promise<readonly PublishResult[]>;
+  /**
+   * How long publishing would be refused for its rate; 0: it would not. For protocols in which a publisher cannot be told:
+   * they read from it again then.
+   */
+  readonly publishWaitMs: number;
+  /** Whether it might publish that now, without doing it: a will is judged when it is handed in. @throws EverywireError */
+  checkPublish(channel: string, draft: PublishDraft): void;
+  /**
+   * Begins to follow `filter`, or joins the group `$share/<group>/<filter>`, which goes on where it stood: `from` is for
+   * one that is new, `progress` and `echo` are for none. The sink hears nothing of it before `Subscription.start`; who
+   * does not want it after all cancels it. "From now on" means from this call.
+   */
+  subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
+  /** One page, for peers that poll. `from` absent: the newest `messagesMax`. */
+  read(filter: string, from: From | undefined, messagesMax: number): Promise<Page>;
+  retained(filter: string, limit: number): Promise<readonly Message[]>;
+  channels(filter: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]>;
+  drop(channel: string): Promise<boolean>;
+  /** The peer takes bytes again: what `deliver` answered false to goes on. */
+  drained(): void;
+  /** A credit has room again: subscriptions that waited for it go on. */
+  creditAvailable(): void;
+  /** `left`: the peer said goodbye. `lost`: the connection broke; a durable position is kept. */
+  end(how: 'left' | 'lost'): void;
+}
+
+export interface ListedChannel extends ChannelInfo {
+  /** Subscriptions of this node that match. */
+  readonly subscribers: number;
+}
+
+export interface PublishOptions {
+  /**
+   * Written in the same transaction as the messages: the state of a protocol that belongs to them. They are written
+   * when every message is stored, or was before (`duplicate`); if one is refused, none is.
+   */
+  readonly records?: readonly RecordWrite[] | undefined;
+  /** Leases that must still be held; otherwise nothing is published and nothing written, and `StaleWrite` is thrown. */
+  readonly fences?: readonly Fence[] | undefined;
+}
+
+/** A message as a peer gives it, unchecked. */
+export interface PublishDraft {
+  readonly payload: Buffer;
+  /** Default `application/octet-stream`. */
+  readonly type?: string | undefined;
+  readonly event?: string | undefined;
+  readonly headers?: ReadonlyMap<string, string> | undefined;
+  readonly key?: string | undefined;
+  readonly retain?: boolean | undefined;
+  readonly ttlMs?: number | undefined;
+  /** What only the publisher's own protocol can say, as `Draft.native`. At most `limits.messageHeaderBytesMax` bytes. */
+  readonly native?: Buffer | undefined;
+}
+
+export interface PublishEntry {
+  readonly channel: string;
+  readonly draft: PublishDraft;
+}
+
+export interface Published {
+  readonly channel: string;
+  readonly offset: number;
+  readonly cursor: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly timeMs: number;
+  readonly duplicate: boolean;
+}
+
+export type PublishResult = Published | EverywireError;
