@@ -42,10 +42,10 @@ export default defineConfig({
     // More would only compete for the cores; Vitest's default leaves one of two idle.
     maxWorkers: availableParallelism(),
     // Limits are for what hangs; a busy machine or a slow disk must not reach them.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     // The default of a second is less than a busy machine may take for anything.
-    expect: { poll: { timeout: 15_000 } },
-    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
+    hookTimeout: 240_000,
     sequence: { sequencer: LongFilesFirst },
     projects: [
       {

@@ -11,7 +11,7 @@ import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { mint, testSecret } from '../support/tokens.ts';
 import { runExample, type RunningExample } from './run-example.ts';
 
-const patience = { timeout: 20_000, interval: 50 };
+const patience = { timeout: 60_000, interval: 50 };
 const tokenSeconds = 3;
 
 /** The example as its README says, with tokens of a few seconds. */

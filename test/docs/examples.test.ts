@@ -7,7 +7,7 @@ import type { Envelope, Receipt } from '@everywire/protocol';
 import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { runExample, type RunningExample } from './run-example.ts';
 
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
 /** A test that needs a program of the machine: skipped by name where it is missing, an error in CI. */
 function itWith(tool: string, what: string, run: () => Promise<void>): void {
@@ -16,7 +16,7 @@ function itWith(tool: string, what: string, run: () => Promise<void>): void {
   it.skipIf(!isHere)(isHere ? what : `${what} (skipped: ${tool} is not installed)`, run);
 }
 
-describe('the examples', { timeout: 60_000 }, () => {
+describe('the examples', { timeout: 300_000 }, () => {
   let folder: string;
   let store: readonly string[];
   let server: ServedEverywire;

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { runExample, type RunningExample } from './run-example.ts';
 
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
-describe('the chat with socket.io-client', { timeout: 60_000 }, () => {
+describe('the chat with socket.io-client', { timeout: 300_000 }, () => {
   let folder: string;
   let server: ServedEverywire;
   let running: RunningExample[];

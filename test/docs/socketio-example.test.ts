@@ -10,7 +10,7 @@ import { describeInChromium, launchChromium } from '../interop/chromium.ts';
 import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { runExample, type RunningExample } from './run-example.ts';
 
-const patience = { timeout: 20_000, interval: 50 };
+const patience = { timeout: 60_000, interval: 50 };
 
 /** The example as its README says: two processes, a page in each of two tabs, and somebody with curl. */
 describeInChromium('the Socket.IO example in Chromium', () => {

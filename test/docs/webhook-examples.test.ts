@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { runExample, type RunningExample } from './run-example.ts';
 
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
 /** The command, what it is given before its arguments, and what it prints for a message. */
@@ -21,7 +21,7 @@ const receivers: readonly (readonly [
   ['java', 'java', 'WebhookReceiver.java', (n) => `"offset":${n},`],
 ];
 
-describe('the webhook receivers of the examples', { timeout: 60_000 }, () => {
+describe('the webhook receivers of the examples', { timeout: 300_000 }, () => {
   let server: ServedEverywire;
   let example: RunningExample;
   const folder = mkdtempSync(join(tmpdir(), 'everywire-webhook-example-'));

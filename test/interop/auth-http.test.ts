@@ -190,7 +190,7 @@ describe.concurrent.each(Object.entries(ways))('%s', (_, { open, told }) => {
       expect([revoked.status, await revoked.json()]).toEqual([200, { revoked: what }]);
       const revokedAtMs = Date.now();
       expect(await held.ended).toMatch(told);
-      expect(Date.now() - revokedAtMs).toBeLessThan(5_000);
+      expect(Date.now() - revokedAtMs).toBeLessThan(30_000);
       expect((await ask('/channels/x', mine)).status).toBe(401);
       expect(await Promise.race([other.ended, Promise.resolve('goes on')])).toBe('goes on');
     }

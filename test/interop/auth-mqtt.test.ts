@@ -115,7 +115,7 @@ describe.each(ways)('the npm client, $name', (way) => {
     const closed = once(events(first.mqtt), 'close');
     await revoke({ jti: sub });
     await closed;
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
     for (const name of ['secret', 'open']) await publishAs(writer, `${base}/${name}`, `${name} while away`);
     const second = await open(way, { ...claims, sub }, options);
     expect(second.sessionPresent).toBe(true);

@@ -112,7 +112,7 @@ describe('@stomp/stompjs', () => {
     const body = JSON.stringify({ sub: 'carl' });
     expect(await post('/tokens/revoke', body, 'application/json', { sub: 'root', admin: true })).toBe(200);
     expect(await happened.next()).toBe('unauthorized');
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
   });
 });
 

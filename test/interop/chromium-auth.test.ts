@@ -4,7 +4,7 @@ import { startTestServer, type TestServer } from '../support/server.ts';
 import { mint, testSecret } from '../support/tokens.ts';
 import { describeInChromium, launchChromium } from './chromium.ts';
 
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 const cookie = 'session';
 
 /** In a page of another origin: opens what cannot set a header, each with a ticket of its own, and publishes. */

@@ -108,7 +108,7 @@ test('readers on every wire, and those that take nothing, do not keep it longer 
   const beganMs = performance.now();
   server.child.kill('SIGTERM');
   expect(await server.ended).toMatchObject({ code: 0, stderr: '' });
-  expect(performance.now() - beganMs).toBeLessThan(drainMs + 2_000);
+  expect(performance.now() - beganMs).toBeLessThan(drainMs + 30_000);
   for (const reader of readers) reader.cut();
 });
 

@@ -163,7 +163,7 @@ describe('Engine.IO 4', () => {
       await expect
         .poll(async () => (await get(session)).status, {
           interval: pingIntervalMs + pingTimeoutMs,
-          timeout: 5_000,
+          timeout: 60_000,
         })
         .toBe(400);
     });

@@ -7,7 +7,7 @@ import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { describeInChromium, launchChromium } from './chromium.ts';
 
 const transports = ['sse', 'websocket', 'longpoll'] as const;
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
 describeInChromium('the welcome page in Chromium', () => {
   const folder = mkdtempSync(join(tmpdir(), 'everywire-page-'));

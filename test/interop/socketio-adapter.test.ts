@@ -16,7 +16,7 @@ import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 
 const program = fileURLToPath(new URL('program/socketio-app.ts', import.meta.url));
 const overWebSocket = { transports: ['websocket'] };
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
 interface App {
   readonly child: ChildProcess;
@@ -33,7 +33,7 @@ interface Member {
   readonly recovered: boolean[];
 }
 
-describe('the adapter for socket.io', { timeout: 90_000 }, () => {
+describe('the adapter for socket.io', { timeout: 300_000 }, () => {
   let folder: string;
   let everywire: ServedEverywire;
   let apps: App[];

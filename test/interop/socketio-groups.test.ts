@@ -226,7 +226,7 @@ it(
     for (const client of members) {
       const own = (): readonly unknown[] =>
         client.arrived.filter(({ meta }) => meta.channel === followed).map(({ data }) => data);
-      await expect.poll(() => own().length, { timeout: 20_000 }).toBeGreaterThanOrEqual(written);
+      await expect.poll(() => own().length, { timeout: 60_000 }).toBeGreaterThanOrEqual(written);
       expect(own()).toEqual(Array.from({ length: written }, (_, at) => `${at}`));
     }
     const shared = members.flatMap(({ arrived }) =>

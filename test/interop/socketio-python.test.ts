@@ -9,7 +9,7 @@ import { ways } from './socketio-client.ts';
 import { describeWith } from './tool-suite.ts';
 
 const program = fileURLToPath(new URL('program/socketio_client.py', import.meta.url));
-const patience = { timeout: 10_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 
 /** The other client library that is used a lot: its own Engine.IO, its own parser. */
 describeWith(socketIoForPython, 'python-socketio', () => {

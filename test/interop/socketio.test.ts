@@ -221,46 +221,50 @@ describe.each(ways)('socket.io-client by $name', ({ transports }) => {
 });
 
 describe('the way from polling to WebSocket', () => {
-  it('loses, repeats and reorders nothing in the midst of 10,000 messages', { timeout: 60_000 }, async () => {
-    const channel = fresh();
-    const count = 10_000;
-    const publisher = await connect({ transports: ['websocket'] });
-    interface Reader {
-      readonly client: IoClient;
-      readonly wires: Set<string>;
-      readonly proxy: Proxy;
-    }
-    const begin = async (): Promise<Reader> => {
-      // Polls carry some of the messages before the WebSocket is there.
-      const proxy = await startProxy(server.url, () => client.until(20));
-      const client = new IoClient(proxy.url, { transports: ['polling', 'websocket'] });
-      clients.push(client);
-      const wires = new Set<string>();
-      client.socket.onAny(() => wires.add(client.wire));
-      client.socket.once('connect', () => {
-        void client.command('subscribe', channel, { since: 'earliest' });
-      });
-      return { client, wires, proxy };
-    };
-    const readers: Promise<Reader>[] = [];
-    const published = (async () => {
-      for (let at = 0; at < count; at += 100) {
-        const some = Array.from({ length: 100 }, (_, index) => at + index);
-        await Promise.all(some.map((value) => publisher.command('publish', channel, value)));
-        // Readers come while it goes on, and are upgraded while they read.
-        if (at % 1_000 === 0) readers.push(begin());
+  it(
+    'loses, repeats and reorders nothing in the midst of 10,000 messages',
+    { timeout: 300_000 },
+    async () => {
+      const channel = fresh();
+      const count = 10_000;
+      const publisher = await connect({ transports: ['websocket'] });
+      interface Reader {
+        readonly client: IoClient;
+        readonly wires: Set<string>;
+        readonly proxy: Proxy;
       }
-    })();
-    await published;
-    const expected = Array.from({ length: count }, (_, at) => at);
-    for (const { client, wires, proxy } of await Promise.all(readers)) {
-      await client.until(count);
-      expect(client.arrived.map(({ data }) => data)).toEqual(expected);
-      expect(client.wire).toBe('websocket');
-      expect([...wires]).toEqual(['polling', 'websocket']);
-      proxy.stop();
-    }
-  });
+      const begin = async (): Promise<Reader> => {
+        // Polls carry some of the messages before the WebSocket is there.
+        const proxy = await startProxy(server.url, () => client.until(20));
+        const client = new IoClient(proxy.url, { transports: ['polling', 'websocket'] });
+        clients.push(client);
+        const wires = new Set<string>();
+        client.socket.onAny(() => wires.add(client.wire));
+        client.socket.once('connect', () => {
+          void client.command('subscribe', channel, { since: 'earliest' });
+        });
+        return { client, wires, proxy };
+      };
+      const readers: Promise<Reader>[] = [];
+      const published = (async () => {
+        for (let at = 0; at < count; at += 100) {
+          const some = Array.from({ length: 100 }, (_, index) => at + index);
+          await Promise.all(some.map((value) => publisher.command('publish', channel, value)));
+          // Readers come while it goes on, and are upgraded while they read.
+          if (at % 1_000 === 0) readers.push(begin());
+        }
+      })();
+      await published;
+      const expected = Array.from({ length: count }, (_, at) => at);
+      for (const { client, wires, proxy } of await Promise.all(readers)) {
+        await client.until(count);
+        expect(client.arrived.map(({ data }) => data)).toEqual(expected);
+        expect(client.wire).toBe('websocket');
+        expect([...wires]).toEqual(['polling', 'websocket']);
+        proxy.stop();
+      }
+    },
+  );
 });
 
 describe('recovery', () => {

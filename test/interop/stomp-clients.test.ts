@@ -144,7 +144,7 @@ describe('@stomp/stompjs in Node', () => {
       heartbeatOutgoing: 100,
       debug: (line) => (heard += line === '<<< PONG' ? 1 : 0),
     });
-    await expect.poll(() => heard, { timeout: 5_000 }).toBeGreaterThan(5);
+    await expect.poll(() => heard, { timeout: 60_000 }).toBeGreaterThan(5);
     expect(client.connected).toBe(true);
   });
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { roundsOf } from '../../support/rounds.ts';
 import { HistoryChecker } from '../checker/checker.ts';
 import { readAll } from '../server/final-read.ts';
 import { nowNs } from '../server/hopping-reader.ts';
@@ -7,8 +8,7 @@ import { MortalServer } from '../server/mortal-server.ts';
 import { PublisherDevice } from './publisher.ts';
 import { SubscriberDevice } from './subscriber.ts';
 
-const isLong = process.env['EVERYWIRE_LONG'] === '1';
-const cycles = isLong ? 500 : 20;
+const cycles = roundsOf({ ci: 20, release: 500 });
 /** After the first accept of a cycle, the server lives between nothing and this long. */
 const lifeMsMax = 120;
 /** All subscribers must have everything within this. */
@@ -20,7 +20,7 @@ beforeAll(() => server.start());
 afterAll(() => server.dispose());
 
 it(
-  `${cycles} kills and as many cuts under QoS 1 and 2 both ways: nothing acknowledged is lost, and QoS 2 is acted on once`,
+  `${cycles.wanted} kills and as many cuts under QoS 1 and 2 both ways: nothing acknowledged is lost, and QoS 2 is acted on once`,
   async () => {
     const checker = new HistoryChecker({ headWithinMs: patienceMs });
     const url = server.addresses.mqtt!;
@@ -43,7 +43,7 @@ it(
       publisher.begin();
     }
     const devices = [...subscribers, ...publishers];
-    for (let cycle = 0; cycle < cycles; cycle += 1) {
+    for (let cycle = 0; cycles.begin(); cycle += 1) {
       await new Promise<void>((resolve) => (wakeUp = resolve));
       await sleep(Math.random() * lifeMsMax);
       devices[cycle % devices.length]!.cut();
@@ -63,7 +63,9 @@ it(
     const stored = await readAll(server.http, 'devices/**', checker);
     const { violations, deliveries } = checker.verdict();
     const redelivered = subscribers.map((subscriber) => subscriber.redelivered);
-    console.info(JSON.stringify({ cycles, stored, accepted: accepted.size, deliveries, redelivered }));
+    console.info(
+      JSON.stringify({ cycles: String(cycles), stored, accepted: accepted.size, deliveries, redelivered }),
+    );
     expect(violations).toEqual([]);
     expect(devices.map(({ sessionsLost }) => sessionsLost)).toEqual(devices.map(() => 0));
     // Whatever was accepted is there, once, for everybody; what was not may be.
@@ -76,8 +78,8 @@ it(
       const once = values.filter((value) => value.startsWith('twice'));
       expect(once.length, name).toBe(new Set(once).size);
     }
-    for (const publisher of publishers) expect(publisher.accepted.size).toBeGreaterThan(cycles);
-    for (const device of devices) expect(device.connections).toBeGreaterThan(cycles / 2);
+    for (const publisher of publishers) expect(publisher.accepted.size).toBeGreaterThan(cycles.count);
+    for (const device of devices) expect(device.connections).toBeGreaterThan(cycles.count / 2);
   },
-  isLong ? 7_200_000 : 300_000,
+  60_000 + cycles.wanted * 30_000,
 );

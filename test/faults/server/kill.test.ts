@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { roundsOf } from '../../support/rounds.ts';
 import { HistoryChecker } from '../checker/checker.ts';
 import { placeBeforeAll, readAll } from './final-read.ts';
 import { HoppingReader, nowNs } from './hopping-reader.ts';
@@ -10,8 +11,7 @@ import { readWires } from './read-wires.ts';
 import { untilAllRead } from './until-all-read.ts';
 import { Writer } from './writer.ts';
 
-const isLong = process.env['EVERYWIRE_LONG'] === '1';
-const cycles = isLong ? 1_000 : 30;
+const cycles = roundsOf({ ci: 30, release: 1_000 });
 /** After the first accept of a cycle, the server lives between nothing and this long. */
 const lifeMsMax = 50;
 const publishPaths = [
@@ -32,7 +32,7 @@ beforeAll(() => server.start());
 afterAll(() => server.dispose());
 
 it(
-  `${cycles} kills in the midst of publishing on every path: what was accepted is there, and every reader has it`,
+  `${cycles.wanted} kills in the midst of publishing on every path: what was accepted is there, and every reader has it`,
   async () => {
     const checker = new HistoryChecker({ headWithinMs: 30_000 });
     const { http } = server;
@@ -55,7 +55,7 @@ it(
       });
       return { writer, written };
     });
-    for (let cycle = 0; cycle < cycles; cycle += 1) {
+    while (cycles.begin()) {
       await new Promise<void>((resolve) => (wakeUp = resolve));
       await sleep(Math.random() * lifeMsMax);
       await server.kill();
@@ -70,10 +70,10 @@ it(
     const stored = await readAll(http, 'kill/**', checker);
     const { violations, deliveries, accepted } = checker.verdict();
     const startMsMax = Math.round(Math.max(...server.startsMs));
-    console.info(JSON.stringify({ cycles, stored, accepted, deliveries, startMsMax }));
+    console.info(JSON.stringify({ cycles: String(cycles), stored, accepted, deliveries, startMsMax }));
     expect(violations).toEqual([]);
-    for (const { writer } of writers) expect(writer.accepted).toBeGreaterThan(cycles / 10);
+    for (const { writer } of writers) expect(writer.accepted).toBeGreaterThan(cycles.count / 10);
     for (const reader of readers) expect(reader.delivered).toBeGreaterThan(0);
   },
-  isLong ? 7_200_000 : 300_000,
+  60_000 + cycles.wanted * 30_000,
 );

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
+import { roundsOf } from '../../support/rounds.ts';
 import { HistoryChecker } from '../checker/checker.ts';
 import { placeBeforeAll, readAll } from './final-read.ts';
 import { HoppingReader, nowNs } from './hopping-reader.ts';
@@ -10,9 +11,8 @@ import { stompPublishWire, stompReadWire } from './stomp-wires.ts';
 import { untilAllRead } from './until-all-read.ts';
 import { Writer } from './writer.ts';
 
-const isLong = process.env['EVERYWIRE_LONG'] === '1';
-const clientKills = isLong ? 10_000 : 500;
-const serverKills = isLong ? 500 : 20;
+const clientKills = roundsOf({ ci: 500, release: 10_000 });
+const serverKills = roundsOf({ ci: 20, release: 500 });
 const betweenKillsMsMax = 30;
 const lifeMsMax = 60;
 const channels = Array.from({ length: 20 }, (_, at) => `stomp-kill/${at}`);
@@ -84,37 +84,39 @@ async function judge(http: string, { checker, readers, writers, written }: Rig):
 }
 
 it(
-  `${clientKills} clients killed in the midst of traffic: each recovers exactly, by its cursor or by the server's`,
+  `${clientKills.wanted} clients killed in the midst of traffic: each recovers exactly, by its cursor or by the server's`,
   async () => {
     server = new MortalServer();
     await server.start();
     const { http } = server;
     const rig = await begin(http);
-    for (let kill = 0; kill < clientKills; kill += 1) {
+    for (let kill = 0; clientKills.begin(); kill += 1) {
       const reader = rig.readers[kill % rig.readers.length]!;
       if (reader instanceof DurableReader) reader.kill();
       else reader.hop(wire, Math.random() < 0.5 ? 'rst' : 'fin');
       await sleep(Math.random() * betweenKillsMsMax);
     }
+    console.info(`clients killed: ${String(clientKills)}`);
     await judge(http, rig);
   },
-  isLong ? 3_600_000 : 120_000,
+  60_000 + clientKills.wanted * 2_000,
 );
 
 it(
-  `${serverKills} kills of the server: nothing accepted is lost, and durable subscriptions go on where they were`,
+  `${serverKills.wanted} kills of the server: nothing accepted is lost, and durable subscriptions go on where they were`,
   async () => {
     server = new MortalServer();
     await server.start();
     const { http } = server;
     const rig = await begin(http);
-    for (let kill = 0; kill < serverKills; kill += 1) {
+    while (serverKills.begin()) {
       await rig.accepted();
       await sleep(Math.random() * lifeMsMax);
       await server.kill();
       await server.start();
     }
+    console.info(`servers killed: ${String(serverKills)}`);
     await judge(http, rig);
   },
-  isLong ? 3_600_000 : 180_000,
+  60_000 + serverKills.wanted * 30_000,
 );

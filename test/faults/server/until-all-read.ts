@@ -4,7 +4,7 @@ import { isWildcard } from '../checker/filters.ts';
 import type { HoppingReader } from './hopping-reader.ts';
 
 /** Longer than any healthy reader needs; the judge has its own, shorter, opinion of what is late. */
-const patienceMs = 60_000;
+const patienceMs = 180_000;
 const lookEveryMs = 20;
 
 /** Resolves when every reader has what is stored now, or patience is at its end: the checker then says who is missing what. */

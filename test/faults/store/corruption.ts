@@ -2,6 +2,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Position } from '@everywire/protocol';
+import type { Rounds } from '../../support/rounds.ts';
 import type { Sighting, Violation } from '../checker/history.ts';
 import type { Publish, ReadAll } from './calls.ts';
 import { damageFile, type DamageKind } from './damage.ts';
@@ -33,7 +34,7 @@ interface Sound {
 }
 
 /** Damages copies of a closed store, one place in each, and looks at what can still be read and what is said of the rest. */
-export async function corrupt(rounds: number, sabotage?: string): Promise<Corruption> {
+export async function corrupt(rounds: Rounds, sabotage?: string): Promise<Corruption> {
   const base = await mkdtemp(join(tmpdir(), 'everywire-rot-'));
   const violations: Violation[] = [];
   const outcomes = new Map<Outcome, number>();
@@ -43,7 +44,7 @@ export async function corrupt(rounds: number, sabotage?: string): Promise<Corrup
   try {
     const soundFolder = join(base, 'sound');
     const sound = await fill(soundFolder);
-    for (let round = 0; round < rounds; round += 1) {
+    for (let round = 0; rounds.begin(); round += 1) {
       const folder = join(base, 'damaged');
       await rm(folder, { recursive: true, force: true });
       await cp(soundFolder, folder, { recursive: true });

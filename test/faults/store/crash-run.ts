@@ -1,11 +1,12 @@
 import type { Position } from '@everywire/protocol';
+import type { Rounds } from '../../support/rounds.ts';
 import { HistoryChecker, type Verdict } from '../checker/checker.ts';
 import type { HistoryEvent, Violation } from '../checker/history.ts';
 import type { Load, Publish } from './calls.ts';
 import { StoreProcess, type StartOptions } from './store-process.ts';
 
 export interface CrashRunOptions {
-  readonly cycles: number;
+  readonly cycles: Rounds;
   /** The store; the same in every cycle. */
   readonly url: string;
   readonly sabotage?: string;
@@ -62,9 +63,10 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
   let next = start(0);
   let process = next;
   try {
-    for (let cycle = 0; cycle <= cycles; cycle += 1) {
-      process = next;
-      if (cycle < cycles) next = start(cycle + 1);
+    for (let cycle = 0; ; cycle += 1) {
+      // The last process is opened and read, and not killed.
+      const isLast = !cycles.begin();
+      if (!isLast) next = start(cycle + 1);
       const { head, tookMs } = await process.call('open', { url });
       openedMs.push(tookMs);
       record(checker, {
@@ -76,7 +78,7 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
       });
       cursor = await readOn(process, checker, cursor ?? head);
       if (retries.length > 0) await process.call('publish', { client: retryClient, publishes: retries });
-      if (cycle === cycles) break;
+      if (isLast) break;
       const isFirstAccept = firstAccept(process);
       await process.call('start', loadOf(cycle));
       await isFirstAccept;
@@ -87,9 +89,10 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
       retries = publishes;
       unknown += unknownCount;
       record(checker, { kind: 'stop', atNs: survivesUntilNs, subscriber: feedOf(cycle) });
+      process = next;
     }
     recordUntil(checker, process.takeHistory(), Number.POSITIVE_INFINITY);
-    await readOn(process, checker, cursor!);
+    await readOn(process, checker, cursor);
     const extra = await readFinally(process, checker);
     recordUntil(checker, process.takeHistory(), Number.POSITIVE_INFINITY);
     await process.close();

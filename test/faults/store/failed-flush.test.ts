@@ -9,7 +9,7 @@ const counts = Array.from({ length: last }, (_, index) => index + 1);
 // More than all the waits together: whoever hangs is then named by the one that waited.
 describe.skipIf(reason !== undefined)(
   `a store whose disk fails ${reason ?? ''}`,
-  { timeout: 120_000 },
+  { timeout: 600_000 },
   () => {
     // The first calls belong to opening; there the store has to refuse to open.
     it.each(counts)('loses nothing and accepts nothing more when flush %i fails (G13)', (at) =>

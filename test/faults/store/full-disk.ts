@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Rounds } from '../../support/rounds.ts';
 import { HistoryChecker } from '../checker/checker.ts';
 import type { Violation } from '../checker/history.ts';
 import { SmallDisk } from './disks.ts';
@@ -28,7 +29,7 @@ const healsWithinMs = 5_000;
  * far is read while there is no room, a channel is deleted, and after the space came back the same process accepts
  * again. Everything goes into one history; at the end the store is opened once more and judged.
  */
-export async function fillDisk(rounds: number, sabotage?: string): Promise<FullDisk> {
+export async function fillDisk(rounds: Rounds, sabotage?: string): Promise<FullDisk> {
   const disk = new SmallDisk({ mebibytes });
   const url = `lmdb:${join(disk.folder, 'data')}`;
   const violations: Violation[] = [];
@@ -38,7 +39,7 @@ export async function fillDisk(rounds: number, sabotage?: string): Promise<FullD
   const process = new StoreProcess({ sabotage });
   try {
     await process.call('open', { url });
-    for (let round = 0; round < rounds; round += 1) {
+    for (let round = 0; rounds.begin(); round += 1) {
       const blame = (detail: string): void =>
         void violations.push({ rule: 'liveness', detail: `round ${round}: ${detail}` });
       // The file never gets shorter: what it holds already is not given to it once more, or it would be all of the disk.

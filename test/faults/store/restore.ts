@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Rounds } from '../../support/rounds.ts';
 import type { Sighting, Violation } from '../checker/history.ts';
 import { Positions } from '../checker/positions.ts';
 import { Violations } from '../checker/violations.ts';
@@ -24,7 +25,7 @@ const triedMax = 25;
  * lost must be answered with a gap, a cursor of what is still there exactly, and no position may come to name a second
  * message, in all lives of the log together.
  */
-export async function restoreOlderCopies(rounds: number, sabotage?: string): Promise<Restores> {
+export async function restoreOlderCopies(rounds: Rounds, sabotage?: string): Promise<Restores> {
   const base = await mkdtemp(join(tmpdir(), 'everywire-restore-'));
   const folder = join(base, 'data');
   const found = new Violations();
@@ -34,7 +35,7 @@ export async function restoreOlderCopies(rounds: number, sabotage?: string): Pro
   try {
     const kept = [...(await live(folder, 'first', 30, positions, sabotage))];
     const lost: Sighting[] = [];
-    for (let round = 0; round < rounds; round += 1) {
+    for (let round = 0; rounds.begin(); round += 1) {
       const copy = join(base, 'copy');
       await cp(folder, copy, { recursive: true });
       lost.push(...(await live(folder, `lost${round}`, 20, positions, sabotage)));

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Rounds } from '../../support/rounds.ts';
 import { corrupt } from './corruption.ts';
 import { runCrashes } from './crash-run.ts';
 import { CutDisk, SmallDisk, whyNot } from './disks.ts';
@@ -26,14 +27,22 @@ const slowFlush =
     : {};
 
 /** Each bug is built into the store alone, and the rig that is there for it has to find it. */
-describe('a store with a bug is found out:', { timeout: 60_000 }, () => {
+describe('a store with a bug is found out:', { timeout: 300_000 }, () => {
   it.skipIf(noCut !== undefined)(`ack before flush, by the power cut ${noCut ?? ''}`, async () => {
-    const { counts } = await runCuts({ cycles: 8, sabotage: 'ack before flush', start: slowFlush });
+    const { counts } = await runCuts({
+      cycles: Rounds.exactly(8),
+      sabotage: 'ack before flush',
+      start: slowFlush,
+    });
     expect(counts.get('lost')).toBeGreaterThan(0);
   });
 
   it.skipIf(noCut !== undefined)(`fan-out before flush, by the power cut ${noCut ?? ''}`, async () => {
-    const { counts } = await runCuts({ cycles: 8, sabotage: 'fan-out before flush', start: slowFlush });
+    const { counts } = await runCuts({
+      cycles: Rounds.exactly(8),
+      sabotage: 'fan-out before flush',
+      start: slowFlush,
+    });
     expect(counts.get('dirty delivery')).toBeGreaterThan(0);
   });
 
@@ -41,7 +50,7 @@ describe('a store with a bug is found out:', { timeout: 60_000 }, () => {
     const folder = await mkdtemp(join(tmpdir(), 'everywire-kill-'));
     try {
       const { counts } = await runCrashes({
-        cycles: 3,
+        cycles: Rounds.exactly(3),
         url: `lmdb:${join(folder, 'data')}`,
         sabotage: 'dedup ids in memory only',
         crash: async (process) => {
@@ -57,17 +66,17 @@ describe('a store with a bug is found out:', { timeout: 60_000 }, () => {
 
   it('CRC not checked, by damaged files', async () => {
     // Wrong bytes are read out, or a damaged length keeps the reader going round.
-    const { violations } = await corrupt(24, 'CRC not checked');
+    const { violations } = await corrupt(Rounds.exactly(24), 'CRC not checked');
     expect(violations).not.toEqual([]);
   });
 
   it('epoch kept after restore, by an older copy', async () => {
-    const { violations } = await restoreOlderCopies(2, 'epoch kept after restore');
+    const { violations } = await restoreOlderCopies(Rounds.exactly(2), 'epoch kept after restore');
     expect(violations.map(({ rule }) => rule)).toContain('divergence');
   });
 
   it.skipIf(noSmall !== undefined)(`ENOSPC swallowed, by the full disk ${noSmall ?? ''}`, async () => {
-    const { violations } = await fillDisk(2, 'ENOSPC swallowed');
+    const { violations } = await fillDisk(Rounds.exactly(2), 'ENOSPC swallowed');
     expect(violations).not.toEqual([]);
   });
 

@@ -121,5 +121,5 @@ it(
     receiver.closeAllConnections();
     receiver.close();
   },
-  isLong ? 1_800_000 : 120_000,
+  isLong ? 7_200_000 : 1_200_000,
 );

@@ -85,7 +85,7 @@ describe.each(['in clear text', 'over TLS'])('%s', (how) => {
       const silent = await strangers(listenerOf(name));
       // Those ahead keep their place for as long as a handshake may take; one whose turn comes then has as long again.
       await Promise.all(silent.map(({ closed }) => closed));
-      expect(performance.now() - fromMs).toBeLessThan(2 * handshakeTimeoutMs + 5_000);
+      expect(performance.now() - fromMs).toBeLessThan(2 * handshakeTimeoutMs + 30_000);
     },
   );
 

@@ -29,7 +29,7 @@ describe('connections that have ended are counted no more', () => {
       for (let visit = 0; visit < visits; visit += 1) {
         // The end of the one before may be on its way still.
         const reader = await vi.waitFor(() => driver.read({ ...server, token }, 'visits'), {
-          timeout: 10_000,
+          timeout: 60_000,
           interval: 20,
         });
         reader.close();

@@ -18,7 +18,7 @@ const handshakeTimeoutMs = sizeOf({ ci: 1_000, release: 10_000 });
 const closeTimeoutMs = 500;
 const byteEveryMs = 200;
 /** Node looks at request heads once a second; and what else the machine does is no fault of the server's. */
-const marginMs = 4_000;
+const marginMs = 30_000;
 const grownMibMax = 64;
 
 interface Slow {
@@ -184,7 +184,7 @@ describe.each([
       expect(peakMib - beforeMib).toBeLessThanOrEqual(grownMibMax);
       expect(good.failures).toBe(0);
       // Both figures are of a machine that does much else: what is meant is that nobody waits for the slow ones.
-      expect(p99Ms).toBeLessThan(Math.max(2 * quietP99Ms, 1_000));
+      expect(p99Ms).toBeLessThan(Math.max(4 * quietP99Ms, 5_000));
     },
   );
 });

@@ -138,7 +138,7 @@ describe('over time', () => {
     const fromMs = performance.now();
     await send(peer);
     await peer.closed();
-    expect(performance.now() - fromMs).toBeLessThan(5 * handshakeTimeoutMs);
+    expect(performance.now() - fromMs).toBeLessThan(handshakeTimeoutMs + 30_000);
   });
 
   test('one that calls nothing is told to go', async () => {

@@ -112,7 +112,7 @@ it.each(shown)(
   async ({ name }) => {
     expect(await outcomes.get(name)).toEqual([]);
   },
-  40_000,
+  240_000,
 );
 
 it('nothing of a token, and no stack, is in an answer or in the log', async () => {

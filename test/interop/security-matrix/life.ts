@@ -9,7 +9,7 @@ const lifeMs = 3_000;
 /** After the end of a token: until the peer has been told, and until nothing comes to it any more. */
 const toldWithinMs = 3_000;
 const silentWithinMs = 1_500;
-export const revokedWithinMs = 5_000;
+export const revokedWithinMs = 30_000;
 const tickEveryMs = 100;
 
 const everything = { subscribe: ['**'], publish: ['**'] };

@@ -7,7 +7,7 @@ import { startSecureServer, type SecureServer } from './server.ts';
 /** More than the six connections that a browser opens to a host with HTTP/1.1. */
 const streams = 20;
 
-const patience = { timeout: 10_000 };
+const patience = { timeout: 60_000 };
 
 describeInChromium('Chromium over HTTPS', () => {
   let authority: TestAuthority;

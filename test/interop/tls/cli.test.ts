@@ -54,7 +54,7 @@ async function each<T>(items: readonly T[], run: (item: T) => Promise<void>): Pr
   await Promise.all([work(), work(), work()]);
 }
 
-describe('the command line', { timeout: 60_000 }, () => {
+describe('the command line', { timeout: 300_000 }, () => {
   it('publishes by every wire over TLS', async () => {
     await each(publishing, async (scheme) => {
       const channel = `by-${scheme.replace('+', '-')}`;

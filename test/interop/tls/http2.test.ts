@@ -300,7 +300,7 @@ describe('a peer that does not mean well', () => {
     const session = open();
     const startedMs = performance.now();
     await new Promise((resolve) => session.once('close', resolve));
-    expect(performance.now() - startedMs).toBeLessThan(5 * handshakeTimeoutMs);
+    expect(performance.now() - startedMs).toBeLessThan(handshakeTimeoutMs + 30_000);
   });
 });
 

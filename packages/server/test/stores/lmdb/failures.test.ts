@@ -20,7 +20,7 @@ import { verifyStore } from '../../../src/stores/lmdb/verify.ts';
 
 /** Longer than a busy machine takes, which the default of a second is not. */
 const until = (isReached: () => boolean): Promise<unknown> =>
-  vi.waitUntil(isReached, { timeout: 15_000, interval: 5 });
+  vi.waitUntil(isReached, { timeout: 60_000, interval: 5 });
 
 /** What the next commits do instead of, or after, what they should. */
 type Fault = (commit: () => Promise<void>) => Promise<void>;

@@ -50,7 +50,7 @@ describe.each(ways)('version $version over $kind', ({ version, kind }) => {
     const startedMs = performance.now();
     await server.tokens.revoke({ tokenId: 'one' });
     expect(await endOf(client)).toBe(version === 5 ? notAuthorized : undefined);
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
     await other.settled();
     other.disconnect();
   });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dataOf, Poller } from '../../../../../test/interop/socketio-poller.ts';
 import { AuthServer, inSeconds, reachesWithinMs, tokenOf } from '../auth-server.ts';
 
-const patience = { timeout: 10_000, interval: 10 };
+const patience = { timeout: 60_000, interval: 10 };
 
 interface Answer {
   readonly ok: boolean;

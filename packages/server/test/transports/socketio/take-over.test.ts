@@ -35,7 +35,7 @@ class RawPeer {
   }
 
   async until(is: (packet: string) => boolean): Promise<string> {
-    await expect.poll(() => this.packets.some(is), { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => this.packets.some(is), { timeout: 60_000 }).toBe(true);
     return this.packets.find(is)!;
   }
 }

@@ -204,7 +204,7 @@ describe('the end of a token', () => {
     const startedMs = performance.now();
     await server.tokens.revoke({ tokenId: 'one' });
     expect((await one.error()).headers).toMatchObject({ message: 'unauthorized' });
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
     const [job] = await two.take(1);
     expect([job!.body.toString(), job!.headers['redelivered']]).toEqual(['job', 'true']);
   });

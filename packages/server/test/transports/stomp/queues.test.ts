@@ -48,7 +48,7 @@ const bodiesOf = (...of: StompClient[]): string[] =>
   of.flatMap((client) => messagesOf(client).map(({ body }) => body.toString()));
 
 async function untilTogether(count: number, ...of: StompClient[]): Promise<void> {
-  await expect.poll(() => bodiesOf(...of).length, { timeout: 10_000 }).toBe(count);
+  await expect.poll(() => bodiesOf(...of).length, { timeout: 60_000 }).toBe(count);
 }
 
 describe('a queue', () => {

@@ -7,7 +7,7 @@ import { startTestServer } from '../../../../../test/support/server.ts';
 import { adminToken, AuthServer, inSeconds, reachesWithinMs, tokenOf } from '../auth-server.ts';
 import { Receiver } from './receiver.ts';
 
-const patience = { timeout: 10_000, interval: 20 };
+const patience = { timeout: 60_000, interval: 20 };
 const stops: (() => Promise<void>)[] = [];
 
 interface View {
