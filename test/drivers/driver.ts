@@ -17,6 +17,8 @@ export interface TransportDriver {
   readonly readRefreshably: Has<
     (server: Addresses, filter: string, from?: From) => Promise<RefreshableReader>
   >;
+  /** Absent: a reader of `$share/<group>/<filter>` is a member of the group from its beginning to its end. */
+  readonly readShared?: Lacks;
   /** What a delivery has no place for; absent: it has one for everything. */
   readonly untoldToReaders?: Untold;
   /** A connection to publish by, over this transport itself. */

@@ -96,6 +96,7 @@ function pollingDriver(name: string, wait: string | undefined): TransportDriver 
     readSeveral: { lacks: 'a request reads one filter, and nothing is left when it is answered' },
     readRetained: retainsNothing,
     readRefreshably: (server, filter, from) => poll(server, filter, from, wait),
+    readShared: { lacks: 'a reader of pages is a member while a request lasts: test/interop/groups' },
     goodbyeOfToken: /^401 unauthorized$/,
   };
 }

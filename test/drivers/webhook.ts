@@ -158,6 +158,7 @@ export const webhookDriver: TransportDriver = {
   readSeveral,
   readRetained: { lacks: 'a webhook begins at a place in the log, and nothing comes before it' },
   readRefreshably: read,
+  readShared: { lacks: 'an endpoint has a place of its own, which a group has no use for' },
   connect: { lacks: 'the server calls, and takes nothing from the answer' },
   refusedPublisher: 'stays',
   goodbyeOfToken: /^paused: unauthorized$/,
