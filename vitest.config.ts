@@ -7,13 +7,17 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * clone has no timings of earlier runs, by which Vitest would order them.
  */
 const longFiles: readonly string[] = [
-  'test/faults/server/hop.test.ts',
   'test/interop/cli.test.ts',
-  'test/faults/store/corruption.test.ts',
-  'test/simulation/simulation.test.ts',
+  'test/faults/server/hop.test.ts',
   'test/faults/store/kill.test.ts',
   'test/faults/store/power-cut.test.ts',
+  'test/simulation/simulation.test.ts',
+  'test/faults/store/corruption.test.ts',
   'test/interop/socketio-adapter.test.ts',
+  'test/interop/cli-token.test.ts',
+  'test/faults/server/stomp-kill.test.ts',
+  'test/faults/server/kill.test.ts',
+  'test/interop/tls/cli.test.ts',
 ];
 
 class LongFilesFirst extends BaseSequencer {
@@ -60,6 +64,8 @@ export default defineConfig({
           exclude: ['**/node_modules/**', ...alone],
           // No module keeps state, so a file may find its modules loaded by the file before it.
           isolate: false,
+          // Of what a test that failed halfway has replaced, the next file must not find the replacement.
+          restoreMocks: true,
         },
       },
     ],
