@@ -6,13 +6,15 @@ import {
   gapNotice,
 } from '@everywire/protocol';
 import { signatureOf } from '@everywire/wires/webhook';
-import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
+import type { DurableSessions } from '../../core/durable/durable-sessions.ts';
+import type { DurableHolder, DurableSession } from '../../core/durable/kind.ts';
+import type { Batch } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { Progress, Subscription } from '../../core/seams/subscription-api.ts';
-import { decodeRow, encodeRow, webhookTable, type WebhookRow } from './row.ts';
+import type { WebhookRow } from './row.ts';
 import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
 import { deliveryOf } from './wire.ts';
@@ -40,6 +42,9 @@ const rewriteMs = 1_000;
 export class Endpoint implements Sink {
   row: WebhookRow;
   readonly #options: EndpointOptions;
+  #durable: DurableSession | undefined;
+  /** The position while there is no subscription. Absent before the first one. */
+  #place: Progress | undefined;
   #session: Session | undefined;
   #subscription: Subscription | undefined;
   /** What the window holds, by channel, in order; the first of a channel may be on its way. */
@@ -63,9 +68,23 @@ export class Endpoint implements Sink {
     return this.row.failures > 0 ? 'failing' : 'active';
   }
 
-  /** The place up to which everything was taken. */
+  /** The position up to which the endpoint confirmed all messages. */
   get cursor(): string {
-    return this.#progress.cursor;
+    return this.#progress?.cursor ?? '';
+  }
+
+  /** Opens the durable session. @throws EverywireError `quota_exceeded`, `store_unavailable` */
+  async open(sessions: DurableSessions<WebhookRow>): Promise<void> {
+    const holder: DurableHolder = {
+      subscriptions: () => [{ id: '', filter: this.row.filter, progress: this.#progress! }],
+      state: () => this.row,
+      lost: () => void this.discard(),
+    };
+    const { id, subject } = this.row;
+    const identity = { subject, isAdmin: false };
+    const { session, found } = await sessions.open(id, holder, { identity, keepMs: undefined });
+    this.#durable = session;
+    this.#place = found?.subscriptions[0]?.progress;
   }
 
   /**
@@ -81,7 +100,7 @@ export class Endpoint implements Sink {
     let subscription: Subscription;
     try {
       subscription = await session.subscribe(this.row.filter, {
-        ...(from === undefined ? { progress: this.row.progress } : { from }),
+        ...(from === undefined ? { progress: this.#place } : { from }),
         acknowledge: 'peer',
         windowMessages: this.#options.host.limits.webhookWindowMessages,
       });
@@ -93,8 +112,8 @@ export class Endpoint implements Sink {
     if (life !== this.#life) return;
     for (const gap of subscription.startGaps) this.#noteGap(gapNotice(gap));
     if (from !== undefined) {
-      const progress = { cursor: subscription.startCursor, ackedAhead: [], deliveredThroughSeq: 0 };
-      await this.#save({ progress });
+      this.#place = { cursor: subscription.startCursor, ackedAhead: [], deliveredThroughSeq: 0 };
+      await this.#save({});
     }
     if (life !== this.#life) return;
     if (this.row.paused !== undefined) {
@@ -119,8 +138,13 @@ export class Endpoint implements Sink {
   async stop(): Promise<void> {
     this.#isStopping = true;
     if (this.#sending.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.row = { ...this.row, progress: this.#progress };
     this.#halt();
+  }
+
+  /** The server shuts down: as `stop`, and the session is left for the next start. */
+  async leave(): Promise<void> {
+    await this.stop();
+    await this.#durable?.leave({ soon: true });
   }
 
   /** Changes the row, durably, and works by it from the next message on. @throws EverywireError `store_unavailable` */
@@ -128,7 +152,16 @@ export class Endpoint implements Sink {
     const isPaused = ('paused' in change ? change.paused : this.row.paused) !== undefined;
     const isOfOthers = change.runsAs !== undefined;
     if ((isPaused || isOfOthers) && this.#session !== undefined) await this.stop();
-    await this.#write({ ...this.row, progress: this.#progress, ...change });
+    const before = this.row;
+    this.row = { ...before, ...change };
+    try {
+      await this.#write();
+    } catch (cause) {
+      // A delivery may have changed other fields meanwhile.
+      const names = Object.keys(change) as (keyof WebhookRow)[];
+      this.row = { ...this.row, ...Object.fromEntries(names.map((name) => [name, before[name]])) };
+      throw cause;
+    }
     if (isPaused) return;
     if (this.#subscription === undefined) {
       await this.start();
@@ -152,6 +185,24 @@ export class Endpoint implements Sink {
     this.#halt();
   }
 
+  /** Removes its row. If that fails, it continues. @throws EverywireError `store_unavailable` */
+  async remove(): Promise<void> {
+    this.discard();
+    try {
+      await this.#durable!.remove();
+    } catch (cause) {
+      this.#isDiscarded = false;
+      if (this.row.paused === undefined) void this.startOrRetry();
+      throw cause;
+    }
+  }
+
+  /** It could not start and was never saved. */
+  giveUp(): void {
+    this.discard();
+    this.#durable?.removeSoon();
+  }
+
   deliver(batch: Batch): boolean {
     for (const message of batch.messages) {
       const queue = this.#waiting.get(message.channel);
@@ -171,8 +222,8 @@ export class Endpoint implements Sink {
     this.#broke(error);
   }
 
-  get #progress(): Progress {
-    return this.#subscription?.progress ?? this.row.progress;
+  get #progress(): Progress | undefined {
+    return this.#subscription?.progress ?? this.#place;
   }
 
   /** The subscription is gone although nobody asked for that: come back from the place that is kept. */
@@ -181,11 +232,7 @@ export class Endpoint implements Sink {
       this.#pauseWithoutRights(error);
       return;
     }
-    this.row = {
-      ...this.row,
-      progress: this.#progress,
-      lastError: error?.message ?? 'The subscription has ended.',
-    };
+    this.row = { ...this.row, lastError: error?.message ?? 'The subscription has ended.' };
     this.#halt();
     this.#retryTimer = this.#options.host.clock.after(rewriteMs, () => void this.startOrRetry());
   }
@@ -208,19 +255,14 @@ export class Endpoint implements Sink {
     const { id } = this.row;
     this.#options.host.log.warn({ webhook: id, reason: message }, 'a webhook was paused');
     const paused = 'unauthorized';
-    this.row = {
-      ...this.row,
-      progress: this.#progress,
-      paused,
-      lastError: message,
-      nextAttemptMs: undefined,
-    };
+    this.row = { ...this.row, paused, lastError: message, nextAttemptMs: undefined };
     this.#halt();
     void this.#save({});
   }
 
   #halt(): void {
     this.#life += 1;
+    this.#place = this.#progress;
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
     this.#session?.end('left');
@@ -336,14 +378,15 @@ export class Endpoint implements Sink {
 
   /** Resolves when the row is durable, however long the store is away: the next message must not leave before. */
   async #save(change: Partial<WebhookRow>): Promise<void> {
-    this.row = { ...this.row, progress: this.#progress, ...change };
+    this.row = { ...this.row, ...change };
     const life = this.#life;
     const { clock, log } = this.#options.host;
     for (;;) {
       try {
-        await this.#write(this.row);
+        await this.#write();
         return;
       } catch (caught) {
+        if (this.#isDiscarded || !this.#durable!.isOpen) return;
         log.warn(
           { err: caught, webhook: this.row.id },
           'the place of a webhook could not be stored; trying again',
@@ -354,10 +397,9 @@ export class Endpoint implements Sink {
     }
   }
 
-  async #write(row: WebhookRow): Promise<void> {
+  async #write(): Promise<void> {
     if (this.#isDiscarded) throw new EverywireError('not_found', 'There is no such webhook.');
-    await this.#options.host.records.write([{ table: webhookTable, key: row.id, value: encodeRow(row) }]);
-    this.row = row;
+    await this.#durable!.save();
   }
 
   #delayMs(failures: number, askedMs: number | undefined): number {
@@ -387,17 +429,4 @@ export function signedHeaders(
     'webhook-timestamp': String(timestampSeconds),
     'webhook-signature': signatureOf({ id, timestampSeconds, body }, secrets),
   };
-}
-
-/** All webhooks of the store. */
-export async function loadRows({ records }: WebhookHost): Promise<readonly WebhookRow[]> {
-  const rows: WebhookRow[] = [];
-  const pageRows = 1_000;
-  let after: string | undefined;
-  for (;;) {
-    const page = await records.list(webhookTable, '', after, pageRows);
-    rows.push(...page.map(({ value }) => decodeRow(value)));
-    if (page.length < pageRows) return rows;
-    after = page[page.length - 1]!.key;
-  }
 }

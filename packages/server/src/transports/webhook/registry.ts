@@ -1,9 +1,10 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
 import { checkSecret, createSecret } from '@everywire/wires/webhook';
+import { DurableSessions } from '../../core/durable/durable-sessions.ts';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Session } from '../../core/seams/session-api.ts';
-import { Endpoint, loadRows, signedHeaders } from './endpoint.ts';
-import { keptIdentity, webhookTable, type WebhookRow } from './row.ts';
+import { Endpoint, signedHeaders } from './endpoint.ts';
+import { keptIdentity, webhookKind, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
@@ -61,33 +62,45 @@ const dateMsMax = 8.64e15;
 export const lagCountedMax = 1_000;
 /** How long the secret before a new one goes on signing. */
 const rotationMs = 24 * 3_600_000;
-/** Nothing is delivered to the sessions in which rights are asked for. */
+/** Webhooks that are taken up at the same time at start. */
+const startedTogetherMax = 1_000;
+
 /** The webhooks of this store, and what may be done with them. Refusals are `EverywireError`. */
 export class WebhookRegistry {
   readonly #options: RegistryOptions;
+  readonly #sessions: DurableSessions<WebhookRow>;
   readonly #endpoints = new Map<string, Endpoint>();
   /** Whose are being made, which takes as long as their endpoints take to answer. */
   readonly #making: (string | undefined)[] = [];
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#sessions = new DurableSessions(webhookKind(options.host.limits), options.host.hub.durable);
   }
 
   get size(): number {
     return this.#endpoints.size;
   }
 
-  /** Takes up the work of all webhooks where they stood. */
+  /** Resumes all webhooks at their positions. */
   async start(): Promise<void> {
-    const rows = await loadRows(this.#options.host);
-    for (const row of rows) this.#endpoints.set(row.id, this.#endpointOf(row));
-    const atWork = [...this.#endpoints.values()].filter(({ row }) => row.paused === undefined);
-    await Promise.all(atWork.map((endpoint) => endpoint.startOrRetry()));
+    await this.#sessions.start();
+    for (let after: string | undefined; ;) {
+      const page = await this.#sessions.list(after, startedTogetherMax);
+      const found = page.sessions.map(({ state }) => this.#endpointOf(state));
+      await Promise.all(found.map((endpoint) => endpoint.open(this.#sessions)));
+      for (const endpoint of found) this.#endpoints.set(endpoint.row.id, endpoint);
+      const atWork = found.filter(({ row }) => row.paused === undefined);
+      await Promise.all(atWork.map((endpoint) => endpoint.startOrRetry()));
+      if (page.next === undefined) return;
+      after = page.next;
+    }
   }
 
-  /** Nothing new is sent; resolves when what was on its way has been answered. */
+  /** Sends nothing new; resolves when the endpoints have answered what was on its way, and that is stored. */
   async stop(): Promise<void> {
-    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.stop()));
+    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.leave()));
+    await this.#sessions.stop();
   }
 
   async create(
@@ -112,7 +125,6 @@ export class WebhookRegistry {
       subject,
       runsAs: keptIdentity(identity),
       createdMs: host.clock.nowMs(),
-      progress: { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 },
       failures: 0,
     };
     this.#making.push(subject);
@@ -126,9 +138,11 @@ export class WebhookRegistry {
     const endpoint = this.#endpointOf(row);
     this.#endpoints.set(row.id, endpoint);
     try {
+      await endpoint.open(this.#sessions);
       await endpoint.start(from ?? { since: { kind: 'latest' } });
     } catch (caught) {
       this.#endpoints.delete(row.id);
+      endpoint.giveUp();
       throw caught;
     }
     return { id: row.id, secret };
@@ -191,16 +205,11 @@ export class WebhookRegistry {
 
   async remove(identity: Identity, id: string): Promise<void> {
     const endpoint = this.#find(identity, id);
-    const { row } = endpoint;
-    // First of all: what it has under way would write the row again.
     this.#endpoints.delete(id);
-    endpoint.discard();
     try {
-      await this.#options.host.records.write([{ table: webhookTable, key: id, value: undefined }]);
+      await endpoint.remove();
     } catch (caught) {
-      const again = this.#endpointOf(row);
-      this.#endpoints.set(id, again);
-      if (row.paused === undefined) void again.startOrRetry();
+      this.#endpoints.set(id, endpoint);
       throw caught;
     }
   }

@@ -1,8 +1,11 @@
 import type { Identity } from '../../core/sessions/access.ts';
-import type { Progress } from '../../core/seams/subscription-api.ts';
+import type { DurableKind } from '../../core/durable/kind.ts';
+import { checkProgress } from '../../core/durable/progress.ts';
+import type { DurableRow } from '../../core/durable/row.ts';
+import type { WebhookLimits } from './limits.ts';
 import type { DeliveryFormat } from './wire.ts';
 
-/** A webhook as it is kept in the store. Everything that a restart needs, and nothing that time alone tells. */
+/** The state of a webhook as its durable session keeps it. Its position is the session's one subscription. */
 export interface WebhookRow {
   readonly id: string;
   readonly url: string;
@@ -22,7 +25,6 @@ export interface WebhookRow {
    * by has expired or was revoked, or does not allow this any more.
    */
   readonly paused?: 'asked' | 'gone' | 'unauthorized' | undefined;
-  readonly progress: Progress;
   /** Attempts that have failed in a row. */
   readonly failures: number;
   readonly lastError?: string | undefined;
@@ -41,14 +43,37 @@ export function keptIdentity({ subject, isAdmin, claims }: Identity): Identity {
   return { subject, isAdmin, claims: { ...claims, expiresAtMs } };
 }
 
-/** The table of `Host.records`; the key is the webhook's id. */
-export const webhookTable = 'webhooks';
-
-export function encodeRow(row: WebhookRow): Buffer {
-  return Buffer.from(JSON.stringify(row));
+/** Webhooks as durable sessions, by id. The subject of a webhook bounds how many it has; the registry counts these. */
+export function webhookKind(limits: Pick<WebhookLimits, 'webhooksInAllMax'>): DurableKind<WebhookRow> {
+  return {
+    what: 'webhooks',
+    table: 'webhooks',
+    readState: (stored) => (isWebhookRow(stored) ? stored : undefined),
+    earlier: readEarlierRow,
+    quota: { policy: 'refuse', max: limits.webhooksInAllMax, perSubjectMax: undefined },
+  };
 }
 
-/** The store has checked that the bytes are those that were written. */
-export function decodeRow(bytes: Buffer): WebhookRow {
-  return JSON.parse(bytes.toString()) as WebhookRow;
+function isWebhookRow(stored: unknown): stored is WebhookRow {
+  if (typeof stored !== 'object' || stored === null) return false;
+  const { id, url, filter, secrets } = stored as Partial<WebhookRow>;
+  return [id, url, filter].every((text) => typeof text === 'string') && Array.isArray(secrets);
+}
+
+/** Version 0.1 wrote the state and the position as one object. */
+function readEarlierRow(bytes: Buffer): DurableRow | undefined {
+  const { progress: stored, ...state } = JSON.parse(bytes.toString()) as Record<string, unknown>;
+  const progress = checkProgress((stored ?? {}) as Record<string, unknown>);
+  if (progress === undefined || !isWebhookRow(state)) return undefined;
+  return {
+    node: undefined,
+    presence: 'away',
+    sinceMs: state.createdMs,
+    keepMs: undefined,
+    subject: state.subject,
+    rights: undefined,
+    maybeDeliveredThroughSeq: 0,
+    subscriptions: [{ id: '', filter: state.filter, progress }],
+    state,
+  };
 }

@@ -3,8 +3,8 @@ import { defaultLimits } from '../../../src/config/limits.ts';
 import type { WebhookHost } from '../../../src/transports/webhook/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
-import { WebhookRegistry } from '../../../src/transports/webhook/registry.ts';
-import { webhookTable } from '../../../src/transports/webhook/row.ts';
+import { WebhookRegistry, type RegistryOptions } from '../../../src/transports/webhook/registry.ts';
+import { webhookKind } from '../../../src/transports/webhook/row.ts';
 import type { Attempt, Sender } from '../../../src/transports/webhook/sender.ts';
 import type { TargetRules } from '../../../src/transports/webhook/targets.ts';
 import { openSession, publishText, startHub } from '../../core/hub-rig.ts';
@@ -26,27 +26,34 @@ async function startRegistry(verify = false): Promise<Rig> {
   const hub = await startHub({ limits });
   const gate: Rig['gate'] = { removal: undefined, post: undefined };
   const { records } = hub.store;
+  const write = records.write.bind(records);
+  records.write = async (writes, conditions) => {
+    const isRemoval = writes.some(({ value }) => value === undefined);
+    if (isRemoval && gate.removal instanceof Error) throw gate.removal;
+    await write(writes, conditions);
+    if (isRemoval) await gate.removal;
+  };
   const host: WebhookHost = {
     hub,
     limits,
     clock: systemClock,
     random: createSystemRandom(),
     log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
-    records: {
-      get: (table, key) => records.get(table, key),
-      list: (table, prefix, after, limit) => records.list(table, prefix, after, limit),
-      async write(writes) {
-        const isRemoval = writes.some(({ value }) => value === undefined);
-        if (isRemoval && gate.removal instanceof Error) throw gate.removal;
-        await records.write(writes);
-        if (isRemoval) await gate.removal;
-      },
-    },
+    records,
   };
   const posts: string[] = [];
+  const registry = new WebhookRegistry({ ...registryOptions(host, posts, () => gate.post), verify });
+  return { registry, host, gate, posts };
+}
+
+function registryOptions(
+  host: WebhookHost,
+  posts: string[],
+  held: () => Promise<void> | undefined = () => undefined,
+): RegistryOptions {
   const sender = {
     async post({ body }: { readonly body: Buffer }): Promise<Attempt> {
-      await gate.post;
+      await held();
       posts.push(body.toString());
       const { data } = JSON.parse(body.toString()) as { readonly data: unknown };
       return { kind: 'taken', status: 200, body: JSON.stringify(data) };
@@ -57,8 +64,7 @@ async function startRegistry(verify = false): Promise<Rig> {
     mayConnect: () => true,
     isNamed: () => false,
   };
-  const registry = new WebhookRegistry({ host, sender, rules, verify, retryDelaysMs: [50] });
-  return { registry, host, gate, posts };
+  return { host, sender, rules, verify: false, retryDelaysMs: [50] };
 }
 
 describe('the registry of webhooks', () => {
@@ -73,7 +79,7 @@ describe('the registry of webhooks', () => {
     removal.resolve(undefined);
     await removed;
     expect(posts).toEqual([]);
-    expect(await host.records.get(webhookTable, id)).toBeUndefined();
+    expect(await host.records.get(webhookKind(limits).table, id)).toBeUndefined();
   });
 
   it('goes on with one that could not be deleted', async () => {
@@ -95,5 +101,52 @@ describe('the registry of webhooks', () => {
     answer.resolve(undefined);
     await Promise.all(made.slice(0, 2));
     expect(registry.size).toBe(2);
+  });
+
+  it('resumes a webhook whose row version 0.1 wrote', async () => {
+    const { registry, host, posts } = await startRegistry();
+    const session = await openSession(host.hub as never);
+    const { cursor } = await publishText(session, 'demo', 'confirmed');
+    await publishText(session, 'demo', 'outstanding');
+    const earlier = {
+      id: 'wh_0123456789ab',
+      url: 'https://example.com/hook',
+      filter: 'demo',
+      format: 'envelope',
+      secrets: ['whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz'],
+      subject: 'ann',
+      createdMs: Date.UTC(2026, 10, 1),
+      progress: { cursor, ackedAhead: [], deliveredThroughSeq: 1 },
+      failures: 0,
+    };
+    const { table } = webhookKind(limits);
+    await host.records.write([
+      { table, key: earlier.id, value: Buffer.from(JSON.stringify(earlier)) },
+      { table, key: 'wh_unreadable', value: Buffer.from('{"url":1}') },
+    ]);
+    await registry.start();
+    await expect.poll(() => posts.length).toBe(1);
+    expect(JSON.parse(posts[0]!)).toMatchObject({ channel: 'demo', offset: 2, data: 'outstanding' });
+    expect(await registry.show({ subject: 'ann', isAdmin: false }, earlier.id)).toMatchObject({
+      state: 'active',
+      failures: 0,
+      created: '2026-11-01T00:00:00.000Z',
+    });
+    expect(registry.size).toBe(1);
+  });
+
+  it('saves the position of each webhook before it stops, and resumes there', async () => {
+    const { registry, host, posts } = await startRegistry();
+    await registry.create(anybody, request);
+    const session = await openSession(host.hub as never);
+    await publishText(session, 'demo', '1');
+    await expect.poll(() => posts.length).toBe(1);
+    await registry.stop();
+    await publishText(session, 'demo', '2');
+    const again = new WebhookRegistry(registryOptions(host, posts));
+    await again.start();
+    await expect
+      .poll(() => posts.map((body) => (JSON.parse(body) as { data: string }).data))
+      .toEqual(['1', '2']);
   });
 });
