@@ -9,7 +9,7 @@ interface Edit {
 
 const commit = 'stores/lmdb/commit-loop.ts';
 const database = 'stores/lmdb/database.ts';
-const batch = 'stores/lmdb/commit-batch.ts';
+const publishIds = 'stores/lmdb/publish-ids.ts';
 const opened = 'stores/lmdb/opened-log.ts';
 const record = 'stores/lmdb/record.ts';
 const rows = 'stores/lmdb/rows.ts';
@@ -43,12 +43,12 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     'dedup ids in memory only',
     [
       {
-        file: batch,
-        find: "this.write('publishIds', key, seal(key, encodePublish(row)));",
+        file: publishIds,
+        find: "this.#writes.push({ table: 'publishIds', key, value: seal(key, encodePublish(row)) });",
         replace: '(globalThis.idsInMemory ??= new Map()).set(key.toString(), row);',
       },
       {
-        file: batch,
+        file: publishIds,
         find: "const row = this.#base.database.get('publishIds', key);",
         replace: 'const row = undefined; return globalThis.idsInMemory?.get(key.toString());',
       },

@@ -1,6 +1,4 @@
 import { EverywireError } from '@everywire/protocol';
-import type { Random } from '../../core/clock.ts';
-import type { Limits } from '../../core/limits.ts';
 import { type Draft, Message, type Place } from '../../core/log/message.ts';
 import type { LeaseChanges } from '../../core/cluster/leases.ts';
 import { StaleWrite } from '../../core/cluster/stale-write.ts';
@@ -16,58 +14,25 @@ import type {
   WriteConditions,
 } from '../../core/seams/store.ts';
 import { checkConditions, type ConditionState, doHold } from '../conditions.ts';
-import { conflict, fingerprint, ownDraft, type Tags } from '../drafts.ts';
+import { conflict, fingerprint, ownDraft } from '../drafts.ts';
 import { endedLivesMax } from '../trim-point.ts';
 import { newEpoch } from '../epoch-history.ts';
-import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
-import { type Blocks, packBlocks } from './blocks.ts';
-import type { Channel, Channels } from './channels.ts';
-import type { Database, TableName, Write } from './database.ts';
-import { channelSeqKey, nameKey, numberKey, publishIdKey, recordKey, seqKey } from './keys.ts';
-import { crcSeed, recordBytes } from './record.ts';
-import { getRecord } from './records.ts';
+import { refusalFor, type Holdings } from '../quotas.ts';
 import {
-  type ChannelState,
-  decodePublish,
-  encodeChannel,
-  encodePublish,
-  encodePublishLog,
-  encodeSegment,
-  type PublishRow,
-  seal,
-  unseal,
-} from './rows.ts';
-import { forgetPublishIds, leftBehind, trimOldest, type TrimTo } from './trim.ts';
-
-/** What a batch begins from: the newest commit. */
-export interface BatchBase {
-  readonly database: Database;
-  readonly channels: Channels;
-  readonly blocks: Blocks;
-  readonly epoch: string;
-  readonly headSeq: number;
-  readonly nextChannelNo: number;
-  readonly tags: Tags;
-  readonly random: Random;
-  readonly limits: StoreQuotas & Pick<Limits, 'publishIdAgeMsMax' | 'publishIdsMax'>;
-  readonly leases: LeaseChanges;
-  readonly nowMs: number;
-}
-
-/** A channel as this batch leaves it. */
-export interface ChannelDraft {
-  state: ChannelState;
-  /** What was committed; `undefined` for a channel that this batch makes. */
-  readonly channel: Channel | undefined;
-  readonly seed: number;
-  readonly added: Message[];
-  readonly sizes: number[];
-  readonly publishIds: string[];
-  retained: Message | 'removed' | undefined;
-  trimTo: TrimTo | undefined;
-  /** Blocks that this batch trims whole; the next one may delete them. */
-  doomed: readonly number[];
-}
+  type BatchBase,
+  type ChannelDraft,
+  createDraft,
+  type TrimTo,
+  writeChannel,
+} from './channel-draft.ts';
+import type { Channel } from './channels.ts';
+import type { TableName, Write } from './database.ts';
+import { nameKey, numberKey, recordKey, seqKey } from './keys.ts';
+import { PublishIds } from './publish-ids.ts';
+import { recordBytes } from './record.ts';
+import { getRecord } from './records.ts';
+import { type ChannelState, encodeSegment, type PublishRow, seal } from './rows.ts';
+import { trimOldest } from './trim.ts';
 
 type Event =
   | { readonly kind: 'appended'; readonly message: Message }
@@ -82,10 +47,10 @@ export class CommitBatch implements Holdings, ConditionState {
   readonly #drafts = new Map<string, ChannelDraft>();
   readonly #messages: Message[] = [];
   readonly #channelNos: number[] = [];
-  readonly #publishRows = new Map<string, PublishRow>();
   /** Records that this batch writes, by their keys. */
   readonly #recordRows = new Map<string, Buffer | undefined>();
   readonly #writes: Write[] = [];
+  readonly #publishIds: PublishIds;
   readonly #events: Event[] = [];
   #nextChannelNo: number;
   /** Channels that this batch makes, less those that it deletes. */
@@ -95,6 +60,7 @@ export class CommitBatch implements Holdings, ConditionState {
 
   constructor(base: BatchBase) {
     this.#base = base;
+    this.#publishIds = new PublishIds(base, this.#writes);
     this.#nextChannelNo = base.nextChannelNo;
   }
 
@@ -201,7 +167,11 @@ export class CommitBatch implements Holdings, ConditionState {
 
   /** All writes of the commit; empty when there is nothing to store. */
   finish(): readonly Write[] {
-    for (const draft of this.#drafts.values()) this.#finishChannel(draft);
+    for (const draft of this.#drafts.values()) {
+      if (draft.trimTo !== undefined) trimOldest(draft, draft.trimTo, this.#base);
+      this.#publishIds.finish(draft);
+      if (draft.state !== draft.channel?.state) writeChannel(draft, this.#base, this.#writes);
+    }
     if (this.#messages.length > 0) {
       const key = seqKey(this.#base.headSeq + 1);
       const rows = this.#messages.map(({ offset, tag }, index) => ({
@@ -247,7 +217,9 @@ export class CommitBatch implements Holdings, ConditionState {
     return entries.map(({ channel, draft }) => {
       const state = this.#draft(channel)?.state;
       const before =
-        draft.key !== undefined && state?.isLive === true ? this.#remembered(state.no, draft.key) : undefined;
+        draft.key !== undefined && state?.isLive === true
+          ? this.#publishIds.find(state.no, draft.key)
+          : undefined;
       if (before?.fingerprint !== fingerprint(draft)) throw new StaleWrite();
       return this.#duplicate(channel, before);
     });
@@ -259,7 +231,7 @@ export class CommitBatch implements Holdings, ConditionState {
     const mark = draft.key === undefined ? undefined : fingerprint(draft);
     const isLive = known?.state.isLive === true;
     if (mark !== undefined && isLive) {
-      const before = this.#remembered(known.state.no, draft.key!);
+      const before = this.#publishIds.find(known.state.no, draft.key!);
       if (before !== undefined) {
         return before.fingerprint === mark ? this.#duplicate(channel, before) : conflict();
       }
@@ -269,7 +241,7 @@ export class CommitBatch implements Holdings, ConditionState {
     if (full !== undefined) return full;
     const target = isLive ? known : this.#make(channel, known);
     const message = this.#add(target, draft, retention);
-    if (mark !== undefined) this.#remember(target, draft.key!, mark, message);
+    if (mark !== undefined) this.#publishIds.add(target, draft.key!, mark, message);
     return placement(channel, message, message, false);
   }
 
@@ -332,17 +304,7 @@ export class CommitBatch implements Holdings, ConditionState {
   }
 
   #keep(state: ChannelState, channel: Channel | undefined): ChannelDraft {
-    const draft: ChannelDraft = {
-      state,
-      channel,
-      seed: crcSeed(state.name, state.epoch, this.#base.epoch),
-      added: [],
-      sizes: [],
-      publishIds: [],
-      retained: undefined,
-      trimTo: undefined,
-      doomed: [],
-    };
+    const draft = createDraft(state, channel, this.#base.epoch);
     this.#drafts.set(state.name, draft);
     return draft;
   }
@@ -353,7 +315,7 @@ export class CommitBatch implements Holdings, ConditionState {
     const news = entries.filter(({ channel, draft }) => {
       const state = this.#draft(channel)?.state;
       if (draft.key === undefined || state?.isLive !== true) return true;
-      return this.#remembered(state.no, draft.key) === undefined;
+      return this.#publishIds.find(state.no, draft.key) === undefined;
     });
     return refusalFor(news, this, this.#base.limits);
   }
@@ -365,7 +327,8 @@ export class CommitBatch implements Holdings, ConditionState {
       const mark = fingerprint(draft);
       const name = `${channel}\n${draft.key}`;
       const state = this.#draft(channel)?.state;
-      const stored = state?.isLive === true ? this.#remembered(state.no, draft.key)?.fingerprint : undefined;
+      const stored =
+        state?.isLive === true ? this.#publishIds.find(state.no, draft.key)?.fingerprint : undefined;
       const known = inThisCall.get(name) ?? stored;
       if (known !== undefined && known !== mark) return true;
       inThisCall.set(name, mark);
@@ -373,90 +336,10 @@ export class CommitBatch implements Holdings, ConditionState {
     return false;
   }
 
-  #remembered(channelNo: number, id: string): PublishRow | undefined {
-    const inBatch = this.#publishRows.get(`${channelNo}\n${id}`);
-    if (inBatch !== undefined) return inBatch;
-    const key = publishIdKey(channelNo, id);
-    const row = this.#base.database.get('publishIds', key);
-    const content = row && unseal(key, row);
-    return content && decodePublish(content);
-  }
-
-  #remember(target: ChannelDraft, id: string, mark: string, message: Message): void {
-    const row: PublishRow = {
-      fingerprint: mark,
-      seq: message.seq,
-      offset: message.offset,
-      tag: message.tag,
-      id: message.id,
-      timeMs: message.timeMs,
-    };
-    const { no } = target.state;
-    this.#publishRows.set(`${no}\n${id}`, row);
-    target.publishIds.push(id);
-    const key = publishIdKey(no, id);
-    this.write('publishIds', key, seal(key, encodePublish(row)));
-  }
-
   #duplicate(channel: string, row: PublishRow): Placement {
     const epoch =
       row.seq > this.#base.headSeq ? this.#base.epoch : this.#base.channels.history.epochOf(row.seq);
     return placement(channel, { ...row, epoch }, row, true);
-  }
-
-  #finishChannel(draft: ChannelDraft): void {
-    const { channel } = draft;
-    if (draft.trimTo !== undefined) trimOldest(draft, draft.trimTo, this.#base);
-    if (draft.publishIds.length > 0) this.#logPublishIds(draft);
-    else if (draft.trimTo?.forgetsIds === true && draft.state.publishIds > 0)
-      this.#forgetPublishIds(draft, 1_000);
-    if (draft.state === channel?.state) return;
-    const { state } = draft;
-    const keptFrom = state.trimmed?.seq ?? 0;
-    const drop = draft.added.findIndex((message) => message.seq > keptFrom);
-    if (drop >= 0) {
-      packBlocks(draft.added.slice(drop), draft.sizes.slice(drop), draft.seed, (firstSeq, block) => {
-        this.write('blocks', channelSeqKey(state.no, firstSeq), block);
-      });
-    }
-    if (channel?.state.no === state.no && state.isLive) {
-      for (const firstSeq of channel.doomed ?? leftBehind(this.#base.database, channel.state)) {
-        this.write('blocks', channelSeqKey(state.no, firstSeq), undefined);
-      }
-    }
-    const key = nameKey(state.name);
-    if (draft.retained !== undefined) this.#writeRetained(key, draft);
-    this.write('channels', key, seal(key, encodeChannel(state)));
-  }
-
-  #logPublishIds(draft: ChannelDraft): void {
-    // Two at a time is more than one commit adds.
-    this.#forgetPublishIds(draft, 2);
-    const { state } = draft;
-    const key = channelSeqKey(state.no, this.#base.headSeq + 1);
-    this.write(
-      'publishLog',
-      key,
-      seal(key, encodePublishLog({ atMs: this.#base.nowMs, ids: draft.publishIds })),
-    );
-    draft.state = { ...state, publishIds: state.publishIds + draft.publishIds.length };
-  }
-
-  #forgetPublishIds(draft: ChannelDraft, commitsMax: number): void {
-    const forgotten = forgetPublishIds(draft.state, this.#base, commitsMax, this.#writes);
-    if (forgotten === 0) return;
-    draft.state = { ...draft.state, publishIds: draft.state.publishIds - forgotten };
-  }
-
-  #writeRetained(key: Buffer, { retained, seed, sizes, added, state }: ChannelDraft): void {
-    if (retained === 'removed' || retained === undefined) {
-      this.write('retained', key, undefined);
-      return;
-    }
-    packBlocks([retained], [sizes[added.indexOf(retained)]!], seed, (_seq, record) => {
-      // The life is part of the row, because the CRC of the record is bound to its epoch.
-      this.write('retained', key, Buffer.concat([Buffer.from(state.epoch, 'latin1'), record]));
-    });
   }
 }
 

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { EverywireError, type Position, type Filter, type Start } from '@everywire/protocol';
 import { Leases } from '../../core/cluster/leases.ts';
 import { createSingleNode } from '../../core/cluster/single-node.ts';
@@ -25,23 +24,13 @@ import type {
   WriteConditions,
 } from '../../core/seams/store.ts';
 import { CommitLoop } from './commit-loop.ts';
-import {
-  type Database,
-  hasDamagedHeap,
-  isFull,
-  keyBytesMax,
-  openLmdb,
-  type OpenDatabase,
-} from './database.ts';
-import { checkFirstPage, extendCutFile, whatToDo } from './file-end.ts';
-import { checkFormat } from './format.ts';
+import { hasDamagedHeap, isFull, keyBytesMax, openLmdb, type OpenDatabase } from './database.ts';
 import { checkRecordKeys, type CommitBatch } from './commit-batch.ts';
-import { lockFolder, syncFolder } from './lock.ts';
-import { OpenedLog, type OpenedLogOptions } from './opened-log.ts';
+import type { OpenedLog, OpenedLogOptions } from './opened-log.ts';
+import { openFolder, openLog, type OpeningOptions } from './opening.ts';
 import { getRecord, listRecords } from './records.ts';
 import { readRetained } from './retained.ts';
 import { purgeDeleted, sweepChannels, sweepRetained } from './sweep.ts';
-import { checkTail } from './verify.ts';
 
 export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax' | 'leases'> {
   /** The data folder; made when it is not there. */
@@ -71,7 +60,7 @@ class LmdbStore implements Store {
   readonly #options: LmdbStoreOptions;
   readonly #clock: Clock;
   readonly #loop: CommitLoop<CommitBatch>;
-  readonly #leases: Leases;
+  readonly #opening: OpeningOptions;
   #unlock: (() => void) | undefined;
   #feed: Feed | undefined;
   #opened: OpenedLog | undefined;
@@ -103,7 +92,8 @@ class LmdbStore implements Store {
         listRecords(this.#log.database, table, prefix, after, limit),
     };
     const node = options.random.hex(8);
-    this.#leases = new Leases(node);
+    const { openDatabase = openLmdb, seqsRememberedMax = 4_000_000 } = options;
+    this.#opening = { ...options, openDatabase, seqsRememberedMax, leases: new Leases(node) };
     this.cluster = createSingleNode({
       node,
       clock: options.clock,
@@ -113,23 +103,9 @@ class LmdbStore implements Store {
   }
 
   async open(feed: Feed): Promise<void> {
-    const { path } = this.#options;
-    // Messages are in it as they came, and the secrets of webhooks. A folder that is there already stays as it is.
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    this.#unlock = lockFolder(path);
-    try {
-      checkFormat(path);
-      checkFirstPage(path);
-      const cutBytes = extendCutFile(path);
-      if (cutBytes > 0)
-        this.#options.log.error({ cutBytes }, 'the data file was cut short; run everywire doctor');
-      this.#opened = await this.#openLog();
-      syncFolder(path);
-    } catch (caught) {
-      this.#unlock();
-      this.#unlock = undefined;
-      throw explainOpening(caught, path);
-    }
+    const { opened, unlock } = await openFolder(this.#opening);
+    this.#opened = opened;
+    this.#unlock = unlock;
     this.#feed = feed;
   }
 
@@ -369,7 +345,7 @@ class LmdbStore implements Store {
         const failed = this.#opened;
         this.#opened = undefined;
         await failed?.database.close();
-        const opened = await this.#openLog();
+        const opened = await openLog(this.#opening);
         if (this.#isClosed()) {
           await opened.database.close();
           return;
@@ -389,40 +365,10 @@ class LmdbStore implements Store {
   #isClosed(): boolean {
     return this.#feed === undefined;
   }
-
-  async #openLog(): Promise<OpenedLog> {
-    const { path, openDatabase = openLmdb, seqsRememberedMax = 4_000_000 } = this.#options;
-    const database: Database = openDatabase({ path });
-    try {
-      const opened = await OpenedLog.open(database, {
-        ...this.#options,
-        leases: this.#leases,
-        seqsRememberedMax,
-      });
-      const damagedSeqs = checkTail(opened);
-      if (damagedSeqs.length > 0) {
-        this.#options.log.error(
-          { damagedSeqs },
-          'records at the end of the log are damaged; run everywire doctor',
-        );
-      }
-      return opened;
-    } catch (caught) {
-      await database.close();
-      throw caught;
-    }
-  }
 }
 
 function storeFull(): EverywireError {
   return new EverywireError('store_full', 'The disk of the store is full; nothing was stored.', {
     retryAfterMs: fullForMs,
   });
-}
-
-/** LMDB names what it found by a code alone, which tells an operator nothing. */
-function explainOpening(caught: unknown, path: string): unknown {
-  if (!(caught instanceof Error) || !caught.message.includes('MDB_')) return caught;
-  const detail = caught.message.split('\n')[0]!;
-  return new Error(`The data file in ${path} is damaged: ${detail} ${whatToDo}`, { cause: caught });
 }

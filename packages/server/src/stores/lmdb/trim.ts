@@ -1,17 +1,7 @@
-import type { Retention } from '../../core/seams/store.ts';
+import type { BatchBase, ChannelDraft, TrimTo } from './channel-draft.ts';
 import type { OldestBlock } from './channels.ts';
-import type { Database, Write } from './database.ts';
-import type { ChannelDraft, BatchBase } from './commit-batch.ts';
-import { channelSeqKey, publishIdKey, seqOfChannelKey } from './keys.ts';
-import { type ChannelState, decodePublishLog, type Mark, unseal } from './rows.ts';
-
-export interface TrimTo {
-  readonly retention: Retention;
-  /** Messages published before this are let go. */
-  readonly oldestMs: number;
-  /** Also forgets publish ids that are too old, which an append with a publish id does by itself. */
-  readonly forgetsIds: boolean;
-}
+import { seqOfChannelKey } from './keys.ts';
+import type { Mark } from './rows.ts';
 
 /** A record on its way out. */
 interface Oldest extends Mark {
@@ -74,34 +64,4 @@ function* oldestRecords(
 function* recordsOf(block: OldestBlock, above: number, doomed: number[]): Generator<Oldest, void, undefined> {
   for (const head of block.heads) if (head.seq > above) yield head;
   doomed.push(block.firstSeq);
-}
-
-/** Rows below the trim point that an earlier life of this process left behind: all but the one the trim point is in. */
-export function leftBehind(database: Database, { no, trimmed }: ChannelState): readonly number[] {
-  if (trimmed === undefined) return [];
-  const range = { from: channelSeqKey(no, 0), to: channelSeqKey(no, trimmed.seq + 1) };
-  const rows = Array.from(database.keys('blocks', range), seqOfChannelKey);
-  return rows.slice(0, -1);
-}
-
-/** Forgets publish ids that are too old or too many, of at most `commitsMax` commits. Returns how many. */
-export function forgetPublishIds(
-  state: ChannelState,
-  { database, limits, nowMs }: Pick<BatchBase, 'database' | 'limits' | 'nowMs'>,
-  commitsMax: number,
-  writes: Write[],
-): number {
-  let forgotten = 0;
-  const range = { from: channelSeqKey(state.no, 0), to: channelSeqKey(state.no + 1, 0), limit: commitsMax };
-  for (const { key, value } of database.range('publishLog', range)) {
-    const content = unseal(key, value);
-    const row = content && decodePublishLog(content);
-    const isOld = row === undefined || row.atMs <= nowMs - limits.publishIdAgeMsMax;
-    if (!isOld && state.publishIds - forgotten <= limits.publishIdsMax) break;
-    for (const id of row?.ids ?? [])
-      writes.push({ table: 'publishIds', key: publishIdKey(state.no, id), value: undefined });
-    writes.push({ table: 'publishLog', key: Buffer.from(key), value: undefined });
-    forgotten += row?.ids.length ?? 0;
-  }
-  return Math.min(forgotten, state.publishIds);
 }
