@@ -161,8 +161,8 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
-  test('wire.ts and format.ts are pure: code that never saw a socket makes the bytes', () => {
-    const bad = faults(new RegExp(`^${server}/transports/[^/]+/(?:wire|format|convert)\\.ts$`), (source) => [
+  test('format.ts is pure: code that never saw a socket makes the bytes', () => {
+    const bad = faults(new RegExp(`^${server}/transports/[^/]+/(?:format|convert)\\.ts$`), (source) => [
       ...importsFrom(source, ({ specifier, file, isTypeOnly }) => {
         if (isTypeOnly) return false;
         if (file === undefined) return /^node:(?!buffer$)|^(fastify|undici|ws)$/.test(specifier);

@@ -15,13 +15,13 @@ import { Message } from '../../../packages/server/src/core/log/message.ts';
 import type { WireFormat } from '../../../packages/server/src/core/log/batch.ts';
 import { subscribeFormat } from '../../../packages/server/src/transports/grpc/format.ts';
 import { fillPacketIds, publishFormat } from '../../../packages/server/src/transports/mqtt/format.ts';
-import { pollFormat } from '../../../packages/server/src/transports/poll/wire.ts';
+import { pollFormat } from '../../../packages/server/src/transports/poll/format.ts';
 import { deliveriesOf } from '../../../packages/server/src/transports/socketio/format.ts';
-import { sseEnvelope, sseRaw } from '../../../packages/server/src/transports/sse/wire.ts';
+import { sseEnvelope, sseRaw } from '../../../packages/server/src/transports/sse/format.ts';
 import { messageFormat as stompFormat } from '../../../packages/server/src/transports/stomp/format.ts';
-import { ndjson } from '../../../packages/server/src/transports/stream/wire.ts';
-import { deliveryFormats, deliveryOf } from '../../../packages/server/src/transports/webhook/wire.ts';
-import { messageFormat, rawFormat } from '../../../packages/server/src/transports/websocket/wire.ts';
+import { ndjson } from '../../../packages/server/src/transports/stream/format.ts';
+import { deliveryFormats, deliveryOf } from '../../../packages/server/src/transports/webhook/format.ts';
+import { messageFormat, rawFormat } from '../../../packages/server/src/transports/websocket/format.ts';
 import type { Harness } from '../harness.ts';
 import { Pieces, pieces, takenOrRefused } from '../tools.ts';
 

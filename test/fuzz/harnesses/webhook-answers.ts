@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { checkSecret, signatureOf } from '@everywire/wires/webhook';
-import { challengeBody, hasChallenge } from '../../../packages/server/src/transports/webhook/wire.ts';
+import { challengeBody, hasChallenge } from '../../../packages/server/src/transports/webhook/format.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

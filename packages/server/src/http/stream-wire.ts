@@ -2,7 +2,7 @@ import type { EverywireError } from '@everywire/protocol';
 import type { WireFormat } from '../core/log/batch.ts';
 import type { Gap } from '../core/seams/store.ts';
 
-/** The bytes of one kind of endless response. Pure; each transport's `wire.ts` makes its own. */
+/** The bytes of one kind of endless response. Pure; each transport's `format.ts` makes its own. */
 export interface StreamWire {
   /** `Content-Type` of the answer. */
   readonly contentType: string;

@@ -2,7 +2,7 @@ import { formatCursor, type Position, type From } from '@everywire/protocol';
 import type { Message } from '../../core/log/message.ts';
 import type { Page } from '../../core/seams/store.ts';
 import type { Session } from '../../core/seams/session-api.ts';
-import type { PollPage } from './wire.ts';
+import type { PollPage } from './format.ts';
 
 /** Reads one page of one or several filters, as one run in seq order. */
 export async function readPage(

@@ -14,7 +14,7 @@ import {
   pollMediaType,
   preferredWaitMs,
   type PollPage,
-} from './wire.ts';
+} from './format.ts';
 import type { PollHost } from './limits.ts';
 import { inOneShotSession } from '../parts/one-shot-session.ts';
 

@@ -4,7 +4,7 @@ import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
-import { sseMediaType, sseWire } from './wire.ts';
+import { sseMediaType, sseWire } from './format.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 
 /** Server-Sent Events: a view of `/channels/<name>` and `/stream` (HTML §9.2). */

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { RouteDocs } from '../../http/route-docs.ts';
 import { problems } from '../../http/schemas.ts';
-import { deliveryFormats } from './wire.ts';
+import { deliveryFormats } from './format.ts';
 
 const strict = { additionalProperties: false };
 const format = Type.Optional(

@@ -17,7 +17,7 @@ import type { Progress, Subscription } from '../../core/seams/subscription-api.t
 import type { WebhookRow } from './row.ts';
 import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
-import { deliveryOf } from './wire.ts';
+import { deliveryOf } from './format.ts';
 import type { WebhookHost } from './limits.ts';
 
 export interface EndpointOptions {

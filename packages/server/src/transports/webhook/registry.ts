@@ -7,7 +7,7 @@ import { Endpoint, signedHeaders } from './endpoint.ts';
 import { keptIdentity, webhookKind, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
-import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './wire.ts';
+import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './format.ts';
 import type { WebhookHost } from './limits.ts';
 import { inOneShotSession } from '../parts/one-shot-session.ts';
 

@@ -3,7 +3,7 @@ import type { DurableKind } from '../../core/durable/kind.ts';
 import { checkProgress } from '../../core/durable/progress.ts';
 import type { DurableRow } from '../../core/durable/row.ts';
 import type { WebhookLimits } from './limits.ts';
-import type { DeliveryFormat } from './wire.ts';
+import type { DeliveryFormat } from './format.ts';
 
 /** The state of a webhook as its durable session keeps it. Its position is the session's one subscription. */
 export interface WebhookRow {

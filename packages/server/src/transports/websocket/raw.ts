@@ -6,7 +6,15 @@ import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
-import { closeOf, envelopeFormat, gapCloseCode, gapReason, gapText, rawFormat, typeOfFrame } from './wire.ts';
+import {
+  closeOf,
+  envelopeFormat,
+  gapCloseCode,
+  gapReason,
+  gapText,
+  rawFormat,
+  typeOfFrame,
+} from './format.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 export interface RawRequest {

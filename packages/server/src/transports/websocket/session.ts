@@ -18,7 +18,7 @@ import {
   publishedAnswer,
   refusedAnswer,
   subscribedAnswer,
-} from './wire.ts';
+} from './format.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 const policyCode = 1008;

@@ -14,7 +14,7 @@ import type { Handshake } from '../../websocket/handshake.ts';
 import { PeerGroup, type WebSocketHandlers } from '../../websocket/peer-group.ts';
 import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
-import { closeOf, everywireProtocol } from './wire.ts';
+import { closeOf, everywireProtocol } from './format.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 import { cutAt, spreadMs } from '../parts/drain.ts';
 import { refusalOf } from '../parts/refusal.ts';

@@ -8,7 +8,7 @@ import { isBlockedAddress } from '../../../src/transports/webhook/addresses.ts';
 import { retryDelayMs } from '../../../src/transports/webhook/schedule.ts';
 import { checkSecret, createSecret, signatureOf } from '@everywire/wires/webhook';
 import { createTargetRules } from '../../../src/transports/webhook/targets.ts';
-import { deliveryOf } from '../../../src/transports/webhook/wire.ts';
+import { deliveryOf } from '../../../src/transports/webhook/format.ts';
 
 describe('signatures', () => {
   test('the library of Standard Webhooks verifies them, with either secret of a rotation', () => {

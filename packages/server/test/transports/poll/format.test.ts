@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Message } from '../../../src/core/log/message.ts';
 import type { Page } from '../../../src/core/seams/store.ts';
 import { mergePages } from '../../../src/transports/poll/pages.ts';
-import { cursorsOf, pageJson, pollFormat, preferredWaitMs } from '../../../src/transports/poll/wire.ts';
+import { cursorsOf, pageJson, pollFormat, preferredWaitMs } from '../../../src/transports/poll/format.ts';
 
 const position = (seq: number): { epoch: string; seq: number; tag: string } => ({
   epoch: 'abcdef',

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Batch } from '../../../src/core/log/batch.ts';
 import { envelopeJson } from '../../../src/core/log/envelope.ts';
 import { Message } from '../../../src/core/log/message.ts';
-import { sseEnvelope, sseRaw, sseWire } from '../../../src/transports/sse/wire.ts';
+import { sseEnvelope, sseRaw, sseWire } from '../../../src/transports/sse/format.ts';
 
 let seq = 0;
 

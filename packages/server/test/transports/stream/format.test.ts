@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Message } from '../../../src/core/log/message.ts';
-import { ndjson, ndjsonWire } from '../../../src/transports/stream/wire.ts';
+import { ndjson, ndjsonWire } from '../../../src/transports/stream/format.ts';
 
 function message(seq: number, payload: Buffer, type: string): Message {
   const place = { epoch: 'abcdef', seq, offset: seq, tag: '0123456789abcdef' };

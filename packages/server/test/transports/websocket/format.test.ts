@@ -11,7 +11,7 @@ import {
   messageFormat,
   rawFormat,
   typeOfFrame,
-} from '../../../src/transports/websocket/wire.ts';
+} from '../../../src/transports/websocket/format.ts';
 
 function messageOf(seq: number, payload: Uint8Array, type: string): Message {
   const place = { epoch: 'aaaaaa', seq, offset: seq, tag: '0123456789abcdef' };
