@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { okAnswer, refusedAnswer } from '@everywire/protocol/everywire-v1';
 import { checkDraft } from '../../../packages/server/src/core/log/drafts.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { parseCommand } from '../../../packages/server/src/transports/websocket/commands.ts';
-import { okAnswer, refusedAnswer } from '../../../packages/server/src/transports/websocket/format.ts';
 import type { Harness } from '../harness.ts';
 import { takenOrRefused } from '../tools.ts';
 

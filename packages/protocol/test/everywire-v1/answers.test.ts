@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { formatCursor } from '../../src/cursor.ts';
 import { payloadMember, writeEnvelope, type GapNotice } from '../../src/envelope.ts';
 import { EverywireError } from '../../src/errors.ts';
 import {
@@ -111,6 +112,15 @@ describe('close reasons', () => {
       expect(readClose(1006, reason)).toEqual({ closeCode: 1006, code: undefined, message: reason });
     },
   );
+
+  it('of a gap fit a Close frame, whatever the numbers', () => {
+    const far = Number.MAX_SAFE_INTEGER;
+    const farthest = formatCursor({ epoch: 'zzzzzz', seq: far, tag: 'ffffffffffffffff' });
+    const gap = { ...notice, channel: 'c'.repeat(255), from: far, to: far, cursor: farthest };
+    expect(Buffer.byteLength(gapReason(gap))).toBeLessThanOrEqual(123);
+    const { from: _from, to: _to, ...rest } = gap;
+    expect(gapReason(rest)).toMatch(/^gap retention after=1zzzzzz\./);
+  });
 
   it('of a gap say what is missing, and where to go on', () => {
     const { channel: _channel, ...told } = notice;

@@ -1,11 +1,12 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { problemMediaType, problemOf, type Problem } from '@everywire/protocol/http';
 import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/seams/log.ts';
 import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
 import { refuse } from './node-server.ts';
-import { HttpRefusal, problemHeaders, problemOf, problemType, type Problem } from './problem.ts';
+import { HttpRefusal, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
 
 /** What Fastify's own errors carry, as far as it is looked at. */
@@ -59,7 +60,7 @@ export function answerError(
     .removeHeader('connection')
     .code(error.httpStatus)
     .headers(fieldsFor(request.raw, problemHeaders(error, limits.retryAfterMs)))
-    .type(problemType)
+    .type(problemMediaType)
     .send(JSON.stringify(withErrors(problemOf(error, rawPath(request.url)), thrown as FrameworkError)));
 }
 

@@ -11,6 +11,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { EverywireError } from '@everywire/protocol';
+import { problemMediaType, problemOf } from '@everywire/protocol/http';
 import type { Admission } from '../core/sessions/admission.ts';
 import type { Clock } from '../core/clock.ts';
 import type { HttpLimits } from './limits.ts';
@@ -23,7 +24,7 @@ import { Http2Front, unknownExpectation } from './http2-front.ts';
 import { endHttp2, fieldsFor, http2StreamOf } from './http2-request.ts';
 import { endAfter } from './linger.ts';
 import { lookBehindProxy } from './peer.ts';
-import { problemBytes, problemHeaders, problemOf, problemType } from './problem.ts';
+import { problemBytes, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
 import type { RawRequests } from './raw-requests.ts';
 import { checkQueue, endQueue, isQueueEnded } from './request-queue.ts';
@@ -196,7 +197,11 @@ export function refuse(
 ): void {
   const instance = rawPath(targetPath(request.url ?? '/'));
   const body = JSON.stringify(problemOf(refusal, instance));
-  const fields = { ...more, 'Content-Type': problemType, ...problemHeaders(refusal, limits.retryAfterMs) };
+  const fields = {
+    ...more,
+    'Content-Type': problemMediaType,
+    ...problemHeaders(refusal, limits.retryAfterMs),
+  };
   const stream = http2StreamOf(response);
   if (stream !== undefined) {
     // What follows on the same connection is framed by itself.

@@ -1,8 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import { EverywireError, type EverywireErrorOptions, type ErrorCode } from '@everywire/protocol';
-
-export const problemType = 'application/problem+json';
+import { problemMediaType, problemOf } from '@everywire/protocol/http';
 
 /** A refusal whose answer carries header fields of its own, such as `Allow` (RFC 9110 §15.5.6). */
 export class HttpRefusal extends EverywireError {
@@ -16,36 +15,6 @@ export class HttpRefusal extends EverywireError {
     super(code, detail, options);
     this.headers = options.headers ?? {};
   }
-}
-
-export interface Problem {
-  /** A reference to a page about this kind of problem, relative to the server (RFC 9457 §3.1.1). */
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  /** The path that was asked for, without its query. */
-  readonly instance?: string;
-  readonly code: ErrorCode;
-  readonly errors?: readonly { readonly detail: string; readonly pointer: string }[];
-}
-
-/** The body of an error answer. `instance` is absent where no request could be read. */
-export function problemOf(error: EverywireError, instance: string | undefined): Problem {
-  return {
-    type: `/problems/${error.code}`,
-    title: error.row.title,
-    status: error.httpStatus,
-    detail: error.message,
-    ...(instance === undefined ? {} : { instance }),
-    code: error.code,
-    ...(error.pointers.length === 0
-      ? {}
-      : {
-          // RFC 9457 §3 shows pointers as URI fragments (RFC 6901 §6).
-          errors: error.pointers.map((pointer) => ({ detail: error.message, pointer: `#${pointer}` })),
-        }),
-  };
 }
 
 /** Header fields that an error answer needs beside its type and length. */
@@ -82,7 +51,7 @@ export function problemBytes(
   const status = error.httpStatus;
   const headers = {
     ...more,
-    'Content-Type': problemType,
+    'Content-Type': problemMediaType,
     'Content-Length': Buffer.byteLength(body),
     ...problemHeaders(error, retryAfterMs),
     Connection: 'close',

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, receipt } from '@everywire/protocol';
+import { problemOf } from '@everywire/protocol/http';
 import type { HttpLimits } from './limits.ts';
 import type { HubFront } from '../core/seams/hub-api.ts';
 import type { PublishResult, Session } from '../core/seams/session-api.ts';
@@ -9,7 +10,6 @@ import { callerOf } from './caller.ts';
 import type { CrossOrigin } from './cross-origin.ts';
 import { peerOf } from './peer.ts';
 import { channelOfTarget, rawQuery } from './percent.ts';
-import { problemOf } from './problem.ts';
 import { draftOfRequest, entryOfBody, type PublishBody } from './publish-request.ts';
 import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';

@@ -1,4 +1,4 @@
-import { errorTable, type ErrorCode, type EverywireError } from '@everywire/protocol';
+import { errorTable, reasonOf, type ErrorCode, type EverywireError } from '@everywire/protocol';
 import { reasonCodes, type Packet, type Properties, type ReasonCode } from '@everywire/wires/mqtt';
 
 /** What a refusal is in MQTT 5, by the packet that tells it: each allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
@@ -54,4 +54,4 @@ export function withoutReasons(packet: Packet): Packet {
 }
 
 /** Reason strings begin with the code, as close reasons do elsewhere. */
-export const reasonString = (error: EverywireError): string => `${error.code}: ${error.message}`;
+export const reasonString = reasonOf;

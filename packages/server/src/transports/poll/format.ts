@@ -1,4 +1,5 @@
 import { parseDurationMs, gapNotice } from '@everywire/protocol';
+import { writePage } from '@everywire/protocol/http';
 import type { WireFormat } from '../../core/log/batch.ts';
 import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
@@ -13,16 +14,13 @@ export interface PollPage {
   readonly gaps: readonly Gap[];
 }
 
-/** A page as the body of an answer. A second gap, of another channel of a filter, makes `gaps` appear beside `gap`. */
+/** A page as the body of an answer. */
 export function pageJson({ messages, cursor, gaps }: PollPage): string {
-  const list = messages.map((message) => envelopeJson(message)).join(',');
-  const missing =
-    gaps.length === 0
-      ? ''
-      : `,"gap":${JSON.stringify(gapNotice(gaps[0]!))}` +
-        (gaps.length === 1 ? '' : `,"gaps":${JSON.stringify(gaps.map(gapNotice))}`);
-  const continuity = gaps.length === 0 ? 'exact' : 'gap';
-  return `{"messages":[${list}],"cursor":"${cursor}","continuity":"${continuity}"${missing}}`;
+  return writePage(
+    messages.map((message) => envelopeJson(message)),
+    cursor,
+    gaps.map(gapNotice),
+  );
 }
 
 /** A whole answer out of one batch: all long polls that wait for it are given the same bytes. */

@@ -1,10 +1,11 @@
 import { parseFrom, type From } from '@everywire/protocol';
+import { sseMediaType } from '@everywire/protocol/http';
 import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
-import { sseMediaType, sseWire } from './format.ts';
+import { sseWire } from './format.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 
 /** Server-Sent Events: a view of `/channels/<name>` and `/stream` (HTML §9.2). */

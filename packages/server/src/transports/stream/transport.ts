@@ -1,9 +1,10 @@
 import { parseFrom } from '@everywire/protocol';
+import { ndjsonMediaTypes } from '@everywire/protocol/http';
 import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
-import { ndjsonMediaTypes, ndjsonWire } from './format.ts';
+import { ndjsonWire } from './format.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 
 /** HTTP streaming: a view of `/channels/<name>` and `/stream`, one JSON envelope a line. */

@@ -1,4 +1,5 @@
-import { EverywireError, toEverywireError, type From } from '@everywire/protocol';
+import { EverywireError, gapNotice, toEverywireError, type From } from '@everywire/protocol';
+import { closeOf, gapCloseCode, gapReason } from '@everywire/protocol/everywire-v1';
 import type { Batch, WireFormat } from '../../core/log/batch.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
@@ -6,15 +7,7 @@ import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
-import {
-  closeOf,
-  envelopeFormat,
-  gapCloseCode,
-  gapReason,
-  gapText,
-  rawFormat,
-  typeOfFrame,
-} from './format.ts';
+import { envelopeFormat, gapText, rawFormat, typeOfFrame } from './format.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 export interface RawRequest {
@@ -83,7 +76,7 @@ export class RawConnection implements Sink {
     switch (notice.kind) {
       case 'gap':
         if (this.#format === envelopeFormat) this.#peer!.sendText(gapText(notice.gap));
-        else this.#peer!.close(gapCloseCode, gapReason(notice.gap));
+        else this.#peer!.close(gapCloseCode, gapReason(gapNotice(notice.gap)));
         break;
       case 'ended':
         this.close({

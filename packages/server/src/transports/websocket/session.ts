@@ -1,4 +1,13 @@
 import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import {
+  type BadCommand,
+  closeOf,
+  endedFrame,
+  goawayFrame,
+  okAnswer,
+  publishedAnswer,
+  refusedAnswer,
+} from '@everywire/protocol/everywire-v1';
 import type { Batch } from '../../core/log/batch.ts';
 import { spellingOf } from '../../core/groups/name.ts';
 import type { PublishDraft, Session } from '../../core/seams/session-api.ts';
@@ -7,18 +16,8 @@ import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
-import { parseCommand, type BadCommand, type Command } from './commands.ts';
-import {
-  closeOf,
-  endedText,
-  gapText,
-  goawayText,
-  messageFormat,
-  okAnswer,
-  publishedAnswer,
-  refusedAnswer,
-  subscribedAnswer,
-} from './format.ts';
+import { parseCommand, type Command } from './commands.ts';
+import { gapText, messageFormat, subscribedText } from './format.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 
 const policyCode = 1008;
@@ -74,7 +73,7 @@ export class CommandConnection implements Sink {
   /** Says goodbye, and closes when nothing that was asked before is left to be answered. */
   goAway(code: number, retryAfterMs: number): void {
     if (this.#leavingWith !== undefined) return;
-    this.#peer.sendText(goawayText(retryAfterMs));
+    this.#peer.sendText(goawayFrame(retryAfterMs));
     this.#leavingWith = code;
     this.#closeIfIdle();
   }
@@ -85,7 +84,7 @@ export class CommandConnection implements Sink {
 
   notify(notice: Notice): void {
     if (notice.kind === 'goaway') {
-      this.#peer.sendText(goawayText(notice.retryAfterMs));
+      this.#peer.sendText(goawayFrame(notice.retryAfterMs));
       return;
     }
     if (notice.kind === 'gap') {
@@ -94,7 +93,7 @@ export class CommandConnection implements Sink {
     }
     const { subscription, error } = notice;
     this.#forget(subscription.tag as Following);
-    this.#peer.sendText(endedText(subscription.filter, error));
+    this.#peer.sendText(endedFrame(subscription.filter, error));
   }
 
   close({ error }: CloseReason): void {
@@ -158,7 +157,7 @@ export class CommandConnection implements Sink {
       throw caught;
     }
     if (following.isCancelled) following.subscription.cancel();
-    this.#peer.sendText(subscribedAnswer(id, following.subscription));
+    this.#peer.sendText(subscribedText(id, following.subscription));
     for (const gap of following.subscription.startGaps.slice(1)) this.#peer.sendText(gapText(gap));
     following.subscription.start();
   }

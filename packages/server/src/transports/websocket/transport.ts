@@ -1,4 +1,5 @@
 import { EverywireError, parseFrom } from '@everywire/protocol';
+import { closeOf, everywireProtocol } from '@everywire/protocol/everywire-v1';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Identity } from '../../core/sessions/access.ts';
@@ -14,7 +15,6 @@ import type { Handshake } from '../../websocket/handshake.ts';
 import { PeerGroup, type WebSocketHandlers } from '../../websocket/peer-group.ts';
 import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
-import { closeOf, everywireProtocol } from './format.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 import { cutAt, spreadMs } from '../parts/drain.ts';
 import { refusalOf } from '../parts/refusal.ts';

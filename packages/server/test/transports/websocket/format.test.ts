@@ -3,11 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { Batch, type WireFormat } from '../../../src/core/log/batch.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import { Message } from '../../../src/core/log/message.ts';
-import type { Gap } from '../../../src/core/seams/store.ts';
 import { parseCommand } from '../../../src/transports/websocket/commands.ts';
 import {
   envelopeFormat,
-  gapReason,
   messageFormat,
   rawFormat,
   typeOfFrame,
@@ -66,19 +64,6 @@ test('the type that is asked for holds for the frames it fits', () => {
   expect(typeOfFrame('binary', 'image/png')).toBe('image/png');
   expect(typeOfFrame('binary', 'text/plain')).toBe('application/octet-stream');
   expect(typeOfFrame('binary', undefined)).toBe('application/octet-stream');
-});
-
-test('the reason of a gap fits a Close frame, whatever the numbers', () => {
-  const far = Number.MAX_SAFE_INTEGER;
-  const gap: Gap = {
-    channel: 'c'.repeat(255),
-    from: far,
-    to: far,
-    reason: 'retention',
-    next: { epoch: 'zzzzzz', seq: far, tag: 'ffffffffffffffff' },
-  };
-  expect(Buffer.byteLength(gapReason(gap))).toBeLessThanOrEqual(123);
-  expect(gapReason({ ...gap, from: undefined })).toMatch(/^gap retention after=1zzzzzz\./);
 });
 
 describe('commands', () => {
