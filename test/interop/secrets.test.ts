@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openGrpc } from '../../packages/server/src/cli/grpc-client.ts';
-import { parseTarget } from '../../packages/server/src/cli/target.ts';
+import { openGrpc } from '../../packages/probes/src/grpc/client.ts';
+import { parseTarget } from '../../packages/probes/src/target.ts';
 import { encodePacket } from '@everywire/wires/mqtt';
 import { endEverything, runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { findParts } from '../support/secret-parts.ts';

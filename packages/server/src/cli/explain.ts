@@ -1,7 +1,7 @@
 import { CommandError } from './exit.ts';
 import { say } from './output.ts';
-import { Cut, Refused, Unreachable } from './request.ts';
-import type { Target } from './target.ts';
+import { Cut, Refused, Unreachable } from '../../../probes/src/http/request.ts';
+import type { Target } from '../../../probes/src/target.ts';
 
 /** What a failed exchange means to whoever typed the command; anything else is passed on as it is. */
 export function toCommandError(error: unknown, { hasPort, link, port }: Target): unknown {

@@ -4,9 +4,9 @@ import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
 import { write } from './output.ts';
-import { publisherOf } from './publishers/index.ts';
-import { parseTarget } from './target.ts';
-import { useTls, type TlsOptions } from './tls-client.ts';
+import { publisherOf } from '../../../probes/src/publishers.ts';
+import { parseTarget } from '../../../probes/src/target.ts';
+import { useTls, type TlsOptions } from '../../../probes/src/tls.ts';
 
 export interface PublishOptions extends TlsOptions {
   readonly type?: string;

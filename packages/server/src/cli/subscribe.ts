@@ -4,11 +4,11 @@ import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
 import { say, write } from './output.ts';
-import { readerOf } from './readers/index.ts';
-import type { Arrival, Start } from './readers/reader.ts';
-import { Cut, Refused, Unreachable } from './request.ts';
-import { parseTarget, type Target } from './target.ts';
-import { useTls, type TlsOptions } from './tls-client.ts';
+import { readerOf } from '../../../probes/src/readers.ts';
+import type { Arrival, Start } from '../../../probes/src/reader.ts';
+import { Cut, Refused, Unreachable } from '../../../probes/src/http/request.ts';
+import { parseTarget, type Target } from '../../../probes/src/target.ts';
+import { useTls, type TlsOptions } from '../../../probes/src/tls.ts';
 
 export interface SubscribeOptions extends TlsOptions {
   /** End after that many messages. */
