@@ -184,6 +184,17 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
+  test('a probe knows itself, Node, the protocol, the codecs and the library of gRPC, and no server', () => {
+    const own = 'packages/probes/src';
+    const known = /^(?:node:|@bufbuild\/protobuf|@connectrpc\/|@everywire\/(?:protocol|wires)(?:\/|$))/;
+    const bad = faults(own, (source) =>
+      importsFrom(source, ({ specifier, file }) =>
+        file === undefined ? !known.test(specifier) : !file.startsWith(`${own}/`),
+      ),
+    );
+    expect(bad).toEqual([]);
+  });
+
   test('authentication knows the core, and how JSON is read', () => {
     const bad = faults(`${server}/auth`, (source) =>
       importsFrom(

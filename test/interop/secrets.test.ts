@@ -1,8 +1,8 @@
 import { connect } from 'node:net';
 import { WebSocket } from 'ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openGrpc } from '../../packages/probes/src/grpc/client.ts';
-import { parseTarget } from '../../packages/probes/src/target.ts';
+import { Probe } from '@everywire/probes';
+import { parseTarget } from '../../packages/server/src/cli/target.ts';
 import { encodePacket } from '@everywire/wires/mqtt';
 import { endEverything, runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { findParts } from '../support/secret-parts.ts';
@@ -134,14 +134,13 @@ function mqttConnect(version: 4 | 5, method?: string): (token: string) => Buffer
 }
 
 const byGrpc: Login = async (token) => {
-  const { client, close } = openGrpc({ ...parseTarget(server.at('grpc', 'a')), token });
+  const probe = new Probe({ ...parseTarget(server.at('grpc', 'a')), token });
   try {
-    const published = await client.publish({ channel: 'in/a', data: Buffer.from('x') });
-    return published.id;
+    return await probe.publish('in/a', { payload: Buffer.from('x'), type: 'text/plain' });
   } catch (error) {
     return `${(error as Error).message} ${JSON.stringify(error)}`;
   } finally {
-    close();
+    await probe.close();
   }
 };
 

@@ -1,5 +1,5 @@
 /** What has come over a connection and is not taken yet, and how it ended. For one reader. */
-export class Arrivals<T> {
+export class Queue<T> {
   #items: T[] = [];
   #wake: (() => void) | undefined;
   #ended: Error | undefined;
@@ -9,7 +9,7 @@ export class Arrivals<T> {
     this.#wake?.();
   }
 
-  /** What has come is still handed out; the reader is then told why there is no more. The first reason counts. */
+  /** The reader still gets everything that has come, then this error. The first reason counts. */
   end(reason: Error): void {
     this.#ended ??= reason;
     this.#wake?.();
@@ -17,10 +17,12 @@ export class Arrivals<T> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, never, undefined> {
     for (;;) {
-      const items = this.#items;
-      this.#items = [];
-      yield* items;
-      if (items.length > 0) continue;
+      while (this.#items.length > 0) {
+        const items = this.#items;
+        this.#items = [];
+        yield* items;
+      }
+      // Nothing may be awaited between the look above and the promise below: a push in between would wake nobody.
       if (this.#ended !== undefined) throw this.#ended;
       await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;

@@ -1,40 +1,15 @@
-import { request as requestPlain, type IncomingMessage } from 'node:http';
-import { request as requestSecure } from 'node:https';
-import { asRecord } from '@everywire/protocol';
+import { parseRetryAfterMs } from '@everywire/protocol';
+import { readProblem } from '@everywire/protocol/http';
+import {
+  request as startRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
+import { Cut, toCut, toRefused, type Refused } from '../errors.ts';
+import type { Sockets } from '../sockets.ts';
+import type { Tap } from '../tap.ts';
 import { originOf, type Target } from '../target.ts';
-import { explainTls } from '../tls.ts';
-
-/** The server was not reached at all. */
-export class Unreachable extends Error {
-  override readonly name = 'Unreachable';
-}
-
-/** The server was reached and then lost; what was not read yet is read with the cursor. */
-export class Cut extends Error {
-  override readonly name = 'Cut';
-}
-
-/** The server said no. */
-export class Refused extends Error {
-  override readonly name = 'Refused';
-  /** The error code of the table, when the answer had one. */
-  readonly code: string | undefined;
-  readonly status: number | undefined;
-
-  constructor(
-    message: string,
-    about: { readonly code?: string | undefined; readonly status?: number | undefined },
-  ) {
-    super(message);
-    this.code = about.code;
-    this.status = about.status;
-  }
-
-  /** A server that is stopping or starting, or has had too much, is worth another try. */
-  get isPassing(): boolean {
-    return this.status === 429 || this.status === 503;
-  }
-}
 
 export interface Request {
   readonly method?: 'GET' | 'POST';
@@ -42,62 +17,55 @@ export interface Request {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer;
-  readonly signal?: AbortSignal;
   /** The connection counts as cut after that long without a byte. */
   readonly idleMs: number;
 }
 
 /**
- * Sends a request and resolves with the answer's head when it is a success.
+ * Sends a request on a connection of its own and resolves with the answer's head when it is a success.
  * @throws Unreachable, Cut, Refused
  */
-export async function send(target: Target, request: Request): Promise<IncomingMessage> {
-  const answer = await exchange(target, request);
+export async function send(target: Target, sockets: Sockets, request: Request): Promise<IncomingMessage> {
+  const { method = 'GET', path, headers = {}, body, idleMs } = request;
+  const tap = await sockets.connect();
+  tap.expectBytesWithin(idleMs);
+  const { token } = target;
+  const outgoing = startOn(tap, target, {
+    method,
+    path,
+    headers: {
+      ...headers,
+      ...(body === undefined ? {} : { 'Content-Length': String(body.length) }),
+      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+    },
+  });
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.once('response', resolve);
+    outgoing.once('error', (cause) => reject(explainEnd(cause, target)));
+    outgoing.end(body);
+  });
+  // A body that ends with its connection looks whole when the connection breaks.
+  tap.once('error', (error) => answer.destroy(error));
   if (answer.statusCode === undefined || answer.statusCode >= 300) throw await readRefusal(answer);
   return answer;
 }
 
-function exchange(
-  target: Target,
-  { method = 'GET', path, headers = {}, body, signal, idleMs }: Request,
-): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const host = target.host.replace(/^\[|\]$/g, '');
-    const length: Record<string, string> =
-      body === undefined ? {} : { 'Content-Length': String(body.length) };
-    const { token } = target;
-    const authorization: Record<string, string> =
-      token === undefined ? {} : { Authorization: `Bearer ${token}` };
-    const start = target.isSecure ? requestSecure : requestPlain;
-    const outgoing = start({
-      host,
-      port: target.port,
-      method,
-      path,
-      agent: false,
-      ...target.certificate,
-      headers: { ...headers, ...length, ...authorization },
-      ...(signal === undefined ? {} : { signal }),
-    });
-    let isConnected = false;
-    outgoing.once('socket', (socket) =>
-      socket.once(target.isSecure ? 'secureConnect' : 'connect', () => (isConnected = true)),
-    );
-    outgoing.setTimeout(idleMs, () =>
-      outgoing.destroy(new Error(`nothing was heard for ${idleMs / 1000} s`)),
-    );
-    outgoing.once('response', resolve);
-    outgoing.once('error', (cause: NodeJS.ErrnoException) => {
-      const reason = explainTls(cause) ?? cause.code ?? cause.message;
-      const where = originOf(target);
-      reject(
-        isConnected
-          ? new Cut(`${where} closed the connection (${reason})`, { cause })
-          : new Unreachable(`${where} cannot be reached (${reason})`, { cause }),
-      );
-    });
-    outgoing.end(body);
+/** Begins a request on this connection. */
+export function startOn(tap: Tap, target: Target, options: RequestOptions): ClientRequest {
+  return startRequest({
+    host: target.host.replace(/^\[|\]$/g, ''),
+    port: target.port,
+    // The Host field names no port that is the scheme's own.
+    defaultPort: target.isSecure ? 443 : 80,
+    createConnection: () => tap,
+    ...options,
   });
+}
+
+/** Why an exchange ended before its answer. */
+export function explainEnd(cause: NodeJS.ErrnoException, target: Target): Cut {
+  if (cause instanceof Cut) return cause;
+  return new Cut(`${originOf(target)} closed the connection (${cause.code ?? cause.message})`, { cause });
 }
 
 /** The body as chunks of text, split nowhere within a character. @throws Cut */
@@ -106,12 +74,7 @@ export async function* readText(answer: IncomingMessage): AsyncGenerator<string,
   try {
     for await (const chunk of answer) yield chunk as string;
   } catch (cause) {
-    throw new Cut(
-      `the connection was lost (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message})`,
-      {
-        cause,
-      },
-    );
+    throw toCut(cause);
   }
 }
 
@@ -121,19 +84,18 @@ export async function readWhole(answer: IncomingMessage): Promise<string> {
   return text;
 }
 
-async function readRefusal(answer: IncomingMessage): Promise<Refused> {
-  const { statusCode: status } = answer;
-  const problem = readProblem(await readWhole(answer));
-  const code = typeof problem?.['code'] === 'string' ? problem['code'] : undefined;
-  const detail = problem?.['detail'] ?? problem?.['title'];
-  const words = typeof detail === 'string' ? detail : 'no reason was given';
-  return new Refused(`${code ?? 'refused'} (HTTP ${status ?? '?'}): ${words}`, { code, status });
+/** The refusal that an answer is: a problem (RFC 9457), or what a proxy answers in its own way. */
+export async function readRefusal(answer: IncomingMessage): Promise<Refused> {
+  const { statusCode: httpStatus } = answer;
+  const retryAfterMs = parseRetryAfterMs(answer.headers['retry-after'], Date.now());
+  const problem = readProblem(parse(await readWhole(answer)));
+  const refusal = { code: problem?.code, message: problem?.message, retryAfterMs };
+  return toRefused(refusal, { httpStatus }, ` (HTTP ${httpStatus ?? '?'})`);
 }
 
-/** A problem (RFC 9457), or nothing: what stands between us and the server answers in its own way. */
-function readProblem(text: string): Readonly<Record<string, unknown>> | undefined {
+function parse(text: string): unknown {
   try {
-    return asRecord(JSON.parse(text));
+    return JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

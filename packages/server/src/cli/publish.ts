@@ -1,12 +1,12 @@
+import { Probe } from '@everywire/probes';
 import { isUtf8 } from 'node:buffer';
 import { buffer } from 'node:stream/consumers';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
 import { write } from './output.ts';
-import { publisherOf } from '../../../probes/src/publishers.ts';
-import { parseTarget } from '../../../probes/src/target.ts';
-import { useTls, type TlsOptions } from '../../../probes/src/tls.ts';
+import { parseTarget } from './target.ts';
+import { useTls, type TlsOptions } from './tls-client.ts';
 
 export interface PublishOptions extends TlsOptions {
   readonly type?: string;
@@ -20,6 +20,9 @@ export interface PublishOptions extends TlsOptions {
   readonly token?: string;
 }
 
+/** How long the server may take for everything. */
+const answerWithinMs = 30_000;
+
 /** `everywire publish URL [data|-]`: publishes one message and prints its receipt, once the server has stored it. */
 export async function publish(url: string, data: string | undefined, options: PublishOptions): Promise<void> {
   const target = { ...parseTarget(url), token: chooseToken(options.token), certificate: useTls(options) };
@@ -28,10 +31,14 @@ export async function publish(url: string, data: string | undefined, options: Pu
   const headers = new Map((options.header ?? []).map(parseHeader));
   const { event, key, retain = false, ttl } = options;
   const publication = { payload, type: chooseType(payload, options), headers, event, key, retain, ttl };
-  const receipt = await publisherOf(target.wire)(target, publication).catch((error: unknown) => {
+  const probe = new Probe(target, { signal: AbortSignal.timeout(answerWithinMs) });
+  try {
+    await write(`${await probe.publish(target.channel, publication)}\n`);
+  } catch (error) {
     throw toCommandError(error, target);
-  });
-  await write(`${receipt}\n`);
+  } finally {
+    await probe.close();
+  }
 }
 
 async function readPayload(data: string | undefined): Promise<Buffer> {

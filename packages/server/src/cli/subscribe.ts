@@ -1,14 +1,19 @@
+import { Cut, Probe, Refused, Unreachable, type Arrival, type Start } from '@everywire/probes';
+import {
+  backoffMs,
+  parseDurationMs,
+  parseExactly,
+  parseSince,
+  payloadOf,
+  readEnvelope,
+} from '@everywire/protocol';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseDurationMs, parseExactly, parseSince, payloadOf, readEnvelope } from '@everywire/protocol';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
 import { noteResourcePath, toCommandError } from './explain.ts';
 import { say, write } from './output.ts';
-import { readerOf } from '../../../probes/src/readers.ts';
-import type { Arrival, Start } from '../../../probes/src/reader.ts';
-import { Cut, Refused, Unreachable } from '../../../probes/src/http/request.ts';
-import { parseTarget, type Target } from '../../../probes/src/target.ts';
-import { useTls, type TlsOptions } from '../../../probes/src/tls.ts';
+import { parseTarget, type UrlTarget } from './target.ts';
+import { useTls, type TlsOptions } from './tls-client.ts';
 
 export interface SubscribeOptions extends TlsOptions {
   /** End after that many messages. */
@@ -21,8 +26,7 @@ export interface SubscribeOptions extends TlsOptions {
   readonly token?: string;
 }
 
-const backoffFirstMs = 250;
-const backoffMaxMs = 10_000;
+const backoff = { minMs: 250, maxMs: 10_000 };
 
 /** `everywire subscribe URL`: each message as a line of JSON on standard output, resumed by cursor after a cut. */
 export async function subscribe(url: string, options: SubscribeOptions): Promise<void> {
@@ -38,11 +42,12 @@ export async function subscribe(url: string, options: SubscribeOptions): Promise
   noteResourcePath(target);
   const stop = new AbortController();
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(), timeoutMs);
+  const probe = new Probe(target, { signal: stop.signal });
   try {
-    await follow(target, start, options, stop);
+    await follow({ probe, target, start, options, stop });
   } finally {
     clearTimeout(timer);
-    stop.abort();
+    await probe.close();
   }
 }
 
@@ -60,29 +65,32 @@ function readStart({ after, since }: SubscribeOptions): Start {
   return { after, since };
 }
 
+interface Following {
+  readonly probe: Probe;
+  readonly target: UrlTarget;
+  readonly start: Start;
+  readonly options: SubscribeOptions;
+  readonly stop: AbortController;
+}
+
 /** Reads until the count is reached, over as many connections as it takes. @throws CommandError */
-async function follow(
-  target: Target,
-  start: Start,
-  options: SubscribeOptions,
-  stop: AbortController,
-): Promise<void> {
-  const read = readerOf(target.wire);
+async function follow({ probe, target, start, options, stop }: Following): Promise<void> {
   const countMax = options.count ?? Infinity;
   let from = start;
   let count = 0;
   let wasOpen = false;
-  let backoffMs = backoffFirstMs;
+  let failures = 0;
   for (;;) {
     let reason = 'the server ended the stream';
+    let askedMs: number | undefined;
     try {
-      for await (const arrival of read(target, from, stop.signal)) {
+      for await (const arrival of probe.follow(target.channel, from)) {
         wasOpen = true;
         if (arrival.kind === 'gap') say(`gap: ${arrival.text}`);
         if (arrival.kind === 'message') {
           await write(options.raw === true ? toPayload(arrival.text) : `${arrival.text}\n`);
           count += 1;
-          backoffMs = backoffFirstMs;
+          failures = 0;
         }
         from = moveTo(arrival, from);
         if (count >= countMax) return;
@@ -90,14 +98,15 @@ async function follow(
     } catch (error) {
       if (stop.signal.aborted) throw timedOut(count, options);
       reason = explainEnd(error, target, wasOpen);
+      askedMs = error instanceof Refused ? error.retryAfterMs : undefined;
     }
+    failures += 1;
+    const waitMs = backoffMs(failures, Math.random, backoff, askedMs);
     const place = from.after === undefined ? 'without a cursor yet' : `after ${from.after}`;
-    say(`${reason}; resuming ${place} in ${Math.ceil(backoffMs / 100) / 10} s`);
-    // Half of it by chance, so that a thousand subscribers do not come back in one instant.
-    await delay(backoffMs * (0.5 + Math.random() / 2), undefined, { signal: stop.signal }).catch(() => {
+    say(`${reason}; resuming ${place} in ${Math.ceil(waitMs / 100) / 10} s`);
+    await delay(waitMs, undefined, { signal: stop.signal }).catch(() => {
       throw timedOut(count, options);
     });
-    backoffMs = Math.min(backoffMs * 2, backoffMaxMs);
   }
 }
 
@@ -106,7 +115,7 @@ function moveTo(arrival: Arrival, from: Start): Start {
 }
 
 /** Why a connection ended, when another is worth trying. @throws CommandError when none is */
-function explainEnd(error: unknown, target: Target, wasOpen: boolean): string {
+function explainEnd(error: unknown, target: UrlTarget, wasOpen: boolean): string {
   if (error instanceof Cut || (error instanceof Refused && error.isPassing && wasOpen)) return error.message;
   if (error instanceof Unreachable && wasOpen) return error.message;
   throw toCommandError(error, target);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { CommandError } from '../../src/cli/exit.ts';
-import { encodeChannel, parseTarget } from '../../../probes/src/target.ts';
+import { encodeChannel } from '@everywire/probes';
+import { parseTarget } from '../../src/cli/target.ts';
 
 test.each([
   ['http://localhost:8080/a', 'poll', false, 'localhost', 8080],

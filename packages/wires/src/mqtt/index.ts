@@ -5,10 +5,12 @@
  *   reader.ts          bytes to packets or a fault, in chunks of any size; decode*.ts, fields.ts: one packet
  *   encode.ts          packets to bytes
  *   properties.ts      properties of packets, read and written
+ *   payload-type.ts    the media type of a payload
  */
 export { encodePacket } from './encode.ts';
 export { Fields } from './fields.ts';
 export * from './packets.ts';
+export { isHonestType, typeOfPayload } from './payload-type.ts';
 export { noProperties, propertiesBytes, readProperties, writeProperties } from './properties.ts';
 export { PacketReader, clientReader, serverReader, type PacketReaderOptions } from './reader.ts';
 export * from './reason-codes.ts';

@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer';
-import { shapeOfType } from '@everywire/protocol';
 import {
   Fields,
+  isHonestType,
+  typeOfPayload,
   type PublishProperties,
   type Publish,
   type Qos,
@@ -33,15 +33,8 @@ const bits = { qos: 0x03, typeIsContentType: 0x04, headersAreUserProperties: 0x0
 /** Names that only the server sets: a client's are dropped, as on every transport. */
 const reservedName = /^everywire-/i;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
-/** Bytes that text which says nothing of itself has not: controls other than TAB, LF and CR. */
-const isNotText = Uint8Array.from({ length: 256 }, (_, byte) =>
-  (byte < 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) || byte === 0x7f ? 1 : 0,
-);
 /** The longest a message may live, ten years; what is longer is kept as it was said, and ends with the log. */
 const ttlMsMax = 3_650 * 86_400_000;
-
-const textType = 'text/plain; charset=utf-8';
-const binaryType = 'application/octet-stream';
 
 const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([mqttNativeByte, qos]));
 
@@ -53,7 +46,7 @@ export function draftOf({ payload, qos, retain, properties }: Publish | Will): P
   const { contentType, userProperties = [], messageExpiryIntervalSeconds } = properties;
   const kept = userProperties.filter(([name]) => !reservedName.test(name));
   const headers = headersOf(kept);
-  const isType = contentType !== undefined && isTypeOf(contentType, payload);
+  const isType = contentType !== undefined && isHonestType(contentType, payload);
   const expiryMs =
     messageExpiryIntervalSeconds === undefined ? undefined : messageExpiryIntervalSeconds * 1000;
   return {
@@ -142,35 +135,6 @@ function headersOf(pairs: UserProperties): Map<string, string> | undefined {
     if (name !== '' && !control.test(name) && !control.test(value)) headers.set(name, value);
   }
   return headers.size === 0 ? undefined : headers;
-}
-
-const mediaType = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;[\t\x20-\x7e]*)?$/;
-
-/** Whether a content type can be the message's type, by which other transports show it: it is one, and not a lie. */
-function isTypeOf(contentType: string, payload: Buffer): boolean {
-  if (contentType.length > 255 || !mediaType.test(contentType)) return false;
-  return shapeOfType(contentType) !== 'json' || isJson(payload);
-}
-
-function isJson(payload: Buffer): boolean {
-  if (!isUtf8(payload)) return false;
-  try {
-    JSON.parse(payload.toString());
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Of a payload of which nothing is said: text where it looks like it, so that people can read it elsewhere. */
-function typeOfPayload(payload: Buffer): string {
-  let all = 0;
-  for (let at = 0; at < payload.length; at += 1) {
-    const byte = payload[at]!;
-    if (isNotText[byte] === 1) return binaryType;
-    all |= byte;
-  }
-  return all < 0x80 || isUtf8(payload) ? textType : binaryType;
 }
 
 function saidByMqtt(message: Message, native: Buffer): PublishProperties {

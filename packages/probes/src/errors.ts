@@ -1,0 +1,55 @@
+import { isPassing, type Ending, type Refusal } from '@everywire/protocol';
+
+/** The server was not reached at all. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+}
+
+/** The server was reached and then lost. A cursor resumes from what has been read. */
+export class Cut extends Error {
+  override readonly name = 'Cut';
+}
+
+/** The server refused. */
+export class Refused extends Error {
+  override readonly name = 'Refused';
+  /** The error code of the table, when the answer had one. */
+  readonly code: string | undefined;
+  /** Whether the same request may succeed later. */
+  readonly isPassing: boolean;
+  /** The server asks for this wait before another attempt. */
+  readonly retryAfterMs: number | undefined;
+
+  /** `ending`: how the protocol said no. Without a member, what came is not what a server of this protocol sends. */
+  constructor(message: string, ending: Ending = {}, retryAfterMs?: number) {
+    super(message);
+    this.code = ending.code;
+    this.retryAfterMs = retryAfterMs;
+    this.isPassing = Object.values(ending).some((one) => one !== undefined) && isPassing(ending);
+  }
+}
+
+/** This wire cannot carry the publication or the subscription. Nothing was sent. */
+export class Unsendable extends Error {
+  override readonly name = 'Unsendable';
+  /** The message begins with the name of a member of the publication, which a command line has as an option. */
+  readonly isOption: boolean;
+
+  constructor(message: string, options: { readonly isOption?: boolean; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.isOption = options.isOption ?? false;
+  }
+}
+
+/** What the end of a socket means to a reader. */
+export function toCut(caught: unknown): Cut {
+  if (caught instanceof Cut) return caught;
+  const { code, message } = caught as NodeJS.ErrnoException;
+  return new Cut(`the connection was lost (${code ?? message})`, { cause: caught });
+}
+
+/** A refusal that the protocol carries as members. `how` is what its number adds for people. */
+export function toRefused(refusal: Refusal | undefined, ending: Ending = {}, how = ''): Refused {
+  const { code, message = 'no reason was given', httpStatus, retryAfterMs } = refusal ?? {};
+  return new Refused(`${code ?? 'refused'}${how}: ${message}`, { code, httpStatus, ...ending }, retryAfterMs);
+}

@@ -1,0 +1,58 @@
+import { matches, parseFilter, type Filter } from '@everywire/protocol';
+import { Queue } from './queue.ts';
+import type { Arrival } from './session.ts';
+
+/** `$share/<group>/` in front of a filter makes a group of its followers. */
+const share = /^\$share\/[^/]*\//;
+
+/**
+ * What is followed on one connection whose messages name a channel and not the subscription. With one follower everything
+ * is its own; with several a message goes to those whose filter matches.
+ */
+export class Follows {
+  readonly #queues = new Map<
+    Queue<Arrival>,
+    { readonly text: string; readonly filter: Filter | undefined }
+  >();
+  #ended: Error | undefined;
+
+  begin(channel: string): Queue<Arrival> {
+    const queue = new Queue<Arrival>();
+    this.#queues.set(queue, { text: channel, filter: parse(channel.replace(share, '')) });
+    if (this.#ended !== undefined) queue.end(this.#ended);
+    return queue;
+  }
+
+  /** @returns whether the server is still to be told that this subscription has ended */
+  finish(queue: Queue<Arrival>): boolean {
+    return this.#queues.delete(queue) && this.#ended === undefined;
+  }
+
+  deliver(channel: string, arrival: Arrival): void {
+    for (const [queue, { filter }] of this.#queues) {
+      if (this.#queues.size === 1 || filter === undefined || matches(filter, channel)) queue.push(arrival);
+    }
+  }
+
+  /** The server ended one subscription. */
+  endOf(channel: string, reason: Error): void {
+    for (const [queue, { text }] of this.#queues) if (text === channel) queue.end(reason);
+  }
+
+  end(reason: Error): void {
+    this.#ended ??= reason;
+    for (const queue of this.#queues.keys()) queue.end(this.#ended);
+  }
+}
+
+/** Servers have bounds of their own. */
+const limits = { nameBytesMax: 65_535, nameLevelsMax: 1_000, filterWildcardsMax: 1_000 };
+
+/** `undefined` for what only a server can judge, such as a name of its own: it gets everything. */
+function parse(text: string): Filter | undefined {
+  try {
+    return parseFilter(text, limits);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,23 @@
+import type { IncomingMessage } from 'node:http';
+import type { Arrival, Start } from '../session.ts';
+import type { Request } from './request.ts';
+
+/** A way to follow by HTTP: what came, over however many requests it takes. */
+export type HttpReader = (
+  exchange: Exchange,
+  channel: string,
+  start: Start,
+) => AsyncGenerator<Arrival, void, undefined>;
+
+/** Sends requests for a reader. */
+export interface Exchange {
+  send(request: Request): Promise<IncomingMessage>;
+  /** Aborted when the session is closed. */
+  readonly signal: AbortSignal;
+}
+
+/** The place to begin as a query. */
+export function startQuery({ after, since }: Start): URLSearchParams {
+  if (after !== undefined) return new URLSearchParams({ after });
+  return new URLSearchParams(since === undefined ? {} : { since });
+}

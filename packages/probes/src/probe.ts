@@ -1,0 +1,130 @@
+import { clientOf } from './clients.ts';
+import { Cut } from './errors.ts';
+import type { Arrival, FollowOptions, Publication, Session } from './session.ts';
+import { Sockets, type CutKind } from './sockets.ts';
+import type { Target } from './target.ts';
+
+export interface ProbeOptions {
+  /** Closes the probe. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Counted since the probe was made, over all of its connections. */
+export interface Figures {
+  readonly published: number;
+  /** Messages. */
+  readonly received: number;
+  readonly gaps: number;
+  readonly connections: number;
+  /** Connections behind the first, without those that HTTP makes for each request. */
+  readonly reconnects: number;
+  /** On the network, TLS and headers included. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+/**
+ * A client of one wire. It connects when it is first asked for something, and again when it is asked after a connection
+ * was lost; following goes on from a cursor only when the caller follows again.
+ */
+export class Probe {
+  readonly target: Target;
+  readonly #sockets: Sockets;
+  #session: Promise<Session> | undefined;
+  #sessions = 0;
+  #published = 0;
+  #received = 0;
+  #gaps = 0;
+  #closed: Cut | undefined;
+
+  constructor(target: Target, { signal }: ProbeOptions = {}) {
+    this.target = target;
+    this.#sockets = new Sockets(target);
+    if (signal?.aborted === true) this.#stop(new Cut('no time was left'));
+    signal?.addEventListener('abort', () => this.#stop(new Cut('no time was left')), { once: true });
+  }
+
+  get figures(): Figures {
+    const { connections, bytesRead, bytesWritten } = this.#sockets;
+    return {
+      published: this.#published,
+      received: this.#received,
+      gaps: this.#gaps,
+      connections,
+      reconnects: Math.max(0, this.#sessions - 1),
+      bytesRead,
+      bytesWritten,
+    };
+  }
+
+  /** Resolves with the receipt as a line of JSON, once the message is stored. @throws Unreachable, Cut, Refused, Unsendable */
+  async publish(channel: string, publication: Publication): Promise<string> {
+    const session = await this.#open();
+    const receipt = await session.publish(channel, publication);
+    this.#published += 1;
+    return receipt;
+  }
+
+  /**
+   * Follows a channel or a filter over one connection. It returns when the server ends it in good order.
+   * @throws Unreachable, Cut, Refused, Unsendable; either way, following again goes on from the last cursor
+   */
+  async *follow(channel: string, options: FollowOptions = {}): AsyncGenerator<Arrival, void, undefined> {
+    const session = await this.#open();
+    for await (const arrival of session.follow(channel, options)) {
+      if (arrival.kind === 'message') this.#received += 1;
+      else if (arrival.kind === 'gap') this.#gaps += 1;
+      yield arrival;
+    }
+  }
+
+  /** Stops reading from the network: what a stuck client looks like to a server. */
+  pause(): void {
+    this.#sockets.pause();
+  }
+
+  resume(): void {
+    this.#sockets.resume();
+  }
+
+  /** Breaks the connection without a goodbye. */
+  cut(how: CutKind): void {
+    this.#sockets.cut(how);
+    if (how === 'stall') return;
+    // Nothing can be sent any more, so this only ends what waits, also between two requests.
+    void this.#session?.then(
+      (session) => session.close(),
+      () => undefined,
+    );
+    this.#session = undefined;
+  }
+
+  /** Ends the connection in good order, and everything that is under way. */
+  async close(): Promise<void> {
+    const session = await this.#session?.catch(() => undefined);
+    session?.close();
+    this.#closed ??= new Cut('this side closed the connection');
+  }
+
+  #stop(reason: Cut): void {
+    this.#closed ??= reason;
+    this.#sockets.close(reason);
+  }
+
+  async #open(): Promise<Session> {
+    if (this.#closed !== undefined) throw this.#closed;
+    const current = this.#session;
+    const known = await current?.catch(() => undefined);
+    if (known !== undefined && !known.isEnded) return known;
+    // Another call may have connected meanwhile.
+    if (this.#session === current || this.#session === undefined) this.#session = this.#connect();
+    return this.#session;
+  }
+
+  async #connect(): Promise<Session> {
+    const open = await clientOf(this.target.wire);
+    const session = await open(this.target, this.#sockets);
+    this.#sessions += 1;
+    return session;
+  }
+}
