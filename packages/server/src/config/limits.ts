@@ -4,6 +4,7 @@ import { httpLimits } from '../http/limits.ts';
 import { netLimits } from '../net/limits.ts';
 import { grpcLimits } from '../transports/grpc/limits.ts';
 import { mqttLimits } from '../transports/mqtt/limits.ts';
+import { partsLimits } from '../transports/parts/limits.ts';
 import { pollLimits } from '../transports/poll/limits.ts';
 import { socketioLimits } from '../transports/socketio/limits.ts';
 import { stompLimits } from '../transports/stomp/limits.ts';
@@ -13,6 +14,7 @@ import { websocketLimits } from '../websocket/limits.ts';
 /** Who declares which limits, in the order of the documentation. Names are unique among all of them: they share one section. */
 export const limitOwners: readonly LimitDeclarations[] = [
   coreLimits,
+  partsLimits,
   netLimits,
   httpLimits,
   pollLimits,
@@ -28,6 +30,7 @@ export const limitOwners: readonly LimitDeclarations[] = [
 /** Every limit of the server: the section `limits` of the configuration. */
 export type AllLimits = LimitsOf<
   typeof coreLimits &
+    typeof partsLimits &
     typeof netLimits &
     typeof httpLimits &
     typeof pollLimits &

@@ -63,13 +63,6 @@ export const coreLimits = {
     default: 1024 * kib,
     about: 'Answers and deliveries a connection may leave unsent before the server stops reading from it.',
   },
-  commandsInFlightMax: {
-    default: 1_024,
-    about:
-      'Commands of one connection that wait for the store, and their bytes; at so many, the server stops ' +
-      'reading from it.',
-  },
-  commandsInFlightBytesMax: { default: 1024 * kib },
   messageHeadersMax: {
     default: 32,
     about: 'Headers of a message: how many, and bytes of names and values together.',

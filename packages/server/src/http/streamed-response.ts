@@ -8,6 +8,8 @@ import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
 import { streamFields, type StreamStart } from './stream-head.ts';
 import type { StreamWire } from './stream-wire.ts';
 import type { HttpLimits } from './limits.ts';
+import { cutAt, spreadMs } from '../transports/parts/drain.ts';
+import { Outbound } from '../transports/parts/outbound.ts';
 
 /** What a response reads from: a session with one subscription, or several merged. */
 export interface StreamSource {
@@ -46,8 +48,7 @@ export class StreamedResponses {
 
   /** With up to half as much again, so that peers that lost the same server do not all come back at once. */
   get retryMs(): number {
-    const { retryAfterMs } = this.host.limits;
-    return retryAfterMs + Math.floor((retryAfterMs * Number.parseInt(this.host.random.hex(1), 16)) / 512);
+    return spreadMs(this.host.limits.retryAfterMs, this.host.random, 0.5);
   }
 
   add(response: StreamedResponse): void {
@@ -67,20 +68,18 @@ export class StreamedResponses {
       if (this.#open.size === 0) resolve();
       else this.#onEmpty = resolve;
     });
-    const cut = (): void => {
-      for (const response of [...this.#open]) response.cut();
-    };
     for (const response of [...this.#open]) response.sayGoodbye(this.retryMs);
-    if (deadline.aborted) cut();
-    else deadline.addEventListener('abort', cut, { once: true });
-    await gone;
-    deadline.removeEventListener('abort', cut);
+    await cutAt(deadline, {
+      gone,
+      cut: () => {
+        for (const response of [...this.#open]) response.cut();
+      },
+    });
   }
 }
 
 const owner = Symbol('streamed response');
 type OwnedBody = OpenBody & { [owner]?: StreamedResponse };
-const nothing = Buffer.alloc(0);
 
 const listeners = { onDrain, onGone };
 
@@ -101,7 +100,8 @@ export class StreamedResponse implements Sink, Quiet {
   #body: OwnedBody | undefined;
   #source: StreamSource | undefined;
   #place: StreamPlace | undefined;
-  #isHeld = false;
+  /** Once it had too much unsent. */
+  #outbound: Outbound | undefined;
   #isClosed = false;
   wroteAtTick = 0;
 
@@ -155,9 +155,10 @@ export class StreamedResponse implements Sink, Quiet {
     this.wroteAtTick = shared.heartbeats.tick;
     body.write(batch.as(this.#format).bytes);
     if (body.writableLength <= shared.heldFromBytes) return true;
-    this.#isHeld = true;
-    // Node tells of a drain only above its own mark. Plain sockets have ours; below another, an empty write tells it.
-    if (!body.writableNeedDrain) body.write(nothing, () => this.drained());
+    this.#outbound ??= new Outbound(body, shared.heldFromBytes, {
+      continueDelivery: () => this.#source?.drained(),
+    });
+    this.#outbound.hold();
     return false;
   }
 
@@ -186,15 +187,13 @@ export class StreamedResponse implements Sink, Quiet {
 
   beat(): void {
     // A peer that does not take what was written needs no sign of life from us.
-    if (this.#isHeld) return;
+    if (this.#outbound?.isHeld === true) return;
     const place = this.#place!;
     this.#write(this.#shared.wire.heartbeat(place.isLive ? place.cursor : undefined));
   }
 
   drained(): void {
-    if (!this.#isHeld) return;
-    this.#isHeld = false;
-    this.#source?.drained();
+    this.#outbound?.drained();
   }
 
   /** The connection is gone, or is made to be. */
@@ -206,9 +205,10 @@ export class StreamedResponse implements Sink, Quiet {
   }
 
   #write(text: string): void {
-    if (this.#isClosed) return;
+    const body = this.#body;
+    if (this.#isClosed || body?.writableEnded === true) return;
     this.wroteAtTick = this.#shared.heartbeats.tick;
-    this.#body?.write(text);
+    body?.write(text);
   }
 
   /** The source is let go at once; the connection is counted until its last bytes are out. */
@@ -218,6 +218,7 @@ export class StreamedResponse implements Sink, Quiet {
     this.#source = undefined;
     source?.end('left');
     if (body === undefined || body.writableEnded) return;
+    this.#outbound?.end();
     endBody(body, text);
     // Who does not read its last bytes would keep the connection for ever.
     const cut = this.#shared.clock.after(this.#shared.host.limits.closeTimeoutMs, () => this.cut());
@@ -227,6 +228,7 @@ export class StreamedResponse implements Sink, Quiet {
   #release(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#outbound?.end();
     this.#shared.remove(this);
     this.#source?.end('lost');
     this.#source = undefined;

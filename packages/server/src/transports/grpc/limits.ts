@@ -3,6 +3,7 @@ import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import type { HttpLimits } from '../../http/limits.ts';
 import { ifTaken, portSchema, strict } from '../../net/port-schema.ts';
+import type { PartsLimits } from '../parts/limits.ts';
 
 export const grpcLimits = {
   grpcStreamsMax: {
@@ -17,7 +18,7 @@ export const grpcLimits = {
   },
 } satisfies LimitDeclarations;
 
-export type GrpcLimits = HttpLimits & LimitsOf<typeof grpcLimits>;
+export type GrpcLimits = HttpLimits & PartsLimits & LimitsOf<typeof grpcLimits>;
 
 export type GrpcHost = Host<GrpcLimits>;
 

@@ -1,11 +1,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { EverywireError, parseCursor, toEverywireError } from '@everywire/protocol';
+import { EverywireError, parseCursor } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Timer } from '../../core/clock.ts';
-import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Session } from '../../core/seams/session-api.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
-import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import { draftOf, fromOf, protoGap, protoGoAway, publishResponse, refusal } from './convert.ts';
 import {
   DoneSchema,
@@ -21,12 +20,8 @@ import type { Outlet, Party } from './outlet.ts';
 import { frameMessage } from '@everywire/wires/grpc';
 import { streamFormat } from './format.ts';
 import type { GrpcHost } from './limits.ts';
-
-/** How a call's requests are held back, while too many of them are under way. */
-export interface Inlet {
-  pause(): void;
-  resume(): void;
-}
+import { CommandPacer, type RequestFlow } from '../parts/command-pacer.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 interface Following {
   readonly id: bigint;
@@ -42,20 +37,19 @@ const answersWithinMs = 1_000;
 export class StreamCall implements Sink {
   readonly #host: GrpcHost;
   readonly #outlet: Outlet;
-  readonly #inlet: Inlet;
   readonly #followings = new Map<bigint, Following>();
   #session: Session | undefined;
-  readonly #underWay = new InFlightCommands();
+  readonly #pacer: CommandPacer;
   #hasEnded = false;
   /** What it ends with once everything is answered. */
   #closing: { readonly error: EverywireError; readonly timer: Timer } | undefined;
   /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
   #isHalfClosed = false;
 
-  constructor(host: GrpcHost, outlet: Outlet, inlet: Inlet) {
+  constructor(host: GrpcHost, outlet: Outlet, requests: RequestFlow) {
     this.#host = host;
     this.#outlet = outlet;
-    this.#inlet = inlet;
+    this.#pacer = new CommandPacer(requests, host.limits);
   }
 
   /** Before anything is received. */
@@ -154,18 +148,8 @@ export class StreamCall implements Sink {
     }
   }
 
-  /** While too many are under way, nothing more is read. */
   async #answering(id: bigint, run: () => Promise<void>, bytes = 0): Promise<void> {
-    const { limits } = this.#host;
-    this.#underWay.begin(bytes);
-    if (this.#underWay.isFull(limits)) this.#inlet.pause();
-    try {
-      await run();
-    } catch (caught) {
-      this.#refuse(id, caught);
-    }
-    this.#underWay.end(bytes);
-    if (this.#underWay.hasRoom(limits)) this.#inlet.resume();
+    await this.#pacer.run(run, (caught) => this.#refuse(id, caught), bytes);
     this.#endIfDone();
   }
 
@@ -238,8 +222,7 @@ export class StreamCall implements Sink {
   }
 
   #refuse(id: bigint, caught: unknown): void {
-    const error = toEverywireError(caught);
-    if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a request on a gRPC stream failed');
+    const error = refusalOf(caught, this.#host.log, 'a request on a gRPC stream failed');
     this.#send(id, { case: 'refused', value: refusal(error) });
   }
 
@@ -251,7 +234,7 @@ export class StreamCall implements Sink {
   }
 
   #endIfDone(): void {
-    if (!this.#underWay.isEmpty) return;
+    if (!this.#pacer.isIdle) return;
     if (this.#closing !== undefined) {
       this.#finish(this.#closing.error);
       return;

@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { EverywireError, formatCursor, toEverywireError, type From } from '@everywire/protocol';
+import { EverywireError, formatCursor, type From } from '@everywire/protocol';
 import {
   SubscribedSchema,
   SubscribeResponseSchema,
@@ -17,6 +17,7 @@ import { fromOf, protoGap, protoGoAway } from './convert.ts';
 import type { Outlet, Party } from './outlet.ts';
 import { subscribeFormat } from './format.ts';
 import type { GrpcHost } from './limits.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 const transport = 'grpc';
 
@@ -143,8 +144,6 @@ export class SubscribeCall implements Sink, MergedTarget {
   }
 
   #fail(caught: unknown): void {
-    const error = toEverywireError(caught);
-    if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a gRPC subscription failed');
-    this.close({ error });
+    this.close({ error: refusalOf(caught, this.#host.log, 'a gRPC subscription failed') });
   }
 }

@@ -1,4 +1,3 @@
-import { toEverywireError } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
 import type { Session } from '../../core/seams/session-api.ts';
@@ -31,6 +30,8 @@ import {
   type Version,
 } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
+import { CommandPacer } from '../parts/command-pacer.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 /** `new`: no CONNECT yet. `connecting`: it is being judged. `open` · `leaving`: nothing more is read · `closed`. */
 type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
@@ -50,6 +51,7 @@ const unsubscribedProperty = 'everywire-unsubscribed';
 export class MqttConnection implements Sink, Credit {
   readonly broker: Broker;
   readonly link: Link<MqttConnection>;
+  readonly pacer: CommandPacer;
   session!: Session;
   version: Version = 4;
   opened: OpenSession<MqttConnection> | undefined;
@@ -57,8 +59,6 @@ export class MqttConnection implements Sink, Credit {
   packetBytesMax = Number.POSITIVE_INFINITY;
   readonly #reader: PacketReader<ClientPacket>;
   #stage: Stage = 'new';
-  /** Something must be done before the next packet is looked at. */
-  #isSuspended = false;
   #keepAliveMs = 0;
   #inFlightMax = 0;
   #wantsReasons = true;
@@ -75,12 +75,11 @@ export class MqttConnection implements Sink, Credit {
   #isDetached = false;
   /** It was told that it is connected, and stands in the figures. */
   #isCounted = false;
-  /** The last word, when it waits for answers. */
-  #goodbye: (() => void) | undefined;
 
   constructor(broker: Broker, link: Link<MqttConnection>) {
     this.broker = broker;
     this.link = link;
+    this.pacer = new CommandPacer(this, broker.host.limits);
     const { headerBytesMax, handshakeTimeoutMs } = broker.host.limits;
     this.#reader = serverReader({ packetBytesMax: headerBytesMax });
     link.deadline(handshakeTimeoutMs);
@@ -111,7 +110,7 @@ export class MqttConnection implements Sink, Credit {
 
   /** Nothing was heard in time. */
   overdue(): void {
-    if (this.#stage === 'open' && (this.#isSuspended || this.#isFull)) {
+    if (this.#stage === 'open' && this.#mustWait) {
       // It is us who do not read.
       this.#touch();
     } else if (this.#stage === 'open') {
@@ -148,16 +147,15 @@ export class MqttConnection implements Sink, Credit {
     const wasOpen = this.#stage === 'open';
     this.#stage = 'leaving';
     this.#closing = { isDrain: true };
-    this.#goodbye = () => {
+    this.pacer.whenIdle(() => {
       if (wasOpen) this.#disconnect(reasonCodes.serverShuttingDown, 'The server is stopping.');
       this.link.end(goingAwayClose, 'going_away');
-    };
-    this.answeredSome();
+    });
   }
 
   /** Resolves when what it published is stored or refused. */
   #idle(): Promise<void> {
-    return this.#publishing?.idle() ?? Promise.resolve();
+    return new Promise((resolve) => this.pacer.whenIdle(resolve));
   }
 
   send(bytes: Buffer): boolean {
@@ -192,21 +190,25 @@ export class MqttConnection implements Sink, Credit {
 
   /** Something broke here: it costs this connection. */
   fail(cause: unknown): void {
-    const error = toEverywireError(cause);
-    if (error.code === 'internal') this.broker.host.log.error({ err: cause }, 'an MQTT connection failed');
+    const error = refusalOf(cause, this.broker.host.log, 'an MQTT connection failed');
     this.refuse(disconnectReason(error), reasonString(error));
   }
 
-  /** PUBLISHes were answered: more are read, or it was the last that a goodbye waited for. */
+  /** PUBLISHes were answered: more may be read. */
   answeredSome(): void {
-    if (this.#goodbye !== undefined && this.#isIdle) {
-      const goodbye = this.#goodbye;
-      this.#goodbye = undefined;
-      goodbye();
-      return;
-    }
-    if (this.#isFull) return;
-    if (!this.#isSuspended) this.#readOn();
+    if (!this.#mustWait) this.resume();
+  }
+
+  /** For the pacer. */
+  pause(): void {
+    this.link.pause();
+  }
+
+  /** As above. */
+  resume(): void {
+    if (this.#stage !== 'open') return;
+    this.link.resume();
+    this.#read();
   }
 
   saveSoon(): void {
@@ -264,7 +266,7 @@ export class MqttConnection implements Sink, Credit {
   /** Packets, until one has to be waited for. */
   #read(): void {
     let hasRead = false;
-    while ((this.#stage === 'new' || this.#stage === 'open') && !this.#isSuspended && !this.#isFull) {
+    while ((this.#stage === 'new' || this.#stage === 'open') && !this.#mustWait) {
       const packet = this.#reader.next();
       if (packet === undefined) break;
       if (packet.type === 'fault') {
@@ -279,25 +281,15 @@ export class MqttConnection implements Sink, Credit {
     this.#delivery?.settle();
     if (this.#stage === 'open') {
       if (hasRead) this.#touch();
-      if (this.#isSuspended || this.#isFull) this.link.pause();
+      if (this.#mustWait) this.link.pause();
     } else if (this.#stage === 'connecting') {
       this.link.pause();
     }
   }
 
-  #readOn(): void {
-    if (this.#stage !== 'open') return;
-    this.link.resume();
-    this.#read();
-  }
-
-  /** Nothing that it published is under way. */
-  get #isIdle(): boolean {
-    return this.#publishing?.isIdle !== false;
-  }
-
-  get #isFull(): boolean {
-    return this.#publishing?.isFull() === true;
+  /** No packet is to be taken now. */
+  get #mustWait(): boolean {
+    return this.pacer.isBlocked || this.#publishing?.mustWait === true;
   }
 
   /** The client was heard. */
@@ -338,15 +330,15 @@ export class MqttConnection implements Sink, Credit {
         if (packet.filters.some(({ filter, noLocal }) => noLocal && filter.startsWith('$share/'))) {
           this.refuse(reasonCodes.protocolError, 'No Local is not for shared subscriptions.');
         } else {
-          this.#suspend(this.#whenStored(() => this.#subscriptionsOf().subscribe(packet)));
+          this.#whenStored(() => this.#subscriptionsOf().subscribe(packet));
         }
         return;
       case 'unsubscribe':
         this.#suspend(this.#subscriptionsOf().unsubscribe(packet));
         return;
       case 'pingreq':
-        if (this.#isIdle) this.answer({ type: 'pingresp' });
-        else this.#suspend(this.#whenStored(async () => this.answer({ type: 'pingresp' })));
+        if (this.pacer.isIdle) this.answer({ type: 'pingresp' });
+        else this.#whenStored(async () => this.answer({ type: 'pingresp' }));
         return;
       case 'disconnect':
         this.#left(packet);
@@ -365,25 +357,21 @@ export class MqttConnection implements Sink, Credit {
    * What a client published before comes first: it is among the retained messages of what it subscribes to then, and stored
    * when its ping is answered.
    */
-  async #whenStored(then: () => Promise<void>): Promise<void> {
-    if (this.#publishing !== undefined && !this.#isIdle) {
-      this.#publishing.flush();
-      await this.#publishing.idle();
-    }
-    if (this.#stage === 'open') await then();
+  #whenStored(then: () => Promise<void>): void {
+    this.#publishing?.flush();
+    const command = async (): Promise<void> => {
+      if (this.#stage === 'open') await then();
+    };
+    this.pacer.alone(command).catch((cause: unknown) => this.#failed(cause));
   }
 
   /** Nothing further is read until it is done. */
   #suspend(work: Promise<void>): void {
-    this.#isSuspended = true;
-    work
-      .catch((cause: unknown) => {
-        if (this.isOpen()) this.fail(cause);
-      })
-      .finally(() => {
-        this.#isSuspended = false;
-        this.#readOn();
-      });
+    void this.pacer.holdDuring(work.catch((cause: unknown) => this.#failed(cause)));
+  }
+
+  #failed(cause: unknown): void {
+    if (this.isOpen()) this.fail(cause);
   }
 
   async #connect(packet: Connect): Promise<void> {
@@ -451,13 +439,12 @@ export class MqttConnection implements Sink, Credit {
     this.#reader.packetBytesMax = limits.payloadBytesMax + limits.headerBytesMax;
     link.trust();
     this.#stage = 'open';
-    this.#isSuspended = true;
+    this.pacer.hold();
     if (isPresent) {
       await this.#deliveryOf().resume();
       await this.#subscriptionsOf().resume();
     }
-    this.#isSuspended = false;
-    this.#readOn();
+    this.pacer.release();
   }
 
   #begin({ keepAliveSeconds, properties }: Connect): void {
@@ -499,8 +486,7 @@ export class MqttConnection implements Sink, Credit {
   }
 
   #refuseConnect(version: Version, cause: unknown): void {
-    const error = toEverywireError(cause);
-    if (error.code === 'internal') this.broker.host.log.error({ err: cause }, 'a CONNECT failed');
+    const error = refusalOf(cause, this.broker.host.log, 'a CONNECT failed');
     if (this.isOpen()) {
       this.refuse(subackReason(error), reasonString(error));
       return;

@@ -3,6 +3,7 @@ import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import { ifTaken, portSchema, strict } from '../../net/port-schema.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
+import type { PartsLimits } from '../parts/limits.ts';
 
 /** The first byte of `Draft.native` in messages that MQTT clients published. It is stored: never change it. */
 export const mqttNativeByte = 1;
@@ -41,7 +42,7 @@ export const mqttLimits = {
   sessionsPerSubjectMax: { default: 1_000 },
 } satisfies LimitDeclarations;
 
-export type MqttLimits = WebSocketLimits & LimitsOf<typeof mqttLimits>;
+export type MqttLimits = WebSocketLimits & PartsLimits & LimitsOf<typeof mqttLimits>;
 
 export type MqttHost = Host<MqttLimits>;
 

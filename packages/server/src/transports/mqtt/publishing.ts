@@ -2,13 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/session-api.ts';
-import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { MqttConnection } from './connection.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
 import { receivedWrite } from './records.ts';
 import { propertyOf } from './targets.ts';
 import { reasonCodes, type AckProperties, type Publish, type Pubrel } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 /** User property of a PUBLISH: the publish id. It is answered with where the message is, first and again. */
 const keyProperty = 'everywire-key';
@@ -43,48 +43,29 @@ export class Publishing {
   /** In order of arrival [MQTT-4.6.0-2, -3]. */
   #pending: Pending[] = [];
   #answered = 0;
-  readonly #underWay = new InFlightCommands();
-  #waitsForRoom = false;
   #qos1Pending = 0;
   #isAnswerDue = false;
   /** What it published last has an answer that can say no. */
   #isAnswerable = true;
-  /** It is read on from later. */
-  #isPacing = false;
   /** Packet ids whose PUBREL came since the last `flush`. */
   #released: number[] = [];
-  #idle: (() => void)[] | undefined;
 
   constructor(connection: MqttConnection) {
     this.#connection = connection;
   }
 
-  /** The store has answered all of them. */
-  get isIdle(): boolean {
-    return this.#underWay.isEmpty;
-  }
-
-  /** Nothing more is to be received until some are answered. */
-  isFull(): boolean {
-    const { limits } = this.#connection.broker.host;
-    if (this.#underWay.isFull(limits)) this.#waitsForRoom = true;
-    else if (this.#underWay.hasRoom(limits)) this.#waitsForRoom = false;
-    return this.#waitsForRoom || this.#isAtReceiveMax || this.#isAhead;
+  /** Nothing more is to be received until some are answered, or for a while. */
+  get mustWait(): boolean {
+    return this.#isAtReceiveMax || this.#isAhead;
   }
 
   /** Who cannot be told that it publishes too fast is read more slowly: nothing is lost then, and nobody cut off. */
   get #isAhead(): boolean {
     if (this.#isAnswerable) return false;
-    const { session, broker } = this.#connection;
+    const { session, broker, pacer } = this.#connection;
     const waitMs = session.publishWaitMs;
     if (waitMs <= 0) return false;
-    if (!this.#isPacing) {
-      this.#isPacing = true;
-      broker.host.clock.after(waitMs, () => {
-        this.#isPacing = false;
-        this.#connection.answeredSome();
-      });
-    }
+    pacer.holdFor(waitMs, broker.host.clock);
     return true;
   }
 
@@ -93,15 +74,9 @@ export class Publishing {
    * nobody is cut off who only writes faster than the disk (§4.9).
    */
   get #isAtReceiveMax(): boolean {
-    const { version, opened, broker } = this.#connection;
-    if (version !== 5 || this.isIdle) return false;
+    const { version, opened, broker, pacer } = this.#connection;
+    if (version !== 5 || pacer.isIdle) return false;
     return this.#qos1Pending + opened!.state.receivedCount >= broker.host.limits.mqttReceiveMax;
-  }
-
-  /** Resolves when the store has answered all of them. */
-  idle(): Promise<void> {
-    if (this.isIdle) return Promise.resolve();
-    return new Promise((resolve) => (this.#idle ??= []).push(resolve));
   }
 
   /** Takes a PUBLISH; what is wrong with it ends the connection. */
@@ -226,7 +201,7 @@ export class Publishing {
       properties: nothing,
     };
     this.#pending.push(pending);
-    this.#underWay.begin(pending.bytes);
+    this.#connection.pacer.begin(pending.bytes);
     return pending;
   }
 
@@ -278,7 +253,7 @@ export class Publishing {
   #refused(pending: Pending, error: EverywireError): void {
     const connection = this.#connection;
     const { opened, version } = connection;
-    if (error.code === 'internal') connection.broker.host.log.error({ err: error }, 'a PUBLISH failed');
+    refusalOf(error, connection.broker.host.log, 'a PUBLISH failed');
     if (pending.qos === 2) opened!.state.release(pending.packetId);
     pending.reasonCode = pending.isServerName ? reasonCodes.notAuthorized : pubackReason(error);
     pending.properties = { reasonString: reasonString(error) };
@@ -318,11 +293,14 @@ export class Publishing {
     this.#isAnswerDue = false;
     const connection = this.#connection;
     const pending = this.#pending;
+    let answered = 0;
+    let bytesAnswered = 0;
     while (this.#answered < pending.length) {
       const { packetId, qos, bytes, reasonCode, properties } = pending[this.#answered]!;
       if (reasonCode === undefined) break;
       this.#answered += 1;
-      this.#underWay.end(bytes);
+      answered += 1;
+      bytesAnswered += bytes;
       if (qos === 1) {
         this.#qos1Pending -= 1;
         connection.answer({ type: 'puback', packetId, reasonCode, properties });
@@ -334,11 +312,8 @@ export class Publishing {
       this.#pending = pending.slice(this.#answered);
       this.#answered = 0;
     }
-    if (this.#pending.length === 0 && this.#idle !== undefined) {
-      const idle = this.#idle;
-      this.#idle = undefined;
-      for (const resolve of idle) resolve();
-    }
+    // Behind the answers: what waits for them may read on, or be answered itself.
+    if (answered > 0) connection.pacer.end(bytesAnswered, answered);
     connection.answeredSome();
   }
 

@@ -13,6 +13,7 @@ import { seqOfCursor, type Delivery } from './delivery.ts';
 import { reasonString, subackReason } from './reasons.ts';
 import type { MqttSubscription, SubscriptionOptions } from './state.ts';
 import { propertyOf, readTarget, type Target } from './targets.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 /** User property of SUBSCRIBE: with `on`, deliveries carry their cursor. */
 const cursorProperty = 'cursor';
@@ -38,9 +39,7 @@ export class Subscriptions {
       try {
         reasonCodesOf.push(await this.#begin(request, packet.properties, begun));
       } catch (caught) {
-        const error = toEverywireError(caught);
-        if (error.code === 'internal')
-          connection.broker.host.log.error({ err: caught }, 'a SUBSCRIBE failed');
+        const error = refusalOf(caught, connection.broker.host.log, 'a SUBSCRIBE failed');
         reasonCodesOf.push(subackReason(error));
         detail ??= reasonString(error);
       }

@@ -1,5 +1,4 @@
 import { EverywireError } from '@everywire/protocol';
-import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { IoEvent } from './application.ts';
 import type { EngineSocket } from './engine/engine-socket.ts';
 import type { IoServer } from './io-server.ts';
@@ -12,6 +11,7 @@ import {
   type IoPacket,
 } from '@everywire/wires/socketio';
 import { refusalOf } from '../parts/refusal.ts';
+import { CommandPacer } from '../parts/command-pacer.ts';
 
 const protocolFaultCode = 1002;
 
@@ -23,13 +23,14 @@ export class IoConnection<State> {
   #sockets: readonly IoSocket<State>[] = [];
   /** A packet whose attachments have not all come. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
-  readonly #underWay = new InFlightCommands();
+  readonly #pacer: CommandPacer;
   /** How often it was refused entry since it last was in a namespace. */
   #refusals = 0;
 
   constructor(server: IoServer<State>, engine: EngineSocket<IoConnection<State>>) {
     this.#server = server;
     this.engine = engine;
+    this.#pacer = new CommandPacer(engine, server.commandLimits);
   }
 
   get sockets(): readonly IoSocket<State>[] {
@@ -146,14 +147,9 @@ export class IoConnection<State> {
     };
     const done = this.#server.application.event(socket, event);
     if (done === undefined) return undefined;
-    const { underWayLimits } = this.#server;
     const bytes = bytesOf(event);
-    this.#underWay.begin(bytes);
-    if (this.#underWay.isFull(underWayLimits)) this.engine.pause();
-    return done.finally(() => {
-      this.#underWay.end(bytes);
-      if (this.#underWay.hasRoom(underWayLimits)) this.engine.resume();
-    });
+    this.#pacer.begin(bytes);
+    return done.finally(() => this.#pacer.end(bytes));
   }
 
   #fail(detail: string): undefined | Promise<unknown> {

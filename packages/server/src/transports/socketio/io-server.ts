@@ -1,5 +1,4 @@
 import type { Log } from '../../core/seams/log.ts';
-import type { InFlightLimits } from '../../core/in-flight-commands.ts';
 import type { IoApplication } from './application.ts';
 import { Deadlines } from './engine/deadlines.ts';
 import { EngineServer, type EngineOptions } from './engine/engine-server.ts';
@@ -7,6 +6,7 @@ import type { EngineSocket } from './engine/engine-socket.ts';
 import type { EngineHandlers } from './engine/handlers.ts';
 import { IoConnection } from './io-connection.ts';
 import type { IoLimits } from '@everywire/wires/socketio';
+import type { PartsLimits } from '../parts/limits.ts';
 
 /** Attachments of one packet: the default of the protocol's own parser. */
 const attachmentsMax = 10;
@@ -35,7 +35,7 @@ export class IoServer<State> {
   readonly log: Log;
   readonly packetLimits: IoLimits;
   readonly attachmentBytesMax: number;
-  readonly underWayLimits: InFlightLimits;
+  readonly commandLimits: PartsLimits;
   readonly ioNamespacesMax: number;
   readonly refusalsMax: number;
   readonly #silent: Deadlines<EngineSocket<IoConnection<State>>>;
@@ -50,7 +50,7 @@ export class IoServer<State> {
       nameBytesMax: limits.nameBytesMax,
     };
     this.attachmentBytesMax = options.payloadBytesMax;
-    this.underWayLimits = limits;
+    this.commandLimits = limits;
     this.ioNamespacesMax = limits.ioNamespacesMax;
     this.refusalsMax = limits.badCommandsMax;
     this.#silent = new Deadlines(clock, options.connectTimeoutMs ?? limits.handshakeTimeoutMs, (engine) =>

@@ -1,6 +1,7 @@
 import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
+import type { PartsLimits } from '../parts/limits.ts';
 
 const kib = 1024;
 
@@ -34,6 +35,6 @@ export const socketioLimits = {
   },
 } satisfies LimitDeclarations;
 
-export type SocketIoLimits = WebSocketLimits & LimitsOf<typeof socketioLimits>;
+export type SocketIoLimits = WebSocketLimits & PartsLimits & LimitsOf<typeof socketioLimits>;
 
 export type SocketIoHost = Host<SocketIoLimits>;

@@ -36,6 +36,7 @@ import {
   type Deliveries,
 } from './format.ts';
 import type { SocketIoHost } from './limits.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 export interface SessionParts {
   readonly host: SocketIoHost;
@@ -468,8 +469,7 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   #refuse(event: IoEvent, caught: unknown): void {
-    const error = toEverywireError(caught);
-    if (error.code === 'internal') this.#parts.host.log.error({ err: caught }, 'a Socket.IO event failed');
+    const error = refusalOf(caught, this.#parts.host.log, 'a Socket.IO event failed');
     if (event.ackId === undefined) this.#tell(errorItems(error, event.name));
     else this.#socket.acknowledge(event.ackId, [refusedItem(error)]);
   }

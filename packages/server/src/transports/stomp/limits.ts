@@ -3,6 +3,7 @@ import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import { ifTaken, portSchema, strict } from '../../net/port-schema.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
+import type { PartsLimits } from '../parts/limits.ts';
 
 const kib = 1024;
 
@@ -45,7 +46,7 @@ export const stompLimits = {
   stompDurableIdleMs: { default: 30 * 24 * 3_600_000 },
 } satisfies LimitDeclarations;
 
-export type StompLimits = WebSocketLimits & LimitsOf<typeof stompLimits>;
+export type StompLimits = WebSocketLimits & PartsLimits & LimitsOf<typeof stompLimits>;
 
 export type StompHost = Host<StompLimits>;
 

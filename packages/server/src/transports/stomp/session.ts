@@ -1,4 +1,4 @@
-import { errorTable, EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import { errorTable, EverywireError, parseFrom } from '@everywire/protocol';
 import {
   versions,
   type Frame,
@@ -12,10 +12,9 @@ import {
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
-import type { Published, Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Published, Session } from '../../core/seams/session-api.ts';
 import type { SubscribeOptions, Subscription } from '../../core/seams/subscription-api.ts';
-import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { Deadline, Deadlines } from '../../core/deadlines.ts';
 import type { Link } from '../../net/link.ts';
 import {
@@ -33,6 +32,8 @@ import type { MessageFormats, SharedFormat } from './message-formats.ts';
 import { sizeOf, Transactions } from './transactions.ts';
 import { encodeOne, parseAckId } from './format.ts';
 import type { StompHost } from './limits.ts';
+import { CommandPacer } from '../parts/command-pacer.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 /** What the connections of one server share. */
 export interface StompShared {
@@ -78,12 +79,7 @@ export class StompConnection implements Sink {
   /** Replaced, not changed: most connections have one, and a Map costs four times as much. */
   #followings: readonly Following[] = [];
   #transactions: Transactions | undefined;
-  /** Frames that are being done, and the bytes of those that are SEND. */
-  readonly #underWay = new InFlightCommands();
-  /** That is as much as may be: nothing more is read, also not of what has come. */
-  #isFull = false;
-  /** Frames wait for the one that is being done, which may refuse what follows it. */
-  #isAlone = false;
+  readonly #pacer: CommandPacer;
   /** Reading goes on behind the microtasks that are due now. */
   #isYielding = false;
   /** How long the client may be silent; `undefined`: as long as it likes. */
@@ -92,15 +88,12 @@ export class StompConnection implements Sink {
   #beatEveryMs = 0;
   #beat: Deadline | undefined;
   #hasSent = false;
-  /** Called when nothing is being done, to do what had to wait for that. */
-  #whenQuiet: (() => void) | undefined;
-  /** Called when nothing that was asked before is left to be answered. */
-  #whenIdle: (() => void) | undefined;
 
   constructor(shared: StompShared, link: Link<StompConnection>) {
     this.#shared = shared;
     this.#link = link;
     this.#reader = new FrameReader(shared.firstBounds);
+    this.#pacer = new CommandPacer(this, shared.host.limits);
     link.deadline(shared.host.limits.handshakeTimeoutMs);
   }
 
@@ -114,6 +107,18 @@ export class StompConnection implements Sink {
     this.#session?.drained();
   }
 
+  /** For the pacer. */
+  pause(): void {
+    this.#link.pause();
+  }
+
+  /** As above. */
+  resume(): void {
+    if (this.#stage !== 'connected') return;
+    this.#link.resume();
+    this.#read();
+  }
+
   /** The connection is gone. */
   ended(how: 'left' | 'lost'): void {
     this.#stage = 'over';
@@ -124,7 +129,7 @@ export class StompConnection implements Sink {
   /** Nothing, or not enough, was heard in time. */
   overdue(): void {
     // While its frames are being done it may not be read from, so it is not known to be silent.
-    if (this.#stage === 'connected' && !this.#underWay.isEmpty) {
+    if (this.#stage === 'connected' && !this.#pacer.isIdle) {
       this.#link.deadline(this.#silenceMs ?? this.#shared.host.limits.handshakeTimeoutMs);
       return;
     }
@@ -183,7 +188,7 @@ export class StompConnection implements Sink {
   }
 
   #read(): void {
-    while (!this.#isAlone && !this.#isYielding && !this.#isFull) {
+    while (!this.#pacer.isBlocked && !this.#isYielding) {
       const received = this.#reader.next();
       if (received === undefined) break;
       if (received.kind === 'fault') {
@@ -271,8 +276,7 @@ export class StompConnection implements Sink {
     if (hub.isDraining)
       throw new EverywireError('going_away', 'The server is stopping; come back elsewhere.');
     const { version, token } = connect;
-    this.#isAlone = true;
-    this.#link.pause();
+    this.#pacer.hold();
     const { ticket, certificate, address, connection } = this.#link;
     hub
       .authenticate({ token, ticket, certificate, address, connection })
@@ -313,7 +317,7 @@ export class StompConnection implements Sink {
         version,
       ),
     );
-    this.#goOn();
+    this.#pacer.release();
   }
 
   /** What each side can send and wants: what the client asks for is agreed to, within bounds; 0 is none. */
@@ -339,10 +343,16 @@ export class StompConnection implements Sink {
       return;
     }
     const bytes = sizeOf(entry);
-    this.#begun(bytes);
+    this.#pacer.begin(bytes);
     session.publish(name, command.draft).then(
-      (published) => this.#done(receipt, publishedHeaders(published), bytes),
-      (caught: unknown) => this.#refused(caught, receipt, bytes),
+      (published) => {
+        this.#answer(receipt, publishedHeaders(published));
+        this.#pacer.end(bytes);
+      },
+      (caught: unknown) => {
+        this.#refuse(caught, receipt);
+        this.#pacer.end(bytes);
+      },
     );
     // What is refused at once is known one microtask from now, and what stands behind it must not be done then.
     this.#isYielding = true;
@@ -549,64 +559,20 @@ export class StompConnection implements Sink {
    * before SUBSCRIBE is not among what comes from now on.
    */
   async #alone(receipt: string | undefined, work: () => Promise<Answer>): Promise<void> {
-    this.#isAlone = true;
-    this.#link.pause();
-    if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#whenQuiet = resolve));
-    // The connection may have ended meanwhile.
-    if (this.#session === undefined) return;
-    this.#begun();
-    try {
-      const { headers, start } = await work();
-      this.#done(receipt, headers);
-      start?.();
-      this.#goOn();
-    } catch (caught) {
-      this.#refused(caught, receipt);
-    }
-  }
-
-  #goOn(): void {
-    this.#isAlone = false;
-    if (this.#stage !== 'connected') return;
-    this.#pace();
-    this.#read();
-  }
-
-  #begun(bytes = 0): void {
-    this.#underWay.begin(bytes);
-    if (this.#isFull || !this.#underWay.isFull(this.#shared.host.limits)) return;
-    this.#isFull = true;
-    this.#link.pause();
-  }
-
-  #done(receipt: string | undefined, headers: Headers, bytes = 0): void {
-    this.#underWay.end(bytes);
-    this.#answer(receipt, headers);
-    this.#pace();
-    this.#settleQuiet();
-  }
-
-  #refused(caught: unknown, receipt: string | undefined, bytes = 0): void {
-    this.#underWay.end(bytes);
-    this.#refuse(caught, receipt);
-  }
-
-  #settleQuiet(): void {
-    if (!this.#underWay.isEmpty) return;
-    const then = this.#whenQuiet;
-    this.#whenQuiet = undefined;
-    // What waits is a frame that came before the goodbye.
-    if (then !== undefined) then();
-    else this.#leaveIfIdle();
-  }
-
-  #pace(): void {
-    if (!this.#underWay.hasRoom(this.#shared.host.limits)) return;
-    const wasFull = this.#isFull;
-    this.#isFull = false;
-    if (this.#isAlone) return;
-    this.#link.resume();
-    if (wasFull && this.#stage === 'connected') this.#read();
+    await this.#pacer.alone(async () => {
+      // The connection may have ended meanwhile.
+      if (this.#session === undefined) return;
+      let answer: Answer | undefined;
+      this.#pacer.begin();
+      try {
+        answer = await work();
+        this.#answer(receipt, answer.headers);
+      } catch (caught) {
+        this.#refuse(caught, receipt);
+      }
+      this.#pacer.end();
+      answer?.start?.();
+    });
   }
 
   #answer(receipt: string | undefined, headers: Headers = noHeaders): void {
@@ -619,21 +585,13 @@ export class StompConnection implements Sink {
   #leave(then: () => void): void {
     this.#stage = 'leaving';
     this.#reader.stop();
-    this.#whenIdle = then;
-    this.#leaveIfIdle();
-  }
-
-  #leaveIfIdle(): void {
-    if (this.#stage !== 'leaving' || !this.#underWay.isEmpty) return;
-    const then = this.#whenIdle;
-    this.#whenIdle = undefined;
-    then?.();
+    this.#pacer.whenIdle(() => {
+      if (this.#stage === 'leaving') then();
+    });
   }
 
   #refuse(caught: unknown, receipt: string | undefined): void {
-    const error = toEverywireError(caught);
-    if (error.code === 'internal') this.#shared.host.log.error({ err: caught }, 'a STOMP frame failed');
-    this.#fail(error, receipt);
+    this.#fail(refusalOf(caught, this.#shared.host.log, 'a STOMP frame failed'), receipt);
   }
 
   /** ERROR, and the end of the connection, as STOMP has it. */

@@ -1,14 +1,14 @@
-import { EverywireError, gapNotice, toEverywireError, type From } from '@everywire/protocol';
+import { EverywireError, gapNotice, type From } from '@everywire/protocol';
 import { closeOf, gapCloseCode, gapReason } from '@everywire/protocol/everywire-v1';
 import type { Batch, WireFormat } from '../../core/log/batch.ts';
-import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { Session } from '../../core/seams/session-api.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
-import type { Host } from '../../core/seams/transport.ts';
-import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { envelopeFormat, gapText, rawFormat, typeOfFrame } from './format.ts';
-import type { WebSocketLimits } from '../../websocket/limits.ts';
+import type { WebSocketHost } from './limits.ts';
+import { CommandPacer } from '../parts/command-pacer.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 export interface RawRequest {
   /** A channel, or a filter for those who only read. */
@@ -21,18 +21,18 @@ export interface RawRequest {
 
 /** A connection to one channel: server frames are its messages, client frames are published to it. */
 export class RawConnection implements Sink {
-  readonly #host: Host<WebSocketLimits>;
+  readonly #host: WebSocketHost;
   readonly #channel: string;
   readonly #format: WireFormat;
   readonly #type: string | undefined;
   #session!: Session;
   /** Undefined until the handshake is answered, which waits for the subscription. */
   #peer: WebSocketPeer<RawConnection> | undefined;
-  readonly #underWay = new InFlightCommands();
+  #pacer: CommandPacer | undefined;
   /** Why it is over, which may be known before the handshake is answered. */
   #closedWith: EverywireError | undefined;
 
-  constructor(host: Host<WebSocketLimits>, request: RawRequest) {
+  constructor(host: WebSocketHost, request: RawRequest) {
     this.#host = host;
     this.#channel = request.channel;
     this.#format = request.format === 'raw' ? rawFormat : envelopeFormat;
@@ -48,6 +48,7 @@ export class RawConnection implements Sink {
   /** The handshake is answered. */
   begin(peer: WebSocketPeer<RawConnection>, subscription: Subscription): void {
     this.#peer = peer;
+    this.#pacer = new CommandPacer(peer, this.#host.limits);
     if (this.#closedWith !== undefined) {
       this.close({ error: this.#closedWith });
       return;
@@ -57,7 +58,7 @@ export class RawConnection implements Sink {
   }
 
   receive(kind: 'text' | 'binary', payload: Buffer): void {
-    void this.#publish(typeOfFrame(kind, this.#type), payload);
+    this.#publish(typeOfFrame(kind, this.#type), payload);
   }
 
   ended(how: 'left' | 'lost'): void {
@@ -96,18 +97,11 @@ export class RawConnection implements Sink {
   }
 
   /** There is no answer to a raw frame, so one that cannot be published ends the connection with the reason. */
-  async #publish(type: string, payload: Buffer): Promise<void> {
-    const { limits } = this.#host;
-    this.#underWay.begin(payload.length);
-    if (this.#underWay.isFull(limits)) this.#peer?.pause();
-    try {
-      await this.#session.publish(this.#channel, { payload, type });
-    } catch (caught) {
-      const error = toEverywireError(caught);
-      if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a raw WebSocket frame failed');
-      this.close({ error });
-    }
-    this.#underWay.end(payload.length);
-    if (this.#underWay.hasRoom(limits)) this.#peer?.resume();
+  #publish(type: string, payload: Buffer): void {
+    void this.#pacer?.run(
+      () => this.#session.publish(this.#channel, { payload, type }),
+      (caught) => this.close({ error: refusalOf(caught, this.#host.log, 'a raw WebSocket frame failed') }),
+      payload.length,
+    );
   }
 }

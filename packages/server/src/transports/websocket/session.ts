@@ -1,4 +1,4 @@
-import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import { EverywireError, parseFrom } from '@everywire/protocol';
 import {
   type BadCommand,
   closeOf,
@@ -10,15 +10,15 @@ import {
 } from '@everywire/protocol/everywire-v1';
 import type { Batch } from '../../core/log/batch.ts';
 import { spellingOf } from '../../core/groups/name.ts';
-import type { PublishDraft, Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
+import type { PublishDraft, Session } from '../../core/seams/session-api.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
-import type { Host } from '../../core/seams/transport.ts';
-import { InFlightCommands } from '../../core/in-flight-commands.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { parseCommand, type Command } from './commands.ts';
 import { gapText, messageFormat, subscribedText } from './format.ts';
-import type { WebSocketLimits } from '../../websocket/limits.ts';
+import type { WebSocketHost } from './limits.ts';
+import { CommandPacer } from '../parts/command-pacer.ts';
+import { refusalOf } from '../parts/refusal.ts';
 
 const policyCode = 1008;
 
@@ -31,17 +31,17 @@ class Following {
 
 /** A connection of `everywire.v1`: its commands become calls on the hub's session, its deliveries text frames. */
 export class CommandConnection implements Sink {
-  readonly #host: Host<WebSocketLimits>;
+  readonly #host: WebSocketHost;
   #peer!: WebSocketPeer<CommandConnection>;
   #session!: Session;
   /** By the one spelling of the filter or group. */
   #followings: Map<string, Following> | undefined;
-  readonly #underWay = new InFlightCommands();
+  #pacer!: CommandPacer;
   #badCommands = 0;
-  /** Close code once the server is going away and only answers are still owed. */
-  #leavingWith: number | undefined;
+  /** The server is going away: what was asked before is answered, and nothing more is taken. */
+  #isLeaving = false;
 
-  constructor(host: Host<WebSocketLimits>) {
+  constructor(host: WebSocketHost) {
     this.#host = host;
   }
 
@@ -49,10 +49,11 @@ export class CommandConnection implements Sink {
   begin(session: Session, peer: WebSocketPeer<CommandConnection>): void {
     this.#session = session;
     this.#peer = peer;
+    this.#pacer = new CommandPacer(peer, this.#host.limits);
   }
 
   receive(text: Buffer): void {
-    if (this.#leavingWith !== undefined) return;
+    if (this.#isLeaving) return;
     const command = parseCommand(text, this.#host.limits);
     if (command.op === 'bad') this.#refuseBad(command);
     else {
@@ -72,10 +73,10 @@ export class CommandConnection implements Sink {
 
   /** Says goodbye, and closes when nothing that was asked before is left to be answered. */
   goAway(code: number, retryAfterMs: number): void {
-    if (this.#leavingWith !== undefined) return;
+    if (this.#isLeaving) return;
     this.#peer.sendText(goawayFrame(retryAfterMs));
-    this.#leavingWith = code;
-    this.#closeIfIdle();
+    this.#isLeaving = true;
+    this.#pacer.whenIdle(() => this.#peer.close(code, 'going_away'));
   }
 
   deliver(batch: Batch): boolean {
@@ -104,16 +105,16 @@ export class CommandConnection implements Sink {
   #run(command: Command, bytes: number): void {
     switch (command.op) {
       case 'publish':
-        void this.#answer(command.id, bytes, this.#publish(command.id, command.channel, command.draft));
+        this.#answer(command.id, bytes, () => this.#publish(command.id, command.channel, command.draft));
         break;
       case 'subscribe':
-        void this.#answer(command.id, bytes, this.#subscribe(command));
+        this.#answer(command.id, bytes, () => this.#subscribe(command));
         break;
       case 'unsubscribe':
         this.#unsubscribe(command.id, command.channel);
         break;
       case 'auth':
-        void this.#answer(command.id, bytes, this.#authenticate(command.id, command.token));
+        this.#answer(command.id, bytes, () => this.#authenticate(command.id, command.token));
         break;
       case 'ping':
         this.#peer.sendText(okAnswer(command.id));
@@ -121,19 +122,8 @@ export class CommandConnection implements Sink {
     }
   }
 
-  /** Waits for `work`, which answers by itself when it succeeds; what it throws is the answer otherwise. */
-  async #answer(id: string, bytes: number, work: Promise<void>): Promise<void> {
-    const { limits } = this.#host;
-    this.#underWay.begin(bytes);
-    if (this.#underWay.isFull(limits)) this.#peer.pause();
-    try {
-      await work;
-    } catch (caught) {
-      this.#refuse(id, caught);
-    }
-    this.#underWay.end(bytes);
-    if (this.#underWay.hasRoom(limits)) this.#peer.resume();
-    this.#closeIfIdle();
+  #answer(id: string, bytes: number, command: () => Promise<void>): void {
+    void this.#pacer.run(command, (caught) => this.#refuse(id, caught), bytes);
   }
 
   async #publish(id: string, channel: string, draft: PublishDraft): Promise<void> {
@@ -194,8 +184,7 @@ export class CommandConnection implements Sink {
   }
 
   #refuse(id: string, caught: unknown): void {
-    const error = toEverywireError(caught);
-    if (error.code === 'internal') this.#host.log.error({ err: caught }, 'a WebSocket command failed');
+    const error = refusalOf(caught, this.#host.log, 'a WebSocket command failed');
     this.#peer.sendText(refusedAnswer(id, error));
   }
 
@@ -204,12 +193,6 @@ export class CommandConnection implements Sink {
     this.#peer.sendText(refusedAnswer(id, error));
     if (this.#badCommands >= this.#host.limits.badCommandsMax) {
       this.#peer.close(policyCode, `${error.code}: too many frames in a row that are no commands.`);
-    }
-  }
-
-  #closeIfIdle(): void {
-    if (this.#leavingWith !== undefined && this.#underWay.isEmpty) {
-      this.#peer.close(this.#leavingWith, 'going_away');
     }
   }
 }

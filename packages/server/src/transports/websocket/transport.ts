@@ -3,8 +3,8 @@ import { closeOf, everywireProtocol } from '@everywire/protocol/everywire-v1';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Identity } from '../../core/sessions/access.ts';
+import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import type { Session } from '../../core/seams/session-api.ts';
-import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import { peerOf } from '../../http/peer.ts';
 import { percentDecode, rawQuery } from '../../http/percent.ts';
@@ -15,7 +15,7 @@ import type { Handshake } from '../../websocket/handshake.ts';
 import { PeerGroup, type WebSocketHandlers } from '../../websocket/peer-group.ts';
 import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
-import type { WebSocketLimits } from '../../websocket/limits.ts';
+import type { WebSocketHost } from './limits.ts';
 import { cutAt, spreadMs } from '../parts/drain.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
@@ -70,7 +70,7 @@ class WebSocketTransport implements Transport {
   readonly name = name;
   readonly #front: WebSocketFront;
   readonly #options: WebSocketTransportOptions;
-  #host!: Host<WebSocketLimits>;
+  #host!: WebSocketHost;
   #raw!: PeerGroup<RawConnection>;
   #commands!: PeerGroup<CommandConnection>;
 
@@ -91,7 +91,7 @@ class WebSocketTransport implements Transport {
     ];
   }
 
-  async start(host: Host<WebSocketLimits>): Promise<void> {
+  async start(host: WebSocketHost): Promise<void> {
     const { limits, clock, log } = host;
     const shared = { limits, clock, log };
     this.#host = host;
