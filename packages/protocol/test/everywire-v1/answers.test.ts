@@ -118,15 +118,17 @@ describe('close reasons', () => {
     const farthest = formatCursor({ epoch: 'zzzzzz', seq: far, tag: 'ffffffffffffffff' });
     const gap = { ...notice, channel: 'c'.repeat(255), from: far, to: far, cursor: farthest };
     expect(Buffer.byteLength(gapReason(gap))).toBeLessThanOrEqual(123);
-    const { from: _from, to: _to, ...rest } = gap;
-    expect(gapReason(rest)).toMatch(/^gap retention after=1zzzzzz\./);
+    expect(gapReason({ channel: 'a', reason: 'retention', cursor: farthest })).toMatch(
+      /^gap retention after=1zzzzzz\./,
+    );
   });
 
   it('of a gap say what is missing, and where to go on', () => {
-    const { channel: _channel, ...told } = notice;
-    expect(readGapReason(gapReason(notice))).toEqual(told);
-    const { from: _from, to: _to, ...rest } = notice;
-    expect(readGapReason(gapReason(rest))).toEqual({ reason: 'retention', cursor });
+    expect({ channel: 'a', ...readGapReason(gapReason(notice)) }).toEqual(notice);
+    expect(readGapReason(gapReason({ channel: 'a', reason: 'retention', cursor }))).toEqual({
+      reason: 'retention',
+      cursor,
+    });
     for (const other of ['', 'gap', 'gap retention', 'gap retention after=', 'gap x 1- after=c'])
       expect(readGapReason(other)).toBeUndefined();
   });
