@@ -1,0 +1,199 @@
+import type { FastifyReply } from 'fastify';
+import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
+import type { Session } from '../../core/seams/session-api.ts';
+import type { ViewRequest } from '../../http/channel-views.ts';
+import { inOneShotSession } from '../parts/one-shot-session.ts';
+import {
+  cursorsOf,
+  etagOf,
+  pageJson,
+  pollFormat,
+  pollMediaType,
+  preferredWaitMs,
+  type PollPage,
+} from './format.ts';
+import type { PollHost } from './limits.ts';
+import { readPage } from './pages.ts';
+import { type Arrival, Waiting } from './waiting.ts';
+
+/** A request as polling understands it. */
+interface PollRequest {
+  readonly request: ViewRequest;
+  readonly session: Session;
+  readonly from: From | undefined;
+  /** Cursors that the peer says it is up to date with. */
+  readonly known: readonly string[];
+  readonly messagesMax: number;
+  readonly isWaitPreferred: boolean;
+}
+
+/** Any bytes, or a page that is still to be written. */
+interface Answer {
+  readonly body: string | Buffer;
+  readonly cursor: string;
+  readonly isGap: boolean;
+}
+
+/** Answers polls, one page for each. */
+export class Polls {
+  readonly #host: PollHost;
+  readonly #waiting = new Set<Waiting>();
+  #mayWait = true;
+
+  constructor(host: PollHost) {
+    this.#host = host;
+  }
+
+  /** Long polls are answered now, and later ones do not wait. */
+  stopWaiting(): void {
+    this.#mayWait = false;
+    for (const one of this.#waiting) one.giveUp();
+  }
+
+  async answer(request: ViewRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { limits, hub, clock } = this.#host;
+    const { query, headers } = request;
+    const given = { after: query.one('after'), since: query.one('since') };
+    const preferredMs = preferredWaitMs(headers['prefer'] as string | undefined);
+    const waitMs = query.durationMs('wait', limits.waitMsMax) ?? preferredMs;
+    const sink = new Waiting();
+    const hello = { transport: 'poll', identity: request.identity, ...request.peer };
+    const answer = async (session: Session): Promise<FastifyReply> => {
+      const poll: PollRequest = {
+        request,
+        session,
+        from: parseFrom(given, clock.nowMs()),
+        known: cursorsOf(headers['if-none-match']),
+        messagesMax: query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault,
+        isWaitPreferred: preferredMs !== undefined && query.one('wait') === undefined,
+      };
+      if (waitMs === undefined || request.isHead || !this.#mayWait) {
+        return this.#answerAtOnce(poll, reply);
+      }
+      return this.#answerLater(poll, sink, Math.min(waitMs, limits.waitMsMax), reply);
+    };
+    return inOneShotSession(hub, hello, answer, sink);
+  }
+
+  async #answerAtOnce(poll: PollRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { session, request, from, known, messagesMax } = poll;
+    // Without a place to read from, the page is the newest messages: unchanged while nothing follows the known one.
+    const [place] = known;
+    if (from === undefined && place !== undefined && parseCursor(place) !== undefined) {
+      const news = await readPage(session, request.filters, { after: place }, 1);
+      if (news.messages.length === 0 && news.gaps.length === 0) return notModified(poll, reply, place);
+    }
+    return send(poll, reply, answerOf(await readPage(session, request.filters, from, messagesMax)));
+  }
+
+  async #answerLater(
+    poll: PollRequest,
+    sink: Waiting,
+    waitMs: number,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    const { session, request, known, messagesMax } = poll;
+    const { filters } = request;
+    const isFromKnown = poll.from === undefined && known.length > 0;
+    const from = isFromKnown ? { after: known[0]! } : poll.from;
+    const many = filters.length > 1;
+    const { hub } = this.#host;
+    // Several filters begin at one place, and what arrives is read as one run.
+    let start = many ? (from ?? { after: formatCursor(hub.head) }) : from;
+    if (many) {
+      const page = await readPage(session, filters, start, messagesMax);
+      if (page.messages.length > 0 || page.gaps.length > 0) return send(poll, reply, answerOf(page));
+      start = { after: page.cursor };
+    }
+    const subscriptions = [];
+    for (const filter of filters) {
+      const one = many ? {} : { batches: 1, batchMessagesMax: messagesMax };
+      // Between two polls a member of a group is away; the group must not end each time that all of them are.
+      const options = { from: start, keepGroup: true, ...one };
+      const subscription = await session.subscribe(filter, options);
+      if (subscription.startGaps.length > 0) {
+        return send(poll, reply, answerOf(await readPage(session, filters, start, messagesMax)));
+      }
+      subscriptions.push(subscription);
+    }
+    for (const subscription of subscriptions) subscription.start();
+    const arrival = await this.#wait(sink, waitMs, request);
+    switch (arrival.kind) {
+      case 'refused':
+        throw arrival.error;
+      case 'gap': {
+        const page: PollPage = { messages: [], cursor: formatCursor(arrival.gap.next), gaps: [arrival.gap] };
+        return send(poll, reply, answerOf(page));
+      }
+      case 'batch': {
+        if (many) return send(poll, reply, answerOf(await readPage(session, filters, start, messagesMax)));
+        const { batch } = arrival;
+        const cursor = formatCursor(batch.end);
+        return send(poll, reply, { body: batch.as(pollFormat).bytes, cursor, isGap: false });
+      }
+      case 'nothing': {
+        if (isFromKnown) return notModified(poll, reply, known[0]!);
+        const [only] = subscriptions;
+        const place = start !== undefined && 'after' in start ? start.after : only!.startCursor;
+        const cursor = many ? place : only!.cursor;
+        return send(poll, reply, answerOf({ messages: [], cursor, gaps: [] }));
+      }
+    }
+  }
+
+  async #wait(sink: Waiting, waitMs: number, { raw }: ViewRequest): Promise<Arrival> {
+    const giveUp = (): void => sink.giveUp();
+    const timer = this.#host.clock.after(waitMs, giveUp);
+    // Pipelined polls wait on one socket, so many listeners there are no leak to warn of.
+    raw.socket.setMaxListeners(this.#host.limits.pipelinedRequestsMax * 2);
+    raw.socket.once('close', giveUp);
+    this.#waiting.add(sink);
+    if (raw.socket.destroyed || !this.#mayWait) giveUp();
+    const arrival = await sink.arrival;
+    this.#waiting.delete(sink);
+    raw.socket.off('close', giveUp);
+    timer.cancel();
+    return arrival;
+  }
+}
+
+function answerOf(page: PollPage): Answer {
+  return { body: pageJson(page), cursor: page.cursor, isGap: page.gaps.length > 0 };
+}
+
+function send(poll: PollRequest, reply: FastifyReply, { body, cursor, isGap }: Answer): FastifyReply {
+  // A gap is news even to a peer that names the very cursor it is told (BAD-INPUT 2).
+  if (!isGap && poll.known.includes(cursor)) return notModified(poll, reply, cursor);
+  return withHeaders(poll, reply, cursor)
+    .header('Everywire-Continuity', isGap ? 'gap' : 'exact')
+    .type(`${pollMediaType}; charset=utf-8`)
+    .send(body);
+}
+
+function notModified(poll: PollRequest, reply: FastifyReply, cursor: string): FastifyReply {
+  return withHeaders(poll, reply, cursor).header('Everywire-Continuity', 'exact').code(304).send();
+}
+
+function withHeaders(poll: PollRequest, reply: FastifyReply, cursor: string): FastifyReply {
+  if (poll.isWaitPreferred) reply.header('Preference-Applied', 'wait');
+  const { commonHeaders, identity } = poll.request;
+  return reply
+    .headers(commonHeaders)
+    .headers(identity.claims === undefined ? forEverybody : forOne(commonHeaders['Vary']))
+    .header('ETag', etagOf(cursor))
+    .header('Everywire-Cursor', cursor)
+    .header('X-Content-Type-Options', 'nosniff');
+}
+
+const forEverybody = { 'Cache-Control': 'no-cache' };
+
+/**
+ * At one cursor, two readers of a filter may be given different messages: a cache must not hand the page of one to the
+ * other, not even after we have said that there is nothing new (RFC 9111 §4.1).
+ */
+function forOne(vary: string | undefined): Readonly<Record<string, string>> {
+  return {
+    'Cache-Control': 'private, no-cache',
+    Vary: [vary, 'Authorization', 'Cookie'].filter((field) => field !== undefined).join(', '),
+  };
+}
