@@ -57,6 +57,7 @@ export class Group implements SubscriptionHost, Sink, Credit {
   readonly #roundRobin = new RoundRobin();
   /** By seq. */
   #waiting: Waiting[] = [];
+  #restored: Progress | undefined;
   #redeliveredThroughSeq = 0;
   #isServing = false;
 
@@ -78,8 +79,9 @@ export class Group implements SubscriptionHost, Sink, Credit {
     });
   }
 
-  /** Goes on where it stood; before it begins. */
+  /** Resumes at an earlier position; before it starts. */
   restore(progress: Progress): void {
+    this.#restored = progress;
     this.#redeliveredThroughSeq = progress.deliveredThroughSeq;
     this.#subscription.restore(progress);
   }
@@ -88,8 +90,9 @@ export class Group implements SubscriptionHost, Sink, Credit {
     return this.#subscription;
   }
 
+  /** Before it starts, the subscription does not know its position yet. */
   get progress(): Progress {
-    return this.#subscription.progress;
+    return this.hasBegun ? this.#subscription.progress : (this.#restored ?? this.#subscription.progress);
   }
 
   get cursor(): string {
