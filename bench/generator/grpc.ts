@@ -1,3 +1,6 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { frameMessage } from '@everywire/wires/grpc';
+import { SubscribeRequestSchema } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { Handshake, Place } from './handshakes.ts';
 
 /**
@@ -26,22 +29,20 @@ export function grpcHandshake(place: Place): Handshake {
       ['te', 'trailers'],
     ].map(([name, value]) => literal(name!, value!)),
   );
-  const name = Buffer.from(channel ?? '');
-  const request = channel === undefined ? name : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+  const asked = channel === undefined ? {} : { channels: [channel] };
+  const request = toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema, asked));
   const settings = Buffer.alloc(6);
   settings.writeUInt16BE(initialWindowSize, 0);
   settings.writeUInt32BE(windowMax, 2);
   const increment = Buffer.alloc(4);
   increment.writeUInt32BE(windowMax - windowDefault, 0);
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(request.length, 1);
   return {
     request: Buffer.concat([
       Buffer.from(preface),
       frame(frameTypes.settings, 0, 0, settings),
       frame(frameTypes.windowUpdate, 0, 0, increment),
       frame(frameTypes.headers, flags.endHeaders, 1, headers),
-      frame(frameTypes.data, flags.endStream, 1, Buffer.concat([prefix, request])),
+      frame(frameTypes.data, flags.endStream, 1, frameMessage(request)),
     ]),
     ready: { text: subscribedMark.toString('latin1'), times: 1 },
   };

@@ -1,3 +1,13 @@
+import { everywireProtocol, writeCommand } from '@everywire/protocol/everywire-v1';
+import { connectPacket, eventPacket, packets } from '@everywire/wires/socketio';
+import {
+  frame,
+  FrameReader,
+  maskedFrame,
+  opcodes,
+  upgradeHeaders,
+  type Opcode,
+} from '@everywire/wires/websocket';
 import { grpcHandshake } from './grpc.ts';
 import { mqttHandshake } from './mqtt.ts';
 import { stompHandshake } from './stomp.ts';
@@ -39,41 +49,31 @@ export type SessionPhase = 'begin' | 'return';
 export type WireName =
   'websocket' | 'sse' | 'stream' | 'everywire.v1' | 'socketio' | 'mqtt' | 'stomp' | 'grpc' | 'bytes';
 
-const maskBit = 0x80;
-const textFrame = 0x81;
-const pingFrame = 0x89;
-const pongFrame = 0x8a;
+/** A key that shows nothing: the generator does not check the answer to it. */
+const anyKey = 'dGhlIHNhbXBsZSBub25jZQ==';
+/** Payloads need no pass of their own with it, and servers unmask all the same. */
+const noMask = 0;
+/** The beginning of a Ping without fragments (RFC 6455 §5.2). */
+const pingByte = 0x80 | opcodes.ping;
+const readerLimits = { messageBytesMax: 1_000_000, fragmentsMax: 1_000 };
 
-/**
- * A client's WebSocket frame (RFC 6455 §5.2). The masking key is zero, so the payload needs no pass of its own:
- * servers unmask all the same.
- */
-export function clientFrame(payload: string | Buffer, opcode = textFrame): Buffer {
-  const body = typeof payload === 'string' ? Buffer.from(payload) : payload;
-  const head =
-    body.length < 126 ? Buffer.alloc(6) : body.length < 65_536 ? Buffer.alloc(8) : Buffer.alloc(14);
-  head[0] = opcode;
-  if (body.length < 126) {
-    head[1] = maskBit | body.length;
-  } else if (body.length < 65_536) {
-    head[1] = maskBit | 126;
-    head.writeUInt16BE(body.length, 2);
-  } else {
-    head[1] = maskBit | 127;
-    head.writeBigUInt64BE(BigInt(body.length), 2);
-  }
-  return Buffer.concat([head, body]);
+/** A client's WebSocket frame. */
+export function clientFrame(payload: string | Buffer, opcode: Opcode = opcodes.text): Buffer {
+  return maskedFrame(opcode, payload, noMask);
+}
+
+/** Reads what a server sends in frames. */
+export function serverFrames(): FrameReader {
+  return new FrameReader(readerLimits, 'client');
 }
 
 type Requested = Pick<Place, 'host' | 'path' | 'token'>;
 
 export function upgradeRequest({ host, path, token }: Requested, subprotocol?: string): string {
+  const fields = Object.entries(upgradeHeaders(anyKey, subprotocol === undefined ? [] : [subprotocol]));
   return (
-    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-    authorization(token) +
-    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n' +
-    (subprotocol === undefined ? '' : `Sec-WebSocket-Protocol: ${subprotocol}\r\n`) +
-    '\r\n'
+    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${authorization(token)}` +
+    `${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
   );
 }
 
@@ -98,11 +98,9 @@ export function handshakeOf(wire: WireName, place: Place, channels: readonly str
       return { request: getRequest(place, '*/*'), status: 200 };
     case 'everywire.v1':
       return {
-        request: upgradeRequest(place, 'everywire.v1'),
+        request: upgradeRequest(place, everywireProtocol),
         status: 101,
-        then: Buffer.concat(
-          channels.map((channel, i) => clientFrame(JSON.stringify({ id: i + 1, op: 'subscribe', channel }))),
-        ),
+        then: Buffer.concat(channels.map((channel, i) => clientFrame(subscribeCommand(channel, i + 1)))),
         ready: { text: '"ok":true', times: channels.length },
         answerPing: answerWebSocketPing,
       };
@@ -117,6 +115,10 @@ export function handshakeOf(wire: WireName, place: Place, channels: readonly str
   }
 }
 
+function subscribeCommand(channel: string, id: number): string {
+  return writeCommand({ op: 'subscribe', id: String(id), channel, after: undefined, since: undefined });
+}
+
 const connected = '40{"sid"';
 
 /**
@@ -128,7 +130,7 @@ function socketIoHandshake(place: Place): Handshake {
   const handshake: Handshake = {
     request: upgradeRequest({ ...place, path: `${path}?EIO=4&transport=websocket` }),
     status: 101,
-    then: clientFrame('40'),
+    then: clientFrame(packets.message + connectPacket('/')),
     ready: { text: connected, times: 1 },
     answerPing: answerEngineIoPing,
   };
@@ -140,22 +142,24 @@ function socketIoHandshake(place: Place): Handshake {
     acknowledge: (bytes) => {
       if (hasAsked || !bytes.includes(connected)) return undefined;
       hasAsked = true;
-      return clientFrame(`420["subscribe",${JSON.stringify(channel)}]`);
+      const items = [JSON.stringify('subscribe'), JSON.stringify(channel)];
+      return clientFrame(packets.message + eventPacket('/', items, { id: 0 }));
     },
   };
 }
 
 /** The Pong for a Ping in these bytes (RFC 6455 §5.5.2). One too many does no harm: unasked Pongs are allowed. */
 function answerWebSocketPing(framing: Buffer): Buffer | undefined {
-  const at = framing.indexOf(pingFrame);
-  if (at < 0 || at + 1 >= framing.length) return undefined;
-  const length = framing[at + 1]! & 0x7f;
-  if (length > 125 || at + 2 + length > framing.length) return undefined;
-  return clientFrame(framing.subarray(at + 2, at + 2 + length), pongFrame);
+  const at = framing.indexOf(pingByte);
+  if (at < 0) return undefined;
+  const reader = serverFrames();
+  reader.push(framing.subarray(at));
+  const received = reader.next();
+  return received?.kind === 'ping' ? clientFrame(received.payload, opcodes.pong) : undefined;
 }
 
-const engineIoPing = Buffer.from([textFrame, 1, 0x32]);
+const engineIoPing = frame(opcodes.text, Buffer.from(packets.ping));
 
 function answerEngineIoPing(framing: Buffer): Buffer | undefined {
-  return framing.includes(engineIoPing) ? clientFrame('3') : answerWebSocketPing(framing);
+  return framing.includes(engineIoPing) ? clientFrame(packets.pong) : answerWebSocketPing(framing);
 }

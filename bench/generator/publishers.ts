@@ -1,6 +1,9 @@
+import { everywireProtocol } from '@everywire/protocol/everywire-v1';
+import { FrameReader as StompReader } from '@everywire/wires/stomp';
+import { opcodes } from '@everywire/wires/websocket';
 import net from 'node:net';
-import { clientFrame, upgradeRequest } from './handshakes.ts';
-import { mqttConnect, mqttPublish } from './mqtt.ts';
+import { clientFrame, serverFrames, upgradeRequest } from './handshakes.ts';
+import { brokerPackets, mqttConnect, mqttPublish } from './mqtt.ts';
 import { stompConnect, stompFrame } from './stomp.ts';
 
 /** Where and how to publish. `path` has `{channel}` where the channel's name goes. */
@@ -56,7 +59,7 @@ class FramePublisher implements Publisher {
   readonly #socket: net.Socket;
   readonly #onAnswer: OnAnswer;
   #lastId = 0;
-  #unread: Buffer = Buffer.alloc(0);
+  readonly #frames = serverFrames();
 
   private constructor(socket: net.Socket, onAnswer: OnAnswer) {
     this.#socket = socket;
@@ -81,7 +84,7 @@ class FramePublisher implements Publisher {
       };
       socket.on('data', readHead);
       socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
-      socket.write(upgradeRequest({ host: `127.0.0.1:${port}`, path, token }, 'everywire.v1'));
+      socket.write(upgradeRequest({ host: `127.0.0.1:${port}`, path, token }, everywireProtocol));
     });
     return publisher;
   }
@@ -106,38 +109,26 @@ class FramePublisher implements Publisher {
   }
 
   #read(chunk: Buffer): void {
-    let bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
-    for (;;) {
-      const frame = readServerFrame(bytes);
-      if (frame === undefined) break;
-      bytes = bytes.subarray(frame.end);
-      if (frame.opcode === 9) this.#socket.write(clientFrame(frame.payload, 0x8a));
-      if (frame.opcode === 8) console.error(`publisher: closed with ${frame.payload.toString('latin1')}`);
-      if (frame.opcode !== 1) continue;
-      this.inFlight--;
-      this.#onAnswer(frame.payload.includes('"ok":true'));
+    this.#frames.push(chunk);
+    for (let one = this.#frames.next(); one !== undefined; one = this.#frames.next()) {
+      switch (one.kind) {
+        case 'text':
+          this.inFlight--;
+          this.#onAnswer(one.payload.includes('"ok":true'));
+          break;
+        case 'ping':
+          this.#socket.write(clientFrame(one.payload, opcodes.pong));
+          break;
+        case 'close':
+        case 'broken':
+          console.error(`publisher: closed with ${one.code} ${one.reason}`);
+          break;
+        case 'binary':
+        case 'pong':
+          break;
+      }
     }
-    this.#unread = bytes;
   }
-}
-
-interface ServerFrame {
-  readonly opcode: number;
-  readonly payload: Buffer;
-  readonly end: number;
-}
-
-/** Reads an unmasked, unfragmented frame (RFC 6455 §5.2) at the start of `bytes`; `undefined` while bytes are missing. */
-function readServerFrame(bytes: Buffer): ServerFrame | undefined {
-  if (bytes.length < 2) return undefined;
-  const short = bytes[1]! & 0x7f;
-  const headBytes = short === 126 ? 4 : short === 127 ? 10 : 2;
-  if (bytes.length < headBytes) return undefined;
-  const length =
-    short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short;
-  const end = headBytes + length;
-  if (bytes.length < end) return undefined;
-  return { opcode: bytes[0]! & 0x0f, payload: bytes.subarray(headBytes, end), end };
 }
 
 /** Publishes by `POST` over one keep-alive connection; requests may be pipelined (RFC 9112 §9.3.2). */
@@ -197,8 +188,8 @@ class MqttPublisher implements Publisher {
   readonly #onAnswer: OnAnswer;
   #unanswered = 0;
   #lastPacketId = 0;
-  /** Bytes of PUBACKs so far: each has four. */
-  #bytesRead = 0;
+  readonly #packets = brokerPackets();
+  #opening: PromiseWithResolvers<undefined> | undefined = Promise.withResolvers();
 
   private constructor(socket: net.Socket, { wire }: PublishTarget, onAnswer: OnAnswer) {
     this.#socket = socket;
@@ -209,15 +200,10 @@ class MqttPublisher implements Publisher {
   static async open(target: PublishTarget, onAnswer: OnAnswer): Promise<MqttPublisher> {
     const socket = await connect(target.port);
     const publisher = new MqttPublisher(socket, target, onAnswer);
-    await new Promise<void>((resolve, reject) => {
-      socket.once('data', (connack) => {
-        socket.on('data', (bytes) => publisher.#read(bytes));
-        if (connack.equals(connackAccepted)) resolve();
-        else reject(new Error(`publisher: CONNACK ${connack.toString('hex')}`));
-      });
-      socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
-      socket.write(mqttConnect(`bench-publisher-${process.pid}-${++publishers}`, true, target.token));
-    });
+    socket.on('data', (bytes) => publisher.#read(bytes));
+    socket.once('close', () => publisher.#opened(new Error('publisher: the server closed the connection')));
+    socket.write(mqttConnect(`bench-publisher-${process.pid}-${++publishers}`, true, target.token));
+    await publisher.#opening?.promise;
     return publisher;
   }
 
@@ -245,12 +231,24 @@ class MqttPublisher implements Publisher {
     this.#socket.resetAndDestroy();
   }
 
-  #read({ length }: Buffer): void {
-    const before = Math.floor(this.#bytesRead / pubackBytes);
-    this.#bytesRead += length;
-    for (let i = Math.floor(this.#bytesRead / pubackBytes) - before; i > 0; i--) {
-      this.#unanswered--;
-      this.#onAnswer(true);
+  #opened(failure?: Error): void {
+    if (failure === undefined) this.#opening?.resolve(undefined);
+    else this.#opening?.reject(failure);
+    this.#opening = undefined;
+  }
+
+  #read(bytes: Buffer): void {
+    this.#packets.push(bytes);
+    for (let one = this.#packets.next(); one !== undefined; one = this.#packets.next()) {
+      if (one.type === 'connack') {
+        const { reasonCode } = one;
+        this.#opened(reasonCode === 0 ? undefined : new Error(`publisher: CONNACK ${reasonCode}`));
+      } else if (one.type === 'puback') {
+        this.#unanswered--;
+        this.#onAnswer(one.reasonCode === 0);
+      } else if (one.type === 'fault') {
+        console.error(`publisher: ${one.detail}`);
+      }
     }
   }
 }
@@ -260,26 +258,32 @@ class StompPublisher implements Publisher {
   readonly #socket: net.Socket;
   readonly #path: string;
 
-  private constructor(socket: net.Socket, path: string, onAnswer: OnAnswer) {
+  private constructor(socket: net.Socket, path: string) {
     this.#socket = socket;
     this.#path = path;
-    socket.on('data', (bytes) => {
-      console.error(`publisher: ${bytes.toString('latin1', 0, 200)}`);
-      onAnswer(false);
-    });
   }
 
   static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<StompPublisher> {
     const socket = await connect(port);
-    socket.write(stompConnect);
-    await new Promise<void>((resolve, reject) => {
-      socket.once('data', (answer) => {
-        if (answer.toString('latin1').startsWith('CONNECTED')) resolve();
-        else reject(new Error(`publisher: ${answer.toString('latin1', 0, 200)}`));
-      });
-      socket.once('close', () => reject(new Error('publisher: the server closed the connection')));
+    const frames = new StompReader(stompBounds);
+    const opening = Promise.withResolvers<undefined>();
+    socket.on('data', (bytes) => {
+      frames.push(bytes);
+      for (let one = frames.next(); one !== undefined; one = frames.next()) {
+        if (one.kind === 'frame' && one.frame.command === 'CONNECTED') {
+          opening.resolve(undefined);
+          continue;
+        }
+        const words = one.kind === 'fault' ? one.detail : one.frame.body.toString('latin1', 0, 200);
+        opening.reject(new Error(`publisher: ${words}`));
+        console.error(`publisher: ${words}`);
+        onAnswer(false);
+      }
     });
-    return new StompPublisher(socket, path, onAnswer);
+    socket.once('close', () => opening.reject(new Error('publisher: the server closed the connection')));
+    socket.write(stompConnect);
+    await opening.promise;
+    return new StompPublisher(socket, path);
   }
 
   get inFlight(): number {
@@ -300,8 +304,14 @@ class StompPublisher implements Publisher {
   }
 }
 
-const connackAccepted = Buffer.from([0x20, 2, 0, 0]);
-const pubackBytes = 4;
+/** What a broker answers: heads, and bodies of ERROR. */
+const stompBounds = {
+  headBytesMax: 65_536,
+  headersMax: 1_000,
+  lineBytesMax: 65_536,
+  commandBytesMax: 64,
+  bodyBytesMax: 1_000_000,
+};
 const packetIdMax = 0xffff;
 const unsentBytesMax = 64 * 1024;
 let publishers = 0;

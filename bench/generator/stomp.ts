@@ -1,3 +1,4 @@
+import { encodeFrame } from '@everywire/wires/stomp';
 import { clientFrame, upgradeRequest, type Handshake, type Place } from './handshakes.ts';
 
 /**
@@ -16,9 +17,9 @@ export function stompHandshake(place: Place, answerPing: Handshake['answerPing']
   };
 }
 
-export function stompFrame(command: string, headers: Readonly<Record<string, string>>, body = ''): string {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`);
-  return `${command}\n${lines.join('')}\n${body}\0`;
+/** A frame of a client; `content-length` is left out, as the payloads of a run have no NUL. */
+export function stompFrame(command: string, headers: Readonly<Record<string, string>>, body = ''): Buffer {
+  return encodeFrame(command, Object.entries(headers), '1.2', body);
 }
 
 export const stompConnect = stompFrame('CONNECT', {

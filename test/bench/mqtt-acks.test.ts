@@ -11,7 +11,8 @@ function puback(packetId: number): readonly number[] {
 /** Every packet is a PUBLISH with its packet id, one without, or a PINGRESP. */
 const packets = fc.array(
   fc.record({
-    topic: fc.string({ minLength: 1, maxLength: 20 }),
+    // Names without wildcards, which no broker publishes to.
+    topic: fc.string({ minLength: 1, maxLength: 20 }).map((text) => text.replace(/[+#]/g, '_')),
     // Long enough that lengths take one, two and three bytes.
     payload: fc
       .string({ maxLength: 20 })
