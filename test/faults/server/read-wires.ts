@@ -1,6 +1,17 @@
 import { request, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Envelope, GapNotice } from '@everywire/protocol';
+import { readEnvelope, type Envelope, type GapNotice } from '@everywire/protocol';
+import { readFrame } from '@everywire/protocol/everywire-v1';
+import {
+  ndjsonMediaTypes,
+  NdjsonReader,
+  readPage,
+  sseItem,
+  sseMediaType,
+  SseReader,
+  type Page,
+  type StreamItem,
+} from '@everywire/protocol/http';
 import { WebSocket } from 'ws';
 
 /** What a reading tells, as the wire told it. Nothing more comes once it was cut. */
@@ -39,26 +50,27 @@ export const readWires: readonly ReadWire[] = [
   {
     name: 'stream',
     open: (http, filter, after, events) =>
-      openStream(`${http}/channels/${filter}?after=${after}`, 'application/x-ndjson', '\n', (line) => {
-        if (line !== '') readLine(JSON.parse(line) as StreamLine, events);
-      }),
+      openStream(
+        `${http}/channels/${filter}?after=${after}`,
+        ndjsonMediaTypes[0],
+        itemsBy(new NdjsonReader(), events),
+      ),
   },
   {
     name: 'sse',
     open: (http, filter, after, events) =>
       openStream(
         `${http}/channels/${filter}?after=${after}&format=envelope`,
-        'text/event-stream',
-        '\n\n',
-        (event) => readEvent(event, events),
+        sseMediaType,
+        eventsBy(new SseReader(), events),
       ),
   },
   {
     name: 'websocket',
     open: (http, filter, after, events) =>
-      openWebSocket(`${http}/channels/${filter}?after=${after}&format=envelope`, undefined, (text) => {
-        readLine(JSON.parse(text) as StreamLine, events);
-      }),
+      openWebSocket(`${http}/channels/${filter}?after=${after}&format=envelope`, undefined, (text) =>
+        readText(text, events),
+      ),
   },
   {
     name: 'everywire.v1',
@@ -66,50 +78,38 @@ export const readWires: readonly ReadWire[] = [
       openWebSocket(
         `${http}/ws`,
         'everywire.v1',
-        (text) => {
-          readLine(JSON.parse(text) as StreamLine, events);
-        },
+        (text) => readText(text, events),
         JSON.stringify({ id: 1, op: 'subscribe', channel: filter, after }),
       ),
   },
 ];
 
-/** Every shape in which a wire of ours brings envelopes and gaps. */
-type StreamLine = Partial<Envelope> & Partial<GapNotice> & { readonly op?: string; readonly gap?: GapNotice };
-
-function readLine(line: StreamLine, events: ReadingEvents): void {
-  if (line.gap !== undefined) events.gap(line.gap);
-  else if (line.op === 'gap') events.gap(line as GapNotice);
-  else if (line.offset !== undefined) events.message(line as Envelope);
-}
-
-/** One event of an event stream (HTML §9.2.6), as our server writes them: one line per field. */
-function readEvent(event: string, events: ReadingEvents): void {
-  const fields = new Map(
-    event.split('\n').map((line): [string, string] => {
-      const colon = line.indexOf(':');
-      return [line.slice(0, colon), line.slice(colon + 1).trimStart()];
-    }),
-  );
-  const data = fields.get('data');
-  const id = fields.get('id');
-  if (data === undefined) {
-    if (id !== undefined) events.place(id);
-  } else if (fields.get('event') === 'everywire.gap') {
-    events.gap(JSON.parse(data) as GapNotice);
-  } else {
-    events.message(JSON.parse(data) as Envelope);
-  }
-}
-
-/** Cuts a byte stream into pieces of text. */
-function splitter(separator: string, take: (piece: string) => void): (text: string) => void {
-  let rest = '';
+function itemsBy(reader: NdjsonReader, events: ReadingEvents): (text: string) => void {
   return (text) => {
-    const pieces = (rest + text).split(separator);
-    rest = pieces.pop()!;
-    for (const piece of pieces) take(piece);
+    for (const item of reader.push(text)) readItem(item, events);
   };
+}
+
+function eventsBy(reader: SseReader, events: ReadingEvents): (text: string) => void {
+  return (text) => {
+    for (const event of reader.push(text)) readItem(sseItem(event), events);
+  };
+}
+
+function readItem(item: StreamItem | undefined, events: ReadingEvents): void {
+  if (item?.kind === 'message') events.message(item.envelope);
+  else if (item?.kind === 'gap') events.gap(item.notice);
+  else if (item?.kind === 'position') events.place(item.cursor);
+}
+
+/** A frame of `everywire.v1`, or a bare envelope. */
+function readText(text: string, events: ReadingEvents): void {
+  const value: unknown = JSON.parse(text);
+  const frame = readFrame(value);
+  const envelope = frame?.op === 'message' ? frame.envelope : readEnvelope(value);
+  const notice = frame?.op === 'gap' ? frame.notice : frame?.op === 'accepted' ? frame.gap : undefined;
+  if (envelope !== undefined) events.message(envelope);
+  else if (notice !== undefined) events.gap(notice);
 }
 
 function sever(socket: Socket | undefined, how: Cut): void {
@@ -117,21 +117,15 @@ function sever(socket: Socket | undefined, how: Cut): void {
   else socket?.destroy();
 }
 
-function openStream(
-  url: string,
-  accept: string,
-  separator: string,
-  take: (piece: string) => void,
-): OpenReading {
+function openStream(url: string, accept: string, take: (text: string) => void): OpenReading {
   let isCut = false;
-  const split = splitter(separator, (piece) => {
-    if (!isCut) take(piece);
-  });
   const sent = request(url, { headers: { accept }, agent: false });
   const ended = new Promise<void>((resolve) => {
     sent.on('response', (response) => {
       if (response.statusCode !== 200) sent.destroy();
-      response.setEncoding('utf8').on('data', split);
+      response.setEncoding('utf8').on('data', (text: string) => {
+        if (!isCut) take(text);
+      });
       // A cut connection is what this is about; it ends the reading like any other end.
       response.on('error', () => resolve());
       response.on('close', () => resolve());
@@ -150,13 +144,6 @@ function openStream(
   };
 }
 
-interface PageBody {
-  readonly messages: readonly Envelope[];
-  readonly cursor: string;
-  readonly gap?: GapNotice;
-  readonly gaps?: readonly GapNotice[];
-}
-
 /** Polls again and again on requests of its own, long or short. */
 function openPolling(
   http: string,
@@ -170,7 +157,7 @@ function openPolling(
   const ended = (async () => {
     let after = start;
     for (;;) {
-      const page = await new Promise<PageBody | undefined>((resolve) => {
+      const page = await new Promise<Page | undefined>((resolve) => {
         sent = request(`${http}/channels/${filter}?after=${after}&limit=${pageMessages}${query}`, {
           agent: false,
         });
@@ -180,7 +167,7 @@ function openPolling(
       });
       // What was on its way when it was cut has not been read.
       if (state.isCut || page === undefined) return;
-      for (const gap of page.gaps ?? (page.gap === undefined ? [] : [page.gap])) events.gap(gap);
+      for (const gap of page.gaps) events.gap(gap);
       for (const envelope of page.messages) events.message(envelope);
       events.place(page.cursor);
       after = page.cursor;
@@ -198,7 +185,7 @@ function openPolling(
   };
 }
 
-async function readBody(response: IncomingMessage): Promise<PageBody | undefined> {
+async function readBody(response: IncomingMessage): Promise<Page | undefined> {
   let text = '';
   try {
     for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
@@ -206,7 +193,7 @@ async function readBody(response: IncomingMessage): Promise<PageBody | undefined
     // Cut in the middle: the page was not read.
     return undefined;
   }
-  return response.statusCode === 200 ? (JSON.parse(text) as PageBody) : undefined;
+  return response.statusCode === 200 ? readPage(JSON.parse(text)) : undefined;
 }
 
 function openWebSocket(
