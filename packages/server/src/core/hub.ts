@@ -1,45 +1,22 @@
-import {
-  EverywireError,
-  formatCursor,
-  noTag,
-  toEverywireError,
-  type Position,
-  FilterTrie,
-  exactFilter,
-  type Filter,
-  checkChannel,
-} from '@everywire/protocol';
-import type { Access, Credentials, Identity } from './sessions/access.ts';
-import type { Admission } from './sessions/admission.ts';
-import { CatchUp } from './fanout/catch-up.ts';
-import type { Clock, Random, Timer } from './clock.ts';
-import { checkDraft } from './log/drafts.ts';
+import { EverywireError, exactFilter, type Position } from '@everywire/protocol';
+import { Caretaker } from './caretaker.ts';
+import type { Clock, Random } from './clock.ts';
 import { createDurableServices, type DurableServices } from './durable/services.ts';
-import { ChannelFanout } from './fanout/channel-fanout.ts';
-import { Grants } from './sessions/grants.ts';
+import { Dispatcher } from './fanout/dispatcher.ts';
+import type { SubscriptionHost } from './fanout/subscription.ts';
 import { Groups } from './groups/groups.ts';
-import type { GroupMember } from './groups/member.ts';
-import { createIds } from './log/ids.ts';
 import type { Limits } from './limits.ts';
-import type { Message } from './log/message.ts';
 import type { Namespaces } from './log/namespaces.ts';
-import { mayBeTold, readableGap } from './fanout/readable-gap.ts';
-import { ThrottledLog } from './throttled-log.ts';
-import { HubSession } from './sessions/session.ts';
-import type { Entry, Feed, Gap, Health, Store } from './seams/store.ts';
-import type { LogSubscription, Outcome } from './fanout/subscription.ts';
+import { Publisher } from './publish/publisher.ts';
 import { Throttle } from './publish/throttle.ts';
 import type { Figures, HubFront } from './seams/hub-api.ts';
 import type { Log } from './seams/log.ts';
-import type {
-  Hello,
-  Published,
-  PublishDraft,
-  PublishOptions,
-  PublishResult,
-  Session,
-} from './seams/session-api.ts';
+import type { Hello, Session } from './seams/session-api.ts';
 import type { Sink } from './seams/sink.ts';
+import type { Health, Store } from './seams/store.ts';
+import type { Access, Credentials, Identity } from './sessions/access.ts';
+import type { Admission } from './sessions/admission.ts';
+import { Sessions } from './sessions/sessions.ts';
 
 export interface HubOptions {
   readonly store: Store;
@@ -53,28 +30,19 @@ export interface HubOptions {
   readonly log: Log;
 }
 
-/** How often the store trims by age and unused pages are let go. */
-const sweepEveryMs = 5_000;
-/** Before a read that failed is tried again. */
-const retryReadMs = 250;
-/** Channels whose matching wildcard fanouts are remembered. */
-const wildcardMatchesMax = 10_000;
+/** What a sink was delivering for when it threw. */
+interface BrokenSubscription {
+  readonly filter: string;
+  readonly host: SubscriptionHost;
+  cancel(): void;
+}
 
 export function createHub(options: HubOptions): Hub {
   return new Hub(options);
 }
 
-/** The front door of the core: authenticates, opens sessions, publishes, and brings what the feed reports to fanouts. */
-export class Hub implements HubFront, Feed {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly access: Access;
-  readonly limits: Limits;
-  readonly catchUp: CatchUp;
-  readonly durable: DurableServices;
-  readonly groups: Groups;
-  readonly throttle: Throttle;
-  readonly figures: Figures = {
+function createFigures(): Figures {
+  return {
     published: 0,
     refused: 0,
     rateLimited: 0,
@@ -84,73 +52,64 @@ export class Hub implements HubFront, Feed {
     subscriptionsByTransport: new Map(),
     sessions: new Map(),
   };
-  readonly batchBytesMax: number;
-  readonly batchMessagesMax: number;
-  readonly #namespaces: Namespaces;
+}
+
+/** The front door of the core: puts its parts together, authenticates, and opens sessions. */
+export class Hub implements HubFront {
+  readonly store: Store;
+  readonly durable: DurableServices;
+  readonly dispatcher: Dispatcher;
+  readonly groups: Groups;
+  readonly figures = createFigures();
+  readonly #access: Access;
   readonly #log: Log;
-  readonly #throttledLog: ThrottledLog;
-  readonly #nextId: () => string;
-  readonly #byChannel = new Map<string, ChannelFanout>();
-  readonly #byWildcard = new Map<string, ChannelFanout>();
-  readonly #wildcards = new FilterTrie<ChannelFanout>();
-  readonly #wildcardMatches = new Map<string, readonly ChannelFanout[]>();
-  readonly #grants: Grants;
-  readonly #admission: Admission | undefined;
-  #head: Position = { epoch: '000000', seq: 0, tag: noTag };
-  #dirty = new Set<ChannelFanout>();
-  #isFlushScheduled = false;
-  #sweepTimer: Timer | undefined;
+  readonly #caretaker: Caretaker;
+  readonly #sessions: Sessions;
   #isDraining = false;
-  #isStopped = false;
 
   constructor(options: HubOptions) {
-    this.store = options.store;
-    this.clock = options.clock;
-    this.access = options.access;
-    this.limits = options.limits;
-    this.#namespaces = options.namespaces;
-    this.#log = options.log;
-    this.#throttledLog = new ThrottledLog(options.clock, options.log);
-    this.#nextId = createIds(options.clock, options.random);
-    this.batchBytesMax = options.limits.batchBytesMax;
-    this.batchMessagesMax = options.limits.pageMessagesMax;
-    this.catchUp = new CatchUp({
-      store: options.store,
-      clock: options.clock,
-      pageLimit: { messagesMax: this.batchMessagesMax, bytesMax: this.batchBytesMax },
-      pageCacheBytesMax: options.limits.pageCacheBytesMax,
-      settle: (subscription, outcome) => this.settle(subscription, outcome),
-      notifyGap: (subscription, gap) => this.notifyGap(subscription, gap),
-      broken: (subscription, cause) => this.broken(subscription, cause),
-      retry: (run, cause) => this.retry(run, cause),
+    const { store, clock, access, limits, log } = options;
+    const { figures } = this;
+    this.store = store;
+    this.#access = access;
+    this.#log = log;
+    const broken = (subscription: BrokenSubscription, cause: unknown): void =>
+      this.#broken(subscription, cause);
+    const dispatcher = new Dispatcher({ ...options, figures, broken });
+    const durable = createDurableServices({
+      records: store.records,
+      cluster: store.cluster,
+      isShared: store.traits.writers === 'many',
+      clock,
+      log,
+      headSeq: () => dispatcher.head.seq,
     });
-    this.durable = createDurableServices({
-      records: options.store.records,
-      cluster: options.store.cluster,
-      isShared: options.store.traits.writers === 'many',
-      clock: options.clock,
-      log: options.log,
-      headSeq: () => this.#head.seq,
-    });
-    this.groups = new Groups(this, options.log);
-    this.#grants = new Grants(options.access, options.clock, options.log);
-    this.#admission = options.admission;
-    this.throttle = new Throttle(options.limits, options.clock, () => (this.figures.rateLimited += 1));
+    const isDraining = (): boolean => this.#isDraining;
+    const groups = new Groups({ dispatcher, clock, limits, log, durable, isDraining, broken });
+    const throttle = new Throttle(limits, clock, () => (figures.rateLimited += 1));
+    this.dispatcher = dispatcher;
+    this.durable = durable;
+    this.groups = groups;
+    const forgetPages = (sinceMs: number): void => dispatcher.catchUp.forgetUnused(sinceMs);
+    const sweeps = [() => groups.sweep(), () => throttle.sweep(), forgetPages];
+    this.#caretaker = new Caretaker({ ...options, sweeps });
+    const publisher = new Publisher({ ...options, throttle, figures });
+    this.#sessions = new Sessions({ ...options, throttle, dispatcher, groups, figures, publisher });
   }
 
-  /** Opens the store. From here on the hub is its feed. */
+  /** Opens the store, whose feed goes to the dispatcher from here on. */
   async start(): Promise<void> {
-    await this.store.open(this);
-    this.#head = await this.store.locate(exactFilter('-'), { kind: 'latest' });
+    await this.store.open(this.dispatcher);
+    this.dispatcher.start(await this.store.locate(exactFilter('-'), { kind: 'latest' }));
     await this.groups.load();
-    this.#scheduleSweep();
+    this.#caretaker.start();
   }
 
   /** Sessions are the transports' to end, before this. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#sweepTimer?.cancel();
-    this.#grants.stop();
+    this.dispatcher.stop();
+    this.#caretaker.stop();
+    this.#sessions.stop();
     await this.groups.stop();
     await this.durable.saver.stop();
     await this.store.close();
@@ -165,256 +124,43 @@ export class Hub implements HubFront, Feed {
   }
 
   get head(): Position {
-    return this.#head;
+    return this.dispatcher.head;
   }
 
   health(): Health {
     return this.store.health();
   }
 
-  async authenticate(credentials: Credentials): Promise<Identity> {
-    const { connection, address } = credentials;
-    try {
-      const identity = await this.access.authenticate(credentials);
-      if (connection !== undefined) this.#admission?.know(connection, identity.subject);
-      return identity;
-    } catch (refusal) {
-      const { code, message: detail } = toEverywireError(refusal);
-      // Many clients do not show their users why they were refused.
-      this.#throttledLog.info({ address, code, detail }, 'a login was refused');
-      this.#log.debug({ address, code, detail }, 'a login was refused');
-      throw refusal;
-    }
+  authenticate(credentials: Credentials): Promise<Identity> {
+    return this.#sessions.authenticate(credentials);
   }
 
-  /** A peer was told no, which its protocol may have no words for. */
-  refused({ subject }: Identity, what: object, refusal: unknown): void {
-    const { code, message: detail } = toEverywireError(refusal);
-    this.#log.debug({ subject, ...what, code, detail }, 'a peer was refused');
-  }
-
-  recognize(connection: string, { subject }: Identity): void {
-    this.#admission?.know(connection, subject);
+  recognize(connection: string, identity: Identity): void {
+    this.#sessions.recognize(connection, identity);
   }
 
   checkCurrent(identity: Identity): void {
-    this.access.checkCurrent(identity);
+    this.#access.checkCurrent(identity);
   }
 
   authorizeAdmin(identity: Identity, action: string): void {
-    this.access.authorizeAdmin(identity, action);
+    this.#access.authorizeAdmin(identity, action);
   }
 
   open(identity: Identity, hello: Hello, sink: Sink): Session {
-    const { sessions } = this.figures;
-    sessions.set(hello.transport, (sessions.get(hello.transport) ?? 0) + 1);
-    const session = new HubSession(this, identity, hello, sink);
-    this.#grants.watch(session);
-    return session;
-  }
-
-  /** The session has another identity. */
-  refreshed(session: HubSession): void {
-    this.#grants.watch(session);
-  }
-
-  closed(session: HubSession): void {
-    this.#grants.forget(session);
-    const { sessions } = this.figures;
-    const { transport } = session.hello;
-    sessions.set(transport, (sessions.get(transport) ?? 1) - 1);
+    return this.#sessions.open(identity, hello, sink);
   }
 
   forgetGroup(name: string): void {
     this.groups.forget(name);
   }
 
-  /** Checks one message of a publisher, and with `isCounted` the rate of its channel. @throws EverywireError */
-  prepare(identity: Identity, channel: string, given: PublishDraft, isCounted: boolean): Entry {
-    try {
-      checkChannel(channel, this.limits);
-      this.access.authorizePublish(identity, channel);
-      const stamp = { id: this.#nextId(), nowMs: this.clock.nowMs(), from: identity.subject };
-      const rules = this.#namespaces.rulesOf(channel);
-      const { retention, durability } = rules;
-      const draft = checkDraft(given, stamp, this.limits, rules.payloadBytesMax);
-      if (isCounted) this.throttle.channel(channel, rules.publishesPerSecondMax);
-      return { channel, draft, retention, durability };
-    } catch (refusal) {
-      this.figures.refused += 1;
-      this.refused(identity, { publish: channel }, refusal);
-      throw refusal;
-    }
-  }
-
-  async append(
-    entries: readonly Entry[],
-    { atomic, records, fences }: PublishOptions & { readonly atomic?: boolean } = {},
-  ): Promise<readonly PublishResult[]> {
-    const appended = await this.store.append(entries, {
-      ...(atomic === undefined ? {} : { atomic }),
-      ...(records === undefined ? {} : { records }),
-      ...(fences === undefined ? {} : { fences }),
-    });
-    return appended.map((result) => {
-      if (result instanceof EverywireError) {
-        this.figures.refused += 1;
-        return result;
-      }
-      if (!result.duplicate) this.figures.published += 1;
-      const { channel, offset, seq, id, timeMs, duplicate } = result;
-      return {
-        channel,
-        offset,
-        cursor: formatCursor(result),
-        seq,
-        id,
-        timeMs,
-        duplicate,
-      } satisfies Published;
-    });
-  }
-
-  fanoutOf(filter: Filter): ChannelFanout {
-    const fanouts = filter.channel === undefined ? this.#byWildcard : this.#byChannel;
-    let fanout = fanouts.get(filter.text);
-    if (fanout === undefined) {
-      fanout = new ChannelFanout(filter, this);
-      fanouts.set(filter.text, fanout);
-      if (filter.channel === undefined) {
-        this.#wildcards.add(filter, fanout);
-        this.#wildcardMatches.clear();
-      }
-    }
-    return fanout;
-  }
-
-  subscribersOf(channel: string): number {
-    return this.#wildcardFanoutsOf(channel).reduce(
-      (sum, fanout) => sum + fanout.holders,
-      this.#byChannel.get(channel)?.holders ?? 0,
-    );
-  }
-
-  appended(channel: string, messages: readonly Message[]): void {
-    const last = messages[messages.length - 1]!;
-    if (last.seq > this.#head.seq) this.#head = last.position;
-    this.#byChannel.get(channel)?.accept(messages);
-    if (this.#wildcards.size > 0)
-      for (const fanout of this.#wildcardFanoutsOf(channel)) fanout.accept(messages);
-  }
-
-  interrupted(): void {
-    for (const fanout of this.#byChannel.values()) fanout.readAgain();
-    for (const fanout of this.#byWildcard.values()) fanout.readAgain();
-  }
-
-  dropped(channel: string): void {
-    this.catchUp.forgetChannel(channel);
-    this.#byChannel.get(channel)?.channelDropped();
-  }
-
-  nowMs(): number {
-    return this.clock.nowMs();
-  }
-
-  scheduleFlush(fanout: ChannelFanout): void {
-    this.#dirty.add(fanout);
-    if (this.#isFlushScheduled) return;
-    this.#isFlushScheduled = true;
-    this.clock.turn(() => this.#flush());
-  }
-
-  settle(subscription: LogSubscription, outcome: Outcome): void {
-    if (subscription.stage === 'ended') return;
-    switch (outcome) {
-      case 'held':
-      case 'full':
-        subscription.stage = outcome;
-        break;
-      case 'ended':
-        subscription.cancel();
-        subscription.host.sink.notify({ kind: 'ended', subscription });
-        break;
-      case 'behind':
-      case 'taken':
-        this.catchUp.enqueue(subscription);
-        break;
-    }
-  }
-
-  notifyGap(subscription: LogSubscription, gap: Gap): void {
-    const { filter } = subscription.fanout;
-    if (!mayBeTold(filter, gap, subscription.mayDeliver)) return;
-    const told = readableGap(filter, gap, subscription.position);
-    subscription.host.sink.notify({ kind: 'gap', subscription, gap: told });
-  }
-
-  forgetPagesAfter(filter: Filter, seq: number): void {
-    this.catchUp.forgetAfter(filter, seq);
-  }
-
   /** A sink threw, which is a fault in a transport: it costs that one peer, who may come back with its cursor. */
-  broken(subscription: LogSubscription | GroupMember, cause: unknown): void {
-    this.#log.error(
-      { err: cause, filter: subscription.filter },
-      'a delivery failed; the connection is closed',
-    );
-    const error = new EverywireError('internal', 'A delivery failed; come back with the cursor.', { cause });
-    const { sink } = subscription.host;
+  #broken(subscription: BrokenSubscription, cause: unknown): void {
+    const { filter, host } = subscription;
+    this.#log.error({ err: cause, filter }, 'a delivery failed; the connection is closed');
     subscription.cancel();
-    sink.close({ error });
-  }
-
-  retry(run: () => void, cause: unknown): void {
-    this.#log.warn({ err: cause }, 'the store could not be read; trying again');
-    if (!this.#isStopped) this.clock.after(retryReadMs, run);
-  }
-
-  forget(fanout: ChannelFanout): void {
-    const { filter } = fanout;
-    if (filter.channel === undefined) {
-      this.#byWildcard.delete(filter.text);
-      this.#wildcards.remove(filter, fanout);
-      this.#wildcardMatches.clear();
-    } else {
-      this.#byChannel.delete(filter.text);
-    }
-    this.store.unfollow(filter).catch((cause: unknown) => {
-      this.#log.warn({ err: cause, filter: filter.text }, 'the store could not stop following');
-    });
-  }
-
-  #flush(): void {
-    this.#isFlushScheduled = false;
-    const fanouts = this.#dirty;
-    this.#dirty = new Set();
-    this.figures.flushes += 1;
-    for (const fanout of fanouts) fanout.flush();
-  }
-
-  #wildcardFanoutsOf(channel: string): readonly ChannelFanout[] {
-    if (this.#wildcards.size === 0) return [];
-    const known = this.#wildcardMatches.get(channel);
-    if (known !== undefined) return known;
-    const found: ChannelFanout[] = [];
-    this.#wildcards.match(channel, (fanout) => found.push(fanout));
-    if (this.#wildcardMatches.size >= wildcardMatchesMax) this.#wildcardMatches.clear();
-    this.#wildcardMatches.set(channel, found);
-    return found;
-  }
-
-  #scheduleSweep(): void {
-    this.#sweepTimer = this.clock.after(sweepEveryMs, () => {
-      this.groups.sweep();
-      this.throttle.sweep();
-      this.catchUp.forgetUnused(this.clock.monotonicMs() - sweepEveryMs);
-      this.store
-        .sweep(this.clock.nowMs(), (channel) => this.#namespaces.rulesOf(channel).retention)
-        .catch((cause: unknown) => this.#log.error({ err: cause }, 'the store could not trim by age'))
-        .finally(() => {
-          if (!this.#isStopped) this.#scheduleSweep();
-        });
-    });
+    const detail = 'A delivery failed; come back with the cursor.';
+    host.close({ error: new EverywireError('internal', detail, { cause }) });
   }
 }

@@ -271,10 +271,10 @@ describe('hub', () => {
     await expect(follow(session, 'c', {})).rejects.toMatchObject({ code: 'quota_exceeded' });
     second.cancel();
     await follow(session, 'c', {});
-    expect(hub.subscribersOf('a')).toBe(1);
+    expect(hub.dispatcher.subscribersOf('a')).toBe(1);
     session.end('left');
     expect(hub.figures.subscriptions).toBe(0);
-    expect(hub.subscribersOf('a')).toBe(0);
+    expect(hub.dispatcher.subscribersOf('a')).toBe(0);
     await expect(follow(session, 'a', {})).rejects.toMatchObject({ code: 'going_away' });
   });
 

@@ -2,7 +2,7 @@ import { formatCursor, type Position, type Filter } from '@everywire/protocol';
 import type { Clock } from '../clock.ts';
 import { PageCache, type CachedPage } from '../log/page-cache.ts';
 import type { Gap, PageLimit, Store } from '../seams/store.ts';
-import type { LogSubscription, Outcome } from './subscription.ts';
+import type { LogReader, LogSubscription } from './subscription.ts';
 
 /** What the catch-up needs of the hub. */
 export interface CatchUpHost {
@@ -10,8 +10,7 @@ export interface CatchUpHost {
   readonly clock: Clock;
   readonly pageLimit: PageLimit;
   readonly pageCacheBytesMax: number;
-  settle(subscription: LogSubscription, outcome: Outcome): void;
-  notifyGap(subscription: LogSubscription, gap: Gap): void;
+  /** A sink threw. */
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
   retry(run: () => void, cause: unknown): void;
@@ -42,7 +41,7 @@ const readsMax = 64;
  * Subscriptions that are behind take turns: one page each, then back to the end of the queue, until they have what the
  * live ones have. However many there are, memory holds one page per filter and place, not one per reader.
  */
-export class CatchUp {
+export class CatchUp implements LogReader {
   readonly #host: CatchUpHost;
   readonly #pages: PageCache;
   readonly #running = new Map<string, RunningRead>();
@@ -64,7 +63,6 @@ export class CatchUp {
   }
 
   enqueue(subscription: LogSubscription): void {
-    subscription.stage = 'reading';
     if (subscription.isQueued) return;
     subscription.isQueued = true;
     this.#queue.push(subscription);
@@ -118,13 +116,14 @@ export class CatchUp {
 
   #step(subscription: LogSubscription): void {
     const { filter } = subscription.fanout;
-    const { position, firstPage, obstacle } = subscription;
+    const { position, obstacle } = subscription;
     if (obstacle !== undefined) {
-      this.#host.settle(subscription, obstacle);
+      subscription.settle(obstacle);
       return;
     }
-    subscription.firstPage = undefined;
-    const page = firstPage ?? this.#pages.find(filter, position, true, this.#host.clock.monotonicMs());
+    const page =
+      subscription.takeFirstPage() ??
+      this.#pages.find(filter, position, true, this.#host.clock.monotonicMs());
     if (page !== undefined) {
       this.#give(subscription, page);
       return;
@@ -153,30 +152,20 @@ export class CatchUp {
   #giveRead(subscription: LogSubscription, { page, gaps }: ReadPage): void {
     const { obstacle } = subscription;
     if (obstacle !== undefined) {
-      this.#host.settle(subscription, obstacle);
+      subscription.settle(obstacle);
       return;
     }
-    for (const gap of gaps) this.#host.notifyGap(subscription, gap);
+    for (const gap of gaps) subscription.tellGap(gap);
     if (isReading(subscription)) this.#give(subscription, page);
   }
 
   /** Hands over a page that begins at the subscription's position. */
   #give(subscription: LogSubscription, page: CachedPage): void {
-    const batch = page.batch?.unexpired(this.#host.clock.nowMs());
-    let outcome: Outcome = 'taken';
-    if (batch === undefined) {
-      subscription.skipTo(page.through);
-    } else {
-      try {
-        outcome = subscription.offer(batch, page.through);
-      } catch (cause) {
-        this.#host.broken(subscription, cause);
-        return;
-      }
+    try {
+      subscription.takePage(page.batch?.unexpired(this.#host.clock.nowMs()), page.through);
+    } catch (cause) {
+      this.#host.broken(subscription, cause);
     }
-    if (!isReading(subscription)) return;
-    if (outcome !== 'taken') this.#host.settle(subscription, outcome);
-    else if (!subscription.fanout.join(subscription)) this.enqueue(subscription);
   }
 
   /** Readers that ask for the same page while it is being read wait for that one read: a storm comes back in one turn. */

@@ -1,10 +1,10 @@
 import type { Position, Filter } from '@everywire/protocol';
 import { Batch } from '../log/batch.ts';
 import { estimateBytes, type Message } from '../log/message.ts';
-import type { Gap, Page, Store } from '../seams/store.ts';
-import type { LogSubscription, Outcome } from './subscription.ts';
+import type { Page, Store } from '../seams/store.ts';
+import type { LogSubscription, Outcome, SubscriptionFanout } from './subscription.ts';
 
-/** What a fanout needs of the hub. */
+/** What a fan-out needs of the dispatcher. */
 export interface ChannelFanoutHost {
   readonly store: Store;
   readonly head: Position;
@@ -13,11 +13,9 @@ export interface ChannelFanoutHost {
   readonly batchMessagesMax: number;
   /** Calls `flush` at the end of this turn. */
   scheduleFlush(fanout: ChannelFanout): void;
-  /** A live subscription could not be given everything. */
-  settle(subscription: LogSubscription, outcome: Outcome): void;
-  notifyGap(subscription: LogSubscription, gap: Gap): void;
   /** Reading `filter` after `seq` found a gap: pages read earlier may contain the missing messages. */
   forgetPagesAfter(filter: Filter, seq: number): void;
+  /** A sink threw. */
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
   retry(run: () => void, cause: unknown): void;
@@ -26,10 +24,10 @@ export interface ChannelFanoutHost {
 }
 
 /**
- * Follows one filter for all its subscriptions: what the feed brings is collected, and once per turn handed to those
- * that are live as one batch, encoded once. Every live subscription has been given everything up to `through`.
+ * Follows one filter for all its subscriptions. It collects what the feed brings, and once per turn hands it to the live
+ * subscriptions as one batch, encoded once. Every live subscription was given everything up to `through`.
  */
-export class ChannelFanout {
+export class ChannelFanout implements SubscriptionFanout {
   readonly filter: Filter;
   readonly #host: ChannelFanoutHost;
   /** Holes are subscriptions that left while a batch went round. */
@@ -86,7 +84,6 @@ export class ChannelFanout {
   /** Makes the subscription live if it has been given at least what the live ones have; else it must read on. */
   join(subscription: LogSubscription): boolean {
     if (this.#through === undefined || subscription.position.seq < this.#through.seq) return false;
-    subscription.stage = 'live';
     subscription.liveIndex = this.#live.push(subscription) - 1;
     return true;
   }
@@ -196,7 +193,7 @@ export class ChannelFanout {
       }
       if (outcome !== 'taken') {
         this.leave(subscription);
-        this.#host.settle(subscription, outcome);
+        subscription.settle(outcome);
       }
     }
   }
@@ -264,10 +261,10 @@ export class ChannelFanout {
     for (const subscription of this.#live) {
       if (subscription === undefined || subscription.position.seq >= page.through.seq) continue;
       if (subscription.position.seq <= this.#through!.seq && subscription.obstacle === undefined) {
-        for (const gap of page.gaps) this.#host.notifyGap(subscription, gap);
+        for (const gap of page.gaps) subscription.tellGap(gap);
       } else {
         this.leave(subscription);
-        this.#host.settle(subscription, 'behind');
+        subscription.settle('behind');
       }
     }
   }

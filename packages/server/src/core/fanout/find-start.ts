@@ -1,53 +1,53 @@
-import { formatCursor, type Position, type Start } from '@everywire/protocol';
-import type { CatchUp } from './catch-up.ts';
-import { isSamePlace } from '../log/page-cache.ts';
+import type { Filter, Position, Start } from '@everywire/protocol';
+import { isSamePlace, type CachedPage } from '../log/page-cache.ts';
+import type { Gap, Store } from '../seams/store.ts';
 import { readableGaps } from './readable-gap.ts';
-import type { Store } from '../seams/store.ts';
 import type { LogSubscription } from './subscription.ts';
 
-/** What beginning needs of the hub. */
-export interface BeginHost {
+/** What finding a start needs of the core. */
+export interface StartFinder {
   readonly store: Store;
   readonly head: Position;
-  readonly catchUp: CatchUp;
+  /** The first page after a position that a peer gave, and what is missing there. */
+  firstPage(
+    filter: Filter,
+    position: Position,
+  ): Promise<{ readonly page: CachedPage; readonly gaps: readonly Gap[] }>;
 }
 
 /** A place as a peer showed it, or a described one. Neither: from now on. */
-export interface BeginAt {
+export interface StartAt {
   readonly cursor?: Position | undefined;
   readonly since?: Start | undefined;
 }
 
-/** Finds the place to begin and notes what is missing there, for `start`. The subscription may have ended meanwhile. */
-export async function begin(
-  host: BeginHost,
-  subscription: LogSubscription,
-  { cursor, since }: BeginAt,
+/**
+ * Finds the place where the subscription starts, and what is missing there. The subscription may have ended meanwhile.
+ * @param isReady resolves when the fan-out follows its filter
+ */
+export async function findStart(
+  finder: StartFinder,
+  { subscription, isReady }: { readonly subscription: LogSubscription; readonly isReady: Promise<void> },
+  { cursor, since }: StartAt,
 ): Promise<void> {
-  const { fanout } = subscription;
+  const { filter } = subscription.fanout;
   // "From now on" is when the peer asked: what it publishes right behind that, before we are ready, is delivered.
-  const now = host.head;
-  await fanout.ready;
+  const now = finder.head;
+  await isReady;
   if (hasEnded(subscription)) return;
   const isFromNow = cursor === undefined && (since === undefined || since.kind === 'latest');
   let position = cursor ?? now;
-  if (!isFromNow && cursor === undefined) position = await host.store.locate(fanout.filter, since!);
+  if (!isFromNow && cursor === undefined) position = await finder.store.locate(filter, since!);
   if (hasEnded(subscription)) return;
-  subscription.beginAt(position);
-  if (isFromNow || isSamePlace(position, host.head)) {
-    // Nothing to read unless messages come before it is started.
-    subscription.startCursor = formatCursor(position);
-    return;
-  }
-  const { page, gaps } = await host.catchUp.firstPage(fanout.filter, position);
+  subscription.setStart({ position });
+  // Nothing to read unless messages come before it is started.
+  if (isFromNow || isSamePlace(position, finder.head)) return;
+  const { page, gaps } = await finder.firstPage(filter, position);
   if (hasEnded(subscription)) return;
   const { mayDeliver } = subscription;
-  subscription.startGaps = readableGaps(fanout.filter, gaps, { position, mayDeliver });
-  // The place that was asked for may be none of this log.
+  const told = readableGaps(filter, gaps, { position, mayDeliver });
   const isOtherLog = gaps.some(({ reason }) => reason === 'restored');
-  subscription.beginAt(subscription.startGaps[0]?.next ?? position, isOtherLog);
-  subscription.startCursor = formatCursor(subscription.position);
-  subscription.firstPage = page;
+  subscription.setStart({ position: told[0]?.next ?? position, isOtherLog, gaps: told, page });
 }
 
 function hasEnded(subscription: LogSubscription): boolean {

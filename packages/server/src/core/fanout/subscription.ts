@@ -1,37 +1,54 @@
-import { formatCursor, type EverywireError, type Position } from '@everywire/protocol';
+import { type EverywireError, type Filter, formatCursor, type Position } from '@everywire/protocol';
 import type { Batch } from '../log/batch.ts';
-import type { ChannelFanout } from './channel-fanout.ts';
 import type { CachedPage } from '../log/page-cache.ts';
-import type { Gap } from '../seams/store.ts';
 import type { Sink } from '../seams/sink.ts';
-import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
+import type { Gap } from '../seams/store.ts';
+import type { Credit, Progress, Subscription } from '../seams/subscription-api.ts';
+import { mayBeTold, readableGap, type MayDeliver } from './readable-gap.ts';
 import { Window, type WindowOptions } from './window.ts';
 
 /**
- * Where a subscription stands:
- * `starting` its place is looked for, or its session has not started it · `reading` it is behind and waits for its turn to read the log ·
- * `live` new messages are pushed · `held` the peer does not take bytes · `full` the window waits for acks · `ended`.
+ * Where a subscription is:
+ * `starting` its place is looked for, or its session has not started it · `reading` it is behind and waits for its turn to
+ * read the log · `live` new messages are pushed · `held` the peer does not take bytes · `full` the window waits for
+ * acknowledgements, or the credit is used up · `ended`.
  */
 export type Stage = 'starting' | 'reading' | 'live' | 'held' | 'full' | 'ended';
 
-/** What an offer came to. `behind`: only a part was taken, the log has the rest. */
+/** The result of an offer. `behind`: it took a part, the log has the rest. */
 export type Outcome = 'taken' | 'held' | 'full' | 'behind' | 'ended';
 
-/** What a subscription needs of its session. */
-export interface SubscriptionHost {
-  readonly sink: Sink;
+/** Whom a subscription delivers to: a session, a group, or one of several filters in one order. */
+export interface SubscriptionHost extends Sink {
   /** The peer takes no bytes: none of its subscriptions hands anything over. */
-  isHeld: boolean;
-  countDelivered(messages: number): void;
+  readonly isHeld: boolean;
   isOwnMessage(id: string): boolean;
-  /** The window has room again, or the position was moved: go on from it. */
-  resume(subscription: LogSubscription): void;
+  /** The subscription has ended. */
   remove(subscription: Subscription): void;
+  /** Where only some hosts want to know: the position or the stage of a started subscription is another. */
+  moved?(): void;
+}
+
+/** What a subscription needs of the fan-out of its filter. */
+export interface SubscriptionFanout {
+  readonly filter: Filter;
+  /** False when live subscriptions were given more than this one: then it must read the log. */
+  join(subscription: LogSubscription): boolean;
+  leave(subscription: LogSubscription): void;
+  /** Gives up the hold that the subscription was made with. */
+  release(): void;
+  /** `position`, or the head of the store when nothing is on its way to a live subscription there. */
+  caughtUpPosition(position: Position): Position;
+}
+
+/** Hands the log to subscriptions that are behind. */
+export interface LogReader {
+  enqueue(subscription: LogSubscription): void;
 }
 
 /** Everything that keeps a subscription from being handed the shared batch as it is. */
 export interface Restrictions {
-  readonly mayDeliver?: ((channel: string) => boolean) | undefined;
+  readonly mayDeliver?: MayDeliver;
   readonly echo: boolean;
   readonly credit?: Credit | undefined;
   readonly batchMessagesMax: number;
@@ -45,32 +62,48 @@ const unrestricted: Restrictions = {
   batches: Number.POSITIVE_INFINITY,
 };
 
+export interface SubscriptionParts {
+  readonly host: SubscriptionHost;
+  readonly fanout: SubscriptionFanout;
+  readonly reader: LogReader;
+}
+
+/** Where a subscription begins. */
+export interface StartPlace {
+  readonly position: Position;
+  /** The place that was asked for belongs to another log. */
+  readonly isOtherLog?: boolean;
+  readonly gaps?: readonly Gap[];
+  /** The page that was read to find this out. */
+  readonly page?: CachedPage | undefined;
+}
+
+/** A cursor that follows a filter. Only this class changes its stage, its position and its first page. */
 export class LogSubscription implements Subscription {
   readonly filter: string;
   readonly tag: unknown;
-  readonly fanout: ChannelFanout;
+  readonly fanout: SubscriptionFanout;
   readonly host: SubscriptionHost;
-  startCursor = '';
-  startGaps: readonly Gap[] = [];
-  /** Everything up to here was handed to the sink. */
-  position: Position;
-  stage: Stage = 'starting';
-  /** Where it stands among the fanout's live subscriptions; -1 when it does not. */
+  /** Its index among the live subscriptions of the fan-out, which keeps it here; -1: it is not live. */
   liveIndex = -1;
-  /** It waits for its turn to read the log, and needs no second place in that queue. */
+  /** The log reader keeps here that it has queued this subscription. */
   isQueued = false;
-  /** The page that was read to answer the subscriber, until its turn comes. */
-  firstPage: CachedPage | undefined;
+  readonly #reader: LogReader;
+  #startCursor = '';
+  #startGaps: readonly Gap[] = [];
+  #position: Position;
+  #stage: Stage = 'starting';
+  /** The page that was read to answer the subscriber, until it is delivered. */
+  #firstPage: CachedPage | undefined;
   #restrictions: Restrictions | undefined;
   readonly #window: Window | undefined;
   #batchesLeft: number;
   #isStarted = false;
-  /** Why it ended before it was started, for the sink to hear then. */
+  /** Why it ended before it was started: the sink hears of it at the start. */
   #withdrawnFor: EverywireError | undefined;
 
   constructor(
-    host: SubscriptionHost,
-    fanout: ChannelFanout,
+    { host, fanout, reader }: SubscriptionParts,
     position: Position,
     options: {
       readonly filter: string;
@@ -80,7 +113,8 @@ export class LogSubscription implements Subscription {
   ) {
     this.host = host;
     this.fanout = fanout;
-    this.position = position;
+    this.#reader = reader;
+    this.#position = position;
     this.filter = options.filter;
     this.tag = options.tag;
     this.#restrictions = options.restrictions;
@@ -89,31 +123,31 @@ export class LogSubscription implements Subscription {
     this.#window = window === undefined ? undefined : new Window(window, position);
   }
 
+  get stage(): Stage {
+    return this.#stage;
+  }
+
+  /** Everything up to here was handed to the sink. */
+  get position(): Position {
+    return this.#position;
+  }
+
+  get startCursor(): string {
+    return this.#startCursor;
+  }
+
+  get startGaps(): readonly Gap[] {
+    return this.#startGaps;
+  }
+
   /** Which channels its peer may be given from now on; undefined: all that match. */
-  get mayDeliver(): ((channel: string) => boolean) | undefined {
+  get mayDeliver(): MayDeliver {
     return this.#restrictions?.mayDeliver;
   }
 
-  set mayDeliver(mayDeliver: ((channel: string) => boolean) | undefined) {
+  set mayDeliver(mayDeliver: MayDeliver) {
     if (mayDeliver === undefined && this.#restrictions === undefined) return;
     this.#restrictions = { ...(this.#restrictions ?? unrestricted), mayDeliver };
-  }
-
-  /** Goes on where an earlier one stood; before it begins. */
-  restore(progress: Progress): void {
-    this.#window?.restore(progress);
-  }
-
-  /** Once it is known where: before that nothing is delivered. */
-  beginAt(position: Position, isOtherLog = false): void {
-    this.position = position;
-    this.#window?.beginAt(position, isOtherLog);
-  }
-
-  /** Nothing up to `position` is for it. */
-  skipTo(position: Position): void {
-    this.position = position;
-    this.#window?.pass(position);
   }
 
   /** Why it would take nothing now. */
@@ -122,26 +156,23 @@ export class LogSubscription implements Subscription {
     return this.#room <= 0 ? 'full' : undefined;
   }
 
-  get #room(): number {
-    const { credit } = this.#restrictions ?? {};
-    return Math.min(
-      this.#window?.room ?? Number.POSITIVE_INFINITY,
-      credit?.available ?? Number.POSITIVE_INFINITY,
-    );
-  }
-
   get isLive(): boolean {
-    return this.stage === 'live';
+    return this.#stage === 'live';
   }
 
   get cursor(): string {
-    return formatCursor(this.isLive ? this.fanout.caughtUpPosition(this.position) : this.position);
+    return formatCursor(this.reached);
+  }
+
+  /** Everything of its filter up to here was handed to the sink. */
+  get reached(): Position {
+    return this.isLive ? this.fanout.caughtUpPosition(this.#position) : this.#position;
   }
 
   get progress(): Progress {
     const window = this.#window;
     if (window?.isEmpty === false) return window.progress;
-    const deliveredThroughSeq = Math.max(this.position.seq, window?.deliveredThroughSeq ?? 0);
+    const deliveredThroughSeq = Math.max(this.#position.seq, window?.deliveredThroughSeq ?? 0);
     return { cursor: this.cursor, ackedAhead: [], deliveredThroughSeq };
   }
 
@@ -150,43 +181,113 @@ export class LogSubscription implements Subscription {
     return this.#window?.redeliveredThroughSeq ?? 0;
   }
 
-  /** Hands over messages above `position`; `end` is the place after all of them. Sets the position before the sink is called. */
-  offer(batch: Batch, end: Position): Outcome {
-    if (this.host.isHeld) return 'held';
-    if (this.#restrictions !== undefined) return this.#offerWithin(this.#restrictions, batch, end);
-    this.position = end;
-    this.host.countDelivered(batch.messages.length);
-    if (this.host.sink.deliver(batch, this)) return 'taken';
-    this.host.isHeld = true;
-    return 'held';
+  /** Goes on from an earlier progress; before its place is set. */
+  restore(progress: Progress): void {
+    this.#window?.restore(progress);
   }
 
-  ack(seq: number, only = false): void {
-    const window = this.#window;
-    if (window === undefined || this.stage === 'ended') return;
-    const wasFull = window.room <= 0;
-    window.ack(seq, only);
-    // Where the credit was the obstacle, `creditAvailable` tells, and lets those that share it take turns.
-    if (wasFull && this.stage === 'full' && window.room > 0) this.host.resume(this);
-  }
-
-  release(seq: number): void {
-    if (this.stage !== 'ended') this.#goBackTo(this.#window?.release(seq, this.position));
-  }
-
-  rewind(): void {
-    if (this.stage !== 'ended') this.#goBackTo(this.#window?.rewind(this.position));
+  /** Once, before it is started. */
+  setStart({ position, isOtherLog = false, gaps = [], page }: StartPlace): void {
+    this.#position = position;
+    this.#window?.beginAt(position, isOtherLog);
+    this.#startCursor = formatCursor(position);
+    this.#startGaps = gaps;
+    this.#firstPage = page;
   }
 
   start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
     if (this.#withdrawnFor !== undefined) this.#notifyEnded(this.#withdrawnFor);
-    else if (this.stage === 'starting') this.host.resume(this);
+    else if (this.#stage === 'starting') this.resume();
   }
 
-  goOn(): void {
-    this.host.resume(this);
+  /** What kept it from going on may be over: it follows on from its position. */
+  resume(): void {
+    this.fanout.leave(this);
+    if (this.#firstPage === undefined && this.fanout.join(this)) {
+      this.#stage = 'live';
+      this.host.moved?.();
+    } else {
+      this.#readOn();
+    }
+  }
+
+  /** Hands over messages above the position of a live subscription; `end` is the place after all of them. */
+  offer(batch: Batch, end: Position): Outcome {
+    if (this.host.isHeld) return 'held';
+    if (this.#restrictions !== undefined) return this.#offerWithin(this.#restrictions, batch, end);
+    // Before the sink is called: it may ask for the cursor.
+    this.#position = end;
+    return this.host.deliver(batch, this) ? 'taken' : 'held';
+  }
+
+  /** An offer was not taken as a whole, and the fan-out has let it go. */
+  settle(outcome: Outcome): void {
+    if (this.#stage === 'ended') return;
+    switch (outcome) {
+      case 'held':
+      case 'full':
+        this.#stage = outcome;
+        this.host.moved?.();
+        break;
+      case 'ended':
+        this.cancel();
+        this.#notifyEnded(undefined);
+        break;
+      case 'behind':
+      case 'taken':
+        this.#readOn();
+        break;
+    }
+  }
+
+  /** The page that it was given with its place. */
+  takeFirstPage(): CachedPage | undefined {
+    const page = this.#firstPage;
+    this.#firstPage = undefined;
+    return page;
+  }
+
+  /** Takes the next part of the log, `batch`, which begins at its position; `through` is the place after it. */
+  takePage(batch: Batch | undefined, through: Position): void {
+    let outcome: Outcome = 'taken';
+    if (batch === undefined) this.skipTo(through);
+    else outcome = this.offer(batch, through);
+    // The sink may have ended it, or moved it.
+    if (!this.#isReading()) return;
+    if (outcome === 'taken') this.resume();
+    else this.settle(outcome);
+  }
+
+  tellGap(gap: Gap): void {
+    const { filter } = this.fanout;
+    if (!mayBeTold(filter, gap, this.mayDeliver)) return;
+    this.host.notify({ kind: 'gap', subscription: this, gap: readableGap(filter, gap, this.#position) });
+  }
+
+  /** Nothing up to `position` is for it. */
+  skipTo(position: Position): void {
+    this.#position = position;
+    this.#window?.pass(position);
+    this.host.moved?.();
+  }
+
+  ack(seq: number, only = false): void {
+    const window = this.#window;
+    if (window === undefined || this.#stage === 'ended') return;
+    const wasFull = window.room <= 0;
+    window.ack(seq, only);
+    // Where the credit was the obstacle, `creditAvailable` tells, and lets those that share it go on in turns.
+    if (wasFull && this.#stage === 'full' && window.room > 0) this.resume();
+  }
+
+  release(seq: number): void {
+    if (this.#stage !== 'ended') this.#goBackTo(this.#window?.release(seq, this.#position));
+  }
+
+  rewind(): void {
+    if (this.#stage !== 'ended') this.#goBackTo(this.#window?.rewind(this.#position));
   }
 
   /** Its right has gone. */
@@ -197,23 +298,42 @@ export class LogSubscription implements Subscription {
   }
 
   cancel(): void {
-    if (this.stage === 'ended') return;
+    if (this.#stage === 'ended') return;
     this.fanout.leave(this);
-    this.stage = 'ended';
-    this.firstPage = undefined;
+    this.#stage = 'ended';
+    this.#firstPage = undefined;
     this.fanout.release();
     this.host.remove(this);
   }
 
-  #notifyEnded(error: EverywireError): void {
-    this.host.sink.notify({ kind: 'ended', subscription: this, error });
+  get #room(): number {
+    const { credit } = this.#restrictions ?? {};
+    return Math.min(
+      this.#window?.room ?? Number.POSITIVE_INFINITY,
+      credit?.available ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /** A method, since the compiler cannot see that a sink changes it. */
+  #isReading(): boolean {
+    return this.#stage === 'reading';
+  }
+
+  #readOn(): void {
+    this.#stage = 'reading';
+    this.#reader.enqueue(this);
+  }
+
+  #notifyEnded(error: EverywireError | undefined): void {
+    const why = error === undefined ? {} : { error };
+    this.host.notify({ kind: 'ended', subscription: this, ...why });
   }
 
   #goBackTo(position: Position | undefined): void {
     if (position === undefined) return;
-    this.position = position;
-    this.firstPage = undefined;
-    if (this.stage !== 'held') this.host.resume(this);
+    this.#position = position;
+    this.#firstPage = undefined;
+    if (this.#stage !== 'held') this.resume();
   }
 
   #offerWithin(restrictions: Restrictions, batch: Batch, end: Position): Outcome {
@@ -232,13 +352,11 @@ export class LogSubscription implements Subscription {
     }
     const part = view.first(room);
     const isAll = part.messages.length === view.messages.length;
-    this.#window?.add(part.messages, this.position);
+    this.#window?.add(part.messages, this.#position);
     // Before the sink is called: it may ack, release or rewind at once.
     this.skipTo(isAll ? end : part.end);
     this.#batchesLeft -= 1;
-    this.host.countDelivered(part.messages.length);
-    const takesMore = this.host.sink.deliver(part, this);
-    if (!takesMore) this.host.isHeld = true;
+    const takesMore = this.host.deliver(part, this);
     if (this.#batchesLeft <= 0) return 'ended';
     if (!takesMore) return 'held';
     if (this.#room <= 0) return 'full';

@@ -1,20 +1,19 @@
 import type { Position } from '@everywire/protocol';
 import type { Batch } from '../log/batch.ts';
-import type { CatchUp } from '../fanout/catch-up.ts';
 import type { Clock } from '../clock.ts';
 import type { ChannelFanout } from '../fanout/channel-fanout.ts';
 import type { Message } from '../log/message.ts';
 import { mayBeTold } from '../fanout/readable-gap.ts';
-import { LogSubscription, type SubscriptionHost } from '../fanout/subscription.ts';
-import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
+import { LogSubscription, type LogReader, type SubscriptionHost } from '../fanout/subscription.ts';
+import type { CloseReason, Notice } from '../seams/sink.ts';
 import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
-import type { GroupMember } from './member.ts';
+import type { GroupMember, MemberGroup } from './member.ts';
 import { Shares, RoundRobin } from './round-robin.ts';
 
 /** What a group needs of those who keep it. */
 export interface GroupHost {
   readonly clock: Clock;
-  readonly catchUp: CatchUp;
+  readonly reader: LogReader;
   /** Bounds what was acknowledged above something that is not. */
   readonly spanMessagesMax: number;
   /** Its progress is another than what was saved. */
@@ -37,15 +36,14 @@ interface Waiting {
  * acknowledged, its credit the room they have, and what it is handed it hands on, each message to one member. So it is a
  * cursor like any other; beside it, it keeps only messages that members had and gave back, which their windows bound.
  */
-export class Group implements SubscriptionHost, Sink, Credit {
+export class Group implements SubscriptionHost, MemberGroup, Credit {
   readonly key: string;
-  readonly sink: Sink = this;
   /** Its own half of the bargain with the log; a member that is held has no room instead. */
-  isHeld = false;
+  readonly isHeld = false;
   /** Stays without members, since one of them asked for it. */
   isKept = false;
   /** Its place is known and saved, and messages may come. */
-  hasBegun = false;
+  hasStarted = false;
   /** There was a record of it before. */
   hasRecord = false;
   /** Settles when its place is known, and saved. */
@@ -66,7 +64,7 @@ export class Group implements SubscriptionHost, Sink, Credit {
     this.fanout = fanout;
     this.key = key;
     fanout.hold();
-    this.#subscription = new LogSubscription(this, fanout, start, {
+    this.#subscription = new LogSubscription({ host: this, fanout, reader: host.reader }, start, {
       filter: fanout.filter.text,
       tag: undefined,
       restrictions: {
@@ -180,7 +178,7 @@ export class Group implements SubscriptionHost, Sink, Credit {
     const { gap } = notice;
     for (const member of [...this.#members]) {
       if (member.stage !== 'starting' && mayBeTold(this.fanout.filter, gap, member.mayDeliver))
-        member.host.sink.notify({ kind: 'gap', subscription: member, gap });
+        member.host.notify({ kind: 'gap', subscription: member, gap });
     }
   }
 
@@ -189,18 +187,8 @@ export class Group implements SubscriptionHost, Sink, Credit {
     for (const member of [...this.#members]) this.#host.broken(member, error);
   }
 
-  countDelivered(): void {
-    // Members count.
-  }
-
   isOwnMessage(): boolean {
     return false;
-  }
-
-  resume(subscription: LogSubscription): void {
-    subscription.fanout.leave(subscription);
-    const hasPage = subscription.firstPage !== undefined;
-    if (hasPage || !subscription.fanout.join(subscription)) this.#host.catchUp.enqueue(subscription);
   }
 
   remove(): void {
@@ -217,7 +205,7 @@ export class Group implements SubscriptionHost, Sink, Credit {
     } finally {
       this.#isServing = false;
     }
-    if (this.#subscription.stage === 'full' && this.available > 0) this.resume(this.#subscription);
+    if (this.#subscription.stage === 'full' && this.available > 0) this.#subscription.resume();
   }
 
   /** One round: each member with room is handed its share at once. False when nobody was handed anything. */

@@ -1,10 +1,10 @@
-import { EverywireError, formatCursor, parseCursor, type Filter, type Position } from '@everywire/protocol';
+import { EverywireError, formatCursor, parseCursor, type Position } from '@everywire/protocol';
 import type { Clock } from '../clock.ts';
 import { DurableSessions } from '../durable/durable-sessions.ts';
 import type { DurableHolder, DurableSession } from '../durable/kind.ts';
 import type { DurableServices } from '../durable/services.ts';
-import { begin, type BeginAt, type BeginHost } from '../fanout/find-start.ts';
-import type { ChannelFanout } from '../fanout/channel-fanout.ts';
+import type { Dispatcher } from '../fanout/dispatcher.ts';
+import { findStart, type StartAt } from '../fanout/find-start.ts';
 import type { Limits } from '../limits.ts';
 import type { Log } from '../seams/log.ts';
 import { Group, type GroupHost } from './group.ts';
@@ -12,13 +12,14 @@ import { groupKind, type GroupState } from './kind.ts';
 import type { GroupMember } from './member.ts';
 import { parseGroupName, type GroupName } from './name.ts';
 
-/** What groups need of the hub. */
-export interface GroupsHost extends BeginHost {
+export interface GroupsParts {
+  readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly limits: Limits;
   readonly durable: DurableServices;
-  readonly isDraining: boolean;
-  fanoutOf(filter: Filter): ChannelFanout;
+  readonly log: Log;
+  isDraining(): boolean;
+  /** A sink threw: the member ends, and its peer. */
   broken(member: GroupMember, cause: unknown): void;
 }
 
@@ -37,7 +38,7 @@ const retryMs = 5_000;
  * One process distributes the messages of a group: the one that holds the lease of its session.
  */
 export class Groups {
-  readonly #host: GroupsHost;
+  readonly #parts: GroupsParts;
   readonly #log: Log;
   readonly #groupHost: GroupHost;
   readonly #kept: DurableSessions<GroupState>;
@@ -46,17 +47,17 @@ export class Groups {
   readonly #savedSeqs = new Map<Group, number>();
   #isStopped = false;
 
-  constructor(host: GroupsHost, log: Log) {
-    this.#host = host;
-    this.#log = log;
-    this.#kept = new DurableSessions(groupKind(host.limits), host.durable);
+  constructor(parts: GroupsParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+    this.#kept = new DurableSessions(groupKind(parts.limits), parts.durable);
     this.#groupHost = {
-      clock: host.clock,
-      catchUp: host.catchUp,
-      spanMessagesMax: host.limits.groupSpanMessagesMax,
+      clock: parts.clock,
+      reader: parts.dispatcher.catchUp,
+      spanMessagesMax: parts.limits.groupSpanMessagesMax,
       progressed: (group) => this.#progressed(group),
       emptied: (group) => this.#emptied(group),
-      broken: (member, cause) => host.broken(member, cause),
+      broken: (member, cause) => parts.broken(member, cause),
     };
   }
 
@@ -69,12 +70,13 @@ export class Groups {
    * The group of that name: a live one, or one that starts at `at` unless its row says where it was.
    * @throws EverywireError `quota_exceeded`
    */
-  find({ key, filter }: GroupName, at: BeginAt): Group {
+  find({ key, filter }: GroupName, at: StartAt): Group {
     const known = this.#live.get(key);
     if (known !== undefined) return known;
     this.#kept.checkRoom(key, server);
-    const { head } = this.#host;
-    const group = new Group(this.#groupHost, key, this.#host.fanoutOf(filter), head);
+    const { dispatcher } = this.#parts;
+    const { head } = dispatcher;
+    const group = new Group(this.#groupHost, key, dispatcher.fanoutOf(filter), head);
     this.#live.set(key, group);
     group.ready = this.#begin(group, at, head);
     return group;
@@ -88,7 +90,7 @@ export class Groups {
 
   /** No longer keeps the group without members: it ends with its last one, or at once. @throws EverywireError `bad_name` */
   forget(name: string): void {
-    const { key } = parseGroupName(name, this.#host.limits);
+    const { key } = parseGroupName(name, this.#parts.limits);
     const group = this.#live.get(key);
     if (group === undefined) {
       this.#remove(key);
@@ -101,7 +103,7 @@ export class Groups {
   /** Removes groups that stayed without members for too long, and keeps the positions of the others from growing stale. */
   sweep(): void {
     this.#kept.expire();
-    const staleSeq = this.#host.head.seq - staleAfterSeqs;
+    const staleSeq = this.#parts.dispatcher.head.seq - staleAfterSeqs;
     for (const [group, seq] of this.#savedSeqs) if (seq < staleSeq) this.#progressed(group);
   }
 
@@ -111,11 +113,12 @@ export class Groups {
     await this.#kept.stop();
   }
 
-  async #begin(group: Group, { cursor, since }: BeginAt, now: Position): Promise<void> {
+  async #begin(group: Group, { cursor, since }: StartAt, now: Position): Promise<void> {
+    const { dispatcher } = this.#parts;
     const { subscription, key } = group;
     const { session, found } = await this.#kept.open(key, this.#holderOf(group), {
       identity: server,
-      keepMs: this.#host.limits.groupIdleMs,
+      keepMs: this.#parts.limits.groupIdleMs,
     });
     if (hasEnded(group)) {
       // Never saved: its row stays as it was.
@@ -130,7 +133,7 @@ export class Groups {
     if (progress === undefined) {
       const isFromNow = since === undefined || since.kind === 'latest';
       const { filter } = subscription.fanout;
-      const start = cursor ?? (isFromNow ? now : await this.#host.store.locate(filter, since));
+      const start = cursor ?? (isFromNow ? now : await dispatcher.store.locate(filter, since));
       progress = { cursor: formatCursor(start), ackedAhead: [], deliveredThroughSeq: start.seq };
     }
     if (hasEnded(group)) return;
@@ -138,9 +141,10 @@ export class Groups {
     // Before anything is delivered: after a crash, the row must say that messages may have been.
     await session.save();
     if (hasEnded(group)) return;
-    await begin(this.#host, subscription, { cursor: parseCursor(progress.cursor)! });
+    const isReady = group.fanout.ready;
+    await findStart(dispatcher, { subscription, isReady }, { cursor: parseCursor(progress.cursor)! });
     if (hasEnded(group)) return;
-    group.hasBegun = true;
+    group.hasStarted = true;
     subscription.start();
   }
 
@@ -161,14 +165,14 @@ export class Groups {
   }
 
   #progressed(group: Group): void {
-    if (group.hasBegun && !hasEnded(group)) this.#sessions.get(group)?.saveSoon();
+    if (group.hasStarted && !hasEnded(group)) this.#sessions.get(group)?.saveSoon();
   }
 
   #emptied(group: Group): void {
     const session = this.#sessions.get(group);
     // A server that shuts down sends the members away: they did not leave.
-    const isDrain = this.#host.isDraining;
-    const stays = group.hasBegun ? group.isKept || isDrain : group.hasRecord;
+    const isDrain = this.#parts.isDraining();
+    const stays = group.hasStarted ? group.isKept || isDrain : group.hasRecord;
     if (session !== undefined && stays) this.#report(session.leave({ soon: true, isDrain }));
     else session?.removeSoon();
     group.end();
@@ -181,7 +185,7 @@ export class Groups {
     this.#kept.remove(key).catch((cause: unknown) => {
       this.#log.warn({ err: cause }, 'a consumer group could not be removed; trying again');
       if (this.#isStopped) return;
-      this.#host.clock.after(retryMs, () => {
+      this.#parts.clock.after(retryMs, () => {
         if (!this.#live.has(key)) this.#remove(key);
       });
     });

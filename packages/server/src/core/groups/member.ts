@@ -1,19 +1,39 @@
 import type { EverywireError } from '@everywire/protocol';
 import { Batch } from '../log/batch.ts';
-import type { ChannelFanout } from '../fanout/channel-fanout.ts';
 import { InFlight } from '../fanout/in-flight.ts';
 import { estimateBytes, type Message } from '../log/message.ts';
 import type { Gap } from '../seams/store.ts';
-import type { SubscriptionHost } from '../fanout/subscription.ts';
+import type { MayDeliver } from '../fanout/readable-gap.ts';
+import type { SubscriptionFanout, SubscriptionHost } from '../fanout/subscription.ts';
 import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
-import type { Group } from './group.ts';
-import type { Share } from './round-robin.ts';
+
+/** What one member is to be handed at once. */
+export interface Share {
+  readonly messages: Message[];
+  bytes: number;
+}
+
+/** What a member needs of its group. */
+export interface MemberGroup {
+  readonly fanout: SubscriptionFanout;
+  readonly isLive: boolean;
+  readonly cursor: string;
+  readonly redeliveredThroughSeq: number;
+  /** The member may take its turns. */
+  hasRoom(member: GroupMember): void;
+  /** The member may have other channels. */
+  rightsChanged(): void;
+  acked(messages: readonly Message[], member: GroupMember): void;
+  /** Delivered and not acknowledged: for whoever has room, `last` only if nobody else has. */
+  takeBack(messages: readonly Message[], last: GroupMember | undefined): void;
+  leave(member: GroupMember, unacked: readonly Message[]): void;
+}
 
 export interface MemberOptions {
   /** The name as the peer gave it. */
   readonly filter: string;
   readonly tag: unknown;
-  readonly mayDeliver: ((channel: string) => boolean) | undefined;
+  readonly mayDeliver: MayDeliver;
   readonly acknowledges: boolean;
   /** Infinity where nothing is acknowledged. */
   readonly windowMessages: number;
@@ -40,9 +60,9 @@ export class GroupMember implements Subscription {
   readonly host: SubscriptionHost;
   startCursor = '';
   startGaps: readonly Gap[] = [];
-  stage: MemberStage = 'starting';
-  #mayDeliver: ((channel: string) => boolean) | undefined;
-  readonly #group: Group;
+  #stage: MemberStage = 'starting';
+  #mayDeliver: MayDeliver;
+  readonly #group: MemberGroup;
   readonly #options: MemberOptions;
   /** The messages themselves, so that they can go to another member without a look into the log. */
   readonly #inFlight = new InFlight<Message>();
@@ -52,7 +72,7 @@ export class GroupMember implements Subscription {
   /** Why it ended before it was started, for the sink to hear then. */
   #withdrawnFor: EverywireError | undefined;
 
-  constructor(group: Group, host: SubscriptionHost, options: MemberOptions) {
+  constructor(group: MemberGroup, host: SubscriptionHost, options: MemberOptions) {
     this.#group = group;
     this.host = host;
     this.filter = options.filter;
@@ -63,17 +83,21 @@ export class GroupMember implements Subscription {
   }
 
   /** Which channels its peer may be given; undefined: all that match. */
-  get mayDeliver(): ((channel: string) => boolean) | undefined {
+  get mayDeliver(): MayDeliver {
     return this.#mayDeliver;
   }
 
-  set mayDeliver(mayDeliver: ((channel: string) => boolean) | undefined) {
+  set mayDeliver(mayDeliver: MayDeliver) {
     this.#mayDeliver = mayDeliver;
-    if (this.stage === 'starting') this.#group.rightsChanged();
-    else this.goOn();
+    if (this.#stage === 'starting') this.#group.rightsChanged();
+    else this.resume();
   }
 
-  get fanout(): ChannelFanout {
+  get stage(): MemberStage {
+    return this.#stage;
+  }
+
+  get fanout(): SubscriptionFanout {
     return this.#group.fanout;
   }
 
@@ -105,13 +129,25 @@ export class GroupMember implements Subscription {
     { messages, bytes: ownBytes }: Share,
     { ofCredit, bytes }: { readonly ofCredit: number; readonly bytes: number },
   ): number {
-    if (this.stage === 'ended' || this.host.isHeld) return 0;
+    if (this.#stage === 'ended' || this.host.isHeld) return 0;
     const { windowMessages, windowBytes, credit, batchMessagesMax, batchBytesMax } = this.#options;
     const own = messages.length;
     if (own > 0 && ownBytes + bytes > batchBytesMax) return 0;
     if (own + this.#inFlight.size > 0 && this.#inFlightBytes + ownBytes + bytes > windowBytes) return 0;
     const room = Math.min(windowMessages - this.#inFlight.size, batchMessagesMax) - own;
     return credit === undefined ? room : Math.min(room, credit.available - ofCredit);
+  }
+
+  /** It may take its turns; false when it does already. */
+  beginTurns(): boolean {
+    if (this.#stage === 'live') return false;
+    this.#stage = 'live';
+    return true;
+  }
+
+  /** It has no room, and waits until it has. */
+  pauseTurns(): void {
+    this.#stage = this.host.isHeld ? 'held' : 'full';
   }
 
   mayHave(message: Message): boolean {
@@ -126,8 +162,7 @@ export class GroupMember implements Subscription {
       this.#inFlightBytes += estimateBytes(message);
     }
     this.#batchesLeft -= 1;
-    this.host.countDelivered(messages.length);
-    if (!this.host.sink.deliver(new Batch(messages), this)) this.host.isHeld = true;
+    this.host.deliver(new Batch(messages), this);
     if (!this.#options.acknowledges && !this.#hasEnded()) this.#acked(this.#takeAll());
     if (this.#batchesLeft > 0 || this.#hasEnded()) return;
     this.cancel();
@@ -135,7 +170,7 @@ export class GroupMember implements Subscription {
   }
 
   ack(seq: number, only = false): void {
-    if (this.stage === 'ended') return;
+    if (this.#stage === 'ended') return;
     if (!only) {
       this.#acked(this.#taken(this.#inFlight.takeThrough(seq)));
       return;
@@ -144,17 +179,17 @@ export class GroupMember implements Subscription {
   }
 
   release(seq: number): void {
-    if (this.stage === 'ended') return;
+    if (this.#stage === 'ended') return;
     this.#group.takeBack(this.#take(seq), this);
   }
 
   rewind(): void {
-    if (this.stage !== 'ended') this.#group.takeBack(this.#takeAll(), this);
+    if (this.#stage !== 'ended') this.#group.takeBack(this.#takeAll(), this);
   }
 
   cancel(): void {
-    if (this.stage === 'ended') return;
-    this.stage = 'ended';
+    if (this.#stage === 'ended') return;
+    this.#stage = 'ended';
     this.host.remove(this);
     this.#group.leave(this, this.#takeAll());
   }
@@ -163,7 +198,7 @@ export class GroupMember implements Subscription {
     if (this.#isStarted) return;
     this.#isStarted = true;
     if (this.#withdrawnFor !== undefined) this.#notifyEnded(this.#withdrawnFor);
-    else this.goOn();
+    else this.resume();
   }
 
   /** Its right has gone. */
@@ -174,8 +209,8 @@ export class GroupMember implements Subscription {
   }
 
   /** Its peer takes bytes again, its credit has room, or it may have other channels. */
-  goOn(): void {
-    if (this.stage !== 'ended') this.#group.hasRoom(this);
+  resume(): void {
+    if (this.#stage !== 'ended') this.#group.hasRoom(this);
   }
 
   #take(seq: number): readonly Message[] {
@@ -198,11 +233,11 @@ export class GroupMember implements Subscription {
 
   #notifyEnded(error: EverywireError | undefined): void {
     const why = error === undefined ? {} : { error };
-    this.host.sink.notify({ kind: 'ended', subscription: this, ...why });
+    this.host.notify({ kind: 'ended', subscription: this, ...why });
   }
 
   /** Its sink may have ended it, which the compiler cannot see. */
   #hasEnded(): boolean {
-    return this.stage === 'ended';
+    return this.#stage === 'ended';
   }
 }

@@ -1,15 +1,9 @@
 import { estimateBytes, type Message } from '../log/message.ts';
 import type { Credit } from '../seams/subscription-api.ts';
-import type { GroupMember } from './member.ts';
+import type { GroupMember, Share } from './member.ts';
 
 /** Members whose room is added up at most: what is offered is cut to that, and the log has the rest. */
 const addedUpMax = 128;
-
-/** What one member is to be handed at once. */
-export interface Share {
-  readonly messages: Message[];
-  bytes: number;
-}
 
 const nothing: Share = { messages: [], bytes: 0 };
 
@@ -49,9 +43,7 @@ export class RoundRobin {
   }
 
   enter(member: GroupMember): void {
-    if (member.stage === 'live') return;
-    member.stage = 'live';
-    this.#ready.push(member);
+    if (member.beginTurns()) this.#ready.push(member);
   }
 
   /** It has no room, or is gone. */
@@ -103,8 +95,7 @@ export class RoundRobin {
   }
 
   #park(at: number): void {
-    const member = this.#ready[at]!;
-    member.stage = member.host.isHeld ? 'held' : 'full';
+    this.#ready[at]!.pauseTurns();
     this.#removeAt(at);
   }
 

@@ -1,77 +1,113 @@
 import {
-  EverywireError,
-  parseCursor,
-  toEverywireError,
-  type Position,
-  parseFilter,
-  type Filter,
   checkChannel,
-  type Start,
+  EverywireError,
+  parseFilter,
+  toEverywireError,
+  type Filter,
   type From,
 } from '@everywire/protocol';
-import type { Identity } from './access.ts';
-import { begin, type BeginAt } from '../fanout/find-start.ts';
+import type { Dispatcher } from '../fanout/dispatcher.ts';
+import { findStart } from '../fanout/find-start.ts';
+import { mayBeTold } from '../fanout/readable-gap.ts';
+import { LogSubscription, type SubscriptionHost } from '../fanout/subscription.ts';
+import type { Groups } from '../groups/groups.ts';
 import { GroupMember } from '../groups/member.ts';
 import { isGroupName, parseGroupName } from '../groups/name.ts';
-import type { Hub } from '../hub.ts';
+import type { Limits } from '../limits.ts';
+import type { Batch } from '../log/batch.ts';
 import type { Message } from '../log/message.ts';
-import { mayBeTold, readableGaps, type MayDeliver } from '../fanout/readable-gap.ts';
-import type { ChannelInfo, Page } from '../seams/store.ts';
-import { LogSubscription, type SubscriptionHost, type Restrictions } from '../fanout/subscription.ts';
-import type { Counted } from '../publish/throttle.ts';
+import type { Author, Publisher } from '../publish/publisher.ts';
+import type { Counted, Throttle } from '../publish/throttle.ts';
+import { logRefusal } from '../refusal.ts';
+import type { Figures } from '../seams/hub-api.ts';
+import type { Log } from '../seams/log.ts';
 import type {
   Hello,
   ListedChannel,
   Published,
   PublishDraft,
-  PublishEntry,
   PublishOptions,
+  PublishEntry,
   PublishResult,
   Session,
 } from '../seams/session-api.ts';
-import type { Sink } from '../seams/sink.ts';
+import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
+import type { Page, Store } from '../seams/store.ts';
 import type { SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
+import type { Access, Credentials, Identity } from './access.ts';
+import type { Queries } from './queries.ts';
+import { checkCursor, placeOf, restrictionsOf, startOf, windowMessagesOf } from './subscribe-options.ts';
+
+/** What all sessions share. */
+export interface SessionParts {
+  readonly store: Store;
+  readonly limits: Limits;
+  readonly log: Log;
+  readonly access: Access;
+  readonly publisher: Publisher;
+  readonly throttle: Throttle;
+  readonly dispatcher: Dispatcher;
+  readonly groups: Groups;
+  readonly queries: Queries;
+  readonly figures: Figures;
+  authenticate(credentials: Credentials): Promise<Identity>;
+  /** The session has another identity. */
+  refreshed(session: HubSession): void;
+  ended(session: HubSession): void;
+}
 
 /** How many of its own messages a session remembers in order to leave them out where echo is off. */
 const ownMessagesMax = 10_000;
 
-export class HubSession implements Session, SubscriptionHost {
+/** Any subscription of a session. */
+type OwnSubscription = LogSubscription | GroupMember;
+
+/** The hub's half of one admitted party: it checks each operation, and owns the party's subscriptions. */
+export class HubSession implements Session, SubscriptionHost, Author {
   readonly hello: Hello;
-  readonly sink: Sink;
-  isHeld = false;
+  readonly #sink: Sink;
+  #isHeld = false;
   #identity: Identity;
-  readonly #hub: Hub;
+  readonly #parts: SessionParts;
   /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
-  #subscriptions: readonly (LogSubscription | GroupMember)[] = [];
+  #subscriptions: readonly OwnSubscription[] = [];
   #ownMessages: Set<string> | undefined;
   #ownCounted: Counted | undefined;
   /** Why it has ended, once it has. */
   #ended: EverywireError | undefined;
   #isExpelled = false;
-  #roomTurn = 0;
+  #creditTurn = 0;
 
-  constructor(hub: Hub, identity: Identity, hello: Hello, sink: Sink) {
-    this.#hub = hub;
+  constructor(
+    parts: SessionParts,
+    { identity, hello, sink }: { readonly identity: Identity; readonly hello: Hello; readonly sink: Sink },
+  ) {
+    this.#parts = parts;
     this.#identity = identity;
     this.hello = hello;
-    this.sink = sink;
+    this.#sink = sink;
   }
 
   get identity(): Identity {
     return this.#identity;
   }
 
+  /** What its rates are counted by. */
+  get counted(): Counted {
+    return (this.#ownCounted ??= this.hello.counted ?? {});
+  }
+
   async refresh(token: string): Promise<void> {
     this.#checkOpen();
     // A signature costs more than most of what a peer can ask for.
-    this.#hub.throttle.operation(this.#identity, this.#counted);
-    const identity = await this.#hub.authenticate({ token, address: this.hello.address });
+    this.#parts.throttle.operation(this.#identity, this.counted);
+    const identity = await this.#parts.authenticate({ token, address: this.hello.address });
     this.#checkOpen();
     if (identity.subject !== this.#identity.subject) {
       throw new EverywireError('forbidden', 'A connection stays with the subject that opened it.');
     }
     this.#identity = identity;
-    this.#hub.refreshed(this);
+    this.#parts.refreshed(this);
     for (const subscription of this.#subscriptions) this.#judgeAnew(subscription);
   }
 
@@ -80,7 +116,7 @@ export class HubSession implements Session, SubscriptionHost {
     this.#isExpelled = true;
     this.#close(error);
     try {
-      this.sink.close({ error });
+      this.#sink.close({ error });
     } finally {
       this.#cancelAll();
     }
@@ -88,138 +124,97 @@ export class HubSession implements Session, SubscriptionHost {
 
   async publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
     this.#checkGrant();
-    this.#countPublishes(1);
-    const entry = this.#hub.prepare(this.identity, channel, draft, true);
-    this.#noteOwn(entry.draft.id);
-    const [result] = await this.#hub.append([entry], options);
-    if (result instanceof EverywireError) throw result;
-    return result!;
+    return this.#parts.publisher.publish(this, { channel, draft }, options);
   }
 
   async publishAll(
     entries: readonly PublishEntry[],
-    options: PublishOptions & { readonly atomic?: boolean } = {},
+    options?: PublishOptions & { readonly atomic?: boolean },
   ): Promise<readonly PublishResult[]> {
     this.#checkGrant();
-    this.#countPublishes(entries.length);
-    const results: (PublishResult | undefined)[] = [];
-    const accepted: ReturnType<Hub['prepare']>[] = [];
-    for (const { channel, draft } of entries) {
-      try {
-        accepted.push(this.#hub.prepare(this.identity, channel, draft, true));
-        results.push(undefined);
-      } catch (refusal) {
-        if (options.atomic === true) throw refusal;
-        results.push(toEverywireError(refusal));
-      }
-    }
-    for (const { draft } of accepted) this.#noteOwn(draft.id);
-    // One that is refused here keeps the records from being written, as one that the store refuses does.
-    const given = accepted.length === entries.length ? options : { ...options, records: undefined };
-    const appended = accepted.length === 0 ? [] : await this.#hub.append(accepted, given);
-    let next = 0;
-    return results.map((refused) => refused ?? appended[next++]!);
+    return this.#parts.publisher.publishAll(this, entries, options);
   }
 
   get publishWaitMs(): number {
-    return this.#hub.throttle.publishWaitMs(this.#identity, this.#counted);
+    return this.#parts.publisher.waitMs(this);
   }
 
   checkPublish(channel: string, draft: PublishDraft): void {
     this.#checkGrant();
-    this.#hub.prepare(this.identity, channel, draft, false);
+    this.#parts.publisher.check(this.#identity, channel, draft);
   }
 
-  async subscribe(text: string, options: SubscribeOptions): Promise<LogSubscription | GroupMember> {
+  noteOwn(id: string): void {
+    const own = this.#ownMessages;
+    if (own === undefined) return;
+    own.add(id);
+    if (own.size > ownMessagesMax) own.delete(own.values().next().value!);
+  }
+
+  async subscribe(text: string, options: SubscribeOptions): Promise<OwnSubscription> {
     if (isGroupName(text)) return this.#join(text, options);
+    const { access, limits, dispatcher } = this.#parts;
     const filter = this.#checkFilter(text);
     this.#checkCount();
-    const at =
-      options.progress === undefined
-        ? placeOf(options.from)
-        : { cursor: checkCursor(options.progress.cursor) };
-    const fanout = this.#hub.fanoutOf(filter);
+    const at = startOf(options);
+    const fanout = dispatcher.fanoutOf(filter);
     fanout.hold();
-    const subscription = new LogSubscription(this, fanout, this.#hub.head, {
+    if (options.echo === false) this.#ownMessages ??= new Set();
+    const parts = { host: this, fanout, reader: dispatcher.catchUp };
+    const subscription = new LogSubscription(parts, dispatcher.head, {
       filter: text,
       tag: options.tag,
-      restrictions: this.#restrictions(filter, options),
+      restrictions: restrictionsOf(options, access.deliverable(this.#identity, filter), limits),
     });
     this.#add(subscription);
-    return this.#whenBegun(subscription, begin(this.#hub, subscription, at));
+    return this.#whenReady(subscription, findStart(dispatcher, { subscription, isReady: fanout.ready }, at));
   }
 
   async read(text: string, from: From | undefined, messagesMax: number): Promise<Page> {
     const filter = this.#checkFilter(text);
-    const cursor = from !== undefined && 'after' in from ? checkCursor(from.after) : undefined;
-    const start: Start =
-      from !== undefined && 'since' in from ? from.since : { kind: 'last', count: messagesMax };
-    const { store, limits } = this.#hub;
-    const position = cursor ?? (await store.locate(filter, start));
-    const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
-    // Somebody who goes on by subscription must not find there what this page calls gone.
-    if (page.gaps.length > 0) this.#hub.catchUp.forgetAfter(filter, position.seq);
-    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
-    const messages = this.#readable(page.messages, mayDeliver);
-    return { ...page, messages, gaps: readableGaps(filter, page.gaps, { position, mayDeliver }) };
+    const place =
+      from === undefined
+        ? { since: { kind: 'last', count: messagesMax } as const }
+        : 'after' in from
+          ? { cursor: checkCursor(from.after) }
+          : from;
+    return this.#parts.queries.read(this.#identity, filter, place, messagesMax);
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {
     // It comes with a subscription, which was counted.
     const filter = this.#authorize(this.#parseFilter(text));
-    const messages = await this.#hub.store.retained(filter, limit);
-    return this.#readable(messages, this.#hub.access.deliverable(this.identity, filter));
+    return this.#parts.queries.retained(this.#identity, filter, limit);
   }
 
   async channels(text: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]> {
     const filter = this.#checkFilter(text);
-    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
-    const channels =
-      mayDeliver === undefined
-        ? await this.#hub.store.channels(filter, after, limit)
-        : await this.#readableChannels(filter, mayDeliver, after, limit);
-    return channels.map((info) => ({ ...info, subscribers: this.#hub.subscribersOf(info.channel) }));
-  }
-
-  /** As many as are asked for: a short page is taken for the last one, and a name to go on from must be readable. */
-  async #readableChannels(
-    filter: Filter,
-    mayDeliver: (channel: string) => boolean,
-    after: string | undefined,
-    limit: number,
-  ): Promise<readonly ChannelInfo[]> {
-    const { store, limits } = this.#hub;
-    const found: ChannelInfo[] = [];
-    let from = after;
-    for (;;) {
-      const page = await store.channels(filter, from, limits.pageMessagesMax);
-      found.push(...page.filter(({ channel }) => mayDeliver(channel)));
-      if (page.length < limits.pageMessagesMax || found.length >= limit) return found.slice(0, limit);
-      from = page.at(-1)!.channel;
-    }
+    return this.#parts.queries.channels(this.#identity, filter, after, limit);
   }
 
   async drop(channel: string): Promise<boolean> {
     this.#checkOpen();
-    checkChannel(channel, this.#hub.limits);
-    this.#hub.access.authorizeAdmin(this.identity, 'delete a channel');
-    return this.#hub.store.drop(channel);
+    const { limits, access, store } = this.#parts;
+    checkChannel(channel, limits);
+    access.authorizeAdmin(this.#identity, 'delete a channel');
+    return store.drop(channel);
   }
 
   drained(): void {
     if (this.#ended !== undefined) return;
-    this.isHeld = false;
+    this.#isHeld = false;
     for (const subscription of this.#subscriptions) {
-      if (subscription.stage === 'held') subscription.goOn();
+      if (subscription.stage === 'held') subscription.resume();
     }
   }
 
   creditAvailable(): void {
     const waiting = this.#subscriptions.filter(({ stage }) => stage === 'full');
     if (waiting.length === 0) return;
-    // Another goes first each time: where room comes by single messages, the first one takes it all.
-    this.#roomTurn = (this.#roomTurn + 1) % waiting.length;
-    for (let at = 0; at < waiting.length; at += 1) waiting[(at + this.#roomTurn) % waiting.length]!.goOn();
+    // Another goes first each time: where credit comes by single messages, the first one takes it all.
+    this.#creditTurn = (this.#creditTurn + 1) % waiting.length;
+    for (let at = 0; at < waiting.length; at += 1)
+      waiting[(at + this.#creditTurn) % waiting.length]!.resume();
   }
 
   end(_how: 'left' | 'lost'): void {
@@ -228,29 +223,27 @@ export class HubSession implements Session, SubscriptionHost {
     this.#cancelAll();
   }
 
-  #close(why: EverywireError): void {
-    this.#ended = why;
-    // What one member of a group gives back must not go to another one of this session.
-    this.isHeld = true;
+  get isHeld(): boolean {
+    return this.#isHeld;
   }
 
-  #cancelAll(): void {
-    for (const subscription of this.#subscriptions) subscription.cancel();
-    this.#hub.closed(this);
+  deliver(batch: Batch, subscription: Subscription): boolean {
+    this.#parts.figures.delivered += batch.messages.length;
+    if (this.#sink.deliver(batch, subscription)) return true;
+    this.#isHeld = true;
+    return false;
   }
 
-  countDelivered(messages: number): void {
-    this.#hub.figures.delivered += messages;
+  notify(notice: Notice): void {
+    this.#sink.notify(notice);
+  }
+
+  close(reason: CloseReason): void {
+    this.#sink.close(reason);
   }
 
   isOwnMessage(id: string): boolean {
     return this.#ownMessages?.has(id) ?? false;
-  }
-
-  resume(subscription: LogSubscription): void {
-    subscription.fanout.leave(subscription);
-    const hasPage = subscription.firstPage !== undefined;
-    if (hasPage || !subscription.fanout.join(subscription)) this.#hub.catchUp.enqueue(subscription);
   }
 
   remove(subscription: Subscription): void {
@@ -258,14 +251,15 @@ export class HubSession implements Session, SubscriptionHost {
     this.#count(-1);
   }
 
-  /** What of `messages` this identity may be given and has not expired. */
-  #readable(messages: readonly Message[], mayDeliver: MayDeliver): readonly Message[] {
-    const nowMs = this.#hub.clock.nowMs();
-    return messages.filter(
-      ({ channel, expiresAtMs }) =>
-        (mayDeliver === undefined || mayDeliver(channel)) &&
-        (expiresAtMs === undefined || expiresAtMs > nowMs),
-    );
+  #close(why: EverywireError): void {
+    this.#ended = why;
+    // What one member of a group gives back must not go to another one of this session.
+    this.#isHeld = true;
+  }
+
+  #cancelAll(): void {
+    for (const subscription of this.#subscriptions) subscription.cancel();
+    this.#parts.ended(this);
   }
 
   #checkFilter(text: string): Filter {
@@ -277,36 +271,23 @@ export class HubSession implements Session, SubscriptionHost {
   #parseFilter(text: string): Filter {
     if (isGroupName(text))
       throw new EverywireError('bad_name', 'A group is joined by a subscription; nothing else reads it.');
-    return parseFilter(text, this.#hub.limits);
+    return parseFilter(text, this.#parts.limits);
   }
 
   #countOperation(): void {
     this.#checkOpen();
-    this.#hub.throttle.operation(this.#identity, this.#counted);
+    this.#parts.throttle.operation(this.#identity, this.counted);
   }
 
   #authorize(filter: Filter): Filter {
     this.#checkOpen();
     try {
-      this.#hub.access.authorizeSubscribe(this.identity, filter);
+      this.#parts.access.authorizeSubscribe(this.#identity, filter);
     } catch (refusal) {
-      this.#hub.refused(this.identity, { subscribe: filter.text }, refusal);
+      logRefusal(this.#parts.log, this.#identity, { subscribe: filter.text }, refusal);
       throw refusal;
     }
     return filter;
-  }
-
-  get #counted(): Counted {
-    return (this.#ownCounted ??= this.hello.counted ?? {});
-  }
-
-  #countPublishes(count: number): void {
-    try {
-      this.#hub.throttle.publishes(this.#identity, this.#counted, count);
-    } catch (refusal) {
-      this.#hub.figures.refused += count;
-      throw refusal;
-    }
   }
 
   /**
@@ -321,12 +302,12 @@ export class HubSession implements Session, SubscriptionHost {
   /** What a peer published before it said goodbye is stored after that; what one publishes that was expelled is not. */
   #checkGrant(): void {
     if (this.#isExpelled) throw this.#ended!;
-    if (this.#identity.claims !== undefined) this.#hub.checkCurrent(this.#identity);
+    if (this.#identity.claims !== undefined) this.#parts.access.checkCurrent(this.#identity);
   }
 
   /** After the claims were replaced. */
-  #judgeAnew(subscription: LogSubscription | GroupMember): void {
-    const { access } = this.#hub;
+  #judgeAnew(subscription: OwnSubscription): void {
+    const { access } = this.#parts;
     const { filter } = subscription.fanout;
     try {
       access.authorizeSubscribe(this.#identity, filter);
@@ -337,13 +318,14 @@ export class HubSession implements Session, SubscriptionHost {
   }
 
   #checkCount(): void {
-    const { subscriptionsMax } = this.#hub.limits;
+    const { subscriptionsMax } = this.#parts.limits;
     if (this.#subscriptions.length < subscriptionsMax) return;
     throw new EverywireError('quota_exceeded', `A connection has at most ${subscriptionsMax} subscriptions.`);
   }
 
   async #join(text: string, options: SubscribeOptions): Promise<GroupMember> {
-    const name = parseGroupName(text, this.#hub.limits);
+    const { limits, groups, access, dispatcher } = this.#parts;
+    const name = parseGroupName(text, limits);
     this.#countOperation();
     this.#authorize(name.filter);
     this.#checkCount();
@@ -352,25 +334,25 @@ export class HubSession implements Session, SubscriptionHost {
         'invalid',
         'A member of a group gets what it publishes itself like any other.',
       );
-    const group = this.#hub.groups.find(name, placeOf(options.from));
-    if (options.keepGroup === true) this.#hub.groups.keep(group);
-    const isNew = !group.hasBegun;
+    const group = groups.find(name, placeOf(options.from));
+    if (options.keepGroup === true) groups.keep(group);
+    const isNew = !group.hasStarted;
     const acknowledges = options.acknowledge === 'peer';
     const member = new GroupMember(group, this, {
       filter: text,
       tag: options.tag,
-      mayDeliver: this.#hub.access.deliverable(this.identity, name.filter),
+      mayDeliver: access.deliverable(this.#identity, name.filter),
       acknowledges,
-      windowMessages: acknowledges ? this.#windowMessages(options) : Number.POSITIVE_INFINITY,
-      windowBytes: this.#hub.limits.groupMemberBytesMax,
-      batchBytesMax: this.#hub.batchBytesMax,
+      windowMessages: acknowledges ? windowMessagesOf(options, limits) : Number.POSITIVE_INFINITY,
+      windowBytes: limits.groupMemberBytesMax,
+      batchBytesMax: dispatcher.batchBytesMax,
       credit: options.credit,
       batches: options.batches ?? Number.POSITIVE_INFINITY,
       batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
     });
     this.#add(member);
     group.join(member);
-    await this.#whenBegun(member, group.ready);
+    await this.#whenReady(member, group.ready);
     member.startCursor = isNew ? group.subscription.startCursor : group.cursor;
     if (isNew) {
       const { startGaps } = group.subscription;
@@ -379,13 +361,13 @@ export class HubSession implements Session, SubscriptionHost {
     return member;
   }
 
-  #add(subscription: LogSubscription | GroupMember): void {
+  #add(subscription: OwnSubscription): void {
     this.#subscriptions = [...this.#subscriptions, subscription];
     this.#count(1);
   }
 
   #count(more: 1 | -1): void {
-    const { figures } = this.#hub;
+    const { figures } = this.#parts;
     const { transport } = this.hello;
     figures.subscriptions += more;
     figures.subscriptionsByTransport.set(
@@ -394,12 +376,9 @@ export class HubSession implements Session, SubscriptionHost {
     );
   }
 
-  async #whenBegun<S extends LogSubscription | GroupMember>(
-    subscription: S,
-    begun: Promise<void>,
-  ): Promise<S> {
+  async #whenReady<S extends OwnSubscription>(subscription: S, ready: Promise<void>): Promise<S> {
     try {
-      await begun;
+      await ready;
     } catch (cause) {
       subscription.cancel();
       throw cause;
@@ -407,58 +386,9 @@ export class HubSession implements Session, SubscriptionHost {
     if (subscription.stage === 'ended') {
       if (this.#ended !== undefined) throw this.#ended;
       // Its right may have been withdrawn meanwhile: that is the reason then.
-      this.#hub.access.authorizeSubscribe(this.#identity, subscription.fanout.filter);
+      this.#parts.access.authorizeSubscribe(this.#identity, subscription.fanout.filter);
       throw new EverywireError('going_away', 'The connection ended while it subscribed.');
     }
     return subscription;
   }
-
-  #restrictions(filter: Filter, options: SubscribeOptions): Restrictions | undefined {
-    const mayDeliver = this.#hub.access.deliverable(this.identity, filter);
-    const echo = options.echo ?? true;
-    if (!echo) this.#ownMessages ??= new Set();
-    const isPlain =
-      mayDeliver === undefined &&
-      echo &&
-      options.acknowledge !== 'peer' &&
-      options.credit === undefined &&
-      options.batches === undefined &&
-      options.batchMessagesMax === undefined;
-    if (isPlain) return undefined;
-    return {
-      mayDeliver,
-      echo,
-      credit: options.credit,
-      batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
-      batches: options.batches ?? Number.POSITIVE_INFINITY,
-      window:
-        options.acknowledge === 'peer'
-          ? { messagesMax: this.#windowMessages(options), progress: options.progress }
-          : undefined,
-    };
-  }
-
-  #windowMessages({ windowMessages }: SubscribeOptions): number {
-    const { windowMessagesDefault, windowMessagesMax } = this.#hub.limits;
-    return Math.min(windowMessages ?? windowMessagesDefault, windowMessagesMax);
-  }
-
-  #noteOwn(id: string): void {
-    const own = this.#ownMessages;
-    if (own === undefined) return;
-    own.add(id);
-    if (own.size > ownMessagesMax) own.delete(own.values().next().value!);
-  }
-}
-
-function placeOf(from: From | undefined): BeginAt {
-  if (from === undefined) return {};
-  return 'after' in from ? { cursor: checkCursor(from.after) } : { since: from.since };
-}
-
-function checkCursor(text: string): Position {
-  const position = parseCursor(text);
-  if (position === undefined)
-    throw new EverywireError('bad_cursor', 'after takes a cursor as this server gave it, and this is none.');
-  return position;
 }

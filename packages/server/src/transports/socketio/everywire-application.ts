@@ -114,10 +114,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
       throw new EverywireError('unauthorized', 'token and ticket are strings.');
     }
     if (after !== undefined && after !== null && !isCursor(after)) {
-      throw new EverywireError(
-        'bad_cursor',
-        'after takes a cursor as this server gave it, and this is none.',
-      );
+      throw new EverywireError('bad_cursor', '`after` is not a valid cursor.');
     }
     const identity = await this.#identify(socket, token ?? undefined, ticket ?? undefined);
     const admitted =

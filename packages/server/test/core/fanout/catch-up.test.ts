@@ -69,7 +69,7 @@ it('gives no message after its gap out of a page that was read before the gap', 
   await follow(await openSession(hub, other), '**', { from: { since: { kind: 'earliest' } } });
   expect(await other.received(5)).toEqual(['y1', 'x1', 'y2', 'x2', 'x3']);
   for (const text of ['x4', 'x5']) await publishText(publisher, 'x', text);
-  hub.interrupted();
+  hub.dispatcher.interrupted();
   expect(await sink.received(4)).toEqual(['y2', 'x3', 'x4', 'x5']);
   expect(sink.notices[0]).toMatchObject({ kind: 'gap', gap: { channel: 'x', from: 1, to: 2 } });
   await hub.stop();

@@ -363,10 +363,10 @@ describe('a group', () => {
     const poll = await Worker.start(hub, { acknowledge: 'delivered', batches: 1, batchMessagesMax: 2 });
     await Worker.start(hub, { windowMessages: 1 });
     await publish(hub, 1, 'other');
-    expect(hub.subscribersOf('jobs')).toBe(2);
+    expect(hub.dispatcher.subscribersOf('jobs')).toBe(2);
     await publish(hub, 5);
     expect(poll.sink.notices.map(({ kind }) => kind)).toEqual(['ended']);
-    expect(hub.subscribersOf('jobs')).toBe(1);
+    expect(hub.dispatcher.subscribersOf('jobs')).toBe(1);
     expect(hub.figures.subscriptions).toBe(1);
   });
 

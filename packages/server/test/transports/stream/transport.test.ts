@@ -74,7 +74,7 @@ describe('an HTTP stream', () => {
       fetch(url),
       (async () => {
         while (rig.hub.figures.sessions.get('poll') !== 1) await new Promise(setImmediate);
-        while (rig.hub.subscribersOf('poll/b') === 0) await new Promise(setImmediate);
+        while (rig.hub.dispatcher.subscribersOf('poll/b') === 0) await new Promise(setImmediate);
         await publishAll([{ channel: 'poll/b', data: 'x' }]);
       })(),
     ]);

@@ -1,0 +1,148 @@
+import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
+import type { Clock, Random } from '../clock.ts';
+import type { Limits } from '../limits.ts';
+import { checkDraft } from '../log/drafts.ts';
+import { createIds } from '../log/ids.ts';
+import type { Namespaces } from '../log/namespaces.ts';
+import { checkChannel } from '@everywire/protocol';
+import { logRefusal } from '../refusal.ts';
+import type { Figures } from '../seams/hub-api.ts';
+import type { Log } from '../seams/log.ts';
+import type {
+  Published,
+  PublishDraft,
+  PublishEntry,
+  PublishOptions,
+  PublishResult,
+} from '../seams/session-api.ts';
+import type { Entry, Store } from '../seams/store.ts';
+import type { Access, Identity } from '../sessions/access.ts';
+import type { Counted, Throttle } from './throttle.ts';
+
+export interface PublisherParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly access: Access;
+  readonly namespaces: Namespaces;
+  readonly limits: Limits;
+  readonly throttle: Throttle;
+  readonly figures: Pick<Figures, 'published' | 'refused'>;
+  readonly log: Log;
+}
+
+/** Who publishes. */
+export interface Author {
+  readonly identity: Identity;
+  readonly counted: Counted;
+  /** Hears the id of each message before it is stored. */
+  noteOwn(id: string): void;
+}
+
+/** Checks what is published, authorises it, counts it, and appends it to the store. */
+export class Publisher {
+  readonly #parts: PublisherParts;
+  readonly #nextId: () => string;
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+    this.#nextId = createIds(parts.clock, parts.random);
+  }
+
+  async publish(
+    author: Author,
+    { channel, draft }: PublishEntry,
+    options?: PublishOptions,
+  ): Promise<Published> {
+    this.#countPublishes(author, 1);
+    const entry = this.#prepare(author.identity, channel, draft, true);
+    author.noteOwn(entry.draft.id);
+    const [result] = await this.#append([entry], options);
+    if (result instanceof EverywireError) throw result;
+    return result!;
+  }
+
+  async publishAll(
+    author: Author,
+    entries: readonly PublishEntry[],
+    options: PublishOptions & { readonly atomic?: boolean } = {},
+  ): Promise<readonly PublishResult[]> {
+    this.#countPublishes(author, entries.length);
+    const results: (PublishResult | undefined)[] = [];
+    const accepted: Entry[] = [];
+    for (const { channel, draft } of entries) {
+      try {
+        accepted.push(this.#prepare(author.identity, channel, draft, true));
+        results.push(undefined);
+      } catch (refusal) {
+        if (options.atomic === true) throw refusal;
+        results.push(toEverywireError(refusal));
+      }
+    }
+    for (const { draft } of accepted) author.noteOwn(draft.id);
+    // One that is refused here keeps the records from being written, as one that the store refuses does.
+    const given = accepted.length === entries.length ? options : { ...options, records: undefined };
+    const appended = accepted.length === 0 ? [] : await this.#append(accepted, given);
+    let next = 0;
+    return results.map((refused) => refused ?? appended[next++]!);
+  }
+
+  /** How long publishing would be refused for its rate. */
+  waitMs({ identity, counted }: Author): number {
+    return this.#parts.throttle.publishWaitMs(identity, counted);
+  }
+
+  /** @throws EverywireError what publishing that now would throw, but for its rate */
+  check(identity: Identity, channel: string, draft: PublishDraft): void {
+    this.#prepare(identity, channel, draft, false);
+  }
+
+  #countPublishes({ identity, counted }: Author, count: number): void {
+    try {
+      this.#parts.throttle.publishes(identity, counted, count);
+    } catch (refusal) {
+      this.#parts.figures.refused += count;
+      throw refusal;
+    }
+  }
+
+  /** Checks one message, and with `isCounted` the rate of its channel. @throws EverywireError */
+  #prepare(identity: Identity, channel: string, given: PublishDraft, isCounted: boolean): Entry {
+    const { limits, access, clock, namespaces, throttle, figures, log } = this.#parts;
+    try {
+      checkChannel(channel, limits);
+      access.authorizePublish(identity, channel);
+      const stamp = { id: this.#nextId(), nowMs: clock.nowMs(), from: identity.subject };
+      const rules = namespaces.rulesOf(channel);
+      const { retention, durability } = rules;
+      const draft = checkDraft(given, stamp, limits, rules.payloadBytesMax);
+      if (isCounted) throttle.channel(channel, rules.publishesPerSecondMax);
+      return { channel, draft, retention, durability };
+    } catch (refusal) {
+      figures.refused += 1;
+      logRefusal(log, identity, { publish: channel }, refusal);
+      throw refusal;
+    }
+  }
+
+  async #append(
+    entries: readonly Entry[],
+    { atomic, records, fences }: PublishOptions & { readonly atomic?: boolean } = {},
+  ): Promise<readonly PublishResult[]> {
+    const { store, figures } = this.#parts;
+    const appended = await store.append(entries, {
+      ...(atomic === undefined ? {} : { atomic }),
+      ...(records === undefined ? {} : { records }),
+      ...(fences === undefined ? {} : { fences }),
+    });
+    return appended.map((result) => {
+      if (result instanceof EverywireError) {
+        figures.refused += 1;
+        return result;
+      }
+      if (!result.duplicate) figures.published += 1;
+      const { channel, offset, seq, id, timeMs, duplicate } = result;
+      return { channel, offset, cursor: formatCursor(result), seq, id, timeMs, duplicate };
+    });
+  }
+}

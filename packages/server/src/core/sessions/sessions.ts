@@ -1,0 +1,81 @@
+import { toEverywireError } from '@everywire/protocol';
+import type { Clock } from '../clock.ts';
+import type { Hello, Session } from '../seams/session-api.ts';
+import type { Sink } from '../seams/sink.ts';
+import { ThrottledLog } from '../throttled-log.ts';
+import type { Credentials, Identity } from './access.ts';
+import type { Admission } from './admission.ts';
+import { Grants } from './grants.ts';
+import { Queries } from './queries.ts';
+import { HubSession, type SessionParts } from './session.ts';
+
+export interface SessionsParts extends Omit<
+  SessionParts,
+  'queries' | 'authenticate' | 'refreshed' | 'ended'
+> {
+  readonly clock: Clock;
+  /** Hears who has shown a token, for the bounds of connections. */
+  readonly admission?: Admission | undefined;
+}
+
+/** Admits parties: finds out who they are, and opens their sessions. */
+export class Sessions {
+  readonly #parts: SessionsParts;
+  readonly #shared: SessionParts;
+  readonly #grants: Grants;
+  readonly #throttledLog: ThrottledLog;
+
+  constructor(parts: SessionsParts) {
+    this.#parts = parts;
+    this.#grants = new Grants(parts.access, parts.clock, parts.log);
+    this.#throttledLog = new ThrottledLog(parts.clock, parts.log);
+    this.#shared = {
+      ...parts,
+      queries: new Queries(parts),
+      authenticate: (credentials) => this.authenticate(credentials),
+      refreshed: (session) => this.#grants.watch(session),
+      ended: (session) => this.#ended(session),
+    };
+  }
+
+  async authenticate(credentials: Credentials): Promise<Identity> {
+    const { access, log } = this.#parts;
+    const { connection, address } = credentials;
+    try {
+      const identity = await access.authenticate(credentials);
+      if (connection !== undefined) this.recognize(connection, identity);
+      return identity;
+    } catch (refusal) {
+      const { code, message: detail } = toEverywireError(refusal);
+      // Many clients do not show their users why they were refused.
+      this.#throttledLog.info({ address, code, detail }, 'a login was refused');
+      log.debug({ address, code, detail }, 'a login was refused');
+      throw refusal;
+    }
+  }
+
+  recognize(connection: string, { subject }: Identity): void {
+    this.#parts.admission?.know(connection, subject);
+  }
+
+  open(identity: Identity, hello: Hello, sink: Sink): Session {
+    this.#count(hello, 1);
+    const session = new HubSession(this.#shared, { identity, hello, sink });
+    this.#grants.watch(session);
+    return session;
+  }
+
+  stop(): void {
+    this.#grants.stop();
+  }
+
+  #ended(session: HubSession): void {
+    this.#grants.forget(session);
+    this.#count(session.hello, -1);
+  }
+
+  #count({ transport }: Hello, more: 1 | -1): void {
+    const { sessions } = this.#parts.figures;
+    sessions.set(transport, (sessions.get(transport) ?? 0) + more);
+  }
+}
