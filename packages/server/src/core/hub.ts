@@ -4,12 +4,13 @@ import type { Clock, Random } from './clock.ts';
 import { createDurableServices, type DurableServices } from './durable/services.ts';
 import { Dispatcher } from './fanout/dispatcher.ts';
 import type { SubscriptionHost } from './fanout/subscription.ts';
+import { createFigures } from './figures.ts';
 import { Groups } from './groups/groups.ts';
 import type { Limits } from './limits.ts';
 import type { Namespaces } from './log/namespaces.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Throttle } from './publish/throttle.ts';
-import type { Figures, HubFront } from './seams/hub-api.ts';
+import type { HubFront } from './seams/hub-api.ts';
 import type { Log } from './seams/log.ts';
 import type { Hello, Session } from './seams/session-api.ts';
 import type { Sink } from './seams/sink.ts';
@@ -39,19 +40,6 @@ interface BrokenSubscription {
 
 export function createHub(options: HubOptions): Hub {
   return new Hub(options);
-}
-
-function createFigures(): Figures {
-  return {
-    published: 0,
-    refused: 0,
-    rateLimited: 0,
-    delivered: 0,
-    flushes: 0,
-    subscriptions: 0,
-    subscriptionsByTransport: new Map(),
-    sessions: new Map(),
-  };
 }
 
 /** The front door of the core: puts its parts together, authenticates, and opens sessions. */

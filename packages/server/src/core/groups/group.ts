@@ -90,7 +90,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
 
   /** Before it starts, the subscription does not know its position yet. */
   get progress(): Progress {
-    return this.hasBegun ? this.#subscription.progress : (this.#restored ?? this.#subscription.progress);
+    return this.hasStarted ? this.#subscription.progress : (this.#restored ?? this.#subscription.progress);
   }
 
   get cursor(): string {
