@@ -158,7 +158,7 @@ export class Groups {
       state: (): GroupState => ({ isKept: group.isKept }),
       // Its members come back, and reach the node that has the lease now.
       lost: () =>
-        void group.close({
+        group.close({
           error: new EverywireError('going_away', 'Another node has this consumer group.'),
         }),
     };

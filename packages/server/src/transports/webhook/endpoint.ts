@@ -78,7 +78,7 @@ export class Endpoint implements Sink {
     const holder: DurableHolder = {
       subscriptions: () => [{ id: '', filter: this.row.filter, progress: this.#progress! }],
       state: () => this.row,
-      lost: () => void this.discard(),
+      lost: () => this.discard(),
     };
     const { id, subject } = this.row;
     const identity = { subject, isAdmin: false };

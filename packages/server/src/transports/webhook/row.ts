@@ -63,7 +63,7 @@ function isWebhookRow(stored: unknown): stored is WebhookRow {
 /** Version 0.1 wrote the state and the position as one object. */
 function readEarlierRow(bytes: Buffer): DurableRow | undefined {
   const { progress: stored, ...state } = JSON.parse(bytes.toString()) as Record<string, unknown>;
-  const progress = checkProgress((stored ?? {}) as Record<string, unknown>);
+  const progress = checkProgress(stored ?? {});
   if (progress === undefined || !isWebhookRow(state)) return undefined;
   return {
     node: undefined,

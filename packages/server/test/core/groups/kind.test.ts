@@ -55,7 +55,7 @@ describe('the row of a group that version 0.1 wrote', () => {
 });
 
 it('reads no state but that of a group', () => {
-  const { readState } = groupKind(defaultLimits);
-  expect(readState({ isKept: true, more: 1 })).toEqual({ isKept: true });
-  for (const other of [null, 1, 'x', {}, { isKept: 1 }]) expect(readState(other)).toBeUndefined();
+  const kind = groupKind(defaultLimits);
+  expect(kind.readState({ isKept: true, more: 1 })).toEqual({ isKept: true });
+  for (const other of [null, 1, 'x', {}, { isKept: 1 }]) expect(kind.readState(other)).toBeUndefined();
 });
