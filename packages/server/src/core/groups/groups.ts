@@ -157,10 +157,10 @@ export class Groups {
       },
       state: (): GroupState => ({ isKept: group.isKept }),
       // Its members come back, and reach the node that has the lease now.
-      lost: () =>
-        group.close({
-          error: new EverywireError('going_away', 'Another node has this consumer group.'),
-        }),
+      lost: () => {
+        group.close({ error: new EverywireError('going_away', 'Another node has this consumer group.') });
+        return undefined;
+      },
     };
   }
 

@@ -78,7 +78,10 @@ export class Endpoint implements Sink {
     const holder: DurableHolder = {
       subscriptions: () => [{ id: '', filter: this.row.filter, progress: this.#progress! }],
       state: () => this.row,
-      lost: () => this.discard(),
+      lost: () => {
+        this.discard();
+        return undefined;
+      },
     };
     const { id, subject } = this.row;
     const identity = { subject, isAdmin: false };
