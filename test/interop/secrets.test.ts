@@ -140,7 +140,7 @@ const byGrpc: Login = async (token) => {
   } catch (error) {
     return `${(error as Error).message} ${JSON.stringify(error)}`;
   } finally {
-    await probe.close();
+    probe.close();
   }
 };
 

@@ -30,7 +30,9 @@ export interface Figures {
 export class Probe {
   readonly target: Target;
   readonly #sockets: Sockets;
-  #session: Promise<Session> | undefined;
+  #opening: Promise<Session> | undefined;
+  /** The session that `#opening` gave, while it lasts. */
+  #session: Session | undefined;
   #sessions = 0;
   #published = 0;
   #received = 0;
@@ -92,18 +94,16 @@ export class Probe {
     this.#sockets.cut(how);
     if (how === 'stall') return;
     // Nothing can be sent any more, so this only ends what waits, also between two requests.
-    void this.#session?.then(
-      (session) => session.close(),
-      () => undefined,
-    );
+    this.#session?.close();
     this.#session = undefined;
+    this.#opening = undefined;
   }
 
-  /** Ends the connection in good order, and everything that is under way. */
-  async close(): Promise<void> {
-    const session = await this.#session?.catch(() => undefined);
-    session?.close();
+  /** Ends the connection in good order, and fails what is under way. */
+  close(): void {
     this.#closed ??= new Cut('this side closed the connection');
+    if (this.#session === undefined) this.#sockets.close(this.#closed);
+    else this.#session.close();
   }
 
   #stop(reason: Cut): void {
@@ -113,18 +113,20 @@ export class Probe {
 
   async #open(): Promise<Session> {
     if (this.#closed !== undefined) throw this.#closed;
-    const current = this.#session;
-    const known = await current?.catch(() => undefined);
-    if (known !== undefined && !known.isEnded) return known;
-    // Another call may have connected meanwhile.
-    if (this.#session === current || this.#session === undefined) this.#session = this.#connect();
-    return this.#session;
+    if (this.#session?.isEnded === true) this.#opening = undefined;
+    this.#opening ??= this.#connect();
+    return this.#opening;
   }
 
   async #connect(): Promise<Session> {
-    const open = await clientOf(this.target.wire);
-    const session = await open(this.target, this.#sockets);
-    this.#sessions += 1;
-    return session;
+    try {
+      const open = await clientOf(this.target.wire);
+      this.#session = await open(this.target, this.#sockets);
+      this.#sessions += 1;
+      return this.#session;
+    } catch (error) {
+      this.#opening = undefined;
+      throw error;
+    }
   }
 }

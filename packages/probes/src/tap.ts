@@ -3,8 +3,8 @@ import { Duplex } from 'node:stream';
 import { Cut } from './errors.ts';
 
 /**
- * A socket whose reading a probe can stop, whatever reads from it. The clients of HTTP and HTTP/2 resume a socket by
- * themselves, or read past its stream, so they get this in its place.
+ * A socket that a probe can pause under every reader. Node's clients of HTTP and HTTP/2 resume a socket themselves, or
+ * read past its stream, so they get this in its place.
  */
 export class Tap extends Duplex {
   readonly #socket: Socket;

@@ -49,7 +49,7 @@ beforeAll(async () => {
   tls.setDefaultCACertificates([...tls.getCACertificates('default'), readFileSync(authority.ca, 'utf8')]);
 });
 afterAll(async () => {
-  await Promise.all(probes.map((probe) => probe.close()));
+  for (const probe of probes) probe.close();
   await server.stop();
   await secure.stop();
   authority.dispose();
@@ -124,7 +124,7 @@ describe.each(ways)('%s', (...way) => {
     if (targetOf(way).link !== 'http') expect(figures.connections).toBe(1);
     expect(figures.bytesRead).toBeGreaterThan(50);
     expect(figures.bytesWritten).toBeGreaterThan(50);
-    await probe.close();
+    probe.close();
     await expect(probe.publish(channel, publication('late'))).rejects.toThrow(Cut);
   });
 
@@ -141,7 +141,7 @@ describe.each(ways)('%s', (...way) => {
     expect(probe.figures.received).toBe(0);
     probe.resume();
     expect([await next, await following.message(), await following.message()]).toEqual(['m0', 'm1', 'm2']);
-    await probe.close();
+    probe.close();
   });
 
   test('a server that is not there', async () => {
@@ -154,7 +154,7 @@ describe.each(ways)('%s', (...way) => {
   test('a refusal', async () => {
     const probe = probeAt(targetOf(way));
     await expect(new Following(probe, 'a', { after: 'no cursor' }).next('open')).rejects.toThrow(Refused);
-    await probe.close();
+    probe.close();
   });
 });
 
@@ -173,7 +173,7 @@ describe.each(ways)('%s', (...way) => {
     const again = new Following(probe, channel, { after: following.cursor });
     expect(await again.message()).toBe('meanwhile');
     expect(probe.figures).toMatchObject({ published: 2, received: 2, gaps: 0, reconnects: 1 });
-    await probe.close();
+    probe.close();
   });
 
   test('stalled, it neither reads nor ends', async () => {
@@ -207,7 +207,7 @@ describe.each(ways.filter(([name]) => name !== 'mqtt over WebSocket'))('%s over 
     const again = new Following(probe, channel, { after: following.cursor });
     expect(await again.message()).toBe('second');
     expect(probe.figures).toMatchObject({ published: 2, received: 2, reconnects: 1 });
-    await probe.close();
+    probe.close();
   });
 });
 

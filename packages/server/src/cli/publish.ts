@@ -37,7 +37,7 @@ export async function publish(url: string, data: string | undefined, options: Pu
   } catch (error) {
     throw toCommandError(error, target);
   } finally {
-    await probe.close();
+    probe.close();
   }
 }
 

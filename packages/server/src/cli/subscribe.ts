@@ -47,7 +47,7 @@ export async function subscribe(url: string, options: SubscribeOptions): Promise
     await follow({ probe, target, start, options, stop });
   } finally {
     clearTimeout(timer);
-    await probe.close();
+    probe.close();
   }
 }
 
