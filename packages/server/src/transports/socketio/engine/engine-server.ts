@@ -17,7 +17,7 @@ import { Query } from '../../../http/query.ts';
 import { connectionKey } from '../../../net/guard.ts';
 import { completeHandshake, readHandshake } from '../../../websocket/accept.ts';
 import { PeerGroup } from '../../../websocket/peer-group.ts';
-import { parsePayload } from '@everywire/wires/socketio';
+import { openPacket, parsePayload, type EngineHandshake } from '@everywire/wires/socketio';
 import { Deadlines } from './deadlines.ts';
 import { EngineSocket } from './engine-socket.ts';
 import type { EngineHandlers } from './handlers.ts';
@@ -72,11 +72,7 @@ export class EngineServer<Context> {
   readonly #pongs: Deadlines<EngineSocket<Context>>;
   readonly #upgrades: Deadlines<Upgrade<Context>>;
   readonly #upgradingPolls: Deadlines<EngineSocket<Context>>;
-  readonly #open: {
-    readonly pingInterval: number;
-    readonly pingTimeout: number;
-    readonly maxPayload: number;
-  };
+  readonly #handshake: Omit<EngineHandshake, 'sid' | 'upgrades'>;
   #unflushed: EngineSocket<Context>[] = [];
 
   constructor(options: EngineOptions<Context>) {
@@ -87,9 +83,9 @@ export class EngineServer<Context> {
     this.#options = options;
     this.#crossOrigin = new CrossOrigin(options.allowedOrigins, options);
     this.#origins = options.allowedOrigins === undefined ? undefined : new Set(options.allowedOrigins);
-    const pingInterval = options.pingIntervalMs ?? pingIntervalMsDefault;
-    const pingTimeout = options.pingTimeoutMs ?? pingTimeoutMsDefault;
-    this.#open = { pingInterval, pingTimeout, maxPayload: payloadBytesMax };
+    const pingIntervalMs = options.pingIntervalMs ?? pingIntervalMsDefault;
+    const pingTimeoutMs = options.pingTimeoutMs ?? pingTimeoutMsDefault;
+    this.#handshake = { pingIntervalMs, pingTimeoutMs, payloadBytesMax };
     this.#peers = new PeerGroup({
       handlers: sideHandlers,
       limits,
@@ -98,8 +94,8 @@ export class EngineServer<Context> {
       messageBytesMax: payloadBytesMax,
       firstMessageBytesMax: options.untrustedBytesMax,
     });
-    this.#pings = new Deadlines(clock, pingInterval, (socket) => socket.ping());
-    this.#pongs = new Deadlines(clock, pingTimeout, (socket) => socket.close(1000, 'ping timeout'));
+    this.#pings = new Deadlines(clock, pingIntervalMs, (socket) => socket.ping());
+    this.#pongs = new Deadlines(clock, pingTimeoutMs, (socket) => socket.close(1000, 'ping timeout'));
     this.#upgrades = new Deadlines(clock, limits.handshakeTimeoutMs, (upgrade) => upgrade.giveUp());
     this.#upgradingPolls = new Deadlines(clock, upgradingPollMs, (socket) => {
       if (socket.isUpgrading) socket.releasePoll();
@@ -272,7 +268,7 @@ export class EngineServer<Context> {
       return;
     }
     this.#add(socket);
-    this.answer(response, 200, headers, `0${this.#openPacket(socket, ['websocket'])}`);
+    this.answer(response, 200, headers, this.#openPacket(socket, ['websocket']));
   }
 
   #takePoll(
@@ -381,7 +377,7 @@ export class EngineServer<Context> {
     const opened = this.#make(this.#newSid(), shown);
     const peer = completeHandshake(socket, head, handshake, { group, context: opened });
     opened.openedBy(peer);
-    peer.sendText(`0${this.#openPacket(opened, [])}`);
+    peer.sendText(this.#openPacket(opened, []));
     opened.context = this.handlers.open(opened);
     this.#add(opened);
   }
@@ -445,7 +441,7 @@ export class EngineServer<Context> {
   }
 
   #openPacket(socket: EngineSocket<Context>, upgrades: readonly string[]): string {
-    return JSON.stringify({ sid: socket.sid, upgrades, ...this.#open });
+    return openPacket({ sid: socket.sid, upgrades, ...this.#handshake });
   }
 
   #newSid(): string {
