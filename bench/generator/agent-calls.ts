@@ -5,7 +5,7 @@ import type { CountPlan, FloodPlan, FloodReport, PacePlan } from './publishing.t
 /** What a load generator process does for the bench. Groups of subscribers are known by name. */
 // A type, not an interface: only types have the index signature that `Calls` asks for.
 export type AgentCalls = {
-  /** Opens a group; answers when every subscription stands. */
+  /** Opens a group; answers when every subscription is ready. */
   readonly connect: {
     readonly ask: { readonly group: string; readonly plan: GroupPlan };
     readonly answer: { readonly elapsedMs: number };

@@ -3,7 +3,7 @@ import type { AgentCalls } from './agent-calls.ts';
 import { Group } from './group.ts';
 import { flood, PacedPublishing, publishCount } from './publishing.ts';
 
-// The program of a load generator: run as a child process on its own core, told over IPC what to do.
+// The program of a load generator: a child process on its own core that gets its orders over IPC.
 const groups = new Map<string, Group>();
 const publishing = new PacedPublishing();
 

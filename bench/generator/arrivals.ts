@@ -30,7 +30,7 @@ const second = payloadMarker[1]!;
 const third = payloadMarker[2]!;
 
 /**
- * Counts, checks and times the payloads in one connection's byte stream, whatever the framing around them.
+ * Counts, checks and times the payloads in one connection's byte stream, in any framing.
  *
  * Messages of a run have the same size, so the next marker is nearly always where the last two foretell. That costs
  * three byte comparisons; only off the rhythm is the chunk searched. A payload may be cut anywhere between chunks.
@@ -86,7 +86,7 @@ export class Arrivals {
     this.#keepTail(chunk, from);
   }
 
-  /** Reads the payload that begins in the kept tail, if one does; returns where the chunk's own bytes go on. */
+  /** Reads the payload that begins in the kept tail, if one does; returns where the rest of the chunk begins. */
   #readAcross(carry: Buffer, chunk: Buffer, nowUs: number): number {
     const joined = Buffer.concat([carry, chunk.subarray(0, payloadHeadBytes - 1)]);
     const at = joined.indexOf(payloadMarker);

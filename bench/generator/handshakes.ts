@@ -19,11 +19,11 @@ import { stompHandshake } from './stomp.ts';
 export interface Handshake {
   /** What opens the connection: an HTTP request in full, or a protocol's own first bytes. */
   readonly request: string | Buffer;
-  /** Of the HTTP response that comes before anything else; absent where there is none. */
+  /** Of the HTTP response that comes before anything else; absent if the wire is not HTTP. */
   readonly status?: 101 | 200 | undefined;
   /** Sent once the response head is there. */
   readonly then?: Buffer | undefined;
-  /** The subscription stands when this text, of bytes as Latin-1, has arrived so many times after the head; absent: with the head. */
+  /** The subscription is ready when this text, of bytes as Latin-1, has arrived so many times after the head; absent: with the head. */
   readonly ready?: { readonly text: string; readonly times: number } | undefined;
   /** What this wire wants as an answer to a ping found in `framing`. */
   readonly answerPing?: ((framing: Buffer) => Buffer | undefined) | undefined;
@@ -31,7 +31,7 @@ export interface Handshake {
   readonly acknowledge?: ((bytes: Buffer) => Buffer | undefined) | undefined;
 }
 
-/** Where a request goes, and who asks. */
+/** Where a request goes, and the client's name. */
 export interface Place {
   /** With the port, as a browser would have it. */
   readonly host: string;

@@ -41,7 +41,7 @@ export interface FloodReport {
   readonly latency: LatencySummary;
 }
 
-/** Publishes at a steady rate until stopped; sequence numbers go on from one start to the next. */
+/** Publishes at a steady rate until stopped; sequence numbers continue from one start to the next. */
 export class PacedPublishing {
   #lastSeq = 0;
   #running: { readonly pacer: Pacer; readonly publishers: readonly Publisher[]; refused: number } | undefined;

@@ -3,7 +3,7 @@ import { clientFrame, upgradeRequest, type Handshake, type Place } from './hands
 
 /**
  * STOMP 1.2 over WebSocket, as browsers speak it. `path` is where, and behind a `#` the destination; both frames leave
- * at once, and the receipt says that the subscription stands.
+ * at once, and the receipt says that the subscription is ready.
  */
 export function stompHandshake(place: Place, answerPing: Handshake['answerPing']): Handshake {
   const [path, destination] = place.path.split('#') as [string, string];

@@ -20,7 +20,7 @@ export interface SubscriberOptions {
 export class Subscriber {
   readonly arrivals: Arrivals;
   isOpen = false;
-  /** Called after each read once the subscription stands. */
+  /** Called after each read once the subscription is ready. */
   onRead: (() => void) | undefined;
   readonly #options: SubscriberOptions;
   #socket: net.Socket | undefined;
@@ -46,7 +46,7 @@ export class Subscriber {
     });
   }
 
-  /** Resolves when the subscription stands; rejects when the server refuses it or the connection ends before. */
+  /** Resolves when the subscription is ready; rejects when the server refuses it or the connection ends before. */
   open(): Promise<void> {
     const { port, localAddress, handshake } = this.#options;
     return new Promise((resolve, reject) => {

@@ -23,7 +23,7 @@ export class Follows {
     return queue;
   }
 
-  /** @returns whether the server is still to be told that this subscription has ended */
+  /** @returns whether the server still has this subscription, which must then be ended there */
   finish(queue: Queue<Arrival>): boolean {
     return this.#queues.delete(queue) && this.#ended === undefined;
   }

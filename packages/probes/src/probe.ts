@@ -25,7 +25,7 @@ export interface Figures {
 
 /**
  * A client of one wire. It connects when it is first asked for something, and again when it is asked after a connection
- * was lost; following goes on from a cursor only when the caller follows again.
+ * was lost. It never follows again by itself: the caller does, from its last cursor.
  */
 export class Probe {
   readonly target: Target;
@@ -69,7 +69,7 @@ export class Probe {
 
   /**
    * Follows a channel or a filter over one connection. It returns when the server ends it in good order.
-   * @throws Unreachable, Cut, Refused, Unsendable; either way, following again goes on from the last cursor
+   * @throws Unreachable, Cut, Refused, Unsendable; either way, the caller may follow again from the last cursor
    */
   async *follow(channel: string, options: FollowOptions = {}): AsyncGenerator<Arrival, void, undefined> {
     const session = await this.#open();

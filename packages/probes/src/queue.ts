@@ -22,7 +22,7 @@ export class Queue<T> {
         this.#items = [];
         yield* items;
       }
-      // Nothing may be awaited between the look above and the promise below: a push in between would wake nobody.
+      // Nothing may be awaited between the look above and the promise below: a push in between would not wake the reader.
       if (this.#ended !== undefined) throw this.#ended;
       await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;

@@ -74,7 +74,7 @@ export class Sockets {
       tap.once('close', () => reject(new Cut('the server closed the connection')));
       socket.once(isSecure ? 'secureConnect' : 'connect', resolve);
     });
-    // An error that nobody listens for would end the process; each reader sees it as the end of the stream.
+    // An error without a listener would end the process; each reader sees it as the end of the stream.
     tap.on('error', () => undefined);
     tap.expectBytesWithin(undefined);
     if (this.#isPaused) tap.stopReading();

@@ -32,7 +32,7 @@ export function originOf({ isSecure, host, port }: Target): string {
   return `${isSecure ? 'https' : 'http'}://${host}:${port}`;
 }
 
-/** What people are told about where a connection went. */
+/** The server's address as messages show it. */
 export function placeOf(target: Target): string {
   return target.link === 'tcp' ? `${target.host}:${target.port}` : originOf(target);
 }

@@ -41,7 +41,7 @@ test('of several each gets what its filter matches', async () => {
   expect(await drain(server!)).toEqual(['1', '2', 'over']);
 });
 
-test('who begins after the end gets the end', async () => {
+test('a follower that begins after the end gets the end', async () => {
   const follows = new Follows();
   follows.end(new Error('over'));
   const late = follows.begin('a');

@@ -159,7 +159,7 @@ describe.each(ways)('%s', (...way) => {
 });
 
 describe.each(ways)('%s', (...way) => {
-  test.each(['rst', 'fin'] as const)('cut by %s, it goes on from its cursor', async (how) => {
+  test.each(['rst', 'fin'] as const)('cut by %s, it resumes from its cursor', async (how) => {
     const channel = newChannel();
     const probe = probeAt(targetOf(way));
     const following = new Following(probe, channel, { since: 'earliest' });
@@ -195,7 +195,7 @@ describe.each(ways)('%s', (...way) => {
 });
 
 describe.each(ways.filter(([name]) => name !== 'mqtt over WebSocket'))('%s over TLS', (...way) => {
-  test.each(['rst', 'fin'] as const)('publishes, follows, and goes on after a cut by %s', async (how) => {
+  test.each(['rst', 'fin'] as const)('publishes, follows, and resumes after a cut by %s', async (how) => {
     const channel = newChannel();
     const probe = probeAt(targetOf(way, true));
     await probe.publish(channel, publication('first'));

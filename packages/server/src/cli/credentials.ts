@@ -14,7 +14,7 @@ export function chooseToken(option: string | undefined): string | undefined {
   return given === undefined ? undefined : checkToken(given);
 }
 
-/** The token without what editors and pipes put around it. Never shown, also when it is none. @throws CommandError `usage` */
+/** The token without the white space that editors and pipes add. Never shown, also when it is not a token. @throws CommandError `usage` */
 export function checkToken(text: string): string {
   const token = text.trim();
   if (!shape.test(token))

@@ -3,7 +3,7 @@ import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 import type { Started } from '../server.ts';
 
-/** Transports with a port of their own, which may be off although nobody turned it off. */
+/** Transports with a port of their own, which may be off although the configuration did not turn it off. */
 const ownPorts = [
   { name: 'mqtt', of: 'mqtt', key: 'port' },
   { name: 'mqtts', of: 'mqtt', key: 'tlsPort' },
@@ -51,7 +51,7 @@ export function describeEndpoints(started: Started, config: Config): string {
   return `${[...lines, ...missing, '\n', ...more].join('')}\n`;
 }
 
-/** Whoever has the secret can sign one; otherwise it comes from the issuer. */
+/** The secret signs tokens; without it they come from the issuer. */
 function howToShowAToken({ auth }: Config): string {
   const token = auth.jwt.secret === undefined ? '…' : '$(npx everywire token --sub me --admin)';
   return `Everybody shows a token: export EVERYWIRE_TOKEN=${token}, and for curl -H "Authorization: Bearer $EVERYWIRE_TOKEN".\n`;

@@ -1,7 +1,7 @@
-/** What the process's exit code says. */
+/** The meaning of the process's exit code. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;
 
-/** How long something forgotten may keep a process whose work is done. */
+/** How long an open handle may keep a process whose work is done. */
 const patienceMs = 1_000;
 
 /**
@@ -16,7 +16,7 @@ export function endWith(code: number): void {
 
 export type ExitName = keyof typeof exitCodes;
 
-/** A command that cannot go on. `message` is for people and goes to standard error. */
+/** A command that failed. `message` is for people and goes to standard error. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exit: ExitName;

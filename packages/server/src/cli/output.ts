@@ -9,7 +9,7 @@ export function sayError(text: string): void {
   say(`${styleText('red', 'everywire:', { stream: process.stderr })} ${text}`);
 }
 
-/** Writes data and waits while whoever reads it is slower than we are. */
+/** Writes data, and waits while the reader of the pipe is slower. */
 export async function write(data: string | Uint8Array): Promise<void> {
   if (process.stdout.write(data)) return;
   await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
@@ -20,7 +20,7 @@ export function endOnClosedPipe(): void {
   onPipeError(() => process.exit(0));
 }
 
-/** Goes on without being heard: a server outlives whoever read its log. */
+/** Keeps running without output: a server outlives the reader of its log. */
 export function outliveClosedPipe(): void {
   onPipeError(() => undefined);
 }

@@ -60,7 +60,7 @@ Examples:
   EVERYWIRE_TOKEN_FILE=token.txt everywire explain publish chat/room-1
   everywire explain - admin < token.txt`;
 
-/** Runs a command line and ends with its exit code. A server keeps the process until it is told to stop. */
+/** Runs a command line and ends with its exit code. A server keeps the process until it stops. */
 export async function run(argv: readonly string[]): Promise<void> {
   endOnClosedPipe();
   hideSecretArguments(argv.slice(2));
@@ -131,7 +131,7 @@ function addClients(program: Command): void {
     .argument('<url>', 'what to follow, such as sse+http://localhost:8080/chat/**')
     .option('--count <n>', 'end after n messages', parseCount)
     .option('--timeout <time>', 'give up, with exit code 1, after that long: 500ms, 10s, 5m')
-    .option('--after <cursor>', 'begin after this cursor, of whatever transport')
+    .option('--after <cursor>', 'begin after this cursor, from any transport')
     .option('--since <start>', 'begin at earliest, latest, last-<n>, a time, or -5m (default: from now on)')
     .option('--raw', 'payloads instead of JSON')
     .option('--token <token>', tokenHelp)

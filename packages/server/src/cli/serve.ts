@@ -11,7 +11,7 @@ import type { Config } from '../config/schema.ts';
 import { maskPassword } from '../config/show.ts';
 import type { Log } from '../core/seams/log.ts';
 
-/** Beyond `limits.drainMs`, for whatever is stuck. */
+/** Beyond `limits.drainMs`, for connections that are stuck. */
 const patienceMs = 2_000;
 
 /**
@@ -74,10 +74,10 @@ function warnOfWhatIsNotBuilt({ workers }: Config, log: Log): void {
   if (workers !== 1) log.warn({ workers }, 'worker processes are not built yet; this is one process');
 }
 
-/** A promise that nobody watched is a fault of ours in one place; it must not take everyone's connections with it. */
+/** An unhandled rejection is our fault in one place; it must not end everyone's connections. */
 function survive(log: Log): void {
   process.on('unhandledRejection', (cause) => {
-    log.error({ err: cause, stage: 'unhandledRejection' }, 'something failed that nobody was waiting for');
+    log.error({ err: cause, stage: 'unhandledRejection' }, 'unhandled promise rejection');
   });
 }
 

@@ -58,7 +58,7 @@ export async function token(flags: ServeFlags, options: TokenOptions): Promise<v
   await write(`${signed}\n`);
 }
 
-/** Of those whom the server believes, the one who is meant; `undefined` when that cannot be said. */
+/** The issuer among those that the server trusts; `undefined` when there is not exactly one. */
 function chooseIssuer(config: Config, name: JsonValue | undefined): Issuer | undefined {
   const fitting = issuersOf(config).filter(
     ({ issuer }) => name === undefined || issuer === undefined || issuer === name,
@@ -141,7 +141,7 @@ function anyOf(audience: JsonValue | undefined): string | undefined {
   return typeof first === 'string' ? first : undefined;
 }
 
-/** A key of somebody else's server is no mistake, and one that does not fit the server of this configuration may be. */
+/** A key of another server is not a mistake; a key that does not fit this configuration may be one. */
 async function noteIfRefused(signed: string, config: Config, { key: path }: TokenOptions): Promise<void> {
   const issuers = issuersOf(config);
   if (path === undefined || issuers.length === 0 || issuers.some(({ jwks }) => jwks !== undefined)) return;

@@ -122,12 +122,12 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && value >= 0;
 }
 
-/** Reads the body of a client's POST: all of its packets, or `undefined` when one of them is none. */
+/** Reads the body of a client's POST: all of its packets, or `undefined` when one of them is malformed. */
 export function parsePayload(text: string): readonly EnginePacket[] | undefined {
   return parsePieces(text, parsePacket);
 }
 
-/** Reads the body of the answer to a client's GET: all of its packets, or `undefined` when one of them is none. */
+/** Reads the body of the answer to a client's GET: all of its packets, or `undefined` when one of them is malformed. */
 export function parseServerPayload(text: string): readonly ServerEnginePacket[] | undefined {
   return parsePieces(text, parseServerPacket);
 }

@@ -45,7 +45,7 @@ export interface IoLimits {
   readonly nameBytesMax: number;
 }
 
-/** What `socket.io-client` and the server library keep for themselves; an event of such a name breaks clients. */
+/** Names that `socket.io-client` and the server library use themselves; an event of such a name breaks clients. */
 export const reservedEvents: ReadonlySet<string> = new Set([
   'connect',
   'connect_error',
@@ -61,7 +61,7 @@ const idDigitsMax = 15;
 
 /** Reads the text of a client's packet. Attachments are counted, not awaited. */
 export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFault {
-  // The type has told that it is of those that a client sends.
+  // The type says that a client sends it.
   return parseFrom('client', text, limits) as IoPacket | IoFault;
 }
 
@@ -95,12 +95,12 @@ function parseFrom(sender: 'client' | 'server', text: string, limits: IoLimits):
     if (Buffer.byteLength(ioNamespace) > limits.nameBytesMax) return new IoFault('namespace too long');
     at = end + 1;
   }
-  // An answer to a question that nobody asked is ignored, whatever its number is.
+  // An answer without a question is ignored, also when its number is not one.
   if (kind === 'ack' && text[at] === '-') at += 1;
   const idAt = at;
   while (at < text.length && isDigit(text.charCodeAt(at))) at += 1;
   const digits = text.slice(idAt, at);
-  // A number that cannot be given back as it came is none to answer to.
+  // A number that cannot be repeated exactly cannot be answered.
   const id = digits === '' || digits.length > idDigitsMax ? undefined : Number(digits);
   const payload = text.slice(at);
   const packet = { kind, ioNamespace, id, attachments };
@@ -149,7 +149,7 @@ function checkPlaceholders(payload: string, attachments: number): IoFault | unde
   return isSound && seen.size === attachments ? undefined : new IoFault('illegal attachments');
 }
 
-/** The number of the attachment that `value` stands for; `undefined` for other values. */
+/** The number of the attachment whose placeholder `value` is; `undefined` for other values. */
 export function placeholderOf(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return undefined;
   const { _placeholder, num } = value as { readonly _placeholder?: unknown; readonly num?: unknown };
@@ -165,7 +165,7 @@ export function valueOfItem(item: string, attachments: readonly Buffer[]): unkno
   });
 }
 
-/** The JSON text that stands for the attachment of that number. */
+/** The placeholder of the attachment of that number, as JSON text. */
 export function placeholderItem(num: number): string {
   return `{"_placeholder":true,"num":${num}}`;
 }

@@ -24,7 +24,7 @@ export function createSecret(hex: (count: number) => string): string {
 export function checkSecret(text: string): string {
   const base64 = text.startsWith(prefix) ? text.slice(prefix.length) : '';
   const key = Buffer.from(base64, 'base64');
-  // Node skips what is not base64, and a key that lost bytes would sign what nobody can verify.
+  // Node skips what is not base64, and a key that lost bytes would make signatures that no receiver can verify.
   const isWhole = key.toString('base64').replace(/=+$/, '') === base64.replace(/=+$/, '');
   if (!isWhole || key.length < keyBytesMin || key.length > keyBytesMax) {
     throw new EverywireError(

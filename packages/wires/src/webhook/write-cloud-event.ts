@@ -23,7 +23,7 @@ function contentTypeOf({ type }: CloudEventMessage): string {
 /** CloudEvents 1.0, JSON format §3: JSON data is spliced in as it came, text is a string, the rest is base64. */
 export function cloudEventJson(message: CloudEventMessage): string {
   const ofType = shapeOfType(message.type);
-  // Bytes that are not UTF-8 are binary whatever their type says.
+  // Bytes that are not UTF-8 are binary, also under a text type.
   const shape = isUtf8(message.payload) ? ofType : 'binary';
   const text = shape === 'binary' ? message.payload.toString('base64') : message.payload.toString();
   const data =

@@ -171,7 +171,7 @@ export class FrameReader {
     return { kind: this.#opcode === opcodes.ping ? 'ping' : 'pong', payload };
   }
 
-  /** `undefined`: the frame has ended, the message goes on. */
+  /** `undefined`: the frame has ended, the message continues. */
   #readData(): Received | 'incomplete' | undefined {
     const end = this.#at + this.#left;
     if (this.#isFinal && this.#gatheredBytes === 0 && this.#phase === 0 && end <= this.#chunk.length) {

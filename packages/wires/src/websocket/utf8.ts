@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 
 /**
  * Checks text that is still arriving: whether `bytes[from, to)` can be the beginning of UTF-8 (RFC 3629).
- * Returns where its last whole character ends, to go on from, or -1 when nothing that follows can make it UTF-8.
+ * Returns where its last whole character ends, to continue from, or -1 when nothing that follows can make it UTF-8.
  */
 export function utf8Progress(bytes: Buffer, from: number, to: number): number {
   const end = lastBoundary(bytes, from, to);

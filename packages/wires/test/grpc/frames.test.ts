@@ -74,7 +74,7 @@ describe('length-prefixed messages', () => {
     expect(refusalOf(() => reader.next())).toBe('internal');
   });
 
-  test('a part of one is told', () => {
+  test('a part of one is noticed', () => {
     const reader = new MessageReader(bytesMax);
     reader.push(Buffer.alloc(3));
     expect(reader.next()).toBeUndefined();

@@ -67,7 +67,7 @@ test.each(versions)('a client reads what a server of %s sends, cut at every plac
   }
 });
 
-test.each(Object.keys(errorTable) as ErrorCode[])('%s is told in an ERROR', (code) => {
+test.each(Object.keys(errorTable) as ErrorCode[])('%s is read from an ERROR', (code) => {
   const [frame] = readAsClient([encodeError(new EverywireError(code, 'Why.'), { version: '1.2' })]);
   expect(readError(frame!)).toEqual({
     message: code,
@@ -77,7 +77,7 @@ test.each(Object.keys(errorTable) as ErrorCode[])('%s is told in an ERROR', (cod
   });
 });
 
-test('an ERROR of another server has what it has', () => {
+test('an ERROR of another server, as far as it says something', () => {
   const [frame] = readAsClient([Buffer.from('ERROR\nretry-after-ms:soon\n\nNo.\n\0')]);
   expect(readError(frame!)).toEqual({
     message: undefined,

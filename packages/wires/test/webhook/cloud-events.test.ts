@@ -97,7 +97,7 @@ describe.each(Object.entries(modes))('%s mode', (_name, request) => {
   });
 });
 
-test('a request without a CloudEvent is none', () => {
+test('a request without a CloudEvent gives nothing', () => {
   expect(readCloudEvent({ 'content-type': 'application/json' }, Buffer.from('{}'), limits)).toBeUndefined();
 });
 
