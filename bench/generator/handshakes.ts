@@ -51,7 +51,7 @@ export type WireName =
 
 /** A key that shows nothing: the generator does not check the answer to it. */
 const anyKey = 'dGhlIHNhbXBsZSBub25jZQ==';
-/** Payloads need no pass of their own with it, and servers unmask all the same. */
+/** With it masking costs nothing here, and servers unmask all the same. */
 const noMask = 0;
 /** The beginning of a Ping without fragments (RFC 6455 §5.2). */
 const pingByte = 0x80 | opcodes.ping;

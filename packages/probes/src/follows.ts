@@ -45,10 +45,10 @@ export class Follows {
   }
 }
 
-/** Servers have bounds of their own. */
+/** So wide that only the server's bounds count. */
 const limits = { nameBytesMax: 65_535, nameLevelsMax: 1_000, filterWildcardsMax: 1_000 };
 
-/** `undefined` for what only a server can judge, such as a name of its own: it gets everything. */
+/** `undefined` for a filter that only the server understands, such as `$SYS/#`: its follower gets everything. */
 function parse(text: string): Filter | undefined {
   try {
     return parseFilter(text, limits);

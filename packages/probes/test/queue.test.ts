@@ -7,7 +7,7 @@ test('a reader that waits gets what is pushed, in whichever moment of its lookin
   for (let microtasks = 0; microtasks < 12; microtasks += 1) {
     const queue = new Queue<number>();
     const next = queue[Symbol.asyncIterator]().next();
-    for (let at = 0; at < microtasks; at += 1) await undefined;
+    for (let at = 0; at < microtasks; at += 1) await Promise.resolve();
     queue.push(microtasks);
     expect(await Promise.race([next, soon()])).toEqual({ done: false, value: microtasks });
   }

@@ -22,7 +22,7 @@ export interface Request {
 }
 
 /**
- * Sends a request on a connection of its own and resolves with the answer's head when it is a success.
+ * Sends a request on a new connection and resolves with the answer's head when it is a success.
  * @throws Unreachable, Cut, Refused
  */
 export async function send(target: Target, sockets: Sockets, request: Request): Promise<IncomingMessage> {

@@ -85,7 +85,7 @@ class CommandSession implements Session {
       const { cursor, gap } = await this.#ask({ op: 'subscribe', channel, after, since });
       yield { kind: 'open' };
       if (cursor !== undefined) yield { kind: 'position', cursor };
-      // The first gap is in the answer, later ones are frames of their own.
+      // The first gap is in the answer, later ones are separate frames.
       if (gap !== undefined) yield { kind: 'gap', cursor: gap.cursor, text: JSON.stringify(gap) };
       yield* queue;
     } finally {

@@ -68,7 +68,7 @@ export async function checkPort({ host, port }: Pick<Config['http'], 'host' | 'p
   };
 }
 
-/** The port of a protocol that has one of its own; `undefined` when that is off, and the port is not needed. */
+/** The separate port of a protocol; `undefined` when that is off, and the port is not needed. */
 export async function checkOwnPort(
   name: 'mqtt' | 'stomp' | 'grpc',
   loaded: LoadedConfig,

@@ -3,7 +3,7 @@ import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 import type { Started } from '../server.ts';
 
-/** Transports with a port of their own, which may be off although the configuration did not turn it off. */
+/** Transports with a separate port, which may be off although the configuration did not turn it off. */
 const ownPorts = [
   { name: 'mqtt', of: 'mqtt', key: 'port' },
   { name: 'mqtts', of: 'mqtt', key: 'tlsPort' },

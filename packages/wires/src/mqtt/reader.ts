@@ -63,7 +63,7 @@ export class PacketReader<Received extends Packet = Packet> {
   push(chunk: Buffer): void {
     if (this.#isBroken || chunk.length === 0) return;
     const before = this.#chunk;
-    // Whoever leaves packets unread, for the sake of its own back-pressure, has stopped its socket as well.
+    // A caller that leaves packets unread for back-pressure has paused its socket as well.
     this.#chunk = before === undefined ? chunk : Buffer.concat([before.subarray(this.#at), chunk]);
     this.#at = 0;
   }
