@@ -1,4 +1,4 @@
-import { errorTable, EverywireError, parseFrom } from '@everywire/protocol';
+import { errorTable, EverywireError } from '@everywire/protocol';
 import {
   versions,
   type Frame,
@@ -14,23 +14,16 @@ import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { Published, Session } from '../../core/seams/session-api.ts';
-import type { SubscribeOptions, Subscription } from '../../core/seams/subscription-api.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { Deadline, Deadlines } from '../../core/deadlines.ts';
 import type { Link } from '../../net/link.ts';
-import {
-  parseCommand,
-  type Acknowledge,
-  type Command,
-  type Connect,
-  type Subscribe,
-  type Unsubscribe,
-} from './commands.ts';
-import { parseDestination, queueFilter, sharedDurable, type Destination } from './destinations.ts';
+import { parseCommand, type Acknowledge, type Command, type Connect } from './commands.ts';
+import { parseDestination } from './destinations.ts';
 import { Durables, type DurableOwner } from './durables.ts';
-import { Following, gapHeader, unknownMessage } from './following.ts';
-import type { MessageFormats, SharedFormat } from './message-formats.ts';
+import type { ClientSubscription } from './client-subscription.ts';
+import type { MessageFormats } from './message-formats.ts';
+import { plainAnswer, Subscriptions, type Answer } from './subscriptions.ts';
 import { sizeOf, Transactions } from './transactions.ts';
-import { encodeOne, parseAckId } from './format.ts';
 import type { StompHost } from './limits.ts';
 import { CommandPacer } from '../parts/command-pacer.ts';
 import { refusalOf } from '../parts/refusal.ts';
@@ -55,14 +48,6 @@ const slack = 2;
 const goodbyeCode = 1000;
 const noHeaders: Headers = [];
 
-/** What a frame is answered with, and what may happen once it is. */
-interface Answer {
-  readonly headers: Headers;
-  readonly start?: () => void;
-}
-
-const plainAnswer: Answer = { headers: noHeaders };
-
 /** `connecting`: CONNECT is awaited, or judged · `leaving`: what was asked is still answered · `over`: nothing is. */
 type Stage = 'connecting' | 'connected' | 'leaving' | 'over';
 
@@ -76,8 +61,8 @@ export class StompConnection implements Sink {
   #session: Session | undefined;
   #subject: string | undefined;
   #owner: DurableOwner | undefined;
-  /** Replaced, not changed: most connections have one, and a Map costs four times as much. */
-  #followings: readonly Following[] = [];
+  /** Once it is connected. */
+  #subscriptions: Subscriptions | undefined;
   #transactions: Transactions | undefined;
   readonly #pacer: CommandPacer;
   /** Reading goes on behind the microtasks that are due now. */
@@ -164,15 +149,14 @@ export class StompConnection implements Sink {
   }
 
   deliver(batch: Batch, subscription: Subscription): boolean {
-    const following = subscription.tag as Following;
-    const againThroughSeq = Math.max(subscription.redeliveredThroughSeq, following.againThroughSeq);
-    return this.#write(following, batch, againThroughSeq);
+    this.#hasSent = true;
+    return this.#subscriptions!.deliver(batch, subscription);
   }
 
   notify(notice: Notice): void {
     switch (notice.kind) {
       case 'gap':
-        (notice.subscription.tag as Following).addGap(notice.gap);
+        (notice.subscription.tag as ClientSubscription).addGap(notice.gap);
         break;
       case 'ended':
         this.#fail(notice.error ?? new EverywireError('going_away', 'The subscription has ended.'));
@@ -235,10 +219,10 @@ export class StompConnection implements Sink {
         this.#send(command, receipt);
         break;
       case 'subscribe':
-        void this.#alone(receipt, () => this.#subscribe(command));
+        void this.#alone(receipt, () => this.#subscriptions!.subscribe(command));
         break;
       case 'unsubscribe':
-        void this.#alone(receipt, () => this.#unsubscribe(command));
+        void this.#alone(receipt, () => this.#subscriptions!.unsubscribe(command));
         break;
       case 'ack':
       case 'nack':
@@ -302,7 +286,17 @@ export class StompConnection implements Sink {
       byClient.get(key)?.close(taken());
       byClient.set(key, this);
     }
-    this.#session = host.hub.open(identity, { transport: 'stomp', address: this.#link.address }, this);
+    const session = host.hub.open(identity, { transport: 'stomp', address: this.#link.address }, this);
+    this.#session = session;
+    this.#subscriptions = new Subscriptions({
+      shared: this.#shared,
+      session,
+      link: this.#link,
+      version,
+      subject: this.#subject,
+      owner: this.#owner,
+      onTakenOver: () => this.close(taken()),
+    });
     const heartBeat = this.#agreeOnBeats(connect);
     this.#link.answer(
       encodeFrame(
@@ -374,180 +368,14 @@ export class StompConnection implements Sink {
     return plainAnswer;
   }
 
-  async #subscribe(command: Subscribe): Promise<Answer> {
-    const destination = parseDestination(command.destination, this.#subject);
-    const key = command.id ?? keyOfDestination(command.destination);
-    if (this.#find(key) !== undefined) {
-      throw new EverywireError('conflict', 'This connection has a subscription with that id.');
-    }
-    const from = parseFrom(command, this.#shared.host.clock.nowMs());
-    const following = this.#follow(key, command, destination);
-    const options: SubscribeOptions = {
-      from,
-      tag: following,
-      ...(command.ack === 'auto' ? {} : { acknowledge: 'peer', windowMessages: command.windowMessages }),
-    };
-    if (destination.isQueue) {
-      following.subscription = await this.#session!.subscribe(queueFilter(destination.name), {
-        ...options,
-        from: from ?? { since: { kind: 'earliest' } },
-        keepGroup: !command.autoDelete,
-      });
-    } else if (command.durableName !== undefined) {
-      await this.#subscribeDurably(following, command.durableName, destination.name, options);
-    } else {
-      following.subscription = await this.#session!.subscribe(destination.name, options);
-    }
-    const { startCursor, startGaps } = following.subscription!;
-    for (const gap of startGaps) following.addGap(gap);
-    const continuity = startGaps.length === 0 ? 'exact' : 'gap';
-    const headers: Headers = [
-      ['cursor', startCursor],
-      ['continuity', continuity],
-      ...(startGaps.length === 0 ? [] : [gapHeader(startGaps)]),
-    ];
-    return { headers, start: () => following.subscription!.start() };
-  }
-
-  #follow(key: string, { id, ack, destination: text }: Subscribe, { spelling }: Destination): Following {
-    const { formats } = this.#shared;
-    const hasAck = this.#version === '1.2' && ack !== 'auto';
-    const shape = { version: this.#version, link: this.#link.kind, spelling, id, hasAck };
-    const following = new Following({
-      key,
-      // Only in 1.0 may UNSUBSCRIBE speak of it.
-      destination: this.#version === '1.0' ? text : undefined,
-      mode: ack,
-      first: formats.take({ ...shape, isRedelivery: false }),
-      again: formats.take({ ...shape, isRedelivery: true }),
-    });
-    this.#followings = [...this.#followings, following];
-    return following;
-  }
-
-  /** Goes on where the subscription of this name stood, unless it is of another filter or a place was asked for. */
-  async #subscribeDurably(
-    following: Following,
-    name: string,
-    filter: string,
-    options: SubscribeOptions,
-  ): Promise<void> {
-    if (this.#owner === undefined) {
-      // As RabbitMQ has it, the name is everybody's: who subscribes by it shares what comes.
-      following.subscription = await this.#session!.subscribe(sharedDurable(name, filter), {
-        ...options,
-        keepGroup: true,
-      });
-      following.isShared = true;
-      return;
-    }
-    const { durables } = this.#shared;
-    const key = Durables.keyOf(this.#owner, name);
-    if (this.#followings.some(({ durable }) => durable?.key === key)) {
-      throw new EverywireError('conflict', 'This connection has a durable subscription of that name.');
-    }
-    const session = this.#session!;
-    const { holder, found } = await durables.take(key, filter, session.identity, () => this.close(taken()));
-    try {
-      if (this.#session !== session) throw endedMeanwhile();
-      const progress = found?.filter === filter && options.from === undefined ? found.progress : undefined;
-      if (following.mode === 'auto') following.againThroughSeq = progress?.deliveredThroughSeq ?? 0;
-      following.subscription = await session.subscribe(filter, { ...options, progress });
-      // Whoever took it over while this was awaited has ended the connection.
-      if (this.#session !== session) throw endedMeanwhile();
-      following.durable = holder;
-    } finally {
-      if (following.durable === undefined) holder.leave();
-    }
-    await holder.follow(following.subscription);
-  }
-
-  async #unsubscribe({ id, destination, durableName }: Unsubscribe): Promise<Answer> {
-    const following = this.#findFollowing(id, destination);
-    if (following === undefined && (durableName === undefined || this.#owner === undefined)) {
-      throw new EverywireError('not_found', 'This connection has no such subscription.');
-    }
-    if (following !== undefined) this.#drop(following);
-    const { durables, host } = this.#shared;
-    if (durableName !== undefined) {
-      if (this.#owner !== undefined) await durables.remove(Durables.keyOf(this.#owner, durableName));
-      else if (following?.isShared === true) host.hub.forgetGroup(following.subscription!.filter);
-    }
-    return plainAnswer;
-  }
-
-  #findFollowing(id: string | undefined, destination: string | undefined): Following | undefined {
-    if (id !== undefined) return this.#find(id);
-    if (destination === undefined) return undefined;
-    return (
-      this.#find(keyOfDestination(destination)) ??
-      this.#followings.find((following) => following.destination === destination)
-    );
-  }
-
-  #find(key: string): Following | undefined {
-    return this.#followings.find((following) => following.key === key);
-  }
-
-  #drop(following: Following): void {
-    this.#followings = this.#followings.filter((other) => other !== following);
-    this.#release(following);
-    following.subscription?.cancel();
-  }
-
-  /** What it has of others: to be called before its subscription ends. */
-  #release({ first, again, durable }: Following): void {
-    const { formats } = this.#shared;
-    formats.release(first);
-    formats.release(again);
-    durable?.leave();
-  }
-
   #acknowledge(command: Acknowledge, receipt: string | undefined): void {
-    const { following, seq } = this.#findMessage(command);
-    const how = command.op === 'nack' && command.isRequeued ? 'release' : 'ack';
-    const settle = (): void => {
-      following.settle(seq, how);
-      following.durable?.touch();
-    };
+    const settle = this.#subscriptions!.acknowledge(command);
     if (command.transaction !== undefined) {
       this.#openTransactions.addAcknowledgement(command.transaction, settle, receipt);
       return;
     }
     settle();
     this.#answer(receipt);
-  }
-
-  #findMessage({ id, subscription, messageId }: Acknowledge): { following: Following; seq: number } {
-    const parsed = id === undefined ? undefined : parseAckId(id);
-    const cursor = parsed?.cursor ?? messageId ?? '';
-    const key = parsed?.id ?? subscription;
-    for (const following of this.#followings) {
-      const seq = key === undefined || following.key === key ? following.seqOf(cursor) : undefined;
-      if (seq !== undefined) return { following, seq };
-    }
-    throw unknownMessage();
-  }
-
-  #write(following: Following, batch: Batch, againThroughSeq: number): boolean {
-    this.#hasSent = true;
-    following.noteDelivered(batch);
-    following.durable?.touch();
-    let rest: Batch | undefined = batch;
-    let takesMore = true;
-    if (following.gaps !== undefined) {
-      const first = batch.messages[0]!;
-      const { shape } = formatOf(following, first.seq, againThroughSeq);
-      takesMore = this.#link.send(encodeOne(first, shape, [gapHeader(following.gaps)]));
-      following.gaps = undefined;
-      rest = batch.since(first.seq);
-    }
-    if (rest === undefined) return takesMore;
-    if (rest.firstSeq > againThroughSeq) return this.#link.send(following.first.encode(rest));
-    const fresh = rest.since(againThroughSeq);
-    const again = rest.first(rest.messages.length - (fresh?.messages.length ?? 0));
-    takesMore = this.#link.send(following.again.encode(again));
-    return fresh === undefined ? takesMore : this.#link.send(following.first.encode(fresh));
   }
 
   get #openTransactions(): Transactions {
@@ -611,8 +439,7 @@ export class StompConnection implements Sink {
   #letGo(how: 'left' | 'lost'): void {
     const session = this.#session;
     this.#beat?.cancel();
-    for (const following of this.#followings) this.#release(following);
-    this.#followings = [];
+    this.#subscriptions?.end();
     if (this.#owner !== undefined) {
       const { byClient } = this.#shared;
       const key = Durables.keyOf(this.#owner, '');
@@ -624,21 +451,8 @@ export class StompConnection implements Sink {
   }
 }
 
-function endedMeanwhile(): EverywireError {
-  return new EverywireError('going_away', 'The connection ended meanwhile.');
-}
-
 function taken(): CloseReason {
   return { error: new EverywireError('session_taken', 'This client-id has connected again.') };
-}
-
-function formatOf(following: Following, seq: number, againThroughSeq: number): SharedFormat {
-  return seq <= againThroughSeq ? following.again : following.first;
-}
-
-/** Of a subscription that has no id, as 1.0 allows. NUL cannot be in a header, so it is nobody's id. */
-function keyOfDestination(destination: string): string {
-  return `\0${destination}`;
 }
 
 function publishedHeaders({ offset, cursor, id, duplicate }: Published): Headers {

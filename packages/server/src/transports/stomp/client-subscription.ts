@@ -10,7 +10,7 @@ import type { SharedFormat } from './message-formats.ts';
 const gapsMax = 8;
 
 /** One subscription of a connection, from SUBSCRIBE to UNSUBSCRIBE. */
-export class Following {
+export class ClientSubscription {
   readonly key: string;
   readonly destination: string | undefined;
   readonly mode: AckMode;
