@@ -4,25 +4,30 @@ import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
 import type { Link } from '../../net/link.ts';
-import { isTokenMethod, tokenOf } from './authentication.ts';
+import { tokenOf } from './authentication.ts';
 import type { Broker } from './broker.ts';
+import { closeCode, goingAwayClose, normalClose, protocolClose } from './close-codes.ts';
+import {
+  connackOf,
+  connackReasonFor,
+  expirySecondsOf,
+  offerOf,
+  refusalOfConnect,
+  serverKeepAliveSeconds,
+} from './connecting.ts';
 import { Delivery } from './delivery.ts';
 import { Publishing } from './publishing.ts';
-import { connackReason, disconnectReason, reasonString, subackReason, withoutReasons } from './reasons.ts';
-import { neverExpires } from './rows.ts';
+import { disconnectReason, reasonString, subackReason, withoutReasons } from './reasons.ts';
 import type { Closing, OpenSession } from './sessions.ts';
 import type { MqttSubscription } from './state.ts';
 import { Subscriptions } from './subscriptions.ts';
 import {
-  connackReturnCode,
   encodePacket,
   reasonCodes,
   serverReader,
   type Auth,
   type ClientPacket,
-  type Connack,
   type Connect,
-  type ConnackProperties,
   type Disconnect,
   type MqttFault,
   type Packet,
@@ -38,11 +43,6 @@ type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
 
 /** A keep alive is over after one and a half of it [MQTT-3.1.2-22]. */
 const keepAliveShare = 1.5;
-/** WebSocket close codes (RFC 6455 §7.4.1). */
-const normalClose = 1000;
-const goingAwayClose = 1001;
-const protocolClose = 1002;
-const policyClose = 1008;
 
 /** User property of AUTH: a subscription that the new token does not allow, and that has ended. */
 const unsubscribedProperty = 'everywire-unsubscribed';
@@ -300,7 +300,7 @@ export class MqttConnection implements Sink, Credit {
   #fault(fault: MqttFault): void {
     if (fault.connackVersion !== undefined && this.#stage === 'new') {
       this.version = fault.connackVersion;
-      this.#connack(fault.reasonCode, fault.detail);
+      this.#connack(fault.reasonCode, { detail: fault.detail });
     }
     this.refuse(fault.reasonCode, fault.detail);
   }
@@ -385,23 +385,12 @@ export class MqttConnection implements Sink, Credit {
       this.#refuseWith(reasonCodes.serverShuttingDown, 'The server is stopping.');
       return;
     }
-    const method = properties.authenticationMethod;
-    if (method !== undefined && !isTokenMethod(method)) {
-      this.#refuseWith(
-        reasonCodes.badAuthenticationMethod,
-        'The authentication method here is jwt; its data is a token.',
-      );
+    const refusal = refusalOfConnect(packet, limits);
+    if (refusal !== undefined) {
+      this.#refuseWith(refusal.reasonCode, refusal.detail);
       return;
     }
-    this.#authenticationMethod = method;
-    if (packet.clientId === '' && version !== 5 && !packet.cleanStart) {
-      this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'A session that is kept needs a client id.');
-      return;
-    }
-    if (version !== 5 && this.#serverKeepAliveSeconds(packet) !== undefined) {
-      this.#refuseWith(reasonCodes.clientIdentifierNotValid, 'The keep alive is longer than is allowed.');
-      return;
-    }
+    this.#authenticationMethod = properties.authenticationMethod;
     const { ticket, certificate, address, connection } = link;
     const token = tokenOf(packet);
     const identity = await hub.authenticate({ token, ticket, certificate, address, connection });
@@ -411,15 +400,13 @@ export class MqttConnection implements Sink, Credit {
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
     if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
     const clientId = packet.clientId === '' ? `everywire-${random.hex(12)}` : packet.clientId;
-    const expirySeconds =
-      version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : packet.cleanStart ? 0 : neverExpires;
     const { session, isPresent } = await broker.sessions.open({
       connection: this,
       clientId,
       identity,
       version,
       cleanStart: packet.cleanStart,
-      expirySeconds,
+      expirySeconds: expirySecondsOf(packet),
       // Its bytes are part of a larger chunk.
       will: will && { ...will, payload: Buffer.from(will.payload) },
     });
@@ -429,7 +416,10 @@ export class MqttConnection implements Sink, Credit {
       await broker.sessions.close(session, this.#closing);
       return;
     }
-    this.#connack(reasonCodes.success, undefined, isPresent, this.#offer(packet, clientId));
+    this.#connack(reasonCodes.success, {
+      sessionPresent: isPresent,
+      properties: offerOf(packet, clientId, limits),
+    });
     this.#isCounted = true;
     broker.figures.connections += 1;
     broker.figures.connectionsMaximum = Math.max(
@@ -447,37 +437,12 @@ export class MqttConnection implements Sink, Credit {
     this.pacer.release();
   }
 
-  #begin({ keepAliveSeconds, properties }: Connect): void {
-    const { broker } = this;
-    const keptAliveSeconds = this.#serverKeepAliveSeconds({ keepAliveSeconds }) ?? keepAliveSeconds;
-    this.#keepAliveMs = keptAliveSeconds * 1_000 * keepAliveShare;
-    this.link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
-    this.#inFlightMax = Math.min(properties.receiveMaximum ?? 0xffff, broker.host.limits.mqttInFlightMax);
-  }
-
-  /** In place of a keep alive that is longer than is allowed. */
-  #serverKeepAliveSeconds({ keepAliveSeconds }: Pick<Connect, 'keepAliveSeconds'>): number | undefined {
-    const { mqttKeepAliveSecondsMax } = this.broker.host.limits;
-    if (mqttKeepAliveSecondsMax === 0) return undefined;
-    const isAllowed = keepAliveSeconds > 0 && keepAliveSeconds <= mqttKeepAliveSecondsMax;
-    return isAllowed ? undefined : mqttKeepAliveSecondsMax;
-  }
-
-  /** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */
-  #offer(packet: Connect, clientId: string): ConnackProperties {
-    if (packet.version !== 5) return {};
+  #begin(packet: Connect): void {
     const { limits } = this.broker.host;
-    const serverKeepAliveSeconds = this.#serverKeepAliveSeconds(packet);
-    return {
-      receiveMaximum: limits.mqttReceiveMax,
-      maximumPacketSizeBytes: limits.payloadBytesMax + limits.headerBytesMax,
-      topicAliasMaximum: limits.mqttTopicAliasMax,
-      ...(this.#authenticationMethod === undefined
-        ? {}
-        : { authenticationMethod: this.#authenticationMethod }),
-      ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
-      ...(serverKeepAliveSeconds === undefined ? {} : { serverKeepAliveSeconds }),
-    };
+    const keepAliveSeconds = serverKeepAliveSeconds(packet, limits) ?? packet.keepAliveSeconds;
+    this.#keepAliveMs = keepAliveSeconds * 1_000 * keepAliveShare;
+    this.link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
+    this.#inFlightMax = Math.min(packet.properties.receiveMaximum ?? 0xffff, limits.mqttInFlightMax);
   }
 
   /** The connection may have ended while its CONNECT was judged, which the compiler cannot see. */
@@ -493,34 +458,18 @@ export class MqttConnection implements Sink, Credit {
     }
     this.version = version;
     (this.session as Session | undefined)?.end('lost');
-    const reasonCode = connackReason(error);
-    // Older versions have few words for no, of which "not authorized" is the one for a will that cannot be.
-    const isSayable = version === 5 || connackReturnCode(reasonCode) !== undefined;
-    this.#refuseWith(isSayable ? reasonCode : reasonCodes.notAuthorized, reasonString(error));
+    this.#refuseWith(connackReasonFor(version, error), reasonString(error));
   }
 
   #refuseWith(reasonCode: number, detail: string): void {
     if (this.#stage === 'closed') return;
-    this.#connack(reasonCode, detail);
+    this.#connack(reasonCode, { detail });
     this.refuse(reasonCode, detail);
   }
 
-  #connack(
-    reasonCode: number,
-    detail?: string,
-    sessionPresent = false,
-    properties: ConnackProperties = {},
-  ): void {
-    // Older versions have five ways to say no, and close without a word for others.
-    if (this.version !== 5 && connackReturnCode(reasonCode) === undefined) return;
-    const told = detail === undefined || this.version !== 5 ? {} : { reasonString: detail };
-    const packet: Connack = {
-      type: 'connack',
-      sessionPresent,
-      reasonCode,
-      properties: { ...properties, ...told },
-    };
-    this.answer(packet);
+  #connack(reasonCode: number, answer: Parameters<typeof connackOf>[2]): void {
+    const packet = connackOf(this.version, reasonCode, answer);
+    if (packet !== undefined) this.answer(packet);
   }
 
   #disconnect(reasonCode: number, detail: string): void {
@@ -597,12 +546,4 @@ export class MqttConnection implements Sink, Credit {
   #subscriptionsOf(): Subscriptions {
     return (this.#subscriptions ??= new Subscriptions(this, this.#deliveryOf()));
   }
-}
-
-/** What a WebSocket is closed with (RFC 6455 §7.4.1). */
-function closeCode(reasonCode: number): number {
-  if (reasonCode < 0x80) return normalClose;
-  const isRefused =
-    reasonCode === reasonCodes.notAuthorized || reasonCode === reasonCodes.badUserNameOrPassword;
-  return isRefused ? policyClose : protocolClose;
 }

@@ -1,0 +1,92 @@
+import type { EverywireError } from '@everywire/protocol';
+import {
+  connackReturnCode,
+  reasonCodes,
+  type Connack,
+  type ConnackProperties,
+  type Connect,
+  type Version,
+} from '@everywire/wires/mqtt';
+import { isTokenMethod } from './authentication.ts';
+import type { MqttLimits } from './limits.ts';
+import { connackReason } from './reasons.ts';
+import { neverExpires } from './rows.ts';
+
+/** What the CONNACK says in place of yes. */
+export interface ConnectRefusal {
+  readonly reasonCode: number;
+  readonly detail: string;
+}
+
+/** Why a CONNECT is refused, whoever sent it. */
+export function refusalOfConnect(packet: Connect, limits: MqttLimits): ConnectRefusal | undefined {
+  const { version, clientId, cleanStart, properties } = packet;
+  const method = properties.authenticationMethod;
+  if (method !== undefined && !isTokenMethod(method)) {
+    return {
+      reasonCode: reasonCodes.badAuthenticationMethod,
+      detail: 'The authentication method here is jwt; its data is a token.',
+    };
+  }
+  const reasonCode = reasonCodes.clientIdentifierNotValid;
+  if (clientId === '' && version !== 5 && !cleanStart)
+    return { reasonCode, detail: 'A session that is kept needs a client id.' };
+  if (version !== 5 && serverKeepAliveSeconds(packet, limits) !== undefined)
+    return { reasonCode, detail: 'The keep alive is longer than is allowed.' };
+  return undefined;
+}
+
+/** In place of a keep alive that is longer than is allowed; `undefined`: the client's holds. */
+export function serverKeepAliveSeconds(
+  { keepAliveSeconds }: Connect,
+  { mqttKeepAliveSecondsMax }: MqttLimits,
+): number | undefined {
+  if (mqttKeepAliveSecondsMax === 0) return undefined;
+  const isAllowed = keepAliveSeconds > 0 && keepAliveSeconds <= mqttKeepAliveSecondsMax;
+  return isAllowed ? undefined : mqttKeepAliveSecondsMax;
+}
+
+/** How long its session is kept after the connection. */
+export function expirySecondsOf({ version, cleanStart, properties }: Connect): number {
+  if (version === 5) return properties.sessionExpiryIntervalSeconds ?? 0;
+  return cleanStart ? 0 : neverExpires;
+}
+
+/** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */
+export function offerOf(packet: Connect, clientId: string, limits: MqttLimits): ConnackProperties {
+  if (packet.version !== 5) return {};
+  const keepAliveSeconds = serverKeepAliveSeconds(packet, limits);
+  const { authenticationMethod } = packet.properties;
+  return {
+    receiveMaximum: limits.mqttReceiveMax,
+    maximumPacketSizeBytes: limits.payloadBytesMax + limits.headerBytesMax,
+    topicAliasMaximum: limits.mqttTopicAliasMax,
+    ...(authenticationMethod === undefined ? {} : { authenticationMethod }),
+    ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),
+    ...(keepAliveSeconds === undefined ? {} : { serverKeepAliveSeconds: keepAliveSeconds }),
+  };
+}
+
+/** The reason code of a CONNECT that `error` refuses. */
+export function connackReasonFor(version: Version, error: EverywireError): number {
+  const reasonCode = connackReason(error);
+  // Older versions have few words for no, of which "not authorized" is the one for a will that cannot be.
+  const isSayable = version === 5 || connackReturnCode(reasonCode) !== undefined;
+  return isSayable ? reasonCode : reasonCodes.notAuthorized;
+}
+
+/** `undefined`: older versions have five ways to say no, and close without a word for others. */
+export function connackOf(
+  version: Version,
+  reasonCode: number,
+  answer: {
+    readonly detail?: string;
+    readonly sessionPresent?: boolean;
+    readonly properties?: ConnackProperties;
+  } = {},
+): Connack | undefined {
+  const { detail, sessionPresent = false, properties = {} } = answer;
+  if (version !== 5 && connackReturnCode(reasonCode) === undefined) return undefined;
+  const reason = detail === undefined || version !== 5 ? {} : { reasonString: detail };
+  return { type: 'connack', sessionPresent, reasonCode, properties: { ...properties, ...reason } };
+}
