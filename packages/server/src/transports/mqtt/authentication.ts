@@ -1,4 +1,7 @@
-import type { Connect } from '@everywire/wires/mqtt';
+import { reasonCodes, type Auth, type Connect } from '@everywire/wires/mqtt';
+
+/** User property of AUTH: a subscription that the new token does not allow, and that has ended. */
+const unsubscribedProperty = 'everywire-unsubscribed';
 
 /**
  * Authentication methods (MQTT 5 §4.12) whose data is a token. `jwt` is ours; the others are what clients written for
@@ -17,4 +20,28 @@ export function isTokenMethod(method: string): boolean {
 export function tokenOf({ password, properties }: Connect): string | undefined {
   const shown = properties.authenticationData ?? password;
   return shown === undefined || shown.length === 0 ? undefined : shown.toString();
+}
+
+/** Why an AUTH cannot bring a new token (§4.12.1). `method` is that of the CONNECT. */
+export function faultOfAuth(
+  { reasonCode, properties }: Auth,
+  method: string | undefined,
+): string | undefined {
+  if (method === undefined || properties.authenticationMethod !== method)
+    return 'AUTH has the authentication method of the CONNECT.';
+  if (reasonCode !== reasonCodes.reauthenticate) return 'There is no authentication that could be continued.';
+  return undefined;
+}
+
+/** The token is taken. `unsubscribed`: filters whose subscriptions it ended. */
+export function authAnswer(method: string, unsubscribed: readonly string[]): Auth {
+  const userProperties = unsubscribed.map((filter) => [unsubscribedProperty, filter] as const);
+  return {
+    type: 'auth',
+    reasonCode: reasonCodes.success,
+    properties: {
+      authenticationMethod: method,
+      ...(unsubscribed.length === 0 ? {} : { userProperties }),
+    },
+  };
 }

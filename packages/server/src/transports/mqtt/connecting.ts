@@ -6,7 +6,9 @@ import {
   type ConnackProperties,
   type Connect,
   type Version,
+  type Will,
 } from '@everywire/wires/mqtt';
+import type { Random } from '../../core/clock.ts';
 import { isTokenMethod } from './authentication.ts';
 import type { MqttLimits } from './limits.ts';
 import { connackReason } from './reasons.ts';
@@ -46,10 +48,26 @@ export function serverKeepAliveSeconds(
   return isAllowed ? undefined : mqttKeepAliveSecondsMax;
 }
 
-/** How long its session is kept after the connection. */
-export function expirySecondsOf({ version, cleanStart, properties }: Connect): number {
-  if (version === 5) return properties.sessionExpiryIntervalSeconds ?? 0;
-  return cleanStart ? 0 : neverExpires;
+/** The session that it asks for. */
+export function sessionOf(
+  { clientId, version, cleanStart, properties, will }: Connect,
+  random: Random,
+): {
+  readonly clientId: string;
+  readonly version: Version;
+  readonly cleanStart: boolean;
+  readonly expirySeconds: number;
+  readonly will: Will | undefined;
+} {
+  const olderExpirySeconds = cleanStart ? 0 : neverExpires;
+  return {
+    clientId: clientId === '' ? `everywire-${random.hex(12)}` : clientId,
+    version,
+    cleanStart,
+    expirySeconds: version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : olderExpirySeconds,
+    // Its bytes are part of a larger chunk.
+    will: will && { ...will, payload: Buffer.from(will.payload) },
+  };
 }
 
 /** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */

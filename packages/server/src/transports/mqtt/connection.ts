@@ -4,15 +4,15 @@ import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
 import type { Link } from '../../net/link.ts';
-import { tokenOf } from './authentication.ts';
+import { authAnswer, faultOfAuth, tokenOf } from './authentication.ts';
 import type { Broker } from './broker.ts';
 import { closeCode, goingAwayClose, normalClose, protocolClose } from './close-codes.ts';
 import {
   connackOf,
   connackReasonFor,
-  expirySecondsOf,
   offerOf,
   refusalOfConnect,
+  sessionOf,
   serverKeepAliveSeconds,
 } from './connecting.ts';
 import { Delivery } from './delivery.ts';
@@ -20,7 +20,7 @@ import { Publishing } from './publishing.ts';
 import { disconnectReason, reasonString, subackReason, withoutReasons } from './reasons.ts';
 import type { Closing, OpenSession } from './sessions.ts';
 import type { MqttSubscription } from './state.ts';
-import { Subscriptions } from './subscriptions.ts';
+import { detachAll, Subscriptions } from './subscriptions.ts';
 import {
   encodePacket,
   reasonCodes,
@@ -36,6 +36,7 @@ import {
 } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
 import { CommandPacer } from '../parts/command-pacer.ts';
+import { countConnection } from './figures.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
 /** `new`: no CONNECT yet. `connecting`: it is being judged. `open` · `leaving`: nothing more is read · `closed`. */
@@ -43,9 +44,6 @@ type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
 
 /** A keep alive is over after one and a half of it [MQTT-3.1.2-22]. */
 const keepAliveShare = 1.5;
-
-/** User property of AUTH: a subscription that the new token does not allow, and that has ended. */
-const unsubscribedProperty = 'everywire-unsubscribed';
 
 /** One connection of an MQTT client: packets become calls on the hub, what the hub delivers becomes packets. */
 export class MqttConnection implements Sink, Credit {
@@ -95,7 +93,6 @@ export class MqttConnection implements Sink, Credit {
     return this.#inFlightMax - this.opened!.state.onWire;
   }
 
-  /** Bytes came. */
   receive(bytes: Buffer): void {
     if (this.#stage === 'closed' || this.#stage === 'leaving') return;
     this.broker.figures.bytesReceived += bytes.length;
@@ -110,14 +107,11 @@ export class MqttConnection implements Sink, Credit {
 
   /** Nothing was heard in time. */
   overdue(): void {
-    if (this.#stage === 'open' && this.#mustWait) {
-      // It is us who do not read.
-      this.#touch();
-    } else if (this.#stage === 'open') {
+    if (this.#stage !== 'open') this.link.destroy();
+    // It is us who do not read.
+    else if (this.#mustWait) this.#touch();
+    else
       this.refuse(reasonCodes.keepAliveTimeout, 'Nothing was heard for one and a half times the keep alive.');
-    } else {
-      this.link.destroy();
-    }
   }
 
   /** The link is gone. */
@@ -194,19 +188,14 @@ export class MqttConnection implements Sink, Credit {
     this.refuse(disconnectReason(error), reasonString(error));
   }
 
-  /** PUBLISHes were answered: more may be read. */
-  answeredSome(): void {
-    if (!this.#mustWait) this.resume();
-  }
-
   /** For the pacer. */
   pause(): void {
     this.link.pause();
   }
 
-  /** As above. */
+  /** As above, and when PUBLISHes were answered. */
   resume(): void {
-    if (this.#stage !== 'open') return;
+    if (this.#stage !== 'open' || this.#mustWait) return;
     this.link.resume();
     this.#read();
   }
@@ -249,18 +238,10 @@ export class MqttConnection implements Sink, Credit {
 
   /** Takes down where everything stands, before the hub forgets it: the session may go on in another connection. */
   #detach(): void {
-    const { opened, broker } = this;
-    if (opened === undefined || !this.#isCounted || this.#isDetached) return;
+    if (this.opened === undefined || !this.#isCounted || this.#isDetached) return;
     this.#isDetached = true;
     this.#delivery?.close();
-    const { state } = opened;
-    state.keepFromGroups();
-    broker.figures.subscriptions -= state.subscriptions.size;
-    for (const subscription of state.subscriptions.values()) {
-      subscription.saved = subscription.progress;
-      subscription.core = undefined;
-      if (subscription.target.kind === 'sys') broker.sys.remove(this, subscription);
-    }
+    detachAll(this);
   }
 
   /** Packets, until one has to be waited for. */
@@ -292,7 +273,6 @@ export class MqttConnection implements Sink, Credit {
     return this.pacer.isBlocked || this.#publishing?.mustWait === true;
   }
 
-  /** The client was heard. */
   #touch(): void {
     if (this.#keepAliveMs > 0) this.link.deadline(this.#keepAliveMs);
   }
@@ -399,18 +379,16 @@ export class MqttConnection implements Sink, Credit {
     // From here on everything that ends this must end the session of the hub as well.
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
     if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
-    const clientId = packet.clientId === '' ? `everywire-${random.hex(12)}` : packet.clientId;
+    const wanted = sessionOf(packet, random);
     const { session, isPresent } = await broker.sessions.open({
       connection: this,
-      clientId,
       identity,
-      version,
-      cleanStart: packet.cleanStart,
-      expirySeconds: expirySecondsOf(packet),
-      // Its bytes are part of a larger chunk.
-      will: will && { ...will, payload: Buffer.from(will.payload) },
+      ...wanted,
     });
-    this.#begin(packet);
+    const keepAliveSeconds = serverKeepAliveSeconds(packet, limits) ?? packet.keepAliveSeconds;
+    this.#keepAliveMs = keepAliveSeconds * 1_000 * keepAliveShare;
+    link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
+    this.#inFlightMax = Math.min(properties.receiveMaximum ?? 0xffff, limits.mqttInFlightMax);
     if (this.#isGone()) {
       this.session.end('lost');
       await broker.sessions.close(session, this.#closing);
@@ -418,14 +396,10 @@ export class MqttConnection implements Sink, Credit {
     }
     this.#connack(reasonCodes.success, {
       sessionPresent: isPresent,
-      properties: offerOf(packet, clientId, limits),
+      properties: offerOf(packet, wanted.clientId, limits),
     });
     this.#isCounted = true;
-    broker.figures.connections += 1;
-    broker.figures.connectionsMaximum = Math.max(
-      broker.figures.connectionsMaximum,
-      broker.figures.connections,
-    );
+    countConnection(broker.figures);
     this.#reader.packetBytesMax = limits.payloadBytesMax + limits.headerBytesMax;
     link.trust();
     this.#stage = 'open';
@@ -435,14 +409,6 @@ export class MqttConnection implements Sink, Credit {
       await this.#subscriptionsOf().resume();
     }
     this.pacer.release();
-  }
-
-  #begin(packet: Connect): void {
-    const { limits } = this.broker.host;
-    const keepAliveSeconds = serverKeepAliveSeconds(packet, limits) ?? packet.keepAliveSeconds;
-    this.#keepAliveMs = keepAliveSeconds * 1_000 * keepAliveShare;
-    this.link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
-    this.#inFlightMax = Math.min(packet.properties.receiveMaximum ?? 0xffff, limits.mqttInFlightMax);
   }
 
   /** The connection may have ended while its CONNECT was judged, which the compiler cannot see. */
@@ -474,28 +440,23 @@ export class MqttConnection implements Sink, Credit {
 
   #disconnect(reasonCode: number, detail: string): void {
     if (this.version !== 5) return;
-    this.answer({
-      type: 'disconnect',
-      reasonCode,
-      properties: this.#wantsReasons ? { reasonString: detail } : {},
-    });
+    const properties = this.#wantsReasons ? { reasonString: detail } : {};
+    this.answer({ type: 'disconnect', reasonCode, properties });
   }
 
   /** A new token in place of the one that the client connected with (§4.12.1). */
-  #authenticateAgain({ reasonCode, properties }: Auth): void {
-    const method = this.#authenticationMethod;
-    if (method === undefined || properties.authenticationMethod !== method) {
-      this.refuse(reasonCodes.protocolError, 'AUTH has the authentication method of the CONNECT.');
-    } else if (reasonCode !== reasonCodes.reauthenticate) {
-      this.refuse(reasonCodes.protocolError, 'There is no authentication that could be continued.');
-    } else {
-      // What came before it is judged by the token that was good then.
-      this.#publishing?.flush();
-      this.#suspend(this.#refresh(method, properties.authenticationData?.toString() ?? ''));
+  #authenticateAgain(packet: Auth): void {
+    const fault = faultOfAuth(packet, this.#authenticationMethod);
+    if (fault !== undefined) {
+      this.refuse(reasonCodes.protocolError, fault);
+      return;
     }
+    // What came before it is judged by the token that was good then.
+    this.#publishing?.flush();
+    this.#suspend(this.#refresh(packet.properties.authenticationData?.toString() ?? ''));
   }
 
-  async #refresh(method: string, token: string): Promise<void> {
+  async #refresh(token: string): Promise<void> {
     const { broker, session } = this;
     await session.refresh(token);
     if (this.#stage !== 'open') return;
@@ -503,28 +464,17 @@ export class MqttConnection implements Sink, Credit {
     this.#unsubscribed = undefined;
     this.#delivery?.rightsChanged();
     await broker.sessions.refreshed(this.opened!, session.identity);
-    const properties = {
-      authenticationMethod: method,
-      ...(unsubscribed.length === 0
-        ? {}
-        : { userProperties: unsubscribed.map((filter) => [unsubscribedProperty, filter] as const) }),
-    };
-    this.answer({ type: 'auth', reasonCode: reasonCodes.success, properties });
+    this.answer(authAnswer(this.#authenticationMethod!, unsubscribed));
   }
 
   #left({ reasonCode, properties }: Disconnect): void {
     const opened = this.opened!;
-    const expirySeconds = properties.sessionExpiryIntervalSeconds;
-    if (expirySeconds !== undefined) {
-      if (opened.expirySeconds === 0 && expirySeconds > 0) {
-        this.refuse(
-          reasonCodes.protocolError,
-          'A session that was to end with its connection cannot be kept.',
-        );
-        return;
-      }
-      opened.expirySeconds = expirySeconds;
+    const expirySeconds = properties.sessionExpiryIntervalSeconds ?? opened.expirySeconds;
+    if (opened.expirySeconds === 0 && expirySeconds > 0) {
+      this.refuse(reasonCodes.protocolError, 'A session that was to end with its connection cannot be kept.');
+      return;
     }
+    opened.expirySeconds = expirySeconds;
     this.#stage = 'leaving';
     // Only this one takes the will back [MQTT-3.14.4-3].
     if (reasonCode !== reasonCodes.success || opened.will === undefined) {

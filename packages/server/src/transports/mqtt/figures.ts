@@ -27,3 +27,8 @@ export function noFigures(): MqttFigures {
     publishBytesReceived: 0,
   };
 }
+
+export function countConnection(figures: MqttFigures): void {
+  figures.connections += 1;
+  figures.connectionsMaximum = Math.max(figures.connectionsMaximum, figures.connections);
+}

@@ -314,7 +314,7 @@ export class Publishing {
     }
     // Behind the answers: what waits for them may read on, or be answered itself.
     if (answered > 0) connection.pacer.end(bytesAnswered, answered);
-    connection.answeredSome();
+    connection.resume();
   }
 
   #flushReleased(): void {

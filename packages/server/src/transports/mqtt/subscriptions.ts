@@ -302,6 +302,19 @@ export class Subscriptions {
   }
 }
 
+/** Notes where everything is before the hub forgets it: the session may resume in another connection. */
+export function detachAll(connection: MqttConnection): void {
+  const { broker, opened } = connection;
+  const { state } = opened!;
+  state.keepFromGroups();
+  broker.figures.subscriptions -= state.subscriptions.size;
+  for (const subscription of state.subscriptions.values()) {
+    subscription.saved = subscription.progress;
+    subscription.core = undefined;
+    if (subscription.target.kind === 'sys') broker.sys.remove(connection, subscription);
+  }
+}
+
 /** Retained messages go first. A group has none, and asks each connection once for all its subscriptions. */
 function creditOf(subscription: MqttSubscription, connection: MqttConnection): Credit {
   if (subscription.target.isShared) return connection;
