@@ -1,34 +1,22 @@
 import { parseCursor, toEverywireError, gapNotice } from '@everywire/protocol';
-import { Batch, type WireFormat } from '../../core/log/batch.ts';
-import { estimateBytes, type Message } from '../../core/log/message.ts';
+import type { Batch } from '../../core/log/batch.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
-import { frame, opcodes } from '@everywire/wires/websocket';
 import type { MqttConnection } from './connection.ts';
 import type { InFlight, MqttSubscription, SessionState } from './state.ts';
 import { gapTopic } from './targets.ts';
-import { encodePacket, reasonCodes, type Publish, type UserProperties } from '@everywire/wires/mqtt';
-import { deliveryQos, propertiesOf, withPlace } from './convert.ts';
-import { fillPacketIds, packetBytes } from './format.ts';
+import { reasonCodes, type Publish } from '@everywire/wires/mqtt';
+import { deliveryQos, propertiesOf } from './convert.ts';
+import { encodePublish, flightOf, formatFor } from './encoding.ts';
+import { fillPacketIds } from './format.ts';
+import { RetainedRuns, type RetainedDelivery } from './retained.ts';
 
-/** User property that tells of a gap, as the JSON of a gap notice. */
-const gapProperty = 'everywire-gap';
 /** More than this many unread notices are one: the last. */
 const gapsMax = 16;
 
-/** Retained messages on their way to one subscription. */
-interface RetainedRun {
-  readonly subscription: MqttSubscription;
-  /** `undefined` until they are read. */
-  messages: readonly Message[] | undefined;
-  isReading: boolean;
-  at: number;
-  /** There are more than were kept. */
-  hasMore: boolean;
-}
-
 /** What goes to the client: the hub's half hands over batches, the client's acknowledgements free what was in flight. */
-export class Delivery {
+export class Delivery implements RetainedDelivery {
   readonly #connection: MqttConnection;
   /** Where everything stands was taken down: nothing more is handed to the client. */
   #isClosed = false;
@@ -38,7 +26,8 @@ export class Delivery {
   #saves = 0;
   /** The hub was told to hold. */
   #isHolding = false;
-  #retained: RetainedRun[] | undefined;
+  /** Made for the first subscription that asks for them. */
+  #retained: RetainedRuns | undefined;
   /** Since the last `settle`: PUBREC came for these. */
   #released: InFlight[] | undefined;
   #hasProgressed = false;
@@ -94,29 +83,25 @@ export class Delivery {
 
   drained(): void {
     this.#isFull = false;
-    this.#goOn();
+    this.continueDelivery();
   }
 
   /** Retained messages are sent before anything newer: the subscription starts behind them. */
   retain(subscription: MqttSubscription): void {
-    // Asked for again before all were sent: from the beginning.
-    const others = this.#retained?.filter((run) => run.subscription !== subscription) ?? [];
-    const run: RetainedRun = { subscription, messages: undefined, isReading: false, at: 0, hasMore: false };
-    this.#retained = [...others, run];
-    this.#readRetained(this.#retained[0]!);
+    this.#retained ??= new RetainedRuns(this.#connection, this);
+    this.#retained.add(subscription);
   }
 
   /** Retained messages that wait for it are not sent; what it awaits from the client still counts. */
   forget(subscription: MqttSubscription): void {
-    this.#endRetained(subscription);
+    this.#retained?.remove(subscription);
     // What stood behind it goes on, when its caller is done.
-    this.#connection.broker.host.clock.turn(() => this.#goOn());
+    this.#connection.broker.host.clock.turn(() => this.continueDelivery());
   }
 
-  /** What waits to be sent was read when the client might have it. */
   rightsChanged(): void {
-    for (const run of this.#retained ?? []) run.messages = undefined;
-    this.#goOn();
+    this.#retained?.readAgain();
+    this.continueDelivery();
   }
 
   /** Nothing of it that the last connection left is sent again: the client may not have it any more. */
@@ -183,7 +168,7 @@ export class Delivery {
     if (released !== undefined) this.#release(released);
     else if (this.#isPersistent) this.#connection.saveSoon();
     // Before others take the room.
-    if (this.#retained !== undefined) this.#goOn();
+    if (this.#hasRetained) this.continueDelivery();
     this.#connection.session.creditAvailable();
   }
 
@@ -247,10 +232,15 @@ export class Delivery {
     return this.#isFull || this.#saves > 0;
   }
 
-  #goOn(): void {
+  get #hasRetained(): boolean {
+    return this.#retained?.isEmpty === false;
+  }
+
+  /** Sends what may be sent now: retained messages first, then what the hub has. */
+  continueDelivery(): void {
     while (!this.#isBusy && !this.#isClosed && this.#connection.isOpen()) {
-      if (this.#retained !== undefined) {
-        if (!this.#sendRetained(this.#retained[0]!)) return;
+      if (this.#hasRetained) {
+        if (!this.#retained!.send()) return;
         continue;
       }
       if (this.#isHolding) {
@@ -271,7 +261,7 @@ export class Delivery {
     if (qos > 0 && (subscription.expected !== undefined || batch.firstSeq <= core.redeliveredThroughSeq))
       return this.#handEach(batch, core, subscription);
     const connection = this.#connection;
-    const encoded = batch.as(this.#formatFor(batch, subscription));
+    const encoded = batch.as(formatFor(connection, batch, subscription));
     if (encoded.bytes.length > connection.packetBytesMax) return this.#handEach(batch, core, subscription);
     const { figures } = connection.broker;
     figures.publishSent += batch.messages.length;
@@ -288,7 +278,7 @@ export class Delivery {
       packetIds.push(this.#state.send(subscription, flightOf(message, at)).packetId);
     }
     const bytes = packetIds.length === 0 ? encoded.bytes : fillPacketIds(encoded, packetIds);
-    return this.#sendSaved(bytes, mustSave);
+    return this.sendSaved(bytes, mustSave);
   }
 
   /** Message by message: some come again, are too large for this client, or bring news of a gap with them. */
@@ -298,7 +288,11 @@ export class Delivery {
     for (const message of batch.messages) {
       const qos = deliveryQos(message, subscription.options.qos);
       if (qos === 0) {
-        const piece = this.#encode(message, subscription, { qos, dup: false, packetId: 0 });
+        const piece = encodePublish(this.#connection, message, subscription, {
+          qos,
+          dup: false,
+          packetId: 0,
+        });
         if (piece !== undefined) pieces.push(piece);
         if (subscription.isAcknowledged) core.ack(message.seq, true);
         continue;
@@ -308,7 +302,11 @@ export class Delivery {
       if (known?.isOnWire === true) continue;
       const isRepeated = known !== undefined || (qos === 1 && message.seq <= core.redeliveredThroughSeq);
       const sent = known ?? this.#state.send(subscription, flightOf(message, qos));
-      const piece = this.#encode(message, subscription, { qos, dup: isRepeated, packetId: sent.packetId });
+      const piece = encodePublish(this.#connection, message, subscription, {
+        qos,
+        dup: isRepeated,
+        packetId: sent.packetId,
+      });
       if (piece === undefined) {
         // It cannot be told, so it is done with [MQTT-3.1.2-25].
         this.#state.complete(sent);
@@ -322,7 +320,7 @@ export class Delivery {
     }
     if (pieces.length === 0) return true;
     this.#connection.broker.figures.publishSent += pieces.length;
-    return this.#sendSaved(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), mustSave);
+    return this.sendSaved(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), mustSave);
   }
 
   /** What was expected before this one has expired or is gone from the log. */
@@ -337,34 +335,8 @@ export class Delivery {
     });
   }
 
-  /** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */
-  #encode(
-    message: Message,
-    subscription: MqttSubscription,
-    { qos, dup, packetId }: { readonly qos: 0 | 1 | 2; readonly dup: boolean; readonly packetId: number },
-  ): Buffer | undefined {
-    const connection = this.#connection;
-    const { gaps } = subscription;
-    if (gaps !== undefined) {
-      const packet = withGaps(message, subscription, {
-        qos,
-        dup,
-        packetId,
-        nowMs: connection.broker.nowMs(),
-      });
-      const bytes = encodePacket(packet, 5, connection.packetBytesMax);
-      if (bytes === undefined) return undefined;
-      subscription.gaps = undefined;
-      return connection.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
-    }
-    const batch = new Batch([message]);
-    const encoded = batch.as(this.#formatFor(batch, subscription, dup ? 'again' : 'live'));
-    if (packetBytes(encoded, 0, connection.link.kind) > connection.packetBytesMax) return undefined;
-    return qos === 0 ? encoded.bytes : fillPacketIds(encoded, [packetId]);
-  }
-
   /** What is sent at QoS 2 must be known under its packet id after a crash, before it leaves. */
-  #sendSaved(bytes: Buffer, mustSave: boolean): boolean {
+  sendSaved(bytes: Buffer, mustSave: boolean): boolean {
     const connection = this.#connection;
     if (!this.#isPersistent) return this.#send(bytes);
     if (!mustSave) {
@@ -378,7 +350,7 @@ export class Delivery {
         this.#saves -= 1;
         if (!connection.isOpen()) return;
         this.#send(bytes);
-        this.#goOn();
+        this.continueDelivery();
       },
       (cause: unknown) => connection.fail(cause),
     );
@@ -415,130 +387,6 @@ export class Delivery {
     this.#connection.answer({ type: 'pubrel', packetId, reasonCode: reasonCodes.success, properties: {} });
   }
 
-  #formatFor(
-    batch: Batch,
-    subscription: MqttSubscription,
-    how: 'live' | 'again' | 'retained' = 'live',
-  ): WireFormat {
-    const { broker, version, link } = this.#connection;
-    const { options } = subscription;
-    if (how === 'live' && !batch.mayExpire && subscription.format !== undefined) return subscription.format;
-    const format = broker.formats.get({
-      version,
-      link: link.kind,
-      qos: options.qos,
-      retain: how === 'retained' ? 'set' : options.retainAsPublished ? 'as-published' : 'clear',
-      dup: how === 'again',
-      withCursor: options.withCursor,
-      subscriptionIdentifiers: options.identifier === undefined ? [] : [options.identifier],
-      nowMs: batch.mayExpire ? broker.nowMs() : undefined,
-    });
-    if (how === 'live' && !batch.mayExpire) subscription.format = format;
-    return format;
-  }
-
-  /** One after the other, each in a turn of its own: a client may ask for all there are in hundreds of filters at once. */
-  #readRetained(run: RetainedRun): void {
-    if (run.isReading || run.messages !== undefined) return;
-    run.isReading = true;
-    this.#connection.broker.host.clock.turn(() => {
-      if (this.#retained?.includes(run) === true) this.#readNow(run);
-    });
-  }
-
-  #readNow(run: RetainedRun): void {
-    const { session, broker } = this.#connection;
-    const { subscription } = run;
-    const { limits } = broker.host;
-    session.retained(subscription.target.filter, limits.retainedMax).then(
-      (found) => {
-        if (this.#retained?.includes(run) !== true) return;
-        run.isReading = false;
-        const { afterSeq, throughSeq } = subscription.retained!;
-        const wanted = found.filter(({ seq }) => seq > afterSeq && seq <= throughSeq);
-        let bytes = 0;
-        let count = 0;
-        // The rest is read again when these are sent, so that a subscription to everything does not hold everything.
-        while (count < wanted.length && (count === 0 || bytes < limits.outboundBytesMax)) {
-          bytes += estimateBytes(wanted[count]!);
-          count += 1;
-        }
-        run.messages = wanted.slice(0, count);
-        run.hasMore = count < wanted.length;
-        run.at = 0;
-        this.#goOn();
-      },
-      (cause: unknown) => {
-        if (this.#retained?.includes(run) === true) this.#connection.fail(cause);
-      },
-    );
-  }
-
-  #endRetained(subscription: MqttSubscription): void {
-    const left = this.#retained?.filter((run) => run.subscription !== subscription);
-    this.#retained = left?.length === 0 ? undefined : left;
-  }
-
-  /** As many as there is room for. False: it waits. */
-  #sendRetained(run: RetainedRun): boolean {
-    const { subscription, messages } = run;
-    if (messages === undefined) {
-      this.#readRetained(run);
-      return false;
-    }
-    if (run.at >= messages.length) {
-      if (run.hasMore) {
-        run.messages = undefined;
-        this.#readRetained(run);
-        return false;
-      }
-      subscription.retained = undefined;
-      this.#endRetained(subscription);
-      subscription.core?.start();
-      this.#connection.session.creditAvailable();
-      if (this.#isPersistent) this.#connection.saveSoon();
-      return true;
-    }
-    const count = this.#retainedRoom(run);
-    if (count === 0) return false;
-    const part = messages.slice(run.at, run.at + count);
-    run.at += count;
-    subscription.retained!.afterSeq = part.at(-1)!.seq;
-    const pieces: Buffer[] = [];
-    let mustSave = false;
-    for (const message of part) {
-      const batch = new Batch([message]);
-      const encoded = batch.as(this.#formatFor(batch, subscription, 'retained'));
-      if (packetBytes(encoded, 0, this.#connection.link.kind) > this.#connection.packetBytesMax) continue;
-      const qos = deliveryQos(message, subscription.options.qos);
-      if (qos === 0) {
-        pieces.push(encoded.bytes);
-        continue;
-      }
-      mustSave ||= qos === 2;
-      const sent = this.#state.send(subscription, { ...flightOf(message, qos), origin: 'retained' });
-      pieces.push(fillPacketIds(encoded, [sent.packetId]));
-    }
-    if (pieces.length === 0) return true;
-    this.#connection.broker.figures.publishSent += pieces.length;
-    this.#sendSaved(Buffer.concat(pieces), mustSave);
-    return true;
-  }
-
-  #retainedRoom({ messages, at, subscription }: RetainedRun): number {
-    const { available, broker } = this.#connection;
-    const { batchBytesMax } = broker.host.limits;
-    const countMax = subscription.isAcknowledged ? available : Number.POSITIVE_INFINITY;
-    let bytes = 0;
-    let count = 0;
-    while (at + count < messages!.length && count < countMax) {
-      bytes += estimateBytes(messages![at + count]!);
-      if (count > 0 && bytes > batchBytesMax) break;
-      count += 1;
-    }
-    return Math.max(0, count);
-  }
-
   #sendOne(message: Message, sent: InFlight): void {
     const connection = this.#connection;
     const packet: Publish = {
@@ -560,10 +408,6 @@ export function seqOfCursor(cursor: string): number {
   return parseCursor(cursor)?.seq ?? 0;
 }
 
-function flightOf(message: Message, qos: 1 | 2): Pick<InFlight, 'qos' | 'seq' | 'channel' | 'timeMs'> {
-  return { qos, seq: message.seq, channel: message.channel, timeMs: message.timeMs };
-}
-
 /** Moves the position of the subscription that brought it. */
 function ackOf(sent: InFlight): void {
   if (sent.origin === 'log') sent.subscription.core?.ack(sent.seq, true);
@@ -574,34 +418,4 @@ function forgetExpected(sent: InFlight): void {
   if (subscription.expected?.delete(sent.seq) === true && subscription.expected.size === 0) {
     subscription.expected = undefined;
   }
-}
-
-function withGaps(
-  message: Message,
-  { gaps, options }: MqttSubscription,
-  flags: {
-    readonly qos: 0 | 1 | 2;
-    readonly dup: boolean;
-    readonly packetId: number;
-    readonly nowMs: number;
-  },
-): Publish {
-  const { qos, dup, packetId, nowMs } = flags;
-  const properties = propertiesOf(message, nowMs);
-  const told: UserProperties = (gaps ?? []).map((gap) => [gapProperty, JSON.stringify(gap)] as const);
-  const said = properties.userProperties ?? [];
-  return {
-    type: 'publish',
-    topic: message.channel,
-    payload: message.payload,
-    qos,
-    retain: options.retainAsPublished && message.retain,
-    dup,
-    packetId,
-    properties: {
-      ...properties,
-      ...(options.identifier === undefined ? {} : { subscriptionIdentifiers: [options.identifier] }),
-      userProperties: [...(options.withCursor ? withPlace(said, message) : said), ...told],
-    },
-  };
 }

@@ -1,0 +1,164 @@
+import { Batch } from '../../core/log/batch.ts';
+import { estimateBytes, type Message } from '../../core/log/message.ts';
+import type { MqttConnection } from './connection.ts';
+import { deliveryQos } from './convert.ts';
+import { flightOf, formatFor } from './encoding.ts';
+import { fillPacketIds, packetBytes } from './format.ts';
+import type { MqttSubscription } from './state.ts';
+
+/** Retained messages on their way to one subscription. */
+interface RetainedRun {
+  readonly subscription: MqttSubscription;
+  /** `undefined` until they are read. */
+  messages: readonly Message[] | undefined;
+  isReading: boolean;
+  at: number;
+  /** There are more than were kept. */
+  hasMore: boolean;
+}
+
+/** What retained messages are sent by. */
+export interface RetainedDelivery {
+  /** Some were read: they may be sent. */
+  continueDelivery(): void;
+  /** Sends PUBLISHes, those of QoS 2 once they are known under their packet ids after a crash. */
+  sendSaved(bytes: Buffer, mustSave: boolean): boolean;
+}
+
+/** The retained messages that one connection is to get, subscription by subscription. */
+export class RetainedRuns {
+  readonly #connection: MqttConnection;
+  readonly #delivery: RetainedDelivery;
+  #runs: RetainedRun[] | undefined;
+
+  constructor(connection: MqttConnection, delivery: RetainedDelivery) {
+    this.#connection = connection;
+    this.#delivery = delivery;
+  }
+
+  get isEmpty(): boolean {
+    return this.#runs === undefined;
+  }
+
+  /** Retained messages are sent before anything newer: the subscription starts behind them. */
+  add(subscription: MqttSubscription): void {
+    // Asked for again before all were sent: from the beginning.
+    const others = this.#runs?.filter((run) => run.subscription !== subscription) ?? [];
+    const run: RetainedRun = { subscription, messages: undefined, isReading: false, at: 0, hasMore: false };
+    this.#runs = [...others, run];
+    this.#read(this.#runs[0]!);
+  }
+
+  /** What waits to be sent was read when the client might have it: it is read again. */
+  readAgain(): void {
+    for (const run of this.#runs ?? []) run.messages = undefined;
+  }
+
+  /** One after the other, each in a turn of its own: a client may ask for all there are in hundreds of filters at once. */
+  #read(run: RetainedRun): void {
+    if (run.isReading || run.messages !== undefined) return;
+    run.isReading = true;
+    this.#connection.broker.host.clock.turn(() => {
+      if (this.#runs?.includes(run) === true) this.#readNow(run);
+    });
+  }
+
+  #readNow(run: RetainedRun): void {
+    const { session, broker } = this.#connection;
+    const { subscription } = run;
+    const { limits } = broker.host;
+    session.retained(subscription.target.filter, limits.retainedMax).then(
+      (found) => {
+        if (this.#runs?.includes(run) !== true) return;
+        run.isReading = false;
+        const { afterSeq, throughSeq } = subscription.retained!;
+        const wanted = found.filter(({ seq }) => seq > afterSeq && seq <= throughSeq);
+        let bytes = 0;
+        let count = 0;
+        // The rest is read again when these are sent, so that a subscription to everything does not hold everything.
+        while (count < wanted.length && (count === 0 || bytes < limits.outboundBytesMax)) {
+          bytes += estimateBytes(wanted[count]!);
+          count += 1;
+        }
+        run.messages = wanted.slice(0, count);
+        run.hasMore = count < wanted.length;
+        run.at = 0;
+        this.#delivery.continueDelivery();
+      },
+      (cause: unknown) => {
+        if (this.#runs?.includes(run) === true) this.#connection.fail(cause);
+      },
+    );
+  }
+
+  /** Retained messages that wait for it are not sent. */
+  remove(subscription: MqttSubscription): void {
+    const left = this.#runs?.filter((run) => run.subscription !== subscription);
+    this.#runs = left?.length === 0 ? undefined : left;
+  }
+
+  /** Sends as many as there is credit for. False: the first run waits, or there is none. */
+  send(): boolean {
+    const run = this.#runs?.[0];
+    if (run === undefined) return false;
+    const { subscription, messages } = run;
+    if (messages === undefined) {
+      this.#read(run);
+      return false;
+    }
+    if (run.at >= messages.length) {
+      if (run.hasMore) {
+        run.messages = undefined;
+        this.#read(run);
+        return false;
+      }
+      subscription.retained = undefined;
+      this.remove(subscription);
+      subscription.core?.start();
+      this.#connection.session.creditAvailable();
+      if (this.#connection.opened!.isPersistent) this.#connection.saveSoon();
+      return true;
+    }
+    const count = this.#countFitting(run);
+    if (count === 0) return false;
+    const part = messages.slice(run.at, run.at + count);
+    run.at += count;
+    subscription.retained!.afterSeq = part.at(-1)!.seq;
+    const pieces: Buffer[] = [];
+    let mustSave = false;
+    for (const message of part) {
+      const batch = new Batch([message]);
+      const encoded = batch.as(formatFor(this.#connection, batch, subscription, 'retained'));
+      if (packetBytes(encoded, 0, this.#connection.link.kind) > this.#connection.packetBytesMax) continue;
+      const qos = deliveryQos(message, subscription.options.qos);
+      if (qos === 0) {
+        pieces.push(encoded.bytes);
+        continue;
+      }
+      mustSave ||= qos === 2;
+      const sent = this.#connection.opened!.state.send(subscription, {
+        ...flightOf(message, qos),
+        origin: 'retained',
+      });
+      pieces.push(fillPacketIds(encoded, [sent.packetId]));
+    }
+    if (pieces.length === 0) return true;
+    this.#connection.broker.figures.publishSent += pieces.length;
+    this.#delivery.sendSaved(Buffer.concat(pieces), mustSave);
+    return true;
+  }
+
+  #countFitting({ messages, at, subscription }: RetainedRun): number {
+    const { available, broker } = this.#connection;
+    const { batchBytesMax } = broker.host.limits;
+    const countMax = subscription.isAcknowledged ? available : Number.POSITIVE_INFINITY;
+    let bytes = 0;
+    let count = 0;
+    while (at + count < messages!.length && count < countMax) {
+      bytes += estimateBytes(messages![at + count]!);
+      if (count > 0 && bytes > batchBytesMax) break;
+      count += 1;
+    }
+    return Math.max(0, count);
+  }
+}
