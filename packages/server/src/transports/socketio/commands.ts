@@ -3,6 +3,7 @@ import {
   shapeOfType,
   parseDurationMs,
   JsonFault,
+  parseCursor,
   parseStrictJson,
   type JsonValue,
 } from '@everywire/protocol';
@@ -169,4 +170,9 @@ class Options {
 
 function invalid(detail: string): EverywireError {
   return new EverywireError('invalid', detail);
+}
+
+/** Whether `text` is a cursor as this server gives them. */
+export function isCursor(text: unknown): text is string {
+  return typeof text === 'string' && parseCursor(text) !== undefined;
 }

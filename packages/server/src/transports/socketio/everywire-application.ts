@@ -8,7 +8,8 @@ import type { IoServer, Persistence } from './io-server.ts';
 import type { IoSocket } from './io-socket.ts';
 import { Merges } from './order.ts';
 import { SessionRecords, type SessionRecord } from './records.ts';
-import { IoSession, isCursor, type SessionParts } from './session.ts';
+import { isCursor } from './commands.ts';
+import { IoSession, type SessionParts } from './session.ts';
 import { deliveriesOf } from './format.ts';
 import type { SocketIoHost } from './limits.ts';
 

@@ -1,5 +1,7 @@
+import type { From } from '@everywire/protocol';
 import { isGroupName, spellingOf } from '../../core/groups/name.ts';
 import type { SocketIoLimits } from './limits.ts';
+import type { Session } from '../../core/seams/session-api.ts';
 import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
 import type { Order } from './order.ts';
 
@@ -20,6 +22,60 @@ export class Membership implements Credit {
 
   get available(): number {
     return this.#order.isOpen ? Number.POSITIVE_INFINITY : 0;
+  }
+}
+
+/** The groups that one peer is a member of. */
+export class Memberships {
+  readonly #session: Session;
+  readonly #order: Order;
+  #all: readonly Membership[] = [];
+
+  constructor(session: Session, order: Order) {
+    this.#session = session;
+    this.#order = order;
+  }
+
+  /** `undefined`: none. */
+  get names(): readonly string[] | undefined {
+    return this.#all.length === 0 ? undefined : this.#all.map(({ name }) => name);
+  }
+
+  find(name: string): Membership | undefined {
+    return this.#all.find((membership) => membership.name === name);
+  }
+
+  /** It brings nothing before its subscription is started. @throws EverywireError */
+  async enter(name: string, from: From | undefined): Promise<Membership> {
+    const membership = new Membership(name, this.#order);
+    membership.subscription = await this.#session.subscribe(name, {
+      from,
+      tag: membership,
+      credit: membership,
+    });
+    // Asked for twice at once: the second is in before the first is out, so that the group does not end in between.
+    const before = this.find(name);
+    this.#all = [...this.#all, membership];
+    if (before !== undefined) this.leave(before);
+    return membership;
+  }
+
+  start(): void {
+    for (const { subscription } of this.#all) subscription?.start();
+  }
+
+  leave(membership: Membership): void {
+    this.#all = this.#all.filter((other) => other !== membership);
+    membership.subscription?.cancel();
+  }
+
+  leaveAll(): void {
+    for (const membership of this.#all) this.leave(membership);
+  }
+
+  /** The session has ended, and its subscriptions with it. */
+  clear(): void {
+    this.#all = [];
   }
 }
 

@@ -2,7 +2,6 @@ import {
   EverywireError,
   formatCursor,
   noTag,
-  parseCursor,
   toEverywireError,
   matches,
   parseFilter,
@@ -18,9 +17,9 @@ import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { SubscribeOptions, Subscription } from '../../core/seams/subscription-api.ts';
 import type { IoEvent } from './application.ts';
 import { readCommand, type Command } from './commands.ts';
-import type { Parcel } from './engine/handlers.ts';
+import { SessionBatch } from './session-batch.ts';
 import type { IoSocket } from './io-socket.ts';
-import { Membership, nameInNamespace } from './membership.ts';
+import { Membership, Memberships, nameInNamespace } from './membership.ts';
 import { Following, laterOf, Order, seqOf, type Merges, type OrderTarget } from './order.ts';
 import type { SessionRecord, SessionRecords } from './records.ts';
 import {
@@ -61,7 +60,8 @@ export class IoSession implements Sink, OrderTarget {
   readonly #parts: SessionParts;
   readonly #socket: IoSocket<IoSession>;
   readonly #order: Order;
-  #memberships: readonly Membership[] = [];
+  /** Once it is a member of a group. */
+  #memberships: Memberships | undefined;
   /** Where subscriptions begin that name no place. */
   readonly #after: string | undefined;
   /** The cursor that the peer had when it came. */
@@ -175,10 +175,10 @@ export class IoSession implements Sink, OrderTarget {
     if (this.#denied !== undefined) this.#saveLater();
     this.#denied = undefined;
     for (const following of this.#order.all) this.#order.start(following);
-    for (const { subscription } of this.#memberships) subscription!.start();
+    this.#memberships?.start();
   }
 
-  /** Runs an event as a command. Never rejects. */
+  /** Never rejects. */
   receive(event: IoEvent): Promise<unknown> {
     try {
       return this.#answer(event, this.#run(readCommand(event, this.#parts.host.limits)));
@@ -195,13 +195,13 @@ export class IoSession implements Sink, OrderTarget {
   ended(how: 'left' | 'lost'): void {
     this.#hasEnded = true;
     this.#order.end();
-    this.#memberships = [];
+    this.#memberships?.clear();
     this.#session.end(how);
   }
 
   /** Its peer has another connection, which is a member by now: what came here would be lost. */
   leaveGroups(): void {
-    for (const membership of this.#memberships) this.#leave(membership);
+    this.#memberships?.leaveAll();
   }
 
   deliver(batch: Batch, { tag }: Subscription): boolean {
@@ -223,7 +223,7 @@ export class IoSession implements Sink, OrderTarget {
     const { engine } = this.#socket;
     return engine.kind === 'websocket'
       ? engine.sendFrames(batch.as(deliveries.websocket).bytes)
-      : engine.sendParcel(new BatchParcel(this, batch, deliveries));
+      : engine.sendEncoded(new SessionBatch(this, batch, deliveries));
   }
 
   notify(notice: Notice): void {
@@ -236,7 +236,7 @@ export class IoSession implements Sink, OrderTarget {
         break;
       case 'ended':
         // What brings nothing more must not be waited for.
-        if (isOfGroup(notice.subscription)) this.#leave(notice.subscription.tag as Membership);
+        if (isOfGroup(notice.subscription)) this.#memberships?.leave(notice.subscription.tag as Membership);
         else this.#order.remove(notice.subscription.tag as Following);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
         this.#saveLater();
@@ -298,7 +298,7 @@ export class IoSession implements Sink, OrderTarget {
       ioNamespace: this.#socket.ioNamespace,
       identity: this.#session.identity,
       follows: started.map(({ filter, floor }) => [filter, floor] as const),
-      groups: this.#memberships.length === 0 ? undefined : this.#memberships.map(({ name }) => name),
+      groups: this.#memberships?.names,
       turnedAt: this.#turn?.at,
       isTurnUnclear: this.#turn?.isUnclear,
     });
@@ -371,48 +371,32 @@ export class IoSession implements Sink, OrderTarget {
 
   /** A group that one is a member of goes on where it stands, whatever `from` is. */
   async #join(name: string, from: From | undefined): Promise<string> {
-    const known = this.#membershipOf(name)?.subscription;
+    const known = this.#memberships?.find(name)?.subscription;
     if (known !== undefined) return continuedItem(known.cursor);
     const membership = await this.#enter(name, from);
     try {
       await this.save();
     } catch (caught) {
-      this.#leave(membership);
+      this.#memberships?.leave(membership);
       throw caught;
     }
     process.nextTick(beginMembership, this, membership);
     return subscribedItem(membership.subscription!);
   }
 
-  async #enter(name: string, from: From | undefined): Promise<Membership> {
-    const membership = new Membership(name, this.#order);
-    const subscription = await this.#session.subscribe(name, { from, tag: membership, credit: membership });
-    membership.subscription = subscription;
-    // Asked for twice at once: the second is in before the first is out, so that the group does not end in between.
-    const before = this.#membershipOf(name);
-    this.#memberships = [...this.#memberships, membership];
-    if (before !== undefined) this.#leave(before);
-    return membership;
-  }
-
-  #membershipOf(name: string): Membership | undefined {
-    return this.#memberships.find((membership) => membership.name === name);
-  }
-
-  #leave(membership: Membership): void {
-    this.#memberships = this.#memberships.filter((other) => other !== membership);
-    membership.subscription?.cancel();
+  #enter(name: string, from: From | undefined): Promise<Membership> {
+    return (this.#memberships ??= new Memberships(this.#session, this.#order)).enter(name, from);
   }
 
   /** The answer to the command has been sent. */
   entered(membership: Membership): void {
-    if (this.#membershipOf(membership.name) !== membership) return;
+    if (this.#memberships?.find(membership.name) !== membership) return;
     const subscription = membership.subscription!;
     for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
     subscription.start();
   }
 
-  /** The answer to the command has been sent. */
+  /** As above. */
   begun(following: Following): void {
     if (this.#order.get(following.filter) !== following) return;
     const subscription = following.subscription!;
@@ -439,12 +423,12 @@ export class IoSession implements Sink, OrderTarget {
     const { host, channelPrefix } = this.#parts;
     const filter = nameInNamespace(name, channelPrefix, host.limits);
     const following = this.#order.get(filter);
-    const membership = this.#membershipOf(filter);
+    const membership = this.#memberships?.find(filter);
     if (following === undefined && membership === undefined) {
       throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
     }
     if (following !== undefined) this.#order.remove(following);
-    if (membership !== undefined) this.#leave(membership);
+    if (membership !== undefined) this.#memberships?.leave(membership);
     await this.save();
     return okItem;
   }
@@ -492,22 +476,6 @@ export class IoSession implements Sink, OrderTarget {
   }
 }
 
-class BatchParcel implements Parcel {
-  readonly sender: IoSession;
-  readonly #batch: Batch;
-  readonly #deliveries: Deliveries;
-
-  constructor(sender: IoSession, batch: Batch, deliveries: Deliveries) {
-    this.sender = sender;
-    this.#batch = batch;
-    this.#deliveries = deliveries;
-  }
-
-  bytes(kind: 'polling' | 'websocket'): Buffer {
-    return this.#batch.as(this.#deliveries[kind]).bytes;
-  }
-}
-
 function begin(session: IoSession, following: Following): void {
   session.begun(following);
 }
@@ -522,9 +490,4 @@ function isOfGroup({ tag }: Subscription): boolean {
 
 function resume(order: Order): void {
   order.resume();
-}
-
-/** Whether `text` is a cursor as this server gives them. */
-export function isCursor(text: unknown): text is string {
-  return typeof text === 'string' && parseCursor(text) !== undefined;
 }

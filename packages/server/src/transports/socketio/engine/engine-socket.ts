@@ -5,7 +5,7 @@ import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';
 import type { EngineServer } from './engine-server.ts';
-import type { Parcel } from './handlers.ts';
+import type { EncodedBatch } from './handlers.ts';
 import type { WebSocketSide } from './websocket-side.ts';
 
 /** A GET that waits for packets. */
@@ -15,7 +15,7 @@ export interface Poll {
 }
 
 /** What is to be sent: a packet as text, a binary message, or packets that are shared. */
-type Outgoing = string | Buffer | Parcel;
+type Outgoing = string | Buffer | EncodedBatch;
 
 const noPackets = Buffer.alloc(0);
 
@@ -43,7 +43,7 @@ export class EngineSocket<Context> implements WebSocketSide {
   #out: Outgoing[] | undefined;
   #outBytes = 0;
   #isFlushDue = false;
-  /** `sendParcel` answered false and `writable` is owed. */
+  /** `sendEncoded` answered false and `writable` is owed. */
   #isHeld = false;
   /** The last poll's answer had something in it, and no poll has come since. */
   #isUnconfirmed = false;
@@ -104,8 +104,8 @@ export class EngineSocket<Context> implements WebSocketSide {
   }
 
   /** While polling: sends at the end of this turn if a poll waits. False: `writable` will be called. */
-  sendParcel(parcel: Parcel): boolean {
-    this.#keep(parcel, parcel.bytes('polling').length);
+  sendEncoded(batch: EncodedBatch): boolean {
+    this.#keep(batch, batch.bytes('polling').length);
     const takesMore = this.isPolled && this.#outBytes <= this.#server.limits.outboundHeldFromBytes;
     if (!takesMore) this.#isHeld = true;
     return takesMore;
@@ -168,10 +168,10 @@ export class EngineSocket<Context> implements WebSocketSide {
 
   /** Takes back what that one has sent and no poll has fetched. True: there was something. */
   discard(sender: object): boolean {
-    const discarded = this.#out?.filter((one) => isParcelOf(one, sender)) ?? [];
+    const discarded = this.#out?.filter((one) => isEncodedBy(one, sender)) ?? [];
     if (discarded.length === 0) return false;
-    for (const parcel of discarded) this.#outBytes -= parcel.bytes('polling').length;
-    const kept = this.#out!.filter((one) => !isParcelOf(one, sender));
+    for (const batch of discarded) this.#outBytes -= batch.bytes('polling').length;
+    const kept = this.#out!.filter((one) => !isEncodedBy(one, sender));
     this.#out = kept.length === 0 ? undefined : kept;
     return true;
   }
@@ -422,7 +422,7 @@ export class EngineSocket<Context> implements WebSocketSide {
   }
 }
 
-function isParcelOf(one: Outgoing, sender: object): one is Parcel {
+function isEncodedBy(one: Outgoing, sender: object): one is EncodedBatch {
   return typeof one === 'object' && !Buffer.isBuffer(one) && one.sender === sender;
 }
 

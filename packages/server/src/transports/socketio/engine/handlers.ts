@@ -15,7 +15,7 @@ export interface EngineHandlers<Context> {
   message(socket: EngineSocket<Context>, data: string | Buffer): undefined | Promise<unknown>;
   /** What a POST brought was handled. Its answer waits for the promise. */
   afterPost?(socket: EngineSocket<Context>): undefined | Promise<void>;
-  /** `sendParcel` or `sendFrames` had answered false; the peer takes bytes again. */
+  /** `sendEncoded` or `sendFrames` had answered false; the peer takes bytes again. */
   writable(socket: EngineSocket<Context>): void;
   /** Called once. `left`: the peer said goodbye on this layer, which is answered when the promise resolves. It must not reject. */
   closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): undefined | Promise<unknown>;
@@ -31,7 +31,7 @@ export interface EngineHandlers<Context> {
 }
 
 /** Packets that are encoded once for many sockets. They must not change. */
-export interface Parcel {
+export interface EncodedBatch {
   /** Who may take it back. */
   readonly sender: object;
   /** For WebSocket whole frames; for polling packets that each end in the separator. */
