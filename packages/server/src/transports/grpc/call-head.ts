@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import { EverywireError } from '@everywire/protocol';
-import type { Caller } from './outlet.ts';
+import type { Caller } from './caller.ts';
 import { parseTimeoutMs } from '@everywire/wires/grpc';
 import { bearerToken } from '../../http/bearer.ts';
 

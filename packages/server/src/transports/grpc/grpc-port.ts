@@ -19,7 +19,7 @@ import { encodingOf, readCallHead } from './call-head.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
 import { unknownCaller, type LibraryCalls } from './library.ts';
 import type { GrpcHost } from './limits.ts';
-import type { Caller } from './outlet.ts';
+import type { Caller } from './caller.ts';
 import { peerOn, placeOf } from './service.ts';
 
 export interface GrpcPortOptions {

@@ -7,7 +7,8 @@ import {
   SubscribeRequestSchema,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { CallHead } from './call-head.ts';
-import type { Outlet, Party } from './outlet.ts';
+import type { Party } from './caller.ts';
+import type { ResponseWriter } from './response-writer.ts';
 import { listeningOf, Outbound } from '../parts/outbound.ts';
 import { peerOn } from './service.ts';
 import { trailersOf, MessageReader, decoded } from '@everywire/wires/grpc';
@@ -37,7 +38,7 @@ export interface Http2CallOptions {
 }
 
 /** One call on an HTTP/2 stream: frames in and out, back-pressure, deadline, trailers. */
-export class Http2Call implements Outlet {
+export class Http2Call implements ResponseWriter {
   readonly #stream: ServerHttp2Stream;
   readonly #host: GrpcHost;
   readonly #reader: MessageReader;

@@ -22,7 +22,8 @@ import {
   type StreamRequest,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { addHealth } from './health.ts';
-import type { Caller, Outlet, Party } from './outlet.ts';
+import type { Caller, Party } from './caller.ts';
+import type { ResponseWriter } from './response-writer.ts';
 import { addReflection } from './reflection.ts';
 import { StreamCall } from './stream-call.ts';
 import { SubscribeCall } from './subscribe-call.ts';
@@ -81,20 +82,20 @@ export function addServices(
     publish: (request, context) => asCaller(host, context, (session) => publish(session, request)),
     read: (request, context) => asCaller(host, context, (session) => read(session, request, host)),
     async *subscribe(request, context) {
-      const outlet = new QueuedOutlet(SubscribeResponseSchema);
-      const call = new SubscribeCall(host, partyOf(context), outlet);
-      outlet.drained = () => call.drained();
-      yield* whileItLasts(call, outlet, context, calls, () => void call.start(request));
+      const responses = new QueuedResponses(SubscribeResponseSchema);
+      const call = new SubscribeCall(host, partyOf(context), responses);
+      responses.drained = () => call.drained();
+      yield* whileItLasts(call, responses, context, calls, () => void call.start(request));
     },
     async *stream(requests, context) {
       const party = partyOf(context);
-      const outlet = new QueuedOutlet(StreamResponseSchema);
+      const responses = new QueuedResponses(StreamResponseSchema);
       const inlet = new Gate();
-      const call = new StreamCall(host, outlet, inlet);
-      outlet.drained = () => call.drained();
-      yield* whileItLasts(call, outlet, context, calls, () => {
+      const call = new StreamCall(host, responses, inlet);
+      responses.drained = () => call.drained();
+      yield* whileItLasts(call, responses, context, calls, () => {
         call.start(party);
-        void feed(call, requests, { inlet, outlet });
+        void feed(call, requests, { inlet, responses });
       });
     },
   });
@@ -128,7 +129,7 @@ function refuseIfOver({ requestHeader }: HandlerContext): void {
 /** Runs a streaming call as an iterable of its responses, until either side has enough. */
 async function* whileItLasts<Desc extends DescMessage>(
   call: StreamCall | SubscribeCall,
-  outlet: QueuedOutlet<Desc>,
+  responses: QueuedResponses<Desc>,
   context: HandlerContext,
   calls: Set<StreamCall | SubscribeCall>,
   start: () => void,
@@ -141,18 +142,18 @@ async function* whileItLasts<Desc extends DescMessage>(
   }
   const abort = (): void => {
     call.ended('lost');
-    outlet.end();
+    responses.end();
   };
   signal.addEventListener('abort', abort, { once: true });
   calls.add(call);
   try {
     start();
-    yield* outlet.responses();
+    yield* responses.messages();
   } finally {
     signal.removeEventListener('abort', abort);
     calls.delete(call);
     call.ended('lost');
-    outlet.end();
+    responses.end();
   }
 }
 
@@ -160,13 +161,13 @@ async function* whileItLasts<Desc extends DescMessage>(
 async function feed(
   call: StreamCall,
   requests: AsyncIterable<StreamRequest>,
-  { inlet, outlet }: { readonly inlet: Gate; readonly outlet: { taken(): Promise<void> } },
+  { inlet, responses }: { readonly inlet: Gate; readonly responses: { taken(): Promise<void> } },
 ): Promise<void> {
   try {
     for await (const request of requests) {
       call.receive(request);
       await inlet.opened;
-      await outlet.taken();
+      await responses.taken();
     }
     call.halfClosed();
   } catch {
@@ -194,7 +195,7 @@ class Gate {
  * Responses of a call for a library that wants them one by one. It is held while anything waits, so no more than a batch
  * does. Frames are decoded again: this way serves browsers, of which there are few per server; gRPC has its own.
  */
-class QueuedOutlet<Desc extends DescMessage> implements Outlet {
+class QueuedResponses<Desc extends DescMessage> implements ResponseWriter {
   readonly #schema: Desc;
   #waiting: Buffer[] = [];
   #wake: (() => void) | undefined;
@@ -224,7 +225,7 @@ class QueuedOutlet<Desc extends DescMessage> implements Outlet {
     return new Promise((resolve) => (this.#whenTaken = resolve));
   }
 
-  async *responses(): AsyncGenerator<MessageShape<Desc>> {
+  async *messages(): AsyncGenerator<MessageShape<Desc>> {
     for (;;) {
       const framed = this.#waiting.shift();
       if (framed !== undefined) {

@@ -16,14 +16,15 @@ import {
   type StreamRequest,
   type StreamResponse,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
-import type { Outlet, Party } from './outlet.ts';
+import type { Party } from './caller.ts';
+import type { ResponseWriter } from './response-writer.ts';
 import { frameMessage } from '@everywire/wires/grpc';
 import { streamFormat } from './format.ts';
 import type { GrpcHost } from './limits.ts';
 import { CommandPacer, type RequestFlow } from '../parts/command-pacer.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
-interface Following {
+interface ClientSubscription {
   readonly id: bigint;
   subscription: Subscription | undefined;
   isCancelled: boolean;
@@ -36,8 +37,8 @@ const answersWithinMs = 1_000;
 /** `Stream`: many subscriptions, publishes and acknowledgements on one stream, each answered with its request's id. */
 export class StreamCall implements Sink {
   readonly #host: GrpcHost;
-  readonly #outlet: Outlet;
-  readonly #followings = new Map<bigint, Following>();
+  readonly #responses: ResponseWriter;
+  readonly #subscriptions = new Map<bigint, ClientSubscription>();
   #session: Session | undefined;
   readonly #pacer: CommandPacer;
   #hasEnded = false;
@@ -46,9 +47,9 @@ export class StreamCall implements Sink {
   /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
   #isHalfClosed = false;
 
-  constructor(host: GrpcHost, outlet: Outlet, requests: RequestFlow) {
+  constructor(host: GrpcHost, responses: ResponseWriter, requests: RequestFlow) {
     this.#host = host;
-    this.#outlet = outlet;
+    this.#responses = responses;
     this.#pacer = new CommandPacer(requests, host.limits);
   }
 
@@ -85,9 +86,9 @@ export class StreamCall implements Sink {
   }
 
   deliver(batch: Batch, subscription: Subscription): boolean {
-    const following = subscription.tag as Following;
+    const followed = subscription.tag as ClientSubscription;
     const isRedelivered = batch.firstSeq <= subscription.redeliveredThroughSeq;
-    return this.#outlet.send(batch.as(streamFormat(following.id, isRedelivered)).bytes);
+    return this.#responses.send(batch.as(streamFormat(followed.id, isRedelivered)).bytes);
   }
 
   notify(notice: Notice): void {
@@ -95,12 +96,12 @@ export class StreamCall implements Sink {
       this.goAway(notice.retryAfterMs);
       return;
     }
-    const { id } = notice.subscription.tag as Following;
+    const { id } = notice.subscription.tag as ClientSubscription;
     if (notice.kind === 'gap') {
       this.#send(id, { case: 'gap', value: protoGap(notice.gap) });
       return;
     }
-    this.#followings.delete(id);
+    this.#subscriptions.delete(id);
     if (notice.error === undefined) this.#done(id);
     else this.#refuse(id, notice.error);
   }
@@ -116,7 +117,7 @@ export class StreamCall implements Sink {
   #finish(error?: EverywireError): void {
     if (this.#hasEnded) return;
     this.ended('left');
-    this.#outlet.end(error);
+    this.#responses.end(error);
   }
 
   #handle({ id, command }: StreamRequest): void {
@@ -155,35 +156,35 @@ export class StreamCall implements Sink {
 
   async #subscribe(id: bigint, request: Follow): Promise<void> {
     if (id === 0n) throw new EverywireError('invalid', 'A subscription has an id that is not 0.');
-    if (this.#followings.has(id))
+    if (this.#subscriptions.has(id))
       throw new EverywireError('invalid', 'This stream has a subscription with that id.');
-    const following: Following = { id, subscription: undefined, isCancelled: false };
-    this.#followings.set(id, following);
+    const followed: ClientSubscription = { id, subscription: undefined, isCancelled: false };
+    this.#subscriptions.set(id, followed);
     try {
-      following.subscription = await this.#session!.subscribe(request.channel, {
+      followed.subscription = await this.#session!.subscribe(request.channel, {
         from: fromOf(request, this.#host.clock.nowMs()),
-        tag: following,
+        tag: followed,
         ...(request.acknowledge
           ? { acknowledge: 'peer', ...(request.window === 0 ? {} : { windowMessages: request.window }) }
           : {}),
       });
     } catch (caught) {
-      this.#followings.delete(id);
+      this.#subscriptions.delete(id);
       throw caught;
     }
-    if (following.isCancelled) following.subscription.cancel();
-    this.#begin(following, following.subscription);
+    if (followed.isCancelled) followed.subscription.cancel();
+    this.#begin(followed, followed.subscription);
   }
 
-  #begin(following: Following, subscription: Subscription): void {
+  #begin(followed: ClientSubscription, subscription: Subscription): void {
     if (this.#hasEnded) return;
     const { startCursor, startGaps } = subscription;
     const exact = startGaps.length === 0;
-    this.#send(following.id, {
+    this.#send(followed.id, {
       case: 'subscribed',
       value: create(SubscribedSchema, { cursor: startCursor, exact }),
     });
-    for (const gap of startGaps) this.#send(following.id, { case: 'gap', value: protoGap(gap) });
+    for (const gap of startGaps) this.#send(followed.id, { case: 'gap', value: protoGap(gap) });
     subscription.start();
   }
 
@@ -193,10 +194,10 @@ export class StreamCall implements Sink {
   }
 
   #unsubscribe(id: bigint, subscription: bigint): void {
-    const following = this.#find(subscription);
-    following.isCancelled = true;
-    following.subscription?.cancel();
-    this.#followings.delete(subscription);
+    const followed = this.#find(subscription);
+    followed.isCancelled = true;
+    followed.subscription?.cancel();
+    this.#subscriptions.delete(subscription);
     this.#done(id);
   }
 
@@ -204,16 +205,16 @@ export class StreamCall implements Sink {
     const position = parseCursor(cursor);
     if (position === undefined)
       throw new EverywireError('bad_cursor', 'cursor is that of a delivered message.');
-    const following = this.#find(subscription);
-    if (release) following.subscription?.release(position.seq);
-    else following.subscription?.ack(position.seq, only);
+    const followed = this.#find(subscription);
+    if (release) followed.subscription?.release(position.seq);
+    else followed.subscription?.ack(position.seq, only);
     // Most acknowledgements want no answer.
     if (id !== 0n) this.#done(id);
   }
 
-  #find(subscription: bigint): Following {
-    const following = this.#followings.get(subscription);
-    if (following !== undefined) return following;
+  #find(subscription: bigint): ClientSubscription {
+    const followed = this.#subscriptions.get(subscription);
+    if (followed !== undefined) return followed;
     throw new EverywireError('not_found', 'This stream has no subscription with that id.');
   }
 
@@ -228,7 +229,7 @@ export class StreamCall implements Sink {
 
   #send(id: bigint, kind: StreamResponse['kind']): void {
     if (this.#hasEnded) return;
-    this.#outlet.send(
+    this.#responses.send(
       frameMessage(toBinary(StreamResponseSchema, create(StreamResponseSchema, { id, kind }))),
     );
   }
@@ -241,6 +242,6 @@ export class StreamCall implements Sink {
     }
     if (!this.#isHalfClosed) return;
     // A client that only listens may close its half: its subscriptions go on.
-    if (this.#followings.size === 0) this.#finish();
+    if (this.#subscriptions.size === 0) this.#finish();
   }
 }

@@ -14,7 +14,8 @@ import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
 import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
 import { fromOf, protoGap, protoGoAway } from './convert.ts';
-import type { Outlet, Party } from './outlet.ts';
+import type { Party } from './caller.ts';
+import type { ResponseWriter } from './response-writer.ts';
 import { subscribeFormat } from './format.ts';
 import type { GrpcHost } from './limits.ts';
 import { refusalOf } from '../parts/refusal.ts';
@@ -25,16 +26,16 @@ const transport = 'grpc';
 export class SubscribeCall implements Sink, MergedTarget {
   readonly #host: GrpcHost;
   readonly #party: Party;
-  readonly #outlet: Outlet;
+  readonly #responses: ResponseWriter;
   #source: Session | MergedSource | undefined;
   /** `Subscribed` was sent. */
   #hasBegun = false;
   #hasEnded = false;
 
-  constructor(host: GrpcHost, party: Party, outlet: Outlet) {
+  constructor(host: GrpcHost, party: Party, responses: ResponseWriter) {
     this.#host = host;
     this.#party = party;
-    this.#outlet = outlet;
+    this.#responses = responses;
   }
 
   /** Never rejects: what the hub refuses ends the call. */
@@ -76,7 +77,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   }
 
   write(batch: Batch): boolean {
-    return this.#outlet.send(batch.as(subscribeFormat).bytes);
+    return this.#responses.send(batch.as(subscribeFormat).bytes);
   }
 
   notify(notice: Notice): void {
@@ -89,7 +90,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   close({ error }: CloseReason): void {
     if (this.#hasEnded) return;
     this.ended('left');
-    this.#outlet.end(error);
+    this.#responses.end(error);
   }
 
   async #followOne(filter: string, from: From | undefined): Promise<void> {
@@ -133,7 +134,7 @@ export class SubscribeCall implements Sink, MergedTarget {
   }
 
   #send(kind: SubscribeResponse['kind']): void {
-    this.#outlet.send(
+    this.#responses.send(
       frameMessage(toBinary(SubscribeResponseSchema, create(SubscribeResponseSchema, { kind }))),
     );
   }

@@ -12,7 +12,8 @@ import {
   type ReadRequest,
   type ReadResponse,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
-import type { Outlet, Party } from './outlet.ts';
+import type { Party } from './caller.ts';
+import type { ResponseWriter } from './response-writer.ts';
 import { frameMessage, decoded } from '@everywire/wires/grpc';
 import type { GrpcHost } from './limits.ts';
 import { inOneShotSession } from '../parts/one-shot-session.ts';
@@ -53,14 +54,14 @@ export type UnaryMethod = keyof typeof answers;
 export class UnaryCall {
   readonly #host: GrpcHost;
   readonly #party: Party;
-  readonly #outlet: Outlet;
+  readonly #responses: ResponseWriter;
   readonly #answer: Answer;
   #request: Buffer | undefined;
 
-  constructor(host: GrpcHost, party: Party, outlet: Outlet, method: UnaryMethod) {
+  constructor(host: GrpcHost, party: Party, responses: ResponseWriter, method: UnaryMethod) {
     this.#host = host;
     this.#party = party;
-    this.#outlet = outlet;
+    this.#responses = responses;
     this.#answer = answers[method];
   }
 
@@ -78,14 +79,14 @@ export class UnaryCall {
       const response = await inSession(this.#host, this.#party, (session) =>
         this.#answer(request, session, this.#host),
       );
-      this.#outlet.send(frameMessage(response));
-      this.#outlet.end();
+      this.#responses.send(frameMessage(response));
+      this.#responses.end();
     } catch (caught) {
       const error = toEverywireError(caught);
       // Bytes that are no message have this code too; they say nothing about the server.
       if (error.code === 'internal' && error !== caught)
         this.#host.log.error({ err: caught }, 'a gRPC call failed');
-      this.#outlet.end(error);
+      this.#responses.end(error);
     }
   }
 }

@@ -108,7 +108,7 @@ export class StompConnection implements Sink {
   ended(how: 'left' | 'lost'): void {
     this.#stage = 'over';
     this.#reader.stop();
-    this.#letGo(how);
+    this.#release(how);
   }
 
   /** Nothing, or not enough, was heard in time. */
@@ -243,7 +243,7 @@ export class StompConnection implements Sink {
         this.#leave(() => {
           this.#answer(receipt);
           this.#stage = 'over';
-          this.#letGo('left');
+          this.#release('left');
           this.#link.end(goodbyeCode);
         });
         break;
@@ -432,11 +432,11 @@ export class StompConnection implements Sink {
     this.#stage = 'over';
     this.#reader.stop();
     this.#link.answer(encodeError(error, { version: this.#version, receipt, headers }));
-    this.#letGo('lost');
+    this.#release('lost');
     this.#link.end(code ?? errorTable[error.code].close, error.code);
   }
 
-  #letGo(how: 'left' | 'lost'): void {
+  #release(how: 'left' | 'lost'): void {
     const session = this.#session;
     this.#beat?.cancel();
     this.#subscriptions?.end();

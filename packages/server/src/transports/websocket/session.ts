@@ -23,7 +23,7 @@ import { refusalOf } from '../parts/refusal.ts';
 const policyCode = 1008;
 
 /** One filter that a connection follows, from the command on. */
-class Following {
+class ClientSubscription {
   /** Undefined until the hub has begun it. */
   subscription: Subscription | undefined;
   isCancelled = false;
@@ -35,7 +35,7 @@ export class CommandConnection implements Sink {
   #peer!: WebSocketPeer<CommandConnection>;
   #session!: Session;
   /** By the one spelling of the filter or group. */
-  #followings: Map<string, Following> | undefined;
+  #subscriptions: Map<string, ClientSubscription> | undefined;
   #pacer!: CommandPacer;
   #badCommands = 0;
   /** The server is going away: what was asked before is answered, and nothing more is taken. */
@@ -93,7 +93,7 @@ export class CommandConnection implements Sink {
       return;
     }
     const { subscription, error } = notice;
-    this.#forget(subscription.tag as Following);
+    this.#forget(subscription.tag as ClientSubscription);
     this.#peer.sendText(endedFrame(subscription.filter, error));
   }
 
@@ -137,19 +137,19 @@ export class CommandConnection implements Sink {
     const key = spellingOf(channel, this.#host.limits);
     // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
     this.#drop(key);
-    const following = new Following();
-    this.#followings ??= new Map();
-    this.#followings.set(key, following);
+    const followed = new ClientSubscription();
+    this.#subscriptions ??= new Map();
+    this.#subscriptions.set(key, followed);
     try {
-      following.subscription = await this.#session.subscribe(channel, { from, tag: following });
+      followed.subscription = await this.#session.subscribe(channel, { from, tag: followed });
     } catch (caught) {
-      if (this.#followings.get(key) === following) this.#followings.delete(key);
+      if (this.#subscriptions.get(key) === followed) this.#subscriptions.delete(key);
       throw caught;
     }
-    if (following.isCancelled) following.subscription.cancel();
-    this.#peer.sendText(subscribedText(id, following.subscription));
-    for (const gap of following.subscription.startGaps.slice(1)) this.#peer.sendText(gapText(gap));
-    following.subscription.start();
+    if (followed.isCancelled) followed.subscription.cancel();
+    this.#peer.sendText(subscribedText(id, followed.subscription));
+    for (const gap of followed.subscription.startGaps.slice(1)) this.#peer.sendText(gapText(gap));
+    followed.subscription.start();
   }
 
   #unsubscribe(id: string, channel: string): void {
@@ -166,16 +166,17 @@ export class CommandConnection implements Sink {
 
   /** One still being begun is cancelled when it has. */
   #drop(key: string): boolean {
-    const following = this.#followings?.get(key);
-    if (following === undefined) return false;
-    following.isCancelled = true;
-    following.subscription?.cancel();
-    this.#followings?.delete(key);
+    const followed = this.#subscriptions?.get(key);
+    if (followed === undefined) return false;
+    followed.isCancelled = true;
+    followed.subscription?.cancel();
+    this.#subscriptions?.delete(key);
     return true;
   }
 
-  #forget(following: Following): void {
-    for (const [key, one] of this.#followings ?? []) if (one === following) this.#followings?.delete(key);
+  #forget(followed: ClientSubscription): void {
+    for (const [key, one] of this.#subscriptions ?? [])
+      if (one === followed) this.#subscriptions?.delete(key);
   }
 
   async #authenticate(id: string, token: string): Promise<void> {
