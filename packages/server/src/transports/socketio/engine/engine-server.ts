@@ -1,27 +1,23 @@
-import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { EverywireError, toEverywireError } from '@everywire/protocol';
+import { EverywireError } from '@everywire/protocol';
 import type { Credentials } from '../../../core/sessions/access.ts';
 import type { Clock, Random } from '../../../core/clock.ts';
 import type { SocketIoLimits } from '../limits.ts';
 import type { Log } from '../../../core/seams/log.ts';
-import { readBody } from '../../../http/body.ts';
 import { CrossOrigin } from '../../../http/cross-origin.ts';
-import { endHttp2, http2StreamOf } from '../../../http/http2-request.ts';
-import { endAfter } from '../../../http/linger.ts';
 import { peerOf } from '../../../http/peer.ts';
-import { rawQuery } from '../../../http/percent.ts';
-import { Query } from '../../../http/query.ts';
 import { connectionKey } from '../../../net/guard.ts';
 import { completeHandshake, readHandshake } from '../../../websocket/accept.ts';
 import { PeerGroup } from '../../../websocket/peer-group.ts';
-import { openPacket, parsePayload, type EngineHandshake } from '@everywire/wires/socketio';
+import { openPacket, type EngineHandshake } from '@everywire/wires/socketio';
+import { answer, answerProblem, refuse, refuseUpgrade } from './answers.ts';
+import { readAsked, type Asked } from './asked.ts';
 import { Deadlines } from './deadlines.ts';
 import { EngineSocket } from './engine-socket.ts';
 import type { EngineHandlers } from './handlers.ts';
-import { refusalBytes, refusals, statusOf, type Refusal } from './refusals.ts';
+import { takePost, type Exchange } from './posting.ts';
+import { refusals, type Refusal } from './refusals.ts';
 import { Upgrade } from './upgrade.ts';
 import { sideHandlers, type WebSocketSide } from './websocket-side.ts';
 import { refusalOf } from '../../parts/refusal.ts';
@@ -120,10 +116,9 @@ export class EngineServer<Context> {
       await this.#serve(request, response);
     } catch (caught) {
       const error = refusalOf(caught, this.#options.log, 'an Engine.IO request failed');
-      if (error.code === 'forbidden') this.#refuse(response, refusals.forbidden);
-      else if (error.code === 'malformed' || error.code === 'invalid')
-        this.#refuse(response, refusals.badRequest);
-      else this.#answerProblem(response, error);
+      if (error.code === 'forbidden') refuse(response, refusals.forbidden);
+      else if (error.code === 'malformed' || error.code === 'invalid') refuse(response, refusals.badRequest);
+      else answerProblem(response, error);
     }
   }
 
@@ -194,30 +189,10 @@ export class EngineServer<Context> {
     this.#upgrades.delete(upgrade);
   }
 
-  answer(
-    response: ServerResponse,
-    status: number,
-    headers: Readonly<Record<string, string>>,
-    body: string | Buffer,
-    type = 'text/plain; charset=UTF-8',
-  ): void {
-    if (response.destroyed || response.headersSent) return;
-    response.writeHead(status, {
-      'Content-Type': type,
-      'Content-Length': Buffer.byteLength(body),
-      'Cache-Control': 'no-store',
-      'X-Content-Type-Options': 'nosniff',
-      ...headers,
-    });
-    const stream = http2StreamOf(response);
-    if (stream === undefined) response.end(body);
-    else endHttp2(response, stream, body);
-  }
-
   /** A poll that cannot be answered, since what it would say could not be made durable. */
   failed(response: ServerResponse, headers: Readonly<Record<string, string>>, cause: unknown): void {
     this.#options.log.warn({ err: cause }, 'a poll could not be answered');
-    this.answer(response, 503, { ...headers, 'Retry-After': '1' }, '');
+    answer(response, 503, { ...headers, 'Retry-After': '1' }, '');
   }
 
   readonly #flush = (): void => {
@@ -236,23 +211,23 @@ export class EngineServer<Context> {
     const headers = this.#crossOrigin.headersFor(request);
     const asked = readAsked(request);
     if ('code' in asked) {
-      this.#refuse(response, asked, headers);
+      refuse(response, asked, headers);
       return;
     }
     const { sid } = asked;
     if (sid === undefined) {
-      if (method !== 'GET') this.#refuse(response, refusals.badMethod, headers);
-      else if (asked.transport === 'websocket') this.#refuse(response, refusals.badRequest, headers);
+      if (method !== 'GET') refuse(response, refusals.badMethod, headers);
+      else if (asked.transport === 'websocket') refuse(response, refusals.badRequest, headers);
       else await this.#openPolling(request, response, headers);
       return;
     }
     const socket = this.#sockets.get(sid) ?? (await this.#restore(sid, request));
     if (socket !== undefined) this.#cameBy(socket, request);
-    if (socket === undefined) this.#refuse(response, refusals.unknownSid, headers);
-    else if (asked.transport !== socket.kind) this.#refuse(response, refusals.badRequest, headers);
+    if (socket === undefined) refuse(response, refusals.unknownSid, headers);
+    else if (asked.transport !== socket.kind) refuse(response, refusals.badRequest, headers);
     else if (method === 'GET') this.#takePoll(socket, response, headers);
-    else if (method === 'POST') await this.#takePost(socket, request, response, headers);
-    else this.answer(response, 405, { ...headers, Allow: 'GET, POST, OPTIONS' }, '');
+    else if (method === 'POST') await this.#takePost(socket, { request, response, headers });
+    else answer(response, 405, { ...headers, Allow: 'GET, POST, OPTIONS' }, '');
   }
 
   async #openPolling(
@@ -268,7 +243,7 @@ export class EngineServer<Context> {
       return;
     }
     this.#add(socket);
-    this.answer(response, 200, headers, this.#openPacket(socket, ['websocket']));
+    answer(response, 200, headers, this.#openPacket(socket, ['websocket']));
   }
 
   #takePoll(
@@ -278,62 +253,17 @@ export class EngineServer<Context> {
   ): void {
     if (!socket.takePoll({ response, headers })) {
       socket.close();
-      this.#refuse(response, refusals.badRequest, headers);
+      refuse(response, refusals.badRequest, headers);
       return;
     }
     if (socket.isUpgrading && socket.isPolled) this.#upgradingPolls.set(socket);
   }
 
-  async #takePost(
-    socket: EngineSocket<Context>,
-    request: IncomingMessage,
-    response: ServerResponse,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<void> {
-    if (socket.isPosting) {
-      socket.close();
-      this.#refuse(response, refusals.badRequest, headers);
-      return;
-    }
-    const refuse = (): void => {
-      socket.close();
-      this.#refuse(response, refusals.badRequest, headers);
-    };
-    const type = request.headers['content-type'];
-    if (type !== undefined && !/^text\/plain\s*(;|$)/i.test(type)) {
-      refuse();
-      return;
-    }
-    socket.isPosting = true;
-    try {
-      const { limits, clock, untrustedBytesMax = this.payloadBytesMax } = this.#options;
-      const bytesMax = socket.isTrusted ? this.payloadBytesMax : untrustedBytesMax;
-      const body = await readBody(request, { bytesMax, limits, clock });
-      const packets = isUtf8(body) ? parsePayload(body.toString()) : undefined;
-      if (packets === undefined || hasEnded(socket)) {
-        refuse();
-        return;
-      }
-      const done: Promise<unknown>[] = [];
-      for (const packet of packets) {
-        if (hasEnded(socket)) break;
-        const received = socket.receive(packet);
-        if (received === undefined) {
-          refuse();
-          return;
-        }
-        if (received.done !== undefined) done.push(received.done);
-      }
-      if (done.length > 0) await socket.untilHandled(Promise.all(done));
-      await (hasEnded(socket) ? socket.goodbye : this.handlers.afterPost?.(socket));
-      this.answer(response, 200, headers, 'ok');
-    } catch (caught) {
-      // A body that broke off: what was in it is not known.
-      if (toEverywireError(caught).code !== 'too_large') socket.close();
-      throw caught;
-    } finally {
-      socket.isPosting = false;
-    }
+  #takePost(socket: EngineSocket<Context>, exchange: Exchange): Promise<void> {
+    const { limits, clock, untrustedBytesMax = this.payloadBytesMax } = this.#options;
+    const bytesMax = socket.isTrusted ? this.payloadBytesMax : untrustedBytesMax;
+    const afterPost = this.handlers.afterPost?.bind(this.handlers);
+    return takePost(socket, exchange, { bytesMax, limits, clock, afterPost });
   }
 
   async #restoreAndUpgrade(
@@ -447,44 +377,4 @@ export class EngineServer<Context> {
   #newSid(): string {
     return Buffer.from(this.#options.random.hex(sidBytes), 'hex').toString('base64url');
   }
-
-  #refuse(response: ServerResponse, refusal: Refusal, headers: Readonly<Record<string, string>> = {}): void {
-    this.answer(response, statusOf(refusal), headers, JSON.stringify(refusal), 'application/json');
-  }
-
-  #answerProblem(response: ServerResponse, error: EverywireError): void {
-    const headers = error.row.comeBack === 'later' ? { 'Retry-After': '1' } : {};
-    // The rest of a body that is not wanted is not read as a request either.
-    const isCut = error.code === 'too_large' || error.code === 'timed_out';
-    const closing = isCut && http2StreamOf(response) === undefined ? { Connection: 'close' } : {};
-    const body = JSON.stringify({ code: refusals.badRequest.code, message: error.message });
-    this.answer(response, error.httpStatus, { ...headers, ...closing }, body, 'application/json');
-  }
-}
-
-interface Asked {
-  readonly transport: 'polling' | 'websocket';
-  readonly sid: string | undefined;
-}
-
-/** What the query asks for. @throws EverywireError for a query that is none */
-function readAsked(request: IncomingMessage): Asked | Refusal {
-  const query = new Query(rawQuery(request.url ?? ''));
-  const transport = query.one('transport');
-  const sid = query.one('sid');
-  if (transport !== 'polling' && transport !== 'websocket') return refusals.unknownTransport;
-  // JSONP would let any page read what it may not.
-  if (query.all('j').length > 0) return refusals.badRequest;
-  if (query.one('EIO') !== '4') return sid === undefined ? refusals.unsupportedVersion : refusals.badRequest;
-  return { transport, sid };
-}
-
-/** It may end while something is awaited or handled, which the compiler cannot see. */
-function hasEnded(socket: { readonly isOpen: boolean }): boolean {
-  return !socket.isOpen;
-}
-
-function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
-  if (socket instanceof Socket) endAfter(socket, refusalBytes(refusal));
-  else socket.destroy();
 }

@@ -4,6 +4,7 @@ import type { Counted } from '../../../core/publish/throttle.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';
+import { answer } from './answers.ts';
 import type { EngineServer } from './engine-server.ts';
 import type { EncodedBatch } from './handlers.ts';
 import type { WebSocketSide } from './websocket-side.ts';
@@ -294,7 +295,7 @@ export class EngineSocket<Context> implements WebSocketSide {
     this.#isAnswering = true;
     ready.then(
       () => {
-        this.#server.answer(poll.response, 200, poll.headers, bytes);
+        answer(poll.response, 200, poll.headers, bytes);
         this.#isAnswering = false;
         this.#poll = undefined;
         this.#afterAnswer();
@@ -390,7 +391,7 @@ export class EngineSocket<Context> implements WebSocketSide {
     const poll = this.#poll;
     if (poll === undefined) return;
     this.#poll = undefined;
-    this.#server.answer(poll.response, 200, poll.headers, this.#takeOut());
+    answer(poll.response, 200, poll.headers, this.#takeOut());
   }
 
   /** Answers the poll with what waits, or with the packet that says nothing. */
