@@ -7,6 +7,7 @@ import type { ViewRequest } from './channel-views.ts';
 import { MergedSource } from './merged-source.ts';
 import { sendStreamHead } from './stream-head.ts';
 import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
+import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
 
 /**
  * Answers a GET with an endless response, or HEAD with the header fields it would have.
@@ -96,8 +97,8 @@ async function answerHead(
   reply: FastifyReply,
   from: From | undefined,
 ): Promise<void> {
-  const session = openSession(shared, request, silent);
-  try {
+  const hello = { transport: shared.transport, identity: request.identity, ...request.peer };
+  await inOneShotSession(shared.host.hub, hello, async (session) => {
     const start = from ?? { after: formatCursor(shared.host.hub.head) };
     const pages = await Promise.all(request.filters.map((filter) => session.read(filter, start, 1)));
     const gaps = pages.flatMap((page) => page.gaps);
@@ -108,9 +109,7 @@ async function answerHead(
       gaps,
       commonHeaders: request.commonHeaders,
     });
-  } finally {
-    session.end('left');
-  }
+  });
 }
 
 function openSession(shared: StreamedResponses, request: ViewRequest, sink: Sink): Session {
@@ -125,5 +124,3 @@ function watchForLoss(request: ViewRequest, response: StreamedResponse): { stop(
   socket.once('close', lost);
   return { stop: () => socket.off('close', lost) };
 }
-
-const silent: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
