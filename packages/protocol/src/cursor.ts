@@ -5,8 +5,8 @@
  *     │└ epoch  └ seq  └ check tag of the last message read, 16 hex digits
  *     └ version of this format
  *
- * It names a place, not a right. Its length does not depend on how many channels were read.
- * There is exactly one spelling per place, so whatever was cut, padded or altered does not parse.
+ * It names a place, not a right. Its length does not depend on how many channels were read. There is exactly one
+ * spelling per place, so a cut, padded or altered cursor does not parse.
  */
 
 /** A cursor decoded. Only the core and the stores look inside. */

@@ -31,7 +31,7 @@ export interface GapNotice {
   readonly from?: number;
   readonly to?: number;
   readonly reason: GapReason;
-  /** The next valid cursor: reading goes on from here. */
+  /** The next valid cursor: reading resumes from here. */
   readonly cursor: string;
 }
 
@@ -43,7 +43,7 @@ export type GapReason = 'retention' | 'deleted' | 'restored' | 'damaged';
 
 export type Continuity = 'exact' | 'gap';
 
-/** What a publisher is told once its message is stored. */
+/** The answer to a publisher once its message is stored. */
 export interface Receipt {
   readonly channel: string;
   readonly offset: number;
@@ -86,8 +86,8 @@ export function writeEnvelope(message: MessageFields, payload: string, open = ''
 }
 
 /**
- * A payload of a JSON type as a member of its envelope: spliced in as it came. Only line breaks between its tokens, where
- * JSON has them as white space, become spaces, because they would end an NDJSON line.
+ * A payload of a JSON type as a member of its envelope: spliced in unchanged. Only line breaks between its tokens,
+ * where JSON has them as white space, become spaces, because they would end an NDJSON line.
  */
 export function jsonMember(text: string): string {
   // Only what removes a retained message may be of a JSON type and have no payload.
@@ -108,7 +108,7 @@ export function base64Member(base64: string): string {
   return `"base64":"${base64}"`;
 }
 
-/** Any payload as a member of its envelope. Bytes that are not UTF-8 go as base64 whatever type they claim. */
+/** Any payload as a member of its envelope. Bytes that are not UTF-8 go as base64, for every declared type. */
 export function payloadMember(type: string, payload: Uint8Array): string {
   const shape = shapeOfType(type);
   const text = shape === 'binary' ? undefined : decodeUtf8(payload);
@@ -174,8 +174,8 @@ export function gapNotice(gap: LogGap): GapNotice {
 }
 
 /**
- * Reads a gap notice out of parsed JSON. `undefined` for what is none. A reason that only a newer server knows is taken:
- * that messages are gone matters more than why.
+ * Reads a gap notice out of parsed JSON. `undefined` for other JSON. A reason that only a newer server knows is
+ * accepted: that messages are gone matters more than why.
  */
 export function readGapNotice(value: unknown): GapNotice | undefined {
   const members = asRecord(value);
@@ -207,7 +207,7 @@ export function receipt(stored: StoredMessage): Receipt {
   };
 }
 
-/** Reads a receipt out of parsed JSON. `undefined` for what is none. */
+/** Reads a receipt out of parsed JSON. `undefined` for other JSON. */
 export function readReceipt(value: unknown): Receipt | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;

@@ -191,7 +191,7 @@ export interface EverywireErrorOptions {
   readonly pointers?: readonly string[];
 }
 
-/** A refusal. `message` is one sentence for people: what was wrong and what is allowed; never a token or a payload. */
+/** A refusal. `message` is one sentence for people: the fault and the allowed values; never a token or a payload. */
 export class EverywireError extends Error {
   override readonly name = 'EverywireError';
   readonly code: ErrorCode;

@@ -32,16 +32,16 @@ export function parseFilter(text: string, limits: FilterLimits): Filter {
   for (const [at, level] of levels.entries()) {
     if (level === one || level === rest) wildcards += 1;
     else if (/[+#*]/.test(level))
-      throw new EverywireError('bad_name', 'A wildcard stands alone in its level.');
+      throw new EverywireError('bad_name', 'A wildcard must be alone in its level.');
     if (level === rest && at !== levels.length - 1) {
-      throw new EverywireError('bad_name', '** (or #) stands only at the end of a filter.');
+      throw new EverywireError('bad_name', '** (or #) is only allowed at the end of a filter.');
     }
   }
   if (wildcards > limits.filterWildcardsMax) {
     throw new EverywireError('bad_name', `A filter has at most ${limits.filterWildcardsMax} wildcards.`);
   }
   const canonical = levels.join('/');
-  // What is kept of it is this, and is read again one day; # is longer there.
+  // This form is stored and read again later; # is longer there.
   if (canonical.length > text.length) checkText(canonical, 'filter', limits);
   return { text: canonical, levels, channel: wildcards === 0 ? canonical : undefined };
 }

@@ -40,7 +40,7 @@ function byNumber(
     const isMoreCautious = known === undefined || byCaution.indexOf(row.comeBack) < byCaution.indexOf(known);
     if (isMoreCautious) found.set(row[column], row.comeBack);
   }
-  // What others than our server say, a proxy or another broker, and what our server says outside the table.
+  // Answers of proxies and other brokers, and our server's answers outside the table.
   for (const [number, comeBack] of more) found.set(number, comeBack);
   return found;
 }
@@ -65,7 +65,7 @@ const byMqttReason = byNumber('mqtt', [
 ]);
 const byGrpcStatus = byNumber('grpc');
 
-/** What a client that saw this ending may do. */
+/** The allowed reactions of a client to this ending. */
 export function comeBackAfter(ending: Ending): ComeBack {
   const { code, httpStatus, closeCode, mqttReason, grpcStatus } = ending;
   if (code !== undefined && isErrorCode(code)) return errorTable[code].comeBack;
@@ -112,7 +112,7 @@ export function backoffMs(
   return Math.round(askedMs + random() * spreadMs);
 }
 
-/** What a server may ask for at most: a wrong `Retry-After` must not silence a client for a year. */
+/** The longest wait that a server may ask for: a wrong `Retry-After` must not silence a client for a year. */
 export const retryAfterMsMax = 24 * 3_600_000;
 
 /** Reads `Retry-After` (RFC 9110 §10.2.3): seconds or a date. `undefined` for anything else, which is then ignored. */

@@ -23,8 +23,8 @@ const durationUnitsMs: ReadonlyMap<string, number> = new Map([
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
 /**
- * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` when it is none. What is
- * longer than numbers of milliseconds are exact (285,000 years) is taken for that.
+ * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` for other text. A
+ * length beyond the exact numbers of milliseconds (285,000 years) is taken for that.
  */
 export function parseDurationMs(text: string): number | undefined {
   const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text);
@@ -56,7 +56,7 @@ export function parseSince(text: string, nowMs: number): Start {
   );
 }
 
-/** What a peer said of where to begin. A cursor wins over `since`, being the more exact of the two. */
+/** A peer's choice of where to start. A cursor wins over `since`, being the more exact of the two. */
 export function parseFrom(
   given: { readonly after?: string | undefined; readonly since?: string | undefined },
   nowMs: number,

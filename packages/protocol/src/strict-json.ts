@@ -102,7 +102,7 @@ class Reader {
 
   #object(): JsonObject {
     this.#enter();
-    // A null prototype cannot be polluted, and has no names of its own that a member could be taken for.
+    // A null prototype cannot be polluted, and has no inherited names that a member could be taken for.
     const members = Object.create(null) as Record<string, JsonValue>;
     const names = new Set<string>();
     this.#space();

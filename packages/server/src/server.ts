@@ -27,7 +27,7 @@ import { checkNativeBytes, createTransport, nativeBytes, transportNames } from '
 
 export const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
 
-/** What a server that has started can be reached by. */
+/** The addresses and handles of a started server. */
 export interface Started {
   /** Base URL of the HTTP family and WebSocket, with the port that was chosen if 0 was asked for. */
   readonly http: string;
@@ -53,37 +53,38 @@ export interface EverywireServer {
    */
   start(): Promise<Started>;
   /**
-   * Tells every peer to come back elsewhere, finishes what is being stored, and lets go of everything, within
-   * `limits.drainMs`. A second call is given the first one's result.
+   * Tells every peer to come back elsewhere, finishes the writes in progress, and releases everything, within
+   * `limits.drainMs`. A second call returns the first one's result.
    */
   stop(): Promise<void>;
   /** Reads the TLS certificate anew, which otherwise happens within seconds of its files' change. Errors are logged. */
   reload(): Promise<void>;
 }
 
-/** What a program may bring in place of the machine's own. */
+/** Replacements for parts of the machine, such as the clock. */
 export interface ServerParts {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
-  /** Who may do what, in place of what the configuration says of tokens. For tests. */
+  /** Access rules in place of the configured tokens. For tests. */
   readonly access?: Access;
   /**
-   * Called when only a new process can go on: a failed write has damaged the memory of the store's native part. What was
-   * acknowledged is safe on disk. `everywire serve` kills itself, to be started anew; without this the server stays up and refuses.
+   * Called when only a new process can continue: a failed write has damaged the memory of the store's native part.
+   * Acknowledged messages are safe on disk. `everywire serve` kills itself, to be started anew; without this the server
+   * stays up and refuses.
    */
   readonly onFatal?: (error: unknown) => void;
 }
 
 /**
- * Makes a server; nothing is opened before `start()`. What the configuration leaves out has its default.
+ * Makes a server; nothing is opened before `start()`. Missing parts of the configuration have their defaults.
  * @throws ConfigError when the configuration cannot be used
  */
 export function createServer(input: ConfigInput = {}, parts: ServerParts = {}): EverywireServer {
   return new ComposedServer(completeConfig(input), parts);
 }
 
-/** What has been started, in that order: stopping goes through it in reverse. */
+/** Started parts, in order: stopping goes through them in reverse. */
 interface Step {
   readonly what: string;
   readonly stop: (limit: StopLimit) => Promise<void>;
@@ -92,11 +93,11 @@ interface Step {
 interface StopLimit {
   /** When peers that have not gone by themselves are cut. */
   readonly deadline: AbortSignal;
-  /** What is left after that. */
+  /** The time left after that. */
   readonly closingMs: number;
 }
 
-/** What is kept of `drainMs` for closing the front and the store after the peers have gone. */
+/** The part of `drainMs` for closing the front and the store after the peers have gone. */
 const closingShare = 0.2;
 
 /** The composition root: the one place that knows all the parts. */
@@ -130,7 +131,7 @@ class ComposedServer implements EverywireServer {
 
   async start(): Promise<Started> {
     const starting = this.#start();
-    // How it ends is told to our caller; `stop` only needs to know that it has ended.
+    // The caller gets the outcome; `stop` only needs to know that it has ended.
     this.#settled = starting.then(
       () => undefined,
       () => undefined,
@@ -162,7 +163,7 @@ class ComposedServer implements EverywireServer {
       ...(this.#onFatal === undefined ? {} : { onFatal: this.#onFatal }),
     });
     const isProxy = trustedProxies(config.http.trustedProxies);
-    // Without authentication nobody could ever show who they are.
+    // Without authentication no peer could ever authenticate.
     const admission = this.#access === openAccess ? undefined : new Admission(limits, this.#clock, isProxy);
     const namespaces = namespacesOf(config);
     const hub = createHub({ ...shared, store, access: this.#access, admission, namespaces });

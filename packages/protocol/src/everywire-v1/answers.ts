@@ -2,7 +2,7 @@ import { readEnvelope, readGapNotice, type Continuity, type Envelope, type GapNo
 import { type EverywireError, type Refusal } from '../errors.ts';
 import { asRecord } from '../exact-json.ts';
 
-/** What a server of `everywire.v1` sends: answers to commands, messages and notices, each a text frame of JSON. */
+/** Frames of an `everywire.v1` server: answers to commands, messages and notices, each a text frame of JSON. */
 
 /** The subprotocol of `/ws`. */
 export const everywireProtocol = 'everywire.v1';
@@ -66,7 +66,7 @@ export function goawayFrame(retryAfterMs: number): string {
 /** An id of a command as its answer gives it back. */
 export type AnsweredId = string | number;
 
-/** What a client finds in a frame. */
+/** The content of a frame, for a client. */
 export type ServerFrame =
   | { readonly op: 'message'; readonly envelope: Envelope }
   | { readonly op: 'gap'; readonly notice: GapNotice }
@@ -89,7 +89,7 @@ export interface Accepted {
   readonly gap?: GapNotice;
 }
 
-/** Reads a frame out of parsed JSON. `undefined` for what is none, or only a newer server says. */
+/** Reads a frame out of parsed JSON. `undefined` for other JSON, and for frames of a newer server. */
 export function readFrame(value: unknown): ServerFrame | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;

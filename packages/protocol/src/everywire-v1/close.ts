@@ -3,7 +3,9 @@ import type { GapNotice, GapReason } from '../envelope.ts';
 
 /** Why a WebSocket is closed: the code for programs, the reason for people and for what a code cannot say. */
 
-/** A raw connection cannot be told of a gap between payloads, so it ends, and comes back with the cursor in the reason. */
+/**
+ * A raw connection has no frame for a gap between payloads, so it ends, and comes back with the cursor in the reason.
+ */
 export const gapCloseCode = 4002;
 
 /** Close code and reason of what ends a connection. */
@@ -16,7 +18,9 @@ export function readClose(closeCode: number, reason: string): Refusal & { readon
   return { ...readReason(reason), closeCode };
 }
 
-/** The reason of a 4002: what is missing, and the cursor to come back with. Within the 123 bytes of a Close frame. */
+/**
+ * The reason of a 4002: the missing messages, and the cursor to come back with. Within the 123 bytes of a Close frame.
+ */
 export function gapReason({ from, to, reason, cursor }: GapNotice): string {
   const range = from === undefined || to === undefined ? '' : ` ${from}-${to}`;
   return `gap ${reason}${range} after=${cursor}`;

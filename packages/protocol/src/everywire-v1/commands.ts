@@ -4,7 +4,7 @@ import { shapeOfType } from '../media.ts';
 import { parseDurationMs } from '../since.ts';
 import { JsonFault, parseStrictJson, RawJson, type JsonObject } from '../strict-json.ts';
 
-/** What a client of `everywire.v1` sends: commands, each a text frame of JSON. */
+/** Commands of an `everywire.v1` client, each a text frame of JSON. */
 
 /** `id` is the JSON text of a number or a string. It comes back in the answer as it is. */
 export type Command =

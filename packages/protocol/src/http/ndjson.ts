@@ -11,7 +11,7 @@ import { notJson, parseItem, type ParseJson, type StreamItem } from './stream-it
 
 export const ndjsonMediaTypes = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'] as const;
 
-/** An envelope has no line break in it, whatever its payload. */
+/** An envelope has no line break in it, with any payload. */
 export const ndjsonMessage = (envelope: string): string => `${envelope}\n`;
 export const ndjsonHeartbeat = '\n';
 export const ndjsonGap = (notice: GapNotice): string => `${JSON.stringify({ gap: notice })}\n`;

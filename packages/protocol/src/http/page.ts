@@ -24,7 +24,7 @@ export function writePage(
   return `{"messages":[${envelopes.join(',')}],"cursor":"${cursor}","continuity":"${continuity}"${missing}}`;
 }
 
-/** Reads a page out of parsed JSON. `undefined` for what is none. */
+/** Reads a page out of parsed JSON. `undefined` for other JSON. */
 export function readPage(value: unknown): Page | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;

@@ -11,7 +11,7 @@ import { notJson, parseItem, type ParseJson, type StreamItem } from './stream-it
 export const sseMediaType = 'text/event-stream';
 
 const gapEvent = 'everywire.gap';
-/** An EventSource has events named `error` of its own, for lost connections. */
+/** EventSource itself has events named `error`, for lost connections. */
 const failureEvent = 'everywire.error';
 /** A comment, which an EventSource passes over; the `retry` behind it says when to come back. */
 const goawayComment = 'goaway';
@@ -31,7 +31,7 @@ export function sseMessage(cursor: string, event: string | undefined, data: stri
   return `id: ${cursor}\n${name}data: ${data}\n\n`;
 }
 
-/** Who is cut off before the first message resumes here. */
+/** A reader that is cut off before the first message resumes here. */
 export const sseBegin = (cursor: string, retryMs: number): string => `retry: ${retryMs}\nid: ${cursor}\n\n`;
 
 /** `cursor`: a reader that is up to date may move there; absent while it is not. */
@@ -46,7 +46,7 @@ export const sseGoaway = (retryAfterMs: number): string => `: ${goawayComment}\n
 export const sseFailure = (problem: Problem): string =>
   `event: ${failureEvent}\ndata: ${JSON.stringify(problem)}\n\n`;
 
-/** What came up to an empty line. An event for applications is only one that has data. */
+/** The lines up to an empty line. Applications get an event only if it has data. */
 export interface SseEvent {
   readonly name: string;
   readonly id: string | undefined;

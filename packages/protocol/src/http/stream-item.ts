@@ -1,7 +1,7 @@
 import type { Envelope, GapNotice } from '../envelope.ts';
 import type { Refusal } from '../errors.ts';
 
-/** What a reader of an endless response finds, one item after the other. */
+/** The items of an endless response, one after the other. */
 export type StreamItem =
   | { readonly kind: 'message'; readonly cursor: string; readonly envelope: Envelope }
   /** Everything up to here was read. `retryMs`: how long to wait after a cut. */
@@ -9,13 +9,13 @@ export type StreamItem =
   | { readonly kind: 'gap'; readonly notice: GapNotice }
   /** The server ends the stream: it is stopping. */
   | { readonly kind: 'goaway'; readonly retryAfterMs: number }
-  /** The server ends the stream: it refuses to go on. */
+  /** The server ends the stream: it refuses to continue. */
   | { readonly kind: 'failure'; readonly refusal: Refusal }
   | { readonly kind: 'heartbeat' }
   /** Not what an Everywire server sends. */
   | { readonly kind: 'fault'; readonly detail: string };
 
-/** `JSON.parse`, or `parseExactly` for who passes payloads on. @throws SyntaxError */
+/** `JSON.parse`, or `parseExactly` for readers that pass payloads on. @throws SyntaxError */
 export type ParseJson = (text: string) => unknown;
 
 /** Carries out `parse`; a text that is not JSON is a fault. */

@@ -11,18 +11,18 @@ export interface TokenAccessOptions {
   readonly verifier: Verifier;
   readonly tickets: Tickets;
   readonly revocations: Revocations;
-  /** Who a client certificate's subject is; absent: certificates alone open nothing. */
+  /** The identity of a client certificate's subject; absent: a certificate alone gives no access. */
   readonly certificates?: ((subject: string) => Identity) | undefined;
   readonly limits: Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>;
   readonly clock: Clock;
 }
 
-/** Access by tokens, by tickets that stand for them, and by client certificates. */
+/** Access by tokens, by tickets issued in place of tokens, and by client certificates. */
 export function createTokenAccess(options: TokenAccessOptions): Access {
   return new TokenAccess(options);
 }
 
-/** What may be done with tokens beside showing them. */
+/** Operations on tokens beside showing them. */
 export function createTokens({
   tickets,
   revocations,
@@ -80,7 +80,10 @@ class TokenAccess implements Access {
     this.#options.revocations.onAdded(listener);
   }
 
-  /** Everything that is shown must be good, and of one subject. The rights are the token's, or what stands in for it. */
+  /**
+   * All shown credentials must be valid and name one subject. The rights are those of the token, or of the ticket or
+   * certificate used in its place.
+   */
   async #identify({ token, ticket, certificate }: Credentials): Promise<Identity> {
     const { tickets, verifier, certificates } = this.#options;
     const byTicket = ticket === undefined ? undefined : tickets.take(ticket);

@@ -3,7 +3,7 @@ import type { Identity } from '../core/sessions/access.ts';
 import type { AuthLimits } from './limits.ts';
 import { lastMs, readRights, readSubject } from './tokens/claims.ts';
 
-/** What who shows a client certificate and no token may do; filters as in a token. */
+/** The rights of a client that shows a client certificate and no token; filters as in a token. */
 export interface CertificateRights {
   readonly subscribe?: readonly string[] | undefined;
   readonly publish?: readonly string[] | undefined;
@@ -11,9 +11,9 @@ export interface CertificateRights {
 }
 
 /**
- * Who a certificate's subject is. It is for the listener to see that the certificate holds, so the rights have no end of
- * their own; revoking the subject ends them for good, since a certificate does not say when they were given.
- * The function throws EverywireError `unauthorized` for a subject that no token could have either.
+ * The identity of a certificate's subject. The listener verifies the certificate, so these rights do not expire;
+ * revoking the subject ends them for good, since a certificate does not say when the rights were given. The function
+ * throws EverywireError `unauthorized` for a subject that no token could have either.
  */
 export function certificateIdentities(
   { subscribe, publish, admin = false }: CertificateRights,

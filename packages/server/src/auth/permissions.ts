@@ -9,7 +9,7 @@ import {
 import type { Claims } from '../core/sessions/access.ts';
 import type { Limits } from '../core/limits.ts';
 
-/** Answers that one token's rules remember: what a peer reads is commonly a few channels, again and again. */
+/** Answers that the rules of one token remember: a peer commonly reads a few channels, again and again. */
 const rememberedMax = 64;
 
 /** The rules of a token for one kind of action, `subscribe` or `publish`. */
@@ -79,7 +79,7 @@ function createRules(allow: readonly Filter[], deny: readonly Filter[]): Rules {
   };
 }
 
-/** The permissions of claims, each compiled once for as long as somebody holds them. */
+/** The permissions of claims, each compiled once and shared by all holders of the same claims. */
 export function createPermissions(limits: FilterLimits): (claims: Claims) => Permissions {
   const compiled = new WeakMap<Claims, Permissions>();
   return (claims) => {

@@ -7,7 +7,7 @@ export function encodeRevocation(revocation: Revocation): Buffer {
   return Buffer.from(JSON.stringify(revocation));
 }
 
-/** `undefined` when it is none. */
+/** `undefined` when the row is not a revocation. */
 export function decodeRevocation(bytes: Buffer): Revocation | undefined {
   let row: unknown;
   try {

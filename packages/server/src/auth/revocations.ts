@@ -8,19 +8,19 @@ import { decodeRevocation, encodeRevocation, type Revocation } from './revocatio
 
 const table = 'auth-revocations';
 const rowsPerPage = 1_000;
-/** What a token may name itself by; a longer one could not be remembered in bounded memory. */
+/** The longest name (`jti`) of a token; a longer one could not be remembered in bounded memory. */
 const nameBytesMax = 255;
 
 export interface RevocationsOptions {
   readonly clock: Clock;
   readonly limits: Pick<AuthLimits, 'revocationsMax'>;
-  /** How far ahead of ours the clock of whoever signs tokens may be. */
+  /** How far ahead of our clock the clock of a token issuer may be. */
   readonly leewayMs: number;
 }
 
 type IsHit = (identity: Identity) => boolean;
 
-/** What was revoked: in the store, and all of it in memory, since it is asked with every handshake. */
+/** All revocations: in the store, and all of them in memory, since every handshake asks for them. */
 export class Revocations {
   readonly #clock: Clock;
   readonly #countMax: number;
@@ -39,8 +39,8 @@ export class Revocations {
   }
 
   /**
-   * Reads what was revoked earlier; the store is open. @throws Error for the operator when a row cannot be read: leaving
-   * it out would let somebody in again
+   * Reads the revocations of earlier runs; the store is open. @throws Error for the operator when a row cannot be read:
+   * without it a revoked client would be admitted again
    */
   async load(records: RecordStore): Promise<void> {
     for (let after: string | undefined; ;) {
@@ -109,7 +109,7 @@ export class Revocations {
     else this.#bySubject.set(subject, revocation);
   }
 
-  /** Those whose date has come make room, when there is none. */
+  /** Expired entries make room when there is no room left. */
   async #forgetOld(records: RecordStore): Promise<void> {
     if (this.#bySubject.size + this.#byTokenId.size < this.#countMax) return;
     const nowMs = this.#clock.nowMs();
@@ -125,7 +125,7 @@ export class Revocations {
   }
 }
 
-/** Names are chosen by whoever signs tokens, and a key of the store has a bound and no zero bytes. */
+/** Token issuers choose the names, and a key of the store has a bound and no zero bytes. */
 function keyOf({ subject, tokenId }: Revocation): string {
   const name = subject === undefined ? `jti:${tokenId}` : `sub:${subject}`;
   return createHash('sha256').update(name).digest('hex');

@@ -42,7 +42,7 @@ export function signToken(
 }
 
 function readPrivateKey(text: string): KeyObject {
-  // What the library says of a key may repeat a part of it.
+  // The library's message about a key may repeat a part of the key.
   try {
     if (text.trimStart().startsWith('{'))
       return createPrivateKey({ key: JSON.parse(text) as JsonWebKey, format: 'jwk' });

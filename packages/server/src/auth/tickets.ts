@@ -4,7 +4,7 @@ import type { Identity, Ticket } from '../core/sessions/access.ts';
 import type { Clock, Random } from '../core/clock.ts';
 import type { AuthLimits } from './limits.ts';
 
-/** By it a ticket is told from a token where either may stand, such as a password. */
+/** The prefix distinguishes a ticket from a token where either is allowed, such as in a password. */
 const prefix = 'ewt_';
 const randomBytes = 32;
 
@@ -25,8 +25,8 @@ export function isTicket(text: string): boolean {
 }
 
 /**
- * Tickets that were issued and not used. They live in this process: a restart forgets them, and whoever held one asks
- * for another. Kept by their hashes, so that no dump of the memory has one that is worth anything.
+ * Tickets that were issued and not used. They live in this process: a restart forgets them, and their clients ask for
+ * new ones. Kept by their hashes, so that a memory dump has no usable ticket.
  */
 export class Tickets {
   readonly #clock: Clock;

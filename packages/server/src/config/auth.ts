@@ -5,30 +5,32 @@ import { KeyError, readPublicKey, readSecret, type VerificationKey } from '../au
 import type { Issuer } from '../auth/tokens/verifier.ts';
 import type { Config } from './schema.ts';
 
-/** Whose tokens are believed; nobody's means that authentication is off. */
+/** The issuers whose tokens are accepted; none: authentication is off. */
 export function issuersOf({ auth }: Config): readonly Issuer[] {
   return hasKey(auth.jwt) ? [auth.jwt] : auth.issuers;
 }
 
-/** What a client certificate alone may do; `undefined`: nothing was given to them. */
+/** The rights of a client certificate without a token; `undefined`: none are configured. */
 export function certificateRightsOf({ auth }: Config): CertificateRights | undefined {
   const { subscribe, publish, admin } = auth.certificates;
   return subscribe === undefined && publish === undefined && !admin ? undefined : auth.certificates;
 }
 
-/** Whether everybody has to say who they are. */
+/** Whether every client must authenticate. */
 export function authenticates(config: Config): boolean {
   return issuersOf(config).length > 0 || certificateRightsOf(config) !== undefined;
 }
 
-/** What is wrong with the rights of certificates, one sentence each. */
+/** Problems with the rights of certificates, one sentence each. */
 export function findCertificateProblems(config: Config): readonly string[] {
   const rights = certificateRightsOf(config);
   if (rights === undefined) return [];
   if (config.tls.subjectFrom === 'none')
-    return ['auth.certificates gives rights to the subjects of certificates, and tls.subjectFrom is none.'];
+    return [
+      'auth.certificates gives rights to the subjects of certificates, and tls.subjectFrom is not set.',
+    ];
   try {
-    certificateIdentities(rights, config.limits)('somebody');
+    certificateIdentities(rights, config.limits)('alice');
     return [];
   } catch (error) {
     if (!(error instanceof EverywireError)) throw error;
@@ -36,7 +38,7 @@ export function findCertificateProblems(config: Config): readonly string[] {
   }
 }
 
-/** What is wrong with the settings of tokens, one sentence each; no sentence has a byte of a secret. */
+/** Problems with the settings of tokens, one sentence each; no sentence has a byte of a secret. */
 export function findTokenProblems({ auth: { jwt, issuers } }: Config): readonly string[] {
   const problems: string[] = [];
   const keyless = (['issuer', 'audience', 'algorithm'] as const).filter((name) => jwt[name] !== undefined);

@@ -3,7 +3,7 @@ import { listLeaves, type Leaf } from './schema.ts';
 import { readText, type Layer, type Setting } from './settings.ts';
 import { nearest } from './suggest.ts';
 
-/** What the process was started with, as `process.env` has it. */
+/** The environment of the process, as `process.env` has it. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const prefix = 'EVERYWIRE_';

@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import { readTree, type Layer } from './settings.ts';
 
 /**
- * Reads a configuration file (YAML 1.2, so JSON too). Returns `undefined` when there is none.
- * Problems name the file and the line.
+ * Reads a configuration file (YAML 1.2, so JSON too). Returns `undefined` when there is no file. Problems name the file
+ * and the line.
  */
 export function readConfigFile(path: string): Layer | undefined {
   let text: string;

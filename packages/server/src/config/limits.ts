@@ -11,7 +11,9 @@ import { stompLimits } from '../transports/stomp/limits.ts';
 import { webhookLimits } from '../transports/webhook/limits.ts';
 import { websocketLimits } from '../websocket/limits.ts';
 
-/** Who declares which limits, in the order of the documentation. Names are unique among all of them: they share one section. */
+/**
+ * All owners of limits, in the order of the documentation. Names are unique among all of them: they share one section.
+ */
 export const limitOwners: readonly LimitDeclarations[] = [
   coreLimits,
   partsLimits,

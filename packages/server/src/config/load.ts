@@ -51,12 +51,12 @@ export function completeConfig(input: ConfigInput): LoadedConfig {
   return settle([readTree(input, () => 'given')], []);
 }
 
-/** Whether nobody has given a value for `path`, so that what fails by it is nobody's wish. */
+/** Whether `path` has its default value, so that a failure caused by it is not the operator's mistake. */
 export function isDefault({ settings }: LoadedConfig, path: readonly string[]): boolean {
   return settings.find((setting) => keyOf(setting.path) === keyOf(path))?.source === defaultSource;
 }
 
-/** Only what was given: what a program would have to pass for the same configuration. */
+/** Only the given values: a program would pass these for the same configuration. */
 export function givenConfig({ settings }: LoadedConfig): ConfigInput {
   return assemble(settings.filter(({ source }) => source !== defaultSource));
 }
@@ -95,7 +95,7 @@ function assemble(settings: Iterable<Setting>): Config {
   for (const { path, value } of settings) {
     let section = root;
     for (const name of path.slice(0, -1)) section = enter(section, name);
-    // Defaults are copied: the schema must not change with somebody's configuration.
+    // Defaults are copied: a configuration must not change the schema.
     if (value !== undefined) define(section, path.at(-1)!, structuredClone(value));
   }
   return root as Config;

@@ -8,7 +8,10 @@ import {
 import type { Retention } from '../core/seams/store.ts';
 import type { Config } from './schema.ts';
 
-/** What holds for which channel, as the core wants it. @throws EverywireError `bad_name` for a filter that is none */
+/**
+ * The properties of each channel, in the form that the core reads. @throws EverywireError `bad_name` for an invalid
+ * filter
+ */
 export function namespacesOf({ durability, limits, namespaces, retention }: Config): Namespaces {
   const entries: readonly NamespaceEntry[] = Object.entries(namespaces).map(([filter, given]) => ({
     filter,

@@ -16,7 +16,7 @@ export function isLoopback(host: string): boolean {
   return loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** What is wrong with a configuration whose keys are each right by themselves. One sentence each; empty is good. */
+/** Problems of a configuration whose keys are each right by themselves. One sentence each; empty is good. */
 export function findContradictions(
   config: Config,
   isGiven: (path: readonly string[]) => boolean,
@@ -35,7 +35,7 @@ function findOpenDoors(config: Config): readonly string[] {
   const problems = [...findTokenProblems(config), ...findCertificateProblems(config)];
   if (problems.length === 0 && !authenticates(config) && !insecure && !isLoopback(http.host)) {
     problems.push(
-      `http.host ${http.host} is not loopback, and authentication is off: everyone who can reach it could read and ` +
+      `http.host ${http.host} is not loopback, and authentication is off: every peer that can reach it could read and ` +
         'publish everything. Use 127.0.0.1, set a key (auth.jwt), or --insecure if something in front of it authenticates.',
     );
   }

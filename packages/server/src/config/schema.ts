@@ -229,7 +229,7 @@ export const configSchema = Type.Object(
             subscribe: Type.Optional(
               Type.Array(Type.String(), {
                 description:
-                  'What who shows a client certificate and no token may read: filters as in a token, {sub} the subject.',
+                  'Filters that a client with a certificate and no token may read: as in a token, {sub} is the subject.',
               }),
             ),
             publish: Type.Optional(
@@ -246,7 +246,7 @@ export const configSchema = Type.Object(
       {
         access: Type.Union([Type.Literal('open'), Type.Literal('admin')], {
           default: 'open',
-          description: 'Who may read /metrics: everyone who can reach it, or administrators.',
+          description: 'Access to /metrics: every peer that can reach it, or administrators.',
         }),
       },
       strict,
@@ -295,10 +295,10 @@ type Partially<T> = T extends readonly unknown[]
     ? { readonly [K in keyof T]?: Partially<T[K]> }
     : T;
 
-/** What somebody wants different from the defaults. */
+/** The differences from the defaults. */
 export type ConfigInput = Partially<Config>;
 
-/** What the tree of schemas is made of, as far as walking it needs to know. */
+/** The node types of the schema tree, as far as walking it needs to know. */
 export interface SchemaNode {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, SchemaNode>>;

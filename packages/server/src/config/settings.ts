@@ -2,7 +2,7 @@ import { Check, Errors } from 'typebox/value';
 import { configSchema, listLeaves, type SchemaNode } from './schema.ts';
 import { nearest } from './suggest.ts';
 
-/** One value that somebody gave, with where it was given, in words for people. */
+/** One given value and the place where it was given, in words for people. */
 export interface Setting {
   readonly path: readonly string[];
   readonly value: unknown;
@@ -115,7 +115,7 @@ const words: ReadonlyMap<string, boolean> = new Map([
   ['off', false],
 ]);
 
-/** What a text can mean; the schema picks the first that fits. */
+/** All readings of a text; the schema picks the first that fits. */
 function candidatesOf(text: string): readonly unknown[] {
   const list = text
     .split(',')
@@ -166,7 +166,7 @@ function describePath(path: readonly string[]): string {
   return path.length === 0 ? 'the configuration' : path.join('.');
 }
 
-/** What a schema accepts, in words. */
+/** The values that a schema accepts, in words. */
 export function describeSchema(schema: SchemaNode): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map(describeSchema).join(' or ');
   if (schema.const !== undefined) return JSON.stringify(schema.const);
@@ -183,7 +183,7 @@ export function describeSchema(schema: SchemaNode): string {
 
 const somethingElse = 'something else';
 
-/** Whoever puts a secret one level too high must not find it in the log. */
+/** A secret that was put one level too high must not appear in the log. */
 function hasSecrets([section]: readonly string[]): boolean {
   return section === 'auth' || section === 'tls';
 }

@@ -52,7 +52,7 @@ export function maskPassword(storeUrl: string): string {
   return storeUrl.replace(/(:\/\/[^:@/]*):.*@/, `$1:${mask}@`);
 }
 
-/** What is in a list of sections is secret or not by the section's own keys. */
+/** In a list of sections, the section's keys decide what is secret. */
 function maskMembers(item: unknown, schema: SchemaNode | undefined): unknown {
   if (typeof item !== 'object' || item === null) return mask;
   return Object.fromEntries(

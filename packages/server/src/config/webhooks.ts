@@ -1,7 +1,7 @@
 import { parseDurationMs } from '@everywire/protocol';
 import type { Config } from './schema.ts';
 
-/** What webhooks are told of the configuration: lengths of time as numbers. */
+/** The configuration of webhooks: lengths of time as numbers. */
 export function webhooksOf({ webhooks }: Config) {
   const { allowTargets, verify, retryDelays } = webhooks;
   // The schema has checked how they are written.

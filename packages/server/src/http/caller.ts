@@ -4,7 +4,7 @@ import type { Callers } from './credentials.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who asks is found out before anything of the body is read, which may be a thousand times a head. */
+    /** Authentication comes before the body is read, which may be a thousand times the size of a head. */
     readonly authenticates?: boolean;
   }
   interface FastifyRequest {
@@ -21,7 +21,7 @@ export function addCallers(app: FastifyInstance, callers: Callers): void {
   });
 }
 
-/** Who asks, in the handler of a route that `authenticates`. */
+/** The caller, in the handler of a route that `authenticates`. */
 export function callerOf({ caller, routeOptions }: FastifyRequest): Identity {
   if (caller === undefined) throw new Error(`the route ${routeOptions.url} does not authenticate`);
   return caller;

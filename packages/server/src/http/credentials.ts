@@ -21,7 +21,7 @@ export interface CallersOptions {
   readonly certificateOf?: ((socket: Socket) => string | undefined) | undefined;
 }
 
-/** Who makes the requests on the HTTP port: one reading of what they show, for all that is served there. */
+/** Authenticates the requests on the HTTP port: one reading of credentials for all that is served there. */
 export class Callers {
   readonly #hub: Pick<HubFront, 'authenticate'>;
   readonly #allowedOrigins: ReadonlySet<string>;
@@ -35,13 +35,13 @@ export class Callers {
     this.#certificateOf = certificateOf ?? (() => undefined);
   }
 
-  /** Whether a page may be told that its cookies are looked at. */
+  /** Whether answers may tell a page that its cookies are read. */
   get takesCookies(): boolean {
     return this.#cookie !== undefined;
   }
 
   /**
-   * What a request or handshake shows. A token in the address is not looked at, because addresses end up in logs and
+   * The credentials of a request or handshake. A token in the address is ignored, because addresses end up in logs and
    * histories (RFC 6750 §5.3): there, only a ticket counts, which is good once.
    * @throws EverywireError `malformed` for a ticket or cookie given twice
    */
@@ -68,15 +68,15 @@ export class Callers {
       const { token, ticket, certificate } = credentials;
       const isShown = token !== undefined || ticket !== undefined || certificate !== undefined;
       if (refusal.code !== 'unauthorized' || isShown) throw refusal;
-      // RFC 6750 §3.1: who has shown nothing is told the scheme and no error.
+      // RFC 6750 §3.1: a request without credentials gets the scheme and no error.
       const headers = { 'WWW-Authenticate': 'Bearer' };
       throw new HttpRefusal('unauthorized', refusal.message, { headers, cause: refusal });
     }
   }
 
   /**
-   * Browsers send cookies along with whatever any page asks for, so one counts only where the browser says that the page
-   * is ours or listed: by Origin, or for requests that have none, by Sec-Fetch-Site (Fetch Metadata §2.3).
+   * Browsers send cookies with requests of any page, so a cookie counts only where the browser says that the page is
+   * ours or listed: by Origin, or for requests without Origin, by Sec-Fetch-Site (Fetch Metadata §2.3).
    */
   #cookieOf(request: IncomingMessage): string | undefined {
     const name = this.#cookie;

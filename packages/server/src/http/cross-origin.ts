@@ -9,7 +9,7 @@ export interface CrossOriginOptions {
 const exposedHeaders =
   'ETag, Everywire-Continuity, Everywire-Cursor, Preference-Applied, Retry-After, WWW-Authenticate';
 
-/** Which pages of other origins may use this server (Fetch §3.2). Without a list no page is told that it may. */
+/** Which pages of other origins may use this server (Fetch §3.2). Without a list no page of another origin may. */
 export class CrossOrigin {
   readonly #allowed: ReadonlySet<string> | undefined;
   readonly #takesCookies: boolean;
@@ -34,7 +34,7 @@ export class CrossOrigin {
   }
 
   /**
-   * Fields for the answer to OPTIONS, which is a preflight where a page is behind it; none for who needs none.
+   * Fields for the answer to OPTIONS, which is a preflight where a page is behind it; none for other requests.
    * @throws EverywireError `forbidden` as above
    */
   preflight(request: OriginRequest): Readonly<Record<string, string>> {

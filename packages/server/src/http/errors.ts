@@ -39,7 +39,7 @@ const frameworkRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
   ],
 ]);
 
-/** Answers whatever a handler or the framework threw as a problem document (RFC 9457). */
+/** Answers an error of a handler or of the framework as a problem document (RFC 9457). */
 export function answerError(
   thrown: unknown,
   request: FastifyRequest,

@@ -37,20 +37,20 @@ export interface HttpFrontOptions {
   readonly log: Log;
   /** What `/metrics` says. */
   readonly metrics: MetricsPage;
-  /** Origins whose pages may use this server; absent: no page of another origin is told that it may. */
+  /** Origins whose pages may use this server; absent: no page of another origin may. */
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Given while authentication is on. */
   readonly tokens?: Tokens | undefined;
   /** The cookie that may carry a token; absent: cookies are not looked at. */
   readonly cookie?: string | undefined;
   readonly certificateOf?: CallersOptions['certificateOf'];
-  /** Who may read `/metrics`; default: everyone who can reach it. */
+  /** Access to `/metrics`; default: every peer that can reach it. */
   readonly metricsAccess?: 'open' | 'admin' | undefined;
   /** Absent: clear text. */
   readonly tls?: TlsEnd | undefined;
   /** Decides about each connection; absent: all are welcome. */
   readonly admission?: Admission | undefined;
-  /** Whom `X-Forwarded-For` is believed; absent: nobody. */
+  /** The proxies whose `X-Forwarded-For` is believed; absent: none. */
   readonly isProxy?: IsProxy | undefined;
   readonly version: string;
 }
@@ -60,13 +60,13 @@ export interface MetricsPage {
   render(): Promise<string>;
 }
 
-/** What the HTTP port has in common for all that is served on it. Transports register at it before it listens. */
+/** The common part of the HTTP port for all that is served on it. Transports register at it before it listens. */
 export interface HttpFront {
   readonly views: ChannelViews;
   readonly upgrades: UpgradeRouter;
   /** Requests that transports answer by themselves. */
   readonly requests: RawRequests;
-  /** Who makes a request. */
+  /** Authenticates requests. */
   readonly callers: Callers;
   /** Where it can be reached, once it listens. */
   readonly url: string;
@@ -83,7 +83,7 @@ export interface HttpFront {
   listen(): Promise<void>;
   /** `/readyz` says no, and everything else is refused with 503, from here on. */
   drain(): void;
-  /** Stops listening and closes what is idle; what is still being answered is cut after `graceMs`. */
+  /** Stops listening and closes idle connections; cuts the remaining requests after `graceMs`. */
   close(graceMs?: number): Promise<void>;
 }
 

@@ -70,7 +70,7 @@ function countOf(name: string, rawHeaders: readonly string[]): number {
   return count;
 }
 
-/** Node takes the first of several; a proxy that has looked at the last one would have let somebody else in. */
+/** Node takes the first of several; a proxy that has checked the last one would have admitted another client. */
 function checkAuthorization(rawHeaders: readonly string[]): EverywireError | undefined {
   return countOf('authorization', rawHeaders) > 1
     ? malformed('A request has at most one Authorization field.')

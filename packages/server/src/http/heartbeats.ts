@@ -13,7 +13,7 @@ const tickMs = 1_000;
 
 /**
  * One timer for all connections of a transport: peers wait in buckets, one per tick, and are looked at when they could
- * have been silent for the whole interval. Those who were written to meanwhile wait for the rest of theirs.
+ * have been silent for the whole interval. A peer that was written to meanwhile waits for the rest of its interval.
  */
 export class Heartbeats {
   readonly #clock: Clock;
@@ -22,7 +22,7 @@ export class Heartbeats {
   readonly #buckets: Quiet[][];
   #timer: Timer | undefined;
   #added = 0;
-  /** Counts up; what a peer remembers of its last write. */
+  /** Counts up; a peer stores its value at the last write. */
   tick = 0;
 
   constructor(clock: Clock, everyMs: number) {

@@ -18,7 +18,7 @@ const pingsUnansweredMax = 2;
 const codesOfFaults: ReadonlyMap<number, number> = new Map([
   // Node's own: more streams were refused than it cares to refuse.
   [-902, constants.NGHTTP2_ENHANCE_YOUR_CALM],
-  // A preface that is none.
+  // Not a preface.
   [-903, constants.NGHTTP2_PROTOCOL_ERROR],
   // Too much to answer, resets, and header blocks of too many frames.
   [-904, constants.NGHTTP2_ENHANCE_YOUR_CALM],
@@ -34,7 +34,7 @@ const resetsMax = 100;
 const resetsPerSecond = 10;
 const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 10 * resetsPerSecond };
 
-/** What Node's HTTP/2 servers are told of our bounds; `streamsMax` are those of one connection at the same time. */
+/** The bounds for Node's HTTP/2 servers; `streamsMax` is the number of concurrent streams of one connection. */
 export function http2Bounds(limits: HttpLimits, streamsMax: number): ServerOptions {
   return {
     settings: { maxConcurrentStreams: streamsMax, maxHeaderListSize: limits.headerBytesMax },
@@ -205,7 +205,9 @@ export class Http2Connections {
       connection.deadline.restart(idleMs);
   }
 
-  /** Who only connects, or calls nothing, has not shown who they are. A client that waits for a call connects again. */
+  /**
+   * A peer that only connects, or calls nothing, is not authenticated. A client that waits for a call connects again.
+   */
   #overdue(connection: Http2Connection): void {
     const { session, hasSpoken, deadline } = connection;
     if (!hasSpoken || session.closed) {
@@ -217,7 +219,7 @@ export class Http2Connections {
     deadline.restart(this.#options.limits.closeTimeoutMs);
   }
 
-  /** Machines that vanish without a word are found out by pings that nobody answers. */
+  /** Unanswered pings find peers that vanished without closing. */
   #pingLater(): void {
     const { clock, limits } = this.#options;
     this.#pingTimer = clock.after(limits.heartbeatEveryMs, () => {

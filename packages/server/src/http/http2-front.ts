@@ -21,7 +21,7 @@ export interface Http2FrontOptions {
 }
 
 /**
- * HTTP/2 on connections that somebody else has accepted: the requests are served as those of HTTP/1.1 are. WebSocket on a
+ * HTTP/2 on connections that another listener has accepted: requests are served like those of HTTP/1.1. WebSocket on a
  * stream (RFC 8441) is not announced, so browsers open a connection of HTTP/1.1 for it.
  */
 export class Http2Front {
@@ -53,7 +53,7 @@ export class Http2Front {
     this.#connections.closeIdle();
   }
 
-  /** What is under way may end. */
+  /** Requests in progress may end. */
   closeAll(): void {
     this.#connections.closeAll();
   }
@@ -91,7 +91,7 @@ export class Http2Front {
     }
   }
 
-  /** Node holds a peer to our settings once it has acknowledged them; what comes with the first packet need not fit. */
+  /** Node enforces our settings once the peer has acknowledged them; the first packet need not obey them. */
   #tooLarge(rawHeaders: readonly string[]): EverywireError | undefined {
     const { headerBytesMax } = this.#options.limits;
     return headBytesOf(rawHeaders) > headerBytesMax

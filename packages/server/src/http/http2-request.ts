@@ -31,10 +31,10 @@ export function exchangeOf(
   // Until what it holds is read, Node does not tell that a stream which the peer has broken off is closed.
   stream.on('aborted', () => stream.resume());
   const request = new Http2ServerRequest(stream, headers, {}, withoutPseudo(rawHeaders));
-  // Node's own stand-in throws once the connection has gone, and lets nobody take a listener back.
+  // Node's replacement throws once the connection has gone, and its listeners cannot be removed.
   Object.defineProperty(request, 'socket', { value: new StreamSocket(stream, socket) });
   const response = new Http2ServerResponse(stream);
-  // Node's `finished()`, and with it whoever waits for an answer to be out, would wait for ever for one whose peer has gone.
+  // Node's `finished()` would wait for ever for the end of an answer whose peer has gone, and so would its callers.
   const hasGone = { get: (): boolean => stream.closed || stream.destroyed };
   Object.defineProperties(response, { closed: hasGone, destroyed: hasGone });
   // Node means them to be used for one another.
@@ -57,12 +57,12 @@ export function http2StreamOf(response: ServerResponse): ServerHttp2Stream | und
   return given instanceof Http2ServerResponse ? given.stream : undefined;
 }
 
-/** Whether the peer may still send a body, or has begun to. */
+/** Whether the peer may still send a body, or has started to. */
 export function hasOpenBody(stream: ServerHttp2Stream): boolean {
   return !stream.endAfterHeaders && !stream.readableEnded;
 }
 
-/** Ends an answer whose request may still be coming: the peer is told that nobody reads on (RFC 9113 §8.1). */
+/** Ends an answer whose request may still be coming: tells the peer that the rest is not read (RFC 9113 §8.1). */
 export function endHttp2(response: ServerResponse, stream: ServerHttp2Stream, body: string | Buffer): void {
   if (hasOpenBody(stream)) {
     stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
@@ -71,7 +71,7 @@ export function endHttp2(response: ServerResponse, stream: ServerHttp2Stream, bo
   response.end(body);
 }
 
-/** Fields that are about the connection, which HTTP/2 has in frames of its own (RFC 9113 §8.2.2). */
+/** Fields about the connection, which HTTP/2 has in separate frames (RFC 9113 §8.2.2). */
 const connectionFields: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -93,7 +93,7 @@ function withoutPseudo(rawHeaders: readonly string[]): string[] {
   return rawHeaders.slice(at);
 }
 
-/** What is asked of a request's socket: who is at the other end, and whether they have hung up, which a stream does alone. */
+/** The state of a request's socket: the peer's address, and whether it has closed, which a stream does alone. */
 class StreamSocket {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;

@@ -46,8 +46,8 @@ class Part implements Sink {
 }
 
 /**
- * Several filters in one response, in one order: a reader's cursor is that of the last message it saw, so nothing may be
- * written before everything below it has been. Each filter has a session of its own, which lets it be held alone; a
+ * Several filters in one response, in one order: a reader's cursor is that of the last message it saw, so nothing may
+ * be written before everything below it has been. Each filter has its own session, so that one can be held alone; a
  * message is written once it is known that no other filter still owes an earlier one. A message that several filters
  * match is written once.
  */
@@ -70,12 +70,12 @@ export class MergedSource {
     begin: (sink: Sink) => Promise<{ readonly session: Session; readonly subscription: Subscription }>,
   ): Promise<Subscription> {
     const part = new Part(this);
-    const begun = await begin(part);
-    part.session = begun.session;
-    part.subscription = begun.subscription;
+    const started = await begin(part);
+    part.session = started.session;
+    part.subscription = started.subscription;
     this.#parts.push(part);
-    if (this.#hasEnded) begun.session.end('lost');
-    return begun.subscription;
+    if (this.#hasEnded) started.session.end('lost');
+    return started.subscription;
   }
 
   /** All filters are there: writing may begin. */
@@ -146,7 +146,7 @@ export class MergedSource {
 function take(parts: readonly Part[], safeSeq: number): Batch | undefined {
   const [only] = parts;
   if (parts.length === 1 && only!.batch !== undefined && only!.batch.lastSeq <= safeSeq) {
-    // The common case: one channel spoke. Its bytes are shared with everyone else who follows it.
+    // The common case: one channel spoke. Its bytes are shared with all other followers.
     const { batch } = only!;
     only!.waiting = [];
     only!.batch = undefined;

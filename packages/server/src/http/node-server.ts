@@ -41,20 +41,23 @@ export interface NodeServerOptions {
   readonly tls?: TlsEnd | undefined;
   /** Decides about each connection; absent: all are welcome. */
   readonly admission?: Admission | undefined;
-  /** Whom `X-Forwarded-For` is believed; absent: nobody. */
+  /** The proxies whose `X-Forwarded-For` is believed; absent: none. */
   readonly isProxy?: IsProxy | undefined;
   readonly upgrades: UpgradeRouter;
-  /** What does not go to the handler. */
+  /** Requests that do not go to the handler. */
   readonly requests: RawRequests;
   /** A reason to refuse every request with this path, such as draining. */
   readonly refusalOf: (path: string) => EverywireError | undefined;
 }
 
-/** What a connection over TLS begins with (RFC 8446 §5.1). */
+/** The first byte of a TLS connection (RFC 8446 §5.1). */
 const tlsHandshake = 0x16;
 /** How often Node looks for request heads that take too long. */
 const headsCheckedEveryMs = 1_000;
-/** Longer than the idle time-outs of common load balancers (60 s), so that it is they who close (RFC 9112 §9.6). */
+/**
+ * Longer than the idle time-outs of common load balancers (60 s), so that the load balancer closes first (RFC 9112
+ * §9.6).
+ */
 const keepAliveMs = 65_000;
 
 /** What an error of Node's parser means. All else is plain nonsense: 400. */

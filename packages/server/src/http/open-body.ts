@@ -4,18 +4,18 @@ import type { Socket } from 'node:net';
 import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
 import { takeOver } from './take-over.ts';
 
-/** What the bytes of a body are written to. */
+/** The target of a body's bytes. */
 export type OpenBody = Socket | ServerHttp2Stream;
 
-/** Who hears of a body. One function per event for all bodies: what differs hangs on the body, which is `this`. */
+/** The listener of a body. One function per event for all bodies: the differences are in the body, which is `this`. */
 export interface BodyListeners {
   readonly onDrain: (this: OpenBody) => void;
-  /** The peer has gone, or cannot be told more. */
+  /** The peer has gone, or cannot be sent more. */
   readonly onGone: (this: OpenBody) => void;
 }
 
 /**
- * Begins an answer whose body goes on until it is ended, and returns what the body is written to: in HTTP/1.1 the socket
+ * Starts an answer whose body continues until it is ended, and returns the target of the body: in HTTP/1.1 the socket
  * itself, taken from Node's HTTP, where the body ends with the connection (RFC 9112 §6.3); in HTTP/2 one stream of its
  * connection. The bytes of the body are the same. `undefined`: the peer has gone already.
  */
@@ -31,7 +31,7 @@ export function openBody(
     stream.on('drain', onDrain).on('close', onGone);
     stream.respond({ ':status': 200, ...fieldsFor(request, head.fields) });
     stream.write(head.first);
-    // What the peer still sends has no meaning; unread it would keep its share of the window.
+    // Further input of the peer has no meaning; unread it would keep its share of the window.
     stream.resume();
     return stream;
   }
@@ -47,7 +47,7 @@ export function openBody(
   return socket;
 }
 
-/** Says the last words. Once they are out the peer sees the end, whatever it still sends itself. */
+/** Sends the last bytes. Once they are out the peer sees the end, even if it still sends. */
 export function endBody(body: OpenBody, text: string): void {
   body.end(text);
   body.once('finish', () => {

@@ -11,7 +11,7 @@ import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
 
 /**
  * Answers a GET with an endless response, or HEAD with the header fields it would have.
- * @throws EverywireError whatever the hub refuses, before anything has been written
+ * @throws EverywireError for a refusal of the hub, before anything has been written
  */
 export async function openStream(
   shared: StreamedResponses,

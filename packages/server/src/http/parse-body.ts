@@ -16,7 +16,7 @@ declare module 'fastify' {
 
 const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
-/** Reads every body by our own rules, whatever its type. */
+/** Reads every body, of any type, by our rules. */
 export function addBodyParser(
   app: FastifyInstance,
   { limits, clock }: { readonly limits: HttpLimits; readonly clock: Clock },

@@ -4,7 +4,7 @@ import type { Hello } from '../core/seams/session-api.ts';
 import { countedOf } from '../net/counted.ts';
 import type { IsProxy } from '../net/trusted-proxies.ts';
 
-/** Who is at the other end of a request, for logs and rates. */
+/** The other end of a request, for logs and rates. */
 export type Peer = Pick<Hello, 'address' | 'counted'>;
 
 const behindProxy = Symbol('the peer of a request that a proxy has passed on');
@@ -19,8 +19,8 @@ export function peerOf(request: IncomingMessage): Peer {
 }
 
 /**
- * Finds out who is behind a proxy of the operator's. From anybody else `X-Forwarded-For` is whatever they like (T11). Many
- * peers share the connections of a proxy, so their rates are not counted by them.
+ * Finds the client behind a proxy of the operator. Another peer's `X-Forwarded-For` can say anything (T11). Many peers
+ * share the connections of a proxy, so their rates are not counted by connection.
  */
 export function lookBehindProxy(request: IncomingMessage, isProxy: IsProxy): void {
   const { remoteAddress } = request.socket;
@@ -29,7 +29,7 @@ export function lookBehindProxy(request: IncomingMessage, isProxy: IsProxy): voi
   (request as PassedOn)[behindProxy] = { address };
 }
 
-/** Each proxy adds, at the end, whom it was asked by: what stands before the last one that is no proxy could be anybody's. */
+/** Each proxy appends its client's address: a client can forge every entry before the last one that is not a proxy. */
 function lastUntrusted(field: string | string[] | undefined, isProxy: IsProxy): string | undefined {
   const entries = String(field ?? '').split(',');
   let nearest: string | undefined;

@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import { EverywireError, type EverywireErrorOptions, type ErrorCode } from '@everywire/protocol';
 import { problemMediaType, problemOf } from '@everywire/protocol/http';
 
-/** A refusal whose answer carries header fields of its own, such as `Allow` (RFC 9110 §15.5.6). */
+/** A refusal whose answer carries its own header fields, such as `Allow` (RFC 9110 §15.5.6). */
 export class HttpRefusal extends EverywireError {
   readonly headers: Readonly<Record<string, string>>;
 
@@ -25,7 +25,7 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
     headers['Retry-After'] =
       error.retryAfterMs === undefined ? spreadSeconds(retryAfterMs) : Math.ceil(error.retryAfterMs / 1_000);
   }
-  // RFC 6750 §3.1. Who has shown nothing at all is told so by `Callers`.
+  // RFC 6750 §3.1. `Callers` answers a request without credentials.
   if (error.code === 'unauthorized') headers['WWW-Authenticate'] = 'Bearer error="invalid_token"';
   if (error.code === 'forbidden') headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
   return error instanceof HttpRefusal ? { ...headers, ...error.headers } : headers;
@@ -33,7 +33,10 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
 
 let told = 0;
 
-/** Another second for each in turn, up to twice as long: those who are refused at once do not all come back at once (T37). */
+/**
+ * One more second for each refusal in turn, up to twice as long: clients refused at once do not all come back at once
+ * (T37).
+ */
 function spreadSeconds(leastMs: number): number {
   const least = Math.ceil(leastMs / 1_000);
   told += 1;

@@ -79,7 +79,7 @@ export function entryOfBody(body: PublishBody, at: number): PublishEntry {
   };
 }
 
-/** JSON goes as it came. Under any other type a string is its text, which is how an envelope shows text. */
+/** JSON is stored unchanged. Under any other type a string is its text, which is how an envelope shows text. */
 function payloadOf(data: RawJson, type: string): Buffer {
   const isText = shapeOfType(type) !== 'json' && data.text.startsWith('"');
   return Buffer.from(isText ? (JSON.parse(data.text) as string) : data.text);

@@ -1,7 +1,7 @@
 import { EverywireError, parseDurationMs } from '@everywire/protocol';
 import { percentDecode } from './percent.ts';
 
-/** A request's query. Names that nobody asks for are ignored; a name that is asked for occurs once. */
+/** A request's query. Unknown names are ignored; a known name occurs at most once. */
 export class Query {
   readonly #values = new Map<string, string[]>();
 

@@ -5,7 +5,7 @@ import type { HttpLimits } from './limits.ts';
 
 const queue = Symbol('requests on this connection');
 
-/** What is known of a connection's requests that came before earlier ones were answered. */
+/** The state of requests on one connection that came before earlier ones were answered. */
 interface Queue {
   waiting: number;
   isRefused: boolean;

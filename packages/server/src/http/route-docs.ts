@@ -9,7 +9,7 @@ import {
   ticketSchema,
 } from './schemas.ts';
 
-/** What the OpenAPI document says of a route beside its body: parameters and answers are not Fastify's to check. */
+/** The OpenAPI description of a route beside its body: Fastify does not check parameters and answers. */
 export interface RouteDocs {
   readonly summary: string;
   readonly description?: string;
@@ -29,7 +29,7 @@ const name = Type.Object({
 });
 
 const place = {
-  after: Type.Optional(Type.String({ description: 'A cursor: what comes after it.' })),
+  after: Type.Optional(Type.String({ description: 'A cursor: read the messages after it.' })),
   since: Type.Optional(
     Type.String({ description: 'earliest, latest, last-<n>, an RFC 3339 time, or a time ago such as -5m.' }),
   ),
@@ -148,7 +148,7 @@ export const deleteDocs: RouteDocs = {
 export const ticketDocs: RouteDocs = {
   summary: 'Get a ticket',
   description:
-    'Stands for the caller in one handshake, as `?ticket=` in its address: for browsers, whose EventSource and WebSocket ' +
+    'Authenticates the caller in one handshake, as `?ticket=` in its address: for browsers, whose EventSource and WebSocket ' +
     'cannot set a header.',
   tags: ['tokens'],
   response: {

@@ -8,7 +8,7 @@ import { livezDocs, metricsDocs, openApiDocs, problemDocs, readyzDocs } from './
 export interface HealthRoutesOptions {
   readonly hub: HubFront;
   readonly metrics: MetricsPage;
-  /** Default: everyone who can reach it. */
+  /** Default: every peer that can reach it. */
   readonly metricsAccess?: 'open' | 'admin' | undefined;
   readonly isDraining: () => boolean;
 }

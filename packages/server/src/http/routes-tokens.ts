@@ -20,7 +20,7 @@ type Revocation = ({ readonly sub: string } | { readonly jti: string }) & { read
 const authenticates = true;
 const noStore = { 'Cache-Control': 'no-store' };
 
-/** What may be done with tokens beside showing them (INTERFACES §10). */
+/** Operations on tokens beside showing them (INTERFACES §10). */
 export function addTokenRoutes(app: FastifyInstance, { hub, limits, tokens }: TokenRoutesOptions): void {
   const whileOn = (): Tokens => {
     if (tokens !== undefined) return tokens;

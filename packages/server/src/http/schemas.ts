@@ -130,7 +130,7 @@ export const ticketSchema = Type.Object(
   { title: 'Ticket' },
 );
 
-/** What a date in milliseconds can be. */
+/** The range of a date in milliseconds. */
 const secondsMax = 8.64e12;
 
 function revocation(name: object): TSchema {

@@ -7,7 +7,7 @@ export interface StreamWire {
   /** `Content-Type` of the answer. */
   readonly contentType: string;
   readonly format: (isEnveloped: boolean) => WireFormat;
-  /** What comes first: where the reader stands, and when to come back. */
+  /** The first bytes: the reader's cursor, and when to come back. */
   begin(start: { readonly cursor: string; readonly retryMs: number }): string;
   gap(gap: Gap): string;
   /** Against silence. `cursor`: a reader that is up to date may move there; absent while it is not. */

@@ -11,13 +11,13 @@ import type { HttpLimits } from './limits.ts';
 import { cutAt, spreadMs } from '../transports/parts/drain.ts';
 import { Outbound } from '../transports/parts/outbound.ts';
 
-/** What a response reads from: a session with one subscription, or several merged. */
+/** The source of a response: a session with one subscription, or several merged. */
 export interface StreamSource {
   drained(): void;
   end(how: 'left' | 'lost'): void;
 }
 
-/** Where a reader of the source stands. */
+/** The cursor of a reader of the source. */
 export interface StreamPlace {
   readonly cursor: string;
   readonly isLive: boolean;
@@ -61,7 +61,7 @@ export class StreamedResponses {
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 
-  /** Says goodbye to everyone; resolves when all are gone, having cut those who remain at the deadline. */
+  /** Sends the goodbye to every response; resolves when all are closed, and cuts the rest at the deadline. */
   async drain(deadline: AbortSignal): Promise<void> {
     this.heartbeats.stop();
     const gone = new Promise<void>((resolve) => {
@@ -211,7 +211,7 @@ export class StreamedResponse implements Sink, Quiet {
     body?.write(text);
   }
 
-  /** The source is let go at once; the connection is counted until its last bytes are out. */
+  /** The source is released at once; the connection is counted until its last bytes are out. */
   #finish(text: string): void {
     const body = this.#body;
     const source = this.#source;
@@ -220,7 +220,7 @@ export class StreamedResponse implements Sink, Quiet {
     if (body === undefined || body.writableEnded) return;
     this.#outbound?.end();
     endBody(body, text);
-    // Who does not read its last bytes would keep the connection for ever.
+    // A peer that does not read its last bytes would keep the connection for ever.
     const cut = this.#shared.clock.after(this.#shared.host.limits.closeTimeoutMs, () => this.cut());
     body.once('close', () => cut.cancel());
   }

@@ -29,18 +29,18 @@ const taken = Symbol('taken over');
 
 type Takeable = Socket & { [taken]?: true };
 
-/** Whether the socket left HTTP: whatever Node's parser may still report of it is not a request. */
+/** Whether the socket left HTTP: later events of Node's parser are not requests. */
 export function isTakenOver(socket: Socket): boolean {
   return (socket as Takeable)[taken] === true;
 }
 
 /**
- * Takes the socket of a request away from HTTP, the way Node itself does for an upgrade, and lets go of the parser, the
+ * Takes the socket of a request away from HTTP, the way Node itself does for an upgrade, and releases the parser, the
  * request and the response. An idle stream then costs its socket alone, instead of about 12 KB more. The caller writes
  * the response, headers included, and owns the socket from here on; input is discarded.
  *
- * Where Node's inside looks different, the objects stay, which costs memory and nothing else: answers are written to
- * the socket all the same, and whoever handles requests passes over those of a socket that `isTakenOver`.
+ * Where the internals of Node differ, the objects stay, which costs memory and nothing else: answers are written to the
+ * socket all the same, and request handlers ignore requests of a socket that `isTakenOver`.
  */
 export function takeOver(request: IncomingMessage, response: ServerResponse): Socket {
   const { socket } = request;

@@ -34,7 +34,7 @@ export class UpgradeRouter {
   }
 }
 
-/** The target's path as it came, without the query; also of an absolute-form target (RFC 9112 §3.2.2). */
+/** The target's path, unchanged, without the query; also of an absolute-form target (RFC 9112 §3.2.2). */
 export function pathOf(request: IncomingMessage): string {
   const target = (request.url ?? '/').replace(/^https?:\/\/[^/?]*/i, '');
   const query = target.indexOf('?');

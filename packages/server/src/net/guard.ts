@@ -10,7 +10,7 @@ export function connectionKey(
   return remoteAddress === undefined ? undefined : `${remoteAddress} ${remotePort} ${localPort}`;
 }
 
-/** Listeners that tell of the end of a connection, whoever owns it by then. */
+/** Listeners for the end of a connection, under any owner. */
 const departures = new WeakSet<object>();
 
 /** Whether it must stay on its socket when all others are taken off, or that connection would be counted for ever. */
@@ -66,7 +66,7 @@ export function guard(server: Server, admission: Admission): void {
   };
 }
 
-/** What is said within TLS is paused as well, and for that nobody waits any more. */
+/** Data within TLS is paused as well, and no listener waits for it any more. */
 function readOnceSecure(server: TlsServer): void {
   server.prependListener('secureConnection', (socket: TLSSocket) => socket.resume());
 }

@@ -18,7 +18,7 @@ export interface GroupedLink<Context> extends Link<Context> {
   flush(): void;
 }
 
-/** What the links of one listener or path share: handlers, deadlines, and their answers of one turn. */
+/** The shared part of the links of one listener or path: handlers, deadlines, and their answers of one turn. */
 export class LinkGroup<Context> {
   readonly handlers: LinkHandlers<Context>;
   readonly limits: NetLimits;
@@ -52,7 +52,7 @@ export class LinkGroup<Context> {
     if (this.#unflushed.push(link) === 1) process.nextTick(this.#flush);
   }
 
-  /** The boundary of a connection: a fault in a handler costs this peer and nobody else. */
+  /** The boundary of a connection: a fault in a handler costs only this peer its connection. */
   hand(link: Link<Context>, bytes: Buffer): void {
     try {
       this.handlers.onData(link, bytes);

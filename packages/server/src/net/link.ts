@@ -11,7 +11,7 @@ export interface Link<Context> {
   readonly connection: string | undefined;
   /** The subject of its client certificate, for `Credentials`. */
   readonly certificate: string | undefined;
-  /** What the address of its WebSocket handshake had, for `Credentials`. */
+  /** The query of its WebSocket handshake, for `Credentials`. */
   readonly ticket: string | undefined;
   /** The WebSocket subprotocol that was agreed on. */
   readonly protocol: string | undefined;
@@ -20,13 +20,13 @@ export interface Link<Context> {
   readonly unsentBytes: number;
   /**
    * Writes bytes that are ready for this kind of link, for WebSocket whole frames; they may be shared and must not
-   * change. False: enough is unsent; `onDrain` tells when to go on. On a link that is not open nothing happens.
+   * change. False: enough is unsent; `onDrain` tells when to resume. On a link that is not open nothing happens.
    */
   send(ready: Buffer): boolean;
   /**
-   * Sends bytes of this peer's own, such as an acknowledgement, at the end of this turn together with others; a
-   * WebSocket link makes one message of each. While too much is unsent, nothing is read; a peer that is owed more than
-   * `outboundBytesMax` is cut, so one portion must not be answered with as much as that.
+   * Sends bytes for this peer only, such as an acknowledgement, at the end of this turn together with others; a
+   * WebSocket link makes one message of each. While too much is unsent, nothing is read; a peer with more than
+   * `outboundBytesMax` unsent is cut, so the answer to one chunk must be smaller than that.
    */
   answer(bytes: Buffer): void;
   /** Reads no more until `resume`, for a peer that has enough under way. */
@@ -37,7 +37,7 @@ export interface Link<Context> {
    * moving it costs next to nothing, so it may be moved with everything the peer sends.
    */
   deadline(delayMs: number | undefined): void;
-  /** The peer has shown who it is: from now on its WebSocket messages may be as large as the protocol's. */
+  /** The peer is authenticated: from now on its WebSocket messages may be as large as the protocol's. */
   trust(): void;
   /** Sends what was answered and says goodbye; cut after `closeTimeoutMs`. `code` is for WebSocket (RFC 6455 §7.4). */
   end(code?: number, reason?: string): void;
@@ -45,15 +45,15 @@ export interface Link<Context> {
   destroy(): void;
 }
 
-/** What a protocol does with its links. One object for all of them, so that a connection costs no closures. */
+/** The handlers of a protocol for its links. One object for all of them, so that a connection costs no closures. */
 export interface LinkHandlers<Context> {
-  /** Bytes as they came, in any portions. They may be part of a larger chunk: copy what is kept for long. */
+  /** Received bytes, in chunks of any size. They may be part of a larger buffer: copy bytes that are kept for long. */
   onData(link: Link<Context>, bytes: Buffer): void;
   /** `send` had answered false; the peer takes bytes again. */
   onDrain(link: Link<Context>): void;
   /**
-   * Called once, when the peer can be told nothing more. `left`: it, or we, said goodbye on this layer. Not called for a
-   * link that was refused.
+   * Called once, when nothing more can be sent to the peer. `left`: it, or we, said goodbye on this layer. Not called
+   * for a link that was refused.
    */
   onClose(link: Link<Context>, how: 'left' | 'lost'): void;
   /** The link's deadline is over. Absent: the link is destroyed. */

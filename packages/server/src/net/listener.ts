@@ -13,7 +13,7 @@ export interface ListenAddress {
   readonly host: string;
   /** 0: any free port; -1: none. */
   readonly port: number;
-  /** Nobody asked for this port: when it is taken, the listener stays off with a warning. */
+  /** The port is a default: when it is taken, the listener stays off with a warning. */
   readonly isDefaultPort: boolean;
 }
 
@@ -77,7 +77,7 @@ export async function listenTcp<Context>(
   const server = tls === undefined ? createServer(tcp, accept) : createSecure(tls, name, tcp, accept);
   if (admission !== undefined) guard(server, admission);
   const bound = await bind(server, options);
-  // Out of file descriptors, for example: those who are connected are served on.
+  // Out of file descriptors, for example: connected peers are still served.
   server.on('error', (error) => log.error({ err: error, name }, 'a connection could not be accepted'));
   return {
     port: bound?.port,
@@ -129,7 +129,7 @@ export async function bind(
   }
 }
 
-/** As it stands in a URL. */
+/** In the form of a URL. */
 export function hostAndPort({ family, address, port }: AddressInfo): string {
   return `${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

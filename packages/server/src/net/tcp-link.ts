@@ -170,7 +170,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   }
 
   trust(): void {
-    // What is held before that is the protocol's to bound: here bytes are handed over as they come.
+    // The protocol bounds the bytes held before that: this link hands bytes over at once.
   }
 
   end(): void {
@@ -196,7 +196,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     (this as LinkSocket)[linkOfSocket].#outbound?.drained();
   };
 
-  /** The peer closed its half. Who has ended its half of these protocols waits for nothing more. */
+  /** The peer closed its half. In these protocols such a peer waits for nothing more. */
   static readonly #onEnd = function (this: Socket): void {
     const link = (this as LinkSocket)[linkOfSocket];
     link.#hasPeerEnded = true;
@@ -215,7 +215,10 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     link.#group.remove(link);
   };
 
-  /** Node tells of the end although the socket is paused: what the protocol has put off for lack of room comes before it. */
+  /**
+   * Node reports the end although the socket is paused: input that the protocol has put off for lack of room comes
+   * before it.
+   */
   #endWithPeer(): void {
     if (this.#isPaused) return;
     this.end();

@@ -6,8 +6,8 @@ export interface TlsEnd {
   /** Of a server to be made: certificate, versions, client certificates, time for the handshake. */
   readonly options: TlsOptions;
   /**
-   * From here on the server has whatever certificate is the newest, and its connections are judged before its own
-   * listeners see them. To be called once per server, after those have been added.
+   * From here on the server uses the newest certificate, and its connections are judged before its own listeners see
+   * them. To be called once per server, after those have been added.
    */
   attach(server: TlsServer, about: TlsListenerAbout): void;
 }
@@ -30,7 +30,7 @@ export function certificateOf(socket: object | undefined): string | undefined {
   return (socket as Certified | undefined)?.[subject];
 }
 
-/** For whoever has verified the certificate, and for what stands in for the socket. */
+/** For callers that have verified the certificate, and for objects in place of the socket. */
 export function setCertificate(socket: object, name: string | undefined): void {
   if (name !== undefined) (socket as Certified)[subject] = name;
 }

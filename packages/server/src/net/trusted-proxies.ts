@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net';
 /** Whether an address is one of the operator's own proxies. */
 export type IsProxy = (address: string | undefined) => boolean;
 
-/** @param entries addresses and networks, such as `10.0.0.0/8`. @throws RangeError that names the entry which is none */
+/** @param entries addresses and networks, such as `10.0.0.0/8`. @throws RangeError that names the invalid entry */
 export function trustedProxies(entries: readonly string[]): IsProxy {
   const proxies = new BlockList();
   for (const entry of entries) {

@@ -6,7 +6,7 @@ import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import type { Deadline } from '../core/deadlines.ts';
 import type { GroupedLink, LinkGroup } from './link-group.ts';
 
-/** What the handlers of a peer need to know of the protocol above. */
+/** Facts about the protocol above that the handlers of a peer need. */
 export interface WebSocketLinkRules {
   /** Whether text frames carry the protocol's bytes too; otherwise one ends the connection with 1003. */
   readonly isTextData: boolean;
@@ -29,7 +29,7 @@ export interface WebSocketLinkOptions<Context> {
   readonly protocol: string | undefined;
 }
 
-/** One WebSocket connection whose messages are portions of a stream of bytes. Frames, pings and Close are the peer's. */
+/** One WebSocket connection whose messages are chunks of a stream of bytes. The peer owns frames, pings and Close. */
 export class WebSocketLink<Context> implements GroupedLink<Context> {
   readonly kind = 'websocket';
   readonly address: string | undefined;
@@ -168,7 +168,7 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
     if (!this.#isOver) this.#group.handlers.onDrain(this);
   }
 
-  /** As above. It cannot be told more; its socket may still be open. */
+  /** As above. Nothing more can be sent to it; its socket may still be open. */
   closed(code: number): void {
     this.#leave(goodbyes.has(code) || this.#isEnding ? 'left' : 'lost');
   }
@@ -183,7 +183,7 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   }
 }
 
-/** What peers do for their links. */
+/** The work of peers for their links. */
 export function peerHandlers<Context>(): WebSocketHandlers<WebSocketLink<Context>> {
   return {
     onText: ({ context }, text) => context.receiveText(text),

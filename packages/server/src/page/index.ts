@@ -10,8 +10,8 @@ export interface FixedPage {
 }
 
 /**
- * Nothing from elsewhere, nothing inline: what a message contains can only ever be text on this page (CSP 3).
- * `'self'` in connect-src covers the WebSocket of the same origin as well (CSP 3 §6.7.2.8).
+ * No source from elsewhere, nothing inline: a message can only ever be text on this page (CSP 3). `'self'` in
+ * connect-src covers the WebSocket of the same origin as well (CSP 3 §6.7.2.8).
  */
 const contentSecurityPolicy = [
   "default-src 'none'",

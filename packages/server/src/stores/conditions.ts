@@ -1,7 +1,7 @@
 import { StaleWrite } from '../core/cluster/stale-write.ts';
 import type { WriteConditions } from '../core/seams/store.ts';
 
-/** What a commit has written so far, on top of what was committed before. */
+/** The writes of a commit so far, on top of the committed state. */
 export interface ConditionState {
   row(table: string, key: string): Buffer | undefined;
   tokenOf(lease: string): string | undefined;

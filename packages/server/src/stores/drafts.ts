@@ -3,12 +3,12 @@ import { EverywireError } from '@everywire/protocol';
 import type { Random } from '../core/clock.ts';
 import type { Draft } from '../core/log/message.ts';
 
-/** The smallest buffer worth letting go of: Node's own pool has this size, and its slices share their lifetime. */
+/** The smallest buffer worth releasing: Node's own pool has this size, and its slices share their lifetime. */
 const sharedBytesMax = 8192;
 
 /**
- * The draft with bytes of its own where they are a small part of something bigger: a message of 64 bytes must not keep
- * the 64 KiB alive that came from the socket with it.
+ * The draft with a copy of its bytes where they are a small part of a larger buffer: a message of 64 bytes must not
+ * keep alive the 64 KiB that were read from the socket with it.
  */
 export function ownDraft(draft: Draft): Draft {
   const payload = ownBytes(draft.payload);

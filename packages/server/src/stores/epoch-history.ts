@@ -11,9 +11,9 @@ export interface EpochStart {
 export type Verdict = 'possible' | 'beyond' | 'unknown';
 
 /**
- * Which seqs each life of the log covers. Every opening by a writer begins a new epoch at head + 1, so when an older
- * copy of the data is put back, what the lost tail had handed out lies beyond the end of its epoch here: nobody has to
- * notice the copying.
+ * The seqs of each epoch of the log. Every opening by a writer starts a new epoch at head + 1, so when an older copy of
+ * the data is put back, positions of the lost tail lie beyond the end of their epoch here: the copying need not be
+ * noticed.
  */
 export class EpochHistory {
   readonly #starts: readonly EpochStart[];

@@ -3,7 +3,7 @@ import type { Message } from '../core/log/message.ts';
 import type { TrimPoint } from './trim-point.ts';
 import type { EpochHistory } from './epoch-history.ts';
 
-/** What is remembered of a message for longer than the message itself. */
+/** The part of a message that is remembered for longer than the message. */
 export interface SeqRow {
   readonly channelNo: number;
   readonly offset: number;

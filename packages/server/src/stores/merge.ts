@@ -6,10 +6,10 @@ interface Head {
 }
 
 /**
- * Messages of several channels in seq order; `step` -1 goes from new to old, as the sources then must.
- * A binary heap: reading costs log(channels) per message, and a channel is only read on when it is its turn.
- * Whoever stops early lets go of every source: an LMDB cursor left in mid-range would keep freed pages from being
- * used again, and the file would grow for as long as the process lives.
+ * Messages of several channels in seq order; `step` -1 goes from new to old, as the sources then must. A binary heap:
+ * reading costs log(channels) per message, and a channel is only read on when it is its turn. A reader that stops early
+ * releases every source: an LMDB cursor left in mid-range would keep freed pages from being used again, and the file
+ * would grow for as long as the process lives.
  */
 export function* mergeBySeq(
   sources: readonly Iterator<Message>[],
@@ -40,7 +40,7 @@ export function* mergeBySeq(
   }
 }
 
-/** The first message of a source, which is let go of. */
+/** The first message of a source, which is then released. */
 export function firstOf(source: Iterator<Message>): Message | undefined {
   const first = source.next();
   source.return?.();

@@ -2,10 +2,10 @@ import { EverywireError } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
 import type { Entry } from '../core/seams/store.ts';
 
-/** What a store may hold in all. */
+/** The limits of a whole store. */
 export type StoreQuotas = Pick<Limits, 'channelsMax' | 'retainedMax'>;
 
-/** What it holds now. */
+/** The current amounts. */
 export interface Holdings {
   readonly channels: number;
   readonly retained: number;

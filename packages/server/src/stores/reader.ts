@@ -19,8 +19,8 @@ interface Beginning {
 }
 
 /**
- * What positions mean, the same for every store: where reading goes on after one, whether it can be believed, and what
- * is missing behind it.
+ * The meaning of positions, the same for every store: where reading resumes after one, whether it is valid, and which
+ * messages are missing after it.
  */
 export class Reader<C extends LogChannel> {
   readonly #view: LogView<C>;
@@ -93,8 +93,7 @@ export class Reader<C extends LogChannel> {
         const tag = this.#tagAt(position.seq, filter);
         if (tag === position.tag) return { seq: position.seq, gap: undefined, tellsEdges: true };
         if (tag !== undefined) return this.#restart(filter);
-        // Too old to be checked. Its epoch is ours, so reading goes on where it says; only that nothing is missing in
-        // between cannot be promised.
+        // Too old to be checked. Its epoch is ours, so reading resumes there; messages may be missing in between.
         const next = this.placeBefore(this.#first(filter, position.seq), filter);
         return { seq: position.seq, gap: { channel, reason: 'retention', next }, tellsEdges: true };
       }
@@ -118,11 +117,12 @@ export class Reader<C extends LogChannel> {
       yield* mergeBySeq(channels.map((channel) => this.#view.after(channel, seq)));
       return;
     }
-    // A scan in portions, because a generator cannot yield from inside the visitor; small at first, for who wants one.
-    for (let from = seq + 1, portion = 16; from <= headSeq; from += portion) {
-      portion = Math.min(2 * portion, 1024);
+    // A scan in chunks, because a generator cannot yield from inside the visitor; small at first, for callers that want
+    // one.
+    for (let from = seq + 1, chunk = 16; from <= headSeq; from += chunk) {
+      chunk = Math.min(2 * chunk, 1024);
       const found: Message[] = [];
-      this.#view.scanRows(from, Math.min(headSeq, from + portion - 1), (at, channelNo, offset) => {
+      this.#view.scanRows(from, Math.min(headSeq, from + chunk - 1), (at, channelNo, offset) => {
         const channel = this.#view.matchingNo(filter, channelNo);
         const message = channel && this.#view.at(channel, at, offset);
         if (message !== undefined) found.push(message);
@@ -136,7 +136,7 @@ export class Reader<C extends LogChannel> {
     const trimPoints = this.#view.trimPointsAfter(filter, afterSeq);
     if (trimPoints.length === 0) return [];
     const lost = this.#lostRanges(trimPoints, afterSeq, through.seq);
-    // One channel goes on behind its trim point. With several, another channel may have messages before that.
+    // One channel continues after its trim point. With several, another channel may have messages before that.
     const next = first === undefined ? through : this.placeBefore(first, filter);
     const gaps: Gap[] = [];
     for (const trimPoint of trimPoints) {

@@ -1,7 +1,9 @@
 import type { Position } from '@everywire/protocol';
 import type { Gap } from '../core/seams/store.ts';
 
-/** Up to where a channel's messages are gone. It outlives them, so that whoever had not read them can be told. */
+/**
+ * Up to where a channel's messages are gone. It outlives them, so that readers that had not read them get a gap notice.
+ */
 export interface TrimPoint {
   readonly channel: string;
   /** The number of the life that lost them: a channel made again has another. */
@@ -23,7 +25,7 @@ export interface LostRange {
 /** Ended lives of one channel that are remembered each. */
 export const endedLivesMax = 16;
 
-/** Gaps of one page that are named channel by channel; what is beyond is summed up in one. */
+/** Gaps of one page that are named channel by channel; further ones are summed up in one. */
 const gapsPerPageMax = 100;
 
 /** One gap for each trim point, or for the first of them and one under the filter's text for the rest. */

@@ -55,7 +55,7 @@ function formatLine(json: string, isColoured: boolean): string {
   return `${new Date(time).toISOString().slice(11, 23)} ${shown} ${msg}${rest.join('')}${cause}\n`;
 }
 
-/** What a library says of an error may quote a peer, who must not move the cursor of a terminal. */
+/** A library's error text may quote a peer, and a peer must not move the cursor of a terminal. */
 function withoutControls(text: string): string {
   return text.replaceAll(
     /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,

@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { Admission } from '../core/sessions/admission.ts';
 import type { HubFront } from '../core/seams/hub-api.ts';
 
-/** What the hub counts; read when somebody asks, so that counting costs an addition. */
+/** The hub's counters; read when a scrape asks, so that counting costs an addition. */
 export interface MetricsFigures {
   readonly published: number;
   readonly refused: number;
@@ -29,8 +29,8 @@ export interface Metrics {
 }
 
 /**
- * Metrics in Prometheus' text format: what the hub did and holds, the store, and the process (memory, CPU, event-loop
- * delay, garbage collection). Each server has a registry of its own.
+ * Metrics in Prometheus' text format: counts and gauges of the hub, the store, and the process (memory, CPU, event-loop
+ * delay, garbage collection). Each server has its own registry.
  */
 export function createMetrics({ hub, figures, admission }: MetricsSource): Metrics {
   const registry = new Registry();

@@ -6,7 +6,7 @@ import type { TlsSettings } from './settings.ts';
 /** A certificate with its key, read and found to belong together. */
 export interface LoadedCertificate {
   readonly context: SecureContextOptions;
-  /** What it is for, as it says itself: `DNS:chat.example, IP Address:127.0.0.1`. */
+  /** Its subject alternative names, in Node's text: `DNS:chat.example, IP Address:127.0.0.1`. */
   readonly names: string;
   readonly validFromMs: number;
   readonly validToMs: number;

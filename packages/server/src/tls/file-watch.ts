@@ -10,9 +10,9 @@ export interface FileWatchOptions {
 }
 
 /**
- * Looks at files every few seconds. What they are is told by their inodes, sizes and times, through symbolic links: that sees
- * files that were written over, renamed into place (certbot) or whose folder was exchanged under them (Kubernetes), on
- * every file system, which watching by the system's events does not.
+ * Looks at files every few seconds. It compares inodes, sizes and times, through symbolic links: that sees files that
+ * were written over, renamed into place (certbot) or whose folder was exchanged under them (Kubernetes), on every file
+ * system, and the system's file events do not.
  */
 export class FileWatch {
   readonly #options: FileWatchOptions;

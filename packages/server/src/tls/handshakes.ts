@@ -5,7 +5,7 @@ import { connectionKey } from '../net/guard.ts';
 
 /** What becomes of a connection that has just been accepted. */
 export interface Outcome {
-  /** It begins like TLS. What has come is still there to be read. */
+  /** It starts like TLS. The received bytes are still there to be read. */
   readonly proceed: () => void;
   /** It does not. */
   readonly plain: () => void;

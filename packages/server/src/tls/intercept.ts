@@ -7,8 +7,8 @@ interface TlsEvents {
 }
 
 /**
- * Puts something between an event of a server and those who listen to it so far: they hear of a socket when `proceed` is
- * called, in the same turn or later, or never.
+ * Puts a step between an event of a server and its present listeners: they get a socket when `proceed` is called, in
+ * the same turn or later, or never.
  */
 export function intercept<Event extends keyof TlsEvents>(
   server: TlsServer,

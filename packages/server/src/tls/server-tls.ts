@@ -17,7 +17,7 @@ export interface ServerTlsOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
-  /** How often the files are looked at. Default 2 s; what has changed is taken at the second look. */
+  /** How often the files are looked at. Default 2 s; a change is taken at the second look. */
   readonly lookEveryMs?: number | undefined;
 }
 
@@ -64,7 +64,8 @@ export class ServerTls implements TlsEnd {
       ...this.#context(),
       handshakeTimeout: limits.handshakeTimeoutMs,
       requestCert: asksForCertificate,
-      // Judged by us: Node would refuse who shows none too, and take a session without one for authorised once it is resumed.
+      // Judged by us: Node would also refuse a client without a certificate, and accept a resumed session without one
+      // as authorised.
       rejectUnauthorized: false,
     };
   }
@@ -106,12 +107,12 @@ export class ServerTls implements TlsEnd {
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
       socket.destroy();
       const reason = error.code ?? error.message;
-      // Who connects and leaves is a port scan or a load balancer.
+      // A peer that connects and leaves is a port scan or a load balancer.
       if (reason === 'ECONNRESET') return;
       this.#refusals.info({ name, reason }, 'a TLS handshake failed');
     });
     server.on('close', () => this.#servers.delete(server));
-    // A server that closes waits for all its connections; those that are nobody's yet nobody would end.
+    // A server that closes waits for all its connections; nothing else would end those without an owner yet.
     const close = server.close.bind(server);
     server.close = (done) => {
       handshakes.destroyAll();

@@ -1,4 +1,4 @@
-/** What TLS is told of the configuration. Paths are of PEM files. */
+/** The TLS part of the configuration. Paths are of PEM files. */
 export interface TlsSettings {
   /** The certificate, and behind it those between it and the root. */
   readonly cert: string;

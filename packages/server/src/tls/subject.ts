@@ -1,12 +1,12 @@
 import type { SubjectFrom } from './settings.ts';
 
-/** What is looked at of Node's `PeerCertificate`, whose types know neither lists nor certificates without a subject. */
+/** The used fields of Node's `PeerCertificate`, whose types know neither lists nor certificates without a subject. */
 export interface CertifiedNames {
   readonly subject?: { readonly CN?: string | readonly string[] | undefined } | undefined;
   readonly subjectaltname?: string | undefined;
 }
 
-/** As they stand before the values in Node's text of the alternative names. */
+/** The prefixes of the values in Node's text of the alternative names. */
 const kinds: ReadonlyMap<SubjectFrom, string> = new Map([
   ['san-email', 'email'],
   ['san-uri', 'URI'],
@@ -14,8 +14,8 @@ const kinds: ReadonlyMap<SubjectFrom, string> = new Map([
 ]);
 
 /**
- * The subject that a verified certificate stands for: the one common name, or the one alternative name of the kind (RFC 5280
- * §4.2.1.6). `undefined` where there is none, or more than one, of which nobody could say which is meant.
+ * The subject of a verified certificate: the one common name, or the one alternative name of the kind (RFC 5280
+ * §4.2.1.6). `undefined` where there is no such name, or more than one, which would be ambiguous.
  */
 export function subjectOf(certificate: CertifiedNames, from: SubjectFrom): string | undefined {
   if (from === 'none') return undefined;

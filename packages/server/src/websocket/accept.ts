@@ -28,8 +28,8 @@ export function acceptWebSocket<Context>(
 }
 
 /**
- * The first half, for those who have something to find out before they answer with 101. What does not pass is answered
- * here. Until `completeHandshake`, a socket that breaks is destroyed and nothing else.
+ * The first half, for callers with checks to make before they answer with 101. A failed check is answered here. Until
+ * `completeHandshake`, a socket that breaks is destroyed and nothing else.
  */
 export function readHandshake(
   request: IncomingMessage,

@@ -10,7 +10,7 @@ export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 
 export interface HandshakeRules {
   /** Origins whose pages may connect, beside this server's own; absent: any. */
   readonly allowedOrigins?: ReadonlySet<string> | undefined;
-  /** Subprotocols spoken here, best first; absent: none is ever selected, whatever is offered. */
+  /** Subprotocols of this server, best first; absent: none is ever selected. */
   readonly protocols?: readonly string[] | undefined;
   /** Whether the peer must offer one of them. */
   readonly isProtocolRequired?: boolean | undefined;
@@ -78,8 +78,8 @@ export function acceptance(handshake: Handshake, headers: Readonly<Record<string
 }
 
 /**
- * What is offered and not spoken is refused rather than answered without the header: both are open to a server (§4.2.2),
- * and a 400 says why, where a browser would only show a closed socket.
+ * An offer without a known subprotocol is refused rather than answered without the header: a server may do both
+ * (§4.2.2), and a 400 says why, where a browser would only show a closed socket.
  */
 function selectProtocol(
   offer: string | undefined,

@@ -5,8 +5,8 @@ import type { FrameReaderLimits } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from './peer.ts';
 
 /**
- * What a protocol on top of WebSocket does with its peers. One object for all of them, so that a connection costs no
- * closures; what belongs to one connection is in `peer.context`.
+ * The handlers of a protocol on top of WebSocket. One object for all of them, so that a connection costs no closures;
+ * the state of one connection is in `peer.context`.
  */
 export interface WebSocketHandlers<Context> {
   /** A whole text message, checked to be UTF-8. It may be part of a larger chunk: copy what is kept for long. */
@@ -14,8 +14,8 @@ export interface WebSocketHandlers<Context> {
   /** A whole binary message; as above. */
   onBinary(peer: WebSocketPeer<Context>, data: Buffer): void;
   /**
-   * Called once, when the peer can be told nothing more. `code` is that of the Close frame received or sent, 1005 for
-   * one without a code, 1006 when the connection broke (RFC 6455 §7.1.5).
+   * Called once, when nothing more can be sent to the peer. `code` is that of the Close frame received or sent, 1005
+   * for one without a code, 1006 when the connection broke (RFC 6455 §7.1.5).
    */
   onClose(peer: WebSocketPeer<Context>, code: number): void;
   /** `send` had answered false; the peer takes bytes again. */
@@ -36,7 +36,7 @@ export interface PeerGroupOptions<Context> {
 /** Peers are looked at in turns of this many, so that 8,000 pings do not leave in one go. */
 const bucketCount = 16;
 
-/** The peers of one endpoint: what they share, their heartbeat in one sweep, and their answers of one turn. */
+/** The peers of one endpoint: their shared state, their heartbeat in one sweep, and their answers of one turn. */
 export class PeerGroup<Context> {
   readonly handlers: WebSocketHandlers<Context>;
   readonly limits: WebSocketLimits;

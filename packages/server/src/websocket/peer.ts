@@ -17,7 +17,7 @@ const pingFrame = frame(opcodes.ping, nothing);
 /** Answers that wait for the end of the turn are written when they come to this much. */
 const textsFlushedFrom = 16 * 1024;
 
-/** Sweeps without a word from the peer: the first may have begun just after one. */
+/** Sweeps without a byte from the peer: the first interval may have started just after a sweep. */
 const pingFromSweeps = 2;
 const deadFromSweeps = 4;
 
@@ -55,7 +55,7 @@ export class WebSocketPeer<Context> {
   #pingSecond = 0;
   #cutTimer: Timer | undefined;
 
-  /** The socket is the peer's from now on. What it sends is read from the next turn on. */
+  /** The socket is the peer's from now on. Its input is read from the next turn on. */
   constructor(socket: Duplex, group: PeerGroup<Context>, context: Context) {
     this.context = context;
     this.#socket = socket;
@@ -85,7 +85,7 @@ export class WebSocketPeer<Context> {
   }
 
   /**
-   * Writes whole frames, which are shared and must not change. False: enough is unsent; `onDrain` tells when to go on.
+   * Writes whole frames, which are shared and must not change. False: enough is unsent; `onDrain` tells when to resume.
    * On a connection that is not open nothing happens.
    */
   send(frames: Buffer): boolean {
@@ -126,7 +126,7 @@ export class WebSocketPeer<Context> {
     this.#answer(frames);
   }
 
-  /** The peer has shown who it is: its messages may be as large as any. */
+  /** The peer is authenticated: its messages may be as large as any. */
   trust(): void {
     this.#reader.limits = this.#group.readerLimits;
   }
@@ -181,7 +181,7 @@ export class WebSocketPeer<Context> {
     (this as PeerSocket)[peerOfSocket].#outbound?.drained();
   };
 
-  /** The peer closed its half. Without its Close there is nobody left to answer; HTTP's sockets stay half open. */
+  /** The peer closed its half. Without its Close no answer can reach it; HTTP's sockets stay half open. */
   static readonly #onEnd = function (this: Duplex): void {
     const peer = (this as PeerSocket)[peerOfSocket];
     peer.#leave(brokenCode);
@@ -243,7 +243,7 @@ export class WebSocketPeer<Context> {
     }
   }
 
-  /** The boundary of a connection: a fault in a handler costs this peer and nobody else. */
+  /** The boundary of a connection: a fault in a handler costs only this peer its connection. */
   #hand(kind: 'text' | 'binary', payload: Buffer): void {
     const { handlers, log } = this.#group;
     try {
@@ -277,7 +277,7 @@ export class WebSocketPeer<Context> {
     this.#cutLater();
   }
 
-  /** Fails the connection (§7.1.7): the reason, the end of our half, and whatever still comes is not looked at. */
+  /** Fails the connection (§7.1.7): sends the reason, ends our half, and ignores further input. */
   #fail(code: number, reason: string): void {
     if (this.#stage === 'open') {
       this.flush();
@@ -301,7 +301,7 @@ export class WebSocketPeer<Context> {
     const { limits, handlers } = this.#group;
     return (this.#outbound ??= new Outbound(this.#socket, limits.outboundHeldFromBytes, {
       continueDelivery: () => {
-        // Its machine took bytes, so somebody is there, even if our ping is still behind them.
+        // Its machine took bytes, so the peer is alive, even if our ping is still behind them.
         this.#silentSweeps = 0;
         handlers.onDrain(this);
       },

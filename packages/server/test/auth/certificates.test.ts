@@ -43,7 +43,7 @@ describe('the configuration', () => {
   } as const;
 
   it('gives certificates rights only where they have subjects', () => {
-    expect(() => completeConfig(rights)).toThrow('tls.subjectFrom is none');
+    expect(() => completeConfig(rights)).toThrow('tls.subjectFrom is not set');
     expect(completeConfig({ ...rights, tls }).config.auth.certificates.subscribe).toEqual(['a/**']);
   });
 

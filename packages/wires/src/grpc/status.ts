@@ -36,7 +36,7 @@ function percentEncode(text: string): string {
   );
 }
 
-/** What a client reads from the trailers of a call. */
+/** The result of a call, which a client reads from the trailers. */
 export interface GrpcStatus {
   /** 0: the call succeeded. */
   readonly code: number;

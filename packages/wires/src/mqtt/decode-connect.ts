@@ -45,7 +45,7 @@ export function decodeConnect(fields: Fields, headerFlags: number): Connect | Mq
   return hasAnswer ? { ...fault, connackVersion: version } : fault;
 }
 
-/** What is not spoken is refused in a form that the peer can be expected to read, as Mosquitto does. */
+/** An unsupported version is refused in a form that the peer can be expected to read, as Mosquitto does. */
 function readVersion(fields: Fields, headerFlags: number): Version | undefined {
   const name = fields.readBinary().toString('latin1');
   const level = fields.readByte();

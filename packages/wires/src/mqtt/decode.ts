@@ -64,8 +64,8 @@ const rules = {
 export type Sender = 'client' | 'server';
 
 /**
- * What the first byte of a packet says already, so that nothing is waited for in vain. `version` is undefined until a
- * CONNECT was read.
+ * Faults that the first byte of a packet already shows, so that the reader does not wait in vain. `version` is
+ * undefined until a CONNECT was read.
  */
 export function checkFirstByte(
   first: number,

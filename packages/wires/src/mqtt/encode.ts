@@ -8,9 +8,10 @@ import { varintBytes, writeVarint } from './varint.ts';
 const failure = 0x80;
 
 /**
- * The bytes of a packet. `packetBytesMax` is the peer's: a reason string, then user properties are left out of what is
- * not a PUBLISH where that makes it fit (MQTT 5 §3.1.2.11.4). What is still larger is `undefined` and must not be sent
- * [MQTT-3.1.2-24]; so is what a version has no words for, such as a DISCONNECT from a server before 5.
+ * The bytes of a packet. `packetBytesMax` is the peer's: except in a PUBLISH, a reason string and then user properties
+ * are left out where that makes the packet fit (MQTT 5 §3.1.2.11.4). A packet that is still larger is `undefined` and
+ * must not be sent [MQTT-3.1.2-24]; so is a packet that a version does not have, such as a DISCONNECT from a server
+ * before 5.
  */
 export function encodePacket(
   packet: Packet,
@@ -138,7 +139,7 @@ export function encodeAck(
   return bytes;
 }
 
-/** DISCONNECT and AUTH of MQTT 5: what is empty at the end is left out. */
+/** DISCONNECT and AUTH of MQTT 5: empty fields at the end are left out. */
 function encodeReason(type: 'disconnect' | 'auth', reasonCode: number, properties: Properties): Buffer {
   const own = propertiesBytes(properties, type);
   if (own === 0 && reasonCode === 0) return Buffer.from([packetTypes[type] << 4, 0]);

@@ -9,8 +9,8 @@ const control = rule('§1.5.4', '§1.5.3');
 const longVarint = rule('1.5.5-1', '§2.2.3');
 
 /**
- * Reads the fields of one packet, in order. The first fault is kept and nothing is read behind it: what is asked for
- * then is 0 or empty, so that a decoder reads on without a test per field and looks at `fault` once.
+ * Reads the fields of one packet, in order. The first fault is kept and nothing is read after it: later fields are 0 or
+ * empty, so that a decoder reads on without a test per field and looks at `fault` once.
  */
 export class Fields {
   readonly bytes: Buffer;

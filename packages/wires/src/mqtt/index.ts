@@ -1,7 +1,7 @@
 /**
  * The wire of MQTT 3.1, 3.1.1 and 5: bytes to packets and back. Pure; it never saw a socket.
  *
- *   packets.ts         what packets are; reason-codes.ts, reason-uses.ts: what they may say
+ * packets.ts the packets; reason-codes.ts, reason-uses.ts: their reason codes
  *   reader.ts          bytes to packets or a fault, in chunks of any size; decode*.ts, fields.ts: one packet
  *   encode.ts          packets to bytes
  *   properties.ts      properties of packets, read and written

@@ -159,7 +159,7 @@ export type Pubrel = Ack<'pubrel'>;
 export type Pubcomp = Ack<'pubcomp'>;
 
 export interface FilterRequest {
-  /** As it came, `$share/…` included. */
+  /** Unchanged, `$share/…` included. */
   readonly filter: string;
   /** In MQTT 5 a filter that breaks the rules of §4.7.1 or §4.8.2 is answered 0x8F, not fatal. */
   readonly isWellFormed: boolean;
@@ -182,7 +182,7 @@ export interface Subscribe {
 export interface Suback {
   readonly type: 'suback';
   readonly packetId: number;
-  /** One for each filter, in order. In 3.1 and 3.1.1 whatever is above 2 is written 0x80. */
+  /** One for each filter, in order. In 3.1 and 3.1.1 every code above 2 is written 0x80. */
   readonly reasonCodes: readonly number[];
   readonly properties: AckProperties;
 }
@@ -223,7 +223,7 @@ export interface Auth {
   readonly properties: AuthProperties;
 }
 
-/** What a client may send, by its form. */
+/** Packets from a client, by their form. */
 export type ClientPacket =
   | Connect
   | Publish
@@ -237,17 +237,17 @@ export type ClientPacket =
   | Disconnect
   | Auth;
 
-/** What a server may send. */
+/** Packets from a server. */
 export type ServerPacket =
   Connack | Publish | Puback | Pubrec | Pubrel | Pubcomp | Suback | Unsuback | Pingresp | Disconnect | Auth;
 
 export type Packet = ClientPacket | ServerPacket;
 
 /**
- * Bytes that do not parse. Nothing behind them is read.
- * `malformed`: not of the form the standard gives. `protocol`: of that form, but not allowed here. `version`: a
- * protocol version that is not spoken. `identifier`: a client id that this version does not allow. `topic`: a topic
- * name, alias or filter that is not allowed. `too_large`: announces more bytes than the reader was told to take.
+ * Bytes that do not parse. Nothing behind them is read. `malformed`: not of the form the standard gives. `protocol`: of
+ * that form, but not allowed here. `version`: a protocol version that is not spoken. `identifier`: a client id that
+ * this version does not allow. `topic`: a topic name, alias or filter that is not allowed. `too_large`: announces more
+ * bytes than the reader's limit.
  */
 export interface MqttFault {
   readonly type: 'fault';

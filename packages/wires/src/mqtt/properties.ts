@@ -5,7 +5,7 @@ import { reasonCodes, type ReasonCode } from './reason-codes.ts';
 import { hasWildcard } from './topics.ts';
 import { varintBytes, writeVarint } from './varint.ts';
 
-/** Where properties stand; what may stand where is table 2-4 of MQTT 5 (§2.2.2.2). */
+/** Places of properties; table 2-4 of MQTT 5 (§2.2.2.2) says which property is allowed in which place. */
 export const owners = {
   connect: 1 << 0,
   will: 1 << 1,
@@ -33,11 +33,11 @@ interface Definition {
   readonly form: Form;
   /** Bits of `owners`. */
   readonly owners: number;
-  /** Where it may stand several times. */
+  /** The places where it may occur several times. */
   readonly repeats: number;
   readonly least: number;
   readonly most: number;
-  /** What a value out of bounds breaks; otherwise it is a protocol error of `section`. */
+  /** The clause that a value out of bounds breaks; otherwise it is a protocol error of `section`. */
   readonly reasonCode: ReasonCode | undefined;
   readonly rule: Rule;
 }

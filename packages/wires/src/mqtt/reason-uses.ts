@@ -1,6 +1,6 @@
 import { reasonCodes as codes } from './reason-codes.ts';
 
-/** Which reason codes may stand in which packet, from whom (MQTT 5 table 2-6 and the tables of chapter 3). */
+/** The reason codes of each packet and direction (MQTT 5 table 2-6 and the tables of chapter 3). */
 export type ReasonUse =
   | 'connack'
   | 'puback'

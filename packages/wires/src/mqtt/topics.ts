@@ -1,4 +1,4 @@
-/** Rules of names and filters (MQTT 5 and 3.1.1 §4.7, MQTT 5 §4.8.2). What a channel may be called is the hub's to say. */
+/** Rules of names and filters (MQTT 5 and 3.1.1 §4.7, MQTT 5 §4.8.2). The hub checks the names of channels. */
 
 const sharePrefix = '$share/';
 

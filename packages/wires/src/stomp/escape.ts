@@ -1,6 +1,6 @@
 import type { Version } from './frame.ts';
 
-/** What CONNECT and CONNECTED are written in, whatever is spoken after them (1.2, Value Encoding). */
+/** The escaping of CONNECT and CONNECTED, for all later versions (1.2, Value Encoding). */
 export type Escapes = Version | 'none';
 
 /** Which escapes header fields of a frame have. 1.0 knows none. */
@@ -10,7 +10,7 @@ export function escapesOf(command: string, version: Version): Escapes {
 
 const special = /[\\\r\n:]/;
 const specials = /[\\\r\n:]/g;
-/** What a header field cannot carry at all: it would end the line, the name or the frame. */
+/** Characters that a header field cannot carry at all: they would end the line, the name or the frame. */
 const impossible: Readonly<Record<Escapes, RegExp>> = {
   none: /[\r\n\0]/,
   '1.0': /[\r\n\0]/,

@@ -246,7 +246,7 @@ export class FrameReader {
     this.#gatheredBytes = bytes;
   }
 
-  /** What was gathered and `last` behind it, as one. */
+  /** The gathered bytes and `last` after them, as one. */
   #joined(last: Buffer): Buffer {
     if (this.#gatheredBytes === 0) return last;
     const whole = Buffer.concat([this.#gathered.subarray(0, this.#gatheredBytes), last]);

@@ -52,7 +52,7 @@ export function encodeError(error: EverywireError, { version, receipt, headers =
   );
 }
 
-/** What a client reads from an ERROR. */
+/** The content of an ERROR, for a client. */
 export interface StompError {
   /** Of the error table, when the server is ours; other servers write a sentence. */
   readonly message: string | undefined;

@@ -1,6 +1,6 @@
 /**
- * Headers of a MESSAGE that are the server's, or STOMP's. They are never kept as a message's own: whoever reads sees
- * what the server says (T11). In small letters; compared without regard to case, because other wires have none.
+ * Headers of a MESSAGE that are the server's, or STOMP's. They are never stored as headers of a message: a reader sees
+ * the server's values (T11). In lower case; compared without regard to case, because other wires have none.
  */
 const reserved: ReadonlySet<string> = new Set([
   'ack',

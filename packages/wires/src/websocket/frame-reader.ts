@@ -13,7 +13,7 @@ export interface FrameReaderLimits {
 /** Whose end of the connection it is. Clients mask what they send, servers do not (RFC 6455 §5.1). */
 export type Role = 'client' | 'server';
 
-/** What a peer's bytes mean. `payload` may be part of a larger chunk: copy what is kept for long. */
+/** What a peer's bytes mean. `payload` may be part of a larger chunk: copy bytes that are kept for long. */
 export type Received =
   | { readonly kind: 'text' | 'binary' | 'ping' | 'pong'; readonly payload: Buffer }
   /** `code` is 1005 when the peer gave none (RFC 6455 §7.1.5). Everything after it is ignored. */
@@ -239,7 +239,7 @@ export class FrameReader {
     this.#gathered = nothing;
   }
 
-  /** What is left is part of a header or of a control frame: a copy, so as not to hold on to the whole chunk. */
+  /** The rest is part of a header or of a control frame: a copy, so as not to hold on to the whole chunk. */
   #keepRest(): void {
     this.#chunk = this.#at === this.#chunk.length ? nothing : Buffer.from(this.#chunk.subarray(this.#at));
     this.#at = 0;

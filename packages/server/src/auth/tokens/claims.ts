@@ -7,7 +7,7 @@ import { refuse } from './refusal.ts';
 export interface ClaimRules {
   /** `iss` must be this, letter for letter; absent: whichever. */
   readonly issuer?: string | undefined;
-  /** `aud` must be this or contain it; absent: the token must be for nobody in particular. */
+  /** `aud` must be this or contain it; absent: the token must not name an audience. */
   readonly audience?: string | undefined;
   /** How wrong the issuer's clock and ours may be together, in either direction. */
   readonly leewayMs: number;
@@ -29,7 +29,7 @@ export interface ReadClaims {
   readonly validity: Validity;
 }
 
-/** The last moment that a `Date` can hold (ECMA-262 §21.4.1.1), so that whoever shows it may use one. */
+/** The last moment that a `Date` can hold (ECMA-262 §21.4.1.1), so that callers can format it as one. */
 export const lastMs = 8.64e15;
 
 /**
@@ -90,13 +90,14 @@ function checkIssuer(issuer: JsonValue | undefined, { issuer: wanted }: ClaimRul
 
 function checkAudience(audience: JsonValue | undefined, { audience: wanted }: ClaimRules): void {
   if (audience === undefined) {
-    if (wanted !== undefined) refuse('The token does not say whom it is for: aud.');
+    if (wanted !== undefined) refuse('The token has no aud claim.');
     return;
   }
   const all: readonly JsonValue[] = Array.isArray(audience) ? (audience as readonly JsonValue[]) : [audience];
   if (!all.every((one) => typeof one === 'string')) refuse('The aud of a token is text, or a list of it.');
-  // RFC 7519 §4.1.3: who finds itself not among them must refuse; also who has no name by which to find itself.
-  if (wanted === undefined) refuse('The token is for an audience, and this server was told of none.');
+  // RFC 7519 §4.1.3: a recipient that `aud` does not name must refuse; so must a recipient without a name.
+  if (wanted === undefined)
+    refuse('The token has an aud claim, and this server has no audience (auth.jwt.audience).');
   if (!all.includes(wanted)) refuse('The token is for another audience.');
 }
 
@@ -109,7 +110,7 @@ function readDate(payload: JsonObject, name: 'exp' | 'nbf' | 'iat'): number | un
   return Math.min(lastMs, Math.floor(seconds * 1_000));
 }
 
-/** It may stand in a rule, in the name of a session, and in a log line. @throws EverywireError `unauthorized` */
+/** Rules, names of sessions and log lines may contain it. @throws EverywireError `unauthorized` */
 export function readSubject(subject: JsonValue | undefined, limits: ClaimLimits): string {
   if (typeof subject !== 'string') refuse('A token says whose it is: sub.');
   if (!isName(subject, limits)) {
@@ -184,7 +185,7 @@ function readRule(rule: string, { name, subject, limits }: ListContext): string 
   if (pattern.includes(placeholder) && /\/|^!/.test(subject))
     refuse(`A rule of everywire.${name} uses {sub}, and the sub of the token contains / or begins with !.`);
   try {
-    // By a function, because a replacement text has meanings of its own for $.
+    // By a function, because $ has a special meaning in a replacement text.
     const { text } = parseFilter(
       pattern.replaceAll(placeholder, () => subject),
       limits,

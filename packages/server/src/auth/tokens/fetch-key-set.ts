@@ -36,7 +36,7 @@ export const fetchKeySet: FetchKeySet = async (url, { bytesMax, signal }) => {
     }
     return Buffer.concat(chunks);
   } finally {
-    // What was not read of an answer that is refused must not be waited for.
+    // The rest of a refused answer must not be waited for.
     body.on('error', () => undefined).destroy();
   }
 };

@@ -23,9 +23,10 @@ export interface JwksOptions {
 const firstRetryMs = 1_000;
 
 /**
- * The keys of one issuer at one URL. Fetched when they are needed, again when they have become old, and when a token asks for
- * one that is not there, but not more often than every `keySetRefetchMs`, whatever tokens ask for. What was fetched last
- * stays until something better comes: an issuer that is down, or answers nonsense, locks nobody out.
+ * The keys of one issuer at one URL. Fetched when they are needed, again when they have become old, and when a token
+ * names a key that is missing, but not more often than every `keySetRefetchMs`, so that tokens cannot cause more
+ * requests. The last key set stays until a usable one arrives: an issuer that is down, or answers nonsense, locks out
+ * no client.
  */
 export class Jwks implements KeySource {
   readonly #options: JwksOptions;
@@ -78,7 +79,7 @@ export class Jwks implements KeySource {
     return fitting.length === 1 ? fitting[0]!.key : undefined;
   }
 
-  /** Nobody waits for it: the keys that are there are good meanwhile. */
+  /** No caller waits for it: the present keys stay valid meanwhile. */
   #refreshIfOld(): void {
     const { clock, limits } = this.#options;
     if (clock.monotonicMs() - this.#fetchedAtMs >= limits.keySetRefreshMs) void this.#fetchIfAllowed();

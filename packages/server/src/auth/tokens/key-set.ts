@@ -8,7 +8,7 @@ import { isKeyId, isObject } from './read-token.ts';
 export interface NamedKey {
   readonly keyId: string | undefined;
   readonly key: VerificationKey;
-  /** What it was read from, to tell whether it is the same one as before. */
+  /** The text of the key set, to find out whether a new one is the same. */
   readonly source: string;
 }
 
@@ -23,7 +23,7 @@ const depthMax = 8;
 
 /**
  * Reads a JWK Set (RFC 7517 §5). Keys that are not for this, such as those for encryption, are passed over, as it says there.
- * @throws KeyError when it is none, or has no key that could be used: then it says nothing about the ones that we know
+ * @throws KeyError when the text is not a key set, or has no usable key: the known keys stay then
  */
 export function readKeySet(bytes: Buffer, { keySetKeysMax }: Pick<AuthLimits, 'keySetKeysMax'>): KeySet {
   const set = parseJsonBytes(bytes, { depthMax });

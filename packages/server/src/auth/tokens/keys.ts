@@ -9,7 +9,7 @@ import {
 import { JsonFault, parseStrictJson, type JsonObject } from '@everywire/protocol';
 import { isObject } from './read-token.ts';
 
-/** What a signature can be made with here (RFC 7518 §3.1, RFC 8037 §3.1). */
+/** The signature algorithms of this server (RFC 7518 §3.1, RFC 8037 §3.1). */
 export const algorithms = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
 
 export type Algorithm = (typeof algorithms)[number];

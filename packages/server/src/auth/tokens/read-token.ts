@@ -3,7 +3,7 @@ import type { AuthLimits } from '../limits.ts';
 import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { refuse } from './refusal.ts';
 
-/** What a token says of itself. Nothing of it may be believed before its signature was verified. */
+/** The claims of a token about itself. No claim may be believed before the signature was verified. */
 export interface ReadToken {
   /** `alg`: compared with the key's, never the reason to choose how to verify. */
   readonly algorithm: string;
@@ -21,7 +21,7 @@ const types: ReadonlySet<string> = new Set(['jwt', 'at+jwt', 'application/jwt', 
 
 /**
  * Keys, or addresses of keys, that the token brings itself (RFC 7515 §4.1.2–4.1.6), and changes to how it is to be read
- * (`crit` §4.1.11, `b64` RFC 7797). Whoever listened to them would let a forger choose.
+ * (`crit` §4.1.11, `b64` RFC 7797). Following them would let a forger choose the key.
  */
 const forbidden = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64'] as const;
 

@@ -1,6 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 
-/** Refuses a token. `detail` is shown to whoever brought it: it has no byte of the token. */
+/** Refuses a token. The client sees `detail`: it has no byte of the token. */
 export function refuse(detail: string): never {
   throw new EverywireError('unauthorized', detail);
 }

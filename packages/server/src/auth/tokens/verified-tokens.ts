@@ -12,8 +12,8 @@ export interface VerifiedToken {
 }
 
 /**
- * Tokens that were verified lately, since whoever publishes by POST shows the same one each time. It is told by its
- * SHA-256: this memory holds no token. The least recently shown goes first.
+ * Recently verified tokens, since a client that publishes by POST shows the same one each time. The key is the token's
+ * SHA-256: this memory holds no token. The least recently shown entry is removed first.
  */
 export class VerifiedTokens {
   readonly #bytesMax: number;

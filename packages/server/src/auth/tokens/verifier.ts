@@ -14,7 +14,7 @@ import { VerifiedTokens } from './verified-tokens.ts';
 /** Says whose token that is. Whether it was revoked, and what its claims allow, is asked elsewhere. */
 export interface Verifier {
   /**
-   * Resolves to who the token stands for, with its claims; to the same object as before while it is remembered.
+   * Resolves to the token's subject, with its claims; to the same object as before while it is remembered.
    * @throws EverywireError `unauthorized`, with a reason that has no byte of the token
    */
   verify(token: string): Promise<Identity>;
@@ -39,7 +39,7 @@ export interface Issuer {
   readonly publicKey?: string | undefined;
   /** URL of a JWK Set. */
   readonly jwks?: string | undefined;
-  /** What the key is for, when somebody wants to say it. With `jwks`: only such keys are used. */
+  /** The declared use of the key (`use`), if any. With `jwks`: only such keys are used. */
   readonly algorithm?: Algorithm | undefined;
 }
 
@@ -112,7 +112,7 @@ class JwtVerifier implements TokenVerifier {
     const { rules, keys } = this.#chooseIssuer(read);
     const key = await keys.find(read.algorithm, read.keyId);
     if (key === undefined)
-      refuse('The token is not signed with a key of its issuer: its alg or kid is none of theirs.');
+      refuse('The token is not signed with a key of its issuer: its alg or kid matches no key.');
     await this.#checkSignature(token, key);
     const context = { nowMs: this.#clock.nowMs(), limits: this.#limits };
     const { identity, validity } = readClaims(read.payload, rules, context);

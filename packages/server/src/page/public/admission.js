@@ -1,10 +1,10 @@
 /**
- * How this page gets in. While authentication is off there is nothing to it. Otherwise requests carry the token that
- * somebody typed in, and everything waits for that. It stays in the memory of the page.
+ * How this page is admitted. While authentication is off it does nothing. Otherwise requests carry the token that the
+ * user typed in, and everything waits for that. It stays in the memory of the page.
  */
 
 let token;
-/** What is shown is good, or nothing is needed. It is not known before the server was asked. */
+/** The token is valid, or none is needed. Unknown before the server has answered. */
 let isOpen = false;
 let isWanted = false;
 let tellWanted = () => undefined;
@@ -13,7 +13,7 @@ let admitted = new Promise((resolve) => (admit = resolve));
 
 export const hasToken = () => token !== undefined;
 
-/** `listener` is told whether a token is wanted: there is none, or it is worth nothing any more. */
+/** `listener` learns whether a token is wanted: there is no token, or it is no longer valid. */
 export function onTokenWanted(listener) {
   tellWanted = listener;
 }

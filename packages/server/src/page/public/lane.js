@@ -1,10 +1,10 @@
 import { channelPath } from './readers.js';
 
 const rowsMax = 50;
-/** What was in the log before the page was opened, for a start. */
+/** Messages from before the page was opened, for a start. */
 const firstPlace = { since: 'last-3' };
 
-/** One transport on the page: what it received, where it stands, and a button to cut it. */
+/** One transport on the page: its messages, its cursor, and a button to cut it. */
 export class Lane {
   #page;
   #name;

@@ -16,7 +16,7 @@ const tokenInput = find('#token');
 const probe = '/channels?limit=1';
 
 let language = rememberedLanguage();
-/** What the status line says, so that it can be said again in the other language. */
+/** The text of the status line, so that it can be repeated in the other language. */
 let told;
 const sentAtMs = new Map();
 

@@ -1,15 +1,16 @@
 import { send, ticketQuery, waitForAdmission } from './admission.js';
 
 /**
- * A reader follows one channel over one transport. `hear` is told `opened()`, `message(envelope)`, `gap(notice)` and
- * `lost()`; `hear.place()` is where to go on. After a loss it comes back by itself; `stop()` ends it for good.
+ * A reader follows one channel over one transport. It calls `hear.opened()`, `hear.message(envelope)`,
+ * `hear.gap(notice)` and `hear.lost()`; `hear.place()` is the cursor to resume from. After a loss it comes back by
+ * itself; `stop()` ends it for good.
  */
 
 const comeBackMs = 1_000;
 /** Below the server's bound, and below the minute after which proxies cut. */
 const waitSeconds = 25;
 
-/** Each level is encoded by itself, and `'` as well, so that the address can stand in a shell's quotes. */
+/** Each level is encoded by itself, and `'` as well, so that a shell can quote the address. */
 export function channelPath(channel) {
   const encode = (level) => encodeURIComponent(level).replaceAll("'", '%27');
   return `/channels/${channel.split('/').map(encode).join('/')}`;

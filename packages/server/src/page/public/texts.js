@@ -4,7 +4,7 @@ export const texts = {
     tagline: 'Publish once; deliver on every wire.',
     lead:
       'Three readers follow the same channel, each over another transport. Publish something, then cut one of them, ' +
-      'publish more, and reconnect: it goes on from its cursor.',
+      'publish more, and reconnect: it resumes from its cursor.',
     publish: 'Publish',
     channel: 'Channel',
     message: 'Message',
@@ -47,7 +47,7 @@ export const texts = {
     websocketName: 'WebSocket',
     longpollName: 'Long polling',
     hint:
-      'The commands above carry the current cursor. It is the same on every transport: take the one of SSE and go on ' +
+      'The commands above carry the current cursor. It is the same on every transport: take the one of SSE and continue ' +
       'with it in long polling, or in a shell.',
     openapi: 'OpenAPI',
     metrics: 'Metrics',

@@ -13,7 +13,7 @@ import {
 } from './record.ts';
 import type { ChannelState } from './rows.ts';
 
-/** Records are packed into rows of about this size; a larger record has a row of its own. */
+/** Records are packed into rows of about this size; a larger record has a separate row. */
 const blockBytesMax = 64 * 1024;
 
 /** What reading a channel meets: a message, or a hole where records are damaged or missing. */
@@ -54,8 +54,8 @@ export class Blocks {
   }
 
   /**
-   * What is after `seq` and not trimmed, up to `throughSeq`. `expected` is the offset that should come first, if known.
-   * What the file already has beyond the newest commit this process knows of is not looked at.
+   * Messages after `seq` that are not trimmed, up to `throughSeq`. `expected` is the offset that should come first, if
+   * known. Rows beyond the newest commit that this process knows of are ignored.
    */
   *after(
     state: ChannelState,
@@ -84,7 +84,8 @@ export class Blocks {
           yield message;
           next = message.offset + 1;
         } else {
-          // What was trimmed by the commit that brought it was never written, so the row may end before the trim point.
+          // Messages trimmed by the commit that brought them were never written, so the row may end before the trim
+          // point.
           next = Math.max(next ?? 0, readHead(value, at).offset + 1);
         }
         at = end;
@@ -123,7 +124,7 @@ export class Blocks {
     return undefined;
   }
 
-  /** The messages of the row that holds `seq`, as far as they can be read; empty when there is none. */
+  /** The messages of the row that holds `seq`, as far as they can be read; empty when there is no such row. */
   holding(state: ChannelState, seq: number): readonly Message[] {
     // Most often it is the first of its row, which a plain look-up finds at a fifth of the cost.
     const exact = this.#database.get('blocks', channelSeqKey(state.no, seq));

@@ -12,7 +12,7 @@ import { channelSeqKey, nameKey, seqOfChannelKey } from './keys.ts';
 import { crcSeed } from './record.ts';
 import { type ChannelState, encodeChannel, seal } from './rows.ts';
 
-/** What a batch begins from: the newest commit. */
+/** The base of a batch: the newest commit. */
 export interface BatchBase {
   readonly database: Database;
   readonly channels: Channels;
@@ -30,7 +30,7 @@ export interface BatchBase {
 /** A channel as this batch leaves it. */
 export interface ChannelDraft {
   state: ChannelState;
-  /** What was committed; `undefined` for a channel that this batch makes. */
+  /** The committed state; `undefined` for a channel that this batch makes. */
   readonly channel: Channel | undefined;
   readonly seed: number;
   readonly added: Message[];
@@ -44,7 +44,7 @@ export interface ChannelDraft {
 
 export interface TrimTo {
   readonly retention: Retention;
-  /** Messages published before this are let go. */
+  /** Messages published before this are removed. */
   readonly oldestMs: number;
   /** Also forgets publish ids that are too old, which an append with a publish id does by itself. */
   readonly forgetsIds: boolean;

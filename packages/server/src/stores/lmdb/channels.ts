@@ -39,7 +39,7 @@ interface Matching {
   readonly byNo: Map<number, Channel>;
 }
 
-/** Channels kept loaded although nobody needs them just now, about 400 bytes each. */
+/** Channels kept loaded although they are unused, about 400 bytes each. */
 const loadedMax = 20_000;
 const filtersMax = 64;
 
@@ -69,7 +69,7 @@ export class Channels {
     return this.#liveCount;
   }
 
-  /** No channel was trimmed or deleted beyond this seq: who has read so far misses nothing. */
+  /** No channel was trimmed or deleted beyond this seq: a reader at this seq misses nothing. */
   get trimSeqMax(): number {
     return this.#trimSeqMax;
   }
@@ -83,7 +83,7 @@ export class Channels {
     if (row === undefined) return undefined;
     const state = this.#decode(name, key, row);
     if (state === undefined) {
-      // To go on as if the channel were new would give its offsets a second meaning.
+      // To continue as if the channel were new would give its offsets a second meaning.
       throw new EverywireError('store_unavailable', 'The state of this channel is damaged in the store.');
     }
     return this.#load(state);
@@ -136,7 +136,7 @@ export class Channels {
     for (const state of this.#scan(filter, after)) if (state.isLive) yield state;
   }
 
-  /** Every channel and tombstone, in portions, as long as it takes. */
+  /** Every channel and tombstone, in pages, as long as it takes. */
   *names(after: string | undefined): Generator<string, void, undefined> {
     const from = after === undefined ? undefined : Buffer.concat([nameKey(after), Buffer.alloc(1)]);
     for (const key of this.#database.keys('channels', { from })) yield nameOfKey(key);
@@ -147,7 +147,7 @@ export class Channels {
     let count = 0;
     for (const { key, value } of this.#database.range('channels', {})) {
       const state = this.#decode(nameOfKey(key), key, value);
-      // What is damaged may be alive.
+      // A damaged channel may be alive.
       if (state?.isLive !== false) count += 1;
     }
     return count;

@@ -39,8 +39,8 @@ type Event =
   | { readonly kind: 'dropped'; readonly channel: string };
 
 /**
- * Everything that goes into one commit. It works on copies: until the commit is durable nobody sees anything of it, and
- * when the commit fails nothing has to be undone.
+ * All writes of one commit. It works on copies: until the commit is durable no reader sees anything of it, and when the
+ * commit fails nothing has to be undone.
  */
 export class CommitBatch implements Holdings, ConditionState {
   readonly #base: BatchBase;
@@ -148,14 +148,14 @@ export class CommitBatch implements Holdings, ConditionState {
     draft.retained = 'removed';
     draft.trimTo = undefined;
     draft.doomed = [];
-    // Its rows may be many; the sweep removes them in portions.
+    // Its rows may be many; the sweep removes them in chunks.
     const key = Buffer.from(`purge/${state.no}`);
     this.write('meta', key, seal(key, Buffer.alloc(1)));
     this.#events.push({ kind: 'dropped', channel: name });
     return true;
   }
 
-  /** Lets go of what is older than `trimTo` says, when the channel is committed. */
+  /** Removes messages older than `trimTo`, when the channel is committed. */
   trim(name: string, trimTo: TrimTo): void {
     const draft = this.#draft(name);
     if (draft?.state.isLive === true) draft.trimTo = trimTo;

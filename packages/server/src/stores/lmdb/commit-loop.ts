@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Clock } from '../../core/clock.ts';
 
-/** Somebody's part of a commit. `run` does it, on a copy; the result is given when the commit is durable. */
+/** One caller's part of a commit. `run` does it, on a copy; the result arrives when the commit is durable. */
 export interface Request<B> {
   /** About how much it adds to the commit. */
   readonly bytes: number;
@@ -15,7 +15,7 @@ export interface CommitSteps<B> {
   store(batch: B): Promise<void>;
   /** The batch is durable: show it. */
   show(batch: B): void;
-  /** The batch is not known to be durable. Answers with what its publishers are told. */
+  /** The batch is not known to be durable. Returns the error for its publishers. */
   failed(caught: unknown): EverywireError;
 }
 
@@ -24,8 +24,8 @@ const batchBytesMax = 1024 * 1024;
 const watchdogMs = 5_000;
 
 /**
- * Group commit: what arrives while one commit is being flushed makes up the next, so the number of flushes does not
- * depend on the number of publishers, and one alone waits for nobody.
+ * Group commit: tasks that arrive during one flush form the next commit, so the number of flushes does not depend on
+ * the number of publishers, and a single publisher waits for no other.
  */
 export class CommitLoop<B> {
   readonly #steps: CommitSteps<B>;
@@ -43,7 +43,7 @@ export class CommitLoop<B> {
     this.#waiting.push(request);
     if (this.#isRunning) return;
     this.#isRunning = true;
-    // What comes from one read of a socket comes in one turn, and belongs together.
+    // Messages of one socket read arrive in one turn, and belong together.
     queueMicrotask(() => void this.#run());
   }
 

@@ -56,7 +56,7 @@ function dataPath(folder: string): string {
   return join(folder, 'data.mdb');
 }
 
-/** How long the newest meta page says the file is; 0 when there is none, which LMDB refuses by itself. */
+/** How long the newest meta page says the file is; 0 without a meta page, which LMDB refuses by itself. */
 function dueBytes(fd: number): number {
   const first = readMeta(fd, 0);
   const second = first === undefined ? undefined : readMeta(fd, first.pageBytes);

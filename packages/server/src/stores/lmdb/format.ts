@@ -7,8 +7,8 @@ const kind = 'everywire-lmdb';
 export const formatVersion = 1;
 
 /**
- * Checks that this server can read the folder, and marks a new one. It is a file of its own beside the data, so that a
- * folder of a newer server is refused without opening, and thereby touching, what is in it.
+ * Checks that this server can read the folder, and marks a new one. The format is in a separate file beside the data,
+ * so that a folder of a newer server is refused without opening, and thereby touching, its data.
  * @throws Error that tells an operator what to do
  */
 export function checkFormat(folder: string): void {

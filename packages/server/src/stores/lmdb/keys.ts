@@ -67,7 +67,7 @@ export function nameOfKey(key: Uint8Array): string {
   return Buffer.from(key).swap16().toString('utf16le');
 }
 
-/** The first key after all that begin with `prefix`; `undefined` when there is none, for a prefix of ff. */
+/** The first key after all that begin with `prefix`; `undefined` when no key can follow, for a prefix of ff. */
 export function endOfPrefix(prefix: Buffer): Buffer | undefined {
   for (let length = prefix.length; length > 0; length -= 1) {
     if (prefix[length - 1] === 0xff) continue;

@@ -11,7 +11,7 @@ interface Holder {
 
 /**
  * Takes the data folder for this process. A lock whose process is dead, or whose pid belongs to another process by now,
- * is taken over. Returns how to let go.
+ * is taken over. Returns the function that releases it.
  * @throws Error that names the process holding it
  */
 export function lockFolder(folder: string): () => void {
@@ -90,7 +90,7 @@ function isAlive({ pid, startedAt }: Holder): boolean {
   try {
     process.kill(pid, 0);
   } catch (caught) {
-    // EPERM: it lives, and belongs to somebody else.
+    // EPERM: it lives, and belongs to another user.
     if (!(caught instanceof Error && 'code' in caught && caught.code === 'EPERM')) return false;
   }
   if (startedAt === '') return true;
@@ -107,7 +107,7 @@ function startOf(pid: number): string {
 /** Fields between the state of a process and its start time (proc(5)). */
 const startField = 18;
 
-/** What the kernel says of a process from its state on; nothing where it does not. */
+/** The kernel's fields of a process from its state on; nothing where the kernel has none. */
 function statOf(pid: number): readonly string[] {
   const stat = readIfThere(`/proc/${pid}/stat`);
   // The name of the program, in parentheses, may hold spaces.

@@ -29,8 +29,8 @@ export interface OpenedLogOptions {
 const epochKeys = [Buffer.from('lineage/1'), Buffer.from('lineage/2')];
 
 /**
- * One opening of the log by its writer, which is one epoch: what is committed, and how batches are made and shown. After
- * a failure it is thrown away and another one is opened from the file.
+ * One opening of the log by its writer, which is one epoch: the committed state, and how batches are made and shown.
+ * After a failure it is thrown away and another one is opened from the file.
  */
 export class OpenedLog {
   readonly database: Database;
@@ -75,7 +75,7 @@ export class OpenedLog {
     return this.#head;
   }
 
-  /** What `head` is in the file: another after a commit of which nobody knows how it ended. */
+  /** The value of `head` in the file: it changes after a commit whose outcome is unknown. */
   get storedHeadSeq(): number {
     return this.segments.newest()?.seq ?? 0;
   }
@@ -131,7 +131,7 @@ export class OpenedLog {
   }
 }
 
-/** Which epochs there have been; what is damaged is told to `problem`. Empty for a new store. */
+/** The epochs so far; `problem` gets the damaged rows. Empty for a new store. */
 export function readEpochs(database: Database, problem: (text: string) => void): readonly EpochStart[] {
   for (const key of epochKeys) {
     const row = database.get('meta', key);

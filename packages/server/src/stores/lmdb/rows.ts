@@ -14,7 +14,7 @@ export interface EndedLife extends Mark {
   readonly no: number;
 }
 
-/** What is known of one channel at one commit. Never changed: the next commit makes another. */
+/** The state of one channel at one commit. Never changed: the next commit makes another. */
 export interface ChannelState {
   readonly name: string;
   /** The number of this life. */
@@ -58,7 +58,7 @@ const fingerprintBytes = 16;
 const noLives: readonly EndedLife[] = [];
 const noMark: Mark = { seq: 0, offset: 0, tag: '0000000000000000' };
 
-/** The row with its CRC in front, bound to its key so that no row can stand in for another. */
+/** The row with its CRC in front, bound to its key so that no row can replace another. */
 export function seal(key: Uint8Array, content: Buffer): Buffer {
   const sealed = Buffer.alloc(crcBytes + content.length);
   sealed.set(content, crcBytes);

@@ -68,7 +68,7 @@ class LmdbStore implements Store {
   #failure: string | undefined;
   #fullUntilMs = -Infinity;
   #isFull = false;
-  /** Where the next sweep goes on. */
+  /** Where the next sweep resumes. */
   #sweptThrough: string | undefined;
 
   constructor(options: LmdbStoreOptions) {
@@ -201,7 +201,7 @@ class LmdbStore implements Store {
     if (!this.#isFull) return { ok: true };
     return {
       ok: true,
-      detail: `There is no room left for ${this.#options.path}: publishes are refused, reading goes on. Free some space.`,
+      detail: `There is no room left for ${this.#options.path}: publishes are refused, reading continues. Free some space.`,
     };
   }
 
@@ -235,7 +235,7 @@ class LmdbStore implements Store {
     await this.#submit(bytes, (batch) => batch.writeRecords(writes, conditions));
   }
 
-  /** What was waiting when a commit failed must not be tried: LMDB would take it as if nothing had happened. */
+  /** Tasks that waited when a commit failed must not be tried: LMDB would take them as if nothing had happened. */
   #begin(): CommitBatch {
     this.#assertSound();
     return this.#log.begin();
@@ -272,7 +272,10 @@ class LmdbStore implements Store {
     try {
       if (this.#feed !== undefined) batch.tell(this.#feed);
     } catch (caught) {
-      this.#options.log.error({ err: caught }, 'the feed threw; what it was told is stored all the same');
+      this.#options.log.error(
+        { err: caught },
+        'a listener of the feed threw; the messages are stored all the same',
+      );
     }
   }
 
@@ -310,8 +313,8 @@ class LmdbStore implements Store {
   /** Not opened again: lmdb has damaged the memory of this process. */
   #fatal(caught: unknown): EverywireError {
     this.#failure =
-      `The disk of ${this.#options.path} failed in a way after which this process must not go on. ` +
-      'Restart the server; what was acknowledged is safe.';
+      `The disk of ${this.#options.path} failed, and this process must not continue. ` +
+      'Restart the server; acknowledged messages are safe.';
     this.#options.log.error({ err: caught }, 'a page could not be written; this process must be restarted');
     this.#options.onFatal?.(caught);
     return new EverywireError(
@@ -353,7 +356,7 @@ class LmdbStore implements Store {
         this.#opened = opened;
         this.#failure = undefined;
         this.#options.log.info({ head: opened.head.seq }, 'the store was opened again and checked');
-        // What was in doubt may be in the log after all.
+        // A doubtful commit may be in the log after all.
         this.#feed.interrupted();
         return;
       } catch (caught) {

@@ -12,8 +12,8 @@ type Submit = (work: (batch: CommitBatch) => void) => Promise<void>;
 /** Channels looked at before others get their turn: about 2 ms. */
 const channelsPerTurn = 64;
 /**
- * Channels looked at in one sweep, which is due every five seconds; the next goes on behind them. Idle channels must not
- * cost more for being many: 2,000 take about 15 ms, and 100,000 are gone through in four minutes.
+ * Channels looked at in one sweep, which is due every five seconds; the next sweep continues after them. Idle channels
+ * must not cost more for being many: 2,000 take about 15 ms, and 100,000 are gone through in four minutes.
  */
 const channelsPerSweep = 2_000;
 const purgedPerCommit = 2_000;

@@ -24,7 +24,7 @@ export function trimOldest(draft: ChannelDraft, { retention, oldestMs }: TrimTo,
   const doomed: number[] = [];
   for (const oldest of oldestRecords(draft, base, doomed)) {
     if (!isOver() && oldest.timeMs >= oldestMs) break;
-    // Damaged records in between have gone with it, whatever they were.
+    // Damaged records in between are gone as well, of any kind.
     count = newest.offset - oldest.offset;
     bytes -= oldest.payloadBytes;
     trimmed = { seq: oldest.seq, offset: oldest.offset, tag: oldest.tag };

@@ -48,8 +48,8 @@ export async function verifyStore(path: string): Promise<StoreReport> {
 }
 
 /**
- * Reads the newest messages again, as is due after a crash or a failed flush. Returns the seqs whose message is not
- * there as it was given out: readers of their channels are told of the gap, and all others go on.
+ * Reads the newest messages again, as is due after a crash or a failed flush. Returns the seqs whose message is missing
+ * or differs from the delivered one: readers of their channels get a gap notice, and all others continue.
  */
 export function checkTail(log: OpenedLog): readonly number[] {
   const { segments, channels, head, database } = log;

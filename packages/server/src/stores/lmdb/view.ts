@@ -10,7 +10,7 @@ import type { Segments } from './segments.ts';
 /** Rows searched for the first offset of a channel after a place, when the row of the place itself does not say. */
 const searchRowsMax = 4096;
 
-/** What was found damaged, and where reading goes on in that channel. */
+/** The damage found, and where reading resumes in that channel. */
 export interface FoundDamage {
   readonly channel: string;
   readonly damage: Damage;

@@ -121,7 +121,7 @@ export class Catalogue {
       known.nos.add(no);
     }
     known.lookedThroughNo = this.#byNo.length - 1;
-    // What was added to longest ago goes first.
+    // The entry with the oldest addition is removed first.
     this.#matching.delete(filter.text);
     this.#matching.set(filter.text, known);
     if (this.#matching.size > filtersMax) this.#matching.delete(this.#matching.keys().next().value!);

@@ -2,14 +2,14 @@ import type { Message } from '../../core/log/message.ts';
 import type { Retention } from '../../core/seams/store.ts';
 import type { TrimPoint } from '../trim-point.ts';
 
-/** What is remembered of a publish id. */
+/** The entry of a publish id. */
 export interface Remembered {
   readonly fingerprint: string;
   readonly message: Pick<Message, 'epoch' | 'seq' | 'offset' | 'tag' | 'id' | 'timeMs'>;
   readonly rememberedMs: number;
 }
 
-/** One life of one channel: a bounded log of messages, and what is remembered of those it let go. */
+/** One epoch of one channel: a bounded log of messages, and the remembered parts of those it removed. */
 export class ChannelLog {
   readonly name: string;
   readonly no: number;
@@ -18,7 +18,7 @@ export class ChannelLog {
   readonly publishIds = new Map<string, Remembered>();
   retained: Message | undefined;
   #kept: Message[] = [];
-  /** Index in `#kept` of the oldest message; what is before it was trimmed and awaits a compaction. */
+  /** Index in `#kept` of the oldest message; entries before it were trimmed and await a compaction. */
   #start = 0;
   #offset = 0;
   #bytes = 0;

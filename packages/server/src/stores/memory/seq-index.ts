@@ -8,8 +8,8 @@ const chunkRows = 4096;
 const tagBytes = 8;
 
 /**
- * Which message each seq was: 20 bytes per message that outlive it, so that the cursor of a reader whose channel was
- * trimmed, or is quiet, can still be told from a forged one. The newest `rowsMax` are kept.
+ * The message of each seq: 20 bytes per message that outlive it, so that the cursor of a reader whose channel was
+ * trimmed, or is quiet, can still be distinguished from a forged one. The newest `rowsMax` are kept.
  */
 export class SeqIndex {
   readonly #rowsMax: number;

@@ -1,4 +1,4 @@
-/** Keys in order, cheap to add to: what is new is sorted in when somebody next asks for the order. */
+/** Keys in order, cheap to add to: new keys are sorted in when the order is next read. */
 export class SortedKeys {
   readonly #compare: (a: string, b: string) => number;
   #sorted: string[] = [];

@@ -45,7 +45,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
   return new MemoryStore(options);
 }
 
-/** A step of the store, and who waits for it. Steps run one after the other in a microtask, never inside a caller. */
+/** A step of the store, and its waiting caller. Steps run one after the other in a microtask, never inside a caller. */
 type Step = () => void;
 
 class MemoryStore implements Store {
@@ -130,7 +130,7 @@ class MemoryStore implements Store {
       if (refusal !== undefined) return entries.map(() => refusal);
       const added: Message[] = [];
       const results = entries.map((entry) => this.#append(entry, added));
-      // Before the feed is told, as if both were one transaction.
+      // Before the feed hears of it, as if both were one transaction.
       if (options.records !== undefined && !results.some((result) => result instanceof EverywireError))
         this.#rows.apply(options.records);
       tell(feed, added);
@@ -226,7 +226,7 @@ class MemoryStore implements Store {
       });
       if (this.#steps.length === 1) {
         queueMicrotask(() => {
-          // What the feed leads to may add steps, which then belong to this same run.
+          // Listeners of the feed may add steps, which then belong to this same run.
           for (let at = 0; at < this.#steps.length; at += 1) this.#steps[at]!();
           this.#steps.length = 0;
         });
