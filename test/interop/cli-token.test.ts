@@ -73,9 +73,9 @@ describe('everywire token', () => {
   });
 
   test.each([
-    [[], 'A token says whose it is'],
-    [['--sub', 'a#b'], 'none of + # *'],
-    [['--sub', 'ann', '--subscribe', 'a/**/b'], 'only at the end'],
+    [[], 'The token has no sub claim'],
+    [['--sub', 'a#b'], 'must not contain + # *'],
+    [['--sub', 'ann', '--subscribe', 'a/**/b'], 'only allowed at the end'],
     [['--sub', 'ann', '--expires', 'soon'], '--expires is a length of time'],
     [['--sub', 'ann', '--claims', '[]'], '--claims is a JSON object'],
     [['--sub', 'ann', '--claims', '{"a":1,"a":2}'], '--claims is a JSON object'],
@@ -122,7 +122,7 @@ describe('everywire explain', () => {
   test('says why a token is refused', async () => {
     const expired = await mint(testSecret, { exp: 1_000_000_000 });
     const tokens = [expired, await mint('another secret that is long enough to sign'), 'nonsense'];
-    for (const [at, words] of ['expired', 'signature', 'three parts'].entries()) {
+    for (const [at, words] of ['expired', 'signature', 'three base64url parts'].entries()) {
       const env = { ...secret, EVERYWIRE_TOKEN: tokens[at]! };
       const ended = await runEverywire(['explain', 'subscribe', 'a'], { env }).ended;
       expect(ended).toMatchObject({ code: 1, stdout: expect.stringContaining(words) });

@@ -223,7 +223,7 @@ describe('usage', () => {
     [['subscribe', 'localhost'], 'is not a URL'],
     [['subscribe', 'http://localhost/a', '--count', '0'], 'at least 1'],
     [['subscribe', 'http://localhost/a', '--timeout', 'soon'], '--timeout is a length of time'],
-    [['subscribe', 'http://localhost/a', '--since', 'yesterday'], 'since is earliest'],
+    [['subscribe', 'http://localhost/a', '--since', 'yesterday'], 'since must be earliest'],
     [['subscribe', 'http://localhost/a', '--since', '-5m', '--after', 'x'], 'give one'],
     [['publish', 'http://localhost/a', 'x', '--header', 'novalue'], 'name=value'],
     [['publish'], "missing required argument 'url'"],

@@ -51,7 +51,7 @@ export function parseSince(text: string, nowMs: number): Start {
   }
   throw new EverywireError(
     'invalid',
-    'since is earliest, latest, last-<n>, an RFC 3339 time such as 2026-01-31T09:00:00Z, or a time ago such as -5m.',
+    'since must be earliest, latest, last-<n>, an RFC 3339 time such as 2026-01-31T09:00:00Z, or a time ago such as -5m.',
     { httpStatus: 400, pointers: ['/since'] },
   );
 }

@@ -80,7 +80,7 @@ class Reader {
   document(): JsonValue {
     if (this.#text.startsWith('\uFEFF')) this.#fail('JSON does not begin with a byte order mark.');
     const value = this.#value();
-    if (this.#at < this.#text.length) this.#fail('Something follows the JSON value.');
+    if (this.#at < this.#text.length) this.#fail('Text follows the JSON value.');
     return value;
   }
 
@@ -111,7 +111,7 @@ class Reader {
         this.#space();
         const nameAt = this.#at;
         const name = this.#string();
-        if (names.has(name)) this.#fail(`An object has one of its names twice.`, nameAt);
+        if (names.has(name)) this.#fail(`An object has a name twice.`, nameAt);
         names.add(name);
         this.#space();
         this.#expect(':');

@@ -86,7 +86,7 @@ describe('plain text at a port that speaks TLS', () => {
     socket.write('GET /channels/a HTTP/1.1\r\nHost: localhost\r\n\r\n');
     const answer = await ended(socket);
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-    expect(answer).toContain('This port speaks TLS: the scheme of the address is https.');
+    expect(answer).toContain('This port uses TLS; use an https address.');
   });
 
   it('ends the connection everywhere else, and is told to the operator', async () => {

@@ -87,12 +87,12 @@ export function parseCommand(text: string, limits: { readonly jsonDepthMax: numb
   const value = parseStrictJson(text, { depthMax: limits.jsonDepthMax, isRaw });
   if (value instanceof JsonFault) return bad(undefined, 'malformed', value.detail);
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof RawJson) {
-    return bad(undefined, 'invalid', 'A command is a JSON object.');
+    return bad(undefined, 'invalid', 'A command must be a JSON object.');
   }
   const members = value as JsonObject;
   const id = readId(members);
   if (id === undefined)
-    return bad(undefined, 'invalid', 'A command has an id, which is a number or a string.');
+    return bad(undefined, 'invalid', 'A command must have an id, which is a number or a string.');
   const fields = new Fields(members);
   const command = readCommand(id, fields);
   return fields.fault === undefined ? command : bad(id, 'invalid', fields.fault);
@@ -119,7 +119,7 @@ function readCommand(id: string, fields: Fields): Command | BadCommand {
       return { op, id };
     default:
       if (fields.fault !== undefined) return bad(id, 'invalid', fields.fault);
-      return bad(id, 'unsupported', 'op is one of subscribe, publish, unsubscribe, auth, ping.');
+      return bad(id, 'unsupported', 'op must be one of subscribe, publish, unsubscribe, auth, ping.');
   }
 }
 
@@ -140,7 +140,7 @@ function readPayload(fields: Fields, type: string | undefined): Pick<Publication
   const data = fields.raw('data');
   const base64 = fields.optionalText('base64');
   if ((data === undefined) === (base64 === undefined)) {
-    fields.fail('A publication has either data or base64.');
+    fields.fail('A publication must have either data or base64.');
   } else if (base64 !== undefined) {
     if (!isBase64(base64)) fields.fail('base64 is not base64 (RFC 4648 §4).');
     return { payload: { kind: 'base64', base64 }, type: type ?? bytesType };
@@ -149,7 +149,7 @@ function readPayload(fields: Fields, type: string | undefined): Pick<Publication
   } else if (data!.startsWith('"')) {
     return { payload: { kind: 'text', text: JSON.parse(data!) as string }, type };
   } else {
-    fields.fail('data of a type that is not JSON is a string.');
+    fields.fail('data of a type that is not JSON must be a string.');
   }
   return { payload: { kind: 'text', text: '' }, type: type ?? jsonType };
 }
@@ -176,7 +176,7 @@ class Fields {
   text(name: string): string {
     const value = this.#members[name];
     if (typeof value === 'string') return value;
-    this.fail(`${name} is a string.`);
+    this.fail(`${name} must be a string.`);
     return '';
   }
 
@@ -192,7 +192,7 @@ class Fields {
   flag(name: string): boolean | undefined {
     const value = this.#members[name];
     if (value === undefined || typeof value === 'boolean') return value;
-    this.fail(`${name} is true or false.`);
+    this.fail(`${name} must be true or false.`);
     return undefined;
   }
 
@@ -201,7 +201,7 @@ class Fields {
     if (value === undefined) return undefined;
     const durationMs =
       typeof value === 'string' || typeof value === 'number' ? parseDurationMs(String(value)) : undefined;
-    if (durationMs === undefined) this.fail(`${name} is seconds, or a length of time such as "5m".`);
+    if (durationMs === undefined) this.fail(`${name} must be seconds, or a length of time such as "5m".`);
     return durationMs;
   }
 
@@ -211,7 +211,7 @@ class Fields {
     const entries = value !== null && typeof value === 'object' ? Object.entries(value) : [];
     const isObject = value !== null && typeof value === 'object' && !Array.isArray(value);
     if (!isObject || !entries.every(([, text]) => typeof text === 'string')) {
-      this.fail('headers is an object of strings.');
+      this.fail('headers must be an object of strings.');
       return undefined;
     }
     return new Map(entries as [string, string][]);

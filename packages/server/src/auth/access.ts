@@ -51,7 +51,7 @@ class TokenAccess implements Access {
   checkCurrent(identity: Identity): void {
     const { claims } = identity;
     // Kept from when authentication was off, when everyone was an administrator.
-    if (claims === undefined) throw unauthorized('A token is needed here.');
+    if (claims === undefined) throw unauthorized('A token is required.');
     if (claims.expiresAtMs <= this.#options.clock.nowMs()) throw unauthorized('The token has expired.');
     if (this.#options.revocations.isRevoked(identity)) throw unauthorized('The token was revoked.');
   }
@@ -91,10 +91,10 @@ class TokenAccess implements Access {
       token === undefined ? undefined : isTicket(token) ? tickets.take(token) : await verifier.verify(token);
     const identity =
       byToken ?? byTicket ?? (certificate === undefined ? undefined : certificates?.(certificate));
-    if (identity === undefined) throw unauthorized('A token is needed here.');
+    if (identity === undefined) throw unauthorized('A token is required.');
     const subjects = [byToken?.subject, byTicket?.subject, certificate];
     if (subjects.some((subject) => subject !== undefined && subject !== identity.subject)) {
-      throw unauthorized('What was shown belongs to several subjects.');
+      throw unauthorized('The credentials name several subjects.');
     }
     return identity;
   }

@@ -31,7 +31,10 @@ export function certificateIdentities(
       return { subject, isAdmin, claims: { ...lists, expiresAtMs: lastMs } };
     } catch (error) {
       if (!(error instanceof EverywireError)) throw error;
-      throw new EverywireError('unauthorized', `The certificate stands for nobody. ${error.message}`);
+      throw new EverywireError(
+        'unauthorized',
+        `The subject of the certificate is not valid. ${error.message}`,
+      );
     }
   };
 }

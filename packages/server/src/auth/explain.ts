@@ -16,7 +16,7 @@ export function explain(rules: Rules, filter: Filter): Explanation {
   if (denying !== undefined) reasons.push(`the rule !${denying.text} denies it`);
   if (allowing !== undefined)
     reasons.push(`the rule ${allowing.text} ${denying === undefined ? 'allows' : 'would allow'} it`);
-  if (rules.allow.length === 0) reasons.push('no rule allows anything of that kind');
+  if (rules.allow.length === 0) reasons.push('the token has no rule of that kind');
   else if (allowing === undefined) {
     reasons.push('no rule allows it');
     for (const { text } of rules.allow.filter((rule) => overlaps(rule, filter)))

@@ -6,8 +6,7 @@ export const authLimits = {
   tokenBytesMax: {
     default: 8 * kib,
     about:
-      'A token, whole. Where it comes in a header, that has its own bound beside this one; in STOMP it is ' +
-      'the smaller one.',
+      'Size of a token. A token in a header is also bound by the size of headers; in STOMP the smaller of both counts.',
   },
   tokenRulesMax: {
     default: 256,
@@ -16,32 +15,33 @@ export const authLimits = {
   verifiedTokenBytesMax: {
     default: 8 * 1024 * kib,
     about:
-      'Tokens that were verified lately are remembered by their hash, so many bytes of them: a signature ' +
+      'Memory for recently verified tokens, which are remembered by their hash: verifying a signature ' +
       'costs 50 to 140 µs.',
   },
   keySetBytesMax: {
     default: 256 * kib,
-    about: 'The key set of an issuer (`jwks`): its answer, the keys in it, and how long it may take.',
+    about:
+      'The key set of an issuer (`jwks`): size of its answer, number of keys, and time-out of the request.',
   },
   keySetKeysMax: { default: 100 },
   keySetTimeoutMs: { default: 10_000 },
   keySetRefreshMs: {
     default: 10 * 60_000,
     about:
-      'A key set is fetched again when it is so old; earlier for a key that it lacks, though never sooner ' +
+      'A key set is fetched again at this age; earlier for a key that it lacks, though never sooner ' +
       'than this.',
   },
   keySetRefetchMs: { default: 30_000 },
   ticketAgeMsMax: {
     default: 30_000,
-    about: 'How long a ticket is good, and how many wait for their use: of one subject, and in all.',
+    about: 'How long a ticket is valid, and how many unused ones there may be: of one subject, and in all.',
   },
   ticketsPerSubjectMax: { default: 64 },
   ticketsMax: { default: 10_000 },
   revocationsMax: {
     default: 100_000,
     about:
-      'Revocations that are remembered, in memory too: some 20 MB. At so many, another is refused; none is ' +
+      'Revocations that are kept, in memory too: some 20 MB. Beyond this a new one is refused; none is ' +
       'forgotten for it.',
   },
 } satisfies LimitDeclarations;

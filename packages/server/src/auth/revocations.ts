@@ -84,7 +84,10 @@ export class Revocations {
     await this.#forgetOld(this.#records);
     const size = this.#bySubject.size + this.#byTokenId.size;
     if (size >= this.#countMax && !this.#isKnown(revocation)) {
-      throw new EverywireError('quota_exceeded', `At most ${this.#countMax} revocations are remembered.`);
+      throw new EverywireError(
+        'quota_exceeded',
+        `Revocation limit reached (${this.#countMax}). Wait for some to expire, or raise limits.revocationsMax.`,
+      );
     }
     await this.#records.write([{ table, key: keyOf(revocation), value: encodeRevocation(revocation) }]);
     this.#remember(revocation);

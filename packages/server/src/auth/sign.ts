@@ -48,6 +48,6 @@ function readPrivateKey(text: string): KeyObject {
       return createPrivateKey({ key: JSON.parse(text) as JsonWebKey, format: 'jwk' });
     return createPrivateKey(text);
   } catch {
-    throw new SigningKeyError('that is no private key as PEM or JWK without a password');
+    throw new SigningKeyError('the key is not an unencrypted private key in PEM or JWK form');
   }
 }

@@ -48,9 +48,13 @@ export class Tickets {
     const { ticketAgeMsMax, ticketsMax, ticketsPerSubjectMax } = this.#limits;
     const ofSubject = this.#countBySubject.get(identity.subject) ?? 0;
     if (this.#issued.size >= ticketsMax || ofSubject >= ticketsPerSubjectMax) {
-      throw new EverywireError('rate_limited', 'Too many tickets were issued and not used yet.', {
-        retryAfterMs: ticketAgeMsMax,
-      });
+      throw new EverywireError(
+        'rate_limited',
+        'Ticket limit reached. Use the issued tickets, or wait until they expire.',
+        {
+          retryAfterMs: ticketAgeMsMax,
+        },
+      );
     }
     const ticket = prefix + Buffer.from(this.#random.hex(randomBytes), 'hex').toString('base64url');
     this.#issued.set(hashOf(ticket), { identity, untilMs: this.#clock.monotonicMs() + ticketAgeMsMax });
@@ -67,7 +71,7 @@ export class Tickets {
     if (issued === undefined) {
       throw new EverywireError(
         'unauthorized',
-        'This ticket was not issued, was used before, or is too old; POST /tickets gives another.',
+        'The ticket is unknown, used or expired. Get a new one with POST /tickets.',
       );
     }
     this.#remove(hash, issued);

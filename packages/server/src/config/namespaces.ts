@@ -56,7 +56,7 @@ const secondMs = 1_000;
 
 function readAgeMs(text: string): number {
   const ageMs = parseDurationMs(text);
-  if (ageMs === undefined) throw new RangeError(`${text} is no length of time`);
+  if (ageMs === undefined) throw new RangeError(`${text} is not a length of time`);
   return ageMs;
 }
 
@@ -70,6 +70,6 @@ const units: ReadonlyMap<string, number> = new Map([
 function readBytes(text: string): number {
   const [, digits, unit] = /^(\d+)(\D*)$/.exec(text) ?? [];
   const factor = units.get(unit ?? '');
-  if (digits === undefined || factor === undefined) throw new RangeError(`${text} is no number of bytes`);
+  if (digits === undefined || factor === undefined) throw new RangeError(`${text} is not a number of bytes`);
   return Number(digits) * factor;
 }

@@ -60,7 +60,7 @@ function findHalfTls(
     }
   }
   if (clientCertificates !== 'none' && clientCa === undefined)
-    problems.push(`tls.clientCertificates ${clientCertificates} needs tls.clientCa to tell good ones by.`);
+    problems.push(`tls.clientCertificates ${clientCertificates} needs tls.clientCa to verify them.`);
   if (subjectFrom !== 'none' && clientCertificates === 'none')
     problems.push(`tls.subjectFrom ${subjectFrom} needs tls.clientCertificates request or require.`);
   return problems;

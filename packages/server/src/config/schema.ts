@@ -14,7 +14,7 @@ import { limitDeclarations, type AllLimits } from './limits.ts';
 
 const durability = Type.Union([Type.Literal('fsync'), Type.Literal('os'), Type.Literal('memory')], {
   default: 'fsync',
-  description: 'What has happened to a message before its publisher is answered.',
+  description: 'The state that a message has reached before its publisher gets the answer.',
 });
 
 const count = Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('unlimited')], {
@@ -55,7 +55,7 @@ const namespace = Type.Object(
     publishesPerSecondMax: Type.Optional(
       Type.Integer({
         minimum: 0,
-        description: 'Messages that one channel takes a second, from everybody together. 0: any number.',
+        description: 'Messages per second on one channel, from all publishers together. 0: any number.',
       }),
     ),
   },
@@ -75,21 +75,26 @@ const issuer = {
     }),
   ),
   jwks: Type.Optional(Type.String({ description: 'URL of a key set, https.' })),
-  issuer: Type.Optional(Type.String({ minLength: 1, description: 'What iss of a token must be.' })),
+  issuer: Type.Optional(Type.String({ minLength: 1, description: 'The required iss claim of a token.' })),
   audience: Type.Optional(
     Type.String({
       minLength: 1,
-      description: 'What aud of a token must be or contain. Without it, tokens for an audience are refused.',
+      description:
+        'The required aud claim of a token, or a member of it. Without this option, tokens with aud are refused.',
     }),
   ),
   algorithm: Type.Optional(
     Type.Union([Type.Literal('HS256'), Type.Literal('RS256'), Type.Literal('ES256'), Type.Literal('EdDSA')], {
-      description: 'What the key is for. The key itself says it too, a token never does.',
+      description: 'The algorithm of the key. The key itself may name it too, a token never does.',
     }),
   ),
 };
 
-const leeway = { minimum: 0, maximum: 60, description: 'How much later tokens end, if clocks differ.' };
+const leeway = {
+  minimum: 0,
+  maximum: 60,
+  description: 'How much later tokens expire, for clocks that differ.',
+};
 
 const issuers = Type.Array(
   Type.Object(
@@ -104,7 +109,7 @@ const issuers = Type.Array(
     default: [],
     secret: true,
     description:
-      'Several in place of auth.jwt, each with the same keys; iss of a token chooses. They share their subjects.',
+      'Several issuers in place of auth.jwt, with the same options each; the iss claim of a token chooses. They share one set of subjects.',
   },
 );
 
@@ -129,7 +134,7 @@ export const configSchema = Type.Object(
         trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
           default: [],
           description:
-            'Addresses and networks of own proxies: their X-Forwarded-For is believed, and no bound by address holds for them.',
+            'Addresses and networks of your proxies: their X-Forwarded-For is believed, and they have no limits by address.',
         }),
       },
       strict,
@@ -142,19 +147,24 @@ export const configSchema = Type.Object(
         cert: Type.Optional(
           Type.String({
             minLength: 1,
-            description: 'File of the certificate and those above it, PEM. Given, the ports speak TLS.',
+            description: 'File of the certificate and its chain, PEM. With it, the ports use TLS.',
           }),
         ),
         key: Type.Optional(Type.String({ minLength: 1, description: 'File of its private key, PEM.' })),
-        passphrase: Type.Optional(Type.String({ secret: true, description: 'Of an encrypted key.' })),
+        passphrase: Type.Optional(
+          Type.String({ secret: true, description: 'Passphrase of an encrypted key.' }),
+        ),
         clientCa: Type.Optional(
-          Type.String({ minLength: 1, description: 'File of the authorities of client certificates, PEM.' }),
+          Type.String({
+            minLength: 1,
+            description: 'File of the authorities (CA) of client certificates, PEM.',
+          }),
         ),
         clientCertificates: Type.Union(
           [Type.Literal('none'), Type.Literal('request'), Type.Literal('require')],
           {
             default: 'none',
-            description: 'Whether clients show certificates: not asked for, if they have one, or always.',
+            description: 'Client certificates: not requested, requested, or required.',
           },
         ),
         subjectFrom: Type.Union(
@@ -169,7 +179,7 @@ export const configSchema = Type.Object(
         ),
         minVersion: Type.Union([Type.Literal('TLSv1.2'), Type.Literal('TLSv1.3')], {
           default: 'TLSv1.2',
-          description: 'Oldest version of TLS that is spoken.',
+          description: 'Oldest allowed version of TLS.',
         }),
       },
       strict,

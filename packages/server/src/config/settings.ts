@@ -43,7 +43,7 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
     if (value === null || value === undefined) return;
     if (typeof value !== 'object' || Array.isArray(value)) {
       problems.push(
-        `${source}: ${describePath(path)} is a section with keys of its own, not ${quoteValue(path, value)}.`,
+        `${source}: ${describePath(path)} is a section with keys, not ${quoteValue(path, value)}.`,
       );
       return;
     }
@@ -98,7 +98,7 @@ function readRecord(path: readonly string[], text: string, source: string): Laye
   } catch (error) {
     // The parser's own words would repeat the text; where it is written is enough to find it.
     if (!(error instanceof SyntaxError)) throw error;
-    return { settings: [], problems: [`${source}: ${describePath(path)} is JSON here, and this is not.`] };
+    return { settings: [], problems: [`${source}: ${describePath(path)} must be JSON.`] };
   }
   const nested = path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), tree);
   return readTree(nested, () => source);
@@ -144,7 +144,7 @@ function findProblem({ path, value, source }: Setting, schema: SchemaNode): stri
     // Where in the list it is, and nothing of what is there.
     const [{ keyword, instancePath, message } = nameless] = Errors(schema, value);
     const where = describePath(path) + instancePath.replaceAll('/', '.');
-    return `${source}: ${where} ${keyword === 'boolean' ? 'is no key' : message}.`;
+    return `${source}: ${where} ${keyword === 'boolean' ? 'is not a key' : message}.`;
   }
   const given = schema.secret === true ? somethingElse : quoteValue(path, value);
   return `${source}: ${describePath(path)} is ${describeSchema(schema)}, not ${given}.`;

@@ -37,7 +37,7 @@ export async function readBody(request: IncomingMessage, options: BodyOptions): 
     return await decode(bytes, { maxOutputLength: options.bytesMax });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(options.bytesMax);
-    throw new EverywireError('malformed', 'The body is not what its Content-Encoding says.', { cause });
+    throw new EverywireError('malformed', 'The body does not match its Content-Encoding.', { cause });
   }
 }
 
@@ -46,7 +46,7 @@ function decoderOf(coding: string | undefined): ReturnType<typeof decoders.get> 
   if (name === 'identity' || name === '') return undefined;
   const decoder = decoders.get(name);
   if (decoder !== undefined) return decoder;
-  throw new HttpRefusal('unsupported', 'Content-Encoding is gzip, deflate or absent.', {
+  throw new HttpRefusal('unsupported', 'Content-Encoding must be gzip, deflate or absent.', {
     // RFC 9110 §12.5.3 and RFC 7694 §3.
     headers: { 'Accept-Encoding': 'gzip, deflate' },
   });
@@ -60,7 +60,7 @@ function collect(request: IncomingMessage, { bytesMax, limits, clock }: BodyOpti
     const look = (): void => {
       const windowMs = limits.handshakeTimeoutMs;
       if (bytes - bytesAtLook < (limits.bodyBytesPerSecondMin * windowMs) / 1_000) {
-        stop(new EverywireError('timed_out', 'The body came too slowly.'));
+        stop(new EverywireError('timed_out', 'The request body arrived too slowly.'));
         return;
       }
       bytesAtLook = bytes;
@@ -85,7 +85,8 @@ function collect(request: IncomingMessage, { bytesMax, limits, clock }: BodyOpti
       else chunks.push(chunk);
     };
     const finish = (): void => stop(undefined);
-    const lose = (): void => stop(new EverywireError('malformed', 'The connection ended within the body.'));
+    const lose = (): void =>
+      stop(new EverywireError('malformed', 'The connection ended before the end of the body.'));
     request.on('data', take).on('end', finish).on('close', lose).on('error', lose);
   });
 }

@@ -96,6 +96,7 @@ function readCookie(field: string, name: string): string | undefined {
     .filter((pair) => pair.startsWith(`${name}=`))
     .map((pair) => pair.slice(name.length + 1));
   // A neighbouring host can add one of the same name, and which is whose cannot be seen (RFC 6265 §8.6).
-  if (values.length > 1) throw new EverywireError('malformed', `The cookie ${name} comes more than once.`);
+  if (values.length > 1)
+    throw new EverywireError('malformed', `The request has the cookie ${name} more than once.`);
   return values[0];
 }

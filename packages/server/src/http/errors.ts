@@ -21,7 +21,7 @@ interface FrameworkError {
 }
 
 const unreadableType = (): EverywireError =>
-  new HttpRefusal('unsupported', 'Content-Type is a media type such as text/plain.', {
+  new HttpRefusal('unsupported', 'Content-Type must be a media type such as text/plain.', {
     headers: { 'Accept-Post': '*/*' },
   });
 
@@ -31,7 +31,8 @@ const frameworkRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
   ['FST_ERR_CTP_INVALID_CONTENT_TYPE', unreadableType],
   [
     'FST_ERR_BAD_URL',
-    () => new EverywireError('malformed', 'The target has a % that is not followed by UTF-8 in hexadecimal.'),
+    () =>
+      new EverywireError('malformed', 'In the request target, % must be followed by UTF-8 in hexadecimal.'),
   ],
   [
     'FST_ERR_MAX_PARAM_LENGTH',
@@ -74,7 +75,7 @@ function isBodyDue({ headers, complete }: IncomingMessage, response: ServerRespo
 
 function refusalOf(thrown: FrameworkError): EverywireError {
   if (thrown.validation !== undefined) {
-    return new EverywireError('invalid', 'The body does not have the shape that is asked for.');
+    return new EverywireError('invalid', 'The body does not match the schema.');
   }
   const known = frameworkRefusals.get(thrown.code ?? '');
   if (known !== undefined) return known();

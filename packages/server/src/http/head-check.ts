@@ -59,7 +59,7 @@ export function targetPath(url: string): string {
 function checkTarget(method: string, url: string): EverywireError | undefined {
   const isPath = targetPath(url).startsWith('/') || (method === 'OPTIONS' && url === '*');
   if (isPath && !url.includes('#')) return undefined;
-  return malformed('The request target is a path; # in a name is written %23.');
+  return malformed('The request target must be a path; write # in a name as %23.');
 }
 
 function countOf(name: string, rawHeaders: readonly string[]): number {
@@ -81,10 +81,10 @@ function checkHost(request: IncomingMessage, rawHeaders: readonly string[]): Eve
   const hosts = countOf('host', rawHeaders);
   const isNeeded = request.httpVersionMajor === 1 && request.httpVersionMinor >= 1;
   // RFC 9112 §3.2: none, or more than one, is a 400.
-  if (hosts > 1 || (hosts === 0 && isNeeded)) return malformed('A request has exactly one Host field.');
+  if (hosts > 1 || (hosts === 0 && isNeeded)) return malformed('A request must have exactly one Host field.');
   // In HTTP/2 it may have come as :authority.
   if (request.headers.host !== undefined && !hostShape.test(request.headers.host))
-    return malformed('Host is not a host name.');
+    return malformed('Host is not a valid host name.');
   return undefined;
 }
 
@@ -94,16 +94,16 @@ function checkFraming(request: IncomingMessage): EverywireError | undefined {
   if (coding !== undefined) {
     // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty; an unknown coding is 501.
     if (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)
-      return malformed('HTTP/1.0 has no Transfer-Encoding.');
+      return malformed('HTTP/1.0 does not allow Transfer-Encoding.');
     if (coding.trim().toLowerCase() !== 'chunked') {
-      return new HttpRefusal('unsupported', 'The only transfer coding spoken here is chunked.', {
+      return new HttpRefusal('unsupported', 'The only supported transfer coding is chunked.', {
         httpStatus: 501,
       });
     }
   }
   // RFC 9110 §9.3.1: content in a GET has no meaning, and can be a request smuggled past a proxy.
   if (hasBody && (request.method === 'GET' || request.method === 'HEAD')) {
-    return malformed(`A ${request.method} request has no body here.`);
+    return malformed(`A ${request.method} request must not have a body.`);
   }
   return undefined;
 }

@@ -74,9 +74,9 @@ export class Http2Front {
     const { request, response } = exchangeOf(stream, headers, rawHeaders, connection.socket);
     const { refusalOf, refuse, serve } = this.#options;
     const refusal = isAmbiguous
-      ? new EverywireError('malformed', 'Host and :authority are the same.')
+      ? new EverywireError('malformed', 'Host and :authority must be equal.')
       : headers[':method'] === 'CONNECT'
-        ? new EverywireError('unsupported', 'This server is no proxy.', { httpStatus: 405 })
+        ? new EverywireError('unsupported', 'This server is not a proxy.', { httpStatus: 405 })
         : (this.#tooLarge(rawHeaders) ?? refusalOf(request));
     if (refusal !== undefined) {
       refuse(request, response, refusal);
@@ -101,7 +101,7 @@ export class Http2Front {
 }
 
 export function unknownExpectation(): EverywireError {
-  return new EverywireError('unsupported', 'The only expectation met here is 100-continue.', {
+  return new EverywireError('unsupported', 'The only supported expectation is 100-continue.', {
     httpStatus: 417,
   });
 }

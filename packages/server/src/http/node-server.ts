@@ -67,7 +67,7 @@ const parserRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
   ['ERR_HTTP_REQUEST_TIMEOUT', () => new EverywireError('timed_out', 'The request took too long to arrive.')],
   [
     'HPE_INVALID_VERSION',
-    () => new EverywireError('unsupported', 'HTTP/1.1 is spoken here.', { httpStatus: 505 }),
+    () => new EverywireError('unsupported', 'This server needs HTTP/1.1.', { httpStatus: 505 }),
   ],
 ]);
 
@@ -124,7 +124,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
     else endAfter(socket, problemBytes(refusal, path, limits.retryAfterMs));
   });
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
-    const refusal = new EverywireError('unsupported', 'This server is no proxy.', { httpStatus: 405 });
+    const refusal = new EverywireError('unsupported', 'This server is not a proxy.', { httpStatus: 405 });
     endAfter(socket, problemBytes(refusal, undefined, limits.retryAfterMs));
     options.log.debug({ target: request.url }, 'refused a CONNECT');
   });
@@ -162,7 +162,7 @@ function createSecure(
     if (socket.alpnProtocol === 'h2') http2.accept(socket);
     else for (const listener of serveHttp1) listener.call(server, socket);
   });
-  const plain = new EverywireError('malformed', 'This port speaks TLS: the scheme of the address is https.');
+  const plain = new EverywireError('malformed', 'This port uses TLS; use an https address.');
   tls.attach(server, {
     name: 'http',
     answerPlain: (socket) => endAfter(socket, problemBytes(plain, undefined, limits.retryAfterMs)),
@@ -230,7 +230,7 @@ interface Answering {
 
 function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options: NodeServerOptions): void {
   const isTls = (error as { rawPacket?: Buffer }).rawPacket?.[0] === tlsHandshake;
-  options.log.debug({ code: error.code, isTls }, 'a connection sent what is not HTTP');
+  options.log.debug({ code: error.code, isTls }, 'a connection sent bytes that are not HTTP');
   if (isTakenOver(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

@@ -32,7 +32,7 @@ export function addBodyParser(
 
 /** RFC 9110 §15.5.16: says what would be taken. */
 export function jsonOnly(): HttpRefusal {
-  return new HttpRefusal('unsupported', 'The body is JSON: Content-Type application/json.', {
+  return new HttpRefusal('unsupported', 'The body must be JSON with Content-Type application/json.', {
     headers: { 'Accept-Post': 'application/json' },
   });
 }

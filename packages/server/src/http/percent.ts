@@ -14,7 +14,10 @@ export function percentDecode(text: string, what: string): string {
   const bytes = Buffer.from(
     text.replace(escape, (_, hex: string | undefined) => {
       if (hex === undefined) {
-        throw new EverywireError('malformed', `In the ${what}, % is followed by two hexadecimal digits.`);
+        throw new EverywireError(
+          'malformed',
+          `In the ${what}, % must be followed by two hexadecimal digits.`,
+        );
       }
       return String.fromCharCode(Number.parseInt(hex, 16));
     }),

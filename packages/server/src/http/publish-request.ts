@@ -62,7 +62,7 @@ export interface PublishBody {
 export function entryOfBody(body: PublishBody, at: number): PublishEntry {
   const { data, base64 } = body;
   if ((data === undefined) === (base64 === undefined)) {
-    throw invalid('An entry has either data or base64.', `/${at}`);
+    throw invalid('An entry must have either data or base64.', `/${at}`);
   }
   const type = body.type ?? (data === undefined ? undefined : 'application/json');
   return {
@@ -89,7 +89,7 @@ function bytesOf(base64: string, at: number): Buffer {
   const bytes = Buffer.from(base64, 'base64');
   // Node skips what is not base64; a payload that lost bytes silently would be worse than a refusal.
   if (bytes.toString('base64').replace(/=+$/, '') === base64.replace(/=+$/, '')) return bytes;
-  throw invalid('base64 is RFC 4648 §4 without line breaks.', `/${at}/base64`);
+  throw invalid('base64 is not valid (RFC 4648 §4, without line breaks).', `/${at}/base64`);
 }
 
 function utf8Of(name: string, latin1: string): string {
@@ -102,14 +102,14 @@ function booleanOf(text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined;
   const word = text.toLowerCase();
   if (word === 'true' || word === 'false') return word === 'true';
-  throw new EverywireError('invalid', 'Everywire-Retain is true or false.', { httpStatus: 400 });
+  throw new EverywireError('invalid', 'Everywire-Retain must be true or false.', { httpStatus: 400 });
 }
 
 function ttlOf(text: string | undefined, pointer: string, httpStatus: number): number | undefined {
   if (text === undefined) return undefined;
   const ttlMs = parseDurationMs(text);
   if (ttlMs !== undefined) return ttlMs;
-  throw new EverywireError('invalid', 'ttl is a length of time such as 60s.', {
+  throw new EverywireError('invalid', 'ttl must be a length of time such as 60s.', {
     httpStatus,
     pointers: [pointer],
   });

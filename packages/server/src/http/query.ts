@@ -38,7 +38,7 @@ export class Query {
     const text = this.one(name);
     if (text === undefined) return undefined;
     if (!/^\d{1,15}$/.test(text) || Number(text) === 0) {
-      throw badValue(name, 'is a whole number from 1');
+      throw badValue(name, 'must be a whole number from 1');
     }
     return Math.min(Number(text), max);
   }
@@ -48,7 +48,7 @@ export class Query {
     const text = this.one(name);
     if (text === undefined) return undefined;
     const durationMs = parseDurationMs(text);
-    if (durationMs === undefined) throw badValue(name, 'is a length of time such as 30s');
+    if (durationMs === undefined) throw badValue(name, 'must be a length of time such as 30s');
     return Math.min(durationMs, maxMs);
   }
 
@@ -57,7 +57,7 @@ export class Query {
     const text = this.one(name);
     if (text === undefined) return undefined;
     const chosen = allowed.find((word) => word === text);
-    if (chosen === undefined) throw badValue(name, `is one of ${allowed.join(', ')}`);
+    if (chosen === undefined) throw badValue(name, `must be one of ${allowed.join(', ')}`);
     return chosen;
   }
 }

@@ -153,7 +153,7 @@ export const ticketDocs: RouteDocs = {
   tags: ['tokens'],
   response: {
     201: {
-      description: 'Good once, and not for long.',
+      description: 'Valid once, and for a short time.',
       content: { 'application/json': { schema: ticketSchema } },
     },
     ...problems(401, 404, 429, 503),

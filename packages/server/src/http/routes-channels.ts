@@ -78,9 +78,9 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     handler: (request, reply) => {
       const query = new Query(rawQuery(request.url));
       const filters = [...new Set(query.all('channel'))];
-      if (filters.length === 0) throw badQuery('channel is given at least once.', '/channel');
+      if (filters.length === 0) throw badQuery('The query must have channel at least once.', '/channel');
       if (filters.length > limits.subscriptionsMax) {
-        throw badQuery(`channel is given at most ${limits.subscriptionsMax} times.`, '/channel');
+        throw badQuery(`The query may have channel at most ${limits.subscriptionsMax} times.`, '/channel');
       }
       // A long poll is asked for by `wait`; otherwise this is a stream unless Accept says what else.
       const isPoll = query.one('wait') !== undefined || request.headers['prefer'] !== undefined;
@@ -148,7 +148,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
   app.delete(`${prefix}*`, { config: { authenticates, docs: deleteDocs } }, (request, reply) =>
     inSession(request, async (session) => {
       const wasThere = await session.drop(channelOfTarget(request.url, prefix));
-      if (!wasThere) throw new EverywireError('not_found', 'There is no such channel.');
+      if (!wasThere) throw new EverywireError('not_found', 'The channel does not exist.');
       return reply.code(204).header('Cache-Control', 'no-store').send();
     }),
   );

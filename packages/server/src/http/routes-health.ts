@@ -69,7 +69,7 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptio
     config: { docs: problemDocs },
     handler: (request, reply) => {
       const { code } = request.params;
-      if (!isErrorCode(code)) throw new EverywireError('not_found', 'There is no such problem.');
+      if (!isErrorCode(code)) throw new EverywireError('not_found', 'The problem type does not exist.');
       const { title, http, comeBack } = errorTable[code];
       return reply
         .type('text/plain; charset=utf-8')

@@ -125,7 +125,7 @@ export function publishBodySchema(entriesMax: number): TSchema {
 export const ticketSchema = Type.Object(
   {
     ticket: Type.String(),
-    expiresAt: Type.String({ format: 'date-time', description: 'From then on it is worth nothing.' }),
+    expiresAt: Type.String({ format: 'date-time', description: 'The time of its expiry.' }),
   },
   { title: 'Ticket' },
 );

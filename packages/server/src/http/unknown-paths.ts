@@ -70,11 +70,11 @@ export function answerUnknown(
     if (allow === undefined) throw new EverywireError('not_found', 'There is nothing at this path.');
     if (isUpgrade && request.method === 'GET') {
       // RFC 6455 §4.2.1: without the upgrade fields this is no handshake.
-      throw new HttpRefusal('malformed', 'This path speaks WebSocket.', {
+      throw new HttpRefusal('malformed', 'This path needs a WebSocket handshake.', {
         headers: { Upgrade: 'websocket' },
       });
     }
-    throw new HttpRefusal('unsupported', `This path takes ${allow}.`, {
+    throw new HttpRefusal('unsupported', `This path allows ${allow}.`, {
       httpStatus: 405,
       headers: { Allow: allow },
     });

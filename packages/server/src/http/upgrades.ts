@@ -27,7 +27,7 @@ export class UpgradeRouter {
     const path = pathOf(request);
     const route = this.#routes.find(({ matches }) => matches(path));
     if (route === undefined) {
-      refuseUpgrade(socket, path, new EverywireError('not_found', 'Nothing upgrades at this path.'));
+      refuseUpgrade(socket, path, new EverywireError('not_found', 'This path does not support Upgrade.'));
       return;
     }
     route.handle(request, socket, head);

@@ -3,8 +3,7 @@ import type { LimitDeclarations, Limits, LimitsOf } from '../core/limits.ts';
 export const netLimits = {
   heartbeatEveryMs: {
     default: 15_000,
-    about:
-      'How often a stream, a WebSocket or an HTTP/2 connection that has nothing to say is sent a sign of life.',
+    about: 'How often the server sends a heartbeat on a quiet stream, WebSocket or HTTP/2 connection.',
   },
   retryAfterMs: {
     default: 2_000,
@@ -16,7 +15,7 @@ export const netLimits = {
   },
   closeTimeoutMs: {
     default: 5_000,
-    about: 'Time a peer has to answer our Close before the socket is ended.',
+    about: 'Time for a peer to answer our Close before the socket is ended.',
   },
 } satisfies LimitDeclarations;
 

@@ -57,7 +57,7 @@ export class LinkGroup<Context> {
     try {
       this.handlers.onData(link, bytes);
     } catch (cause) {
-      this.log.error({ err: cause }, 'what a peer sent could not be handled; the connection is closed');
+      this.log.error({ err: cause }, 'the input of a peer could not be handled; the connection is closed');
       link.end(1011, 'internal');
     }
   }

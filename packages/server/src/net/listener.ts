@@ -144,8 +144,8 @@ function explain(
       'EADDRINUSE',
       `port ${port} on ${host} is taken; choose another with ${flag}, 0 for any, or -1 for none.`,
     ],
-    ['EACCES', `port ${port} on ${host} is not ours to use; ports below 1024 belong to root.`],
-    ['EADDRNOTAVAIL', `${host} is no address of this machine.`],
+    ['EACCES', `port ${port} on ${host} is not permitted; ports below 1024 need root.`],
+    ['EADDRNOTAVAIL', `${host} is not an address of this machine.`],
   ]);
   return new Error(`${name}: ${words.get(cause.code ?? '') ?? cause.message}`, { cause });
 }

@@ -12,7 +12,7 @@ export function trustedProxies(entries: readonly string[]): IsProxy {
     const length = bits === undefined ? undefined : Number(bits);
     const isNetwork = bits === undefined || (/^\d{1,3}$/.test(bits) && length! <= (kind === 4 ? 32 : 128));
     if (kind === 0 || more !== undefined || !isNetwork)
-      throw new RangeError(`"${entry}" is no address and no network, such as 10.0.0.0/8.`);
+      throw new RangeError(`"${entry}" is not an address or network such as 10.0.0.0/8.`);
     const family = kind === 4 ? 'ipv4' : 'ipv6';
     if (length === undefined) proxies.addAddress(address, family);
     else proxies.addSubnet(address, length, family);

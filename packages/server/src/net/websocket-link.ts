@@ -160,7 +160,7 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
   /** As above. */
   receiveText(text: Buffer): void {
     if (this.#rules.isTextData) this.receive(text);
-    else this.end(wrongKindCode, 'unsupported: this protocol is spoken in binary frames.');
+    else this.end(wrongKindCode, 'unsupported: this protocol needs binary frames.');
   }
 
   /** As above. */

@@ -81,5 +81,8 @@ export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Cont
 }
 
 function refusal(): EverywireError {
-  return new EverywireError('going_away', 'No connection is taken here now; come back later or elsewhere.');
+  return new EverywireError(
+    'going_away',
+    'No new connections are accepted now. Try again later, or on another node.',
+  );
 }

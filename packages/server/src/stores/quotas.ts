@@ -35,6 +35,6 @@ export function refusalFor(
 function full(max: number, what: string): EverywireError {
   return new EverywireError(
     'quota_exceeded',
-    `The store has ${max} ${what}, which is as many as it may; one that is deleted makes room.`,
+    `The store has ${max} ${what}, the limit. Delete some to make room.`,
   );
 }

@@ -61,27 +61,23 @@ export function createMetrics({ hub, figures, admission }: MetricsSource): Metri
 
   counter('everywire_published_total', 'Messages stored.', () => figures.published);
   counter('everywire_refused_total', 'Messages refused.', () => figures.refused);
-  counter(
-    'everywire_rate_limited_total',
-    'What was refused because it came too fast.',
-    () => figures.rateLimited,
-  );
+  counter('everywire_rate_limited_total', 'Refusals because of a rate limit.', () => figures.rateLimited);
   counter('everywire_delivered_total', 'Deliveries: messages times subscriptions.', () => figures.delivered);
-  counter('everywire_flushes_total', 'Turns in which something was delivered.', () => figures.flushes);
+  counter('everywire_flushes_total', 'Event-loop turns with at least one delivery.', () => figures.flushes);
   gauge('everywire_subscriptions', 'Subscriptions of this node.', () => figures.subscriptions);
-  gauge('everywire_head_seq', 'The number of the newest message of the store.', () => hub.head.seq);
-  gauge('everywire_store_up', '1 while the store is well.', () => (hub.health().ok ? 1 : 0));
+  gauge('everywire_head_seq', 'The seq of the newest message of the store.', () => hub.head.seq);
+  gauge('everywire_store_up', '1 while the store is healthy.', () => (hub.health().ok ? 1 : 0));
   gauge('everywire_draining', '1 while this node is stopping.', () => (hub.isDraining ? 1 : 0));
   const nobody = { unauthenticated: 0, waiting: 0, refused: 0 };
   const connections = (): Admission['figures'] => admission?.figures ?? nobody;
   gauge(
     'everywire_unauthenticated_connections',
-    'Connections that are read from and whose peers have not shown a token.',
+    'Connections being read whose peers are not authenticated yet.',
     () => connections().unauthenticated,
   );
   gauge(
     'everywire_waiting_connections',
-    'Connections that wait for others of their address to show a token.',
+    'Connections waiting for others of their address to authenticate.',
     () => connections().waiting,
   );
   counter(

@@ -38,25 +38,26 @@ export function checkHandshake(
 ): Handshake | EverywireError {
   const { headers } = request;
   if (request.method !== 'GET') {
-    return refuse('unsupported', 'A WebSocket begins with GET.', 405, { Allow: 'GET' });
+    return refuse('unsupported', 'A WebSocket handshake must be a GET request.', 405, { Allow: 'GET' });
   }
-  if (Number(request.httpVersion) < 1.1) return refuse('malformed', 'A WebSocket needs HTTP/1.1 or newer.');
+  if (Number(request.httpVersion) < 1.1)
+    return refuse('malformed', 'A WebSocket handshake needs HTTP/1.1 or newer.');
   if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) {
-    return refuse('malformed', 'A WebSocket needs Upgrade: websocket and Connection: Upgrade.');
+    return refuse('malformed', 'A WebSocket handshake needs Upgrade: websocket and Connection: Upgrade.');
   }
   // A body would be taken for frames.
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? '0') !== 0) {
-    return refuse('malformed', 'The request for a WebSocket has no body.');
+    return refuse('malformed', 'A WebSocket handshake must not have a body.');
   }
   if (headers['sec-websocket-version'] !== webSocketVersion) {
-    return refuse('unsupported', 'Version 13 of the protocol is spoken here (RFC 6455).', 426, {
+    return refuse('unsupported', 'Only version 13 of the protocol is supported (RFC 6455).', 426, {
       Upgrade: 'websocket',
       'Sec-WebSocket-Version': webSocketVersion,
     });
   }
   const key = headers['sec-websocket-key'];
   if (key === undefined || !keyShape.test(key)) {
-    return refuse('malformed', 'Sec-WebSocket-Key is 16 bytes in base64, once.');
+    return refuse('malformed', 'The handshake must have one Sec-WebSocket-Key of 16 bytes in base64.');
   }
   if (rules.allowedOrigins !== undefined && !isOriginAllowed(request, rules.allowedOrigins)) {
     return refuse('forbidden', 'This origin may not connect.');
@@ -92,12 +93,12 @@ function selectProtocol(
   }
   const offered = offer.split(',').map((one) => one.trim());
   if (new Set(offered).size !== offered.length || !offered.every((one) => tokenShape.test(one))) {
-    return new EverywireError('malformed', 'Sec-WebSocket-Protocol is a list of different tokens.');
+    return new EverywireError('malformed', 'Sec-WebSocket-Protocol must be a list of different tokens.');
   }
   if (protocols === undefined) return undefined;
   return (
     protocols.find((one) => offered.includes(one)) ??
-    new EverywireError('malformed', `The subprotocol spoken here is ${protocols.join(', ')}.`)
+    new EverywireError('malformed', `The supported subprotocol is ${protocols.join(', ')}.`)
   );
 }
 

@@ -126,7 +126,7 @@ describe('refused, without a byte of the key', () => {
     ],
     [{ jwt: { secret: testSecret }, issuers: [{ issuer: 'a', secret: testSecret }] }, /both have keys/],
     [{ issuers: [{ secret: hidden }] as never }, /auth\.issuers\.0 must have required properties issuer/],
-    [{ issuers: [{ issuer: 'a', sekret: hidden }] as never }, /auth\.issuers\.0\.sekret is no key/],
+    [{ issuers: [{ issuer: 'a', sekret: hidden }] as never }, /auth\.issuers\.0\.sekret is not a key/],
     [{ jwt: { algorithm: 'none' as never } }, /algorithm is "HS256"/],
     [{ jwt: { leewaySeconds: 61 } }, /leewaySeconds is a whole number from 0 to 60/],
   ] satisfies readonly (readonly [NonNullable<ConfigInput['auth']>, RegExp])[])('%#', (auth, words) => {

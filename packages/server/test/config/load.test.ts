@@ -162,7 +162,7 @@ describe('what is refused', () => {
     ['a port out of range', 'http: { port: 65536 }', /is a whole number from -1 to 65535, not 65536\.$/],
     ['a port as text', 'http: { port: "80" }', /not "80"\.$/],
     ['an unknown word', 'durability: fsink', /durability is "fsync" or "os" or "memory", not "fsink"\.$/],
-    ['a value where a section is', 'http: 8080', /http is a section with keys of its own, not 8080\.$/],
+    ['a value where a section is', 'http: 8080', /http is a section with keys, not 8080\.$/],
     ['a list where a section is', 'limits: [1]', /limits is a section/],
     ['an age without a unit that exists', 'retention: { age: 7y }', /retention\.age is .*not "7y"\.$/],
     [

@@ -22,7 +22,7 @@ test.each<[ConfigInput, string]>([
   [{ tls: { clientCa: 'ca.pem' } }, 'tls.cert is not set, and without TLS there are no client certificates.'],
   [
     { tls: { ...pair, clientCertificates: 'require' } },
-    'tls.clientCertificates require needs tls.clientCa to tell good ones by.',
+    'tls.clientCertificates require needs tls.clientCa to verify them.',
   ],
   [
     { tls: { ...pair, subjectFrom: 'cn' } },

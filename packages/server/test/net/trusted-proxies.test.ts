@@ -29,6 +29,6 @@ describe('trusted proxies', () => {
     '',
     '10.0.0.0/-1',
   ])('are not %j', (entry) => {
-    expect(() => trustedProxies([entry])).toThrow(`"${entry}" is no address and no network`);
+    expect(() => trustedProxies([entry])).toThrow(`"${entry}" is not an address or network`);
   });
 });

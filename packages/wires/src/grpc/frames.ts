@@ -67,7 +67,7 @@ export class MessageReader {
     const isEnd = flags !== prefixFlags.none && flags === this.#endFlag;
     if (flags === prefixFlags.compressed) {
       // The gRPC protocol: a compressed message without a grpc-encoding that says how is an INTERNAL error.
-      throw new EverywireError('internal', 'A message is compressed, and nothing said how.');
+      throw new EverywireError('internal', 'A message is compressed, and grpc-encoding is missing.');
     }
     if (flags !== prefixFlags.none && !isEnd)
       throw new EverywireError('internal', 'A message has flags that gRPC does not have.');

@@ -9,6 +9,6 @@ export function decoded<Desc extends DescMessage>(schema: Desc, message: Uint8Ar
   try {
     return fromBinary(schema, message);
   } catch (cause) {
-    throw new EverywireError('internal', 'A message is not the protobuf that it should be.', { cause });
+    throw new EverywireError('internal', 'A message is not valid protobuf.', { cause });
   }
 }

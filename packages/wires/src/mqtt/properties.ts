@@ -220,7 +220,7 @@ function checkNumber(
   fields.refuse(
     reasonCode === undefined ? 'protocol' : 'topic',
     rule,
-    `The property ${name} has a value it cannot have.`,
+    `The property ${name} has an invalid value.`,
     reasonCode,
   );
 }

@@ -73,13 +73,13 @@ function structured(body: Buffer, { jsonDepthMax }: CloudEventLimits): CloudEven
   });
   if (value instanceof JsonFault) throw new EverywireError('malformed', value.detail);
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof RawJson)
-    throw invalid('A CloudEvent is a JSON object.');
+    throw invalid('A CloudEvent must be a JSON object.');
   const members = value as JsonObject;
   const attributes = new Map<string, string>();
   for (const [name, given] of Object.entries(members)) {
     if (dataMembers.has(name) || given === null) continue;
     if (typeof given !== 'string' && typeof given !== 'boolean' && typeof given !== 'number')
-      throw invalid(`The attribute ${name} is a string, a boolean or an integer.`);
+      throw invalid(`The attribute ${name} must be a string, a boolean or an integer.`);
     attributes.set(name, String(given));
   }
   const { data, data_base64: base64 } = members;
@@ -91,7 +91,7 @@ function structured(body: Buffer, { jsonDepthMax }: CloudEventLimits): CloudEven
 function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffer {
   if (base64 !== undefined) {
     if (typeof base64 !== 'string' || Buffer.from(base64, 'base64').toString('base64') !== base64)
-      throw invalid('data_base64 is base64 (RFC 4648 §4).');
+      throw invalid('data_base64 is not valid base64 (RFC 4648 §4).');
     return Buffer.from(base64, 'base64');
   }
   if (!(data instanceof RawJson)) return Buffer.alloc(0);
@@ -113,7 +113,7 @@ function binary(headers: Fields, type: string | undefined, body: Buffer): CloudE
 function checked(event: CloudEvent): CloudEvent {
   const { attributes } = event;
   for (const name of required)
-    if ((attributes.get(name) ?? '') === '') throw invalid(`A CloudEvent has the attribute ${name}.`);
+    if ((attributes.get(name) ?? '') === '') throw invalid(`A CloudEvent must have the attribute ${name}.`);
   if (attributes.get('specversion') !== '1.0') throw invalid('specversion is 1.0.');
   for (const name of attributes.keys())
     if (!attributeName.test(name)) throw invalid('Names of attributes are lower-case letters and digits.');

@@ -54,7 +54,7 @@ export function readClaims(
   checkAudience(payload['aud'], rules);
   const subject = readSubject(payload['sub'], limits);
   const expiresAtMs = readDate(payload, 'exp');
-  if (expiresAtMs === undefined) refuse('A token says when it ends: exp.');
+  if (expiresAtMs === undefined) refuse('The token has no exp claim; every token must expire.');
   const notBeforeMs = readDate(payload, 'nbf') ?? 0;
   const issuedAtMs = readDate(payload, 'iat');
   const validity = {
@@ -80,12 +80,14 @@ export function readClaims(
 /** @throws EverywireError `unauthorized`: expired (RFC 7519 §4.1.4: on that date too), or not valid yet */
 export function checkValidity({ fromMs, untilMs }: Validity, nowMs: number): void {
   if (nowMs >= untilMs) refuse('The token has expired.');
-  if (nowMs < fromMs) refuse('The token is not valid yet: by its nbf or iat, or our clocks differ.');
+  if (nowMs < fromMs)
+    refuse('The token is not valid yet (nbf or iat). Check the clocks of issuer and server.');
 }
 
 function checkIssuer(issuer: JsonValue | undefined, { issuer: wanted }: ClaimRules): void {
-  if (issuer !== undefined && typeof issuer !== 'string') refuse('The iss of a token is text.');
-  if (wanted !== undefined && issuer !== wanted) refuse('The token is of another issuer.');
+  if (issuer !== undefined && typeof issuer !== 'string')
+    refuse('The iss claim of a token must be a string.');
+  if (wanted !== undefined && issuer !== wanted) refuse('The iss claim of the token names another issuer.');
 }
 
 function checkAudience(audience: JsonValue | undefined, { audience: wanted }: ClaimRules): void {
@@ -94,7 +96,8 @@ function checkAudience(audience: JsonValue | undefined, { audience: wanted }: Cl
     return;
   }
   const all: readonly JsonValue[] = Array.isArray(audience) ? (audience as readonly JsonValue[]) : [audience];
-  if (!all.every((one) => typeof one === 'string')) refuse('The aud of a token is text, or a list of it.');
+  if (!all.every((one) => typeof one === 'string'))
+    refuse('The aud claim of a token must be a string or a list of strings.');
   // RFC 7519 §4.1.3: a recipient that `aud` does not name must refuse; so must a recipient without a name.
   if (wanted === undefined)
     refuse('The token has an aud claim, and this server has no audience (auth.jwt.audience).');
@@ -112,11 +115,11 @@ function readDate(payload: JsonObject, name: 'exp' | 'nbf' | 'iat'): number | un
 
 /** Rules, names of sessions and log lines may contain it. @throws EverywireError `unauthorized` */
 export function readSubject(subject: JsonValue | undefined, limits: ClaimLimits): string {
-  if (typeof subject !== 'string') refuse('A token says whose it is: sub.');
+  if (typeof subject !== 'string') refuse('The token has no sub claim.');
   if (!isName(subject, limits)) {
     refuse(`The sub of a token has 1 to ${limits.subjectBytesMax} bytes and no control characters.`);
   }
-  if (/[+#*]|^\$/.test(subject)) refuse('The sub of a token has none of + # *, and does not begin with $.');
+  if (/[+#*]|^\$/.test(subject)) refuse('The sub of a token must not contain + # * or begin with $.');
   return subject;
 }
 
@@ -144,12 +147,12 @@ const rightNames: ReadonlySet<string> = new Set(['subscribe', 'publish', 'admin'
 /** @throws EverywireError `unauthorized` */
 export function readRights(rights: JsonValue | undefined, subject: string, limits: ClaimLimits): Rights {
   if (rights === undefined) return { isAdmin: false, subscribe: [], publish: [] };
-  if (!isObject(rights)) refuse('The claim everywire is an object.');
+  if (!isObject(rights)) refuse('The claim everywire must be an object.');
   // A misspelt list would silently be no list, and its denials none.
   if (!Object.keys(rights).every((name) => rightNames.has(name)))
     refuse('The claim everywire has members other than subscribe, publish and admin.');
   const { admin = false } = rights;
-  if (typeof admin !== 'boolean') refuse('everywire.admin is true or false.');
+  if (typeof admin !== 'boolean') refuse('everywire.admin must be true or false.');
   const listOf = (name: 'subscribe' | 'publish'): readonly string[] => {
     const list = rights[name];
     if (list === undefined) return admin ? ['**'] : [];
@@ -166,11 +169,11 @@ interface ListContext {
 
 function readRules(list: JsonValue, context: ListContext): readonly string[] {
   const { name, limits } = context;
-  if (!Array.isArray(list)) refuse(`everywire.${name} is a list of filters.`);
+  if (!Array.isArray(list)) refuse(`everywire.${name} must be a list of filters.`);
   if (list.length > limits.tokenRulesMax)
     refuse(`everywire.${name} has at most ${limits.tokenRulesMax} filters.`);
   return (list as readonly JsonValue[]).map((rule) => {
-    if (typeof rule !== 'string') refuse(`everywire.${name} is a list of filters.`);
+    if (typeof rule !== 'string') refuse(`everywire.${name} must be a list of filters.`);
     return readRule(rule, context);
   });
 }
@@ -193,6 +196,6 @@ function readRule(rule: string, { name, subject, limits }: ListContext): string 
     return denies ? `!${text}` : text;
   } catch (error) {
     if (!(error instanceof EverywireError)) throw error;
-    refuse(`everywire.${name} has a rule that is no filter. ${error.message}`);
+    refuse(`everywire.${name} has an invalid filter. ${error.message}`);
   }
 }

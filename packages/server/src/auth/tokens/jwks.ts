@@ -107,7 +107,7 @@ export class Jwks implements KeySource {
       this.#fail();
       log.warn(
         { url: this.#shownUrl, reason: describeFailure(error, abort.signal), keys: this.#keys.length },
-        'the key set of an issuer could not be fetched; the keys that were fetched last are kept',
+        'the key set of an issuer could not be fetched; the last fetched keys are kept',
       );
     } finally {
       timer.cancel();

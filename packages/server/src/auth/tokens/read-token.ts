@@ -36,17 +36,17 @@ export function readToken(token: string, limits: FormLimits): ReadToken {
   if (token.length > limits.tokenBytesMax) refuse(`A token has at most ${limits.tokenBytesMax} bytes.`);
   const [, headerPart, payloadPart, signaturePart] = shape.exec(token) ?? [];
   if (headerPart === undefined || payloadPart === undefined || signaturePart === undefined)
-    refuse('A token is a signed JWT: three parts of base64url, parted by dots.');
+    refuse('The token is not a signed JWT: three base64url parts, separated by dots.');
   decode(signaturePart);
   const header = readObject(headerPart, 'header', limits);
   for (const name of forbidden) {
-    if (header[name] !== undefined) refuse(`The header of a token has no ${name} here.`);
+    if (header[name] !== undefined) refuse(`The header of a token must not have ${name}.`);
   }
   const { alg: algorithm, typ: type, kid: keyId } = header;
-  if (typeof algorithm !== 'string') refuse('The header of a token says alg.');
+  if (typeof algorithm !== 'string') refuse('The header of a token must have alg.');
   if (type !== undefined && !(typeof type === 'string' && types.has(type.toLowerCase())))
-    refuse('The header of a token says typ JWT, or nothing of it.');
-  if (keyId !== undefined && !isKeyId(keyId)) refuse('The kid of a token is not the name of a key.');
+    refuse('The typ of a token must be JWT or absent.');
+  if (keyId !== undefined && !isKeyId(keyId)) refuse('The kid of the token is not a valid key name.');
   return { algorithm, keyId, payload: readObject(payloadPart, 'payload', limits) };
 }
 
@@ -63,7 +63,7 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
 function readObject(part: string, what: 'header' | 'payload', { jsonDepthMax }: FormLimits): JsonObject {
   const value = parseJsonBytes(decode(part), { depthMax: jsonDepthMax });
   if (value instanceof JsonFault) refuse(`The ${what} of the token cannot be read. ${value.detail}`);
-  if (!isObject(value)) refuse(`The ${what} of a token is a JSON object.`);
+  if (!isObject(value)) refuse(`The ${what} of a token must be a JSON object.`);
   return value;
 }
 

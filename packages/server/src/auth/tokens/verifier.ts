@@ -127,7 +127,7 @@ class JwtVerifier implements TokenVerifier {
       others.length === 0 && only?.rules.issuer === undefined
         ? only
         : this.#issuers.find(({ rules }) => rules.issuer === name);
-    return chosen ?? refuse('The token is of no issuer that this server believes.');
+    return chosen ?? refuse('The issuer of the token is not configured here.');
   }
 
   async #checkSignature(token: string, { key, algorithm }: VerificationKey): Promise<void> {
@@ -136,7 +136,7 @@ class JwtVerifier implements TokenVerifier {
     } catch (error) {
       if (!(error instanceof errors.JOSEError))
         this.#log.error({ err: error, algorithm }, 'a signature could not be verified');
-      refuse('The signature of the token is wrong.');
+      refuse('The signature of the token is not valid.');
     }
   }
 }

@@ -37,7 +37,7 @@ export function checkFirstPage(folder: string): void {
 }
 
 /** For an operator whose data file cannot be opened. */
-export const whatToDo = 'Put a backup of the folder back, or move it away to begin anew.';
+export const whatToDo = 'Put a backup of the folder back, or move it away to start with an empty store.';
 
 /** How many bytes the data file is shorter than its newest meta page says; 0 where there is no file. */
 export function missingBytes(folder: string): number {

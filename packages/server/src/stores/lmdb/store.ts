@@ -293,7 +293,7 @@ class LmdbStore implements Store {
     if (this.#failure === undefined) {
       this.#failure =
         `A commit to ${this.#options.path} failed (${caught instanceof Error ? caught.message : String(caught)}). ` +
-        'Nothing is accepted until the store was opened again and checked. Look after the disk.';
+        'Publishes are refused until the store was opened again and checked. Check the disk.';
       this.#options.log.error(
         { err: caught },
         'a commit failed; the store accepts nothing until it is reopened',
@@ -302,7 +302,7 @@ class LmdbStore implements Store {
     }
     return new EverywireError(
       'store_unavailable',
-      'The store failed; whether this was stored is not known.',
+      'The store failed; it is unknown whether this was stored.',
       {
         cause: caught,
         retryAfterMs: reopenDelayMsMin,
@@ -319,7 +319,7 @@ class LmdbStore implements Store {
     this.#options.onFatal?.(caught);
     return new EverywireError(
       'store_unavailable',
-      'The store failed; whether this was stored is not known.',
+      'The store failed; it is unknown whether this was stored.',
       {
         cause: caught,
       },

@@ -52,7 +52,7 @@ const token = ({ privateKey }: Pair, kid?: string, alg = 'EdDSA', iss?: string):
   );
 
 const taken = { subject: 'alice' };
-const refusal = 'none of theirs';
+const refusal = 'alg or kid matches no key';
 const warnings = () => log.lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields);
 
 test('keys are fetched when the first token comes, once for all that wait', async () => {

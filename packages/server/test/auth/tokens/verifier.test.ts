@@ -138,18 +138,20 @@ describe('whose', () => {
     const right = { iss: 'https://a.example', aud: ['y', 'x'] };
     await expect(strict.verify(await token(right))).resolves.toBeTruthy();
     await expect(strict.verify(await token({ ...right, iss: 'https://A.example' }))).rejects.toThrow(
-      'no issuer',
+      'issuer of the token is not configured',
     );
-    await expect(strict.verify(await token({ aud: 'x' }))).rejects.toThrow('no issuer');
+    await expect(strict.verify(await token({ aud: 'x' }))).rejects.toThrow(
+      'issuer of the token is not configured',
+    );
     await expect(strict.verify(await token({ ...right, aud: 'y' }))).rejects.toThrow('another audience');
-    await expect(strict.verify(await token({ iss: right.iss }))).rejects.toThrow('whom it is for');
+    await expect(strict.verify(await token({ iss: right.iss }))).rejects.toThrow('has no aud claim');
   });
 
   test('without them any issuer will do, but a token for somebody else will not', async () => {
     await expect(identify({ iss: 'https://a.example' })).resolves.toBeTruthy();
     await expect(identify({ raw: { iss: ['https://a.example'] } })).rejects.toThrow('iss');
     // RFC 7519 §4.1.3
-    await expect(identify({ aud: 'x' })).rejects.toThrow('told of none');
+    await expect(identify({ aud: 'x' })).rejects.toThrow('this server has no audience');
   });
 });
 
