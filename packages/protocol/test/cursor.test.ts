@@ -19,7 +19,7 @@ describe('cursor', () => {
     );
   });
 
-  it('has one spelling per place: whatever parses is spelled that way', () => {
+  it('has one spelling per place: all that parses is spelled that way', () => {
     fc.assert(
       fc.property(positions, fc.nat(35), fc.integer({ min: 0, max: 255 }), (position, at, byte) => {
         const bytes = Buffer.from(formatCursor(position), 'latin1');

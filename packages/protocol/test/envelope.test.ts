@@ -100,7 +100,7 @@ describe('an envelope', () => {
     expect(readEnvelope(JSON.parse(JSON.stringify(value)))).toBeUndefined();
   });
 
-  it('is read from nothing that is not one, whatever the JSON', () => {
+  it('is read from nothing that is not one, for any JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         expect(readEnvelope(value)).toBeUndefined();
@@ -110,7 +110,7 @@ describe('an envelope', () => {
     );
   });
 
-  it('of base64 that is none has no payload', () => {
+  it('of invalid base64 has no payload', () => {
     expect(payloadOf({ ...sampleEnvelope(), data: undefined, base64: 'a' })).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { asRecord, parseExactly } from '../src/exact-json.ts';
 
 test.each(['12345678901234567890', '1.0', '1e400', '-0', '{"a":[9007199254740993,"x",null,true]}', '1E5'])(
-  '%s is written as it came',
+  '%s is written unchanged',
   (text) => {
     expect(JSON.stringify(parseExactly(text))).toBe(text);
   },

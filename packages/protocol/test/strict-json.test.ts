@@ -20,7 +20,7 @@ describe('strict JSON', () => {
     );
   });
 
-  it('refuses whatever JSON.parse refuses', () => {
+  it('refuses all that JSON.parse refuses', () => {
     const almost = fc.tuple(
       fc.json(),
       fc.nat(),
@@ -41,7 +41,7 @@ describe('strict JSON', () => {
     );
   });
 
-  it('never throws, whatever the text', () => {
+  it('never throws, for any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
         parse(text);

@@ -113,7 +113,7 @@ describe('close reasons', () => {
     },
   );
 
-  it('of a gap fit a Close frame, whatever the numbers', () => {
+  it('of a gap fit a Close frame, for any numbers', () => {
     const far = Number.MAX_SAFE_INTEGER;
     const farthest = formatCursor({ epoch: 'zzzzzz', seq: far, tag: 'ffffffffffffffff' });
     const gap = { ...notice, channel: 'c'.repeat(255), from: far, to: far, cursor: farthest };
@@ -123,7 +123,7 @@ describe('close reasons', () => {
     );
   });
 
-  it('of a gap say what is missing, and where to go on', () => {
+  it('of a gap say what is missing, and where to resume', () => {
     expect({ channel: 'a', ...readGapReason(gapReason(notice)) }).toEqual(notice);
     expect(readGapReason(gapReason({ channel: 'a', reason: 'retention', cursor }))).toEqual({
       reason: 'retention',

@@ -37,12 +37,12 @@ describe('a page', () => {
     ['no cursor', '{"messages":[]}'],
     ['no messages', '{"cursor":"c"}'],
     ['a message that is no envelope', '{"cursor":"c","messages":[{"channel":"a"}]}'],
-    ['a gap that is none', '{"cursor":"c","messages":[],"gap":{}}'],
+    ['an invalid gap', '{"cursor":"c","messages":[],"gap":{}}'],
   ])('is not %s', (_what, text) => {
     expect(readPage(JSON.parse(text))).toBeUndefined();
   });
 
-  it('is never more than a page or nothing, whatever the JSON', () => {
+  it('is never more than a page or nothing, for any JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         expect(readPage(value)).toBeUndefined();

@@ -143,7 +143,7 @@ describe('NDJSON', () => {
     expect(readNdjson([ndjson.replaceAll('\n', '\r\n')])).toEqual(ndjsonItems);
   });
 
-  it('keeps the numbers of payloads for who asks for that', () => {
+  it('keeps the numbers of payloads for callers that ask for that', () => {
     const line = envelopeOf('x').replace('"x"', '9007199254740993').replace('text/plain', 'application/json');
     const [item] = new NdjsonReader(parseExactly).push(`${line}\n`);
     expect(item?.kind === 'message' && JSON.stringify(item.envelope)).toBe(line);

@@ -57,7 +57,7 @@ describe('who shows', () => {
     await expect(show({})).rejects.toMatchObject(unauthorized);
   });
 
-  it('a ticket is who asked for it, in place of a token too, once', async () => {
+  it('a ticket is the client that asked for it, in place of a token too, once', async () => {
     const { show, tokens } = await rig();
     const ann = await show({ token: 'ann' });
     const [first, second] = [tokens.issueTicket(ann).ticket, tokens.issueTicket(ann).ticket];
@@ -70,7 +70,7 @@ describe('who shows', () => {
     await expect(show({ ticket: '' })).rejects.toMatchObject(unauthorized);
   });
 
-  it('a ticket and the token of somebody else is nobody', async () => {
+  it('a ticket with the token of another subject is refused', async () => {
     const { show, tokens } = await rig();
     const ann = await show({ token: 'ann' });
     const ticket = (): string => tokens.issueTicket(ann).ticket;
@@ -80,7 +80,7 @@ describe('who shows', () => {
     await expect(show({ ticket: 'ewt_no', token: 'ann' })).rejects.toMatchObject(unauthorized);
   });
 
-  it('a ticket of a token that expired or was revoked meanwhile is nobody', async () => {
+  it('a ticket of a token that expired or was revoked meanwhile is refused', async () => {
     const { clock, show, tokens } = await rig();
     const [ann, bob] = [await show({ token: 'ann' }), await show({ token: 'bob' })];
     const { ticket: revoked } = tokens.issueTicket(ann);
@@ -103,7 +103,7 @@ describe('who shows', () => {
     await expect(show({ certificate: 'ann', token: 'bob' })).rejects.toMatchObject(unauthorized);
   });
 
-  it('a client certificate alone is nobody where certificates have no rights', async () => {
+  it('a client certificate alone is refused where certificates have no rights', async () => {
     const { show } = await rig({ hasCertificates: false });
     await expect(show({ certificate: 'ann' })).rejects.toMatchObject(unauthorized);
     expect((await show({ certificate: 'ann', token: 'ann' })).subject).toBe('ann');

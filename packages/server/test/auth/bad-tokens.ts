@@ -22,7 +22,7 @@ export interface TokenCase {
 
 export interface CorpusContext {
   readonly nowMs: number;
-  /** A listener that nobody must ever connect to. */
+  /** A listener without a permitted connection. */
   readonly trapUrl: string;
 }
 
@@ -254,7 +254,7 @@ const header = rows(
     'typ that is no text': () => ({ header: { typ: '["JWT"]' } }),
   }),
   row('header', /must not have (crit|b64|jwk|jku|x5u|x5c)\./, {
-    'crit with a name that nobody knows': () => ({ header: { crit: '["exp2"]', exp2: '1' } }),
+    'crit with an unknown name': () => ({ header: { crit: '["exp2"]', exp2: '1' } }),
     'crit, empty': () => ({ header: { crit: '[]' } }),
     'crit with b64': () => ({ header: { crit: '["b64"]', b64: 'true' } }),
     'b64 false': () => ({ header: { b64: 'false' } }),
@@ -281,7 +281,7 @@ const header = rows(
   }),
   row('header', wrongKey, {
     'kid of another issuer': () => ({ issuer: 'one', header: { kid: '"two"' }, sign: signers.two }),
-    'kid of nobody': () => ({ issuer: 'one', header: { kid: '"three"' } }),
+    'kid of no key': () => ({ issuer: 'one', header: { kid: '"three"' } }),
     'kid, a URL': ({ trapUrl }) => ({ issuer: 'one', header: { kid: JSON.stringify(trapUrl) } }),
     'kid of something that every object has': () => ({ issuer: 'one', header: { kid: '"__proto__"' } }),
   }),

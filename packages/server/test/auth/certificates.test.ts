@@ -52,7 +52,7 @@ describe('the configuration', () => {
     expect(() => completeConfig(wrong)).toThrow('auth.certificates: ');
   });
 
-  it('opens a public address for who has a key or a certificate, and else for nobody', () => {
+  it('opens a public address with a key or a certificate, and never without', () => {
     const http = { host: '0.0.0.0' };
     expect(() => completeConfig({ http })).toThrow('authentication is off');
     completeConfig({ http, insecure: true });

@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/core/clock.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 
-/** Both its clocks stand still until the test moves them. */
+/** Both its clocks are stopped until the test moves them. */
 export class HandClock implements Clock {
   wallMs = 1_800_000_000_000;
   monotonic = 0;

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What an issuer has at the URL of its key set, or what somebody would like a server to fetch. */
+/** A key set at an issuer's URL, or a document that an attacker wants a server to fetch. */
 export interface IssuerServer {
   /** `http://127.0.0.1:<port>/keys` */
   readonly url: string;

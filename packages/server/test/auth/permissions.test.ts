@@ -33,7 +33,10 @@ const rules = fc.array(
   { maxLength: 6 },
 );
 
-/** Every name of these levels that a filter of at most four could tell apart: `z` stands for all that nobody mentions. */
+/**
+ * Every name of these levels that a filter of at most four could tell apart: `z` represents all names that no filter
+ * mentions.
+ */
 const allNames = ((): readonly string[] => {
   const letters = ['a', 'b', '', '__proto__', 'z'];
   let names: readonly string[] = letters;

@@ -87,7 +87,7 @@ describe('revoking a token', () => {
 });
 
 describe('a revocation', () => {
-  it('is told once it is durable, with whom it hits', async () => {
+  it('is announced once it is durable, with the subjects that it hits', async () => {
     const order: string[] = [];
     class Slow extends MemoryRecords {
       override async write(...args: Parameters<MemoryRecords['write']>): Promise<void> {

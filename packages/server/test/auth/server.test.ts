@@ -62,7 +62,7 @@ function ask(path: string, shown: string | undefined, body?: string | object): P
 }
 
 describe('a server that was given a secret', () => {
-  it('lets nobody in without a token, and each as far as its rules go', async () => {
+  it('admits no client without a token, and each as far as its rules go', async () => {
     const ann = await token(annsClaims);
     expect(await status('/channels/a/b', undefined, 'x')).toBe(401);
     expect(await status('/channels/a/b', `${ann}x`, 'x')).toBe(401);

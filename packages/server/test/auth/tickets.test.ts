@@ -22,7 +22,7 @@ const of = (subject: string, expiresAtMs = Number.MAX_SAFE_INTEGER): Identity =>
 });
 
 describe('a ticket', () => {
-  it('stands for whom it was issued to, once', () => {
+  it('authenticates its subject, once', () => {
     const { clock, tickets } = rig();
     const ann = of('ann');
     const { ticket, expiresAtMs } = tickets.issue(ann);
@@ -33,7 +33,7 @@ describe('a ticket', () => {
     expect(() => tickets.take(ticket)).toThrow(expect.objectContaining({ code: 'unauthorized' }));
   });
 
-  it('is worth nothing after 30 s, whatever the wall clock says', () => {
+  it('is invalid after 30 s, with any wall clock', () => {
     const { clock, tickets } = rig();
     const { ticket: early } = tickets.issue(of('ann'));
     const { ticket: late } = tickets.issue(of('ann'));
@@ -45,7 +45,7 @@ describe('a ticket', () => {
     expect(() => tickets.take(late)).toThrow(expect.objectContaining({ code: 'unauthorized' }));
   });
 
-  it('says that it ends with the token that it stands for', () => {
+  it('says that it ends with its token', () => {
     const { clock, tickets } = rig();
     expect(tickets.issue(of('ann', clock.nowMs() + 5_000)).expiresAtMs).toBe(clock.nowMs() + 5_000);
   });
@@ -54,7 +54,7 @@ describe('a ticket', () => {
     expect(() => rig().tickets.take(text)).toThrow(expect.objectContaining({ code: 'unauthorized' }));
   });
 
-  it('is refused to a subject that lets many lie, and to nobody else', () => {
+  it('is refused to a subject with many unused ones, and to no other', () => {
     const { clock, tickets } = rig({ ticketsPerSubjectMax: 2, ticketsMax: 3 });
     tickets.issue(of('ann'));
     const { ticket } = tickets.issue(of('ann'));

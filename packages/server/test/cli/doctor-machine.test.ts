@@ -13,12 +13,12 @@ beforeAll(async () => {
 });
 afterAll(() => taken.close());
 
-/** As if that port were the default, which nobody has asked for. */
+/** As if that port were the unchanged default. */
 function asDefault({ config, settings }: LoadedConfig): LoadedConfig {
   return { config, settings: settings.map((setting) => ({ ...setting, source: 'default' })) };
 }
 
-test('a taken port is bad when it was asked for, and doubtful when nobody did', async () => {
+test('a taken port is bad when it was asked for, and doubtful when it is the default', async () => {
   const asked = completeConfig({ mqtt: { port } });
   expect(await checkOwnPort('mqtt', asked)).toMatchObject([{ verdict: 'bad' }]);
   const [finding] = await checkOwnPort('mqtt', asDefault(asked));

@@ -10,7 +10,7 @@ import {
 describe('limits', () => {
   it('has defaults that agree with each other', () => {
     expect(checkLimits(defaultLimits)).toBe(defaultLimits);
-    // What a peer that stops reading can hold: RELIABILITY G10 promises 64 KiB.
+    // The bytes that a peer that stops reading can hold: RELIABILITY G10 promises 64 KiB.
     expect(defaultLimits.outboundHeldFromBytes + defaultLimits.batchBytesMax).toBeLessThanOrEqual(64 * 1024);
   });
 

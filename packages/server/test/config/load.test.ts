@@ -95,7 +95,7 @@ describe('precedence', () => {
     expect(config.http.port).toBe(8080);
   });
 
-  test('defaults are not changed by whoever loads first', () => {
+  test('the first load does not change the defaults', () => {
     load({}).config.allowedOrigins.push('https://a.example');
     expect(load({}).config.allowedOrigins).toEqual([]);
   });
@@ -170,11 +170,7 @@ describe('what is refused', () => {
       'namespaces: { a: { retension: {} } }',
       /unknown key namespaces\.a\.retension\. Did you mean namespaces\.a\.retention\?$/,
     ],
-    [
-      'a filter that is none',
-      'namespaces: { "a/**/b": {durability: fsync} }',
-      /"a\/\*\*\/b" is not a filter/,
-    ],
+    ['an invalid filter', 'namespaces: { "a/**/b": {durability: fsync} }', /"a\/\*\*\/b" is not a filter/],
     [
       'a durability that the store does not offer',
       'durability: os',
@@ -197,7 +193,7 @@ describe('what is refused', () => {
       'transports: {poll: false, stream: false, sse: false, websocket: false, socketio: false, stomp: false, mqtt: false, grpc: false, webhook: false}',
       /every transport is off/,
     ],
-    ['YAML that is none', 'http: [', /:1: is not YAML/],
+    ['invalid YAML', 'http: [', /:1: is not YAML/],
     ['a key given twice', 'store: a\nstore: b', /:2: is not YAML: Map keys must be unique/],
   ])('%s', (_, file, message) => {
     const problems = problemsOf({ file });

@@ -20,7 +20,7 @@ test('what is shown can be used as a file again', () => {
   expect(problems).toEqual([]);
 });
 
-test('each value stands with its source', () => {
+test('each value is beside its source', () => {
   const shown = showConfig(loaded.settings);
   expect(shown).toMatch(/^http:\n {2}host: "127\.0\.0\.1" +# default\n {2}port: 9000 +# flag --port\n/);
   expect(shown).toMatch(

@@ -1,6 +1,6 @@
 import type { Hub } from '../../src/core/hub.ts';
 
-/** A store that answers no append until it is let go: what publishers have under way meanwhile is counted. */
+/** A store that answers no append until it is released: publishes in flight are counted meanwhile. */
 export class HeldStore {
   underWay = 0;
   bytes = 0;

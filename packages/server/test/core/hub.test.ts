@@ -30,7 +30,7 @@ describe('hub', () => {
     expect(encodings).toBe(1);
   });
 
-  it('stores what a peer published before it went, whatever its transport hands over first', async () => {
+  it('stores what a peer published before it went, in any order of its transport', async () => {
     const hub = await startHub();
     const session = await openSession(hub);
     session.end('left');
@@ -205,7 +205,7 @@ describe('hub', () => {
     expect((await publisher.read('demo', { since: { kind: 'earliest' } }, 10)).messages).toHaveLength(2);
   });
 
-  it('shares one read and one encoding among readers that stand at different places', async () => {
+  it('shares one read and one encoding among readers at different places', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const sent = await Promise.all(
@@ -278,7 +278,7 @@ describe('hub', () => {
     await expect(follow(session, 'a', {})).rejects.toMatchObject({ code: 'going_away' });
   });
 
-  it('costs a sink that throws its own connection and nobody else', async () => {
+  it('costs a sink that throws its own connection and no other', async () => {
     const hub = await startHub();
     const bad = new RecordingSink();
     let closed = 0;

@@ -98,7 +98,7 @@ describe('publishing CloudEvents', () => {
     expect(answer.status).toBe(status);
   });
 
-  test('a batch is told where several messages are taken', async () => {
+  test('the answer to a batch says where several messages are taken', async () => {
     await using rig = await startRig();
     const answer = await fetch(url(rig.front.url), {
       method: 'POST',

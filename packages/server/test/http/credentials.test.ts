@@ -81,7 +81,7 @@ describe('a cookie', () => {
     expect(tokenOf({ ...own, cookie: 'xsession=good; sessionx=good; SESSION=good' })).toBeUndefined();
   });
 
-  it('does not stand in for a token or ticket that is shown', () => {
+  it('does not replace a token or ticket that is shown', () => {
     expect(tokenOf({ ...own, authorization: 'Bearer other' })).toBe('other');
     expect(tokenOf({ ...own, authorization: 'Basic eDp5' })).toBeUndefined();
     expect(tokenOf(own, {}, '/channels/a?ticket=t')).toBeUndefined();
@@ -101,7 +101,7 @@ describe('a refusal', () => {
     return (refused as { headers?: Record<string, string> }).headers?.['WWW-Authenticate'];
   };
 
-  it('tells who has shown nothing the scheme alone', async () => {
+  it('answers a request without credentials with the scheme alone', async () => {
     expect(await challengeOf({})).toBe('Bearer');
     expect(await challengeOf({ authorization: 'Basic eDp5' })).toBe('Bearer');
     // All others get what every `unauthorized` has.
@@ -109,7 +109,7 @@ describe('a refusal', () => {
     expect(await challengeOf({}, '/ws?ticket=bad')).toBeUndefined();
   });
 
-  it('is none for a token that is good', async () => {
+  it('is absent for a valid token', async () => {
     expect(await callers().authenticate(request({ authorization: 'Bearer good' }))).toMatchObject({
       subject: 'ann',
     });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/core/clock.ts';
 import { Heartbeats, type Quiet } from '../../src/http/heartbeats.ts';
 
-/** Time that stands still until it is told to go on. */
+/** A stopped clock that the test moves. */
 class HandClock implements Clock {
   #nowMs = 0;
   readonly #due: { atMs: number; run: () => void }[] = [];

@@ -6,7 +6,7 @@ import { parseJsonBytes } from '../../src/http/json-bytes.ts';
 const options = { depthMax: 32 };
 
 describe('JSON in bytes', () => {
-  it('never throws, whatever the bytes', () => {
+  it('never throws, for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         parseJsonBytes(Buffer.from(bytes), options);

@@ -37,7 +37,7 @@ describe('origin', () => {
       new Set(),
     );
 
-  it('tells http and https of its own apart', () => {
+  it('distinguishes its own http and https', () => {
     expect(isOwn('http://a.example:8080', 'a.example:8080')).toBe(true);
     expect(isOwn('https://a.example:8080', 'a.example:8080')).toBe(true);
     expect(isOwn('https://a.example:8443', 'a.example:8443', true)).toBe(true);

@@ -18,9 +18,9 @@ function addressOf(remoteAddress: string, forwarded?: string): string | undefine
 
 describe('the peer of a request', () => {
   it.each([
-    ['is who connects', '192.0.2.7', undefined, '192.0.2.7'],
-    ['is who connects, whatever they say of others', '192.0.2.7', '203.0.113.9', '192.0.2.7'],
-    ['is whom a proxy names', '10.0.0.1', '203.0.113.9', '203.0.113.9'],
+    ['is the connecting address', '192.0.2.7', undefined, '192.0.2.7'],
+    ['is the connecting address, with any X-Forwarded-For', '192.0.2.7', '203.0.113.9', '192.0.2.7'],
+    ['is the address that a proxy names', '10.0.0.1', '203.0.113.9', '203.0.113.9'],
     [
       'is the last one named, as what is before that could be anybody’s',
       '10.0.0.1',
@@ -31,10 +31,10 @@ describe('the peer of a request', () => {
     ['may have IPv6', '2001:db8::1', '2001:db8::2', '2001:db8::2'],
     ['may have a port', '10.0.0.1', '203.0.113.9:4711', '203.0.113.9'],
     ['may have IPv6 and a port', '10.0.0.1', '[2001:db8::2]:4711', '2001:db8::2'],
-    ['is the proxy when it names nobody', '10.0.0.1', undefined, '10.0.0.1'],
-    ['is the proxy when it names nobody that is one', '10.0.0.1', 'unknown', '10.0.0.1'],
+    ['is the proxy when it names no address', '10.0.0.1', undefined, '10.0.0.1'],
+    ['is the proxy when it names an invalid address', '10.0.0.1', 'unknown', '10.0.0.1'],
     [
-      'is the nearest proxy that is known when the next is none',
+      'is the nearest proxy that is known when the next is not an address',
       '10.0.0.1',
       '1.1.1.1, x, 10.0.0.2',
       '10.0.0.2',

@@ -32,7 +32,7 @@ export interface Rig extends AsyncDisposable {
   readonly host: Host;
   readonly port: number;
   readonly transports: readonly Transport[];
-  /** Whatever was logged as a warning or an error. */
+  /** The logged warnings and errors. */
   readonly complaints: readonly string[];
   stop(): Promise<void>;
 }

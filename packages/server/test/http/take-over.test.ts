@@ -23,7 +23,7 @@ async function takeOne(prepare: (request: IncomingMessage) => (() => void) | und
   await once(server, 'listening');
   await using client = await openGet((server.address() as AddressInfo).port, '/');
   await client.until(({ received }) => received.endsWith('first'));
-  // What the peer still sends is no request to anybody.
+  // The peer's further input is not a request.
   await client.send('GET /again HTTP/1.1\r\nHost: localhost\r\n\r\n');
   taken!.write(' second');
   await client.until(({ received }) => received.endsWith('first second'));

@@ -61,7 +61,7 @@ describe('POST /tickets', () => {
     expect((await ask('/channels/a?ticket=ticket+of+ann')).status).toBe(200);
   });
 
-  it('needs to know for whom', async () => {
+  it('needs to know the subject', async () => {
     await start();
     const nobody = await ask('/tickets', { method: 'POST' });
     expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
@@ -69,7 +69,7 @@ describe('POST /tickets', () => {
     expect(stranger.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"');
   });
 
-  it('answers 429 with Retry-After to who asks for too many', async () => {
+  it('answers 429 with Retry-After to a client that asks for too many', async () => {
     await start();
     const answer = await ask('/tickets', { method: 'POST', token: 'admin' });
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '30']);

@@ -47,7 +47,7 @@ function echo(socket: Socket): void {
 const request = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
 
 describe('a guarded listener', () => {
-  it('of HTTP serves what came while it had to wait, once somebody ahead has shown who it is', async () => {
+  it('of HTTP serves what came while it had to wait, once a connection ahead has authenticated', async () => {
     const keys: string[] = [];
     const server = createHttpServer((incoming, response) => {
       keys.push(connectionKey(incoming.socket)!);
@@ -107,7 +107,7 @@ describe('a guarded listener', () => {
     expect(admission.figures.refused).toBe(1);
   });
 
-  it('goes on after one that broke while it waited', async () => {
+  it('continues after one that broke while it waited', async () => {
     const server = createServer(echo);
     const { port, admission } = await listen(server, { unauthenticatedPerAddressMax: 1 });
     const first = await dial(port);

@@ -33,7 +33,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     return rig.heard[0]!;
   };
 
-  test('hands over the bytes in order, in whatever portions they come', async () => {
+  test('hands over the bytes in order, in chunks of any size', async () => {
     await start();
     const end = await connect();
     const sent = Buffer.from(Array.from({ length: 5_000 }, (_, at) => at % 251));
@@ -83,7 +83,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect([heard.closes, heard.bytes.toString(), heard.link.isOpen]).toEqual([['left'], 'x', false]);
   });
 
-  test('cuts who does not say goodbye too', async () => {
+  test('cuts a peer that does not say goodbye too', async () => {
     await start({ limits: { closeTimeoutMs: 50 }, onData: (link) => link.end() });
     const end = await connect();
     end.write(Buffer.from('x'));
@@ -91,7 +91,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect((await heardAtEnd()).closes).toEqual(['left']);
   });
 
-  test('destroy cuts at once, and is told once', async () => {
+  test('destroy cuts at once, and reports it once', async () => {
     await start({
       onData: (link) => {
         link.destroy();
@@ -113,7 +113,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect((await heardAtEnd()).closes).toEqual(['lost']);
   });
 
-  test('a peer that ends its half is let go, although ours was still open', async () => {
+  test('a peer that ends its half is closed, although ours was still open', async () => {
     await start();
     const end = await connect();
     end.write(Buffer.from('last words'));
@@ -146,7 +146,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect(heard.link.send(ready)).toBe(true);
   });
 
-  test('reads no more from a peer that does not read its answers, and goes on exactly', async () => {
+  test('reads no more from a peer that does not read its answers, and resumes exactly', async () => {
     let answered = 0;
     await start({
       onData: (link, bytes) => {
@@ -174,7 +174,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect(answered).toBe(count * portion.length);
   });
 
-  test('cuts a peer that is owed more than the bound', async () => {
+  test('cuts a peer with more unsent bytes than the bound', async () => {
     await start({
       limits: { outboundBytesMax: 65_536 },
       onData: (link) => {

@@ -68,7 +68,7 @@ describe('listenTcp', () => {
     free();
   });
 
-  test('takes nobody any more once closed, and leaves those who are there', async () => {
+  test('takes no connection once closed, and leaves those that are there', async () => {
     const listener = await listen({});
     const port = listener.port!;
     const there = connect(port, '127.0.0.1');

@@ -31,7 +31,7 @@ it('makes the store that a URL names', async () => {
 });
 
 it.each(['', 'memory', 'lmbd:./data', 'redis://localhost'])(
-  'says which there are when "%s" is none',
+  'says which there are when "%s" is not a store',
   async (url) => {
     await expect(createStore(url, options)).rejects.toThrow(/memory:, lmdb:/);
   },

@@ -11,7 +11,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A clock whose one timer is let go by hand. */
+/** A clock whose one timer the test fires. */
 function byHand(): { readonly clock: typeof systemClock; readonly look: () => Promise<void> } {
   let due: (() => void) | undefined;
   let armed: () => void = () => undefined;

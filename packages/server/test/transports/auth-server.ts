@@ -5,7 +5,7 @@ import type { ConfigInput } from '../../src/index.ts';
 /** What tests of revocation wait for: it reaches everybody within 5 s. */
 export const reachesWithinMs = 30_000;
 
-/** A server that lets in whoever shows a token of `testSecret`. */
+/** A server that admits every token of `testSecret`. */
 export class AuthServer {
   readonly server: TestServer;
 
@@ -49,7 +49,7 @@ export function adminToken(): Promise<string> {
   return mint(testSecret, { sub: 'admin of tests', admin: true });
 }
 
-/** Of `sub`, who may do everything but what the claims say. */
+/** Of `sub`, with all rights but what the claims say. */
 export function tokenOf(sub: string, claims: Omit<MintedClaims, 'sub'> = {}): Promise<string> {
   return mint(testSecret, { sub, subscribe: ['**'], publish: ['**'], ...claims });
 }

@@ -154,7 +154,7 @@ describe('closing', () => {
 });
 
 describe('the heartbeat', () => {
-  test('pings who is silent, and closes who stays so', async () => {
+  test('pings a silent peer, and closes it when it stays silent', async () => {
     rig = new Rig({}, { heartbeatEveryMs: 64 });
     const silent = await rig.open();
     await silent.until(() => silent.closeCode !== undefined);
@@ -163,7 +163,7 @@ describe('the heartbeat', () => {
     silent.destroy();
   });
 
-  test('lets live who answers', async () => {
+  test('keeps a peer that answers', async () => {
     rig = new Rig({}, { heartbeatEveryMs: 64 });
     const client = await rig.open();
     const pings = () => client.frames.filter(({ opcode }) => opcode === 9).length;
@@ -204,7 +204,7 @@ describe('floods', () => {
 });
 
 describe('a peer that does not read', () => {
-  test('is no longer read from, and goes on exactly when it reads again', async () => {
+  test('is no longer read from, and resumes exactly when it reads again', async () => {
     let handled = 0;
     rig = new Rig({
       onText: (peer, text) => {
@@ -256,7 +256,7 @@ describe('a peer that does not read', () => {
     client.destroy();
   });
 
-  test('is cut when what it is owed passes the bound', async () => {
+  test('is cut when its unsent bytes pass the bound', async () => {
     rig = new Rig(
       {
         onText: (peer) => {

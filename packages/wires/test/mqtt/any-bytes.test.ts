@@ -11,7 +11,7 @@ import {
 import { clientPackets, serverPackets, versions } from './packet-arbitraries.ts';
 import { bytewise, connectedReader, cut, packetBytesMax, plainConnect, readAll } from './reading.ts';
 
-/** Whatever comes: packets or a named fault, never an exception, and the same in every chunking. */
+/** For any bytes: packets or a named fault, never an exception, and the same in every chunking. */
 
 const places = fc.array(fc.nat(), { maxLength: 8 });
 

@@ -258,7 +258,7 @@ function checkPacketIds(version: Version, statement: string): Check {
 
 function checkNoPacketId(version: Version): Check {
   return () => {
-    // What stands where the identifier would is the payload.
+    // The payload is in the identifier's place.
     expect(later(version, publish(version, 't', id))).toMatchObject({ packetId: 0, payload: id });
     expect(encodePacket({ ...plainPublish, packetId: 9 }, version)).toEqual(
       publish(version, 't', Buffer.from('x')),
@@ -890,7 +890,7 @@ describe.each(standards)('%s', (_, statements, checks) => {
     expect(Object.keys(checks).sort()).toEqual(formal.map(({ number }) => number).sort());
   });
 
-  test('every file that tests one is there, and what nothing tests says why or is owed', () => {
+  test('every file that tests one is there, and untested ones say why or are due', () => {
     const files = new Set(statements.flatMap(({ tests }) => tests ?? []));
     expect([...files].filter((file) => !existsSync(join(root, file)))).toEqual([]);
     expect(statements.filter(({ place, why }) => place === 'none' && why === undefined)).toEqual([]);

@@ -28,7 +28,7 @@ const packetId = fc.integer({ min: 1, max: 0xffff });
 const qos = fc.constantFrom<Qos>(0, 1, 2);
 const bit = fc.constantFrom<0 | 1>(0, 1);
 
-/** Values of every property, so that a test can tell which may stand where. */
+/** Values of every property, so that a test can find which is allowed where. */
 export const propertyValues = {
   payloadFormatIndicator: bit,
   messageExpiryIntervalSeconds: uint32,

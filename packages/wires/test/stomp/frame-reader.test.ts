@@ -208,7 +208,7 @@ describe('frames', () => {
 });
 
 test.each(['a\0', 'AB\r\0', 'AB\rC\n', `A\r${'B'.repeat(40)}`, `${'a'.repeat(40)}\n`, 'Aé\0', '\r\r\n'])(
-  'of two faults in the command %j the first is told, however the bytes were cut',
+  'of two faults in the command %j the first is reported, however the bytes were cut',
   (text) => {
     const faultOf = (chunks: readonly Buffer[]): Received[] => {
       const reader = new FrameReader(bounds);

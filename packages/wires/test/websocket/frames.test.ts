@@ -8,7 +8,7 @@ import { closeBody, frame, opcodes, textFrames } from '../../src/websocket/frame
 // Exported by the package and missing from its types.
 const { Receiver } = ws as unknown as { Receiver: new (options: object) => Writable };
 
-/** Reads server frames with somebody else's parser. */
+/** Reads server frames with another implementation's parser. */
 async function readWithWs(bytes: Buffer): Promise<{ data: Buffer; isBinary: boolean }[]> {
   const receiver = new Receiver({ isServer: false, binaryType: 'nodebuffer' });
   const messages: { data: Buffer; isBinary: boolean }[] = [];

@@ -21,7 +21,7 @@ afterAll(async () => {
 
 const context = () => ({ nowMs: Date.now(), trapUrl: corpus.trap.url });
 
-test('each case has a name of its own, and there are as many as were promised', () => {
+test('each case has its own name, and there are as many as were promised', () => {
   expect(new Set(tokenCases.map(({ id }) => id)).size).toBe(tokenCases.length);
   expect(tokenCases.length).toBeGreaterThanOrEqual(70);
   expect(expShapes).toHaveLength(16);

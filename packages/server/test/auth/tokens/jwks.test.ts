@@ -132,7 +132,7 @@ describe('a key that is not there', () => {
   });
 });
 
-test('old keys are refreshed while they are used: nobody waits', async () => {
+test('old keys are refreshed while they are used: no caller waits', async () => {
   const verifier = verifierOf([{ jwks: server.url }]);
   const one = await token(ed, 'ed');
   await verifier.verify(one);

@@ -147,7 +147,7 @@ describe('whose', () => {
     await expect(strict.verify(await token({ iss: right.iss }))).rejects.toThrow('has no aud claim');
   });
 
-  test('without them any issuer will do, but a token for somebody else will not', async () => {
+  test('without them any issuer will do, but a token for another audience will not', async () => {
     await expect(identify({ iss: 'https://a.example' })).resolves.toBeTruthy();
     await expect(identify({ raw: { iss: ['https://a.example'] } })).rejects.toThrow('iss');
     // RFC 7519 §4.1.3

@@ -53,7 +53,7 @@ async function listed(sessions: DurableSessions<TestState, number>) {
 }
 
 describe('a durable session', () => {
-  it('goes on where its holder left it', async () => {
+  it('resumes where its holder left it', async () => {
     const { sessions } = await start();
     const { holder, found } = await begin(sessions, 'k');
     expect(found).toBeUndefined();
@@ -124,7 +124,7 @@ describe('a durable session', () => {
     expect(sessions.stored).toBe(0);
   });
 
-  it('can be begun anew by who has it open', async () => {
+  it('can be started anew by its holder', async () => {
     const { store, sessions } = await start();
     const { holder } = await begin(sessions, 'k');
     await holder.session.clear();
@@ -147,7 +147,7 @@ describe('a durable session', () => {
     expect((await begin(sessions, 'k')).found?.state).toEqual({ note: 'with another' });
   });
 
-  it('keeps what moves in a row of its own, and parts in rows of their own', async () => {
+  it('keeps moving state in a separate row, and parts in separate rows', async () => {
     const kind = { windowTable: 'test-windows', partsTable: 'test-parts' };
     const rig = await start({ kind });
     const { store, clock, sessions } = rig;
@@ -227,7 +227,7 @@ describe('a crash', () => {
 });
 
 describe('a take-over', () => {
-  it('waits for the holder to leave, and goes on exactly', async () => {
+  it('waits for the holder to leave, and resumes exactly', async () => {
     const { sessions } = await start();
     const { holder } = await begin(sessions, 'k');
     Object.assign(holder, { seq: 3, deliveredSeq: 4 });
@@ -326,7 +326,7 @@ describe('what cannot be written', () => {
   it.each<[string, Leaving]>([
     ['at once', {}],
     ['soon', { soon: true }],
-  ])('by who leaves %s is written before the next one has the session', async (_how, leaving) => {
+  ])('by a leaving holder %s is written before the next one has the session', async (_how, leaving) => {
     const { store, clock, sessions } = await start();
     const { holder } = await begin(sessions, 'k');
     Object.assign(holder, { seq: 5, deliveredSeq: 5 });
@@ -342,7 +342,7 @@ describe('what cannot be written', () => {
     expect(store.tokens.size).toBe(0);
   });
 
-  it('makes a first save fail, and counts for nobody then', async () => {
+  it('makes a first save fail, and is not counted then', async () => {
     const { store, sessions } = await start({
       kind: { quota: { policy: 'refuse', max: 1, perSubjectMax: 1 } },
     });
@@ -358,7 +358,7 @@ describe('quotas', () => {
   const quota = { policy: 'refuse', max: 5, perSubjectMax: 2 } as const;
   const refused = { code: 'quota_exceeded' };
 
-  it('hold for one subject and for all, and not for who has its session already', async () => {
+  it('hold for one subject and for all, and not for a client that has its session already', async () => {
     const { sessions } = await start({ kind: { quota } });
     const eve = { identity: party('eve') };
     const { holder } = await begin(sessions, 'e1', eve);
@@ -384,7 +384,7 @@ describe('quotas', () => {
     expect(sessions.stored).toBe(2);
   });
 
-  it('make room when a removal is durable, and count one that is begun anew meanwhile once', async () => {
+  it('make room when a removal is durable, and count one that is started anew meanwhile once', async () => {
     const { store, sessions } = await start({ kind: { quota } });
     const eve = { identity: party('eve') };
     const { holder } = await begin(sessions, 'e1', eve);
@@ -425,7 +425,7 @@ describe('quotas', () => {
 });
 
 describe('expiry', () => {
-  it('ends who does not come back in time, and nobody earlier', async () => {
+  it('ends a client that does not come back in time, and none earlier', async () => {
     const { store, clock, sessions } = await start();
     const { holder } = await begin(sessions, 'k', { keepMs: 1_000 });
     await clock.pass(5_000);
@@ -451,7 +451,7 @@ describe('expiry', () => {
     expect(found).toBeUndefined();
   });
 
-  it('counts on through a restart, and from the restart for who never left', async () => {
+  it('counts on through a restart, and from the restart for a client that never left', async () => {
     const rig = await start();
     const { holder } = await begin(rig.sessions, 'left', { keepMs: 1_000 });
     await holder.session.leave();
@@ -524,7 +524,7 @@ describe('rows', () => {
 describe('a kind that evicts', () => {
   const quota = { policy: 'evict', max: 6, perSubjectMax: 2 } as const;
 
-  it('lets go of what is too old, then of the oldest of each subject, then of all, and of no open one', async () => {
+  it('removes what is too old, then of the oldest of each subject, then of all, and of no open one', async () => {
     const { store, clock, sessions } = await start({ kind: { quota } });
     const rights = { isAdmin: false, claims: party('eve').claims };
     for (let at = 0; at < 9; at += 1) {
@@ -551,7 +551,7 @@ describe('a kind that evicts', () => {
     expect(store.tokens.size).toBe(2);
   });
 
-  it('keeps nothing in memory of who is away', async () => {
+  it('keeps nothing in memory of a client that is away', async () => {
     const rig = await start({ kind: { quota } });
     const { holder } = await begin(rig.sessions, 'k');
     holder.seq = 2;

@@ -27,9 +27,9 @@ type Step =
 const keys = ['a', 'b'];
 const owners = ['n1', 'n2'];
 
-/** What is known of one session, whoever has it. */
+/** The known state of one session, under any owner. */
 interface Known {
-  /** The highest place of which an owner was told that it is durable. */
+  /** The highest place that an owner knows to be durable. */
   durableSeq: number;
   /** Rows are there for sure, are gone for sure, or it is not known. */
   there: 'yes' | 'no' | 'maybe';
@@ -117,7 +117,7 @@ class World {
     }
   }
 
-  /** All is well again: what was begun ends, and nothing is left in memory of who has gone. */
+  /** The faults are over: started work ends, and nothing is left in memory of clients that have gone. */
   async end(): Promise<void> {
     this.#release();
     this.store.failures = 0;
@@ -130,7 +130,7 @@ class World {
       await owner.sessions.stop();
     }
     expect(this.store.tokens.size).toBe(0);
-    // What each session stands at is what its last owner was told.
+    // Each session is at the last place that its last owner saw.
     const last = await this.#boot('n3');
     for (const key of keys) this.#check(key, (await this.#opened(last, key, new TestHolder())).found);
   }
@@ -143,7 +143,7 @@ class World {
       return;
     }
     if (holder?.session.isOpen !== true) return;
-    // Nobody is delivered anything whose session is not durable.
+    // No client is delivered anything whose session is not durable.
     if (what.startsWith('deliver') && !owner.begun.has(holder)) return;
     // What an owner delivers that has not heard of its loss is marked only if the next one begins after it.
     if (this.store.tokens.get(`${table}/${key}`)?.node !== owner.node.name) return;
@@ -210,7 +210,7 @@ class World {
     expect(placeOf(found).seq).toBeLessThanOrEqual(this.#head);
   }
 
-  /** The place is durable if nobody refused it, and nobody removed the session meanwhile. */
+  /** The place is durable if it was not refused, and the session was not removed meanwhile. */
   async #durably(known: Known, seq: number, save: () => Promise<void>): Promise<boolean> {
     return this.#quietly(async () => {
       await save();
@@ -251,7 +251,7 @@ class World {
   }
 }
 
-it('one session has one writer, and loses nothing, whatever happens to two owners and their store', async () => {
+it('one session has one writer, and loses nothing, through all faults of two owners and their store', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { minLength: 5, maxLength: 40 }),

@@ -90,7 +90,7 @@ it('on lmdb, a server that was killed finds its sessions, marked', async () => {
   holder.note = 'open';
   await holder.session.save();
   await publishText(await openSession(first), 'a', '1');
-  // Nobody leaves.
+  // No client leaves.
   await hubs.pop()!.store.close();
   const second = await open(url);
   const { found } = await begin(await sessionsOf(second), 'k');

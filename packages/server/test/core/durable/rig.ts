@@ -67,7 +67,7 @@ export class TestStore {
   /** Fails so many writes from now on. */
   failures = 0;
   writes = 0;
-  /** Nobody hears that a lease was taken; refused writes tell. */
+  /** No owner hears that a lease was taken; refused writes tell. */
   isSilent = false;
   readonly tokens = new Map<string, Held>();
   #counter = 0;
@@ -215,7 +215,7 @@ export class TestHolder implements DurableHolder {
   seq = 0;
   deliveredSeq = 0;
   readonly losses: string[] = [];
-  /** What it does when somebody takes its session; by default it leaves it. */
+  /** Its reaction when another owner takes its session; by default it leaves it. */
   onTaken: () => undefined | Promise<void> = () => this.session.leave();
 
   subscriptions(): readonly SubscriptionProgress[] {
@@ -246,7 +246,7 @@ export function cursorAt(seq: number): string {
 
 export const nobody: Identity = { subject: undefined, isAdmin: false };
 
-/** Somebody who is bounded. */
+/** A bounded subject. */
 export function party(subject: string): Identity {
   return { subject, isAdmin: false, claims: { subscribe: [], publish: [], expiresAtMs: 1e15 } };
 }

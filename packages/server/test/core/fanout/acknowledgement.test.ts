@@ -33,7 +33,7 @@ describe('acknowledgement', () => {
     for (const { texts } of sinks) expect(texts).toHaveLength(5);
   });
 
-  it('goes on from a stored progress in another session: nothing acknowledged again, the rest marked', async () => {
+  it('resumes from a stored progress in another session: nothing acknowledged again, the rest marked', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const texts = ['1', '2', '3', '4'];

@@ -6,7 +6,7 @@ import { createNamespaces, defaultRules } from '../../../src/core/log/namespaces
 import type { Published } from '../../../src/core/seams/session-api.ts';
 import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
-/** Ann may read `chat/**`, except `chat/secret`; whoever shows no token may read everything. */
+/** Ann may read `chat/**`, except `chat/secret`; a client without a token may read everything. */
 const access: Access = {
   ...openAccess,
   authenticate: ({ token }) => Promise.resolve({ subject: token, isAdmin: false }),
@@ -44,7 +44,7 @@ async function start() {
 
 const onlyOpen = [{ channel: 'chat/open', reason: 'retention' }];
 
-describe('who may not read a channel', () => {
+describe('a reader without the right to a channel', () => {
   it('is not told of what is gone of it when beginning or reading', async () => {
     const { publisher, openAnn, publishTo } = await start();
     const first = await publishTo('chat/hall', 1);

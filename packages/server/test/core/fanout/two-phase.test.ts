@@ -33,7 +33,7 @@ describe('between the answer to a subscriber and the start of its subscription',
     expect((await sink.received(7)).slice(5)).toEqual(['4', '4']);
   });
 
-  it('what is trimmed meanwhile is a gap that the sink is told of after the start', async () => {
+  it('what is trimmed meanwhile is a gap notice for the sink after the start', async () => {
     const namespaces = createNamespaces(
       [{ filter: 'demo', retention: { countMax: 3 } }],
       defaultRules,
@@ -71,7 +71,7 @@ describe('between the answer to a subscriber and the start of its subscription',
     expect(await publisher.channels('demo', undefined, 10)).toMatchObject([{ subscribers: 0 }]);
   });
 
-  it('a right that is withdrawn is told with the start', async () => {
+  it('a withdrawn right is reported with the start', async () => {
     const hub = await startHub({ access: new TestAccess(() => Date.now()) });
     const identity = await hub.authenticate({ token: 'ann:**', address: undefined });
     const sink = new RecordingSink();

@@ -94,7 +94,7 @@ describe('window', () => {
     expect(after.window.ackedThrough.seq).toBe(12);
   });
 
-  it('a restored window smaller than what was acknowledged ahead still goes on', () => {
+  it('a restored window smaller than what was acknowledged ahead still resumes', () => {
     const before = new Bench({ messagesMax: 10 });
     before.offer([at(2), at(3), at(4), at(5)]);
     for (const seq of [3, 4, 5]) before.window.ack(seq, true);

@@ -127,7 +127,7 @@ describe('a group', () => {
     for (const other of [otherGroup, otherFilter, same]) expect(other!.got).toEqual(['1', '2', '3', '4']);
   });
 
-  it('gives nobody more than its window, waits without room, and goes on with an ack', async () => {
+  it('gives no member more than its window, waits without room, and resumes with an ack', async () => {
     const hub = await startHub();
     const small = await Worker.start(hub, { windowMessages: 1 });
     const large = await Worker.start(hub, { windowMessages: 3 });
@@ -228,7 +228,7 @@ describe('a group', () => {
     expect(held.sink.batches).toHaveLength(2);
   });
 
-  it('takes whatever a member does from within its delivery', async () => {
+  it('takes any call of a member from within its delivery', async () => {
     const hub = await startHub();
     const acting = await Worker.start(hub);
     const other = await Worker.start(hub);
@@ -248,7 +248,7 @@ describe('a group', () => {
     expect(other.got).toEqual(['1!', '3', '4!', '5']);
   });
 
-  it('costs a member whose sink throws its connection, and the message nobody', async () => {
+  it('costs a member whose sink throws its connection, and loses no message', async () => {
     const hub = await startHub();
     const broken = await Worker.start(hub);
     const other = await Worker.start(hub);
@@ -370,7 +370,7 @@ describe('a group', () => {
     expect(hub.figures.subscriptions).toBe(1);
   });
 
-  it('gives nothing to a session that is ending, whatever its other members give back', async () => {
+  it('gives nothing to a session that is ending, when its other members give messages back', async () => {
     const hub = await startHub();
     const sink = new RecordingSink();
     const session = await openSession(hub, sink);
@@ -419,7 +419,7 @@ describe('a group', () => {
     expect(other.unacked).toEqual(other.unacked.toSorted((left, right) => left - right));
   });
 
-  it('refuses whoever joins while the store cannot be asked, and begins for the next one', async () => {
+  it('refuses a member that joins while the store fails, and begins for the next one', async () => {
     const store = makeStore();
     const { records } = store;
     const hub = await startHub({ store });
@@ -438,7 +438,7 @@ describe('a group', () => {
     expect(member.got).toEqual(['1']);
   });
 
-  it('does not share its name with a group that still begins for somebody who has gone', async () => {
+  it('does not share its name with a group that still begins for a member that has gone', async () => {
     const hub = await startHub();
     const session = await openSession(hub);
     const joining = follow(session, jobs, { keepGroup: true });
@@ -472,7 +472,7 @@ describe('what is kept of a group', () => {
     expect(anew.got).toEqual(['4']);
   });
 
-  it('survives a restart exactly, with nobody gone by their own will', async () => {
+  it('survives a restart exactly, with no member that left by itself', async () => {
     const store = makeStore();
     const hub = await startHub({ store });
     const worker = await Worker.start(hub);
@@ -507,7 +507,7 @@ describe('what is kept of a group', () => {
     expect(back.got.slice(-3)).toEqual(['4!', '5!', '6']);
   });
 
-  it('knows where a new group began before anyone was told that it has', async () => {
+  it('knows where a new group began before any member has heard of it', async () => {
     const store = makeStore();
     const hub = await startHub({ store });
     await publish(hub, 1, 'jobs', 1);
@@ -564,7 +564,7 @@ describe('what is kept of a group', () => {
     ]);
   });
 
-  it('is not begun anew where its record cannot be read', async () => {
+  it('is not started anew where its record cannot be read', async () => {
     const store = makeStore();
     const hub = await startHub({ store });
     await store.records.write([{ table: 'groups', key: 'workers/jobs', value: Buffer.from('{}') }]);

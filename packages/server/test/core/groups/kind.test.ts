@@ -9,7 +9,7 @@ const cursor = seq.map((at) => formatCursor({ epoch: 'epoch1', seq: at, tag: '01
 const read = (fields: object) => readEarlierGroup(Buffer.from(JSON.stringify(fields)), 'workers/jobs/**');
 
 describe('the row of a group that version 0.1 wrote', () => {
-  it('is read, whatever the position', () => {
+  it('is read at every position', () => {
     fc.assert(
       fc.property(
         fc.record({

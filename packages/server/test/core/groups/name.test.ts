@@ -30,11 +30,11 @@ describe('names of groups', () => {
     `$share/${'g'.repeat(256)}/a`,
     `$share/g/${'a'.repeat(256)}`,
     'share/g/a',
-  ])('%s is none', (text) => {
+  ])('%s is not a name', (text) => {
     expect(() => parseGroupName(text, defaultLimits)).toThrow(expect.objectContaining({ code: 'bad_name' }));
   });
 
-  it('leaves the filter all of its own bytes', () => {
+  it('leaves the filter all its bytes', () => {
     const { filter } = parseGroupName(`$share/${'g'.repeat(200)}/${'a'.repeat(255)}`, defaultLimits);
     expect(filter.channel).toBe('a'.repeat(255));
   });

@@ -57,7 +57,7 @@ describe('where a subscription stood, after the store was opened again', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('a group goes on there', async () => {
+  it('a group resumes there', async () => {
     await publish('1', '2', '3', '4');
     const member = await read('$share/g/*', { from: earliest, keepGroup: true }, 4);
     ack(member, '3');
@@ -69,7 +69,7 @@ describe('where a subscription stood, after the store was opened again', () => {
     expect((await read('$share/g/*', {}, 3)).got).toEqual(['2!', '4!', '5']);
   });
 
-  it('a progress goes on there', async () => {
+  it('a progress resumes there', async () => {
     await publish('1', '2', '3', '4');
     const before = await read('jobs', { from: earliest }, 4);
     ack(before, '3');

@@ -29,7 +29,7 @@ describe('batch', () => {
     expect(format.calls).toBe(1);
   });
 
-  it('remembers a bounded number of encodings, whatever formats peers make up', () => {
+  it('remembers a bounded number of encodings, for any formats that peers make up', () => {
     const formats = Array.from({ length: 100 }, (_, at) => ({ ...countingFormat(), id: `own:${at}` }));
     const batch = run([1]);
     const first = formats.map((format) => batch.as(format).bytes);

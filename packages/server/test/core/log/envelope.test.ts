@@ -42,7 +42,7 @@ describe('envelope', () => {
     expect(parse(envelopeJson(removal))).toMatchObject({ type: 'application/json', data: null });
   });
 
-  it('is one line of JSON whatever the payload and names', () => {
+  it('is one line of JSON for any payload and names', () => {
     const types = fc.constantFrom(
       'text/plain',
       'application/octet-stream',

@@ -4,7 +4,7 @@ import { createNamespaces, defaultRules } from '../../../src/core/log/namespaces
 import { openSession, publishText, startHub } from '../hub-rig.ts';
 
 describe('namespaces', () => {
-  it('takes the most specific filter, completed by the defaults, in whatever order they are given', () => {
+  it('takes the most specific filter, completed by the defaults, in any order', () => {
     const filters = ['**', 'chat/**', 'chat/*', 'chat/room-1', 'chat/*/log'];
     for (const order of [filters, [...filters].reverse()]) {
       const namespaces = createNamespaces(
@@ -43,7 +43,7 @@ describe('namespaces', () => {
     }
   });
 
-  it('refuses an entry whose filter is none', () => {
+  it('refuses an entry whose filter is invalid', () => {
     expect(() => createNamespaces([{ filter: 'a/**/b' }], defaultRules, defaultLimits)).toThrow(
       /end of a filter/,
     );

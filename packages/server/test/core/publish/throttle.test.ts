@@ -103,7 +103,7 @@ describe('rates', () => {
     expect(results).toMatchObject([{ code: 'rate_limited' }, { offset: 1 }, { offset: 1 }]);
   });
 
-  it('hold for nobody who is an administrator, or while authentication is off', async () => {
+  it('do not hold for an administrator, or while authentication is off', async () => {
     const { hub } = await start();
     const admin = hub.open(
       { subject: 'root', isAdmin: true, claims },

@@ -4,7 +4,7 @@ import { openAccess, type Access, type Identity } from '../../../src/core/sessio
 import type { Progress } from '../../../src/core/seams/subscription-api.ts';
 import { follow, openSession, publishText, RecordingSink, startHub } from '../hub-rig.ts';
 
-/** Its peer is told while the places of its subscriptions are still known. */
+/** Its peer gets the notice while the places of its subscriptions are still known. */
 class ClosableSink extends RecordingSink {
   onClose: (() => void) | undefined;
 
@@ -42,7 +42,7 @@ async function start() {
   return { hub, sink, revoke, session: hub.open(identity, { transport: 'test' }, sink) };
 }
 
-it('a session that is ended may still say what its peer has, and where it stands', async () => {
+it('a session that is ended may still say what its peer has, and its cursor', async () => {
   const { hub, sink, revoke, session } = await start();
   const otherSink = new RecordingSink();
   const other = await openSession(hub, otherSink);
@@ -56,7 +56,7 @@ it('a session that is ended may still say what its peer has, and where it stands
   sink.onClose = () => {
     job.ack(seq, true);
     progress = log.progress;
-    // A transport that ends what it is told to end changes nothing.
+    // A transport that ends an already ended session changes nothing.
     session.end('lost');
     session.drained();
   };
@@ -70,7 +70,7 @@ it('a session that is ended may still say what its peer has, and where it stands
   await hub.stop();
 });
 
-it('a sink that throws when it is told costs the session nothing else', async () => {
+it('a sink that throws at the notice costs the session nothing else', async () => {
   const { hub, sink, revoke, session } = await start();
   await follow(session, 'log', {});
   sink.onClose = () => {

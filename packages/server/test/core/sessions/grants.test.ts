@@ -83,7 +83,7 @@ describe('a session with a token', () => {
     expect(hub.figures.sessions.get('test')).toBe(0);
   });
 
-  it('goes on with a new token of the same subject', async () => {
+  it('continues with a new token of the same subject', async () => {
     const { clock, access, open } = await start();
     access.expiresAtMs = clock.nowMs() + 60_000;
     const { sink, session } = await open('ann:**');
@@ -120,7 +120,7 @@ describe('a session with a token', () => {
     expect(await sink.received(3)).toContain('told now');
   });
 
-  it('ends at once when it is revoked, and nobody else does', async () => {
+  it('ends at once when it is revoked, and no other does', async () => {
     const { access, open } = await start();
     const [ann, bob] = [await open('ann:**'), await open('bob:**')];
     access.revoke('ann');
@@ -156,7 +156,7 @@ describe('a session with a token', () => {
     await refuses(first.session, 'unauthorized');
   });
 
-  it('of a group leaves it, and another member goes on', async () => {
+  it('of a group leaves it, and another member continues', async () => {
     const { access, open } = await start();
     const [ann, bob] = [await open('ann:jobs'), await open('bob:jobs')];
     await follow(ann.session, '$share/g/jobs', { acknowledge: 'peer' });
@@ -192,7 +192,7 @@ describe('a session with a token', () => {
     expect((await ann.sink.received(2)).toSorted()).toEqual(['three', 'two']);
   });
 
-  it('of a group lets go of what waits for it when it may have that no longer', async () => {
+  it('of a group releases what waits for it when it may no longer have it', async () => {
     const { ann, bob } = await waitingForBob();
     await bob.session.refresh('bob:jobs/*,!jobs/b');
     expect(await ann.sink.received(1)).toEqual(['three']);
@@ -209,7 +209,7 @@ it('says that a right was withdrawn, where that happened while the subscription 
   await refreshed;
 });
 
-it('an operator can find out why somebody was refused', async () => {
+it('an operator can find out why a client was refused', async () => {
   const lines: string[] = [];
   const write = (fields: object, text: string): void => void lines.push(`${text} ${JSON.stringify(fields)}`);
   const access = new TestAccess(() => 0);
@@ -218,7 +218,7 @@ it('an operator can find out why somebody was refused', async () => {
     const login = hub.authenticate({ token: '', address: '192.0.2.1' });
     await expect(login).rejects.toMatchObject({ code: 'unauthorized' });
   }
-  // Each at debug, and one for those who look at less.
+  // Each at debug, and one at the less detailed levels.
   expect(lines.filter((line) => line.startsWith('a login was refused'))).toHaveLength(4);
   expect(lines[0]).toContain('"address":"192.0.2.1"');
   const identity = await hub.authenticate({ token: 'ann:a', address: undefined });

@@ -206,7 +206,7 @@ describe('rows', () => {
     );
   });
 
-  it('that are sealed and damaged, or stand under another key, are refused', () => {
+  it('that are sealed and damaged, or are under another key, are refused', () => {
     fc.assert(
       fc.property(bytes, bytes, fc.nat(), (key, content, somewhere) => {
         const sealed = rows.seal(key, content);

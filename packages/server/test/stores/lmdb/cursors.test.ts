@@ -19,7 +19,7 @@ const silent = {
 
 let folder: string;
 let bench: StoreBench;
-/** Ranges that were begun and neither read to their end nor let go of. */
+/** Open ranges, neither read to their end nor released. */
 let openRanges: number;
 
 function* counted<T>(items: Iterable<T>): Generator<T, void, undefined> {
@@ -68,7 +68,7 @@ afterEach(async () => {
 
 // An LMDB cursor in mid-range is an open read transaction: no page freed since then is used again, and the file grows.
 describe('cursors of LMDB', () => {
-  it('are let go of by every way to read, also where it stops early', async () => {
+  it('are released by every way to read, also where it stops early', async () => {
     const { store } = bench;
     for (let at = 0; at < 40; at += 1) await store.append([bench.entry(`w/${at % 5}`, String(at))]);
     const wild = filterOf('w/*');

@@ -41,7 +41,7 @@ const log = {
   warn: (_fields: object, text: string) => void logged.push(text),
   error: (_fields: object, text: string) => void logged.push(text),
 };
-/** Time goes on only when a test says so. */
+/** Time moves only when a test says so. */
 const clock: Clock = {
   ...systemClock,
   monotonicMs: () => monotonicMs,
@@ -184,7 +184,7 @@ describe('batch commit', () => {
 });
 
 describe('a failed flush', () => {
-  it('is final: everything pending is refused, nothing is accepted, reading goes on', async () => {
+  it('is final: everything pending is refused, nothing is accepted, reading continues', async () => {
     const kept = await bench.append('a', 'kept');
     fault = failing(5, 'EIO: input/output error');
     const pending = [
@@ -235,7 +235,7 @@ describe('a failed flush', () => {
     expect((await bench.append('a', 'x')).offset).toBe(1);
   });
 
-  it('whose write had reached the file after all is told as news, not lost', async () => {
+  it('whose write had reached the file after all is announced as news, not lost', async () => {
     fault = async (commit) => {
       await commit();
       throw Object.assign(new Error('EIO'), { code: 5 });
@@ -288,7 +288,7 @@ describe('a full disk', () => {
   it.each([
     [28, 'ENOSPC'],
     [-30792, 'MDB_MAP_FULL'],
-  ])('(%s) refuses publishes, lets everything else go on, and heals by itself', async (code, message) => {
+  ])('(%s) refuses publishes, lets everything else continue, and heals by itself', async (code, message) => {
     const kept = await bench.append('a', 'kept');
     fault = failing(code, message);
     const [refused] = await bench.store.append([bench.entry('a', 'refused')]);
@@ -366,7 +366,7 @@ describe('damage', () => {
     ['checksum', 5],
     ['seq', 9],
     ['offset', 14],
-  ])('of a record (%s) is a gap for its channel, and nobody else notices', async (_what, at) => {
+  ])('of a record (%s) is a gap for its channel, and no other notices', async (_what, at) => {
     for (let index = 1; index <= 5; index += 1) {
       await bench.append('a', `payload number ${index} of a`);
       await bench.append('b', `payload number ${index} of b`);
@@ -441,7 +441,7 @@ describe('verifyStore', () => {
   });
 });
 
-it('a second store on the folder is refused, and the first goes on', async () => {
+it('a second store on the folder is refused, and the first continues', async () => {
   const second = make();
   await expect(second.open(bench)).rejects.toThrow(`process ${process.pid}`);
   expect((await bench.append('a', 'x')).offset).toBe(1);

@@ -34,7 +34,7 @@ async function modeOfOpened(path: string): Promise<number> {
   return statSync(path).mode & 0o777;
 }
 
-it('that the server makes is for nobody else', async () => {
+it('that the server makes is private', async () => {
   expect(await modeOfOpened(join(parent, 'data'))).toBe(0o700);
 });
 

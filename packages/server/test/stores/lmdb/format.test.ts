@@ -49,7 +49,7 @@ it("refuses somebody else's database", () => {
 });
 
 it.each([
-  { what: 'whose first page is none', at: 0, bytes: 4_096 },
+  { what: 'whose first page is invalid', at: 0, bytes: 4_096 },
   { what: 'whose pages are gone', at: 8_192, bytes: 400_000 },
 ])('says what to do about a data file $what', async ({ at, bytes }) => {
   const options = {

@@ -16,7 +16,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-it('is held by one at a time, and says by whom', () => {
+it('is held by one at a time, and names its holder', () => {
   const unlock = lockFolder(folder);
   expect(() => lockFolder(folder)).toThrow(`process ${process.pid}`);
   expect(() => lockFolder(folder)).toThrow(folder);
@@ -38,7 +38,7 @@ it('of a living process is respected, and taken over once that is dead', async (
   unlock();
 });
 
-it('of a process that is dead and that nobody has asked after is taken over', async () => {
+it('of a process that is dead and that no parent has waited for is taken over', async () => {
   // The shell starts a process and becomes another program, which never waits for its child: a zombie keeps its pid.
   const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
   const [line] = (await once(parent.stdout, 'data')) as [Buffer];

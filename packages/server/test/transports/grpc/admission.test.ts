@@ -6,7 +6,7 @@ import { HeldStore } from '../../core/held-store.ts';
 import { messagingClient, StreamClient } from '../../../../../test/clients/grpc/client.ts';
 import { GrpcServer } from './server.ts';
 
-it('reads nothing of a call while it is not known who makes it', async () => {
+it('reads nothing of a call while its caller is unknown', async () => {
   const asked = Promise.withResolvers<undefined>();
   const admitted = Promise.withResolvers<undefined>();
   const server = await GrpcServer.start({

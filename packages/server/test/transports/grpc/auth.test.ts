@@ -70,12 +70,12 @@ function hasReason(error: ServiceError | undefined, reason: string): boolean {
 
 const shownInVain: [string, () => Promise<string | undefined>][] = [
   ['nothing', async () => undefined],
-  ['a token that is none', async () => 'abc'],
+  ['an invalid token', async () => 'abc'],
   ['a token that has ended', () => tokenOf('ann', { exp: inSeconds(-1) })],
 ];
 
 describe('gRPC', () => {
-  test.each(shownInVain)('refuses every method to who shows %s', async (_, shown) => {
+  test.each(shownInVain)('refuses every method to a caller with %s', async (_, shown) => {
     const token = await shown();
     const ends = [
       (await call('publish', { channel: 'a' }, token)) as ServiceError,
@@ -146,7 +146,7 @@ describe('gRPC', () => {
     }
   });
 
-  test('goes on with the token of an auth request, of its own subject only', async () => {
+  test('continues with the token of an auth request, of its own subject only', async () => {
     const streaming = stream(await tokenOf('ann', { exp: inSeconds(1.5) }));
     const short = stream(await tokenOf('bob', { exp: inSeconds(1.5) }));
     const id = streaming.send({ subscribe: { channel: 'refreshed' } });
@@ -179,7 +179,7 @@ describe('gRPC', () => {
     streaming.cancel();
   });
 
-  test('ends at once for a subject that is revoked, and for nobody else', async () => {
+  test('ends at once for a subject that is revoked, and for no other', async () => {
     const [token, other] = [await tokenOf('cid'), await tokenOf('dan')];
     const ends = [subscribe(['r'], token), subscribe(['r', 's'], token), stream(token)];
     const witness = subscribe(['r'], other);
@@ -251,7 +251,7 @@ async function drain(responses: AsyncIterable<unknown>): Promise<number> {
 describe.each(libraries)('%s', (_name, transportFor) => {
   const messaging = (token: string | undefined) => createClient(Messaging, transportFor(token));
 
-  test.each(shownInVain)('refuses every method to who shows %s', async (_, shown) => {
+  test.each(shownInVain)('refuses every method to a caller with %s', async (_, shown) => {
     const token = await shown();
     for (const refused of [
       await refusalOf(messaging(token).publish({ channel: 'a' })),
@@ -283,7 +283,7 @@ describe.each(libraries)('%s', (_name, transportFor) => {
 });
 
 describe('the rest', () => {
-  test('reflection is for who is let in, and health for everybody', async () => {
+  test('reflection is for admitted callers, and health for everybody', async () => {
     const transport = (token: string | undefined) =>
       createGrpcTransport({ baseUrl: `http://${server.server.grpc!}`, interceptors: showing(token) });
     const list = async (token: string | undefined) => {
@@ -305,7 +305,7 @@ describe('the rest', () => {
     expect((await createClient(Health, transport(undefined)).check({})).status).toBe(1);
   });
 
-  test('over HTTP it is 401 with the scheme, and a long body of somebody unknown is not taken in', async () => {
+  test('over HTTP it is 401 with the scheme, and a long body of an unknown caller is not read', async () => {
     const post = (body: string, headers: Record<string, string> = {}) =>
       fetch(`${server.url}/everywire.v1.Messaging/Publish`, {
         method: 'POST',

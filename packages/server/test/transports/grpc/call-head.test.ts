@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { encodingOf, readCallHead } from '../../../src/transports/grpc/call-head.ts';
 
 describe('grpc-timeout', () => {
-  test('one that no timer can wait for is none', () => {
+  test('one that no timer can wait for is ignored', () => {
     const head = { te: 'trailers', 'grpc-timeout': '99999999H' };
     expect(readCallHead(head, undefined).timeoutMs).toBeUndefined();
     expect(readCallHead({ ...head, 'grpc-timeout': '5S' }, undefined).timeoutMs).toBe(5_000);

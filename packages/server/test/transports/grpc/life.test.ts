@@ -25,7 +25,7 @@ function clientOf(server: GrpcServer): MessagingClient {
 }
 
 describe('a server that stops', () => {
-  test('says goaway and UNAVAILABLE on every call, NOT_SERVING to who watches, and is soon done', async () => {
+  test('says goaway and UNAVAILABLE on every call, NOT_SERVING to a watching client, and is soon done', async () => {
     const server = await GrpcServer.start();
     const client = clientOf(server);
     const health = healthClient(server.address);
@@ -102,7 +102,7 @@ describe('a port that is taken', () => {
     other.close();
   });
 
-  test('-1 is none', async () => {
+  test('-1 is no port', async () => {
     const server = await GrpcServer.start({ port: -1 });
     expect(server.transport.endpoints).toHaveLength(1);
     await server.stop();

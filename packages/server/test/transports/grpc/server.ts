@@ -88,7 +88,7 @@ export class GrpcServer {
     return new GrpcServer({ hub, transport, address: url.slice('grpc://'.length), errors, warnings });
   }
 
-  /** Publishes as somebody else would. */
+  /** Publishes from another session. */
   async publish(channel: string, payload: string): Promise<string> {
     this.#publisher ??= this.hub.open(
       await this.hub.authenticate({ token: undefined, address: undefined }),

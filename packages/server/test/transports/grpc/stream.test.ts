@@ -70,7 +70,7 @@ describe('Stream', () => {
     stream.cancel();
   });
 
-  test('a subscription has an id of its own', async () => {
+  test('a subscription has its own id', async () => {
     const stream = new StreamClient(client);
     expect(await stream.ask(subscribe('a'), '0')).toMatchObject({ refused: { code: 'invalid' } });
     expect(await stream.ask(subscribe('a'), '7')).toMatchObject({ kind: 'subscribed' });
@@ -105,7 +105,7 @@ describe('Stream', () => {
     const stream = new StreamClient(client);
     const { id } = await stream.ask(subscribe('a', { since: 'earliest', acknowledge: true, window: 2 }));
     await stream.until(() => stream.payloads(id!).length === 2);
-    // Whatever would come behind the window would come before the answer to a ping.
+    // A message beyond the window would come before the answer to a ping.
     await stream.ask({ ping: {} });
     expect(stream.payloads(id!)).toEqual(['1', '2']);
     const [first, second] = stream.deliveries(id!).map(({ message }) => message!.cursor);
@@ -134,7 +134,7 @@ describe('Stream', () => {
     stream.cancel();
   });
 
-  test('goes on when the client has closed its half, and ends when nothing is left to say', async () => {
+  test('continues when the client has closed its half, and ends when nothing is left to say', async () => {
     const listener = new StreamClient(client);
     await listener.ask(subscribe('a'));
     listener.call.end();

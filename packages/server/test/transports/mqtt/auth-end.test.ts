@@ -18,7 +18,7 @@ describe.each(ways)('version $version over $kind', ({ version, kind }) => {
   const session = { version, clientId: 'c', cleanStart: false } as const;
   const kept = version === 5 ? { properties: { sessionExpiryIntervalSeconds: 3_600 } } : {};
 
-  test('ends with its token, and its session goes on with the next one', async () => {
+  test('ends with its token, and its session resumes with the next one', async () => {
     const brief = await token({ sub: 'ann', ...everything, exp: inSeconds(60) });
     const { client } = await open(over(server, kind), { ...session, ...kept, ...shows(brief) });
     expect(await client.subscribe('a', { qos: 1 })).toBe(1);
@@ -42,7 +42,7 @@ describe.each(ways)('version $version over $kind', ({ version, kind }) => {
     for (const one of [back, writer]) one.disconnect();
   });
 
-  test('ends when it is revoked, and nobody else does', async () => {
+  test('ends when it is revoked, and no other does', async () => {
     const one = await token({ sub: 'ann', jti: 'one', ...everything });
     const two = await token({ sub: 'ann', jti: 'two', ...everything });
     const { client } = await open(over(server, kind), { version, ...shows(one) });
@@ -108,7 +108,7 @@ describe('AUTH', () => {
     client.disconnect();
   });
 
-  test('the connection goes on with the new token when the old one is over', async () => {
+  test('the connection continues with the new token when the old one is over', async () => {
     const brief = await token({ ...ann, exp: inSeconds(60) });
     const { client } = await open(server.mqtt!, asks(brief));
     await client.subscribe('a', { qos: 1 });

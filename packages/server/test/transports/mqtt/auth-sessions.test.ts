@@ -31,7 +31,7 @@ async function leave(client: RawClient): Promise<void> {
   await client.closed;
 }
 
-test('the client id of somebody else names another session, and disturbs nobody (T10)', async () => {
+test('the client id of another subject names another session, and disturbs none (T10)', async () => {
   const session = { ...kept, clientId: 'the same' };
   const will = {
     topic: 'ann/gone',
@@ -95,7 +95,7 @@ describe.each([1, 2] as const)('QoS %d: a session whose rights have shrunk', (qo
     expect(await back.texts(1)).toEqual(['live']);
     await back.settled();
     expect(back.packets.filter(({ type }) => type === 'publish')).toEqual([]);
-    // The flow that was begun is brought to its end, so that its packet id is free.
+    // The started flow is brought to its end, so that its packet id is free.
     if (qos === 2) expect((await back.next('pubrel')).reasonCode).toBe(0);
     expect(await back.unsubscribe('b/+')).toBe(0x11);
     for (const one of [write, back]) one.disconnect();

@@ -34,7 +34,7 @@ let names = 0;
 const fresh = (): string => `auth/${(names += 1)}`;
 
 describe.each([4, 5] as const)('CONNECT of version %d', (version) => {
-  test('is refused without a token, and with one that is none', async () => {
+  test('is refused without a token, and with an invalid one', async () => {
     const good = await token({ sub: 'ann', ...everything });
     const expired = await token({ sub: 'ann', ...everything, exp: inSeconds(-10) });
     const bad = [undefined, '', 'x', good.slice(0, -2), `${good} `, expired, 'ewt_never issued'];

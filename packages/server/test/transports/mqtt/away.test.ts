@@ -58,7 +58,7 @@ describe.each([4, 5] as const)('version %d', (version) => {
     ...(version === 5 ? { properties: kept } : {}),
   });
 
-  test('what retention took while the client was away is told, and the rest comes', async () => {
+  test('what retention took while the client was away is reported, and the rest comes', async () => {
     const topic = `short/${version}`;
     const { client } = await open(session(topic));
     await client.subscribe(topic, { qos: 1 });

@@ -59,7 +59,7 @@ const properties = fc.record(
 );
 
 describe('what a PUBLISH says comes out unaltered', () => {
-  test('[MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20], whatever it is', () => {
+  test('[MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20], of any kind', () => {
     fc.assert(
       fc.property(properties, fc.uint8Array({ maxLength: 20 }), (said, payload) => {
         const message = stored(publish(said, { payload: Buffer.from(payload) }));

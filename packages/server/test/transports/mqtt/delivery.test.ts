@@ -109,7 +109,7 @@ describe('what goes to an MQTT client', () => {
     await expect.poll(() => rig.sent.length).toBe(50);
   });
 
-  it('goes on with others when a subscription ends whose retained messages are being read', async () => {
+  it('continues with others when a subscription ends whose retained messages are being read', async () => {
     const rig = new Rig();
     const [ended, other] = [rig.subscription('a', 0), rig.subscription('b', 0)];
     rig.delivery.retain(ended);

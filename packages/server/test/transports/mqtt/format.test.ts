@@ -47,7 +47,7 @@ function received(encoded: Encoded, version: Version, link: LinkKind = 'tcp'): P
   });
 }
 
-/** A server's frames have no mask, which a reader of clients asks for: it is told of one of zeros. */
+/** A server's frames have no mask, which a reader of clients requires: it gets one of zeros. */
 function unframe(bytes: Buffer): Buffer[] {
   const payloads: Buffer[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -140,7 +140,7 @@ describe('the bytes of a run of messages', () => {
 });
 
 describe('over WebSocket', () => {
-  test('each packet is a binary frame of its own, of whatever length', () => {
+  test('each packet is a separate binary frame, of any length', () => {
     const messages = [0, 100, 130, 70_000].map((length, index) =>
       published(1, { seq: index + 1, payload: Buffer.alloc(length) }),
     );

@@ -35,7 +35,7 @@ describe.each(ways)('$name', (way) => {
     await Promise.all([reader.mqtt.endAsync(), writer.mqtt.endAsync()]);
   });
 
-  test.each([0, 1, 2] as const)('a session at QoS %d that was left goes on', async (qos) => {
+  test.each([0, 1, 2] as const)('a session at QoS %d that was left resumes', async (qos) => {
     const topic = `npm/session/${way.name}/${qos}`;
     const options = {
       clientId: `client-${topic}`,

@@ -11,11 +11,11 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Portions of a few, as a client that is always too fast sends them. */
+/** Chunks of a few, as a client that is always too fast sends them. */
 async function publishTooFast(client: RawClient, topic: string, qos: 0 | 1 | 2): Promise<void> {
   for (let portion = 0; portion < 6; portion += 1) {
     for (let at = 0; at < 10; at += 1) client.publish(topic, `${portion * 10 + at}`, { qos });
-    // The next portion is a read of its own.
+    // The next chunk is a separate read.
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -35,7 +35,7 @@ describe.each([
   [4, 1],
   [4, 2],
   [5, 0],
-] as const)('version %d at QoS %d, which cannot be told that it is too fast', (version, qos) => {
+] as const)('version %d at QoS %d, whose protocol cannot say that it is too fast', (version, qos) => {
   test('is read at its rate: nothing is lost, and it is not cut off', async () => {
     const shown = await token({ sub: `fast-${version}-${qos}`, ...everything });
     const topic = `pace/${version}/${qos}`;
@@ -43,14 +43,14 @@ describe.each([
     const startedMs = performance.now();
     await publishTooFast(client, topic, qos);
     await client.settled();
-    // 50 beyond the burst, less one portion that may be taken on credit.
+    // 50 beyond the burst, less one chunk that may be taken on credit.
     expect(performance.now() - startedMs).toBeGreaterThan(700);
     expect(await published(topic, shown)).toEqual(all);
     client.disconnect();
   });
 });
 
-test('version 5 above QoS 0 is told', async () => {
+test('version 5 above QoS 0 gets an answer', async () => {
   const shown = await token({ sub: 'told', ...everything });
   const { client } = await RawClient.connected(server.mqtt!, { version: 5, ...shows(shown) });
   await publishTooFast(client, 'pace/told', 1);

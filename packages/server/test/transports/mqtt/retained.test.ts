@@ -164,7 +164,7 @@ describe('options of MQTT 5', () => {
   });
 });
 
-test('a retained message and what is published while somebody subscribes come once, in order', async () => {
+test('a retained message and what is published while a client subscribes come once, in order', async () => {
   const base = fresh();
   const writer = await open();
   const rounds = 40;

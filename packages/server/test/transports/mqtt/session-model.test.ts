@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './clients.ts';
 import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
-/** G9: a session delivers what a reference with an unbounded queue would, whatever becomes of its connections. */
+/** G9: a session delivers what a reference with an unbounded queue would, through all faults of its connections. */
 
 let server: TestServer;
 let writer: RawClient;

@@ -181,7 +181,7 @@ describe('what the server says of itself', () => {
     client.disconnect();
   });
 
-  test('topic aliases stand for topics', async () => {
+  test('topic aliases replace topics', async () => {
     const topic = fresh();
     const { client } = await open();
     await client.subscribe(topic, { qos: 0 });
@@ -203,7 +203,7 @@ describe('what the server says of itself', () => {
     for (const one of [client, writer]) one.disconnect();
   });
 
-  test('a message that is larger than the client takes is left out, and the rest goes on', async () => {
+  test('a message that is larger than the client takes is left out, and the rest continues', async () => {
     const topic = fresh();
     const { client } = await open({ properties: { maximumPacketSizeBytes: 60 } });
     await client.subscribe(topic, { qos: 1 });
@@ -216,7 +216,7 @@ describe('what the server says of itself', () => {
   });
 });
 
-test('a keep alive that is longer than allowed: MQTT 5 is told another, 3.1.1 is refused', async () => {
+test('a keep alive that is longer than allowed: MQTT 5 gets another, 3.1.1 is refused', async () => {
   const strict = await startTestServer({ limits: { mqttKeepAliveSecondsMax: 60 } });
   const asked = [0, 61, 60];
   const told = [];

@@ -84,7 +84,7 @@ describe('a subject that has as many sessions as it may', () => {
       const root = { sub: `root ${version}`, admin: true, version };
       await fill(server, root);
       expect(await codeOf(server, { ...root, clientId: 'one more' })).toBe(0);
-      // What an administrator has counts where the same subject is none.
+      // The sessions of an administrator are not counted for the same subject without the right.
       const plain = { sub: `root ${version}`, version, clientId: 'two more' };
       expect(await codeOf(server, plain)).toBe(quotaExceeded[version]);
     });
@@ -166,7 +166,7 @@ test('a server that is started anew knows whose sessions it keeps', async () => 
     expect(await codeOf(second, one)).toBe(0);
     expect(await codeOf(second, { ...one, clientId: 'two more' })).toBe(quotaExceeded[5]);
     await second.stop();
-    // Fewer than it has: it goes on with what it has.
+    // Fewer than it has: it continues with what it has.
     const third = await second.again({ store: `lmdb:${folder}`, limits: { sessionsPerSubjectMax: 1 } });
     for (const clientId of ['one more', names[1]!, names[2]!])
       expect(await codeOf(third, { sub: 'eve', clientId })).toBe(0);

@@ -20,7 +20,7 @@ const open = async (options: Parameters<typeof RawClient.connected>[1] = {}): Pr
 describe('a client that asked for no problem information', () => {
   const properties = { requestProblemInformation: 0 } as const;
 
-  test('[MQTT-3.1.2-29] is told no reason in SUBACK, PUBACK and PUBREC', async () => {
+  test('[MQTT-3.1.2-29] gets no reason in SUBACK, PUBACK and PUBREC', async () => {
     const client = await open({ properties });
     client.send({
       type: 'subscribe',
@@ -51,7 +51,7 @@ describe('a client that asked for no problem information', () => {
     client.disconnect();
   });
 
-  test('who did not, is', async () => {
+  test('a client that did not, does', async () => {
     const client = await open();
     client.publish('a/*/b', 'x', { qos: 1 });
     expect((await client.next('puback')).properties.reasonString).toMatch(/^bad_name: /);
@@ -80,7 +80,7 @@ describe('$SYS', () => {
 });
 
 describe.each([4, 5] as const)('UNSUBSCRIBE in version %d', (version) => {
-  test('[MQTT-3.10.4-3] what was begun to be delivered is finished, also after a return', async () => {
+  test('[MQTT-3.10.4-3] a started delivery is finished, also after a return', async () => {
     const clientId = fresh();
     const stays = version === 5 ? { properties: kept } : {};
     const client = await open({ version, clientId, cleanStart: false, ...stays });
@@ -191,7 +191,7 @@ describe('acknowledgements that refuse', () => {
     for (const each of [again, writer]) each.disconnect();
   });
 
-  test('[MQTT-4.8.2-6] of a shared subscription: nobody else is sent it', async () => {
+  test('[MQTT-4.8.2-6] of a shared subscription: no other member gets it', async () => {
     const topic = fresh();
     const members = [await open(), await open()];
     for (const member of members) await member.subscribe(`$share/g/${topic}`, { qos: 1 });
@@ -234,7 +234,7 @@ test('[MQTT-2.2.1-4] packet ids go round, and those in use are passed over', () 
   expect(second!.packetId).toBe(2);
 });
 
-test('[MQTT-3.3.4-5] each copy for overlapping subscriptions carries the identifier of its own', async () => {
+test('[MQTT-3.3.4-5] each copy for overlapping subscriptions carries its own identifier', async () => {
   const client = await open();
   const topic = fresh();
   await client.subscribe(topic, { qos: 1 }, { subscriptionIdentifiers: [3] });

@@ -55,8 +55,8 @@ test.each([
   ['bad name', 'a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r'],
   ['wildcards', '+/+/+/+/+/a'],
   ['a server name', '$other/a'],
-  ['a start that is none', '$since/yesterday/a'],
-  ['a cursor that is none', '$since/1abc/a'],
+  ['an invalid start', '$since/yesterday/a'],
+  ['an invalid cursor', '$since/1abc/a'],
   ['a group without filter', '$share/g/'],
   ['figures in a group', '$share/g/$SYS/#'],
 ])('%s is refused in SUBACK, and the connection stays', async (_what, filter) => {
@@ -183,7 +183,7 @@ describe('replay', () => {
     for (const one of [client, other]) one.disconnect();
   });
 
-  test('what retention took away is told: in MQTT 5 with the next message, before that on a topic', async () => {
+  test('what retention took away is reported: in MQTT 5 with the next message, before that on a topic', async () => {
     const topic = fresh().replace('subscription/', 'subscription/short/');
     const writer = await open();
     await writer.deliver(topic, '1');
@@ -239,7 +239,7 @@ describe('shared subscriptions', () => {
     for (const one of [stays, writer]) one.disconnect();
   });
 
-  test('a QoS 2 delivery that was begun is finished with the same client, or with nobody [MQTT-4.8.2-4, -5]', async () => {
+  test('a QoS 2 delivery that was started is finished with the same client, or not at all [MQTT-4.8.2-4, -5]', async () => {
     const topic = fresh();
     const session = { clientId: topic, cleanStart: false, properties: { sessionExpiryIntervalSeconds: 60 } };
     const leaves = await open(session);

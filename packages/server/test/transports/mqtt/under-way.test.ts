@@ -36,7 +36,7 @@ test.each([
   for (const one of [client, other]) one.disconnect();
 });
 
-test('a client of 3.1.1 that releases nothing is cut off at the bound, and one that does goes on', async () => {
+test('a client of 3.1.1 that releases nothing is cut off at the bound, and one that does continues', async () => {
   const publishAll = (client: RawClient, count: number): void => {
     const packets = Array.from({ length: count }, (_, at) => {
       const packetId = Buffer.alloc(2);

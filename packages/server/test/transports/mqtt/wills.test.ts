@@ -64,7 +64,7 @@ describe.each([4, 5] as const)('version %d', (version) => {
     reader.disconnect();
   });
 
-  test('a retained one is there for who comes later', async () => {
+  test('a retained one is there for later subscribers', async () => {
     const topic = fresh();
     const lost = await open({ version, will: { ...will(topic), retain: true } });
     const watching = await follow(topic);
@@ -120,7 +120,7 @@ describe('delay', () => {
     for (const one of [clean, reader]) one.disconnect();
   });
 
-  test('who takes the session over in time was never away; without a delay the will is published', async () => {
+  test('a client that takes the session over in time was never away; without a delay the will is published', async () => {
     const topic = fresh();
     const reader = await follow(topic);
     const first = await open({ clientId: topic, cleanStart: false, will: will(topic, 60), ...stays });

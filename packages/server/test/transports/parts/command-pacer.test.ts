@@ -107,7 +107,7 @@ describe('commands that run by themselves', () => {
     expect(calls).toEqual(['pause', 'resume']);
   });
 
-  it('let others go on when they fail', async () => {
+  it('let others continue when they fail', async () => {
     const { pacer, calls } = rig();
     await expect(pacer.alone(async () => never())).rejects.toThrow('refused');
     await expect(pacer.holdDuring(Promise.reject(new Error('broken')))).rejects.toThrow('broken');

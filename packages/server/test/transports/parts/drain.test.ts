@@ -6,7 +6,7 @@ test('peers come back after the least time, and up to its share later', () => {
   expect([at('0000'), at('ffff'), at('ffff', 0.5)]).toEqual([2_000, 4_000, 3_000]);
 });
 
-test('who is left at the deadline is cut, and nobody who has gone before', async () => {
+test('a peer left at the deadline is cut, and none that has gone before', async () => {
   const deadline = new AbortController();
   let leave = (): void => undefined;
   const gone = new Promise<void>((resolve) => (leave = resolve));

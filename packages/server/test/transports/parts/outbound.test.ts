@@ -55,7 +55,7 @@ describe('the back-pressure of a connection', () => {
     expect(continued).toEqual(['delivery']);
   });
 
-  it('writes nothing to be told of a drain that the stream reports by itself', () => {
+  it('writes nothing to learn of a drain that the stream reports by itself', () => {
     const { socket, outbound, continued } = rig(true);
     outbound.hold();
     expect(socket.waiting).toBe(0);

@@ -87,7 +87,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     return client;
   }
 
-  it('lets in by a token, and tells who publishes', async () => {
+  it('admits by a token, and names the publisher', async () => {
     const client = await enter({ token: await tokenOf('ann') });
     expect(await client.ask('subscribe', 'a')).toMatchObject({ ok: true });
     const from = new Promise((resolve) => {
@@ -99,12 +99,12 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
 
   it.each([
     ['nothing', undefined],
-    ['a token that is none', { token: 'abc' }],
+    ['an invalid token', { token: 'abc' }],
     ['a token that is no text', { token: { toString: 'x' } }],
     ['a ticket that is no text', { ticket: ['x'] }],
     ['a token of another key', 'forged'],
     ['a token that has ended', 'expired'],
-  ])('lets nobody in who shows %s', async (_, auth) => {
+  ])('admits no client with %s', async (_, auth) => {
     const shown =
       auth === 'expired'
         ? { token: await tokenOf('ann', { exp: inSeconds(-1) }) }
@@ -151,7 +151,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     await expect.poll(() => client.heard, patience).toEqual(['before', 'meanwhile']);
   });
 
-  it('goes on with a new token, of its own subject only', async () => {
+  it('continues with a new token, of its own subject only', async () => {
     const client = await enter({ token: await tokenOf('ann', { exp: inSeconds(1.5) }) });
     await client.ask('subscribe', 'a');
     expect(await client.ask('auth', await tokenOf('bob'))).toMatchObject({ error: { code: 'forbidden' } });
@@ -167,7 +167,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     expect(client.ends).toEqual([]);
   });
 
-  it('tells which filter a new token takes away, and goes on with the others', async () => {
+  it('tells which filter a new token takes away, and continues with the others', async () => {
     const client = await enter({ token: await tokenOf('ann') });
     await client.ask('subscribe', 'a');
     await client.ask('subscribe', 'b');
@@ -183,7 +183,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     await expect.poll(() => client.heard, patience).toEqual(['b']);
   });
 
-  it('ends at once for a subject that is revoked, and for nobody else', async () => {
+  it('ends at once for a subject that is revoked, and for no other', async () => {
     const [ann, bob] = [
       await enter({ token: await tokenOf('ann') }),
       await enter({ token: await tokenOf('bob') }),
@@ -207,7 +207,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     const inAddress = await ticket();
     const first = await enter({}, { query: { ticket: inAddress } });
     expect(await first.ask('subscribe', 'a')).toMatchObject({ ok: true });
-    // What the handshake showed counts for all namespaces.
+    // The credentials of the handshake count for all namespaces.
     const chat = first.socket.io.socket('/chat');
     await new Promise((resolve) => chat.once('connect', () => resolve(undefined)));
     expect(await refused(open({}, { query: { ticket: inAddress } }))).toBe('unauthorized');
@@ -235,7 +235,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     await expect.poll(() => long.heard, patience).toEqual(['on']);
   });
 
-  it('gives nobody the session of somebody else', async () => {
+  it('gives no client the session of another', async () => {
     const ann = await enter({ token: await tokenOf('ann') });
     await ann.ask('subscribe', 'private/ann');
     const { _pid: pid } = ann.socket as unknown as { readonly _pid: string };
@@ -247,7 +247,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     expect(bob.heard).toEqual([]);
   });
 
-  it('comes back to what a narrower token allows, and is told of the rest', async () => {
+  it('comes back to what a narrower token allows, and gets a notice about the rest', async () => {
     const auth = { token: await tokenOf('ann') };
     const client = await enter(auth);
     for (const channel of ['a', 'b', '$share/g/a']) await client.ask('subscribe', channel);
@@ -268,7 +268,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
   });
 });
 
-describe('who polls', () => {
+describe('a polling client', () => {
   it('is given nothing that it had not fetched when it was revoked', async () => {
     const poller = await Poller.connect(server.url, { token: await tokenOf('ann') });
     const ack = await poller.emit('subscribe', 'a');
@@ -291,7 +291,7 @@ describe('who polls', () => {
   });
 });
 
-describe('those who poll', () => {
+describe('polling clients', () => {
   it('are no strangers, though their connections show nothing but the id of a session', async () => {
     const crowded = await AuthServer.start({ limits: { unauthenticatedPerAddressMax: 3 } });
     try {
@@ -320,7 +320,7 @@ describe('a session that polls, after a restart', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  it('goes on with the rights that it had, and not when they have ended', async () => {
+  it('continues with the rights that it had, and not when they have ended', async () => {
     const store = `lmdb:${folder}`;
     let durable = await AuthServer.start({ store });
     const shortEnds = inSeconds(2);
@@ -352,14 +352,14 @@ describe('a session that polls, after a restart', () => {
   });
 });
 
-describe('who has not shown a token', () => {
+describe('a client without a token', () => {
   let strict: AuthServer;
   beforeEach(async () => {
     strict = await AuthServer.start({ limits: { handshakeTimeoutMs: 500 } });
   });
   afterEach(() => strict.stop());
 
-  it('is closed in time, whatever else it says', async () => {
+  it('is closed in time, for any other input', async () => {
     const socket = new WebSocket(`${strict.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
     const heard: string[] = [];
     const closed = new Promise<number>((resolve) => {

@@ -12,7 +12,7 @@ const perFilter = 40;
 const waitingBytesMax = 64 * 1024;
 const text = 'x'.repeat(1_000);
 
-/** What is handed to a peer that follows so many channels, and how much waits for others at the most. */
+/** The packets handed to a peer that follows so many channels, and how much waits for others at the most. */
 async function follow(publishFirst: boolean) {
   const hub = await startHub();
   const identity = await hub.authenticate({ token: undefined, address: undefined });

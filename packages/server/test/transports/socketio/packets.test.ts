@@ -210,7 +210,7 @@ describe('deliveries', () => {
     },
   );
 
-  it('are encoded once for everyone, also for who has some of them', () => {
+  it('are encoded once for all, also for a client that has some of them', () => {
     const { websocket } = deliveriesOf('/');
     const batch = new Batch([1, 2, 3].map((seq) => makeMessage({ seq, offset: seq })));
     expect(batch.as(deliveriesOf('/').websocket).bytes).toBe(batch.as(websocket).bytes);

@@ -46,7 +46,7 @@ function begin(limits: Most, records = new MemoryRecords()) {
   return { sessions, open, touched, save, pass: (ms: number) => (nowMs += ms) };
 }
 
-it('gives back what was kept, to whoever knows its name', async () => {
+it('gives back what was kept, to a client that knows its name', async () => {
   const { sessions, save } = begin({ ioSessionsMax: 10 });
   const pid = await save();
   expect(await sessions.session(pid)).toMatchObject({ identity, follows: [['a', 'cursor']] });
@@ -56,7 +56,7 @@ it('gives back what was kept, to whoever knows its name', async () => {
   expect(await sessions.session(pid)).toBeUndefined();
 });
 
-it('lets go of what is old, and keeps young what is in use', async () => {
+it('removes what is old, and keeps young what is in use', async () => {
   const { sessions, open, touched, save, pass } = begin({ ioSessionsMax: 10 });
   const [gone, used] = [await save(), await save()];
   open.add(used);
@@ -76,7 +76,7 @@ it('lets go of what is old, and keeps young what is in use', async () => {
   expect(await sessions.session(young)).toBeDefined();
 });
 
-it('lets go of the oldest when there are too many, but of none that is in use', async () => {
+it('removes the oldest when there are too many, but of none that is in use', async () => {
   const { sessions, open, save } = begin({ ioSessionsMax: 3 });
   const pids: string[] = [];
   for (let count = 0; count < 250; count += 1) pids.push(await save());
@@ -88,7 +88,7 @@ it('lets go of the oldest when there are too many, but of none that is in use', 
   expect(left).toEqual([pids[0], ...pids.slice(-2)]);
 });
 
-it('lets go of the oldest of a subject that has more than its share, before others lose any (T34)', async () => {
+it('removes the oldest of a subject that has more than its share, before others lose any (T34)', async () => {
   const { sessions, open, save } = begin({ ioSessionsMax: 260, ioSessionsPerSubjectMax: 4 });
   const claims = { subscribe: [], publish: [], expiresAtMs: Number.MAX_SAFE_INTEGER };
   const as = (subject: string, isAdmin = false): Identity => ({ subject, isAdmin, claims });
@@ -119,7 +119,7 @@ it('lets go of the oldest of a subject that has more than its share, before othe
   expect(await left(nobody)).toHaveLength(6);
 });
 
-it('lets go of the oldest of all where the shares together are too many', async () => {
+it('removes the oldest of all where the shares together are too many', async () => {
   const { sessions, save } = begin({ ioSessionsMax: 5, ioSessionsPerSubjectMax: 3 });
   const claims = { subscribe: [], publish: [], expiresAtMs: Number.MAX_SAFE_INTEGER };
   const pids: string[] = [];
@@ -131,7 +131,7 @@ it('lets go of the oldest of all where the shares together are too many', async 
 });
 
 it.each(['', 'null', '[]', '{"atMs":', '{"atMs":"now"}', '{"atMs":1e15}', '{"atMs":1e15,"follows":[["a"]]}'])(
-  'a row that is none, %j, is as good as none, and does not keep others from being let go of',
+  'an invalid row, %j, counts as absent, and does not keep others from being removed',
   async (row) => {
     const records = new MemoryRecords();
     const { sessions, save, pass } = begin({ ioSessionsMax: 10 }, records);

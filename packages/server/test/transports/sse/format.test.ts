@@ -21,7 +21,7 @@ function message(payload: Buffer | string, type: string, event?: string): Messag
   });
 }
 
-/** Somebody else's parser, given the bytes in pieces. */
+/** Another implementation's parser, given the bytes in pieces. */
 function read(bytes: Buffer, pieceBytes = bytes.length): EventSourceMessage[] {
   const events: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (event) => void events.push(event) });

@@ -33,7 +33,7 @@ async function publish(
 const ids = (text: string): string[] => [...text.matchAll(/^id: (.+)$/gm)].map((match) => match[1]!);
 
 describe('an event stream', () => {
-  it('begins with where the reader stands, so that a reconnect before the first message misses nothing', async () => {
+  it('begins with the cursor of its reader, so that a reconnect before the first message misses nothing', async () => {
     await start();
     await publish('before');
     await using client = await openGet(rig.port, '/channels/demo', sse);
@@ -65,7 +65,7 @@ describe('an event stream', () => {
     expect(client.received).not.toContain('data: two');
   });
 
-  it('tells a gap by header and by event, and goes on', async () => {
+  it('tells a gap by header and by event, and continues', async () => {
     await start({ namespaces: [{ filter: '**', retention: { countMax: 2 } }] });
     const first = await publish('1');
     for (const text of ['2', '3', '4', '5']) await publish(text);
@@ -195,7 +195,7 @@ describe('an event stream', () => {
     expect(rig.hub.figures.subscriptions).toBe(0);
   });
 
-  it('cuts at the deadline whoever does not leave', async () => {
+  it('cuts at the deadline a reader that does not leave', async () => {
     await start();
     const client = await openGet(rig.port, '/channels/demo', sse);
     await client.until(({ received }) => received.includes('id: '));

@@ -53,7 +53,7 @@ async function publish(destination: string, ...bodies: string[]): Promise<void> 
 }
 
 describe.each(ways)('CONNECT over %s', (way) => {
-  it('is refused without a token, and with one that is none', async () => {
+  it('is refused without a token, and with an invalid one', async () => {
     const good = await token({ sub: 'ann', ...everything });
     const expired = await token({ sub: 'ann', ...everything, exp: inSeconds(-10) });
     const bad: HeaderFields[] = [
@@ -156,7 +156,7 @@ describe('rights', () => {
     expect(await reader.bodies(1)).toEqual(['end']);
   });
 
-  it('/user/… is of the subject, whatever the login would say, and never of one that is no level of a name', async () => {
+  it('/user/… is of the subject, for any login, and never of one that is no level of a name', async () => {
     const own = { subscribe: ['user/{sub}/**'], publish: ['user/{sub}/**'] };
     const ann = await connected({ sub: 'ann', ...own });
     await ann.ask('SUBSCRIBE', { id: '1', destination: '/user/inbox' });
@@ -174,7 +174,7 @@ describe('rights', () => {
 
 describe('the end of a token', () => {
   it.each(ways)(
-    'by its date is told with ERROR over %s, and the durable subscription goes on',
+    'by its date is reported with ERROR over %s, and the durable subscription resumes',
     async (way) => {
       const headers = { 'client-id': 'c' };
       const subscribe = { id: '1', destination: '/topic/a', durable: 'true', ack: 'client-individual' };
@@ -243,7 +243,7 @@ describe('what outlives a connection', () => {
     expect(await less.bodies(3)).toEqual(['a', 'a', 'c']);
   });
 
-  it('a client id belongs to its subject: that of somebody else has a position of its own (T10)', async () => {
+  it('a client id belongs to its subject: that of another subject has its own position (T10)', async () => {
     const ann = await connected({ sub: 'ann', ...everything }, headers);
     await ann.ask('SUBSCRIBE', subscribe);
     await publish('/topic/a', 'first');

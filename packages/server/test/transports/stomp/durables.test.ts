@@ -47,7 +47,7 @@ const summary = ({ body, headers }: ClientFrame): string =>
   `${body.toString()}${headers['redelivered'] === 'true' ? ' again' : ''}`;
 
 describe('a durable subscription', () => {
-  it.each(['DISCONNECT', 'a cut connection'])('goes on where it was after %s, by auto', async (how) => {
+  it.each(['DISCONNECT', 'a cut connection'])('resumes where it was after %s, by auto', async (how) => {
     const { destination, id } = fresh();
     const first = await durable(id, destination);
     await publish(destination, '1', '2');
@@ -75,7 +75,7 @@ describe('a durable subscription', () => {
   it.each([
     ['activemq.subscriptionName', 'ActiveMQ'],
     ['durable-subscription-name', 'Artemis'],
-  ])('has its name from %s, as in %s, also for UNSUBSCRIBE while nobody is subscribed', async (header) => {
+  ])('has its name from %s, as in %s, also for UNSUBSCRIBE without a subscriber', async (header) => {
     const { destination, id } = fresh();
     const subscribe = { id: 'any', destination, [header]: 'name' };
     const first = await connected(id);

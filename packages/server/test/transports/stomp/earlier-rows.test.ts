@@ -64,9 +64,9 @@ const summary = ({ body, headers }: ClientFrame): string =>
   `${body.toString()}${headers['redelivered'] === 'true' ? ' again' : ''}`;
 
 it.each<[string, object, readonly string[]]>([
-  ['left goes on exactly', {}, ['2 again', '4 again', '5', '6']],
+  ['left resumes exactly', {}, ['2 again', '4 again', '5', '6']],
   // Until the server starts, anything may have been delivered.
-  ['open when it was killed goes on marked', { isOpen: true }, ['2 again', '4 again', '5 again', '6 again']],
+  ['open when it was killed resumes marked', { isOpen: true }, ['2 again', '4 again', '5 again', '6 again']],
 ])('a durable subscription that version 0.1 %s', async (_how, changed, expected) => {
   const { session, subscribe, row } = await startOn(changed);
   const client = await subscribe();

@@ -81,7 +81,7 @@ describe('MESSAGE', () => {
     expect(frame!.body.toString()).toBe('payload 7');
   });
 
-  test('a header of the message that is named like one of the server does not stand beside it', () => {
+  test('a header of the message that is named like one of the server is not beside it', () => {
     const headers = new Map(
       ['message-id', 'Message-ID', 'SUBSCRIPTION', 'ack', 'Redelivered', 'everywire-gap', 'ok'].map(
         (name) => [name, 'x'],
@@ -158,14 +158,14 @@ describe('MESSAGE', () => {
     expect(spelled('/x', { put: '/', strip: '' })).toBe('//x');
   });
 
-  test('1.2 names in ack what ACK gives back: the message, and the subscription whatever its name', () => {
+  test('1.2 names in ack what ACK gives back: the message, and the subscription with any name', () => {
     const id = 'a/b:c\\';
     const [frame] = read(messageFormat({ ...shape, id, hasAck: true }).encode([message(5)]).bytes);
     expect(parseAckId(frame!.headers.get('ack')!)).toEqual({ cursor: message(5).cursor, id });
     expect(ackId('c', id)).toBe('c/a/b:c\\');
   });
 
-  test('a redelivery says so, and a gap is told once', () => {
+  test('a redelivery says so, and a gap is reported once', () => {
     const [again] = read(messageFormat({ ...shape, isRedelivery: true }).encode([message(1)]).bytes);
     expect(again!.headers.get('redelivered')).toBe('true');
     const [first] = read(encodeOne(message(1), shape, [['everywire-gap', '[{"reason":"retention"}]']]));

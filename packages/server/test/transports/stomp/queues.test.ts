@@ -67,7 +67,7 @@ describe('a queue', () => {
     expect(messagesOf(a).every(({ headers }) => headers['destination'] === destination)).toBe(true);
   });
 
-  it('keeps what comes while nobody consumes, from the first message on', async () => {
+  it('keeps what comes without a consumer, from the first message on', async () => {
     const destination = fresh();
     await publish(destination, 3);
     const first = await consumer(destination);
@@ -120,7 +120,7 @@ describe('a queue', () => {
     expect(messagesOf(a)).toHaveLength(1);
   });
 
-  it('holds a consumer to its prefetch-count, and others go on', async () => {
+  it('holds a consumer to its prefetch-count, and others continue', async () => {
     const destination = fresh();
     const slow = await consumer(destination, { 'prefetch-count': '1' });
     const quick = await consumer(destination, { ack: 'auto' });
@@ -129,7 +129,7 @@ describe('a queue', () => {
     expect(messagesOf(slow)).toHaveLength(1);
   });
 
-  it('is one group with who joins it from elsewhere, and is read by all at its channel', async () => {
+  it('is one group with members that join from elsewhere, and is read by all at its channel', async () => {
     const destination = fresh();
     const client = await connected();
     await client.ask('SUBSCRIBE', { id: 'watch', destination: destination.slice(1) });
@@ -154,7 +154,7 @@ describe('a queue', () => {
 });
 
 describe('a durable subscription without a client-id', () => {
-  it('is shared by all who know its name, and goes on until it is given up', async () => {
+  it('is shared by all clients that know its name, and continues until it is given up', async () => {
     const destination = `/topic/shared-${names}`;
     const durable = { id: 'orders*/1', destination, durable: 'True', 'auto-delete': 'False', ack: 'auto' };
     const [a, b] = [await connected(), await connected()];

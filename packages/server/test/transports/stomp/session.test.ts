@@ -56,7 +56,7 @@ describe('CONNECT', () => {
     expect(headers['heart-beat']).toBe('0,0');
   });
 
-  it('speaks 1.0 with who names no version, and takes STOMP for CONNECT', async () => {
+  it('speaks 1.0 with a client that names no version, and takes STOMP for CONNECT', async () => {
     const old = await open();
     old.send('CONNECT');
     expect((await old.next()).headers['version']).toBe('1.0');
@@ -222,7 +222,7 @@ describe.each(ways)('SEND and SUBSCRIBE on %s', (way) => {
     expect((await client.ask('SEND', { destination, key: 'once' }, 'y')).headers['message']).toBe('conflict');
   });
 
-  it('reads wildcards in both spellings, and goes on after a cursor', async () => {
+  it('reads wildcards in both spellings, and resumes after a cursor', async () => {
     const base = fresh();
     await publish(`${base}/a`, '1');
     await publish(`${base}/b`, '2');
@@ -321,7 +321,7 @@ describe('destinations', () => {
     expect(error.headers['message']).toBe('unauthorized');
   });
 
-  it('/user/… of nobody is refused', async () => {
+  it('/user/… without a subject is refused', async () => {
     const client = await connected();
     const error = await client.ask('SUBSCRIBE', { id: '1', destination: '/user/x' });
     expect(error.headers['message']).toBe('unauthorized');
@@ -348,7 +348,7 @@ describe('acknowledgement', () => {
     return client;
   }
 
-  it('client-individual: a window of one goes on with each ACK', async () => {
+  it('client-individual: a window of one moves with each ACK', async () => {
     const destination = fresh();
     await publish(destination, '1', '2', '3');
     const client = await subscribed('1.2', {
@@ -576,7 +576,7 @@ describe('connections that are gone', () => {
     ].map(([, count]) => count!);
   };
 
-  it('leave nothing behind, whatever they were doing', async () => {
+  it('leave nothing behind, in any state', async () => {
     // What the tests before have cut is gone first.
     await expect.poll(figures, { timeout: 60_000 }).toEqual(['0', '0']);
     for (let round = 0; round < 200; round += 1) {

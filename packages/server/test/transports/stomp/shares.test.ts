@@ -87,7 +87,7 @@ it('what one subject has takes nothing from another, nor from administrators', a
   expect(await told(server, { sub: 'eve' }, ...names, 'one more')).toEqual([...oks, 'quota_exceeded']);
   const root = { sub: 'root', admin: true, subscribe: ['a'] };
   expect(await told(server, root, ...names, 'one more')).toEqual([...oks, 'ok']);
-  // What an administrator has counts where the same subject is none.
+  // The sessions of an administrator are not counted for the same subject without the right.
   expect(await told(server, { ...root, admin: false }, ...names, 'two more')).toEqual([
     ...oks,
     'quota_exceeded',

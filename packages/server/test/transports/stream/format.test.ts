@@ -9,7 +9,7 @@ function message(seq: number, payload: Buffer, type: string): Message {
 }
 
 describe('NDJSON', () => {
-  it('is one line a message, whatever the payload', () => {
+  it('is one line a message, for any payload', () => {
     const type = fc.constantFrom('text/plain', 'application/octet-stream');
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.uint8Array(), type), { minLength: 1 }), (payloads) => {

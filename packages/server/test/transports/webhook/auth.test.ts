@@ -100,7 +100,7 @@ describe('the resource', () => {
     ['POST', '/wh_1/rewind', { since: 'earliest' }],
     ['POST', '/wh_1/test', undefined],
     ['DELETE', '/wh_1', undefined],
-  ])('%s /webhooks%s is for who shows a token', async (method, path, body) => {
+  ])('%s /webhooks%s needs a token', async (method, path, body) => {
     const more = body === undefined ? {} : { body };
     expect(await request(method, path, more)).toMatchObject({ status: 401, challenge: 'Bearer' });
     expect(await request(method, path, { ...more, token: 'abc' })).toMatchObject({
@@ -110,7 +110,7 @@ describe('the resource', () => {
     });
   });
 
-  test('registers what the token may read, and calls nobody before', async () => {
+  test('registers what the token may read, and calls no receiver before', async () => {
     const token = await tokenOf('ann', { subscribe: ['a/**'] });
     const body = { url: receiver.url, filter: '**' };
     expect((await request('POST', '', { token, body })).status).toBe(403);
@@ -118,7 +118,7 @@ describe('the resource', () => {
     await register(token, 'a/*');
   });
 
-  test('shows to each their own, to administrators all, and to nobody a secret or a token', async () => {
+  test('shows to each their own, to administrators all, and to none a secret or a token', async () => {
     const [ann, bob] = [await tokenOf('ann'), await tokenOf('bob')];
     const answer = await request('POST', '', { token: ann, body: { url: receiver.url, filter: 'a' } });
     const { id, secret } = answer.json;
@@ -164,7 +164,7 @@ describe('a webhook', () => {
     await expect.poll(delivered, patience).toEqual(['open', 'last']);
   });
 
-  test('is paused when its token ends, and goes on exactly where it was for who resumes it', async () => {
+  test('is paused when its token ends, and resumes exactly where it was', async () => {
     const id = await register(await tokenOf('ann', { exp: inSeconds(1.5) }), 'a');
     expect((await show(id)).expires).toMatch(/^\d{4}-.*Z$/);
     await publish('a');
@@ -256,7 +256,7 @@ describe('after a restart', () => {
     stops.push(() => rm(folder, { recursive: true }));
   });
 
-  test('webhooks go on by their tokens, and those whose token has ended are paused', async () => {
+  test('webhooks continue by their tokens, and those whose token has ended are paused', async () => {
     const store = `lmdb:${folder}`;
     const shortEnds = inSeconds(1.5);
     server = await AuthServer.start({ store });

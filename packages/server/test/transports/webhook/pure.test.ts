@@ -169,7 +169,7 @@ describe('targets', () => {
     expect(rules.check(url).href).toBe(new URL(url).href);
   });
 
-  test('the address is judged when it is connected to, whatever the name was', () => {
+  test('the address is judged when it is connected to, for any name', () => {
     expect(rules.mayConnect('example.com', 443, '93.184.216.34')).toBe(true);
     for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '169.254.169.254', 'fe80::1%eth0'])
       expect(rules.mayConnect('example.com', 443, address)).toBe(false);
@@ -202,7 +202,7 @@ describe('targets', () => {
   });
 
   test.each(['', '*', 'a b', 'http://x', '10.0.0.0/8/9', '*.*.x', '10.0.0.0/33', '::/129', 'a:65536', 'a:0'])(
-    'an entry that is none stops the start: %j',
+    'an invalid entry stops the start: %j',
     (entry) => {
       expect(() => createTargetRules([entry])).toThrow(/^webhooks\.allowTargets: /);
     },

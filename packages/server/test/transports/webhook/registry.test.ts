@@ -82,7 +82,7 @@ describe('the registry of webhooks', () => {
     expect(await host.records.get(webhookKind(limits).table, id)).toBeUndefined();
   });
 
-  it('goes on with one that could not be deleted', async () => {
+  it('continues with one that could not be deleted', async () => {
     const { registry, host, gate, posts } = await startRegistry();
     const { id } = await registry.create(anybody, request);
     gate.removal = new Error('the store is away');

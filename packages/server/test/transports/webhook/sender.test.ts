@@ -27,7 +27,7 @@ function makeSender(options: Partial<SenderOptions> & { readonly allow?: readonl
   return sender;
 }
 
-/** A server that answers whatever comes with what `answer` writes. */
+/** A server that answers every request with the output of `answer`. */
 async function listen(
   answer: (socket: Socket) => void,
 ): Promise<{ readonly port: number; readonly connections: () => number }> {
@@ -140,7 +140,7 @@ describe('receivers that misbehave', () => {
     expect(await post(makeSender(), `http://127.0.0.1:${port}/`)).toMatchObject(expected);
   });
 
-  test('nobody there', async () => {
+  test('no listener', async () => {
     const { port } = await listen(() => undefined);
     for (const stop of stops.splice(0)) await stop();
     expect(await post(makeSender(), `http://127.0.0.1:${port}/`)).toEqual({
@@ -202,7 +202,7 @@ describe('the address is judged at every connection', () => {
     'http://[::ffff:7f00:1]:1/',
     'http://0x7f.1:1/',
     'http://2130706433:1/',
-  ])('an address in the URL, which nobody looks up: %s', async (url) => {
+  ])('an address in the URL, which needs no look-up: %s', async (url) => {
     expect(await post(makeSender({ allow: [] }), url)).toEqual(blocked);
   });
 });
@@ -223,7 +223,7 @@ describe('TLS', () => {
     return (server.address() as AddressInfo).port;
   }
 
-  test('a certificate that nobody vouches for, and one of another name, are failures', async () => {
+  test('a certificate without a trusted issuer, and one of another name, are failures', async () => {
     const port = await listenTls();
     const lookup = resolver([loopback]);
     expect(await post(makeSender({ lookup }), `https://hooks.test:${port}/`)).toMatchObject({

@@ -154,7 +154,7 @@ describe('delivery', () => {
     expect(Date.parse(view.nextAttempt!) - Date.now()).toBeGreaterThan(3_000_000);
   });
 
-  test('410 ends it until somebody resumes it', async () => {
+  test('410 ends it until it is resumed', async () => {
     const receiver = await receive((_, response, index) => response.writeHead(index === 0 ? 410 : 200).end());
     const api = await serve();
     const { id } = await api.register({ url: receiver.url, filter: 'a' });
@@ -193,7 +193,7 @@ describe('delivery', () => {
 });
 
 describe('what survives', () => {
-  test('a restart goes on where it stood, with what was published meanwhile and what had failed', async () => {
+  test('a restart resumes where it was, with what was published meanwhile and what had failed', async () => {
     let isBroken = true;
     const receiver = await receive((_, response) => response.writeHead(isBroken ? 500 : 200).end());
     const before = await serve();
@@ -224,7 +224,7 @@ describe('what survives', () => {
 });
 
 describe('the resource', () => {
-  test('pause holds it, resume goes on, rewind repeats, delete ends it', async () => {
+  test('pause holds it, resume continues, rewind repeats, delete ends it', async () => {
     const [api, receiver] = [await serve(), await receive()];
     const { id } = await api.register({ url: receiver.url, filter: 'a' });
     expect((await api.call('PATCH', `/webhooks/${id}`, { paused: true })).body).toMatchObject({
@@ -325,7 +325,7 @@ describe('the resource', () => {
 });
 
 describe('a gap', () => {
-  test('is told with the next delivery, and shown', async () => {
+  test('is reported with the next delivery, and shown', async () => {
     let isBroken = true;
     const receiver = await receive((_, response) => response.writeHead(isBroken ? 500 : 200).end());
     const api = await serve({ retention: { count: 3 } });

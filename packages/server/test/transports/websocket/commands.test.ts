@@ -138,7 +138,7 @@ describe('publish and subscribe', () => {
     raw.destroy();
   });
 
-  test('a subscription goes on from a cursor, and its answer comes before its first message', async () => {
+  test('a subscription resumes from a cursor, and its answer comes before its first message', async () => {
     const cursor = await server.publish('a/1', 'one');
     await server.publish('a/2', 'two');
     await server.publish('a/1', 'three');
@@ -163,7 +163,7 @@ describe('publish and subscribe', () => {
     expect(client.news.map(({ data }) => data).sort()).toEqual([1, 1, 2, 2]);
   });
 
-  test('what was trimmed is told with the answer, and delivery goes on behind it', async () => {
+  test('what was trimmed is reported with the answer, and delivery resumes after it', async () => {
     const cursor = await server.publish('short/a', '1');
     for (const text of ['2', '3', '4', '5', '6']) await server.publish('short/a', text);
     const client = await Client.open();
@@ -179,19 +179,15 @@ describe('publish and subscribe', () => {
 
 describe('refusals are answered and the connection stays', () => {
   test.each([
-    ['a cursor that is none', { op: 'subscribe', channel: 'a', after: 'zzz' }, 'bad_cursor'],
+    ['an invalid cursor', { op: 'subscribe', channel: 'a', after: 'zzz' }, 'bad_cursor'],
     ['an empty cursor', { op: 'subscribe', channel: 'a', after: '' }, 'bad_cursor'],
-    ['a since that is none', { op: 'subscribe', channel: 'a', since: 'yesterday' }, 'invalid'],
+    ['an invalid since', { op: 'subscribe', channel: 'a', since: 'yesterday' }, 'invalid'],
     ['an empty channel', { op: 'subscribe', channel: '' }, 'bad_name'],
     ['a wildcard inside a level', { op: 'subscribe', channel: 'a*' }, 'bad_name'],
     ['a filter to publish to', { op: 'publish', channel: 'a/*', data: 1 }, 'bad_name'],
     ['a channel of the server', { op: 'publish', channel: '$x', data: 1 }, 'bad_name'],
-    ['a type that is none', { op: 'publish', channel: 'a', base64: '', type: 'x' }, 'invalid'],
-    [
-      'JSON that is none',
-      { op: 'publish', channel: 'a', base64: 'ew==', type: 'application/json' },
-      'malformed',
-    ],
+    ['an invalid type', { op: 'publish', channel: 'a', base64: '', type: 'x' }, 'invalid'],
+    ['invalid JSON', { op: 'publish', channel: 'a', base64: 'ew==', type: 'application/json' }, 'malformed'],
     ['a ttl of nothing', { op: 'publish', channel: 'a', data: 1, ttl: 0 }, 'invalid'],
     [
       'a payload over the limit',
@@ -203,7 +199,7 @@ describe('refusals are answered and the connection stays', () => {
       },
       'too_large',
     ],
-    ['a filter nobody follows', { op: 'unsubscribe', channel: 'a' }, 'not_found'],
+    ['a filter without a subscription', { op: 'unsubscribe', channel: 'a' }, 'not_found'],
   ])('%s', async (_, command, code) => {
     const client = await Client.open();
     expect(await client.ask(command)).toEqual({
@@ -256,7 +252,7 @@ describe('going away', () => {
     expect(client.closed).toEqual({ code: 1001, reason: 'going_away' });
   });
 
-  test('cuts those who do not answer at the deadline', async () => {
+  test('cuts peers that do not answer at the deadline', async () => {
     const silent = await RawClient.open(server.port, '/ws');
     const deadline = new AbortController();
     const drained = server.transport.drain(deadline.signal);

@@ -127,7 +127,7 @@ describe('resuming', () => {
     since.destroy();
   });
 
-  test('a gap closes a raw connection with the cursor to go on with', async () => {
+  test('a gap closes a raw connection with the cursor to resume with', async () => {
     const cursor = await server.publish('short/a', '1');
     for (const text of ['2', '3', '4', '5', '6']) await server.publish('short/a', text);
     const client = await RawClient.open(server.port, `/channels/short/a?after=${cursor}`);
@@ -161,10 +161,10 @@ describe('resuming', () => {
 
 describe('refused at the handshake', () => {
   test.each([
-    ['a cursor that is none', '/channels/a?after=zzz', 400, 'bad_cursor'],
+    ['an invalid cursor', '/channels/a?after=zzz', 400, 'bad_cursor'],
     ['an empty cursor', '/channels/a?after=', 400, 'bad_cursor'],
-    ['a since that is none', '/channels/a?since=last--1', 400, 'invalid'],
-    ['a format that is none', '/channels/a?format=xml', 400, 'invalid'],
+    ['an invalid since', '/channels/a?since=last--1', 400, 'invalid'],
+    ['an invalid format', '/channels/a?format=xml', 400, 'invalid'],
     ['a parameter twice', '/channels/a?after=x&after=y', 400, 'malformed'],
     ['no channel', '/channels/', 400, 'bad_name'],
     ['a channel of the server', '/channels/$SYS/x', 400, 'bad_name'],
@@ -192,7 +192,7 @@ describe('refused at the handshake', () => {
   });
 });
 
-test('a reader that stops is held at its cursor, and goes on exactly when it reads again', async () => {
+test('a reader that stops is held at its cursor, and resumes exactly when it reads again', async () => {
   const slow = await RawClient.open(server.port, '/channels/a');
   const fast = await RawClient.open(server.port, '/channels/a');
   slow.socket.pause();

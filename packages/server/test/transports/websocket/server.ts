@@ -83,7 +83,7 @@ export class TestServer {
     return `ws://127.0.0.1:${this.port}${path}`;
   }
 
-  /** Publishes as somebody else would, and returns the cursor. */
+  /** Publishes from another session, and returns the cursor. */
   async publish(channel: string, payload: string | Buffer, type = 'text/plain'): Promise<string> {
     this.#publisher ??= this.hub.open(
       await this.hub.authenticate({ token: undefined, address: undefined }),
