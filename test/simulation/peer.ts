@@ -28,7 +28,7 @@ export class Peer implements Sink {
     const { chance, time, problems, isCalm } = this.#world;
     if (this.#hasEnded) problems.push(`${this.name} was delivered to after its end`);
     if (this.#isHeld) problems.push(`${this.name} was delivered to while held (${subscription.filter})`);
-    readingOf(subscription).delivered(batch, subscription);
+    readingOf(subscription).delivered(batch);
     if (isCalm || !chance.happens(this.#holdsOften)) return true;
     this.#isHeld = true;
     time.after(chance.below(400), () => this.drain());

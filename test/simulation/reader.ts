@@ -2,14 +2,15 @@ import { formatCursor, parseCursor, type Start, type From } from '@everywire/pro
 import type { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Gap } from '../../packages/server/src/core/seams/store.ts';
 import type { Subscription } from '../../packages/server/src/core/seams/subscription-api.ts';
-import { isWildcard } from '../faults/checker/filters.ts';
+import { isWildcard, matchesFilter } from '../faults/checker/filters.ts';
 import type { Peer } from './peer.ts';
 import { Reading } from './reading.ts';
 import type { World } from './world.ts';
 
 export interface ReaderOptions {
   readonly name: string;
-  readonly filter: string;
+  /** Several are read in one order. */
+  readonly filters: readonly string[];
   /** Where it begins; a cursor here may be any cursor, of any reader or none. */
   readonly from: From | undefined;
   /** The cursor names no place of this log: all that is kept is expected, after a gap. */
@@ -24,12 +25,12 @@ export interface DeafTo {
 }
 
 /**
- * Somebody who wants all of a filter from a place on, whatever happens to sessions and nodes meanwhile: it reads by
+ * Somebody who wants all of some filters from a place on, whatever happens to sessions and nodes meanwhile: it reads by
  * subscription or by polling, leaves, and comes back with its cursor.
  */
 export class Reader {
   readonly name: string;
-  readonly filter: string;
+  readonly filters: readonly string[];
   readonly deafTo: DeafTo | undefined;
   /** What it comes back with; `undefined` until it has been told of a place. */
   cursor: string | undefined;
@@ -43,10 +44,10 @@ export class Reader {
   /** What the log held when the subscribe was sent, to judge where it began. */
   #headWhenAsked = 0;
 
-  constructor(world: World, { name, filter, from, isForged = false, deafTo }: ReaderOptions) {
+  constructor(world: World, { name, filters, from, isForged = false, deafTo }: ReaderOptions) {
     this.#world = world;
     this.name = name;
-    this.filter = filter;
+    this.filters = filters;
     this.deafTo = deafTo;
     this.#from = from;
     this.#isForged = isForged;
@@ -81,7 +82,7 @@ export class Reader {
     if (from === undefined || !('after' in from)) return;
     this.#isPolling = true;
     this.begins(from.after, []);
-    peer.session.read(this.filter, from, chance.between(1, 30)).then(
+    peer.session.read(this.filters, from, chance.between(1, 30)).then(
       (page) => {
         this.#isPolling = false;
         for (const gap of page.gaps) this.gap(gap);
@@ -105,7 +106,7 @@ export class Reader {
   }
 
   /** The subscribe was answered. */
-  answered(subscription: Subscription, isKnownStart: boolean): void {
+  answered(subscription: Pick<Subscription, 'startCursor' | 'startGaps'>, isKnownStart: boolean): void {
     if (!isKnownStart) {
       const { seq } = parseCursor(subscription.startCursor)!;
       this.#judgeStart(seq);
@@ -138,7 +139,7 @@ export class Reader {
     } else if (from === undefined && remembersAll) {
       problems.push(`${this.name} was told of a gap in ${channel} without its range`);
     }
-    const isOneOfMany = isWildcard(this.filter) && reason !== 'restored';
+    const isOneOfMany = this.filters.length > 1 || (isWildcard(this.filters[0]!) && reason !== 'restored');
     const nextSeq = !isOneOfMany ? next.seq : from === undefined ? log.headSeq : undefined;
     checker.record({
       kind: 'gap',
@@ -149,7 +150,19 @@ export class Reader {
       to,
       reason,
       nextSeq,
+      // What one filter has lost, another one that matches it too may have had before; and in another log each filter
+      // begins at a place of its own.
+      ...(this.#isOverlapping || (reason === 'restored' && this.filters.length > 1)
+        ? { isImplied: true as const }
+        : {}),
     });
+  }
+
+  get #isOverlapping(): boolean {
+    const { channels } = this.#world;
+    return channels.some(
+      (channel) => this.filters.filter((filter) => matchesFilter(filter, channel)).length > 1,
+    );
   }
 
   left(reading: Reading): void {
@@ -177,7 +190,7 @@ export class Reader {
       kind: 'start',
       atNs: this.#world.time.nowNs,
       subscriber: this.name,
-      filters: [this.filter],
+      filters: this.filters,
       afterSeq,
       processed,
       withoutClient: this.deafTo?.client,
@@ -208,10 +221,10 @@ export class Reader {
     const askedAtSeq = this.#headWhenAsked;
     if (seq > log.headSeq) problems.push(`${this.name} begins after seq ${seq}, which is not written yet`);
     if (since.kind !== 'earliest' && since.kind !== 'last') return;
-    void log.kept(this.filter).then((kept) => {
+    void log.kept(this.filters[0]!).then((kept) => {
       // Between the asking and the answer others may have gone, so that what is among the last now was not then.
       const isWanted = (skipped: Message): boolean =>
-        since.kind === 'earliest' || log.countAfter(skipped.seq, this.filter) < since.count;
+        since.kind === 'earliest' || log.countAfter(skipped.seq, this.filters[0]!) < since.count;
       const skipped = kept.filter((message) => message.seq <= Math.min(seq, askedAtSeq) && isWanted(message));
       if (skipped.length > 0)
         problems.push(

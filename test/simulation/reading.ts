@@ -19,6 +19,12 @@ interface Flight {
   isOut: boolean;
 }
 
+/** One subscription, or several in one order. */
+interface Followed extends Pick<Subscription, 'startCursor' | 'startGaps'> {
+  readonly place: { readonly cursor: string };
+  readonly subscriptions: readonly Subscription[];
+}
+
 /** One subscription in the life of a reader: from a subscribe to its cancellation, its end, or that of its session. */
 export class Reading {
   readonly #world: World;
@@ -28,20 +34,23 @@ export class Reading {
   /** Delivered and not passed by the acknowledged position, by seq. */
   readonly #inFlight = new Map<number, Flight>();
   #stage: Stage = 'starting';
-  #subscription: Subscription | undefined;
+  #followed: Followed | undefined;
+  /** Subscriptions that have to end by themselves before the reading has. */
+  #endsLeft = 1;
   /** Its sink may hear of it. */
   #isStarted = false;
   #batches = 0;
 
   constructor(world: World, reader: Reader, peer: Peer, from: From | undefined) {
     const { chance } = world;
+    const isOrdered = reader.filters.length > 1;
     this.#world = world;
     this.#reader = reader;
     this.#peer = peer;
     this.#options = {
       from,
       tag: this,
-      acknowledge: chance.happens(0.3) ? 'peer' : 'delivered',
+      acknowledge: !isOrdered && chance.happens(0.3) ? 'peer' : 'delivered',
       windowMessages: chance.between(1, 20),
       batches: !world.isCalm && chance.happens(0.15) ? chance.between(1, 4) : undefined,
       batchMessagesMax: chance.happens(0.2) ? chance.between(1, 10) : undefined,
@@ -50,16 +59,44 @@ export class Reading {
     peer.readings.add(this);
     const isKnownStart = from !== undefined && 'after' in from;
     if (isKnownStart) reader.begins(from.after, this.#take());
-    peer.session.subscribe(reader.filter, this.#options).then(
-      (subscription) => {
-        reader.answered(subscription, isKnownStart);
-        this.#subscription = subscription;
+    const subscribing = isOrdered ? this.#subscribeInOrder() : this.#subscribe();
+    subscribing.then(
+      (followed) => {
+        reader.answered(followed, isKnownStart);
+        this.#followed = followed;
         if (this.#stage === 'starting') this.#stage = 'on';
-        if (world.isCalm || chance.happens(0.7)) this.#start();
-        else world.time.after(chance.below(300), () => this.#start());
+        this.#isStarted = this.#stage === 'on';
+        for (const subscription of followed.subscriptions) {
+          // Whether or not it has left meanwhile: one that ended stays silent.
+          if (world.isCalm || chance.happens(0.7)) subscription.start();
+          else world.time.after(chance.below(300), () => subscription.start());
+        }
       },
       (cause: unknown) => this.#failed(cause),
     );
+  }
+
+  async #subscribe(): Promise<Followed> {
+    const subscription = await this.#peer.session.subscribe(this.#reader.filters[0]!, this.#options);
+    const { startCursor, startGaps } = subscription;
+    return { place: subscription, startCursor, startGaps, subscriptions: [subscription] };
+  }
+
+  async #subscribeInOrder(): Promise<Followed> {
+    const { from, tag, echo, batches, batchMessagesMax } = this.#options;
+    const waitingBytesMax = this.#world.chance.pick([0, 500, 5_000, 1_000_000]);
+    const order = this.#peer.session.order({ waitingBytesMax, batches, batchMessagesMax });
+    const begun = await Promise.allSettled(
+      this.#reader.filters.map((filter) => this.#peer.session.subscribe(filter, { from, tag, echo, order })),
+    );
+    const subscriptions = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const refused = begun.find((one) => one.status === 'rejected');
+    if (refused !== undefined) {
+      for (const subscription of subscriptions) subscription.cancel();
+      throw refused.reason;
+    }
+    this.#endsLeft = subscriptions.length;
+    return { place: order, startCursor: order.cursor, startGaps: order.startGaps, subscriptions };
   }
 
   get readerName(): string {
@@ -70,7 +107,7 @@ export class Reading {
     return this.#options.acknowledge === 'peer';
   }
 
-  delivered(batch: Batch, subscription: Subscription): void {
+  delivered(batch: Batch): void {
     const { problems, time } = this.#world;
     const { name } = this.#reader;
     if (this.#stage === 'off') problems.push(`${name} was delivered to after it had left`);
@@ -88,7 +125,8 @@ export class Reading {
     }
     this.#reader.delivered(batch.messages, this.isWindowed);
     // What a transport shows a peer as its cursor must include all that was handed over.
-    if (!this.isWindowed && this.#world.chance.happens(0.2)) this.#reader.cursor = subscription.cursor;
+    if (!this.isWindowed && this.#world.chance.happens(0.2))
+      this.#reader.cursor = this.#followed!.place.cursor;
     if (this.#world.isCalm) queueMicrotask(() => this.ackAll());
   }
 
@@ -100,20 +138,22 @@ export class Reading {
 
   /** The hub ended it: its batches are used up. */
   ended(): void {
+    this.#endsLeft -= 1;
+    if (this.#endsLeft > 0) return;
     if (this.#stage === 'off') this.#world.problems.push(`${this.#reader.name} ended twice`);
     this.leave();
   }
 
   /** Heartbeats carry a cursor; a reader that comes back with it has missed nothing. */
   heartbeat(): void {
-    if (this.#stage === 'on' && !this.isWindowed) this.#reader.cursor = this.#subscription!.cursor;
+    if (this.#stage === 'on' && !this.isWindowed) this.#reader.cursor = this.#followed!.place.cursor;
   }
 
   cancel(): void {
     if (this.#stage !== 'on') return;
     this.heartbeat();
     this.leave();
-    this.#subscription!.cancel();
+    for (const subscription of this.#followed!.subscriptions) subscription.cancel();
   }
 
   /** Acks one message, or all up to one. */
@@ -126,7 +166,7 @@ export class Reading {
     for (const [known, flight] of this.#inFlight)
       if (flight.isOut && (isOnly ? known === seq : known <= seq)) flight.isAcked = true;
     this.#advance();
-    this.#subscription!.ack(seq, isOnly);
+    this.#followed!.subscriptions[0]!.ack(seq, isOnly);
   }
 
   ackAll(): void {
@@ -138,7 +178,7 @@ export class Reading {
       last = Math.max(last, seq);
     }
     this.#advance();
-    if (last > 0) this.#subscription!.ack(last);
+    if (last > 0) this.#followed!.subscriptions[0]!.ack(last);
   }
 
   rewind(): void {
@@ -147,7 +187,7 @@ export class Reading {
       this.#reader.begins(this.#reader.cursor!, this.#take());
       for (const flight of this.#inFlight.values()) flight.isOut &&= flight.isAcked;
     }
-    this.#subscription!.rewind();
+    this.#followed!.subscriptions[0]!.rewind();
   }
 
   leave(): void {
@@ -155,12 +195,6 @@ export class Reading {
     this.#stage = 'off';
     this.#peer.readings.delete(this);
     this.#reader.left(this);
-  }
-
-  /** Whether or not it has left meanwhile: one that ended stays silent. */
-  #start(): void {
-    this.#isStarted = this.#stage === 'on';
-    this.#subscription!.start();
   }
 
   /** Acked ahead of the position: need not come again. */

@@ -190,13 +190,30 @@ class Simulation {
     if (this.#readers.length >= readersMax) return;
     const chance = this.#chance;
     const name = `reader ${(this.#names += 1)}`;
-    const filter = chance.pick(filters);
+    const several = chance.happens(0.25) ? this.#drawFilters() : undefined;
     const peer = this.#peer();
-    const { from, isForged } = this.#drawFrom();
+    const drawn = this.#drawFrom();
+    // Several filters begin at one place.
+    const from = several !== undefined && drawn.from === undefined ? this.#headOf(peer) : drawn.from;
+    const isSeveral = several !== undefined && from !== undefined && 'after' in from;
+    const readFilters = isSeveral ? several : [chance.pick(filters)];
+    const { isForged } = drawn;
     const deafTo = chance.happens(0.05) ? { client: peer.name, fromNo: this.#publisher.count } : undefined;
-    const reader = new Reader(this.#world, { name, filter, from, isForged, deafTo });
+    const reader = new Reader(this.#world, { name, filters: readFilters, from, isForged, deafTo });
     this.#readers.push(reader);
     reader.subscribe(peer);
+  }
+
+  #drawFilters(): readonly string[] {
+    const chance = this.#chance;
+    const count = chance.between(2, 5);
+    return [
+      ...new Set(Array.from({ length: count }, () => chance.pick(chance.happens(0.5) ? channels : filters))),
+    ];
+  }
+
+  #headOf({ node }: Peer): From {
+    return { after: formatCursor(node.hub.head) };
   }
 
   #drawFrom(): { readonly from: From | undefined; readonly isForged: boolean } {

@@ -2,9 +2,8 @@ import type { FastifyReply } from 'fastify';
 import { formatCursor, type From } from '@everywire/protocol';
 import type { Session } from '../core/seams/session-api.ts';
 import type { Sink } from '../core/seams/sink.ts';
-import type { Subscription } from '../core/seams/subscription-api.ts';
 import type { ViewRequest } from './channel-views.ts';
-import { MergedSource } from './merged-source.ts';
+import { followInOrder } from './follow-in-order.ts';
 import { sendStreamHead } from './stream-head.ts';
 import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
 import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
@@ -20,74 +19,31 @@ export async function openStream(
   from: From | undefined,
 ): Promise<void> {
   if (request.isHead) await answerHead(shared, request, reply, from);
-  else if (request.filters.length === 1) await openOne(shared, request, reply, from);
-  else await openSeveral(shared, request, reply, from);
+  else await follow(shared, request, reply, from);
 }
 
-async function openOne(
+async function follow(
   shared: StreamedResponses,
   request: ViewRequest,
   reply: FastifyReply,
   from: From | undefined,
 ): Promise<void> {
-  const response = new StreamedResponse(shared, request.isEnveloped);
+  const { filters } = request;
+  const response = new StreamedResponse(shared, request.isEnveloped || filters.length > 1);
   const session = openSession(shared, request, response);
   response.readFrom(session);
   const watch = watchForLoss(request, response);
   try {
-    const subscription = await session.subscribe(request.filters[0]!, { from });
-    response.begin(reply, subscription, {
-      cursor: subscription.startCursor,
-      gaps: subscription.startGaps,
-      commonHeaders: request.commonHeaders,
-    });
-    subscription.start();
+    const followed = await followInOrder(session, filters, { from, host: shared.host });
+    const { cursor, startGaps: gaps } = followed.place;
+    response.begin(reply, followed.place, { cursor, gaps, commonHeaders: request.commonHeaders });
+    followed.start();
   } catch (refusal) {
     session.end('left');
     throw refusal;
   } finally {
     watch.stop();
   }
-}
-
-async function openSeveral(
-  shared: StreamedResponses,
-  request: ViewRequest,
-  reply: FastifyReply,
-  from: From | undefined,
-): Promise<void> {
-  const response = new StreamedResponse(shared, true);
-  const merged = new MergedSource(response, shared.clock);
-  response.readFrom(merged);
-  const watch = watchForLoss(request, response);
-  // "From now" is one place for all filters, or what comes between their beginnings would be on one side only.
-  const start = from ?? { after: formatCursor(shared.host.hub.head) };
-  const subscriptions: Subscription[] = [];
-  try {
-    for (const filter of request.filters) {
-      const subscription = await merged.add(async (sink) => {
-        const session = openSession(shared, request, sink);
-        try {
-          return { session, subscription: await session.subscribe(filter, { from: start }) };
-        } catch (refusal) {
-          session.end('left');
-          throw refusal;
-        }
-      });
-      subscriptions.push(subscription);
-    }
-  } catch (refusal) {
-    merged.end('left');
-    throw refusal;
-  } finally {
-    watch.stop();
-  }
-  response.begin(reply, merged, {
-    cursor: merged.startCursor,
-    gaps: subscriptions.flatMap((subscription) => subscription.startGaps),
-    commonHeaders: request.commonHeaders,
-  });
-  merged.start();
 }
 
 /** Reads one message's worth: that checks names, rights and the cursor, and leaves nothing behind. */

@@ -11,7 +11,7 @@ import type { HttpLimits } from './limits.ts';
 import { cutAt, spreadMs } from '../transports/parts/drain.ts';
 import { Outbound } from '../transports/parts/outbound.ts';
 
-/** The source of a response: a session with one subscription, or several merged. */
+/** What a response reads from: its session. */
 export interface StreamSource {
   drained(): void;
   end(how: 'left' | 'lost'): void;
@@ -91,7 +91,7 @@ function onGone(this: OwnedBody): void {
 }
 
 /**
- * An endless HTTP response: the sink of a session, or the target of several. It keeps its body and
+ * An endless HTTP response: the sink of a session. It keeps its body and
  * nothing else of the HTTP exchange; the body needs no framing of ours, so that one Buffer can go to every peer.
  */
 export class StreamedResponse implements Sink, Quiet {
@@ -145,10 +145,6 @@ export class StreamedResponse implements Sink, Quiet {
   }
 
   deliver(batch: Batch): boolean {
-    return this.write(batch);
-  }
-
-  write(batch: Batch): boolean {
     if (this.#isClosed) return true;
     const body = this.#body!;
     const shared = this.#shared;

@@ -10,6 +10,10 @@ export interface CatchUpHost {
   readonly clock: Clock;
   readonly pageLimit: PageLimit;
   readonly pageCacheBytesMax: number;
+  /** A read of `filter` after `seq` had gaps. Must call `forgetAfter`. */
+  gapFound(filter: Filter, seq: number): void;
+  /** Subscriptions were given pages, or have become live. */
+  pagesGiven(): void;
   /** A sink threw. */
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
@@ -107,6 +111,7 @@ export class CatchUp implements LogReader {
       subscription.isQueued = false;
       if (subscription.stage === 'reading') this.#step(subscription);
     }
+    this.#host.pagesGiven();
     if (this.#next > 0 && this.#next >= this.#queue.length / 2) {
       this.#queue = this.#queue.slice(this.#next);
       this.#next = 0;
@@ -135,6 +140,7 @@ export class CatchUp implements LogReader {
         // It may have ended, been held or been rewound while the store was asked.
         if (subscription.stage === 'reading' && subscription.position === position) {
           this.#giveRead(subscription, read);
+          this.#host.pagesGiven();
         }
         this.#schedule();
       },
@@ -176,7 +182,7 @@ export class CatchUp implements LogReader {
     const page = this.#host.store
       .read(filter, position, this.#host.pageLimit)
       .then((found) => {
-        if (found.gaps.length > 0) this.forgetAfter(filter, position.seq);
+        if (found.gaps.length > 0) this.#host.gapFound(filter, position.seq);
         const nowMs = this.#host.clock.monotonicMs();
         return {
           page: this.#pages.add(filter, position, found, { nowMs, isStale: read.isStale }),

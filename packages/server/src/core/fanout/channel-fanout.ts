@@ -14,7 +14,7 @@ export interface ChannelFanoutHost {
   /** Calls `flush` at the end of this turn. */
   scheduleFlush(fanout: ChannelFanout): void;
   /** Reading `filter` after `seq` found a gap: pages read earlier may contain the missing messages. */
-  forgetPagesAfter(filter: Filter, seq: number): void;
+  gapFound(filter: Filter, seq: number): void;
   /** A sink threw. */
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
@@ -41,7 +41,11 @@ export class ChannelFanout implements SubscriptionFanout {
   /** Batches of a flush are still to come. */
   #isFlushing = false;
   #mustReadAgain = false;
+  /** Outdated once a gap was found since it began: its page may hold messages that somebody was told are gone. */
+  #runningRead: { isOutdated: boolean } | undefined;
   #holders = 0;
+  /** Called when nothing more is on its way to the live subscriptions. */
+  #whenQuiet = new Set<() => void>();
   readonly ready: Promise<void>;
 
   constructor(filter: Filter, host: ChannelFanoutHost) {
@@ -77,8 +81,19 @@ export class ChannelFanout implements SubscriptionFanout {
   caughtUpPosition(position: Position): Position {
     // On a lossy feed others' messages may raise the head above one of ours that the feed has lost.
     const head = this.#host.store.traits.feed === 'lossy' ? this.#through! : this.#host.head;
-    const isQuiet = this.#pending.length === 0 && !this.#isReading && !this.#isFlushing;
-    return isQuiet && head.seq > position.seq ? head : position;
+    return this.#isQuiet && head.seq > position.seq ? head : position;
+  }
+
+  whenThrough(seq: number, run: () => void): void {
+    this.#whenQuiet.add(run);
+    if (!this.#isQuiet) return;
+    // A lossy feed does not say that nothing was published: the log does.
+    if (this.#host.store.traits.feed === 'lossy' && this.#through!.seq < seq) this.readAgain();
+    else this.#host.scheduleFlush(this);
+  }
+
+  get #isQuiet(): boolean {
+    return this.#pending.length === 0 && !this.#isReading && !this.#isFlushing;
   }
 
   /** Makes the subscription live if it has been given at least what the live ones have; else it must read on. */
@@ -138,9 +153,16 @@ export class ChannelFanout implements SubscriptionFanout {
     if (this.#isReading) this.#mustReadAgain = true;
   }
 
+  gapFound(): void {
+    if (this.#runningRead !== undefined) this.#runningRead.isOutdated = true;
+  }
+
   flush(): void {
     this.#compact();
-    if (this.#pending.length === 0 || this.#through === undefined) return;
+    if (this.#pending.length === 0 || this.#through === undefined) {
+      this.#tellQuiet();
+      return;
+    }
     const messages = this.#pending;
     this.#pending = [];
     this.#isFlushing = true;
@@ -160,6 +182,14 @@ export class ChannelFanout implements SubscriptionFanout {
     }
     this.#deliver(from === 0 ? messages : messages.slice(from));
     this.#isFlushing = false;
+    this.#tellQuiet();
+  }
+
+  #tellQuiet(): void {
+    if (this.#whenQuiet.size === 0 || !this.#isQuiet) return;
+    const waiting = this.#whenQuiet;
+    this.#whenQuiet = new Set();
+    for (const run of waiting) run();
   }
 
   #deliver(messages: readonly Message[]): void {
@@ -224,14 +254,18 @@ export class ChannelFanout implements SubscriptionFanout {
       await this.ready;
       while (this.#mustReadAgain && this.#holders > 0) {
         this.#mustReadAgain = false;
+        const running = { isOutdated: false };
+        this.#runningRead = running;
         const page = await this.#host.store.read(this.filter, this.#through!, {
           messagesMax: this.#host.batchMessagesMax,
           bytesMax: this.#host.batchBytesMax,
         });
-        this.#takePage(page);
-        if (!page.atHead) this.#mustReadAgain = true;
+        this.#runningRead = undefined;
+        if (!running.isOutdated) this.#takePage(page);
+        if (running.isOutdated || !page.atHead) this.#mustReadAgain = true;
       }
       this.#isReading = false;
+      this.#tellQuiet();
     } catch (cause) {
       this.#isReading = false;
       if (this.#holders > 0) this.#host.retry(() => this.readAgain(), cause);
@@ -242,7 +276,7 @@ export class ChannelFanout implements SubscriptionFanout {
     this.#compact();
     if (page.gaps.length > 0) {
       // A subscription that takes only a part of this page reads the rest through the page cache.
-      this.#host.forgetPagesAfter(this.filter, this.#through!.seq);
+      this.#host.gapFound(this.filter, this.#through!.seq);
       this.#tellGaps(page);
     }
     const last = page.messages.at(-1);

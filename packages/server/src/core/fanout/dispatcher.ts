@@ -8,6 +8,8 @@ import type { Feed, Store } from '../seams/store.ts';
 import { CatchUp } from './catch-up.ts';
 import { ChannelFanout, type ChannelFanoutHost } from './channel-fanout.ts';
 import type { StartFinder } from './find-start.ts';
+import type { MergedBatches } from './merged-batches.ts';
+import type { FilterOrder } from './ordered.ts';
 import type { LogSubscription } from './subscription.ts';
 
 export interface DispatcherParts {
@@ -38,6 +40,12 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
   readonly #wildcardMatches = new Map<string, readonly ChannelFanout[]>();
   #head: Position = { epoch: '000000', seq: 0, tag: noTag };
   #dirty = new Set<ChannelFanout>();
+  /** Orders in which something happened. */
+  #awake = new Set<FilterOrder>();
+  #isFlushing = false;
+  #isSettleScheduled = false;
+  /** Batches that were merged for orders. */
+  readonly merged: MergedBatches = new WeakMap();
   #isFlushScheduled = false;
   #isStopped = false;
 
@@ -52,6 +60,8 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
       clock: parts.clock,
       pageLimit: { messagesMax: pageMessagesMax, bytesMax: batchBytesMax },
       pageCacheBytesMax,
+      gapFound: (filter, seq) => this.gapFound(filter, seq),
+      pagesGiven: () => this.#settleOrders(),
       broken: (subscription, cause) => parts.broken(subscription, cause),
       retry: (run, cause) => this.retry(run, cause),
     });
@@ -124,8 +134,24 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
     this.#parts.clock.turn(() => this.#flush());
   }
 
-  forgetPagesAfter(filter: Filter, seq: number): void {
+  settleSoon(order: FilterOrder): void {
+    this.#awake.add(order);
+    if (this.#isFlushing || this.#isSettleScheduled) return;
+    this.#isSettleScheduled = true;
+    this.#parts.clock.turn(() => {
+      this.#isSettleScheduled = false;
+      this.#settleOrders();
+    });
+  }
+
+  /**
+   * A read of `filter` after `seq` had gaps. Whoever is told of them must not be given those messages afterwards, from what
+   * was read before, or began to be.
+   */
+  gapFound(filter: Filter, seq: number): void {
     this.catchUp.forgetAfter(filter, seq);
+    const fanouts = filter.channel === undefined ? this.#byWildcard : this.#byChannel;
+    fanouts.get(filter.text)?.gapFound();
   }
 
   broken(subscription: LogSubscription, cause: unknown): void {
@@ -156,7 +182,18 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
     const fanouts = this.#dirty;
     this.#dirty = new Set();
     this.#parts.figures.flushes += 1;
+    this.#isFlushing = true;
     for (const fanout of fanouts) fanout.flush();
+    this.#isFlushing = false;
+    this.#settleOrders();
+  }
+
+  /** Every fan-out has been flushed: what several filters brought can be merged. */
+  #settleOrders(): void {
+    if (this.#awake.size === 0) return;
+    const orders = this.#awake;
+    this.#awake = new Set();
+    for (const order of orders) order.settle();
   }
 
   #wildcardFanoutsOf(channel: string): readonly ChannelFanout[] {

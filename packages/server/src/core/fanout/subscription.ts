@@ -37,6 +37,8 @@ export interface SubscriptionFanout {
   leave(subscription: LogSubscription): void;
   /** Gives up the hold that the subscription was made with. */
   release(): void;
+  /** Calls `run` when live subscriptions were given everything up to `seq`, or that is known not to come. */
+  whenThrough(seq: number, run: () => void): void;
   /** `position`, or the head of the store when nothing is on its way to a live subscription there. */
   caughtUpPosition(position: Position): Position;
 }

@@ -3,7 +3,7 @@ import type { Message } from '../log/message.ts';
 import type { Counted } from '../publish/throttle.ts';
 import type { Identity } from '../sessions/access.ts';
 import type { ChannelInfo, Fence, Page, RecordWrite } from './store.ts';
-import type { SubscribeOptions, Subscription } from './subscription-api.ts';
+import type { Order, OrderOptions, SubscribeOptions, Subscription } from './subscription-api.ts';
 
 export interface Hello {
   /** The transport's name, for logs and metrics. */
@@ -43,8 +43,10 @@ export interface Session {
    * does not want it after all cancels it. "From now on" means from this call.
    */
   subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
-  /** One page, for peers that poll. `from` absent: the newest `messagesMax`. */
-  read(filter: string, from: From | undefined, messagesMax: number): Promise<Page>;
+  /** For several filters whose messages are delivered in one order: `SubscribeOptions.order`. */
+  order(options: OrderOptions): Order;
+  /** One page, for peers that poll. `from` absent: the newest `messagesMax`. Several filters are one run, each message once. */
+  read(filters: string | readonly string[], from: From | undefined, messagesMax: number): Promise<Page>;
   retained(filter: string, limit: number): Promise<readonly Message[]>;
   channels(filter: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]>;
   drop(channel: string): Promise<boolean>;

@@ -45,6 +45,33 @@ export interface SubscribeOptions {
   readonly echo?: boolean | undefined;
   /** The transport's own handle, given back with each delivery. */
   readonly tag?: unknown;
+  /**
+   * Made by `Session.order`: what this filter brings is delivered in one order with the other filters of it. Only with
+   * `acknowledge: 'delivered'`, without a credit, and not of a group.
+   */
+  readonly order?: Order | undefined;
+}
+
+export interface OrderOptions {
+  /** Bytes that may wait for an earlier message of another filter, of all filters together. */
+  readonly waitingBytesMax: number;
+  /** As of a subscription, for all filters together. */
+  readonly batches?: number | undefined;
+  readonly batchMessagesMax?: number | undefined;
+}
+
+/**
+ * Several filters of one session as one stream, in the order of the store and each message once. A filter that is not
+ * started keeps back what the others bring above its place: subscribe all that begin together, then start them. Batches
+ * come with one of the subscriptions that brought them.
+ */
+export interface Order {
+  /** Everything up to here was handed over, of all its filters: the cursor of a peer that has taken it. */
+  readonly cursor: string;
+  /** All its filters are at the head, and nothing waits. */
+  readonly isLive: boolean;
+  /** What is missing where its filters begin; with several, the next valid cursor is that of the order. */
+  readonly startGaps: readonly Gap[];
 }
 
 /** A session following a filter: a cursor and a window, never a queue. */

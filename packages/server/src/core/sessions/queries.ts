@@ -7,6 +7,7 @@ import type { Message } from '../log/message.ts';
 import type { ListedChannel } from '../seams/session-api.ts';
 import type { ChannelInfo, Page, Store } from '../seams/store.ts';
 import type { Access, Identity } from './access.ts';
+import { mergePages } from './merge-pages.ts';
 
 export interface QueriesParts {
   readonly store: Store;
@@ -27,12 +28,26 @@ export class Queries {
     this.#parts = parts;
   }
 
-  async read(identity: Identity, filter: Filter, from: ReadFrom, messagesMax: number): Promise<Page> {
+  /** One page of one or several filters, in the order of the store. `from` absent: the newest messages. */
+  async read(
+    identity: Identity,
+    filters: readonly Filter[],
+    from: ReadFrom | undefined,
+    messagesMax: number,
+  ): Promise<Page> {
+    const start: ReadFrom = from ?? { since: { kind: 'last', count: messagesMax } };
+    const pages = await Promise.all(
+      filters.map((filter) => this.#readOne(identity, filter, start, messagesMax)),
+    );
+    return pages.length === 1 ? pages[0]! : mergePages(pages, messagesMax, from === undefined);
+  }
+
+  async #readOne(identity: Identity, filter: Filter, from: ReadFrom, messagesMax: number): Promise<Page> {
     const { store, limits, access, dispatcher } = this.#parts;
     const position = 'cursor' in from ? from.cursor : await store.locate(filter, from.since);
     const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
     // A reader that goes on by subscription must not find there what this page calls gone.
-    if (page.gaps.length > 0) dispatcher.forgetPagesAfter(filter, position.seq);
+    if (page.gaps.length > 0) dispatcher.gapFound(filter, position.seq);
     const mayDeliver = access.deliverable(identity, filter);
     const messages = this.#readable(page.messages, mayDeliver);
     return { ...page, messages, gaps: readableGaps(filter, page.gaps, { position, mayDeliver }) };

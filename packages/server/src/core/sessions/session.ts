@@ -6,9 +6,11 @@ import {
   type Filter,
   type From,
 } from '@everywire/protocol';
+import type { Clock } from '../clock.ts';
 import type { Dispatcher } from '../fanout/dispatcher.ts';
 import { findStart } from '../fanout/find-start.ts';
 import { mayBeTold } from '../fanout/readable-gap.ts';
+import { FilterOrder, OrderedFilter } from '../fanout/ordered.ts';
 import { LogSubscription, type SubscriptionHost } from '../fanout/subscription.ts';
 import type { Groups } from '../groups/groups.ts';
 import { GroupMember } from '../groups/member.ts';
@@ -33,7 +35,7 @@ import type {
 } from '../seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
 import type { Page, Store } from '../seams/store.ts';
-import type { SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
+import type { Order, OrderOptions, SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
 import type { Access, Credentials, Identity } from './access.ts';
 import type { Queries } from './queries.ts';
 import { checkCursor, placeOf, restrictionsOf, startOf, windowMessagesOf } from './subscribe-options.ts';
@@ -41,6 +43,7 @@ import { checkCursor, placeOf, restrictionsOf, startOf, windowMessagesOf } from 
 /** What all sessions share. */
 export interface SessionParts {
   readonly store: Store;
+  readonly clock: Clock;
   readonly limits: Limits;
   readonly log: Log;
   readonly access: Access;
@@ -59,6 +62,8 @@ export interface SessionParts {
 /** How many of its own messages a session remembers in order to leave them out where echo is off. */
 const ownMessagesMax = 10_000;
 
+const noOrders: readonly FilterOrder[] = [];
+
 /** Any subscription of a session. */
 type OwnSubscription = LogSubscription | GroupMember;
 
@@ -71,6 +76,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
   readonly #parts: SessionParts;
   /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
   #subscriptions: readonly OwnSubscription[] = [];
+  #orders: readonly FilterOrder[] = noOrders;
   #ownMessages: Set<string> | undefined;
   #ownCounted: Counted | undefined;
   /** Why it has ended, once it has. */
@@ -162,28 +168,46 @@ export class HubSession implements Session, SubscriptionHost, Author {
     const filter = this.#checkFilter(text);
     this.#checkCount();
     const at = startOf(options);
+    const ordered = options.order === undefined ? undefined : this.#orderOf(options.order).add();
     const fanout = dispatcher.fanoutOf(filter);
     fanout.hold();
     if (options.echo === false) this.#ownMessages ??= new Set();
-    const parts = { host: this, fanout, reader: dispatcher.catchUp };
+    const parts = { host: ordered ?? this, fanout, reader: dispatcher.catchUp };
+    const credit = ordered ?? options.credit;
     const subscription = new LogSubscription(parts, dispatcher.head, {
       filter: text,
       tag: options.tag,
-      restrictions: restrictionsOf(options, access.deliverable(this.#identity, filter), limits),
+      restrictions: restrictionsOf(
+        { ...options, credit },
+        access.deliverable(this.#identity, filter),
+        limits,
+      ),
     });
+    if (ordered !== undefined) ordered.subscription = subscription;
     this.#add(subscription);
     return this.#whenReady(subscription, findStart(dispatcher, { subscription, isReady: fanout.ready }, at));
   }
 
-  async read(text: string, from: From | undefined, messagesMax: number): Promise<Page> {
-    const filter = this.#checkFilter(text);
-    const place =
-      from === undefined
-        ? { since: { kind: 'last', count: messagesMax } as const }
-        : 'after' in from
-          ? { cursor: checkCursor(from.after) }
-          : from;
-    return this.#parts.queries.read(this.#identity, filter, place, messagesMax);
+  order(options: OrderOptions): Order {
+    const { clock, dispatcher } = this.#parts;
+    const order = new FilterOrder(
+      {
+        host: this,
+        clock,
+        merged: dispatcher.merged,
+        settleSoon: (awake) => dispatcher.settleSoon(awake),
+        broken: (subscription, cause) => dispatcher.broken(subscription, cause),
+      },
+      options,
+    );
+    this.#orders = [...this.#orders, order];
+    return order;
+  }
+
+  async read(texts: string | readonly string[], from: From | undefined, messagesMax: number): Promise<Page> {
+    const filters = (typeof texts === 'string' ? [texts] : texts).map((text) => this.#checkFilter(text));
+    const place = from !== undefined && 'after' in from ? { cursor: checkCursor(from.after) } : from;
+    return this.#parts.queries.read(this.#identity, filters, place, messagesMax);
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {
@@ -208,6 +232,9 @@ export class HubSession implements Session, SubscriptionHost, Author {
   drained(): void {
     if (this.#ended !== undefined) return;
     this.#isHeld = false;
+    for (const order of this.#orders) order.settle();
+    // A method, since the compiler cannot see that an order delivers.
+    if (this.#cannotDeliver()) return;
     for (const subscription of this.#subscriptions) {
       if (subscription.stage === 'held') subscription.resume();
     }
@@ -256,6 +283,10 @@ export class HubSession implements Session, SubscriptionHost, Author {
     this.#count(-1);
   }
 
+  #cannotDeliver(): boolean {
+    return this.#isHeld;
+  }
+
   #close(why: EverywireError): void {
     this.#ended = why;
     // What one member of a group gives back must not go to another one of this session.
@@ -265,6 +296,13 @@ export class HubSession implements Session, SubscriptionHost, Author {
   #cancelAll(): void {
     for (const subscription of this.#subscriptions) subscription.cancel();
     this.#parts.ended(this);
+  }
+
+  /** @throws a fault in a transport: it is of another session */
+  #orderOf(given: Order): FilterOrder {
+    const order = this.#orders.find((own) => own === given);
+    if (order === undefined) throw new Error('an order belongs to the session that made it');
+    return order;
   }
 
   #checkFilter(text: string): Filter {
@@ -317,6 +355,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     try {
       access.authorizeSubscribe(this.#identity, filter);
       subscription.mayDeliver = access.deliverable(this.#identity, filter);
+      if (subscription.host instanceof OrderedFilter) subscription.host.judgeWaiting();
     } catch (refusal) {
       subscription.withdraw(toEverywireError(refusal));
     }
@@ -334,6 +373,8 @@ export class HubSession implements Session, SubscriptionHost, Author {
     this.#countOperation();
     this.#authorize(name.filter);
     this.#checkCount();
+    if (options.order !== undefined)
+      throw new EverywireError('invalid', 'A group has an order of its own: follow it alone.');
     if (options.echo === false)
       throw new EverywireError(
         'invalid',

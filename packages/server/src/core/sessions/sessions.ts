@@ -1,5 +1,4 @@
 import { toEverywireError } from '@everywire/protocol';
-import type { Clock } from '../clock.ts';
 import type { Hello, Session } from '../seams/session-api.ts';
 import type { Sink } from '../seams/sink.ts';
 import { ThrottledLog } from '../throttled-log.ts';
@@ -13,7 +12,6 @@ export interface SessionsParts extends Omit<
   SessionParts,
   'queries' | 'authenticate' | 'refreshed' | 'ended'
 > {
-  readonly clock: Clock;
   /** Hears who has shown a token, for the bounds of connections. */
   readonly admission?: Admission | undefined;
 }

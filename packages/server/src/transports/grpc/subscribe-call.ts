@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { EverywireError, formatCursor, type From } from '@everywire/protocol';
+import { EverywireError, type From } from '@everywire/protocol';
 import {
   SubscribedSchema,
   SubscribeResponseSchema,
@@ -11,8 +11,7 @@ import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
-import type { Subscription } from '../../core/seams/subscription-api.ts';
-import { MergedSource, type MergedTarget } from '../../http/merged-source.ts';
+import { followInOrder } from '../../http/follow-in-order.ts';
 import { fromOf, protoGap, protoGoAway } from './convert.ts';
 import type { Party } from './caller.ts';
 import type { ResponseWriter } from './response-writer.ts';
@@ -23,11 +22,11 @@ import { refusalOf } from '../parts/refusal.ts';
 const transport = 'grpc';
 
 /** `Subscribe`: channels and filters in one stream, in the one order of the store. `Subscribed` comes first. */
-export class SubscribeCall implements Sink, MergedTarget {
+export class SubscribeCall implements Sink {
   readonly #host: GrpcHost;
   readonly #party: Party;
   readonly #responses: ResponseWriter;
-  #source: Session | MergedSource | undefined;
+  #session: Session | undefined;
   /** `Subscribed` was sent. */
   #hasBegun = false;
   #hasEnded = false;
@@ -49,21 +48,20 @@ export class SubscribeCall implements Sink, MergedTarget {
       }
       const from = fromOf(request, this.#host.clock.nowMs());
       if (this.#hasEnded) return;
-      if (filters.length === 1) await this.#followOne(filters[0]!, from);
-      else await this.#followSeveral(filters, from);
+      await this.#follow(filters, from);
     } catch (caught) {
       this.#fail(caught);
     }
   }
 
   drained(): void {
-    this.#source?.drained();
+    this.#session?.drained();
   }
 
   /** The peer has gone. */
   ended(how: 'left' | 'lost'): void {
     this.#hasEnded = true;
-    this.#source?.end(how);
+    this.#session?.end(how);
   }
 
   goAway(retryAfterMs: number): void {
@@ -73,10 +71,6 @@ export class SubscribeCall implements Sink, MergedTarget {
   }
 
   deliver(batch: Batch): boolean {
-    return this.write(batch);
-  }
-
-  write(batch: Batch): boolean {
     return this.#responses.send(batch.as(subscribeFormat).bytes);
   }
 
@@ -93,37 +87,13 @@ export class SubscribeCall implements Sink, MergedTarget {
     this.#responses.end(error);
   }
 
-  async #followOne(filter: string, from: From | undefined): Promise<void> {
-    const session = this.#open(this);
-    this.#source = session;
-    const subscription = await session.subscribe(filter, { from });
-    this.#begin(subscription.startCursor, subscription.startGaps);
-    subscription.start();
-  }
-
-  async #followSeveral(filters: readonly string[], from: From | undefined): Promise<void> {
-    const merged = new MergedSource(this, this.#host.clock);
-    this.#source = merged;
-    // "From now" is one place for all of them, or what comes between their beginnings would be on one side only.
-    const start = from ?? { after: formatCursor(this.#host.hub.head) };
-    const subscriptions: Subscription[] = [];
-    for (const filter of filters) {
-      const subscription = await merged.add(async (sink) => {
-        const session = this.#open(sink);
-        try {
-          return { session, subscription: await session.subscribe(filter, { from: start }) };
-        } catch (refusal) {
-          session.end('left');
-          throw refusal;
-        }
-      });
-      subscriptions.push(subscription);
-    }
-    this.#begin(
-      merged.startCursor,
-      subscriptions.flatMap(({ startGaps }) => startGaps),
-    );
-    merged.start();
+  async #follow(filters: readonly string[], from: From | undefined): Promise<void> {
+    const { identity, ...peer } = this.#party;
+    const session = this.#host.hub.open(identity, { transport, ...peer }, this);
+    this.#session = session;
+    const { place, start } = await followInOrder(session, filters, { from, host: this.#host });
+    this.#begin(place.cursor, place.startGaps);
+    start();
   }
 
   #begin(cursor: string, gaps: readonly Gap[]): void {
@@ -137,11 +107,6 @@ export class SubscribeCall implements Sink, MergedTarget {
     this.#responses.send(
       frameMessage(toBinary(SubscribeResponseSchema, create(SubscribeResponseSchema, { kind }))),
     );
-  }
-
-  #open(sink: Sink): Session {
-    const { identity, ...peer } = this.#party;
-    return this.#host.hub.open(identity, { transport, ...peer }, sink);
   }
 
   #fail(caught: unknown): void {

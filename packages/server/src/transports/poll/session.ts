@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify';
 import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
+import { followInOrder } from '../../http/follow-in-order.ts';
 import { inOneShotSession } from '../parts/one-shot-session.ts';
 import {
   cursorsOf,
@@ -13,7 +14,6 @@ import {
   type PollPage,
 } from './format.ts';
 import type { PollHost } from './limits.ts';
-import { readPage } from './pages.ts';
 import { type Arrival, Waiting } from './waiting.ts';
 
 /** A request as polling understands it. */
@@ -76,14 +76,14 @@ export class Polls {
   }
 
   async #answerAtOnce(poll: PollRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { session, request, from, known, messagesMax } = poll;
+    const { from, known, messagesMax } = poll;
     // Without a place to read from, the page is the newest messages: unchanged while nothing follows the known one.
     const [place] = known;
     if (from === undefined && place !== undefined && parseCursor(place) !== undefined) {
-      const news = await readPage(session, request.filters, { after: place }, 1);
+      const news = await readPage(poll, { after: place }, 1);
       if (news.messages.length === 0 && news.gaps.length === 0) return notModified(poll, reply, place);
     }
-    return send(poll, reply, answerOf(await readPage(session, request.filters, from, messagesMax)));
+    return send(poll, reply, answerOf(await readPage(poll, from, messagesMax)));
   }
 
   async #answerLater(
@@ -101,22 +101,22 @@ export class Polls {
     // Several filters begin at one place, and what arrives is read as one run.
     let start = many ? (from ?? { after: formatCursor(hub.head) }) : from;
     if (many) {
-      const page = await readPage(session, filters, start, messagesMax);
+      const page = await readPage(poll, start, messagesMax);
       if (page.messages.length > 0 || page.gaps.length > 0) return send(poll, reply, answerOf(page));
       start = { after: page.cursor };
     }
-    const subscriptions = [];
-    for (const filter of filters) {
-      const one = many ? {} : { batches: 1, batchMessagesMax: messagesMax };
+    const followed = await followInOrder(session, filters, {
+      from: start,
+      host: this.#host,
+      batches: 1,
+      batchMessagesMax: messagesMax,
       // Between two polls a member of a group is away; the group must not end each time that all of them are.
-      const options = { from: start, keepGroup: true, ...one };
-      const subscription = await session.subscribe(filter, options);
-      if (subscription.startGaps.length > 0) {
-        return send(poll, reply, answerOf(await readPage(session, filters, start, messagesMax)));
-      }
-      subscriptions.push(subscription);
+      keepGroup: true,
+    });
+    if (followed.place.startGaps.length > 0) {
+      return send(poll, reply, answerOf(await readPage(poll, start, messagesMax)));
     }
-    for (const subscription of subscriptions) subscription.start();
+    followed.start();
     const arrival = await this.#wait(sink, waitMs, request);
     switch (arrival.kind) {
       case 'refused':
@@ -126,17 +126,13 @@ export class Polls {
         return send(poll, reply, answerOf(page));
       }
       case 'batch': {
-        if (many) return send(poll, reply, answerOf(await readPage(session, filters, start, messagesMax)));
         const { batch } = arrival;
         const cursor = formatCursor(batch.end);
         return send(poll, reply, { body: batch.as(pollFormat).bytes, cursor, isGap: false });
       }
       case 'nothing': {
         if (isFromKnown) return notModified(poll, reply, known[0]!);
-        const [only] = subscriptions;
-        const place = start !== undefined && 'after' in start ? start.after : only!.startCursor;
-        const cursor = many ? place : only!.cursor;
-        return send(poll, reply, answerOf({ messages: [], cursor, gaps: [] }));
+        return send(poll, reply, answerOf({ messages: [], cursor: followed.place.cursor, gaps: [] }));
       }
     }
   }
@@ -155,6 +151,15 @@ export class Polls {
     timer.cancel();
     return arrival;
   }
+}
+
+async function readPage(
+  { session, request }: PollRequest,
+  from: From | undefined,
+  messagesMax: number,
+): Promise<PollPage> {
+  const { messages, through, gaps } = await session.read(request.filters, from, messagesMax);
+  return { messages, cursor: formatCursor(through), gaps };
 }
 
 function answerOf(page: PollPage): Answer {

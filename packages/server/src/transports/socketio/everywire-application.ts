@@ -6,7 +6,6 @@ import type { EngineSocket } from './engine/engine-socket.ts';
 import { IoConnection } from './io-connection.ts';
 import type { IoServer, Persistence } from './io-server.ts';
 import type { IoSocket } from './io-socket.ts';
-import { Merges } from './order.ts';
 import { SessionRecords, type SessionRecord } from './records.ts';
 import { isCursor } from './commands.ts';
 import { IoSession, type SessionParts } from './session.ts';
@@ -42,7 +41,6 @@ export class EverywireApplication implements IoApplication<IoSession> {
   readonly persistence: Persistence<IoSession>;
   readonly #host: SocketIoHost;
   readonly #records: SessionRecords;
-  readonly #merges = new Merges();
   readonly #parts = new Map<string, SessionParts>();
   readonly #sessions = new Map<string, IoSession>();
   readonly #byHandshake = new WeakMap<IoConnection<IoSession>, Promise<Identity>>();
@@ -254,7 +252,6 @@ export class EverywireApplication implements IoApplication<IoSession> {
     const parts: SessionParts = {
       host: this.#host,
       records: this.#records,
-      merges: this.#merges,
       deliveries: deliveriesOf(ioNamespace),
       channelPrefix,
     };

@@ -2,38 +2,29 @@ import type { From } from '@everywire/protocol';
 import { isGroupName, spellingOf } from '../../core/groups/name.ts';
 import type { SocketIoLimits } from './limits.ts';
 import type { Session } from '../../core/seams/session-api.ts';
-import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
-import type { Order } from './order.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 
 /**
  * A group (`$share/<group>/<filter>`) that a peer is a member of. A group keeps its own place, so it has no part in the one
  * order of the peer's filters, nor in where the peer comes back to: what it brings leaves at once.
  */
-export class Membership implements Credit {
+export class Membership {
   readonly name: string;
-  readonly #order: Order;
   /** Undefined until the hub has taken it in. */
   subscription: Subscription | undefined;
 
-  constructor(name: string, order: Order) {
+  constructor(name: string) {
     this.name = name;
-    this.#order = order;
-  }
-
-  get available(): number {
-    return this.#order.isOpen ? Number.POSITIVE_INFINITY : 0;
   }
 }
 
 /** The groups that one peer is a member of. */
 export class Memberships {
   readonly #session: Session;
-  readonly #order: Order;
   #all: readonly Membership[] = [];
 
-  constructor(session: Session, order: Order) {
+  constructor(session: Session) {
     this.#session = session;
-    this.#order = order;
   }
 
   /** `undefined`: none. */
@@ -47,12 +38,8 @@ export class Memberships {
 
   /** It brings nothing before its subscription is started. @throws EverywireError */
   async enter(name: string, from: From | undefined): Promise<Membership> {
-    const membership = new Membership(name, this.#order);
-    membership.subscription = await this.#session.subscribe(name, {
-      from,
-      tag: membership,
-      credit: membership,
-    });
+    const membership = new Membership(name);
+    membership.subscription = await this.#session.subscribe(name, { from, tag: membership });
     // Asked for twice at once: the second is in before the first is out, so that the group does not end in between.
     const before = this.find(name);
     this.#all = [...this.#all, membership];

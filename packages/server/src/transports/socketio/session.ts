@@ -14,13 +14,13 @@ import { isGroupName } from '../../core/groups/name.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
-import type { SubscribeOptions, Subscription } from '../../core/seams/subscription-api.ts';
+import type { Order, Subscription } from '../../core/seams/subscription-api.ts';
 import type { IoEvent } from './application.ts';
 import { readCommand, type Command } from './commands.ts';
 import { SessionBatch } from './session-batch.ts';
 import type { IoSocket } from './io-socket.ts';
 import { Membership, Memberships, nameInNamespace } from './membership.ts';
-import { Following, laterOf, Order, seqOf, type Merges, type OrderTarget } from './order.ts';
+import { Following, laterOf, seqOf } from './following.ts';
 import type { SessionRecord, SessionRecords } from './records.ts';
 import {
   continuedItem,
@@ -40,11 +40,18 @@ import { refusalOf } from '../parts/refusal.ts';
 export interface SessionParts {
   readonly host: SocketIoHost;
   readonly records: SessionRecords;
-  readonly merges: Merges;
   readonly deliveries: Deliveries;
   /** In front of the channels of this namespace: nothing, or `chat/`. */
   readonly channelPrefix: string;
 }
+
+/** How a command is answered, and what begins once it is. */
+interface Answer {
+  readonly item: string;
+  readonly start?: () => void;
+}
+
+const okAnswer: Answer = { item: okItem };
 
 /** What a peer shows when it comes back. */
 export interface Return {
@@ -54,12 +61,14 @@ export interface Return {
 }
 
 /** A peer in a namespace: its commands become calls on the hub's session, its deliveries events. */
-export class IoSession implements Sink, OrderTarget {
+export class IoSession implements Sink {
   readonly pid: string;
   readonly sid: string;
   readonly #parts: SessionParts;
   readonly #socket: IoSocket<IoSession>;
-  readonly #order: Order;
+  /** All filters in one order: the peer comes back with the cursor of the last message it saw. */
+  #order!: Order;
+  #followings: readonly Following[] = [];
   /** Once it is a member of a group. */
   #memberships: Memberships | undefined;
   /** Where subscriptions begin that name no place. */
@@ -91,14 +100,12 @@ export class IoSession implements Sink, OrderTarget {
     this.pid = names.pid;
     this.sid = names.sid;
     this.#after = after;
-    const { clock, limits } = parts.host;
-    this.#order = new Order(this, { clock, merges: parts.merges, waitingBytesMax: limits.ioOrderBytesMax });
   }
 
   /** Called once, before anything else. */
   begin(session: Session): void {
     this.#session = session;
-    this.#order.begin(session);
+    this.#order = session.order({ waitingBytesMax: this.#parts.host.limits.ioOrderBytesMax });
   }
 
   /** The last cursor that was sent. */
@@ -132,16 +139,16 @@ export class IoSession implements Sink, OrderTarget {
     const gaps: Notice[] = [];
     await Promise.all(
       record.follows.map(async ([filter, floor]) => {
-        const following = new Following(filter, this.#order);
+        const following = new Following(filter);
         following.floor = floor;
-        this.#order.add(following);
+        this.#followings = [...this.#followings, following];
         const after = isAtTurn ? floor : laterOf(floor, cursor);
         const subscription = await this.#unlessDenied(
           filter,
-          this.#session.subscribe(filter, this.#optionsOf(following, { after })),
+          this.#session.subscribe(filter, { from: { after }, tag: following, order: this.#order }),
         );
         if (subscription === undefined) {
-          this.#order.remove(following);
+          this.#stopFollowing(following);
           return;
         }
         following.subscription = subscription;
@@ -174,7 +181,7 @@ export class IoSession implements Sink, OrderTarget {
     for (const items of this.#denied ?? []) this.#tell(items);
     if (this.#denied !== undefined) this.#saveLater();
     this.#denied = undefined;
-    for (const following of this.#order.all) this.#order.start(following);
+    for (const { subscription } of this.#followings) subscription!.start();
     this.#memberships?.start();
   }
 
@@ -189,12 +196,12 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   writable(): void {
-    this.#order.writable();
+    if (!this.#hasEnded) this.#session.drained();
   }
 
   ended(how: 'left' | 'lost'): void {
     this.#hasEnded = true;
-    this.#order.end();
+    this.#followings = [];
     this.#memberships?.clear();
     this.#session.end(how);
   }
@@ -205,18 +212,14 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   deliver(batch: Batch, { tag }: Subscription): boolean {
-    if (!(tag instanceof Membership)) return this.#order.deliver(batch, tag as Following);
+    if (!(tag instanceof Membership)) {
+      this.#last = batch.messages[batch.messages.length - 1]!;
+      this.hasNews = true;
+      return this.#send(batch, this.#parts.deliveries);
+    }
     // Where nothing else has been sent, the peer has nothing: each filter begins at its own floor when it comes back.
     const place = this.cursor ?? formatCursor({ epoch: this.#parts.host.hub.head.epoch, seq: 0, tag: noTag });
-    const takesMore = this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place));
-    if (!takesMore) this.#order.hold();
-    return takesMore;
-  }
-
-  write(batch: Batch): boolean {
-    this.#last = batch.messages[batch.messages.length - 1]!;
-    this.hasNews = true;
-    return this.#send(batch, this.#parts.deliveries);
+    return this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place));
   }
 
   #send(batch: Batch, deliveries: Deliveries): boolean {
@@ -230,14 +233,14 @@ export class IoSession implements Sink, OrderTarget {
     switch (notice.kind) {
       case 'gap':
         // With one filter the place to go on from is beyond the gap; others may have to go on from before it.
-        if (this.#order.size === 1 && !isOfGroup(notice.subscription))
+        if (this.#followings.length === 1 && !isOfGroup(notice.subscription))
           this.#last = formatCursor(notice.gap.next);
         this.#tell(gapItems(notice.gap));
         break;
       case 'ended':
         // What brings nothing more must not be waited for.
         if (isOfGroup(notice.subscription)) this.#memberships?.leave(notice.subscription.tag as Membership);
-        else this.#order.remove(notice.subscription.tag as Following);
+        else this.#stopFollowing(notice.subscription.tag as Following);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
         this.#saveLater();
         break;
@@ -292,7 +295,7 @@ export class IoSession implements Sink, OrderTarget {
     // It follows nothing any more, and the row is what the peer comes back to; maybe it has, and writes it itself.
     if (this.#hasEnded) throw new EverywireError('going_away', 'The connection has ended.');
     const { records } = this.#parts;
-    const started = [...this.#order.all].filter(({ floor }) => floor !== '');
+    const started = this.#followings.filter(({ floor }) => floor !== '');
     await records.saveSession(this.pid, {
       sid: this.sid,
       ioNamespace: this.#socket.ioNamespace,
@@ -304,7 +307,7 @@ export class IoSession implements Sink, OrderTarget {
     });
   }
 
-  #run(command: Command): Promise<string> {
+  async #run(command: Command): Promise<Answer> {
     switch (command.op) {
       case 'subscribe':
         return this.#subscribe(command);
@@ -312,7 +315,7 @@ export class IoSession implements Sink, OrderTarget {
         return this.#unsubscribe(command.filter);
       case 'publish': {
         const channel = this.#parts.channelPrefix + command.channel;
-        return this.#session.publish(channel, command.draft).then(publishedItem);
+        return { item: publishedItem(await this.#session.publish(channel, command.draft)) };
       }
       case 'auth':
         return this.#refresh(command.token);
@@ -320,59 +323,59 @@ export class IoSession implements Sink, OrderTarget {
   }
 
   /** The row is what the peer comes back to where it shows nothing but a session's id: it must not hold a token that is over. */
-  async #refresh(token: string): Promise<string> {
+  async #refresh(token: string): Promise<Answer> {
     await this.#session.refresh(token);
     await this.save();
-    return okItem;
+    return okAnswer;
   }
 
-  async #subscribe(command: Command & { op: 'subscribe' }): Promise<string> {
+  async #subscribe(command: Command & { op: 'subscribe' }): Promise<Answer> {
     const { host, channelPrefix } = this.#parts;
     const filter = nameInNamespace(command.filter, channelPrefix, host.limits);
     if (isGroupName(filter)) return this.#join(filter, this.#fromOf(command, host.clock.nowMs()));
-    const known = this.#order.get(filter);
+    const known = this.#followingOf(filter);
     if (known?.subscription !== undefined && command.after === undefined && command.since === undefined) {
       // Applications subscribe whenever they are connected, and were perhaps recovered: what they follow goes on.
-      return continuedItem(laterOf(known.floor, this.cursor));
+      return { item: continuedItem(laterOf(known.floor, this.cursor)) };
     }
     const from = this.#fromOf(command, host.clock.nowMs());
-    const following = new Following(filter, this.#order);
-    // What is begun must not be overtaken by what others bring meanwhile.
-    this.#order.pause();
+    const following = new Following(filter);
     try {
-      const subscription = await this.#session.subscribe(
-        channelPrefix + command.filter,
-        this.#optionsOf(following, from),
-      );
+      // Until it is started it keeps back what the others bring above its place.
+      const subscription = await this.#session.subscribe(channelPrefix + command.filter, {
+        from,
+        tag: following,
+        order: this.#order,
+      });
       following.subscription = subscription;
       following.floor = subscription.startCursor;
       // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
-      const before = this.#order.get(filter);
+      const before = this.#followingOf(filter);
       const { cursor } = this;
       if (cursor !== undefined && seqOf(following.floor) < seqOf(cursor)) await this.#turnBack(following);
-      if (before !== undefined) this.#order.remove(before);
-      this.#order.add(following);
-      try {
-        await this.save();
-      } catch (caught) {
-        this.#order.remove(following);
-        throw caught;
-      }
-      process.nextTick(begin, this, following);
-      return subscribedItem(subscription);
+      if (before !== undefined) this.#stopFollowing(before);
+      this.#followings = [...this.#followings, following];
+      await this.save();
+      return { item: subscribedItem(subscription), start: () => this.#startFollowing(following) };
     } catch (caught) {
-      following.subscription?.cancel();
+      this.#stopFollowing(following);
       throw caught;
-    } finally {
-      // After the answer, which is sent in this turn.
-      process.nextTick(resume, this.#order);
     }
   }
 
+  #followingOf(filter: string): Following | undefined {
+    return this.#followings.find((following) => following.filter === filter);
+  }
+
+  #stopFollowing(following: Following): void {
+    this.#followings = this.#followings.filter((other) => other !== following);
+    following.subscription?.cancel();
+  }
+
   /** A group that one is a member of goes on where it stands, whatever `from` is. */
-  async #join(name: string, from: From | undefined): Promise<string> {
+  async #join(name: string, from: From | undefined): Promise<Answer> {
     const known = this.#memberships?.find(name)?.subscription;
-    if (known !== undefined) return continuedItem(known.cursor);
+    if (known !== undefined) return { item: continuedItem(known.cursor) };
     const membership = await this.#enter(name, from);
     try {
       await this.save();
@@ -380,28 +383,28 @@ export class IoSession implements Sink, OrderTarget {
       this.#memberships?.leave(membership);
       throw caught;
     }
-    process.nextTick(beginMembership, this, membership);
-    return subscribedItem(membership.subscription!);
+    const item = subscribedItem(membership.subscription!);
+    return { item, start: () => this.#startMembership(membership) };
   }
 
   #enter(name: string, from: From | undefined): Promise<Membership> {
-    return (this.#memberships ??= new Memberships(this.#session, this.#order)).enter(name, from);
+    return (this.#memberships ??= new Memberships(this.#session)).enter(name, from);
   }
 
   /** The answer to the command has been sent. */
-  entered(membership: Membership): void {
+  #startMembership(membership: Membership): void {
     if (this.#memberships?.find(membership.name) !== membership) return;
     const subscription = membership.subscription!;
     for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
     subscription.start();
   }
 
-  /** As above. */
-  begun(following: Following): void {
-    if (this.#order.get(following.filter) !== following) return;
+  /** The answer to the command has been sent. */
+  #startFollowing(following: Following): void {
+    if (this.#followingOf(following.filter) !== following) return;
     const subscription = following.subscription!;
     for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
-    this.#order.start(following);
+    subscription.start();
   }
 
   /**
@@ -414,23 +417,23 @@ export class IoSession implements Sink, OrderTarget {
     const channel = typeof this.#last === 'object' ? this.#last.channel : undefined;
     await engine.confirmed();
     if (!engine.isOpen) throw new EverywireError('going_away', 'The connection ended while it subscribed.');
-    for (const other of this.#order.all) other.floor = laterOf(other.floor, at);
+    for (const other of this.#followings) other.floor = laterOf(other.floor, at);
     const filter = parseFilter(following.filter, this.#parts.host.limits);
     this.#turn = { at, isUnclear: channel === undefined || matches(filter, channel) };
   }
 
-  async #unsubscribe(name: string): Promise<string> {
+  async #unsubscribe(name: string): Promise<Answer> {
     const { host, channelPrefix } = this.#parts;
     const filter = nameInNamespace(name, channelPrefix, host.limits);
-    const following = this.#order.get(filter);
+    const following = this.#followingOf(filter);
     const membership = this.#memberships?.find(filter);
     if (following === undefined && membership === undefined) {
       throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
     }
-    if (following !== undefined) this.#order.remove(following);
+    if (following !== undefined) this.#stopFollowing(following);
     if (membership !== undefined) this.#memberships?.leave(membership);
     await this.save();
-    return okItem;
+    return okAnswer;
   }
 
   #fromOf({ after, since }: Command & { op: 'subscribe' }, nowMs: number): From | undefined {
@@ -439,14 +442,11 @@ export class IoSession implements Sink, OrderTarget {
     return this.#after === undefined ? undefined : { after: this.#after };
   }
 
-  #optionsOf(following: Following, from: From | undefined): SubscribeOptions {
-    return { from, tag: following, credit: following };
-  }
-
-  async #answer(event: IoEvent, result: Promise<string>): Promise<void> {
+  async #answer(event: IoEvent, result: Promise<Answer>): Promise<void> {
     try {
-      const item = await result;
+      const { item, start } = await result;
       if (event.ackId !== undefined) this.#socket.acknowledge(event.ackId, [item]);
+      start?.();
     } catch (caught) {
       this.#refuse(event, caught);
     }
@@ -470,24 +470,12 @@ export class IoSession implements Sink, OrderTarget {
   get #offset(): string {
     const { cursor } = this;
     if (cursor !== undefined) return cursor;
-    const floors = [...this.#order.all].map(({ floor }) => floor).filter((floor) => floor !== '');
+    const floors = this.#followings.map(({ floor }) => floor).filter((floor) => floor !== '');
     if (floors.length === 0) return formatCursor(this.#parts.host.hub.head);
     return floors.reduce((left, right) => (seqOf(left) <= seqOf(right) ? left : right));
   }
 }
 
-function begin(session: IoSession, following: Following): void {
-  session.begun(following);
-}
-
-function beginMembership(session: IoSession, membership: Membership): void {
-  session.entered(membership);
-}
-
 function isOfGroup({ tag }: Subscription): boolean {
   return tag instanceof Membership;
-}
-
-function resume(order: Order): void {
-  order.resume();
 }

@@ -3,7 +3,6 @@ import { defaultLimits } from '../../../src/config/limits.ts';
 import type { SocketIoHost } from '../../../src/transports/socketio/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { IoSocket } from '../../../src/transports/socketio/io-socket.ts';
-import { Merges } from '../../../src/transports/socketio/order.ts';
 import type { SessionRecord, SessionRecords } from '../../../src/transports/socketio/records.ts';
 import { IoSession } from '../../../src/transports/socketio/session.ts';
 import { deliveriesOf } from '../../../src/transports/socketio/format.ts';
@@ -28,7 +27,7 @@ it('leaves the row as it was when it ends before what it follows was written', a
     emit: () => undefined,
     acknowledge: () => undefined,
   } as unknown as IoSocket<IoSession>;
-  const parts = { host, records, merges: new Merges(), deliveries: deliveriesOf('/'), channelPrefix: '' };
+  const parts = { host, records, deliveries: deliveriesOf('/'), channelPrefix: '' };
   const session = new IoSession(parts, socket, { pid: 'pid', sid: 'sid' }, undefined);
   const identity = await hub.authenticate({ token: undefined, address: undefined });
   session.begin(hub.open(identity, { transport: 'socketio' }, session));

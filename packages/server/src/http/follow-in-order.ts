@@ -1,0 +1,45 @@
+import { formatCursor, type From } from '@everywire/protocol';
+import type { Limits } from '../core/limits.ts';
+import type { HubFront } from '../core/seams/hub-api.ts';
+import type { Session } from '../core/seams/session-api.ts';
+import type { Order, OrderOptions, Subscription } from '../core/seams/subscription-api.ts';
+
+export interface FollowOptions extends Omit<OrderOptions, 'waitingBytesMax'> {
+  readonly from: From | undefined;
+  readonly host: { readonly hub: HubFront; readonly limits: Limits };
+  /** Of a group: it does not end while its members are away. */
+  readonly keepGroup?: boolean;
+}
+
+/** What one response follows, and is not started yet. */
+export interface Followed {
+  /** Where it is: of one filter its subscription, of several their order. */
+  readonly place: Pick<Order, 'cursor' | 'isLive' | 'startGaps'>;
+  readonly subscriptions: readonly Subscription[];
+  readonly start: () => void;
+}
+
+/** Subscribes to the filters of one response, in the order of the store. @throws EverywireError what the hub refuses */
+export async function followInOrder(
+  session: Session,
+  filters: readonly string[],
+  { from, host, keepGroup, ...bounds }: FollowOptions,
+): Promise<Followed> {
+  const [only] = filters;
+  if (filters.length === 1) {
+    const place = await session.subscribe(only!, { from, keepGroup, ...bounds });
+    return { place, subscriptions: [place], start: () => place.start() };
+  }
+  const order = session.order({ waitingBytesMax: host.limits.outboundBytesMax, ...bounds });
+  // "From now" is one place for all filters, or what comes between their beginnings would be on one side only.
+  const start = from ?? { after: formatCursor(host.hub.head) };
+  const subscriptions: Subscription[] = [];
+  for (const filter of filters) subscriptions.push(await session.subscribe(filter, { from: start, order }));
+  return {
+    place: order,
+    subscriptions,
+    start: () => {
+      for (const subscription of subscriptions) subscription.start();
+    },
+  };
+}
