@@ -5,6 +5,9 @@ import { KindRows } from '../../../packages/server/src/core/durable/kind-rows.ts
 import type { DurableKind } from '../../../packages/server/src/core/durable/kind.ts';
 import { groupKind } from '../../../packages/server/src/core/groups/kind.ts';
 import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
+import { createDurableServices } from '../../../packages/server/src/core/durable/services.ts';
+import { createSystemRandom } from '../../../packages/server/src/runtime/random.ts';
+import { createMemoryStore } from '../../../packages/server/src/stores/memory/store.ts';
 import { MemoryRecords } from '../../../packages/server/src/stores/memory/records.ts';
 import { decodeHead, decodeWindow } from '../../../packages/server/src/transports/mqtt/rows.ts';
 import { SessionRecords } from '../../../packages/server/src/transports/socketio/records.ts';
@@ -21,7 +24,6 @@ const clock: Clock = {
 };
 const log = { debug: quiet, info: quiet, warn: quiet, error: quiet };
 const random = { hex: (bytes: number) => '0'.repeat(2 * bytes) };
-const nobody = { has: () => false, touch: quiet };
 const pid = `0jgbyl400${'a'.repeat(24)}`;
 const cursor = '1k3f9q2.1a2b.9f3c0d4e5a6b7c8d';
 
@@ -171,15 +173,9 @@ async function checkSocketIo(kind: 'session' | 'poll', row: Buffer): Promise<boo
   const records = new MemoryRecords();
   const table = kind === 'session' ? 'socketio.sessions' : 'socketio.polls';
   await records.write([{ table, key: pid, value: row }]);
-  const sessions = new SessionRecords({
-    records,
-    limits: defaultLimits,
-    clock,
-    random,
-    log,
-    sessions: nobody,
-    polls: nobody,
-  });
+  const { cluster } = createMemoryStore({ clock, random: createSystemRandom(), limits: defaultLimits });
+  const durable = createDurableServices({ records, cluster, isShared: false, clock, log, headSeq: () => 0 });
+  const sessions = new SessionRecords({ durable, limits: defaultLimits, random });
   let isFound: boolean;
   if (kind === 'session') {
     const record = await sessions.session(pid);

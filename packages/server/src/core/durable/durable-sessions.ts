@@ -45,6 +45,7 @@ export interface SessionPage<State> {
  * 4. `saveSoon()` after each delivery and acknowledgement; costs one entry of a set. A crash costs repetitions.
  * 5. `leave()` when the client is gone, before its subscriptions are cancelled; `remove()` when it gives the session up.
  * 6. `holder.lost` ends the connection: somebody else has the session. During `taken`, call `leave`.
+ * A kind whose clients bring their own position needs fewer writes: `adopt()` after a return, `release()` in place of `leave()`.
  *
  * A message and rows in one transaction: `save(rows, commit)`, where `commit` publishes with `records` and `fences`; or
  * parts, with `session.partWrite` and `session.fences`.
@@ -93,6 +94,11 @@ export class DurableSessions<State, Window = undefined> {
 
   isOpen(key: string): boolean {
     return this.#entries.get(key)?.open !== undefined;
+  }
+
+  /** Who has it open here. */
+  holderOf(key: string): DurableHolder | undefined {
+    return this.#entries.get(key)?.open?.holder;
   }
 
   /** Finds what there is. Sessions that a crash left open are away from now on; what they delivered by then is marked. */

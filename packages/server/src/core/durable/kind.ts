@@ -131,6 +131,13 @@ export interface DurableSession {
    * cancelled. Without a `commit`, what cannot be written is tried again until it is.
    */
   leave(leaving?: Leaving, commit?: Commit): Promise<void>;
+  /**
+   * The rows that were found are the holder's from now on, as if it had saved them. For kinds whose clients bring their
+   * own position: a client that comes back costs no write.
+   */
+  adopt(): void;
+  /** The holder is gone, and what was saved last is kept. Nothing is written, so the session ages from that save on. */
+  release(): void;
   /** Removes its rows, and keeps the session open: another `save` begins it anew. */
   clear(commit?: Commit): Promise<void>;
   /** Removes its rows and ends it. */

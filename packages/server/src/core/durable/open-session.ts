@@ -177,6 +177,17 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     await this.leave();
   }
 
+  adopt(): void {
+    this.#checkOpen();
+    this.#isSaved = true;
+  }
+
+  release(): void {
+    if (!this.isOpen) return;
+    if (this.#isSaved) this.forsake();
+    else this.#abandon();
+  }
+
   removeSoon(): void {
     if (!this.isOpen) return;
     const entry = this.#entry;

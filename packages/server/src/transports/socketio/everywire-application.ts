@@ -6,7 +6,8 @@ import type { EngineSocket } from './engine/engine-socket.ts';
 import { IoConnection } from './io-connection.ts';
 import type { IoServer, Persistence } from './io-server.ts';
 import type { IoSocket } from './io-socket.ts';
-import { SessionRecords, type SessionRecord } from './records.ts';
+import { PollSession } from './poll-session.ts';
+import { SessionRecords } from './records.ts';
 import { isCursor } from './commands.ts';
 import { IoSession, type SessionParts } from './session.ts';
 import { deliveriesOf } from './format.ts';
@@ -42,62 +43,51 @@ export class EverywireApplication implements IoApplication<IoSession> {
   readonly #host: SocketIoHost;
   readonly #records: SessionRecords;
   readonly #parts = new Map<string, SessionParts>();
-  readonly #sessions = new Map<string, IoSession>();
   readonly #byHandshake = new WeakMap<IoConnection<IoSession>, Promise<Identity>>();
   readonly #admitted = new WeakMap<IoSocket<IoSession>, Admitted>();
-  /** Rows of polls as they were written last, to tell whether there is anything to write. */
-  readonly #polls = new WeakMap<IoConnection<IoSession>, PollState>();
+  /** Those that poll. */
+  readonly #polls = new WeakMap<IoConnection<IoSession>, PollSession>();
   #server!: IoServer<IoSession>;
   /** What is open stays in the rows: the next process goes on from them. */
   #isDraining = false;
 
   constructor(host: SocketIoHost) {
     this.#host = host;
-    const { records, limits, clock, random, log } = host;
-    this.#records = new SessionRecords({
-      records,
-      limits,
-      clock,
-      random,
-      log,
-      sessions: {
-        has: (pid) => this.#sessions.has(pid),
-        touch: (pid) => this.#later(this.#sessions.get(pid)?.save()),
-      },
-      polls: {
-        has: (sid) => this.#pollOf(sid) !== undefined,
-        touch: (sid) => {
-          const connection = this.#pollOf(sid);
-          if (connection !== undefined)
-            this.#later(this.#savePoll(connection, connection.engine.waitingPackets));
-        },
-      },
-    });
+    const { hub, limits, random } = host;
+    this.#records = new SessionRecords({ durable: hub.durable, limits, random });
     this.persistence = {
-      beforeHandshake: ({ context }) => this.#savePoll(context, []),
-      beforeAnswer: ({ context }) => this.#beforeAnswer(context),
-      afterPost: (connection) => this.#afterPost(connection),
-      upgraded: ({ sid, context }) => {
+      beforeHandshake: ({ context }) => {
+        const poll = new PollSession(context, this.#records);
+        this.#polls.set(context, poll);
+        return poll.begin();
+      },
+      beforeAnswer: ({ context }) => this.#polls.get(context)?.beforeAnswer(),
+      afterPost: (connection) => this.#polls.get(connection)?.afterPost(),
+      upgraded: ({ context }) => {
+        this.#polls.get(context)?.upgraded();
         this.#polls.delete(context);
-        void this.#records.removePoll(sid);
       },
       restore: (engine) => this.#restore(engine),
       cameBy: ({ context }, connection) => {
-        for (const { state } of connectedOf(context)) this.#host.hub.recognize(connection, state.identity);
+        for (const { state } of context.connected) this.#host.hub.recognize(connection, state.identity);
       },
       closed: (connection) => this.#connectionClosed(connection),
     };
   }
 
   /** Called once, before anything else. */
-  begin(server: IoServer<IoSession>): void {
+  async begin(server: IoServer<IoSession>): Promise<void> {
     this.#server = server;
-    this.#records.start();
+    await this.#records.start();
   }
 
   drain(): void {
     this.#isDraining = true;
-    this.#records.stop();
+  }
+
+  /** Called once all connections have ended. */
+  async stop(): Promise<void> {
+    await this.#records.stop();
   }
 
   async connect(
@@ -120,13 +110,11 @@ export class EverywireApplication implements IoApplication<IoSession> {
       (typeof pid === 'string' ? await this.#comeBack(socket, parts, identity, pid, offset) : undefined) ??
       (await this.#makeSession(socket, parts, identity, after ?? undefined));
     const { session } = admitted;
-    if (!socket.engine.isOpen) {
-      session.ended('lost');
+    // Another connection may have come back to it while this one did.
+    if (!socket.engine.isOpen || !session.isKept) {
+      void session.ended('lost');
       throw new EverywireError('going_away', 'The connection ended while it was admitted.');
     }
-    // Another connection may have come back to it while this one did.
-    this.#sessions.get(session.pid)?.socket.engine.close(1000, 'session_taken');
-    this.#sessions.set(session.pid, session);
     this.#admitted.set(socket, admitted);
     return { answer: { sid: session.sid, pid: session.pid }, state: session };
   }
@@ -146,12 +134,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
   }
 
   ended(socket: IoSocket<IoSession>, how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
-    const session = socket.state;
-    session.ended(how === 'lost' ? 'lost' : 'left');
-    if (this.#sessions.get(session.pid) !== session) return undefined;
-    this.#sessions.delete(session.pid);
-    // Who left on purpose does not come back to what it followed.
-    return how === 'disconnected' ? this.#records.removeSession(session.pid) : undefined;
+    return socket.state.ended(how);
   }
 
   /**
@@ -190,19 +173,17 @@ export class EverywireApplication implements IoApplication<IoSession> {
     const isOwn = record?.identity.subject === identity.subject && record?.ioNamespace === socket.ioNamespace;
     if (record === undefined || !isOwn) return undefined;
     if (offset !== undefined && offset !== null && !isCursor(offset)) return undefined;
-    // The old connection may not know yet that it is dead.
-    const before = this.#sessions.get(pid);
-    before?.socket.engine.close(1000, 'session_taken');
+    const before = this.#records.sessions.holderOf(pid);
     const session = this.#open(socket, parts, identity, { pid, sid: record.sid }, undefined);
     try {
-      const gaps = await session.resume({ record, cursor: offset ?? undefined });
-      before?.leaveGroups();
+      const gaps = await session.comeBack(offset ?? undefined);
+      if (before instanceof IoSession) before.leaveGroups();
       if (gaps.length === 0) return { session, isBack: true, notices: [] };
-      session.ended('lost');
+      void session.ended('lost');
       const made = await this.#makeSession(socket, parts, identity, undefined);
       return { ...made, notices: gaps };
     } catch (caught) {
-      session.ended('lost');
+      void session.ended('lost');
       const error = toEverywireError(caught);
       if (error.code === 'internal' || error.row.comeBack === 'later') throw error;
       return undefined;
@@ -218,9 +199,9 @@ export class EverywireApplication implements IoApplication<IoSession> {
     const names = { pid: this.#records.newPid(), sid: this.#newSid() };
     const session = this.#open(socket, parts, identity, names, after);
     try {
-      await session.save();
+      await session.keep();
     } catch (caught) {
-      session.ended('lost');
+      void session.ended('lost');
       throw caught;
     }
     return { session, isBack: false, notices: [] };
@@ -259,63 +240,25 @@ export class EverywireApplication implements IoApplication<IoSession> {
     return parts;
   }
 
-  /** Before a poll's answer leaves: where the peer is once it has it. */
-  #beforeAnswer(connection: IoConnection<IoSession>): undefined | Promise<void> {
-    const state = this.#polls.get(connection);
-    let hasNews = state?.hasWaiting === true;
-    for (const { state: session } of connectedOf(connection)) {
-      if (session.hasNews) hasNews = true;
-    }
-    if (!hasNews) return undefined;
-    for (const { state: session } of connectedOf(connection)) session.hasNews = false;
-    return this.#savePoll(connection, [], true);
-  }
-
-  /** Before a POST is answered: what it brought about, as far as no poll has carried it. */
-  #afterPost(connection: IoConnection<IoSession>): undefined | Promise<void> {
-    const waiting = connection.engine.waitingPackets;
-    const count = [...connectedOf(connection)].length;
-    const state = this.#polls.get(connection);
-    if (waiting.length === 0 && state?.socketCount === count) return undefined;
-    return this.#savePoll(connection, waiting);
-  }
-
-  /** Writes the row of a session that polls. With `isAnswer`, what was sent to it so far is in the answer. */
-  #savePoll(
-    connection: IoConnection<IoSession>,
-    waiting: readonly string[],
-    isAnswer = false,
-  ): Promise<void> {
-    const before = this.#polls.get(connection);
-    const sockets: [string, string, string | null][] = [];
-    for (const { ioNamespace, state } of connectedOf(connection)) {
-      const kept =
-        before?.cursors.has(ioNamespace) === true ? before.cursors.get(ioNamespace) : state.cameWith;
-      sockets.push([ioNamespace, state.pid, (isAnswer ? state.cursor : kept) ?? null]);
-    }
-    this.#polls.set(connection, {
-      hasWaiting: waiting.length > 0,
-      socketCount: sockets.length,
-      cursors: new Map(sockets.map(([ioNamespace, , cursor]) => [ioNamespace, cursor ?? undefined])),
-    });
-    return this.#records.savePoll(connection.engine.sid, { sockets, waiting });
-  }
-
   /** A session that polled at another process, which may be dead. */
   async #restore(
     engine: EngineSocket<IoConnection<IoSession>>,
   ): Promise<IoConnection<IoSession> | undefined> {
-    const row = await this.#records.poll(engine.sid);
-    if (row === undefined || this.#host.hub.isDraining) return undefined;
+    // A sid that nobody has is to cost no lease.
+    const isThere = (await this.#records.poll(engine.sid)) !== undefined;
+    if (!isThere || this.#host.hub.isDraining) return undefined;
     const connection = new IoConnection(this.#server, engine);
+    const poll = new PollSession(connection, this.#records);
+    let waiting: readonly string[];
     const begun: IoSession[] = [];
     const back: { readonly socket: IoSocket<IoSession>; readonly gaps: readonly Notice[] }[] = [];
     try {
-      for (const [ioNamespace, pid, cursor] of row.sockets) {
-        const record: SessionRecord | undefined = await this.#records.session(pid);
-        if (record === undefined || this.#sessions.has(pid)) {
-          throw new EverywireError('not_found', 'The session is gone, or went on elsewhere.');
-        }
+      const state = await poll.comeBack();
+      if (state === undefined) throw gone();
+      waiting = state.waiting;
+      for (const [ioNamespace, pid, cursor] of state.sockets) {
+        const record = await this.#records.session(pid);
+        if (record === undefined || this.#records.sessions.isOpen(pid)) throw gone();
         // Its peer shows nothing but the session's id.
         this.#host.hub.checkCurrent(record.identity);
         const socket = connection.adopt(ioNamespace);
@@ -323,26 +266,22 @@ export class EverywireApplication implements IoApplication<IoSession> {
         const session = this.#open(socket, parts, record.identity, { pid, sid: record.sid }, undefined);
         socket.state = session;
         begun.push(session);
-        const gaps = await session.resume({ record, cursor: cursor ?? undefined });
+        const gaps = await session.comeBack(cursor ?? undefined);
         back.push({ socket, gaps });
       }
     } catch (caught) {
-      for (const session of begun) session.ended('lost');
+      for (const session of begun) void session.ended('lost');
+      poll.release();
       const error = toEverywireError(caught);
       if (error.code === 'internal' || error.row.comeBack === 'later') throw error;
       return undefined;
     }
     engine.context = connection;
-    engine.restoreWaiting(row.waiting);
-    this.#polls.set(connection, {
-      hasWaiting: row.waiting.length > 0,
-      socketCount: row.sockets.length,
-      cursors: new Map(row.sockets.map(([ioNamespace, , cursor]) => [ioNamespace, cursor ?? undefined])),
-    });
+    engine.restoreWaiting(waiting);
+    this.#polls.set(connection, poll);
     this.#server.restored(connection);
     for (const { socket, gaps } of back) {
       socket.stage = 'connected';
-      this.#sessions.set(socket.state.pid, socket.state);
       for (const gap of gaps) socket.state.notify(gap);
       socket.state.start();
     }
@@ -350,19 +289,11 @@ export class EverywireApplication implements IoApplication<IoSession> {
   }
 
   #connectionClosed(connection: IoConnection<IoSession>): undefined | Promise<void> {
-    const hadRow = this.#polls.delete(connection) && !this.#isDraining;
-    return hadRow ? this.#records.removePoll(connection.engine.sid) : undefined;
-  }
-
-  #pollOf(sid: string): IoConnection<IoSession> | undefined {
-    const engine = this.#server.engine.get(sid);
-    return engine?.kind === 'polling' ? engine.context : undefined;
-  }
-
-  #later(saving: Promise<void> | undefined): void {
-    saving?.catch((cause: unknown) =>
-      this.#host.log.debug({ err: cause }, 'a Socket.IO session was not saved'),
-    );
+    const poll = this.#polls.get(connection);
+    this.#polls.delete(connection);
+    if (!this.#isDraining) return poll?.ended();
+    poll?.release();
+    return undefined;
   }
 
   #newSid(): string {
@@ -370,16 +301,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
   }
 }
 
-/** What is known of the row of a session that polls. */
-interface PollState {
-  readonly hasWaiting: boolean;
-  readonly socketCount: number;
-  /** By namespace: the last cursor that an answered poll carried. */
-  readonly cursors: ReadonlyMap<string, string | undefined>;
-}
-
-function* connectedOf(connection: IoConnection<IoSession>): Iterable<IoSocket<IoSession>> {
-  for (const socket of connection.sockets) if (socket.stage === 'connected') yield socket;
+function gone(): EverywireError {
+  return new EverywireError('not_found', 'The session is gone, or went on elsewhere.');
 }
 
 function isTextOrNothing(value: unknown): value is string | null | undefined {

@@ -37,6 +37,11 @@ export class IoConnection<State> {
     return this.#sockets;
   }
 
+  /** Those whose CONNECT was answered. */
+  get connected(): readonly IoSocket<State>[] {
+    return this.#sockets.filter(({ stage }) => stage === 'connected');
+  }
+
   receive(data: string | Buffer): undefined | Promise<unknown> {
     if (typeof data !== 'string') return this.#takeAttachment(data);
     if (this.#partial !== undefined) return this.#fail('text where an attachment is due');

@@ -67,9 +67,7 @@ export class IoServer<State> {
         message: ({ context }, data) => context.receive(data),
         afterPost: ({ context }) => persistence?.afterPost?.(context),
         writable: ({ context }) => {
-          for (const socket of context.sockets) {
-            if (socket.stage === 'connected') application.writable(socket);
-          }
+          for (const socket of context.connected) application.writable(socket);
         },
         closed: (engine, how) => {
           this.#silent.delete(engine);

@@ -1,271 +1,249 @@
 import type { Identity } from '../../core/sessions/access.ts';
-import type { Clock, Random, Timer } from '../../core/clock.ts';
-import { Counts } from '../../core/sessions/counts.ts';
+import type { Random, Timer } from '../../core/clock.ts';
+import { DurableSessions } from '../../core/durable/durable-sessions.ts';
+import type { DurableHolder, DurableKind, DurableSession, Found } from '../../core/durable/kind.ts';
+import { checkProgress, type SubscriptionProgress } from '../../core/durable/progress.ts';
+import type { DurableRow } from '../../core/durable/row.ts';
+import type { DurableServices } from '../../core/durable/services.ts';
 import type { SocketIoLimits } from './limits.ts';
-import { boundedSubject } from '../../core/sessions/subject-quotas.ts';
-import type { RecordRow, RecordStore } from '../../core/seams/store.ts';
-import type { Log } from '../../core/seams/log.ts';
 
 /**
- * What a peer comes back to, by its `pid`: who it is, what it follows, and from where at least. The place itself is not
- * here: the peer tells it, or, while it polls, its engine session's record does.
+ * What a peer comes back to, by its `pid`: who it is, what it follows, and from where at least. Its position is not here:
+ * the peer brings it, or, while it polls, the row of its engine session has it.
  */
-export interface SessionRecord {
-  readonly atMs: number;
+export interface SessionRecord extends SessionState {
+  readonly identity: Identity;
+  /** Filters, each with the cursor below which the peer needs nothing. */
+  readonly follows: readonly (readonly [filter: string, floor: string])[];
+}
+
+/** What a row of a session has beside its subscriptions. */
+export interface SessionState {
   readonly sid: string;
   readonly ioNamespace: string;
-  readonly identity: Identity;
-  /** Filters, each with the place below which nothing is owed. */
-  readonly follows: readonly (readonly [filter: string, floor: string])[];
-  /** Groups that it is a member of; they keep their own places. Rows of before there were any have none. */
+  /** Groups that it is a member of; they keep their own positions. */
   readonly groups?: readonly string[] | undefined;
-  /** The last cursor that the peer had when a filter was begun before that place: who comes back with it has nothing of what followed. */
+  /** The last cursor that the peer had when a filter began before that position: who comes back with it has nothing of what followed. */
   readonly turnedAt?: string | undefined;
   /** `turnedAt` may be the cursor of a message that followed as well. */
   readonly isTurnUnclear?: boolean | undefined;
 }
 
 /** What a session that polls is, by its engine's `sid`. */
-export interface PollRecord {
-  readonly atMs: number;
+export interface PollState {
   /** Namespaces, each with its session and the last cursor that an answered poll carried. */
   readonly sockets: readonly (readonly [ioNamespace: string, pid: string, cursor: string | null])[];
   /** Packets that were not in an answered poll yet. */
   readonly waiting: readonly string[];
 }
 
-const sessionTable = 'socketio.sessions';
-const pollTable = 'socketio.polls';
+type RecordLimits = Pick<
+  SocketIoLimits,
+  'ioSessionAgeMsMax' | 'ioSessionsMax' | 'ioSessionsPerSubjectMax' | 'ioPollAgeMsMax'
+>;
+
+export interface RecordsOptions {
+  readonly durable: DurableServices;
+  readonly limits: RecordLimits;
+  readonly random: Random;
+}
+
 const pidShape = /^[0-9a-z]{9}[A-Za-z0-9_-]{24}$/;
 const pidTimeDigits = 9;
 const pidBytes = 18;
 const sweepEveryMs = 60_000;
-const sweepRows = 200;
+/** The row of a session that polls belongs to whoever knows its `sid`; its sessions say whose they are. */
+const nobody: Identity = { subject: undefined, isAdmin: false };
 
-/** Rows of those who are here now. */
-export interface OpenRows {
-  has(key: string): boolean;
-  /** Writes the row anew, so that it does not become old. */
-  touch(key: string): void;
-}
-
-export interface RecordsOptions {
-  readonly records: RecordStore;
-  readonly limits: Pick<
-    SocketIoLimits,
-    'ioSessionAgeMsMax' | 'ioSessionsMax' | 'ioSessionsPerSubjectMax' | 'ioPollAgeMsMax'
-  >;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly sessions: OpenRows;
-  readonly polls: OpenRows;
-}
-
-/** Sessions as rows of the store, so that they outlive the process. */
+/** Sessions that outlive the process, and where those that poll are. */
 export class SessionRecords {
+  readonly sessions: DurableSessions<SessionState>;
+  readonly polls: DurableSessions<PollState>;
   readonly #options: RecordsOptions;
   #timer: Timer | undefined;
   #isStopped = false;
 
   constructor(options: RecordsOptions) {
+    const { limits, durable } = options;
     this.#options = options;
+    this.sessions = new DurableSessions(sessionKind(limits), durable);
+    this.polls = new DurableSessions(pollKind(limits), durable);
   }
 
-  /** Begins to let go of rows that are too old, or too many. */
-  start(): void {
-    this.#timer = this.#options.clock.after(sweepEveryMs, () => {
-      this.sweep()
-        .catch((cause: unknown) =>
-          this.#options.log.warn({ err: cause }, 'old Socket.IO sessions were not removed'),
-        )
-        .finally(() => {
-          if (!this.#isStopped) this.start();
-        });
-    });
+  /** Begins to remove rows that are too old, or too many. */
+  async start(): Promise<void> {
+    await Promise.all([this.sessions.start(), this.polls.start()]);
+    this.#sweepLater();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
+    await Promise.all([this.sessions.stop(), this.polls.stop()]);
   }
 
   /** Begins with the time, so that the oldest come first in the table; the rest cannot be guessed. */
   newPid(): string {
-    const time = this.#options.clock.nowMs().toString(36).padStart(pidTimeDigits, '0');
-    return time + Buffer.from(this.#options.random.hex(pidBytes), 'hex').toString('base64url');
+    const { durable, random } = this.#options;
+    const time = durable.clock.nowMs().toString(36).padStart(pidTimeDigits, '0');
+    return time + Buffer.from(random.hex(pidBytes), 'hex').toString('base64url');
   }
 
+  /** Looks at a session without taking it: whoever has it open keeps it. */
   async session(pid: string): Promise<SessionRecord | undefined> {
     if (!pidShape.test(pid)) return undefined;
-    const row = await this.#options.records.get(sessionTable, pid);
-    return this.#young(row && parseSession(row), this.#options.limits.ioSessionAgeMsMax);
+    const found = await this.#young(this.sessions, pid);
+    return found && recordOf(found);
   }
 
-  saveSession(pid: string, record: Omit<SessionRecord, 'atMs'>): Promise<void> {
-    return this.#write(sessionTable, pid, record);
+  /** Takes a session from whoever has it, and returns what there was of it. */
+  openSession(
+    pid: string,
+    holder: DurableHolder,
+    identity: Identity,
+  ): Promise<{ readonly session: DurableSession; readonly found: Found<SessionState> | undefined }> {
+    return this.sessions.open(pid, holder, { identity, keepMs: this.#options.limits.ioSessionAgeMsMax });
   }
 
-  removeSession(pid: string): Promise<void> {
-    return this.#remove(sessionTable, pid);
+  async poll(sid: string): Promise<PollState | undefined> {
+    return (await this.#young(this.polls, sid))?.state;
   }
 
-  async poll(sid: string): Promise<PollRecord | undefined> {
-    const row = await this.#options.records.get(pollTable, sid);
-    return this.#young(row && parsePoll(row), this.#options.limits.ioPollAgeMsMax);
-  }
-
-  savePoll(sid: string, record: Omit<PollRecord, 'atMs'>): Promise<void> {
-    return this.#write(pollTable, sid, record);
-  }
-
-  removePoll(sid: string): Promise<void> {
-    return this.#remove(pollTable, sid);
+  openPoll(
+    sid: string,
+    holder: DurableHolder,
+  ): Promise<{ readonly session: DurableSession; readonly found: Found<PollState> | undefined }> {
+    return this.polls.open(sid, holder, { identity: nobody, keepMs: this.#options.limits.ioPollAgeMsMax });
   }
 
   /** Removes rows that nobody has used for long, and the oldest sessions beyond the number of their subject and of all. */
   async sweep(): Promise<void> {
-    const { limits, sessions, polls } = this.#options;
-    const { ioPollAgeMsMax, ioSessionAgeMsMax, ioSessionsPerSubjectMax } = limits;
-    await this.#sweepTable(pollTable, parsePoll, ioPollAgeMsMax, polls, () => undefined);
-    const bySubject = new Counts();
-    let kept = 0;
-    let excess = 0;
-    await this.#sweepTable(sessionTable, parseSession, ioSessionAgeMsMax, sessions, (record) => {
-      kept += 1;
-      const subject = record && boundedSubject(record.identity);
-      if (subject === undefined) return;
-      bySubject.add(subject);
-      if (bySubject.of(subject) > ioSessionsPerSubjectMax) excess += 1;
+    await this.polls.sweep();
+    await this.sessions.sweep();
+  }
+
+  #sweepLater(): void {
+    const { clock, log } = this.#options.durable;
+    this.#timer = clock.after(sweepEveryMs, () => {
+      this.sweep()
+        .catch((cause: unknown) => log.warn({ err: cause }, 'old Socket.IO sessions were not removed'))
+        .finally(() => {
+          if (!this.#isStopped) this.#sweepLater();
+        });
     });
-    kept -= await this.#removeOldest(excess, ({ value }) => {
-      const record = parseSession(value);
-      const subject = record && boundedSubject(record.identity);
-      if (subject === undefined || bySubject.of(subject) <= ioSessionsPerSubjectMax) return false;
-      bySubject.remove(subject);
-      return true;
-    });
-    await this.#removeOldest(kept - limits.ioSessionsMax, () => true);
   }
 
-  /** @param onKept is told of each row that stays, also of one that is open and cannot be read */
-  async #sweepTable<T extends { readonly atMs: number }>(
-    table: string,
-    parse: (row: Buffer) => T | undefined,
-    ageMsMax: number,
-    open: OpenRows,
-    onKept: (record: T | undefined) => void,
-  ): Promise<void> {
-    for await (const rows of this.#portions(table)) {
-      const nowMs = this.#options.clock.nowMs();
-      const old: RecordRow[] = [];
-      for (const row of rows) {
-        const record = parse(row.value);
-        // One that cannot be read is of no more use than one that is too old.
-        const ageMs = nowMs - (record?.atMs ?? -Infinity);
-        const isOpen = open.has(row.key);
-        if (isOpen && ageMs > ageMsMax / 2) open.touch(row.key);
-        if (!isOpen && ageMs > ageMsMax) old.push(row);
-        else onKept(record);
-      }
-      await this.#removeAll(table, old);
-    }
-  }
-
-  /** Removes at most `most` sessions of those that are not open and that `isOne` says, and tells how many. */
-  async #removeOldest(most: number, isOne: (row: RecordRow) => boolean): Promise<number> {
-    let removed = 0;
-    if (most <= 0) return removed;
-    for await (const rows of this.#portions(sessionTable)) {
-      const oldest: RecordRow[] = [];
-      for (const row of rows) {
-        if (removed + oldest.length >= most) break;
-        if (!this.#options.sessions.has(row.key) && isOne(row)) oldest.push(row);
-      }
-      await this.#removeAll(sessionTable, oldest);
-      removed += oldest.length;
-      if (removed >= most) break;
-    }
-    return removed;
-  }
-
-  async #removeAll(table: string, rows: readonly RecordRow[]): Promise<void> {
-    if (rows.length === 0) return;
-    await this.#options.records.write(rows.map(({ key }) => ({ table, key, value: undefined })));
-  }
-
-  async *#portions(table: string): AsyncGenerator<readonly RecordRow[]> {
-    let after: string | undefined;
-    while (!this.#isStopped) {
-      const rows = await this.#options.records.list(table, '', after, sweepRows);
-      if (rows.length === 0) return;
-      after = rows.at(-1)!.key;
-      yield rows;
-    }
-  }
-
-  #young<T extends { readonly atMs: number }>(record: T | undefined, ageMsMax: number): T | undefined {
-    return record === undefined || this.#options.clock.nowMs() - record.atMs > ageMsMax ? undefined : record;
-  }
-
-  #write(table: string, key: string, record: object): Promise<void> {
-    return this.#options.records.write([{ table, key, value: stamped(record, this.#options.clock.nowMs()) }]);
-  }
-
-  /** Never rejects: what cannot be removed goes when it is old. */
-  async #remove(table: string, key: string): Promise<void> {
-    try {
-      await this.#options.records.write([{ table, key, value: undefined }]);
-    } catch (cause) {
-      this.#options.log.debug({ err: cause }, 'a Socket.IO session could not be removed');
-    }
+  async #young<State>(kept: DurableSessions<State>, key: string): Promise<Found<State> | undefined> {
+    const loaded = await kept.rows.load(key, 0);
+    if (loaded === undefined) return undefined;
+    const ageMs = this.#options.durable.clock.nowMs() - loaded.row.sinceMs;
+    return ageMs > loaded.row.keepMs! ? undefined : loaded.found;
   }
 }
 
-/** A row that is young again. */
-function stamped(record: object, nowMs: number): Buffer {
-  return Buffer.from(JSON.stringify({ ...record, atMs: nowMs }));
+/** Never rejects: what cannot be removed at once is removed later. */
+export async function removed(session: DurableSession): Promise<void> {
+  if (!session.isOpen) return;
+  try {
+    await session.remove();
+  } catch {
+    session.removeSoon();
+  }
 }
 
-/** Rows are ours; one that is not, such as one of another version, is as good as none. */
-function parseSession(row: Buffer): SessionRecord | undefined {
-  const record = parseRow(row) as Partial<SessionRecord> | undefined;
-  if (record === undefined) return undefined;
-  const { sid, ioNamespace, identity, follows, groups = [], turnedAt = '' } = record;
+export function recordOf({ subject, rights, subscriptions, state }: Found<SessionState>): SessionRecord {
+  return {
+    ...state,
+    identity: { subject, isAdmin: false, ...rights },
+    follows: subscriptions.map(({ filter, progress }) => [filter, progress.cursor]),
+  };
+}
+
+/** A filter as a row keeps it: its peer acknowledges nothing, and brings its position itself. */
+export function followed(filter: string, floor: string): SubscriptionProgress {
+  return { id: '', filter, progress: { cursor: floor, ackedAhead: [], deliveredThroughSeq: 0 } };
+}
+
+export function sessionKind(limits: RecordLimits): DurableKind<SessionState> {
+  return {
+    what: 'Socket.IO sessions',
+    table: 'socketio.sessions',
+    keepMs: limits.ioSessionAgeMsMax,
+    readState: readSessionState,
+    earlier: readEarlierSession,
+    quota: { policy: 'evict', max: limits.ioSessionsMax, perSubjectMax: limits.ioSessionsPerSubjectMax },
+  };
+}
+
+export function pollKind(limits: RecordLimits): DurableKind<PollState> {
+  return {
+    what: 'Socket.IO sessions that poll',
+    table: 'socketio.polls',
+    keepMs: limits.ioPollAgeMsMax,
+    readState: readPollState,
+    earlier: readEarlierPoll,
+    // Each has a session, which counts.
+    quota: { policy: 'evict', max: Number.POSITIVE_INFINITY, perSubjectMax: undefined },
+  };
+}
+
+function readSessionState(stored: unknown): SessionState | undefined {
+  const { sid, ioNamespace, groups = [], turnedAt = '' } = (stored ?? {}) as Partial<SessionState>;
+  const isSound = isText(sid) && isText(ioNamespace) && isListOf(groups, isText) && isText(turnedAt);
+  return isSound ? (stored as SessionState) : undefined;
+}
+
+function readPollState(stored: unknown): PollState | undefined {
+  const { sockets, waiting } = (stored ?? {}) as Partial<PollState>;
+  const isSound = isListOf(sockets, isPolledSocket) && isListOf(waiting, isText);
+  return isSound ? (stored as PollState) : undefined;
+}
+
+function isPolledSocket(socket: unknown): boolean {
+  if (!Array.isArray(socket)) return false;
+  const [ioNamespace, pid, cursor] = socket as unknown[];
+  return isText(ioNamespace) && isText(pid) && (cursor === null || isText(cursor));
+}
+
+/** Version 0.1 wrote rows without a format. */
+function readEarlierSession(value: Buffer): DurableRow | undefined {
+  const row = JSON.parse(value.toString()) as Partial<SessionRecord & { readonly atMs: unknown }>;
+  const { atMs, identity, follows, sid, ioNamespace, groups, turnedAt, isTurnUnclear } = row;
   const isSound =
-    isText(sid) &&
-    isText(ioNamespace) &&
     typeof identity === 'object' &&
     (identity as Identity | null) !== null &&
     typeof identity.isAdmin === 'boolean' &&
-    isListOf(follows, (follow) => isListOf(follow, isText) && follow.length === 2) &&
-    isListOf(groups, isText) &&
-    isText(turnedAt);
-  return isSound ? (record as SessionRecord) : undefined;
+    (identity.subject === undefined || isText(identity.subject)) &&
+    isListOf(follows, (follow) => isListOf(follow, isText) && follow.length === 2);
+  if (!isSound) return undefined;
+  const { subject, isAdmin, claims } = identity;
+  const subscriptions = follows.map(([filter, floor]) => followed(filter, floor));
+  if (!subscriptions.every(({ progress }) => checkProgress(progress) !== undefined)) return undefined;
+  const state = { sid, ioNamespace, groups, turnedAt, isTurnUnclear };
+  return earlierRow(atMs, { subject, rights: { isAdmin, claims }, subscriptions, state });
 }
 
-function parsePoll(row: Buffer): PollRecord | undefined {
-  const record = parseRow(row) as Partial<PollRecord> | undefined;
-  const { sockets, waiting } = record ?? {};
-  const isSound =
-    isListOf(
-      sockets,
-      (socket) =>
-        Array.isArray(socket) &&
-        isText(socket[0]) &&
-        isText(socket[1]) &&
-        (socket[2] === null || isText(socket[2])),
-    ) && isListOf(waiting, isText);
-  return isSound ? (record as PollRecord) : undefined;
+function readEarlierPoll(value: Buffer): DurableRow | undefined {
+  const { atMs, sockets, waiting } = JSON.parse(value.toString()) as Partial<
+    PollState & { readonly atMs: unknown }
+  >;
+  const state = { sockets, waiting };
+  return earlierRow(atMs, { subject: undefined, rights: undefined, subscriptions: [], state });
 }
 
-function parseRow(row: Buffer): object | undefined {
-  try {
-    const value = JSON.parse(row.toString()) as { readonly atMs?: unknown } | null;
-    return typeof value?.atMs === 'number' ? value : undefined;
-  } catch {
-    return undefined;
-  }
+function earlierRow(
+  atMs: unknown,
+  kept: Pick<DurableRow, 'subject' | 'rights' | 'subscriptions' | 'state'>,
+): DurableRow | undefined {
+  if (typeof atMs !== 'number') return undefined;
+  return {
+    ...kept,
+    node: undefined,
+    presence: 'away',
+    sinceMs: atMs,
+    keepMs: undefined,
+    maybeDeliveredThroughSeq: 0,
+  };
 }
 
 function isText(value: unknown): value is string {

@@ -11,6 +11,8 @@ import {
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Batch } from '../../core/log/batch.ts';
 import { isGroupName } from '../../core/groups/name.ts';
+import type { DurableHolder, DurableSession } from '../../core/durable/kind.ts';
+import type { SubscriptionProgress } from '../../core/durable/progress.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
@@ -21,7 +23,14 @@ import { SessionBatch } from './session-batch.ts';
 import type { IoSocket } from './io-socket.ts';
 import { Membership, Memberships, nameInNamespace } from './membership.ts';
 import { Following, laterOf, seqOf } from './following.ts';
-import type { SessionRecord, SessionRecords } from './records.ts';
+import {
+  followed,
+  recordOf,
+  removed,
+  type SessionRecord,
+  type SessionRecords,
+  type SessionState,
+} from './records.ts';
 import {
   continuedItem,
   deliveriesAt,
@@ -45,7 +54,7 @@ export interface SessionParts {
   readonly channelPrefix: string;
 }
 
-/** How a command is answered, and what begins once it is. */
+/** How a command is answered, and what starts after the answer. */
 interface Answer {
   readonly item: string;
   readonly start?: () => void;
@@ -53,15 +62,8 @@ interface Answer {
 
 const okAnswer: Answer = { item: okItem };
 
-/** What a peer shows when it comes back. */
-export interface Return {
-  readonly record: SessionRecord;
-  /** The last cursor that it has. */
-  readonly cursor: string | undefined;
-}
-
 /** A peer in a namespace: its commands become calls on the hub's session, its deliveries events. */
-export class IoSession implements Sink {
+export class IoSession implements Sink, DurableHolder {
   readonly pid: string;
   readonly sid: string;
   readonly #parts: SessionParts;
@@ -76,6 +78,7 @@ export class IoSession implements Sink {
   /** The cursor that the peer had when it came. */
   cameWith: string | undefined;
   #session!: Session;
+  #durable: DurableSession | undefined;
   /** What the peer has, once it has what was sent. */
   #last: Message | string | undefined;
   #turn: { readonly at: string; readonly isUnclear: boolean } | undefined;
@@ -117,16 +120,26 @@ export class IoSession implements Sink {
     return this.#session.identity;
   }
 
-  get socket(): IoSocket<IoSession> {
-    return this.#socket;
+  /** It can come back to what it follows: no other connection has taken its row. */
+  get isKept(): boolean {
+    return this.#durable?.isOpen === true;
+  }
+
+  /** Writes the row of a session that is new. */
+  async keep(): Promise<void> {
+    await this.#open();
+    await this.save();
   }
 
   /**
-   * Takes up what the peer followed, from where it was. Nothing is sent before `start`, which tells of what it may not
-   * follow any more. Returns what is missing there.
+   * Takes up what the peer followed, from where it was, from the connection that has it: that may not know yet that it is
+   * dead. Nothing is sent before `start`, which tells of what it may not follow any more. Returns what is missing there.
+   * @param cursor the last one that the peer has
    * @throws EverywireError when it cannot go on exactly there
    */
-  async resume({ record, cursor }: Return): Promise<readonly Notice[]> {
+  async comeBack(cursor: string | undefined): Promise<readonly Notice[]> {
+    const record = await this.#open();
+    if (record === undefined) throw new EverywireError('not_found', 'The session is gone.');
     this.#last = cursor;
     this.cameWith = cursor;
     const isAtTurn = cursor !== undefined && cursor === record.turnedAt;
@@ -158,7 +171,14 @@ export class IoSession implements Sink {
     await Promise.all(
       (record.groups ?? []).map((name) => this.#unlessDenied(name, this.#enter(name, undefined))),
     );
+    this.#durable!.adopt();
     return gaps;
+  }
+
+  async #open(): Promise<SessionRecord | undefined> {
+    const { session, found } = await this.#parts.records.openSession(this.pid, this, this.identity);
+    this.#durable = session;
+    return found && recordOf(found);
   }
 
   async #unlessDenied<T>(name: string, begun: Promise<T>): Promise<T | undefined> {
@@ -179,7 +199,7 @@ export class IoSession implements Sink {
       return;
     }
     for (const items of this.#denied ?? []) this.#tell(items);
-    if (this.#denied !== undefined) this.#saveLater();
+    if (this.#denied !== undefined) this.#durable!.saveSoon();
     this.#denied = undefined;
     for (const { subscription } of this.#followings) subscription!.start();
     this.#memberships?.start();
@@ -199,11 +219,40 @@ export class IoSession implements Sink {
     if (!this.#hasEnded) this.#session.drained();
   }
 
-  ended(how: 'left' | 'lost'): void {
+  /** Who left on purpose does not come back to what it followed; the rows of all others stay. */
+  ended(how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
     this.#hasEnded = true;
     this.#followings = [];
     this.#memberships?.clear();
-    this.#session.end(how);
+    this.#session.end(how === 'lost' ? 'lost' : 'left');
+    if (how === 'disconnected' && this.#durable !== undefined) return removed(this.#durable);
+    this.#durable?.release();
+    return undefined;
+  }
+
+  /** Its peer has another connection. */
+  lost(): undefined {
+    this.#socket.engine.close(1000, 'session_taken');
+  }
+
+  subscriptions(): readonly SubscriptionProgress[] {
+    const started = this.#followings.filter(({ floor }) => floor !== '');
+    return started.map(({ filter, floor }) => followed(filter, floor));
+  }
+
+  state(): SessionState {
+    return {
+      sid: this.sid,
+      ioNamespace: this.#socket.ioNamespace,
+      groups: this.#memberships?.names,
+      turnedAt: this.#turn?.at,
+      isTurnUnclear: this.#turn?.isUnclear,
+    };
+  }
+
+  rights(): Pick<Identity, 'isAdmin' | 'claims'> {
+    const { isAdmin, claims } = this.identity;
+    return { isAdmin, claims };
   }
 
   /** Its peer has another connection, which is a member by now: what came here would be lost. */
@@ -242,7 +291,8 @@ export class IoSession implements Sink {
         if (isOfGroup(notice.subscription)) this.#memberships?.leave(notice.subscription.tag as Membership);
         else this.#stopFollowing(notice.subscription.tag as Following);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
-        this.#saveLater();
+        // What the row says too much does no harm: whoever comes back to it is judged anew.
+        this.#durable!.saveSoon();
         break;
       case 'goaway':
         // Its own word for that is the end of the connection.
@@ -284,27 +334,10 @@ export class IoSession implements Sink {
     return this.#nextSaving;
   }
 
-  /** What the row says too much does no harm: whoever comes back to it is judged anew. */
-  #saveLater(): void {
-    this.save().catch((cause: unknown) =>
-      this.#parts.host.log.debug({ err: cause }, 'a Socket.IO session was not saved'),
-    );
-  }
-
   async #write(): Promise<void> {
     // It follows nothing any more, and the row is what the peer comes back to; maybe it has, and writes it itself.
     if (this.#hasEnded) throw new EverywireError('going_away', 'The connection has ended.');
-    const { records } = this.#parts;
-    const started = this.#followings.filter(({ floor }) => floor !== '');
-    await records.saveSession(this.pid, {
-      sid: this.sid,
-      ioNamespace: this.#socket.ioNamespace,
-      identity: this.#session.identity,
-      follows: started.map(({ filter, floor }) => [filter, floor] as const),
-      groups: this.#memberships?.names,
-      turnedAt: this.#turn?.at,
-      isTurnUnclear: this.#turn?.isUnclear,
-    });
+    await this.#durable!.save();
   }
 
   async #run(command: Command): Promise<Answer> {
@@ -325,6 +358,7 @@ export class IoSession implements Sink {
   /** The row is what the peer comes back to where it shows nothing but a session's id: it must not hold a token that is over. */
   async #refresh(token: string): Promise<Answer> {
     await this.#session.refresh(token);
+    this.#durable!.identity = this.identity;
     await this.save();
     return okAnswer;
   }

@@ -70,7 +70,7 @@ class SocketIoTransport implements Transport {
       untrustedBytesMax: limits.headerBytesMax,
       credentialsOf: (request) => this.#front.callers.credentialsOf(request),
     });
-    application.begin(server);
+    await application.begin(server);
     this.#application = application;
     this.#server = server;
     const matches = (asked: string): boolean => asked === path || asked === `${path}/`;
@@ -90,5 +90,6 @@ class SocketIoTransport implements Transport {
     this.#application?.drain();
     engine.close(this.#options.drainCode ?? 1001, 'going_away');
     await cutAt(deadline, { gone: engine.emptied(), cut: () => engine.destroy() });
+    await this.#application?.stop();
   }
 }

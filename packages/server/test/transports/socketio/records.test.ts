@@ -1,11 +1,17 @@
 import { expect, it } from 'vitest';
 import type { Identity } from '../../../src/core/sessions/access.ts';
+import type { DurableHolder, DurableSession } from '../../../src/core/durable/kind.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
-import { MemoryRecords } from '../../../src/stores/memory/records.ts';
-import { SessionRecords } from '../../../src/transports/socketio/records.ts';
+import {
+  followed,
+  removed,
+  SessionRecords,
+  type PollState,
+  type SessionState,
+} from '../../../src/transports/socketio/records.ts';
+import { cursorAt, TestClock, TestNode, TestStore } from '../../core/durable/rig.ts';
 
 const hourMs = 3_600_000;
-const quiet = (): void => undefined;
 const identity = { subject: 'user-1', isAdmin: false };
 
 interface Most {
@@ -13,83 +19,101 @@ interface Most {
   readonly ioSessionsPerSubjectMax?: number;
 }
 
-function begin(limits: Most, records = new MemoryRecords()) {
-  let nowMs = Date.UTC(2026, 10, 21);
-  const open = new Set<string>();
-  const touched: string[] = [];
-  const rows = { has: (key: string) => open.has(key), touch: (key: string) => touched.push(key) };
+function begin(limits: Most, store = new TestStore()) {
+  const clock = new TestClock();
   const sessions = new SessionRecords({
-    records,
+    durable: new TestNode(store, clock).services,
     limits: {
       ioSessionAgeMsMax: 10 * hourMs,
       ioPollAgeMsMax: hourMs,
       ioSessionsPerSubjectMax: 1,
       ...limits,
     },
-    clock: { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => ({ cancel: quiet }), turn: quiet },
     random: createSystemRandom(),
-    log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
-    sessions: rows,
-    polls: rows,
   });
-  const save = async (whose: Identity = identity): Promise<string> => {
-    const pid = sessions.newPid();
-    await sessions.saveSession(pid, {
-      sid: 'sid',
-      ioNamespace: '/',
-      identity: whose,
-      follows: [['a', 'cursor']],
-    });
-    nowMs += 1;
-    return pid;
+  const holderOf = (whose: Identity, state: SessionState | PollState): DurableHolder => ({
+    subscriptions: () => [followed('a', cursorAt(1))],
+    state: () => state,
+    rights: () => ({ isAdmin: whose.isAdmin, claims: whose.claims }),
+    lost: () => undefined,
+  });
+  const open = async (whose: Identity = identity): Promise<DurableSession> => {
+    const holder = holderOf(whose, { sid: 'sid', ioNamespace: '/' });
+    const { session } = await sessions.openSession(sessions.newPid(), holder, whose);
+    await session.save();
+    await clock.pass(1);
+    return session;
   };
-  return { sessions, open, touched, save, pass: (ms: number) => (nowMs += ms) };
+  const savePoll = async (sid: string): Promise<void> => {
+    const { session } = await sessions.openPoll(sid, holderOf(identity, { sockets: [], waiting: [] }));
+    await session.save();
+    session.release();
+  };
+  const save = async (whose: Identity = identity): Promise<string> => {
+    const session = await open(whose);
+    session.release();
+    return session.key;
+  };
+  const comeBack = async (pid: string): Promise<void> => {
+    const { session } = await sessions.openSession(
+      pid,
+      holderOf(identity, { sid: 'sid', ioNamespace: '/' }),
+      identity,
+    );
+    session.adopt();
+  };
+  return { store, sessions, open, save, savePoll, comeBack, pass: (ms: number) => clock.pass(ms) };
 }
 
 it('gives back what was kept, to a client that knows its name', async () => {
-  const { sessions, save } = begin({ ioSessionsMax: 10 });
-  const pid = await save();
-  expect(await sessions.session(pid)).toMatchObject({ identity, follows: [['a', 'cursor']] });
+  const { sessions, open } = begin({ ioSessionsMax: 10 });
+  const session = await open();
+  const pid = session.key;
+  expect(await sessions.session(pid)).toMatchObject({ identity, follows: [['a', cursorAt(1)]] });
   expect(await sessions.session(pid.slice(0, -1))).toBeUndefined();
   expect(await sessions.session('__proto__')).toBeUndefined();
-  await sessions.removeSession(pid);
+  await removed(session);
   expect(await sessions.session(pid)).toBeUndefined();
 });
 
 it('removes what is old, and keeps young what is in use', async () => {
-  const { sessions, open, touched, save, pass } = begin({ ioSessionsMax: 10 });
+  const { store, sessions, save, savePoll, comeBack, pass } = begin({ ioSessionsMax: 10 });
   const [gone, used] = [await save(), await save()];
-  open.add(used);
-  await sessions.savePoll('polling', { sockets: [], waiting: [] });
-  pass(6 * hourMs);
+  const writes = store.writes;
+  await comeBack(used);
+  expect(store.writes).toBe(writes);
+  await savePoll('polling');
+  await pass(6 * hourMs);
   const young = await save();
+  const before = store.writes;
   await sessions.sweep();
-  expect(touched).toEqual([used]);
+  // One that removes the poll, one that keeps what is in use.
+  await pass(100);
+  expect(store.writes).toBe(before + 2);
   expect(await sessions.poll('polling')).toBeUndefined();
   expect(await sessions.session(gone)).toBeDefined();
-  pass(5 * hourMs);
+  await pass(5 * hourMs);
   expect(await sessions.session(gone)).toBeUndefined();
   await sessions.sweep();
-  pass(-5 * hourMs);
-  expect(await sessions.session(gone)).toBeUndefined();
+  expect(await store.rows.get('socketio.sessions', gone)).toBeUndefined();
   expect(await sessions.session(used)).toBeDefined();
   expect(await sessions.session(young)).toBeDefined();
 });
 
-it('removes the oldest when there are too many, but of none that is in use', async () => {
-  const { sessions, open, save } = begin({ ioSessionsMax: 3 });
+it('lets go of the oldest when there are too many, but of none that is in use', async () => {
+  const { sessions, comeBack, save } = begin({ ioSessionsMax: 3 });
   const pids: string[] = [];
   for (let count = 0; count < 250; count += 1) pids.push(await save());
   expect([...pids].sort()).toEqual(pids);
-  open.add(pids[0]!);
+  await comeBack(pids[0]!);
   await sessions.sweep();
   const left = [];
   for (const pid of pids) if ((await sessions.session(pid)) !== undefined) left.push(pid);
   expect(left).toEqual([pids[0], ...pids.slice(-2)]);
 });
 
-it('removes the oldest of a subject that has more than its share, before others lose any (T34)', async () => {
-  const { sessions, open, save } = begin({ ioSessionsMax: 260, ioSessionsPerSubjectMax: 4 });
+it('lets go of the oldest of a subject that has more than its share, before others lose any (T34)', async () => {
+  const { sessions, comeBack, save } = begin({ ioSessionsMax: 260, ioSessionsPerSubjectMax: 4 });
   const claims = { subscribe: [], publish: [], expiresAtMs: Number.MAX_SAFE_INTEGER };
   const as = (subject: string, isAdmin = false): Identity => ({ subject, isAdmin, claims });
   const pids = new Map<Identity, string[]>();
@@ -110,7 +134,7 @@ it('removes the oldest of a subject that has more than its share, before others 
   await saveMany(eve, 450);
   await saveMany(bob, 3);
   await saveMany(nobody, 6);
-  for (const at of [0, 300]) open.add(pids.get(eve)![at]!);
+  for (const at of [0, 300]) await comeBack(pids.get(eve)![at]!);
   await sessions.sweep();
   expect(await left(eve)).toEqual([0, 300, 448, 449]);
   expect(await left(ann)).toEqual([0, 1, 2, 3]);
@@ -133,8 +157,8 @@ it('removes the oldest of all where the shares together are too many', async () 
 it.each(['', 'null', '[]', '{"atMs":', '{"atMs":"now"}', '{"atMs":1e15}', '{"atMs":1e15,"follows":[["a"]]}'])(
   'an invalid row, %j, counts as absent, and does not keep others from being removed',
   async (row) => {
-    const records = new MemoryRecords();
-    const { sessions, save, pass } = begin({ ioSessionsMax: 10 }, records);
+    const { store, sessions, save, pass } = begin({ ioSessionsMax: 10 });
+    const records = store.rows;
     const [gone, odd] = [await save(), sessions.newPid()];
     const value = Buffer.from(row);
     await records.write([
@@ -143,7 +167,7 @@ it.each(['', 'null', '[]', '{"atMs":', '{"atMs":"now"}', '{"atMs":1e15}', '{"atM
     ]);
     expect(await sessions.session(odd)).toBeUndefined();
     expect(await sessions.poll('sid')).toBeUndefined();
-    pass(11 * hourMs);
+    await pass(11 * hourMs);
     await sessions.sweep();
     for (const key of [gone, odd]) expect(await records.get('socketio.sessions', key)).toBeUndefined();
     expect(await records.get('socketio.polls', 'sid')).toBeUndefined();

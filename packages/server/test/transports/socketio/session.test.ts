@@ -3,9 +3,11 @@ import { defaultLimits } from '../../../src/config/limits.ts';
 import type { SocketIoHost } from '../../../src/transports/socketio/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { IoSocket } from '../../../src/transports/socketio/io-socket.ts';
-import type { SessionRecord, SessionRecords } from '../../../src/transports/socketio/records.ts';
+import { SessionRecords } from '../../../src/transports/socketio/records.ts';
 import { IoSession } from '../../../src/transports/socketio/session.ts';
 import { deliveriesOf } from '../../../src/transports/socketio/format.ts';
+import { createDurableServices } from '../../../src/core/durable/services.ts';
+import { createSystemRandom } from '../../../src/runtime/random.ts';
 import { startHub } from '../../core/hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -14,12 +16,19 @@ it('leaves the row as it was when it ends before what it follows was written', a
   const hub = await startHub();
   const rows: string[][] = [];
   const written: (() => void)[] = [];
-  const records = {
-    saveSession: (_pid: string, { follows }: SessionRecord) => {
-      rows.push(follows.map(([filter]) => filter));
-      return new Promise<void>((resolve) => written.push(resolve));
+  const { records: stored } = hub.durable;
+  const durable = createDurableServices({
+    ...hub.durable,
+    records: {
+      ...stored,
+      write: (writes) => {
+        const { follows } = JSON.parse(writes[0]!.value!.toString()) as { readonly follows: string[][] };
+        rows.push(follows.map(([, filter]) => filter!));
+        return new Promise<void>((resolve) => written.push(resolve));
+      },
     },
-  } as unknown as SessionRecords;
+  });
+  const records = new SessionRecords({ durable, limits: defaultLimits, random: createSystemRandom() });
   const host = { hub, limits: defaultLimits, clock: systemClock } as unknown as SocketIoHost;
   const socket = {
     ioNamespace: '/',
@@ -31,12 +40,17 @@ it('leaves the row as it was when it ends before what it follows was written', a
   const session = new IoSession(parts, socket, { pid: 'pid', sid: 'sid' }, undefined);
   const identity = await hub.authenticate({ token: undefined, address: undefined });
   session.begin(hub.open(identity, { transport: 'socketio' }, session));
+  const kept = session.keep();
+  await expect.poll(() => written.length).toBe(1);
+  written.shift()!();
+  await kept;
+  rows.length = 0;
   const follow = (filter: string, ackId: number) =>
     session.receive({ name: 'subscribe', items: [JSON.stringify(filter)], attachments: [], ackId });
   const answers = [follow('a', 1), follow('b', 2)];
   await expect.poll(() => rows.length).toBe(1);
   for (let at = 0; at < 5; at += 1) await turn();
-  session.ended('lost');
+  void session.ended('lost');
   written[0]!();
   await Promise.all(answers);
   expect(rows).toHaveLength(1);
