@@ -390,6 +390,8 @@ export class DurableSessions<State, Window = undefined> {
   async #due(due: SessionEntry<State, Window>): Promise<void> {
     try {
       await this.#exclusively(due.key, async (entry) => {
+        // Its last holder may still be writing what is read here.
+        await entry.ending;
         const nowMs = this.#services.clock.monotonicMs();
         const isExpired = entry.expiresAtMs <= nowMs;
         if (entry.open !== undefined || !entry.isCounted || (!isExpired && entry.wakesAtMs > nowMs)) return;

@@ -491,6 +491,31 @@ describe('expiry', () => {
     expect(told).toEqual(['k first false', 'k woken true', 'k woken true']);
     expect([sessions.stored, await listed(sessions)]).toEqual([0, []]);
   });
+
+  it('are asked about only when what their last holder wrote is there', async () => {
+    const told: string[] = [];
+    const { clock, sessions, store } = await start({
+      kind: {
+        due: async ({ found, remove }) => {
+          told.push(found.state.note);
+          await remove();
+        },
+      },
+    });
+    const { holder } = await begin(sessions, 'k', { keepMs: 500 });
+    holder.note = 'last';
+    const slow = Promise.withResolvers<undefined>();
+    const left = holder.session.leave({}, async ({ records, fences }) => {
+      await slow.promise;
+      await store.write(records, { fences });
+    });
+    await clock.pass(2_000);
+    expect(told).toEqual([]);
+    slow.resolve(undefined);
+    await left;
+    await clock.pass(2_000);
+    expect([told, sessions.stored]).toEqual([['last'], 0]);
+  });
 });
 
 describe('rows', () => {
