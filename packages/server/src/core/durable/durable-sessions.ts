@@ -72,12 +72,14 @@ export class DurableSessions<State, Window = undefined> {
     this.#table = {
       kind,
       rows: this.rows,
-      records,
       node: cluster.node,
       clock,
       log,
       saver,
       lane: this.#lane,
+      write: async ({ records: rows, fences }) => {
+        if (rows.length > 0) await records.write(rows, { fences });
+      },
       count: (entry, identity) => this.#quotas.take(entry, identity),
       takeLease: (entry) => this.#takeLease(entry),
       uncount: (entry) => this.#quotas.remove(entry),
@@ -215,7 +217,7 @@ export class DurableSessions<State, Window = undefined> {
   #entryOf(key: string): SessionEntry<State, Window> {
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      entry = new Entry(key, (saved) => this.#settle(saved));
+      entry = new Entry(key, this.#onSaved);
       this.#entries.set(key, entry);
     }
     return entry;
@@ -449,6 +451,8 @@ export class DurableSessions<State, Window = undefined> {
     this.#unwatch(entry);
     this.#quotas.remove(entry);
   }
+
+  readonly #onSaved = (entry: SessionEntry<State, Window>): void => this.#settle(entry);
 
   readonly #write: Commit = ({ records, fences }) => this.#services.records.write(records, { fences });
 }

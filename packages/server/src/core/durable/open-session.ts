@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Identity } from '../sessions/access.ts';
 import type { Clock } from '../clock.ts';
-import type { RecordStore, RecordWrite } from '../seams/store.ts';
+import type { RecordWrite } from '../seams/store.ts';
 import type { Log } from '../seams/log.ts';
 import type { Entry, OpenHalf } from './entry.ts';
 import type { Commit, DurableHolder, DurableKind, DurableSession, Leaving } from './kind.ts';
@@ -14,12 +14,13 @@ import { StaleWrite } from '../cluster/stale-write.ts';
 export interface SessionTable<State, Window> {
   readonly kind: DurableKind<State, Window>;
   readonly rows: KindRows<State, Window>;
-  readonly records: RecordStore;
   readonly node: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly saver: Saver;
   readonly lane: SaveLane;
+  /** Writes rows by themselves. */
+  readonly write: Commit;
   /** @throws EverywireError `quota_exceeded` */
   count(entry: SessionEntry<State, Window>, identity: Identity): void;
   uncount(entry: SessionEntry<State, Window>): void;
@@ -79,7 +80,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     return this.#table.rows.partWrite(this.key, part, value);
   }
 
-  async save(rows: 'all' | 'row' | 'window' = 'all', commit: Commit = this.#write): Promise<void> {
+  async save(rows: 'all' | 'row' | 'window' = 'all', commit: Commit = this.#table.write): Promise<void> {
     this.#checkOpen();
     const entry = this.#entry;
     const { lane, saver } = this.#table;
@@ -141,7 +142,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     lane.dirty.delete(entry);
     await this.#end(async () => {
       try {
-        await (commit ?? this.#write)(save);
+        await (commit ?? this.#table.write)(save);
         entry.saved(save);
       } catch (cause) {
         if (cause instanceof StaleWrite) entry.stale();
@@ -151,7 +152,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     });
   }
 
-  async clear(commit: Commit = this.#write): Promise<void> {
+  async clear(commit: Commit = this.#table.write): Promise<void> {
     this.#checkOpen();
     const entry = this.#entry;
     const wasSaved = this.#isSaved;
@@ -271,10 +272,6 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
       writes.push(rows.windowWrite(this.key, { subscriptions, state: this.holder.window?.() }));
     return writes;
   }
-
-  readonly #write: Commit = async ({ records, fences }) => {
-    if (records.length > 0) await this.#table.records.write(records, { fences });
-  };
 
   #checkOpen(): void {
     if (!this.isOpen) throw taken();
