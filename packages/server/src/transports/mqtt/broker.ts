@@ -1,5 +1,4 @@
 import type { WireFormat } from '../../core/log/batch.ts';
-import type { MqttConnection } from './connection.ts';
 import { noFigures, type MqttFigures } from './figures.ts';
 import type { Publishing } from './publishing.ts';
 import { Sessions } from './sessions.ts';
@@ -19,16 +18,13 @@ export class Broker {
   readonly host: MqttHost;
   readonly figures: MqttFigures = noFigures();
   readonly formats = new Formats();
-  readonly sessions: Sessions<MqttConnection>;
+  readonly sessions: Sessions;
   readonly sys: SysTopics;
   #answering: Publishing[] = [];
 
   constructor(host: MqttHost, { sysEveryMs }: BrokerOptions) {
     this.host = host;
-    this.sessions = new Sessions<MqttConnection>({
-      host,
-      takeOver: (connection) => connection.takenOver(),
-    });
+    this.sessions = new Sessions(host);
     this.sys = new SysTopics({
       clock: host.clock,
       figures: this.figures,

@@ -6,13 +6,12 @@ import {
   type ConnackProperties,
   type Connect,
   type Version,
-  type Will,
 } from '@everywire/wires/mqtt';
 import type { Random } from '../../core/clock.ts';
 import { isTokenMethod } from './authentication.ts';
 import type { MqttLimits } from './limits.ts';
 import { connackReason } from './reasons.ts';
-import { neverExpires } from './rows.ts';
+import { neverExpires, type OpenRequest } from './open-session.ts';
 
 /** What the CONNACK says in place of yes. */
 export interface ConnectRefusal {
@@ -52,17 +51,10 @@ export function serverKeepAliveSeconds(
 export function sessionOf(
   { clientId, version, cleanStart, properties, will }: Connect,
   random: Random,
-): {
-  readonly clientId: string;
-  readonly version: Version;
-  readonly cleanStart: boolean;
-  readonly expirySeconds: number;
-  readonly will: Will | undefined;
-} {
+): Omit<OpenRequest, 'connection' | 'identity'> {
   const olderExpirySeconds = cleanStart ? 0 : neverExpires;
   return {
     clientId: clientId === '' ? `everywire-${random.hex(12)}` : clientId,
-    version,
     cleanStart,
     expirySeconds: version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : olderExpirySeconds,
     // Its bytes are part of a larger chunk.

@@ -18,7 +18,8 @@ import {
 import { Delivery } from './delivery.ts';
 import { Publishing } from './publishing.ts';
 import { disconnectReason, reasonString, subackReason, withoutReasons } from './reasons.ts';
-import type { Closing, OpenSession } from './sessions.ts';
+import type { OpenSession } from './open-session.ts';
+import type { Closing } from './sessions.ts';
 import type { MqttSubscription } from './state.ts';
 import { detachAll, Subscriptions } from './subscriptions.ts';
 import {
@@ -52,7 +53,7 @@ export class MqttConnection implements Sink, Credit {
   readonly pacer: CommandPacer;
   session!: Session;
   version: Version = 4;
-  opened: OpenSession<MqttConnection> | undefined;
+  opened: OpenSession | undefined;
   /** Largest packet that the client takes (§3.1.2.11.4). */
   packetBytesMax = Number.POSITIVE_INFINITY;
   readonly #reader: PacketReader<ClientPacket>;
@@ -201,14 +202,12 @@ export class MqttConnection implements Sink, Credit {
   }
 
   saveSoon(): void {
-    this.broker.sessions.records.saveSoon(this.opened!);
+    this.opened!.saveSoon();
   }
 
   /** The window as it is now is durable when this resolves. */
   saveNow(): Promise<void> {
-    const { records } = this.broker.sessions;
-    records.forget(this.opened!);
-    return records.write([records.windowWrite(this.opened!)]);
+    return this.opened!.saveWindow();
   }
 
   deliver(batch: Batch, subscription: Subscription): boolean {
@@ -385,6 +384,7 @@ export class MqttConnection implements Sink, Credit {
       identity,
       ...wanted,
     });
+    this.opened = session;
     const keepAliveSeconds = serverKeepAliveSeconds(packet, limits) ?? packet.keepAliveSeconds;
     this.#keepAliveMs = keepAliveSeconds * 1_000 * keepAliveShare;
     link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
@@ -457,24 +457,24 @@ export class MqttConnection implements Sink, Credit {
   }
 
   async #refresh(token: string): Promise<void> {
-    const { broker, session } = this;
+    const { session } = this;
     await session.refresh(token);
     if (this.#stage !== 'open') return;
     const unsubscribed = [...(this.#unsubscribed ?? []), ...(this.#subscriptions?.judgeSys() ?? [])];
     this.#unsubscribed = undefined;
     this.#delivery?.rightsChanged();
-    await broker.sessions.refreshed(this.opened!, session.identity);
+    await this.opened!.refreshed(session.identity);
     this.answer(authAnswer(this.#authenticationMethod!, unsubscribed));
   }
 
   #left({ reasonCode, properties }: Disconnect): void {
     const opened = this.opened!;
-    const expirySeconds = properties.sessionExpiryIntervalSeconds ?? opened.expirySeconds;
-    if (opened.expirySeconds === 0 && expirySeconds > 0) {
+    const expirySeconds = properties.sessionExpiryIntervalSeconds;
+    if (!opened.isPersistent && expirySeconds !== undefined && expirySeconds > 0) {
       this.refuse(reasonCodes.protocolError, 'A session that was to end with its connection cannot be kept.');
       return;
     }
-    opened.expirySeconds = expirySeconds;
+    if (expirySeconds !== undefined) opened.expireAfter(expirySeconds);
     this.#stage = 'leaving';
     // Only this one takes the will back [MQTT-3.14.4-3].
     if (reasonCode !== reasonCodes.success || opened.will === undefined) {
@@ -482,8 +482,7 @@ export class MqttConnection implements Sink, Credit {
       return;
     }
     // Were it still there after a crash, it would be published although the client has seen the end of its connection.
-    opened.will = undefined;
-    this.broker.sessions.withdrawWill(opened).then(
+    opened.withdrawWill().then(
       () => this.link.end(normalClose),
       () => this.link.destroy(),
     );

@@ -4,7 +4,6 @@ import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/session-api.ts';
 import type { MqttConnection } from './connection.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
-import { receivedWrite } from './records.ts';
 import { propertyOf } from './targets.ts';
 import { reasonCodes, type AckProperties, type Publish, type Pubrel } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
@@ -226,12 +225,15 @@ export class Publishing {
   /** The packet id is remembered in the same transaction, so that a crash cannot part them. */
   #store(topic: string, draft: PublishDraft, pending: Pending): void {
     this.#flushEntries();
-    const { session, opened } = this.#connection;
-    const records = [receivedWrite(opened!.key, pending.packetId, true)];
-    session.publish(topic, draft, { records }).then(
+    this.#publishWithId(topic, draft, pending).then(
       (published) => this.#settle([pending], [published]),
       (cause: unknown) => this.#settle([pending], [toEverywireError(cause)]),
     );
+  }
+
+  async #publishWithId(topic: string, draft: PublishDraft, { packetId }: Pending): Promise<Published> {
+    const { session, opened } = this.#connection;
+    return session.publish(topic, draft, opened!.receiving(packetId));
   }
 
   #settle(pending: readonly Pending[], results: readonly PublishResult[]): void {
@@ -338,8 +340,7 @@ export class Publishing {
       return;
     }
     // Were it still known after a crash, the next message with this id would be taken for this one.
-    const writes = released.map((packetId) => receivedWrite(opened!.key, packetId, false));
-    broker.sessions.records.write(writes).then(complete, (cause: unknown) => connection.fail(cause));
+    opened!.release(released, broker.host.records).then(complete, (cause: unknown) => connection.fail(cause));
   }
 }
 

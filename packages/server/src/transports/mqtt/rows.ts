@@ -1,5 +1,5 @@
-import type { Identity } from '../../core/sessions/access.ts';
-import type { Progress } from '../../core/seams/subscription-api.ts';
+import type { Found } from '../../core/durable/kind.ts';
+import type { SubscriptionProgress } from '../../core/durable/progress.ts';
 import {
   MqttSubscription,
   type InFlight,
@@ -9,39 +9,23 @@ import {
   type SubscriptionOptions,
 } from './state.ts';
 import type { Target } from './targets.ts';
-import type { Version, Will, WillProperties } from '@everywire/wires/mqtt';
+import type { Will, WillProperties } from '@everywire/wires/mqtt';
 
 /** Durable rows of a session. What changes rarely is apart from what changes with every acknowledgement. */
 export const tables = {
-  /** Who it is, since when it is away, its will and its subscriptions. */
-  head: 'mqtt-sessions',
+  /** Who it is, its will and its subscriptions. */
+  session: 'mqtt-sessions',
   /** How far its subscriptions are, and what is in flight to the client. */
   window: 'mqtt-windows',
   /** A row per packet id that came at QoS 2, written together with the message: `<session>/<packet id>`. */
   received: 'mqtt-received',
 } as const;
 
-/**
- * `here`: its connection is open, or the server was killed. `drained`: the server sent it away. `away`: since `sinceMs`,
- * by the wall clock, which is all that a restart leaves to go by.
- */
-export type Presence =
-  { readonly kind: 'here' | 'drained' } | { readonly kind: 'away'; readonly sinceMs: number };
-
-export interface Head {
+/** What of a session changes rarely. */
+export interface StoredSession {
   readonly clientId: string;
-  /** Of the identity that it belongs to. */
-  readonly subject: string | undefined;
-  readonly version: Version;
-  /** `neverExpires`: until it is ended. */
-  readonly expirySeconds: number;
-  readonly presence: Presence;
   /** Not yet published, and not cancelled. */
   readonly will: Will | undefined;
-  /** What its client might do: the will is judged by it. Of a session without a will no right is kept. */
-  readonly grant?: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
-  /** Messages up to here may have been sent although the rows do not say so: the server was killed. */
-  readonly maybeSentThroughSeq: number;
   readonly subscriptions: readonly StoredSubscription[];
 }
 
@@ -52,34 +36,38 @@ export interface StoredSubscription {
   readonly options: SubscriptionOptions;
 }
 
-export interface WindowRow {
-  readonly progress: ReadonlyMap<number, StoredProgress>;
+/** What of a session changes with every acknowledgement, beside the progress of its subscriptions. */
+export interface StoredWindow {
+  readonly retained: readonly StoredRetained[];
   readonly inFlight: readonly StoredInFlight[];
   readonly lastPacketId: number;
 }
 
-interface StoredProgress {
-  readonly progress: Progress | undefined;
-  readonly retained: RetainedPlace | undefined;
+type StoredRetained = readonly [no: number, afterSeq: number, throughSeq: number];
+
+type StoredInFlight = readonly [
+  packetId: number,
+  qos: 1 | 2,
+  seq: number,
+  no: number,
+  isReleased: 0 | 1,
+  origin?: Origin,
+  channel?: string,
+  timeMs?: number,
+];
+
+/** The session as JSON. */
+export function encodeSession({ will, ...session }: StoredSession): object {
+  return { ...session, will: will && encodeWill(will) };
 }
 
-type StoredInFlight = Omit<InFlight, 'subscription' | 'isOnWire'> & {
-  readonly no: number;
-};
-
-/** MQTT 5 §3.1.2.11.2. */
-export const neverExpires = 0xffffffff;
-
-const format = 1;
-
-export function encodeHead(head: Head): Buffer {
-  const { will, ...rest } = head;
-  return encode({ ...rest, will: will && encodeWill(will) });
-}
-
-export function decodeHead(row: Buffer): Head {
-  const { will, ...rest } = decode(row) as Omit<Head, 'will'> & { readonly will?: EncodedWill };
-  return { ...rest, subject: rest.subject, will: will && decodeWill(will) };
+/** `undefined` for what `encodeSession` did not return. */
+export function readSession(stored: unknown): StoredSession | undefined {
+  const { clientId, will, subscriptions } = fieldsOf(stored);
+  if (typeof clientId !== 'string') return undefined;
+  if (!Array.isArray(subscriptions) || !subscriptions.every(isSubscription)) return undefined;
+  if (will !== undefined && !isWill(will)) return undefined;
+  return { clientId, will: will && decodeWill(will), subscriptions };
 }
 
 export function subscriptionsOf(state: SessionState): StoredSubscription[] {
@@ -89,19 +77,18 @@ export function subscriptionsOf(state: SessionState): StoredSubscription[] {
   });
 }
 
-export function encodeWindow(state: SessionState): Buffer {
-  const progress = [];
-  for (const subscription of state.subscriptions.values()) {
-    const { no, retained } = subscription;
-    const known = subscription.progress;
-    if (known === undefined && retained === undefined) continue;
-    progress.push([
-      no,
-      known && [known.cursor, known.ackedAhead, known.deliveredThroughSeq],
-      retained && [retained.afterSeq, retained.throughSeq],
-    ]);
-  }
-  const inFlight = [];
+/** Of those subscriptions whose place is kept while the client is away. */
+export function progressOf(state: SessionState): SubscriptionProgress[] {
+  return [...state.subscriptions.values()].flatMap(({ no, target, progress }) =>
+    progress === undefined ? [] : [{ id: String(no), filter: target.filter, progress }],
+  );
+}
+
+export function windowOf(state: SessionState): StoredWindow {
+  const retained = [...state.subscriptions.values()].flatMap(({ no, retained: place }) =>
+    place === undefined ? [] : [[no, place.afterSeq, place.throughSeq] as const],
+  );
+  const inFlight: StoredInFlight[] = [];
   for (const sent of state.inFlight.values()) {
     const { packetId, qos, seq, subscription, isReleased, channel, timeMs } = sent;
     const place = [packetId, qos, seq, subscription.no, isReleased ? 1 : 0] as const;
@@ -110,70 +97,48 @@ export function encodeWindow(state: SessionState): Buffer {
     if (isReleased || origin === 'log') inFlight.push(place);
     else if (sent.origin !== 'log' || qos === 2) inFlight.push([...place, origin, channel, timeMs]);
   }
-  return encode({ progress, inFlight, lastPacketId: state.lastPacketId });
+  return { retained, inFlight, lastPacketId: state.lastPacketId };
 }
 
-export function decodeWindow(row: Buffer): WindowRow {
-  const { progress, inFlight, lastPacketId } = decode(row) as {
-    readonly progress: [
-      number,
-      [string, string[], number] | null | undefined,
-      [number, number] | null | undefined,
-    ][];
-    readonly inFlight: [number, 1 | 2, number, number, 0 | 1, Origin?, string?, number?][];
-    readonly lastPacketId: number;
-  };
-  return {
-    progress: new Map(
-      progress.map(([no, known, retained]) => [
-        no,
-        {
-          progress: known
-            ? { cursor: known[0], ackedAhead: known[1], deliveredThroughSeq: known[2] }
-            : undefined,
-          retained: retained ? { afterSeq: retained[0], throughSeq: retained[1] } : undefined,
-        },
-      ]),
-    ),
-    inFlight: inFlight.map(
-      ([packetId, qos, seq, no, isReleased, origin = 'log', channel = '', timeMs = 0]) => ({
-        packetId,
-        qos,
-        seq,
-        no,
-        isReleased: isReleased === 1,
-        origin,
-        channel,
-        timeMs,
-      }),
-    ),
-    lastPacketId,
-  };
+/** `undefined` for what `windowOf` did not return. */
+export function readWindow(stored: unknown): StoredWindow | undefined {
+  const { retained, inFlight, lastPacketId } = fieldsOf(stored);
+  if (!Array.isArray(retained) || !retained.every(isRetained)) return undefined;
+  if (!Array.isArray(inFlight) || !inFlight.every(isInFlight)) return undefined;
+  return typeof lastPacketId === 'number' ? { retained, inFlight, lastPacketId } : undefined;
 }
 
 /** Fills `state` with what the rows say. */
 export function restore(
   state: SessionState,
-  head: Head,
-  window: WindowRow | undefined,
-  received: readonly number[],
+  { state: session, window, subscriptions, parts }: Found<StoredSession, StoredWindow>,
 ): void {
   const byNo = new Map<number, MqttSubscription>();
-  for (const { no, filter, target, options } of head.subscriptions) {
-    const subscription = new MqttSubscription(no, filter, { ...target, from: undefined }, options);
-    const stored = window?.progress.get(no);
-    const saved = stored?.progress;
-    subscription.saved = saved && {
-      ...saved,
-      deliveredThroughSeq: Math.max(saved.deliveredThroughSeq, head.maybeSentThroughSeq),
-    };
-    subscription.retained = stored?.retained;
-    byNo.set(no, subscription);
+  for (const { no, filter, target, options } of session.subscriptions) {
+    byNo.set(no, new MqttSubscription(no, filter, { ...target, from: undefined }, options));
   }
-  const sent = [];
-  for (const { no, ...one } of window?.inFlight ?? []) {
-    sent.push({ ...one, subscription: byNo.get(no) ?? goneSubscription() });
+  for (const { id, progress } of subscriptions) {
+    const subscription = byNo.get(Number(id));
+    if (subscription !== undefined) subscription.saved = progress;
   }
+  for (const [no, afterSeq, throughSeq] of window?.retained ?? []) {
+    const subscription = byNo.get(no);
+    const place: RetainedPlace = { afterSeq, throughSeq };
+    if (subscription !== undefined) subscription.retained = place;
+  }
+  const sent: Omit<InFlight, 'isOnWire'>[] = (window?.inFlight ?? []).map(
+    ([packetId, qos, seq, no, isReleased, origin = 'log', channel = '', timeMs = 0]) => ({
+      packetId,
+      qos,
+      seq,
+      subscription: byNo.get(no) ?? goneSubscription(),
+      isReleased: isReleased === 1,
+      origin,
+      channel,
+      timeMs,
+    }),
+  );
+  const received = [...parts.keys()].map(Number);
   state.restore([...byNo.values()], sent, received, window?.lastPacketId ?? 0);
 }
 
@@ -207,16 +172,48 @@ function decodeWill({ payload, properties: { correlationData, ...properties }, .
   return { ...will, payload: Buffer.from(payload, 'base64'), properties: { ...properties, ...decoded } };
 }
 
-function encode(fields: object): Buffer {
-  return Buffer.from(JSON.stringify({ format, ...fields }));
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
-function decode(row: Buffer): unknown {
-  const fields = JSON.parse(row.toString()) as { readonly format: number };
-  if (fields.format !== format) {
-    throw new Error(
-      `A row of an MQTT session has the format ${fields.format}, which this version cannot read.`,
-    );
-  }
-  return fields;
+function isSubscription(value: unknown): value is StoredSubscription {
+  const { no, filter, target, options } = fieldsOf(value);
+  const { kind, filter: hubFilter, isShared } = fieldsOf(target);
+  const isTarget =
+    (kind === 'log' || kind === 'sys' || kind === 'notices') &&
+    typeof hubFilter === 'string' &&
+    typeof isShared === 'boolean';
+  return typeof no === 'number' && typeof filter === 'string' && isTarget && isQos(fieldsOf(options)['qos']);
+}
+
+function isWill(value: unknown): value is EncodedWill {
+  const { topic, payload, qos, properties } = fieldsOf(value);
+  const { correlationData = '' } = fieldsOf(properties);
+  return (
+    typeof topic === 'string' &&
+    typeof payload === 'string' &&
+    isQos(qos) &&
+    typeof properties === 'object' &&
+    typeof correlationData === 'string'
+  );
+}
+
+function isRetained(value: unknown): value is StoredRetained {
+  return isNumbers(value, 3) && value.length === 3;
+}
+
+function isInFlight(value: unknown): value is StoredInFlight {
+  return isNumbers(value, 5) && (value[1] === 1 || value[1] === 2);
+}
+
+/** A list that begins with so many numbers. */
+function isNumbers(value: unknown, count: number): value is readonly unknown[] {
+  if (!Array.isArray(value) || value.length < count) return false;
+  return value.slice(0, count).every((one) => typeof one === 'number');
+}
+
+function isQos(value: unknown): value is Will['qos'] {
+  return value === 0 || value === 1 || value === 2;
 }

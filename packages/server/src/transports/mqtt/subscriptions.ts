@@ -46,7 +46,7 @@ export class Subscriptions {
     }
     if (!connection.isOpen()) return;
     try {
-      await connection.broker.sessions.save(session);
+      await session.save();
     } catch (caught) {
       const error = toEverywireError(caught);
       detail = reasonString(error);
@@ -75,7 +75,7 @@ export class Subscriptions {
       this.end(subscription);
       return reasonCodes.success;
     });
-    await connection.broker.sessions.save(session);
+    await session.save();
     connection.answer({
       type: 'unsuback',
       packetId: packet.packetId,

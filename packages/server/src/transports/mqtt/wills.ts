@@ -1,13 +1,14 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Identity } from '../../core/sessions/access.ts';
-import type { RecordWrite } from '../../core/seams/store.ts';
+import type { Save } from '../../core/durable/saver.ts';
+import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Will } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
 import type { MqttHost } from './limits.ts';
 import { inOneShotSession } from '../parts/one-shot-session.ts';
 
 /**
- * Publishes a will, in one transaction with the `records` that say it is published: a crash brings either both or
+ * Publishes a will, in one transaction with the `save` that says it is published: a crash brings either both or
  * none. It is authorised now, whatever was allowed at CONNECT (T18); one that is refused is gone. A token that was revoked
  * publishes nothing. One that has merely expired does: its end is what ended the connection, and that is to be told.
  */
@@ -15,19 +16,20 @@ export async function publishWill(
   host: MqttHost,
   identity: Identity,
   will: Will,
-  records: readonly RecordWrite[],
+  { records, fences }: Save,
 ): Promise<void> {
   const outliving = withoutEnd(identity);
   try {
     await inOneShotSession(host.hub, { transport: 'mqtt', identity: outliving }, (session) => {
       host.hub.checkCurrent(outliving);
-      return session.publish(will.topic, draftOf(will), { records });
+      return session.publish(will.topic, draftOf(will), { records, fences });
     });
   } catch (caught) {
     const error = toEverywireError(caught);
-    if (error.code === 'store_unavailable') throw error;
+    // Whoever has the session now has its will as well.
+    if (error.code === 'store_unavailable' || error instanceof StaleWrite) throw error;
     host.log.warn({ err: error, subject: identity.subject }, 'a will was refused');
-    if (records.length > 0) await host.records.write(records);
+    if (records.length > 0) await host.records.write(records, { fences });
   }
 }
 

@@ -1,0 +1,179 @@
+import type { Identity } from '../../core/sessions/access.ts';
+import type { DurableHolder, DurableSession } from '../../core/durable/kind.ts';
+import type { SubscriptionProgress } from '../../core/durable/progress.ts';
+import type { PublishOptions } from '../../core/seams/session-api.ts';
+import type { RecordStore } from '../../core/seams/store.ts';
+import {
+  encodeSession,
+  progressOf,
+  subscriptionsOf,
+  windowOf,
+  type StoredSession,
+  type StoredWindow,
+} from './rows.ts';
+import { SessionState } from './state.ts';
+import type { Will } from '@everywire/wires/mqtt';
+
+/** MQTT 5 §3.1.2.11.2. */
+export const neverExpires = 0xffffffff;
+
+/** What a CONNECT asks of its session. */
+export interface OpenRequest {
+  readonly connection: SessionConnection;
+  readonly clientId: string;
+  readonly identity: Identity;
+  readonly cleanStart: boolean;
+  readonly expirySeconds: number;
+  readonly will: Will | undefined;
+}
+
+/** The connection that has a session open. */
+export interface SessionConnection {
+  /** Another one has the session: this one ends. Resolves when nothing it published is under way. */
+  takenOver(): Promise<void>;
+}
+
+/** A session that a connection has open. */
+export class OpenSession {
+  readonly clientId: string;
+  readonly state = new SessionState();
+  /** It has rows: it outlives its connection, or its will does. */
+  readonly isKept: boolean;
+  /** It was to outlive its connection at some time, and the groups it is a member of with it. */
+  holdsGroups: boolean;
+  /** DISCONNECT takes it back [MQTT-3.14.4-3]. */
+  will: Will | undefined;
+  durable!: DurableSession;
+  /** While its CONNECT is at work on it: resolves when that is done, whatever came of it. */
+  opening: Promise<void> | undefined;
+  /** Once its end has begun. */
+  closing: Promise<void> | undefined;
+  #expirySeconds: number;
+
+  constructor({ clientId, expirySeconds, will }: OpenRequest) {
+    this.clientId = clientId;
+    this.will = will;
+    this.isKept = expirySeconds > 0 || will !== undefined;
+    this.holdsGroups = expirySeconds > 0;
+    this.#expirySeconds = expirySeconds;
+  }
+
+  /** It outlives its connection, so what its client asks for is durable before it is answered. */
+  get isPersistent(): boolean {
+    return this.#expirySeconds > 0;
+  }
+
+  /** How long it is kept once its connection is gone; `undefined`: until it is ended. */
+  get keepMs(): number | undefined {
+    return this.#expirySeconds === neverExpires ? undefined : this.#expirySeconds * 1_000;
+  }
+
+  /** What its row says. Without groups that are held for it, nobody comes back to its subscriptions. */
+  get stored(): StoredSession {
+    const subscriptions = this.holdsGroups ? subscriptionsOf(this.state) : [];
+    return { clientId: this.clientId, will: this.will, subscriptions };
+  }
+
+  /** DISCONNECT may change it (§3.14.2.2.2). */
+  expireAfter(seconds: number): void {
+    this.#expirySeconds = seconds;
+    this.durable.keepMs = this.keepMs;
+  }
+
+  /** What it is becomes durable: its subscriptions, and how far they are. */
+  async save(): Promise<void> {
+    if (this.isPersistent) await this.durable.save();
+  }
+
+  /** The window becomes durable within a moment. */
+  saveSoon(): void {
+    this.durable.saveSoon();
+  }
+
+  /** The window as it is now is durable when this resolves. */
+  saveWindow(): Promise<void> {
+    return this.durable.save('window');
+  }
+
+  /** The will is gone for good when this resolves. */
+  async withdrawWill(): Promise<void> {
+    this.will = undefined;
+    await this.durable.save('row');
+  }
+
+  /** The client has shown another token: its will is judged by that one, and what it does not allow is gone. */
+  async refreshed(identity: Identity): Promise<void> {
+    this.durable.identity = identity;
+    if (this.isPersistent) await this.durable.save();
+    else if (this.will !== undefined) await this.durable.save('row');
+  }
+
+  /**
+   * For the transaction of a message that came at QoS 2: its packet id awaits a PUBREL.
+   * @throws EverywireError `session_taken`
+   */
+  receiving(packetId: number): Pick<PublishOptions, 'records' | 'fences'> {
+    const { durable } = this;
+    return { records: [durable.partWrite(String(packetId), present)], fences: durable.fences };
+  }
+
+  /** These packet ids await no PUBREL any more, also after a crash. */
+  async release(packetIds: readonly number[], records: RecordStore): Promise<void> {
+    const { durable } = this;
+    const writes = packetIds.map((packetId) => durable.partWrite(String(packetId), undefined));
+    await records.write(writes, { fences: durable.fences });
+  }
+}
+
+const present = Buffer.from([1]);
+
+/** What `core/durable` asks of an open session. */
+export class SessionHolder implements DurableHolder {
+  readonly #session: OpenSession;
+  readonly #connection: SessionConnection;
+  readonly #sessions: { close(session: OpenSession): Promise<void> };
+
+  constructor(
+    session: OpenSession,
+    connection: SessionConnection,
+    sessions: { close(session: OpenSession): Promise<void> },
+  ) {
+    this.#session = session;
+    this.#connection = connection;
+    this.#sessions = sessions;
+  }
+
+  subscriptions(): readonly SubscriptionProgress[] {
+    return progressOf(this.#session.state);
+  }
+
+  state(): object {
+    return encodeSession(this.#session.stored);
+  }
+
+  window(): StoredWindow {
+    return windowOf(this.#session.state);
+  }
+
+  /** The will is judged by them. Of a session without a will no right is kept. */
+  rights(): Pick<Identity, 'isAdmin' | 'claims'> | undefined {
+    const { will, durable } = this.#session;
+    if (will === undefined) return undefined;
+    const { isAdmin, claims } = durable.identity;
+    return { isAdmin, claims };
+  }
+
+  lost(why: 'taken' | 'stale'): undefined | Promise<void> {
+    if (why === 'taken') return this.#leave();
+    void this.#connection.takenOver();
+    return undefined;
+  }
+
+  /** Another CONNECT waits for the session. */
+  async #leave(): Promise<void> {
+    await this.#session.opening;
+    if (!this.#session.durable.isOpen) return;
+    await this.#connection.takenOver();
+    await this.#sessions.close(this.#session);
+  }
+}
