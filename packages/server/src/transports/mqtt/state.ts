@@ -81,15 +81,18 @@ export class MqttSubscription {
 }
 
 const packetIdMax = 0xffff;
+/** Most connections have neither. */
+const noSubscriptions: ReadonlyMap<string, MqttSubscription> = new Map();
+const nothingInFlight: ReadonlyMap<number, InFlight> = new Map();
 
 /**
  * What an MQTT session is (§4.1): subscriptions, the window of what is in flight to the client, and the ids of what it
  * sent at QoS 2. Never a queue. Pure; maps are made when they are needed.
  */
 export class SessionState {
-  readonly #subscriptions = new Map<string, MqttSubscription>();
+  #subscriptions: Map<string, MqttSubscription> | undefined;
   /** In the order in which they were sent. */
-  readonly #inFlight = new Map<number, InFlight>();
+  #inFlight: Map<number, InFlight> | undefined;
   /** With a checksum of the message, where it came on this connection. */
   #received: Map<number, number | undefined> | undefined;
   #lastPacketId = 0;
@@ -97,11 +100,11 @@ export class SessionState {
   #onWire = 0;
 
   get subscriptions(): ReadonlyMap<string, MqttSubscription> {
-    return this.#subscriptions;
+    return this.#subscriptions ?? noSubscriptions;
   }
 
   get inFlight(): ReadonlyMap<number, InFlight> {
-    return this.#inFlight;
+    return this.#inFlight ?? nothingInFlight;
   }
 
   /** PUBLISH packets of this connection that are not completed: what a receive maximum bounds (§4.9). */
@@ -117,12 +120,13 @@ export class SessionState {
   add(filter: string, target: Target, options: SubscriptionOptions): MqttSubscription {
     this.#lastNo += 1;
     const subscription = new MqttSubscription(this.#lastNo, filter, target, options);
+    this.#subscriptions ??= new Map();
     this.#subscriptions.set(filter, subscription);
     return subscription;
   }
 
   remove(filter: string): void {
-    this.#subscriptions.delete(filter);
+    this.#subscriptions?.delete(filter);
   }
 
   /** A packet id that is not in use [MQTT-2.2.1-4], and what it stands for. */
@@ -130,6 +134,7 @@ export class SessionState {
     subscription: MqttSubscription,
     { qos, seq, channel = '', timeMs = 0, origin = 'log' }: Pick<InFlight, 'qos' | 'seq'> & Partial<InFlight>,
   ): InFlight {
+    this.#inFlight ??= new Map();
     let packetId = this.#lastPacketId;
     do packetId = packetId >= packetIdMax ? 1 : packetId + 1;
     while (this.#inFlight.has(packetId));
@@ -159,7 +164,7 @@ export class SessionState {
 
   /** It is completed, or will never be: its packet id is free. */
   complete(sent: InFlight): void {
-    if (!this.#inFlight.delete(sent.packetId)) return;
+    if (this.#inFlight?.delete(sent.packetId) !== true) return;
     if (sent.isOnWire) this.#onWire -= 1;
     const { expected } = sent.subscription;
     if (expected?.delete(sent.seq) === true && expected.size === 0) sent.subscription.expected = undefined;
@@ -171,7 +176,7 @@ export class SessionState {
    */
   beginAnew(subscription: MqttSubscription, isContinued: boolean): void {
     subscription.expected = undefined;
-    for (const sent of this.#inFlight.values()) {
+    for (const sent of this.inFlight.values()) {
       if (sent.subscription !== subscription || sent.origin !== 'log' || sent.isReleased) continue;
       if (isContinued) expect(sent);
       else sent.origin = 'detached';
@@ -188,7 +193,7 @@ export class SessionState {
    * so the group is told that it is done; what it got at QoS 1 goes to another member.
    */
   keepFromGroups(): void {
-    for (const sent of [...this.#inFlight.values()]) {
+    for (const sent of [...this.inFlight.values()]) {
       if (!sent.subscription.target.isShared || sent.origin !== 'log' || sent.isReleased) continue;
       if (sent.qos === 2) {
         sent.subscription.core?.ack(sent.seq, true);
@@ -206,6 +211,8 @@ export class SessionState {
     received: readonly number[],
     lastPacketId: number,
   ): void {
+    this.#subscriptions = new Map();
+    this.#inFlight = new Map();
     for (const subscription of subscriptions) {
       this.#subscriptions.set(subscription.filter, subscription);
       this.#lastNo = Math.max(this.#lastNo, subscription.no);
