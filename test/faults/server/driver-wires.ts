@@ -30,8 +30,12 @@ interface Reading {
   readonly events: ReadingEvents;
 }
 
+/** How long a client library may take to notice that its own connection was closed. */
+const endsWithinMs = 5_000;
+
 function openReading(driver: TransportDriver, server: Addresses, reading: Reading): OpenReading {
   const { filter, after, events } = reading;
+  const givenUp = Promise.withResolvers<undefined>();
   const state: { isCut: boolean; reader: Reader | undefined } = { isCut: false, reader: undefined };
   const read = async (): Promise<void> => {
     const reader = await driver.read(server, filter, { after });
@@ -47,9 +51,11 @@ function openReading(driver: TransportDriver, server: Addresses, reading: Readin
   };
   return {
     // However it ends, the server is dead or the connection was cut, and the reader comes back.
-    ended: read().catch(() => undefined),
+    ended: Promise.race([read().catch(() => undefined), givenUp.promise]),
     cut(how) {
       state.isCut = true;
+      // A library that is closed while its server is killed may never report the end.
+      setTimeout(() => givenUp.resolve(undefined), endsWithinMs).unref();
       if (how === 'fin') state.reader?.close();
       else state.reader?.cut();
     },
