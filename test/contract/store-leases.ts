@@ -53,6 +53,13 @@ export function leaseContract(
       expect(await textOf(store, 'a')).toBe('still mine');
     });
 
+    duty('say that they are lost also when they are asked only afterwards', async () => {
+      const { store } = bench();
+      const former = (await store.cluster.lease('x'))!;
+      await taken(store, 'x');
+      expect(former.lost.aborted).toBe(true);
+    });
+
     duty('that are taken over at once belong to the last who asked, and no other', async () => {
       const { store } = bench();
       const leases = await Promise.all(Array.from({ length: 10 }, () => taken(store, 'x')));

@@ -1,12 +1,24 @@
-interface Holding {
+/** A lease that was taken. */
+export class TakenLease {
   readonly token: string;
-  readonly lost: AbortController;
-}
+  /** Made on first use: each open durable session has a lease, and on a single node the core never listens. */
+  #controller: AbortController | undefined;
+  #isLost = false;
 
-/** What a holder is told of a lease that was taken. */
-export interface TakenLease {
-  readonly token: string;
-  readonly lost: AbortSignal;
+  constructor(token: string) {
+    this.token = token;
+  }
+
+  get lost(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isLost) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  lose(): void {
+    this.#isLost = true;
+    this.#controller?.abort();
+  }
 }
 
 /**
@@ -15,7 +27,7 @@ export interface TakenLease {
  */
 export class Leases {
   readonly #start: string;
-  readonly #holdings = new Map<string, Holding>();
+  readonly #holdings = new Map<string, TakenLease>();
   #given = 0;
 
   /** @param start a name that no other start of a process has */
@@ -34,41 +46,40 @@ export class Leases {
 
   /** The commit is durable. Tells holders whose lease it gave to somebody else. */
   apply({ changes }: LeaseChanges): void {
-    for (const [name, holding] of changes) {
+    for (const [name, taken] of changes) {
       const former = this.#holdings.get(name);
-      if (holding === undefined) {
+      if (taken === undefined) {
         this.#holdings.delete(name);
         continue;
       }
-      this.#holdings.set(name, holding);
-      former?.lost.abort();
+      this.#holdings.set(name, taken);
+      former?.lose();
     }
   }
 }
 
 export class LeaseChanges {
   /** In order: a lease may change hands twice within one commit. */
-  readonly changes: (readonly [name: string, holding: Holding | undefined])[] = [];
-  readonly #committed: ReadonlyMap<string, Holding>;
+  readonly changes: (readonly [name: string, taken: TakenLease | undefined])[] = [];
+  readonly #committed: ReadonlyMap<string, TakenLease>;
   readonly #nextToken: () => string;
-  readonly #pending = new Map<string, Holding | undefined>();
+  readonly #pending = new Map<string, TakenLease | undefined>();
 
-  constructor(committed: ReadonlyMap<string, Holding>, nextToken: () => string) {
+  constructor(committed: ReadonlyMap<string, TakenLease>, nextToken: () => string) {
     this.#committed = committed;
     this.#nextToken = nextToken;
   }
 
   tokenOf(name: string): string | undefined {
-    const holding = this.#pending.has(name) ? this.#pending.get(name) : this.#committed.get(name);
-    return holding?.token;
+    const taken = this.#pending.has(name) ? this.#pending.get(name) : this.#committed.get(name);
+    return taken?.token;
   }
 
   take(name: string, takesOver: boolean): TakenLease | undefined {
     if (!takesOver && this.tokenOf(name) !== undefined) return undefined;
-    const lost = new AbortController();
-    const token = this.#nextToken();
-    this.#set(name, { token, lost });
-    return { token, lost: lost.signal };
+    const taken = new TakenLease(this.#nextToken());
+    this.#set(name, taken);
+    return taken;
   }
 
   /** Does nothing when the lease has another token by now. */
@@ -76,8 +87,8 @@ export class LeaseChanges {
     if (this.tokenOf(name) === token) this.#set(name, undefined);
   }
 
-  #set(name: string, holding: Holding | undefined): void {
-    this.#pending.set(name, holding);
-    this.changes.push([name, holding]);
+  #set(name: string, taken: TakenLease | undefined): void {
+    this.#pending.set(name, taken);
+    this.changes.push([name, taken]);
   }
 }

@@ -20,7 +20,10 @@ export function createSingleNode({ node, clock, commit }: SingleNodeOptions): Cl
       if (taken === undefined) return undefined;
       return {
         name,
-        ...taken,
+        token: taken.token,
+        get lost() {
+          return taken.lost;
+        },
         release: () => commit((leases) => leases.release(name, taken.token)),
       };
     },

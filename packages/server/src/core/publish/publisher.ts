@@ -1,10 +1,9 @@
-import { EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
+import { checkChannel, EverywireError, formatCursor, toEverywireError } from '@everywire/protocol';
 import type { Clock, Random } from '../clock.ts';
 import type { Limits } from '../limits.ts';
 import { checkDraft } from '../log/drafts.ts';
 import { createIds } from '../log/ids.ts';
 import type { Namespaces } from '../log/namespaces.ts';
-import { checkChannel } from '@everywire/protocol';
 import { logRefusal } from '../refusal.ts';
 import type { Figures } from '../seams/hub-api.ts';
 import type { Log } from '../seams/log.ts';

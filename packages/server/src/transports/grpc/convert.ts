@@ -9,8 +9,7 @@ import {
   RetryInfoSchema,
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 import type { Message } from '../../core/log/message.ts';
-import type { Gap } from '../../core/seams/store.ts';
-import type { Page } from '../../core/seams/store.ts';
+import type { Gap, Page } from '../../core/seams/store.ts';
 import type { Published, PublishDraft } from '../../core/seams/session-api.ts';
 
 /** The table's numbers are those of gRPC, which Connect's enum has too. */
