@@ -10,6 +10,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { Watchers } from './watchers.ts';
 
 const definition = loadSync(['everywire/v1/messaging.proto', 'grpc/health/v1/health.proto'], {
   includeDirs: [fileURLToPath(new URL('../../../proto', import.meta.url))],
@@ -17,9 +18,6 @@ const definition = loadSync(['everywire/v1/messaging.proto', 'grpc/health/v1/hea
   enums: String,
   oneofs: true,
 });
-
-/** How long a test waits for what must come. */
-const patienceMs = 10_000;
 
 export interface WireMessage {
   readonly channel: string;
@@ -104,22 +102,22 @@ export class Listening<T> {
   error: ServiceError | undefined;
   hasEnded = false;
   readonly #call: ClientReadableStream<T>;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
 
   constructor(call: ClientReadableStream<T>) {
     this.#call = call;
     call.on('data', (response: T) => {
       this.responses.push(response);
-      this.#look();
+      this.#watchers.look();
     });
     call.on('error', (error: ServiceError) => {
       this.error = error;
       this.hasEnded = true;
-      this.#look();
+      this.#watchers.look();
     });
     call.on('end', () => {
       this.hasEnded = true;
-      this.#look();
+      this.#watchers.look();
     });
   }
 
@@ -139,27 +137,8 @@ export class Listening<T> {
     this.#call.cancel();
   }
 
-  async until(isSo: () => boolean): Promise<void> {
-    if (isSo()) return;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(
-      () => reject(new Error(`waited in vain; last: ${JSON.stringify(this.responses.slice(-3))}`)),
-      patienceMs,
-    );
-    const look = (): void => {
-      if (isSo()) resolve(undefined);
-    };
-    this.#watchers.add(look);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#watchers.delete(look);
-    }
-  }
-
-  #look(): void {
-    for (const look of this.#watchers) look();
+  until(isSo: () => boolean): Promise<void> {
+    return this.#watchers.until(isSo, () => this.responses.slice(-3));
   }
 }
 

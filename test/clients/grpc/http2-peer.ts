@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { decodeFields, encodeFields, type Field } from './hpack.ts';
+import { Watchers } from './watchers.ts';
 
 /** RFC 9113 §6. */
 export const types = {
@@ -28,8 +29,6 @@ export const codes = {
 } as const;
 
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-/** How long a test waits for what must come. */
-const patienceMs = 10_000;
 
 export interface Frame {
   readonly type: number;
@@ -98,7 +97,7 @@ export class Http2Peer {
   isPolite = false;
   readonly #socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -106,7 +105,7 @@ export class Http2Peer {
     socket.on('error', () => undefined);
     socket.on('close', () => {
       this.isClosed = true;
-      this.#look();
+      this.#watchers.look();
     });
   }
 
@@ -191,30 +190,13 @@ export class Http2Peer {
     return this.outcome(0);
   }
 
-  async until(isSo: () => boolean): Promise<void> {
-    if (isSo()) return;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => {
-      const last = this.frames.slice(-5).map(({ payload, ...rest }) => ({
+  until(isSo: () => boolean): Promise<void> {
+    return this.#watchers.until(isSo, () =>
+      this.frames.slice(-5).map(({ payload, ...rest }) => ({
         ...rest,
         payload: payload.toString('hex').slice(0, 80),
-      }));
-      reject(new Error(`waited in vain; last: ${JSON.stringify(last)}`));
-    }, patienceMs);
-    const look = (): void => {
-      if (isSo()) resolve(undefined);
-    };
-    this.#watchers.add(look);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#watchers.delete(look);
-    }
-  }
-
-  #look(): void {
-    for (const look of this.#watchers) look();
+      })),
+    );
   }
 
   #take(bytes: Buffer): void {
@@ -232,7 +214,7 @@ export class Http2Peer {
       this.frames.push(one);
       if (this.isPolite) this.#answer(one);
     }
-    this.#look();
+    this.#watchers.look();
   }
 
   #answer({ type, flags: flag, payload }: Frame): void {
