@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { openByteStream, type ByteStream } from '../byte-stream.ts';
 import { Cut, Refused, Unsendable } from '../errors.ts';
 import { Follows } from '../follows.ts';
+import { PendingAnswers } from '../pending-answers.ts';
 import {
   receiptLine,
   type Arrival,
@@ -51,7 +52,7 @@ class MqttSession implements Session {
   readonly #stream: ByteStream;
   readonly #reader = clientReader(version, { packetBytesMax });
   readonly #connected = Promise.withResolvers<undefined>();
-  readonly #asked = new Map<number, PromiseWithResolvers<Answer>>();
+  readonly #asked = new PendingAnswers<number, Answer>();
   readonly #follows = new Follows();
   /** Subscriptions that acknowledge by hand. */
   #manual = 0;
@@ -175,10 +176,9 @@ class MqttSession implements Session {
   #ask(make: (packetId: number) => ClientPacket): Promise<Answer> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const packetId = this.#nextPacketId();
-    const answer = Promise.withResolvers<Answer>();
-    this.#asked.set(packetId, answer);
+    const answer = this.#asked.wait(packetId);
     this.#send(make(packetId));
-    return answer.promise;
+    return answer;
   }
 
   #nextPacketId(): number {
@@ -213,8 +213,7 @@ class MqttSession implements Session {
       this.#isConnected = true;
       this.#connected.resolve(undefined);
     } else if (packet.type === 'suback' || packet.type === 'puback') {
-      this.#asked.get(packet.packetId)?.resolve(packet);
-      this.#asked.delete(packet.packetId);
+      this.#asked.take(packet.packetId)?.resolve(packet);
     } else if (packet.type === 'publish') {
       this.#deliver(packet);
     }
@@ -233,8 +232,7 @@ class MqttSession implements Session {
     this.#ended ??= reason;
     clearInterval(this.#pinging);
     this.#connected.reject(this.#ended);
-    for (const answer of this.#asked.values()) answer.reject(this.#ended);
-    this.#asked.clear();
+    this.#asked.end(this.#ended);
     this.#follows.end(this.#ended);
   }
 }

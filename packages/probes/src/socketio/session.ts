@@ -15,6 +15,7 @@ import { isUtf8 } from 'node:buffer';
 import { refuseManualAcks } from '../acks.ts';
 import { Cut, Refused, Unsendable } from '../errors.ts';
 import { Follows } from '../follows.ts';
+import { PendingAnswers } from '../pending-answers.ts';
 import {
   receiptLine,
   type Arrival,
@@ -47,7 +48,7 @@ class SocketIoSession implements Session {
   readonly #link: WebSocketLink;
   readonly #token: string | undefined;
   readonly #isConnected = Promise.withResolvers<undefined>();
-  readonly #asked = new Map<number, PromiseWithResolvers<Fields>>();
+  readonly #asked = new PendingAnswers<number, Fields>();
   readonly #follows = new Follows();
   #lastId = 0;
   /** A packet whose attachments are on their way. */
@@ -114,11 +115,10 @@ class SocketIoSession implements Session {
 
   #ask(event: string, items: readonly string[], attachment?: Buffer): Promise<Fields> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    const answer = Promise.withResolvers<Fields>();
     const id = (this.#lastId += 1);
-    this.#asked.set(id, answer);
+    const answer = this.#asked.wait(id);
     this.#emit(event, items, { id, attachment });
-    return answer.promise;
+    return answer;
   }
 
   #emit(
@@ -197,8 +197,7 @@ class SocketIoSession implements Session {
       const [name = 'null', ...rest] = items;
       this.#deliver(JSON.parse(name), rest, attachments);
     } else if (id !== undefined) {
-      const answer = this.#asked.get(id);
-      this.#asked.delete(id);
+      const answer = this.#asked.take(id);
       const told = asRecord(valueOfItem(items[0] ?? 'null', attachments));
       if (told?.['ok'] === true) answer?.resolve(told);
       else answer?.reject(refusalOf(asRecord(told?.['error'])));
@@ -225,8 +224,7 @@ class SocketIoSession implements Session {
   #end(reason: Error): void {
     this.#ended ??= reason;
     this.#isConnected.reject(this.#ended);
-    for (const { reject } of this.#asked.values()) reject(this.#ended);
-    this.#asked.clear();
+    this.#asked.end(this.#ended);
     this.#follows.end(this.#ended);
   }
 }

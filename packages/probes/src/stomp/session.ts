@@ -9,6 +9,7 @@ import {
 } from '@everywire/wires/stomp';
 import { openByteStream, type ByteStream } from '../byte-stream.ts';
 import { Cut, Refused, toRefused } from '../errors.ts';
+import { PendingAnswers } from '../pending-answers.ts';
 import { Queue } from '../queue.ts';
 import {
   receiptLine,
@@ -50,7 +51,7 @@ class StompSession implements Session {
   readonly #stream: ByteStream;
   readonly #reader = new FrameReader(bounds);
   readonly #connected = Promise.withResolvers<undefined>();
-  readonly #receipts = new Map<string, PromiseWithResolvers<Frame>>();
+  readonly #receipts = new PendingAnswers<string, Frame>();
   readonly #queues = new Map<string, Queue<Arrival>>();
   /** Of subscriptions that acknowledge by hand. */
   readonly #manual = new Set<string>();
@@ -137,10 +138,9 @@ class StompSession implements Session {
   #ask(command: string, headers: Headers, body?: Buffer): Promise<Frame> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const receipt = `r${(this.#last += 1)}`;
-    const answer = Promise.withResolvers<Frame>();
-    this.#receipts.set(receipt, answer);
+    const answer = this.#receipts.wait(receipt);
     this.#send(command, [['receipt', receipt], ...headers], body);
-    return answer.promise;
+    return answer;
   }
 
   async #read(): Promise<void> {
@@ -166,9 +166,7 @@ class StompSession implements Session {
       this.#reader.version = '1.2';
       this.#connected.resolve(undefined);
     } else if (command === 'RECEIPT') {
-      const receipt = headers.get('receipt-id') ?? '';
-      this.#receipts.get(receipt)?.resolve(frame);
-      this.#receipts.delete(receipt);
+      this.#receipts.take(headers.get('receipt-id') ?? '')?.resolve(frame);
     } else if (command === 'MESSAGE') {
       this.#deliver(frame);
     }
@@ -191,8 +189,7 @@ class StompSession implements Session {
   #end(reason: Error): void {
     this.#ended ??= reason;
     this.#connected.reject(this.#ended);
-    for (const answer of this.#receipts.values()) answer.reject(this.#ended);
-    this.#receipts.clear();
+    this.#receipts.end(this.#ended);
     for (const queue of this.#queues.values()) queue.end(this.#ended);
   }
 }

@@ -10,6 +10,7 @@ import {
 import { refuseManualAcks } from '../acks.ts';
 import { Cut, toRefused, Unsendable } from '../errors.ts';
 import { Follows } from '../follows.ts';
+import { PendingAnswers } from '../pending-answers.ts';
 import {
   receiptLine,
   type Arrival,
@@ -37,7 +38,7 @@ export const openWebSocket: OpenSession = async (target, sockets) => {
 
 class CommandSession implements Session {
   readonly #link: WebSocketLink;
-  readonly #asked = new Map<number, PromiseWithResolvers<Accepted>>();
+  readonly #asked = new PendingAnswers<number, Accepted>();
   readonly #follows = new Follows();
   readonly #pinging: NodeJS.Timeout;
   #lastId = 0;
@@ -100,9 +101,7 @@ class CommandSession implements Session {
 
   #ask(command: CommandBody): Promise<Accepted> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    const answer = Promise.withResolvers<Accepted>();
-    this.#asked.set(this.#send(command), answer);
-    return answer.promise;
+    return this.#asked.wait(this.#send(command));
   }
 
   #send(command: CommandBody): number {
@@ -168,16 +167,13 @@ class CommandSession implements Session {
 
   #answered(id: string | number | undefined): PromiseWithResolvers<Accepted> | undefined {
     if (typeof id !== 'number') return undefined;
-    const answer = this.#asked.get(id);
-    this.#asked.delete(id);
-    return answer;
+    return this.#asked.take(id);
   }
 
   #end(reason: Error): void {
     this.#ended ??= reason;
     clearInterval(this.#pinging);
-    for (const answer of this.#asked.values()) answer.reject(this.#ended);
-    this.#asked.clear();
+    this.#asked.end(this.#ended);
     this.#follows.end(this.#ended);
   }
 }
