@@ -55,7 +55,7 @@ export class Peer implements Sink {
   end(): void {
     if (this.#hasEnded) return;
     for (const reading of this.readings) reading.leave();
-    this.session.end(this.#world.chance.happens(0.5) ? 'left' : 'lost');
+    this.session.end();
     this.#hasEnded = true;
   }
 }

@@ -67,7 +67,7 @@ async function expectStored(channel: string, count: number): Promise<void> {
   const sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
   const session = server.hub.open(identity, { transport: 'test' }, sink);
   expect((await session.read(channel, undefined, 100)).messages).toHaveLength(count);
-  session.end('left');
+  session.end();
 }
 
 async function expectHealth(): Promise<void> {

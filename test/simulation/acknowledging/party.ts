@@ -79,6 +79,6 @@ export class Party implements Sink {
     const isAlive = this.server.isAlive;
     for (const one of [...this.follows]) one.left(!isAlive);
     this.follows.clear();
-    if (isAlive) this.session.end(this.#setting.chance.pick(['left', 'lost']));
+    if (isAlive) this.session.end();
   }
 }

@@ -39,7 +39,7 @@ async function follow(
     response.begin(reply, followed.place, { cursor, gaps, commonHeaders: request.commonHeaders });
     followed.start();
   } catch (refusal) {
-    session.end('left');
+    session.end();
     throw refusal;
   } finally {
     watch.stop();

@@ -14,7 +14,7 @@ import { Outbound } from '../transports/parts/outbound.ts';
 /** What a response reads from: its session. */
 export interface StreamSource {
   drained(): void;
-  end(how: 'left' | 'lost'): void;
+  end(): void;
 }
 
 /** The cursor of a reader of the source. */
@@ -117,7 +117,7 @@ export class StreamedResponse implements Sink, Quiet {
   /** Ends `source` when the connection ends, also when that happened before. */
   readFrom(source: StreamSource): void {
     this.#source = source;
-    if (this.#isClosed) source.end('lost');
+    if (this.#isClosed) source.end();
   }
 
   /** Takes the connection over and writes the head and the first bytes, before its source is started. */
@@ -212,7 +212,7 @@ export class StreamedResponse implements Sink, Quiet {
     const body = this.#body;
     const source = this.#source;
     this.#source = undefined;
-    source?.end('left');
+    source?.end();
     if (body === undefined || body.writableEnded) return;
     this.#outbound?.end();
     endBody(body, text);
@@ -226,7 +226,7 @@ export class StreamedResponse implements Sink, Quiet {
     this.#isClosed = true;
     this.#outbound?.end();
     this.#shared.remove(this);
-    this.#source?.end('lost');
+    this.#source?.end();
     this.#source = undefined;
     this.#place = undefined;
   }

@@ -33,7 +33,7 @@ describe('hub', () => {
   it('stores what a peer published before it went, in any order of its transport', async () => {
     const hub = await startHub();
     const session = await openSession(hub);
-    session.end('left');
+    session.end();
     await publishText(session, 'demo', 'last words');
     await session.publishAll([{ channel: 'demo', draft: { payload: Buffer.from('and these') } }]);
     expect(hub.figures.published).toBe(2);
@@ -272,7 +272,7 @@ describe('hub', () => {
     second.cancel();
     await follow(session, 'c', {});
     expect(hub.dispatcher.subscribersOf('a')).toBe(1);
-    session.end('left');
+    session.end();
     expect(hub.figures.subscriptions).toBe(0);
     expect(hub.dispatcher.subscribersOf('a')).toBe(0);
     await expect(follow(session, 'a', {})).rejects.toMatchObject({ code: 'going_away' });

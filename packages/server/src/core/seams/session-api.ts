@@ -54,8 +54,11 @@ export interface Session {
   drained(): void;
   /** A credit has room again: subscriptions that waited for it go on. */
   creditAvailable(): void;
-  /** `left`: the peer said goodbye. `lost`: the connection broke; a durable position is kept. */
-  end(how: 'left' | 'lost'): void;
+  /**
+   * The peer has gone. All subscriptions end. A position that must outlive the session is kept by a durable session, which
+   * saves it before this is called.
+   */
+  end(): void;
 }
 
 export interface ListedChannel extends ChannelInfo {

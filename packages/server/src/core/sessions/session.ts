@@ -249,7 +249,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
       waiting[(at + this.#creditTurn) % waiting.length]!.resume();
   }
 
-  end(_how: 'left' | 'lost'): void {
+  end(): void {
     if (this.#ended !== undefined) return;
     this.#close(new EverywireError('going_away', 'The session has ended.'));
     this.#cancelAll();

@@ -198,7 +198,7 @@ export class Http2Call implements ResponseWriter {
 
   /** What a unary call has begun goes on to its end; nobody hears of it. */
   #leave(): void {
-    if (!(this.#call instanceof UnaryCall)) this.#call?.ended('lost');
+    if (!(this.#call instanceof UnaryCall)) this.#call?.ended();
   }
 
   #isOver(): boolean {

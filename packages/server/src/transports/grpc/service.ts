@@ -141,7 +141,7 @@ async function* whileItLasts<Desc extends DescMessage>(
     throw connectErrorOf(caught);
   }
   const abort = (): void => {
-    call.ended('lost');
+    call.ended();
     responses.end();
   };
   signal.addEventListener('abort', abort, { once: true });
@@ -152,7 +152,7 @@ async function* whileItLasts<Desc extends DescMessage>(
   } finally {
     signal.removeEventListener('abort', abort);
     calls.delete(call);
-    call.ended('lost');
+    call.ended();
     responses.end();
   }
 }

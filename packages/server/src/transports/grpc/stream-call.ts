@@ -73,10 +73,10 @@ export class StreamCall implements Sink {
     this.#session?.drained();
   }
 
-  ended(how: 'left' | 'lost'): void {
+  ended(): void {
     this.#hasEnded = true;
     this.#closing?.timer.cancel();
-    this.#session?.end(how);
+    this.#session?.end();
   }
 
   goAway(retryAfterMs: number): void {
@@ -116,7 +116,7 @@ export class StreamCall implements Sink {
 
   #finish(error?: EverywireError): void {
     if (this.#hasEnded) return;
-    this.ended('left');
+    this.ended();
     this.#responses.end(error);
   }
 

@@ -59,9 +59,9 @@ export class SubscribeCall implements Sink {
   }
 
   /** The peer has gone. */
-  ended(how: 'left' | 'lost'): void {
+  ended(): void {
     this.#hasEnded = true;
-    this.#session?.end(how);
+    this.#session?.end();
   }
 
   goAway(retryAfterMs: number): void {
@@ -83,7 +83,7 @@ export class SubscribeCall implements Sink {
 
   close({ error }: CloseReason): void {
     if (this.#hasEnded) return;
-    this.ended('left');
+    this.ended();
     this.#responses.end(error);
   }
 

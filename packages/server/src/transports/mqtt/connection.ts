@@ -116,7 +116,7 @@ export class MqttConnection implements Sink, Credit {
   }
 
   /** The link is gone. */
-  ended(how: 'left' | 'lost'): void {
+  ended(): void {
     const { opened, broker } = this;
     const wasConnecting = this.#stage === 'connecting' || !this.#isCounted;
     this.#stage = 'closed';
@@ -124,7 +124,7 @@ export class MqttConnection implements Sink, Credit {
     if (opened === undefined || wasConnecting) return;
     broker.figures.connections -= 1;
     this.#detach();
-    this.session.end(how);
+    this.session.end();
     if (this.#isTakenOver) return;
     void this.#idle().then(() => broker.sessions.close(opened, this.#closing));
   }
@@ -390,7 +390,7 @@ export class MqttConnection implements Sink, Credit {
     link.deadline(this.#keepAliveMs > 0 ? this.#keepAliveMs : undefined);
     this.#inFlightMax = Math.min(properties.receiveMaximum ?? 0xffff, limits.mqttInFlightMax);
     if (this.#isGone()) {
-      this.session.end('lost');
+      this.session.end();
       await broker.sessions.close(session, this.#closing);
       return;
     }
@@ -423,7 +423,7 @@ export class MqttConnection implements Sink, Credit {
       return;
     }
     this.version = version;
-    (this.session as Session | undefined)?.end('lost');
+    (this.session as Session | undefined)?.end();
     this.#refuseWith(connackReasonFor(version, error), reasonString(error));
   }
 

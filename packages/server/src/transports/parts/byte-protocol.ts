@@ -35,7 +35,7 @@ export interface ByteConnection {
   /** The link takes bytes again. */
   drained(): void;
   /** The link is gone. */
-  ended(how: 'left' | 'lost'): void;
+  ended(): void;
   /** The link's deadline is over. */
   overdue(): void;
 }
@@ -92,7 +92,7 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
     const handlers: LinkHandlers<Connection> = {
       onData: ({ context }, bytes) => context.receive(bytes),
       onDrain: ({ context }) => context.drained(),
-      onClose: ({ context }, how) => context.ended(how),
+      onClose: ({ context }) => context.ended(),
       onDeadline: ({ context }) => context.overdue(),
     };
     const shared = { open, handlers, limits, clock, log };

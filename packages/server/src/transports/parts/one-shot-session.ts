@@ -17,6 +17,6 @@ export async function inOneShotSession<T>(
   try {
     return await use(session);
   } finally {
-    session.end('left');
+    session.end();
   }
 }

@@ -224,7 +224,7 @@ export class IoSession implements Sink, DurableHolder {
     this.#hasEnded = true;
     this.#followings = [];
     this.#memberships?.clear();
-    this.#session.end(how === 'lost' ? 'lost' : 'left');
+    this.#session.end();
     if (how === 'disconnected' && this.#durable !== undefined) return removed(this.#durable);
     this.#durable?.release();
     return undefined;

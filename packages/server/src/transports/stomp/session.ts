@@ -105,10 +105,10 @@ export class StompConnection implements Sink {
   }
 
   /** The connection is gone. */
-  ended(how: 'left' | 'lost'): void {
+  ended(): void {
     this.#stage = 'over';
     this.#reader.stop();
-    this.#release(how);
+    this.#release();
   }
 
   /** Nothing, or not enough, was heard in time. */
@@ -243,7 +243,7 @@ export class StompConnection implements Sink {
         this.#leave(() => {
           this.#answer(receipt);
           this.#stage = 'over';
-          this.#release('left');
+          this.#release();
           this.#link.end(goodbyeCode);
         });
         break;
@@ -432,11 +432,11 @@ export class StompConnection implements Sink {
     this.#stage = 'over';
     this.#reader.stop();
     this.#link.answer(encodeError(error, { version: this.#version, receipt, headers }));
-    this.#release('lost');
+    this.#release();
     this.#link.end(code ?? errorTable[error.code].close, error.code);
   }
 
-  #release(how: 'left' | 'lost'): void {
+  #release(): void {
     const session = this.#session;
     this.#beat?.cancel();
     this.#subscriptions?.end();
@@ -447,7 +447,7 @@ export class StompConnection implements Sink {
     }
     this.#session = undefined;
     // All at once: what one of its consumers gives back must not go to another one of them.
-    session?.end(how);
+    session?.end();
   }
 }
 

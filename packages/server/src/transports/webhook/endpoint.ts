@@ -108,7 +108,7 @@ export class Endpoint implements Sink {
         windowMessages: this.#options.host.limits.webhookWindowMessages,
       });
     } catch (caught) {
-      session.end('left');
+      session.end();
       if (this.#session === session) this.#session = undefined;
       throw caught;
     }
@@ -268,7 +268,7 @@ export class Endpoint implements Sink {
     this.#place = this.#progress;
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
-    this.#session?.end('left');
+    this.#session?.end();
     this.#session = undefined;
     this.#subscription = undefined;
     this.#waiting = new Map();

@@ -61,8 +61,8 @@ export class RawConnection implements Sink {
     this.#publish(typeOfFrame(kind, this.#type), payload);
   }
 
-  ended(how: 'left' | 'lost'): void {
-    this.#session.end(how);
+  ended(): void {
+    this.#session.end();
   }
 
   drained(): void {

@@ -63,8 +63,8 @@ export class CommandConnection implements Sink {
   }
 
   /** The connection is gone. */
-  ended(how: 'left' | 'lost'): void {
-    this.#session.end(how);
+  ended(): void {
+    this.#session.end();
   }
 
   drained(): void {

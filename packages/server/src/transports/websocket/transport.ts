@@ -38,14 +38,10 @@ const commandPath = '/ws';
 const rawPrefix = '/channels/';
 const kib = 1024;
 
-/** Codes with which a peer says goodbye itself (RFC 6455 §7.4.1); 1005 is a Close without one. */
-const goodbyes = new Set([1000, 1001, 1005]);
-const howOf = (code: number): 'left' | 'lost' => (goodbyes.has(code) ? 'left' : 'lost');
-
 const rawHandlers: WebSocketHandlers<RawConnection> = {
   onText: ({ context }, text) => context.receive('text', text),
   onBinary: ({ context }, data) => context.receive('binary', data),
-  onClose: ({ context }, code) => context.ended(howOf(code)),
+  onClose: ({ context }) => context.ended(),
   onDrain: ({ context }) => context.drained(),
 };
 
@@ -54,7 +50,7 @@ const textOnly = closeOf(new EverywireError('unsupported', 'Commands are text fr
 const commandHandlers: WebSocketHandlers<CommandConnection> = {
   onText: ({ context }, text) => context.receive(text),
   onBinary: (peer) => peer.close(textOnly.code, textOnly.reason),
-  onClose: ({ context }, code) => context.ended(howOf(code)),
+  onClose: ({ context }) => context.ended(),
   onDrain: ({ context }) => context.drained(),
 };
 
@@ -183,7 +179,7 @@ class WebSocketTransport implements Transport {
     try {
       const subscription = await connection.subscribe(session, asked.from);
       if (socket.destroyed) {
-        session.end('lost');
+        session.end();
         return;
       }
       const headers = {
@@ -197,7 +193,7 @@ class WebSocketTransport implements Transport {
       });
       connection.begin(peer, subscription);
     } catch (caught) {
-      session.end('lost');
+      session.end();
       throw caught;
     }
   }

@@ -50,7 +50,7 @@ describe('acknowledgement', () => {
     before.ack(sent[2]!.seq, true);
     before.ack(sent[0]!.seq, true);
     const { progress } = before;
-    session.end('lost');
+    session.end();
 
     const second = new RecordingSink();
     const seen = watchMarks(second);

@@ -62,7 +62,7 @@ describe('between the answer to a subscriber and the start of its subscription',
     const member = await session.subscribe('$share/g/demo', { from: earliest });
     expect(hub.figures.subscriptions).toBe(3);
     cancelled.cancel();
-    session.end('lost');
+    session.end();
     expect(hub.figures.subscriptions).toBe(0);
     for (const one of [cancelled, ended, member]) one.start();
     await publishText(publisher, 'demo', '2');

@@ -108,7 +108,7 @@ describe('a group', () => {
     await settle();
     expect(slow.unacked).toHaveLength(50);
     const other = await Worker.start(hub, { windowMessages: 1_000 });
-    slow.session.end('lost');
+    slow.session.end();
     await settle();
     expect(other.unacked).toHaveLength(50);
     for (const batch of other.sink.batches) expect(batch.messages.length).toBeLessThanOrEqual(3);
@@ -173,7 +173,7 @@ describe('a group', () => {
     const last = await Worker.start(hub, { windowMessages: 3 });
     leaving.subscription.ack(leaving.unacked[0]!, true);
     leaving.subscription.cancel();
-    lost.session.end('lost');
+    lost.session.end();
     await publish(hub, 2, 'jobs', 5);
     expect(last.got).toEqual(['3!', '2!', '4!']);
     last.ackAll();
@@ -203,7 +203,7 @@ describe('a group', () => {
     const hub = await startHub();
     const member = await Worker.start(hub, { acknowledge: 'delivered' });
     await publish(hub, 3);
-    member.session.end('lost');
+    member.session.end();
     const next = await Worker.start(hub, { from: earliest });
     await publish(hub, 1, 'jobs', 4);
     // It ended with its last member, so this one is new, and begins where it was asked to.
@@ -239,7 +239,7 @@ describe('a group', () => {
       times += 1;
       if (times === 1) subscription.release(batch.firstSeq);
       else if (times === 2) subscription.ack(batch.firstSeq, true);
-      else acting.session.end('lost');
+      else acting.session.end();
     };
     await publish(hub, 1);
     expect([acting.got, other.got]).toEqual([['1'], ['1!']]);
@@ -270,7 +270,7 @@ describe('a group', () => {
     await settle();
     expect(member.got).toEqual(['1', '2', '3', '1!']);
     member.subscription.ack(member.unacked[2]!);
-    member.session.end('lost');
+    member.session.end();
     const next = await Worker.start(hub);
     await settle();
     expect(next.got).toEqual(['1!']);
@@ -284,7 +284,7 @@ describe('a group', () => {
     await settle();
     while (Date.now() <= timeMs + 5) await turn();
     const other = await Worker.start(hub);
-    member.session.end('lost');
+    member.session.end();
     await publish(hub, 1, 'jobs', 2);
     expect(other.got).toEqual(['2']);
   });
@@ -379,7 +379,7 @@ describe('a group', () => {
     await publish(hub, 4);
     expect(sink.texts).toHaveLength(4);
     const other = await Worker.start(hub);
-    session.end('lost');
+    session.end();
     await settle();
     expect(sink.texts).toHaveLength(4);
     expect(other.got.sort()).toEqual(['1!', '2!', '3!', '4!']);
@@ -395,7 +395,7 @@ describe('a group', () => {
     await settle();
     expect(other.got).toEqual(['6', '7', '8', '9']);
     const next = await Worker.start(hub, { windowMessages: 9, batchMessagesMax: 2 });
-    other.session.end('lost');
+    other.session.end();
     await settle();
     expect(next.got).toEqual(['6!', '7!', '8!', '9!']);
   });
@@ -442,7 +442,7 @@ describe('a group', () => {
     const hub = await startHub();
     const session = await openSession(hub);
     const joining = follow(session, jobs, { keepGroup: true });
-    session.end('lost');
+    session.end();
     await expect(joining).rejects.toMatchObject({ code: 'going_away' });
     const member = await Worker.start(hub);
     await publish(hub, 1);
@@ -455,15 +455,15 @@ describe('what is kept of a group', () => {
     const hub = await startHub();
     const fleeting = await Worker.start(hub, {}, '$share/fleeting/jobs');
     const kept = await Worker.start(hub, { keepGroup: true }, '$share/kept/jobs');
-    fleeting.session.end('left');
-    kept.session.end('left');
+    fleeting.session.end();
+    kept.session.end();
     await publish(hub, 2);
     expect((await Worker.start(hub, {}, '$share/fleeting/jobs')).got).toEqual([]);
     const back = await Worker.start(hub, { from: { since: { kind: 'latest' } } }, '$share/kept/jobs');
     await settle();
     expect(back.got).toEqual(['1', '2']);
     back.ackAll();
-    back.session.end('left');
+    back.session.end();
     hub.forgetGroup('$share/kept/jobs');
     await publish(hub, 1, 'jobs', 3);
     const anew = await Worker.start(hub, {}, '$share/kept/jobs');
@@ -480,7 +480,7 @@ describe('what is kept of a group', () => {
     worker.subscription.ack(worker.unacked[2]!, true);
     worker.subscription.ack(worker.unacked[0]!, true);
     hub.beginDrain();
-    worker.session.end('lost');
+    worker.session.end();
     await hub.groups.stop();
     const next = await startHub({ store });
     await publish(next, 1, 'jobs', 5);
@@ -546,11 +546,11 @@ describe('what is kept of a group', () => {
     const store = makeStore();
     const hub = await startHub({ clock, limits, store });
     const one = await Worker.start(hub, { keepGroup: true }, '$share/1/a');
-    one.session.end('left');
+    one.session.end();
     await Worker.start(hub, {}, '$share/2/a');
     await expect(Worker.start(hub, {}, '$share/3/a')).rejects.toMatchObject({ code: 'quota_exceeded' });
     const again = await Worker.start(hub, {}, '$share/1/a');
-    again.session.end('left');
+    again.session.end();
     nowMs += 999;
     hub.groups.sweep();
     await expect(Worker.start(hub, {}, '$share/3/a')).rejects.toMatchObject({ code: 'quota_exceeded' });

@@ -62,7 +62,7 @@ describe('where a subscription stood, after the store was opened again', () => {
     const member = await read('$share/g/*', { from: earliest, keepGroup: true }, 4);
     ack(member, '3');
     ack(member, '1');
-    member.session.end('lost');
+    member.session.end();
     await hub.stop();
     await open();
     await publish('5');

@@ -57,7 +57,7 @@ it('a session that is ended may still say what its peer has, and its cursor', as
     job.ack(seq, true);
     progress = log.progress;
     // A transport that ends an already ended session changes nothing.
-    session.end('lost');
+    session.end();
     session.drained();
   };
   revoke();
@@ -66,7 +66,7 @@ it('a session that is ended may still say what its peer has, and its cursor', as
   await publishText(other, 'jobs', 'for the other');
   expect(await otherSink.received(1)).toEqual(['for the other']);
   await expect(follow(session, 'log', {})).rejects.toMatchObject({ code: 'unauthorized' });
-  other.end('left');
+  other.end();
   await hub.stop();
 });
 

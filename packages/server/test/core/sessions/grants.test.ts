@@ -79,7 +79,7 @@ describe('a session with a token', () => {
     expect(sink.reason?.error.code).toBe('unauthorized');
     expect(hub.figures.subscriptions).toBe(0);
     await refuses(session, 'unauthorized');
-    session.end('lost');
+    session.end();
     expect(hub.figures.sessions.get('test')).toBe(0);
   });
 
