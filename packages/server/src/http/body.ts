@@ -52,7 +52,20 @@ function decoderOf(coding: string | undefined): ReturnType<typeof decoders.get> 
   });
 }
 
-function collect(request: IncomingMessage, { bytesMax, limits, clock }: BodyOptions): Promise<Buffer> {
+function collect(request: IncomingMessage, options: BodyOptions): Buffer | Promise<Buffer> {
+  return wholeBody(request, options.bytesMax) ?? collectChunks(request, options);
+}
+
+/** A body that came in one piece with its head, which most do: no listener and no timer is needed for it. */
+function wholeBody(request: IncomingMessage, bytesMax: number): Buffer | undefined {
+  // In HTTP/2 `complete` says something else.
+  if (!request.complete || request.httpVersionMajor !== 1 || request.readableFlowing !== null)
+    return undefined;
+  if (request.readableLength > bytesMax) throw tooLarge(bytesMax);
+  return (request.read() as Buffer | null) ?? empty;
+}
+
+function collectChunks(request: IncomingMessage, { bytesMax, limits, clock }: BodyOptions): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;

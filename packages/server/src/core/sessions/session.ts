@@ -79,8 +79,8 @@ export class HubSession implements Session, SubscriptionHost, Author {
   #orders: readonly FilterOrder[] = noOrders;
   #ownMessages: Set<string> | undefined;
   #ownCounted: Counted | undefined;
-  /** Why it has ended, once it has. */
-  #ended: EverywireError | undefined;
+  /** Why it has ended, once it has: `left`, or the refusal that ended it. */
+  #ended: 'left' | EverywireError | undefined;
   #isExpelled = false;
   #creditTurn = 0;
 
@@ -251,7 +251,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
 
   end(): void {
     if (this.#ended !== undefined) return;
-    this.#close(new EverywireError('going_away', 'The session has ended.'));
+    this.#close('left');
     this.#cancelAll();
   }
 
@@ -287,7 +287,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     return this.#isHeld;
   }
 
-  #close(why: EverywireError): void {
+  #close(why: 'left' | EverywireError): void {
     this.#ended = why;
     // What one member of a group gives back must not go to another one of this session.
     this.#isHeld = true;
@@ -338,13 +338,13 @@ export class HubSession implements Session, SubscriptionHost, Author {
    * revoked after its handshake and before its session began, while a body was still on its way.
    */
   #checkOpen(): void {
-    if (this.#ended !== undefined) throw this.#ended;
+    if (this.#ended !== undefined) throw endOf(this.#ended);
     this.#checkGrant();
   }
 
   /** What a peer published before it said goodbye is stored after that; what one publishes that was expelled is not. */
   #checkGrant(): void {
-    if (this.#isExpelled) throw this.#ended!;
+    if (this.#isExpelled) throw endOf(this.#ended!);
     if (this.#identity.claims !== undefined) this.#parts.access.checkCurrent(this.#identity);
   }
 
@@ -430,11 +430,16 @@ export class HubSession implements Session, SubscriptionHost, Author {
       throw cause;
     }
     if (subscription.stage === 'ended') {
-      if (this.#ended !== undefined) throw this.#ended;
+      if (this.#ended !== undefined) throw endOf(this.#ended);
       // Its right may have been withdrawn meanwhile: that is the reason then.
       this.#parts.access.authorizeSubscribe(this.#identity, subscription.fanout.filter);
       throw new EverywireError('going_away', 'The connection ended while it subscribed.');
     }
     return subscription;
   }
+}
+
+/** Made only when an operation asks: each request of HTTP ends a session, and an `Error` with its stack costs 9 µs. */
+function endOf(why: 'left' | EverywireError): EverywireError {
+  return why === 'left' ? new EverywireError('going_away', 'The session has ended.') : why;
 }
