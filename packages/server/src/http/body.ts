@@ -22,6 +22,11 @@ const decoders: ReadonlyMap<
 ]);
 
 const empty = Buffer.alloc(0);
+const wasRead = Symbol('the whole body was read');
+
+interface Readable extends IncomingMessage {
+  [wasRead]?: boolean;
+}
 
 /**
  * Reads a request's body into one Buffer and undoes its `Content-Encoding`.
@@ -56,13 +61,25 @@ function collect(request: IncomingMessage, options: BodyOptions): Buffer | Promi
   return wholeBody(request, options.bytesMax) ?? collectChunks(request, options);
 }
 
-/** A body that came in one piece with its head, which most do: no listener and no timer is needed for it. */
+/**
+ * A body that came with its head, as most do: it needs no listener and no timer. Node says `complete` a little later, in
+ * the same turn.
+ */
 function wholeBody(request: IncomingMessage, bytesMax: number): Buffer | undefined {
-  // In HTTP/2 `complete` says something else.
-  if (!request.complete || request.httpVersionMajor !== 1 || request.readableFlowing !== null)
-    return undefined;
-  if (request.readableLength > bytesMax) throw tooLarge(bytesMax);
-  return (request.read() as Buffer | null) ?? empty;
+  const length = request.readableLength;
+  if (length === 0 || length !== Number(request.headers['content-length'])) return undefined;
+  if (request.httpVersionMajor !== 1 || request.readableFlowing !== null) return undefined;
+  if (length > bytesMax) throw tooLarge(bytesMax);
+  const bytes = request.read() as Buffer;
+  (request as Readable)[wasRead] = true;
+  // Or Node would keep the request until the connection ends.
+  request.resume();
+  return bytes;
+}
+
+/** Whether all of the body has been read; Node may not have said so yet. */
+export function isBodyRead(request: IncomingMessage): boolean {
+  return request.complete || (request as Readable)[wasRead] === true;
 }
 
 function collectChunks(request: IncomingMessage, { bytesMax, limits, clock }: BodyOptions): Promise<Buffer> {

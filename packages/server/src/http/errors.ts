@@ -5,9 +5,11 @@ import { problemMediaType, problemOf, type Problem } from '@everywire/protocol/h
 import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/seams/log.ts';
 import { fieldsFor, hasOpenBody, http2StreamOf } from './http2-request.ts';
+import { isBodyRead } from './body.ts';
 import { refuse } from './node-server.ts';
 import { HttpRefusal, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
+import { targetPath } from './head-check.ts';
 
 /** What Fastify's own errors carry, as far as it is looked at. */
 interface FrameworkError {
@@ -20,7 +22,7 @@ interface FrameworkError {
   }[];
 }
 
-const unreadableType = (): EverywireError =>
+export const unreadableType = (): EverywireError =>
   new HttpRefusal('unsupported', 'Content-Type must be a media type such as text/plain.', {
     headers: { 'Accept-Post': '*/*' },
   });
@@ -65,12 +67,38 @@ export function answerError(
     .send(JSON.stringify(withErrors(problemOf(error, rawPath(request.url)), thrown as FrameworkError)));
 }
 
+/** The same for a request that no framework serves. `fields` are those that its answer has anyway. */
+export function answerRawError(
+  thrown: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { limits, log }: { readonly limits: HttpLimits; readonly log: Log },
+  fields: OutgoingHttpHeaders,
+): void {
+  const error = toEverywireError(thrown);
+  const path = rawPath(targetPath(request.url ?? '/'));
+  if (error.code === 'internal') log.error({ err: error.cause ?? error, path }, 'a request failed');
+  if (isBodyDue(request, response)) {
+    refuse(request, response, error, { limits }, fields);
+    return;
+  }
+  const body = JSON.stringify(problemOf(error, path));
+  response.writeHead(error.httpStatus, {
+    ...fields,
+    ...fieldsFor(request, problemHeaders(error, limits.retryAfterMs)),
+    'Content-Type': problemMediaType,
+    'Content-Length': Buffer.byteLength(body),
+  });
+  response.end(body);
+}
+
 /** Whether some of the request's body has not come, or not been read. */
-function isBodyDue({ headers, complete }: IncomingMessage, response: ServerResponse): boolean {
+function isBodyDue(request: IncomingMessage, response: ServerResponse): boolean {
+  const { headers } = request;
   const stream = http2StreamOf(response);
   if (stream !== undefined) return hasOpenBody(stream);
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  return hasBody && !complete;
+  return hasBody && !isBodyRead(request);
 }
 
 function refusalOf(thrown: FrameworkError): EverywireError {

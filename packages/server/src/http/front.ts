@@ -18,6 +18,7 @@ import { createNodeServer } from './node-server.ts';
 import { answerError } from './errors.ts';
 import { AllowedMethods, answerUnknown } from './unknown-paths.ts';
 import { addBodyParser } from './parse-body.ts';
+import { PublishRoute } from './publish-route.ts';
 import { addChannelRoutes } from './routes-channels.ts';
 import { addHealthRoutes } from './routes-health.ts';
 import { addTokenRoutes } from './routes-tokens.ts';
@@ -141,7 +142,9 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   });
   addCallers(app, callers);
   await addOpenApi(app, options.version);
-  addChannelRoutes(app, { ...options, views, crossOrigin });
+  const publishRoute = new PublishRoute({ ...options, callers, crossOrigin });
+  requests.add(publishRoute);
+  addChannelRoutes(app, { ...options, views, crossOrigin, publishRoute });
   addTokenRoutes(app, options);
   addHealthRoutes(app, { ...options, isDraining: () => isDraining || hub.isDraining });
   return {

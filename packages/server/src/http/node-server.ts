@@ -82,7 +82,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   const { limits, upgrades, tls, admission, isProxy = () => false } = options;
   const serve: Handler = (request, response) => {
     lookBehindProxy(request, isProxy);
-    (options.requests.find(request.url ?? '/')?.handle ?? handler)(request, response);
+    (options.requests.find(request)?.handle ?? handler)(request, response);
   };
   const bounds: ServerOptions = {
     maxHeaderSize: limits.headerBytesMax,
@@ -184,7 +184,9 @@ function refusalOfHead(
   { limits, requests, refusalOf }: NodeServerOptions,
 ): EverywireError | undefined {
   const url = request.url ?? '/';
-  return checkHead(request, limits, requests.find(url)?.bodyBytesMax) ?? refusalOf(rawPath(targetPath(url)));
+  return (
+    checkHead(request, limits, requests.find(request)?.bodyBytesMax) ?? refusalOf(rawPath(targetPath(url)))
+  );
 }
 
 /**

@@ -5,11 +5,11 @@ import { rawPath } from './percent.ts';
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 
 export interface RawRoute {
-  /** Is given the raw path, before any decoding. */
-  readonly matches: (path: string) => boolean;
+  /** Gets the raw path, before any decoding. */
+  readonly matches: (path: string, method: string) => boolean;
   /** From here on the request is the transport's, errors included. */
   readonly handle: Handle;
-  /** Largest body; a longer one is refused by its head already. */
+  /** Largest body; the head of a longer one is refused already. */
   readonly bodyBytesMax: number;
 }
 
@@ -24,10 +24,10 @@ export class RawRequests {
     this.#routes.push(route);
   }
 
-  /** The route of a request target, if there is one. */
-  find(url: string): RawRoute | undefined {
+  /** The route of a request, if there is one. */
+  find({ url = '/', method = '' }: Pick<IncomingMessage, 'url' | 'method'>): RawRoute | undefined {
     if (this.#routes.length === 0) return undefined;
     const path = rawPath(targetPath(url));
-    return this.#routes.find(({ matches }) => matches(path));
+    return this.#routes.find(({ matches }) => matches(path, method));
   }
 }

@@ -5,14 +5,14 @@ import type { HttpLimits } from './limits.ts';
 import type { HubFront } from '../core/seams/hub-api.ts';
 import type { PublishResult, Session } from '../core/seams/session-api.ts';
 import type { ChannelViews, ViewRequest } from './channel-views.ts';
-import { cloudEventDraft } from '@everywire/wires/webhook';
 import { callerOf } from './caller.ts';
 import type { CrossOrigin } from './cross-origin.ts';
 import { peerOf } from './peer.ts';
 import { channelOfTarget, rawQuery } from './percent.ts';
-import { draftOfRequest, entryOfBody, type PublishBody } from './publish-request.ts';
+import { entryOfBody, type PublishBody } from './publish-request.ts';
 import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';
+import type { RawRoute } from './raw-requests.ts';
 import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
 import { publishBodySchema } from './schemas.ts';
 import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
@@ -22,12 +22,11 @@ export interface ChannelRoutesOptions {
   readonly limits: HttpLimits;
   readonly views: ChannelViews;
   readonly crossOrigin: CrossOrigin;
+  readonly publishRoute: RawRoute;
 }
 
 const prefix = '/channels/';
 const authenticates = true;
-const empty = Buffer.alloc(0);
-/** Nothing is subscribed to in these sessions. */
 /** The resource `/channels/<name>` and what belongs to it (INTERFACES §3). */
 export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOptions): void {
   const { limits, views, crossOrigin } = options;
@@ -89,23 +88,11 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     },
   });
 
-  app.post(`${prefix}*`, { config: { authenticates, docs: publishDocs } }, (request, reply) =>
-    inSession(request, async (session) => {
-      const payload = (request.body as Buffer | undefined) ?? empty;
-      const channel = channelOfTarget(request.url, prefix);
-      const draft = draftOfRequest(request.raw, payload);
-      const event = cloudEventDraft(request.headers, payload, limits);
-      const published = await session.publish(
-        channel,
-        // A field of ours says more than the event can.
-        event === undefined ? draft : { ...draft, ...event, key: draft.key ?? event.key },
-      );
-      return reply
-        .code(published.duplicate ? 200 : 201)
-        .header('Cache-Control', 'no-store')
-        .send(receipt(published));
-    }),
-  );
+  // For the description and for `Allow`: these requests do not come this far (see PublishRoute).
+  app.post(`${prefix}*`, { config: { docs: publishDocs } }, ({ raw }, reply) => {
+    reply.hijack();
+    options.publishRoute.handle(raw, reply.raw);
+  });
 
   app.post(
     '/publish',

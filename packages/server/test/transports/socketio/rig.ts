@@ -54,7 +54,7 @@ export class IoRig {
     await hub.start();
     const [upgrades, requests] = [new UpgradeRouter(), new RawRequests()];
     const http = createServer({ shouldUpgradeCallback: wantsWebSocket }, (request, response) => {
-      const route = requests.find(request.url!);
+      const route = requests.find(request);
       if (route === undefined) response.writeHead(404).end();
       else route.handle(request, response);
     });
