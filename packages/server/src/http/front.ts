@@ -20,7 +20,7 @@ import { AllowedMethods, answerUnknown } from './unknown-paths.ts';
 import { addBodyParser } from './parse-body.ts';
 import { PublishRoute } from './publish-route.ts';
 import { addChannelRoutes } from './routes-channels.ts';
-import { addHealthRoutes } from './routes-health.ts';
+import { addHealthRoutes, type MetricsPage } from './routes-health.ts';
 import { addTokenRoutes } from './routes-tokens.ts';
 import { addOpenApi } from './openapi.ts';
 import { CrossOrigin } from './cross-origin.ts';
@@ -54,11 +54,6 @@ export interface HttpFrontOptions {
   /** The proxies whose `X-Forwarded-For` is believed; absent: none. */
   readonly isProxy?: IsProxy | undefined;
   readonly version: string;
-}
-
-export interface MetricsPage {
-  readonly contentType: string;
-  render(): Promise<string>;
 }
 
 /** The common part of the HTTP port for all that is served on it. Transports register at it before it listens. */

@@ -1,9 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { errorTable, isErrorCode, EverywireError } from '@everywire/protocol';
 import type { HubFront } from '../core/seams/hub-api.ts';
-import type { MetricsPage } from './front.ts';
 import { callerOf } from './caller.ts';
 import { livezDocs, metricsDocs, openApiDocs, problemDocs, readyzDocs } from './route-docs.ts';
+
+export interface MetricsPage {
+  readonly contentType: string;
+  render(): Promise<string>;
+}
 
 export interface HealthRoutesOptions {
   readonly hub: HubFront;

@@ -1,7 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { frame, opcodes } from '@everywire/wires/websocket';
-import type { WebSocketHandlers } from '../websocket/peer-group.ts';
-import type { WebSocketPeer } from '../websocket/peer.ts';
+import type { WebSocketHandlers, WebSocketPeer } from '../websocket/peer.ts';
 import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import type { Deadline } from '../core/deadlines.ts';
 import type { GroupedLink, LinkGroup } from './link-group.ts';

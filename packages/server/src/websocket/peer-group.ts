@@ -2,25 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import type { WebSocketLimits } from './limits.ts';
 import type { Log } from '../core/seams/log.ts';
 import type { FrameReaderLimits } from '@everywire/wires/websocket';
-import type { WebSocketPeer } from './peer.ts';
-
-/**
- * The handlers of a protocol on top of WebSocket. One object for all of them, so that a connection costs no closures;
- * the state of one connection is in `peer.context`.
- */
-export interface WebSocketHandlers<Context> {
-  /** A whole text message, checked to be UTF-8. It may be part of a larger chunk: copy what is kept for long. */
-  onText(peer: WebSocketPeer<Context>, text: Buffer): void;
-  /** A whole binary message; as above. */
-  onBinary(peer: WebSocketPeer<Context>, data: Buffer): void;
-  /**
-   * Called once, when nothing more can be sent to the peer. `code` is that of the Close frame received or sent, 1005
-   * for one without a code, 1006 when the connection broke (RFC 6455 §7.1.5).
-   */
-  onClose(peer: WebSocketPeer<Context>, code: number): void;
-  /** `send` had answered false; the peer takes bytes again. */
-  onDrain(peer: WebSocketPeer<Context>): void;
-}
+import type { WebSocketEndpoint, WebSocketHandlers, WebSocketPeer } from './peer.ts';
 
 export interface PeerGroupOptions<Context> {
   readonly handlers: WebSocketHandlers<Context>;
@@ -37,7 +19,7 @@ export interface PeerGroupOptions<Context> {
 const bucketCount = 16;
 
 /** The peers of one endpoint: their shared state, their heartbeat in one sweep, and their answers of one turn. */
-export class PeerGroup<Context> {
+export class PeerGroup<Context> implements WebSocketEndpoint<Context> {
   readonly handlers: WebSocketHandlers<Context>;
   readonly limits: WebSocketLimits;
   readonly readerLimits: FrameReaderLimits;
@@ -81,7 +63,6 @@ export class PeerGroup<Context> {
     if (this.#size > 0) await new Promise<void>((resolve) => this.#emptied.push(resolve));
   }
 
-  /** Returns the bucket, to be given back with `remove`. */
   add(peer: WebSocketPeer<Context>): number {
     const bucket = this.#size % bucketCount;
     this.#buckets[bucket]!.add(peer);
@@ -99,7 +80,6 @@ export class PeerGroup<Context> {
     for (const resolve of this.#emptied.splice(0)) resolve();
   }
 
-  /** Answers of one turn leave in one write: the system call costs more than everything else about a small answer. */
   flushSoon(peer: WebSocketPeer<Context>): void {
     if (this.#unflushed.push(peer) === 1) process.nextTick(this.#flush);
   }

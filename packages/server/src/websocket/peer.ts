@@ -1,16 +1,18 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Timer } from '../core/clock.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import type { Log } from '../core/seams/log.ts';
 import { listeningOf, Outbound } from '../transports/parts/outbound.ts';
 import {
   FrameReader,
+  type FrameReaderLimits,
   type Received,
   closeBody,
   frame,
   opcodes,
   textFrames,
 } from '@everywire/wires/websocket';
-import type { PeerGroup } from './peer-group.ts';
+import type { WebSocketLimits } from './limits.ts';
 
 const nothing = Buffer.alloc(0);
 const pingFrame = frame(opcodes.ping, nothing);
@@ -36,11 +38,48 @@ interface PeerSocket extends Duplex {
   [peerOfSocket]: WebSocketPeer<unknown>;
 }
 
+/**
+ * The handlers of a protocol on top of WebSocket. One object for all of them, so that a connection costs no closures;
+ * the state of one connection is in `peer.context`.
+ */
+export interface WebSocketHandlers<Context> {
+  /** A whole text message, checked to be UTF-8. It may be part of a larger chunk: copy what is kept for long. */
+  onText(peer: WebSocketPeer<Context>, text: Buffer): void;
+  /** A whole binary message; as above. */
+  onBinary(peer: WebSocketPeer<Context>, data: Buffer): void;
+  /**
+   * Called once, when nothing more can be sent to the peer. `code` is that of the Close frame received or sent, 1005
+   * for one without a code, 1006 when the connection broke (RFC 6455 §7.1.5).
+   */
+  onClose(peer: WebSocketPeer<Context>, code: number): void;
+  /** `send` had answered false; the peer takes bytes again. */
+  onDrain(peer: WebSocketPeer<Context>): void;
+}
+
+/** What the peers of one endpoint share. */
+export interface WebSocketEndpoint<Context> {
+  readonly handlers: WebSocketHandlers<Context>;
+  readonly limits: WebSocketLimits;
+  readonly readerLimits: FrameReaderLimits;
+  /** Until `WebSocketPeer.trust`. */
+  readonly firstReaderLimits: FrameReaderLimits;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Calls `beat` regularly from now on. Returns the bucket, to be given back with `remove`. */
+  add(peer: WebSocketPeer<Context>): number;
+  remove(peer: WebSocketPeer<Context>, bucket: number): void;
+  /**
+   * Calls `flush` at the end of this turn: answers of one turn leave in one write, since the system call costs more than
+   * everything else about a small answer.
+   */
+  flushSoon(peer: WebSocketPeer<Context>): void;
+}
+
 /** One WebSocket connection, server side (RFC 6455 §5–§7): frames in, frames out, ping, Close, and back-pressure. */
 export class WebSocketPeer<Context> {
   readonly context: Context;
   readonly #socket: Duplex;
-  readonly #group: PeerGroup<Context>;
+  readonly #endpoint: WebSocketEndpoint<Context>;
   readonly #reader: FrameReader;
   readonly #bucket: number;
   #stage: Stage = 'open';
@@ -56,12 +95,12 @@ export class WebSocketPeer<Context> {
   #cutTimer: Timer | undefined;
 
   /** The socket is the peer's from now on. Its input is read from the next turn on. */
-  constructor(socket: Duplex, group: PeerGroup<Context>, context: Context) {
+  constructor(socket: Duplex, endpoint: WebSocketEndpoint<Context>, context: Context) {
     this.context = context;
     this.#socket = socket;
-    this.#group = group;
-    this.#reader = new FrameReader(group.firstReaderLimits);
-    this.#bucket = group.add(this);
+    this.#endpoint = endpoint;
+    this.#reader = new FrameReader(endpoint.firstReaderLimits);
+    this.#bucket = endpoint.add(this);
     if (socket instanceof Socket) {
       // The HTTP server's timeouts are about requests.
       socket.setTimeout(0);
@@ -92,7 +131,7 @@ export class WebSocketPeer<Context> {
     if (this.#stage !== 'open') return true;
     this.flush();
     this.#socket.write(frames);
-    if (this.#socket.writableLength <= this.#group.limits.outboundHeldFromBytes) return true;
+    if (this.#socket.writableLength <= this.#endpoint.limits.outboundHeldFromBytes) return true;
     this.#outboundOf().hold();
     return false;
   }
@@ -102,7 +141,7 @@ export class WebSocketPeer<Context> {
     if (this.#stage !== 'open') return;
     if (this.#texts === undefined) {
       this.#texts = [text];
-      this.#group.flushSoon(this);
+      this.#endpoint.flushSoon(this);
     } else {
       this.#texts.push(text);
     }
@@ -128,7 +167,7 @@ export class WebSocketPeer<Context> {
 
   /** The peer is authenticated: its messages may be as large as any. */
   trust(): void {
-    this.#reader.limits = this.#group.readerLimits;
+    this.#reader.limits = this.#endpoint.readerLimits;
   }
 
   /** Reads no more until `resume`, for a peer that has enough under way. */
@@ -149,7 +188,7 @@ export class WebSocketPeer<Context> {
     this.#socket.write(frame(opcodes.close, closeBody(code, reason)));
     this.#stage = 'closing';
     this.#cutLater();
-    this.#group.handlers.onClose(this, code);
+    this.#endpoint.handlers.onClose(this, code);
     // Its own Close may be waiting behind what was not read.
     this.#outbound?.end();
     this.#isPaused = false;
@@ -191,14 +230,14 @@ export class WebSocketPeer<Context> {
 
   static readonly #onError = function (this: Duplex, error: Error): void {
     const peer = (this as PeerSocket)[peerOfSocket];
-    peer.#group.log.debug({ err: error }, 'a WebSocket connection broke');
+    peer.#endpoint.log.debug({ err: error }, 'a WebSocket connection broke');
   };
 
   static readonly #onClose = function (this: Duplex): void {
     const peer = (this as PeerSocket)[peerOfSocket];
     peer.#leave(brokenCode);
     peer.#cutTimer?.cancel();
-    peer.#group.remove(peer, peer.#bucket);
+    peer.#endpoint.remove(peer, peer.#bucket);
   };
 
   #read(): void {
@@ -245,7 +284,7 @@ export class WebSocketPeer<Context> {
 
   /** The boundary of a connection: a fault in a handler costs only this peer its connection. */
   #hand(kind: 'text' | 'binary', payload: Buffer): void {
-    const { handlers, log } = this.#group;
+    const { handlers, log } = this.#endpoint;
     try {
       if (kind === 'text') handlers.onText(this, payload);
       else handlers.onBinary(this, payload);
@@ -256,11 +295,11 @@ export class WebSocketPeer<Context> {
   }
 
   #answerPing(payload: Buffer): void {
-    const second = Math.floor(this.#group.clock.monotonicMs() / 1_000);
+    const second = Math.floor(this.#endpoint.clock.monotonicMs() / 1_000);
     this.#pings = second === this.#pingSecond ? this.#pings + 1 : 1;
     this.#pingSecond = second;
-    if (this.#pings > this.#group.limits.pingsPerSecondMax) {
-      this.#fail(1008, `rate_limited: at most ${this.#group.limits.pingsPerSecondMax} pings a second.`);
+    if (this.#pings > this.#endpoint.limits.pingsPerSecondMax) {
+      this.#fail(1008, `rate_limited: at most ${this.#endpoint.limits.pingsPerSecondMax} pings a second.`);
       return;
     }
     this.flush();
@@ -290,7 +329,7 @@ export class WebSocketPeer<Context> {
 
   #answer(frames: Buffer): void {
     this.#socket.write(frames);
-    const listening = listeningOf(this.#socket.writableLength, this.#group.limits);
+    const listening = listeningOf(this.#socket.writableLength, this.#endpoint.limits);
     if (listening === 'slow') this.#outboundOf().stall();
     if (listening !== 'deaf') return;
     this.#leave(slowPeerCode);
@@ -298,7 +337,7 @@ export class WebSocketPeer<Context> {
   }
 
   #outboundOf(): Outbound {
-    const { limits, handlers } = this.#group;
+    const { limits, handlers } = this.#endpoint;
     return (this.#outbound ??= new Outbound(this.#socket, limits.outboundHeldFromBytes, {
       continueDelivery: () => {
         // Its machine took bytes, so the peer is alive, even if our ping is still behind them.
@@ -319,13 +358,13 @@ export class WebSocketPeer<Context> {
     this.#textUnits = 0;
     this.#outbound?.end();
     this.#isPaused = false;
-    if (wasOpen) this.#group.handlers.onClose(this, code);
+    if (wasOpen) this.#endpoint.handlers.onClose(this, code);
     // What still comes is thrown away, so that the end of the connection is reached.
     this.#socket.resume();
   }
 
   #cutLater(): void {
-    this.#cutTimer ??= this.#group.clock.after(this.#group.limits.closeTimeoutMs, () =>
+    this.#cutTimer ??= this.#endpoint.clock.after(this.#endpoint.limits.closeTimeoutMs, () =>
       this.#socket.destroy(),
     );
   }

@@ -6,8 +6,8 @@ import { defaultLimits, type AllLimits } from '../../src/config/limits.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { acceptWebSocket } from '../../src/websocket/accept.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
-import { PeerGroup, type WebSocketHandlers } from '../../src/websocket/peer-group.ts';
-import type { WebSocketPeer } from '../../src/websocket/peer.ts';
+import { PeerGroup } from '../../src/websocket/peer-group.ts';
+import type { WebSocketHandlers, WebSocketPeer } from '../../src/websocket/peer.ts';
 import {
   clientFrame,
   closeFrame,

@@ -1,5 +1,4 @@
-import type { WebSocketHandlers } from '../../../websocket/peer-group.ts';
-import type { WebSocketPeer } from '../../../websocket/peer.ts';
+import type { WebSocketHandlers, WebSocketPeer } from '../../../websocket/peer.ts';
 
 /** Whoever a WebSocket belongs to at the time: a session, or one that is being tried for a session. */
 export interface WebSocketSide {
