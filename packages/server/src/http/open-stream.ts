@@ -6,7 +6,7 @@ import type { ViewRequest } from './channel-views.ts';
 import { followInOrder } from './follow-in-order.ts';
 import { sendStreamHead } from './stream-head.ts';
 import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
-import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
+import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
 
 /**
  * Answers a GET with an endless response, or HEAD with the header fields it would have.

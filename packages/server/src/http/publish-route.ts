@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts';
 import type { HubFront } from '../core/seams/hub-api.ts';
 import type { Log } from '../core/seams/log.ts';
 import type { Published } from '../core/seams/session-api.ts';
-import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
+import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
 import { readBody } from './body.ts';
 import type { Callers } from './credentials.ts';
 import type { CrossOrigin } from './cross-origin.ts';

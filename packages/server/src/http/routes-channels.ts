@@ -15,7 +15,7 @@ import { Query } from './query.ts';
 import type { RawRoute } from './raw-requests.ts';
 import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
 import { publishBodySchema } from './schemas.ts';
-import { inOneShotSession } from '../transports/parts/one-shot-session.ts';
+import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
 
 export interface ChannelRoutesOptions {
   readonly hub: HubFront;

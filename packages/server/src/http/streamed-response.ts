@@ -8,8 +8,8 @@ import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
 import { streamFields, type StreamStart } from './stream-head.ts';
 import type { StreamWire } from './stream-wire.ts';
 import type { HttpLimits } from './limits.ts';
-import { cutAt, spreadMs } from '../transports/parts/drain.ts';
-import { Outbound } from '../transports/parts/outbound.ts';
+import { cutAt, spreadMs } from '../net/drain.ts';
+import { Outbound } from '../net/outbound.ts';
 
 /** What a response reads from: its session. */
 export interface StreamSource {

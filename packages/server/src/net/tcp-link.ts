@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Timer } from '../core/clock.ts';
 import type { Deadline } from '../core/deadlines.ts';
-import { listeningOf, Outbound } from '../transports/parts/outbound.ts';
+import { listeningOf, Outbound } from './outbound.ts';
 import { answersFlushedFrom, joinAnswers } from './answers.ts';
 import { connectionKey } from './guard.ts';
 import { LinkGroup, type GroupedLink } from './link-group.ts';

@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Log } from '../core/seams/log.ts';
-import { listeningOf, Outbound } from '../transports/parts/outbound.ts';
+import { listeningOf, Outbound } from '../net/outbound.ts';
 import {
   FrameReader,
   type FrameReaderLimits,

@@ -14,7 +14,7 @@ import { exchangeOf } from '../../http/http2-request.ts';
 import { guard } from '../../net/guard.ts';
 import { bind, hostAndPort, type ListenAddress } from '../../net/listener.ts';
 import type { TlsEnd } from '../../net/tls-end.ts';
-import { cutAt } from '../parts/drain.ts';
+import { cutAt } from '../../net/drain.ts';
 import { encodingOf, readCallHead } from './call-head.ts';
 import { Http2Call, ownMethods } from './http2-call.ts';
 import { unknownCaller, type LibraryCalls } from './library.ts';

@@ -9,7 +9,7 @@ import {
 import type { CallHead } from './call-head.ts';
 import type { Party } from './caller.ts';
 import type { ResponseWriter } from './response-writer.ts';
-import { listeningOf, Outbound } from '../parts/outbound.ts';
+import { listeningOf, Outbound } from '../../net/outbound.ts';
 import { peerOn } from './service.ts';
 import { trailersOf, MessageReader, decoded } from '@everywire/wires/grpc';
 import { StreamCall } from './stream-call.ts';

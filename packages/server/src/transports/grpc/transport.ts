@@ -1,5 +1,5 @@
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
-import { spreadMs } from '../parts/drain.ts';
+import { spreadMs } from '../../net/drain.ts';
 import { GrpcPort, type GrpcPortOptions } from './grpc-port.ts';
 import { LibraryCalls } from './library.ts';
 import type { GrpcHost } from './limits.ts';

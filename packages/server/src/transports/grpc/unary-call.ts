@@ -16,7 +16,7 @@ import type { Party } from './caller.ts';
 import type { ResponseWriter } from './response-writer.ts';
 import { frameMessage, decoded } from '@everywire/wires/grpc';
 import type { GrpcHost } from './limits.ts';
-import { inOneShotSession } from '../parts/one-shot-session.ts';
+import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 
 export async function publish(session: Session, request: PublishRequest): Promise<PublishResponse> {
   return publishResponse(await session.publish(request.channel, draftOf(request)));

@@ -5,7 +5,7 @@ import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Will } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
 import type { MqttHost } from './limits.ts';
-import { inOneShotSession } from '../parts/one-shot-session.ts';
+import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 
 /**
  * Publishes a will, in one transaction with the `save` that says it is published: a crash brings either both or

@@ -10,7 +10,7 @@ import {
 } from '../../net/listener.ts';
 import { serveWebSocketLinks } from '../../net/websocket-links.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
-import { cutAt } from './drain.ts';
+import { cutAt } from '../../net/drain.ts';
 
 /** What a server of bytes needs of the HTTP port. */
 export interface ByteProtocolFront {

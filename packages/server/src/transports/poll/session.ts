@@ -3,7 +3,7 @@ import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/prot
 import type { Session } from '../../core/seams/session-api.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import { followInOrder } from '../../http/follow-in-order.ts';
-import { inOneShotSession } from '../parts/one-shot-session.ts';
+import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 import {
   cursorsOf,
   etagOf,

@@ -6,7 +6,7 @@ import { EverywireApplication } from './everywire-application.ts';
 import { IoServer } from './io-server.ts';
 import type { IoSession } from './session.ts';
 import type { SocketIoHost } from './limits.ts';
-import { cutAt } from '../parts/drain.ts';
+import { cutAt } from '../../net/drain.ts';
 
 export interface SocketIoFront {
   readonly upgrades: UpgradeRouter;

@@ -5,7 +5,7 @@ import {
   type ByteProtocolFront,
   type ByteProtocolPlaces,
 } from '../parts/byte-protocol.ts';
-import { spreadMs } from '../parts/drain.ts';
+import { spreadMs } from '../../net/drain.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import { Durables } from './durables.ts';
 import { MessageFormats } from './message-formats.ts';

@@ -9,7 +9,7 @@ import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './format.ts';
 import type { WebhookHost } from './limits.ts';
-import { inOneShotSession } from '../parts/one-shot-session.ts';
+import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 
 export interface RegistryOptions {
   readonly host: WebhookHost;

@@ -5,7 +5,7 @@ import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';
 import { createTargetRules } from './targets.ts';
 import type { WebhookHost } from './limits.ts';
-import { cutAt } from '../parts/drain.ts';
+import { cutAt } from '../../net/drain.ts';
 
 export interface WebhookFront {
   /** `http://host:port`, once it listens. */

@@ -17,7 +17,7 @@ import type { WebSocketHandlers } from '../../websocket/peer.ts';
 import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
 import type { WebSocketHost } from './limits.ts';
-import { cutAt, spreadMs } from '../parts/drain.ts';
+import { cutAt, spreadMs } from '../../net/drain.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
 export interface WebSocketFront {

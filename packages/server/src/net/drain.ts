@@ -1,4 +1,4 @@
-import type { Random } from '../../core/clock.ts';
+import type { Random } from '../core/clock.ts';
 
 /**
  * When one peer is to come back: after `leastMs` and up to `share` of it more, by chance. Peers that lost the same server

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cutAt, spreadMs } from '../../../src/transports/parts/drain.ts';
+import { cutAt, spreadMs } from '../../src/net/drain.ts';
 
 test('peers come back after the least time, and up to its share later', () => {
   const at = (hex: string, share?: number): number => spreadMs(2_000, { hex: () => hex }, share);

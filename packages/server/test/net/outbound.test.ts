@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { listeningOf, Outbound, type WritingEnd } from '../../../src/transports/parts/outbound.ts';
+import { listeningOf, Outbound, type WritingEnd } from '../../src/net/outbound.ts';
 
 /** A socket whose peer takes what is written when the test says so. */
 class Socket implements WritingEnd {

@@ -1,7 +1,7 @@
-import type { Identity } from '../../core/sessions/access.ts';
-import type { HubFront } from '../../core/seams/hub-api.ts';
-import type { Hello, Session } from '../../core/seams/session-api.ts';
-import type { Sink } from '../../core/seams/sink.ts';
+import type { Identity } from './access.ts';
+import type { HubFront } from '../seams/hub-api.ts';
+import type { Hello, Session } from '../seams/session-api.ts';
+import type { Sink } from '../seams/sink.ts';
 
 /** For a session that follows nothing, or whose subscriber is not there to hear of anything. */
 export const silentSink: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
