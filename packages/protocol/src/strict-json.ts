@@ -66,6 +66,16 @@ const words: ReadonlyMap<string, null | boolean> = new Map([
   ['false', false],
 ]);
 
+/**
+ * The members of an object. Its prototype is empty: it cannot be polluted, and has no names that a member could be
+ * taken for. An object without any prototype would be a dictionary to V8, three times as slow.
+ */
+const Members = function () {} as unknown as {
+  new (): Record<string, JsonValue>;
+  prototype: object;
+};
+Members.prototype = Object.create(null) as object;
+
 class Reader {
   readonly #text: string;
   readonly #options: StrictJsonOptions;
@@ -102,17 +112,14 @@ class Reader {
 
   #object(): JsonObject {
     this.#enter();
-    // A null prototype cannot be polluted, and has no inherited names that a member could be taken for.
-    const members = Object.create(null) as Record<string, JsonValue>;
-    const names = new Set<string>();
+    const members = new Members();
     this.#space();
     if (!this.#take('}')) {
       do {
         this.#space();
         const nameAt = this.#at;
         const name = this.#string();
-        if (names.has(name)) this.#fail(`An object has a name twice.`, nameAt);
-        names.add(name);
+        if (name in members) this.#fail(`An object has a name twice.`, nameAt);
         this.#space();
         this.#expect(':');
         members[name] = this.#options.isRaw?.(name, this.#depth) === true ? this.#rawValue() : this.#value();
