@@ -1,10 +1,14 @@
 import type { WireFormat } from '../../core/log/batch.ts';
 import { noFigures, type MqttFigures } from './figures.ts';
-import type { Publishing } from './publishing.ts';
 import { Sessions } from './sessions.ts';
 import { SysTopics } from './sys.ts';
 import { publishFormat, type PublishFormatOptions } from './format.ts';
 import type { MqttHost } from './limits.ts';
+
+/** Answers that are sent at the end of a turn. */
+export interface Answering {
+  answer(): void;
+}
 
 export interface BrokerOptions {
   /** How often those who follow `$SYS` are told. */
@@ -20,13 +24,14 @@ export class Broker {
   readonly formats = new Formats();
   readonly sessions: Sessions;
   readonly sys: SysTopics;
-  #answering: Publishing[] = [];
+  #answering: Answering[] = [];
 
   constructor(host: MqttHost, { sysEveryMs }: BrokerOptions) {
     this.host = host;
     this.sessions = new Sessions(host);
     this.sys = new SysTopics({
       clock: host.clock,
+      heldFromBytes: host.limits.outboundHeldFromBytes,
       figures: this.figures,
       hubFigures: host.hub.figures,
       sessionsStored: () => this.sessions.stored,
@@ -35,14 +40,14 @@ export class Broker {
   }
 
   /** Has PUBLISHes answered at the end of this turn, behind what the hub delivers in it. */
-  atEndOfTurn(publishing: Publishing): void {
-    if (this.#answering.push(publishing) === 1) this.host.clock.turn(this.#answer);
+  atEndOfTurn(answering: Answering): void {
+    if (this.#answering.push(answering) === 1) this.host.clock.turn(this.#answer);
   }
 
   readonly #answer = (): void => {
     const answering = this.#answering;
     this.#answering = [];
-    for (const publishing of answering) publishing.answer();
+    for (const one of answering) one.answer();
   };
 
   nowMs(): number {

@@ -2,10 +2,11 @@ import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
-import type { Credit, Subscription } from '../../core/seams/subscription-api.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { Link } from '../../net/link.ts';
 import { authAnswer, faultOfAuth, tokenOf } from './authentication.ts';
 import type { Broker } from './broker.ts';
+import type { MqttClient } from './client.ts';
 import { closeCode, goingAwayClose, normalClose, protocolClose } from './close-codes.ts';
 import {
   connackOf,
@@ -47,7 +48,7 @@ type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
 const keepAliveShare = 1.5;
 
 /** One connection of an MQTT client: packets become calls on the hub, what the hub delivers becomes packets. */
-export class MqttConnection implements Sink, Credit {
+export class MqttConnection implements Sink, MqttClient {
   readonly broker: Broker;
   readonly link: Link<MqttConnection>;
   readonly pacer: CommandPacer;

@@ -3,7 +3,7 @@ import type { Batch } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
-import type { MqttConnection } from './connection.ts';
+import type { MqttClient } from './client.ts';
 import type { InFlight, MqttSubscription, SessionState } from './state.ts';
 import { gapTopic } from './targets.ts';
 import { reasonCodes, type Publish } from '@everywire/wires/mqtt';
@@ -17,7 +17,7 @@ const gapsMax = 16;
 
 /** What goes to the client: the hub's half hands over batches, the client's acknowledgements free what was in flight. */
 export class Delivery implements RetainedDelivery {
-  readonly #connection: MqttConnection;
+  readonly #client: MqttClient;
   /** Where everything stands was taken down: nothing more is handed to the client. */
   #isClosed = false;
   /** The link takes no bytes. */
@@ -32,16 +32,16 @@ export class Delivery implements RetainedDelivery {
   #released: InFlight[] | undefined;
   #hasProgressed = false;
 
-  constructor(connection: MqttConnection) {
-    this.#connection = connection;
+  constructor(client: MqttClient) {
+    this.#client = client;
   }
 
   get #state(): SessionState {
-    return this.#connection.opened!.state;
+    return this.#client.opened!.state;
   }
 
   get #isPersistent(): boolean {
-    return this.#connection.opened!.isPersistent;
+    return this.#client.opened!.isPersistent;
   }
 
   /** The hub hands over a batch. False: hold. */
@@ -60,11 +60,11 @@ export class Delivery implements RetainedDelivery {
   tellGaps(subscription: MqttSubscription, gaps: readonly Gap[]): void {
     for (const gap of gaps) {
       const notice = gapNotice(gap);
-      if (this.#connection.version === 5) {
+      if (this.#client.version === 5) {
         subscription.gaps = [...(subscription.gaps ?? []), notice].slice(-gapsMax);
         continue;
       }
-      this.#connection.answer({
+      this.#client.answer({
         type: 'publish',
         topic: gapTopic,
         payload: Buffer.from(JSON.stringify({ filter: subscription.filter, ...notice })),
@@ -88,7 +88,7 @@ export class Delivery implements RetainedDelivery {
 
   /** Retained messages are sent before anything newer: the subscription starts behind them. */
   retain(subscription: MqttSubscription): void {
-    this.#retained ??= new RetainedRuns(this.#connection, this);
+    this.#retained ??= new RetainedRuns(this.#client, this);
     this.#retained.add(subscription);
   }
 
@@ -96,7 +96,7 @@ export class Delivery implements RetainedDelivery {
   forget(subscription: MqttSubscription): void {
     this.#retained?.remove(subscription);
     // What stood behind it goes on, when its caller is done.
-    this.#connection.broker.host.clock.turn(() => this.continueDelivery());
+    this.#client.broker.host.clock.turn(() => this.continueDelivery());
   }
 
   rightsChanged(): void {
@@ -125,7 +125,7 @@ export class Delivery implements RetainedDelivery {
     if (sent === undefined) {
       if (reasonCode >= 0x80) return true;
       // The client has a flow that we have not: it may end it (§4.3.3).
-      this.#connection.answer({
+      this.#client.answer({
         type: 'pubrel',
         packetId,
         reasonCode: reasonCodes.packetIdentifierNotFound,
@@ -166,10 +166,10 @@ export class Delivery implements RetainedDelivery {
     this.#released = undefined;
     this.#hasProgressed = false;
     if (released !== undefined) this.#release(released);
-    else if (this.#isPersistent) this.#connection.saveSoon();
+    else if (this.#isPersistent) this.#client.saveSoon();
     // Before others take the room.
     if (this.#hasRetained) this.continueDelivery();
-    this.#connection.session.creditAvailable();
+    this.#client.session.creditAvailable();
   }
 
   /** What the last connection left half done (§4.4): PUBREL again, and what no subscription brings once more. */
@@ -181,7 +181,7 @@ export class Delivery implements RetainedDelivery {
     }
     for (const sent of alone) {
       const message = await this.#find(sent);
-      if (!this.#connection.isOpen()) return;
+      if (!this.#client.isOpen()) return;
       if (message === undefined) {
         this.#giveUp(sent);
         continue;
@@ -203,7 +203,7 @@ export class Delivery implements RetainedDelivery {
   }
 
   async #look({ origin, channel, seq, timeMs }: InFlight): Promise<Message | undefined> {
-    const { session, broker } = this.#connection;
+    const { session, broker } = this.#client;
     if (origin === 'retained') {
       const [message] = await session.retained(channel, 1);
       if (message?.seq === seq) return message;
@@ -238,14 +238,14 @@ export class Delivery implements RetainedDelivery {
 
   /** Sends what may be sent now: retained messages first, then what the hub has. */
   continueDelivery(): void {
-    while (!this.#isBusy && !this.#isClosed && this.#connection.isOpen()) {
+    while (!this.#isBusy && !this.#isClosed && this.#client.isOpen()) {
       if (this.#hasRetained) {
         if (!this.#retained!.send()) return;
         continue;
       }
       if (this.#isHolding) {
         this.#isHolding = false;
-        this.#connection.session.drained();
+        this.#client.session.drained();
       }
       return;
     }
@@ -260,10 +260,10 @@ export class Delivery implements RetainedDelivery {
     const { qos } = subscription.options;
     if (qos > 0 && (subscription.expected !== undefined || batch.firstSeq <= core.redeliveredThroughSeq))
       return this.#handEach(batch, core, subscription);
-    const connection = this.#connection;
-    const encoded = batch.as(formatFor(connection, batch, subscription));
-    if (encoded.bytes.length > connection.packetBytesMax) return this.#handEach(batch, core, subscription);
-    const { figures } = connection.broker;
+    const client = this.#client;
+    const encoded = batch.as(formatFor(client, batch, subscription));
+    if (encoded.bytes.length > client.packetBytesMax) return this.#handEach(batch, core, subscription);
+    const { figures } = client.broker;
     figures.publishSent += batch.messages.length;
     if (qos === 0) return this.#send(encoded.bytes);
     const packetIds: number[] = [];
@@ -288,7 +288,7 @@ export class Delivery implements RetainedDelivery {
     for (const message of batch.messages) {
       const qos = deliveryQos(message, subscription.options.qos);
       if (qos === 0) {
-        const piece = encodePublish(this.#connection, message, subscription, {
+        const piece = encodePublish(this.#client, message, subscription, {
           qos,
           dup: false,
           packetId: 0,
@@ -302,7 +302,7 @@ export class Delivery implements RetainedDelivery {
       if (known?.isOnWire === true) continue;
       const isRepeated = known !== undefined || (qos === 1 && message.seq <= core.redeliveredThroughSeq);
       const sent = known ?? this.#state.send(subscription, flightOf(message, qos));
-      const piece = encodePublish(this.#connection, message, subscription, {
+      const piece = encodePublish(this.#client, message, subscription, {
         qos,
         dup: isRepeated,
         packetId: sent.packetId,
@@ -319,7 +319,7 @@ export class Delivery implements RetainedDelivery {
       mustSave ||= qos === 2;
     }
     if (pieces.length === 0) return true;
-    this.#connection.broker.figures.publishSent += pieces.length;
+    this.#client.broker.figures.publishSent += pieces.length;
     return this.sendSaved(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), mustSave);
   }
 
@@ -331,34 +331,34 @@ export class Delivery implements RetainedDelivery {
     }
     // Not from within a delivery, since it may bring about others.
     queueMicrotask(() => {
-      if (this.#connection.isOpen()) this.settle();
+      if (this.#client.isOpen()) this.settle();
     });
   }
 
   /** What is sent at QoS 2 must be known under its packet id after a crash, before it leaves. */
   sendSaved(bytes: Buffer, mustSave: boolean): boolean {
-    const connection = this.#connection;
+    const client = this.#client;
     if (!this.#isPersistent) return this.#send(bytes);
     if (!mustSave) {
-      connection.saveSoon();
+      client.saveSoon();
       return this.#send(bytes);
     }
     this.#saves += 1;
     this.#isHolding = true;
-    connection.saveNow().then(
+    client.saveNow().then(
       () => {
         this.#saves -= 1;
-        if (!connection.isOpen()) return;
+        if (!client.isOpen()) return;
         this.#send(bytes);
         this.continueDelivery();
       },
-      (cause: unknown) => connection.fail(cause),
+      (cause: unknown) => client.fail(cause),
     );
     return false;
   }
 
   #send(bytes: Buffer): boolean {
-    const takesMore = this.#connection.send(bytes);
+    const takesMore = this.#client.send(bytes);
     if (!takesMore) this.#isFull = true;
     return takesMore;
   }
@@ -370,25 +370,25 @@ export class Delivery implements RetainedDelivery {
   }
 
   #release(released: readonly InFlight[]): void {
-    const connection = this.#connection;
+    const client = this.#client;
     if (!this.#isPersistent) {
       for (const { packetId } of released) this.#answerPubrel(packetId);
       return;
     }
-    connection.saveNow().then(
+    client.saveNow().then(
       () => {
         for (const { packetId } of released) this.#answerPubrel(packetId);
       },
-      (cause: unknown) => connection.fail(cause),
+      (cause: unknown) => client.fail(cause),
     );
   }
 
   #answerPubrel(packetId: number): void {
-    this.#connection.answer({ type: 'pubrel', packetId, reasonCode: reasonCodes.success, properties: {} });
+    this.#client.answer({ type: 'pubrel', packetId, reasonCode: reasonCodes.success, properties: {} });
   }
 
   #sendOne(message: Message, sent: InFlight): void {
-    const connection = this.#connection;
+    const client = this.#client;
     const packet: Publish = {
       type: 'publish',
       topic: message.channel,
@@ -397,9 +397,9 @@ export class Delivery implements RetainedDelivery {
       retain: sent.origin === 'retained',
       dup: true,
       packetId: sent.packetId,
-      properties: connection.version === 5 ? propertiesOf(message, connection.broker.nowMs()) : {},
+      properties: client.version === 5 ? propertiesOf(message, client.broker.nowMs()) : {},
     };
-    connection.answer(packet);
+    client.answer(packet);
   }
 }
 

@@ -2,7 +2,7 @@ import { frame, opcodes } from '@everywire/wires/websocket';
 import { encodePacket, type Publish, type UserProperties } from '@everywire/wires/mqtt';
 import { Batch, type WireFormat } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
-import type { MqttConnection } from './connection.ts';
+import type { MqttClient } from './client.ts';
 import { propertiesOf, withPlace } from './convert.ts';
 import { fillPacketIds, packetBytes } from './format.ts';
 import type { InFlight, MqttSubscription } from './state.ts';
@@ -10,14 +10,14 @@ import type { InFlight, MqttSubscription } from './state.ts';
 /** User property that tells of a gap, as the JSON of a gap notice. */
 const gapProperty = 'everywire-gap';
 
-/** The format of what a subscription brings on this connection; `live` is kept with the subscription. */
+/** The format of what a subscription brings on this client; `live` is kept with the subscription. */
 export function formatFor(
-  connection: MqttConnection,
+  client: MqttClient,
   batch: Batch,
   subscription: MqttSubscription,
   how: 'live' | 'again' | 'retained' = 'live',
 ): WireFormat {
-  const { broker, version, link } = connection;
+  const { broker, version, link } = client;
   const { options } = subscription;
   if (how === 'live' && !batch.mayExpire && subscription.format !== undefined) return subscription.format;
   const format = broker.formats.get({
@@ -36,7 +36,7 @@ export function formatFor(
 
 /** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */
 export function encodePublish(
-  connection: MqttConnection,
+  client: MqttClient,
   message: Message,
   subscription: MqttSubscription,
   { qos, dup, packetId }: { readonly qos: 0 | 1 | 2; readonly dup: boolean; readonly packetId: number },
@@ -47,16 +47,16 @@ export function encodePublish(
       qos,
       dup,
       packetId,
-      nowMs: connection.broker.nowMs(),
+      nowMs: client.broker.nowMs(),
     });
-    const bytes = encodePacket(packet, 5, connection.packetBytesMax);
+    const bytes = encodePacket(packet, 5, client.packetBytesMax);
     if (bytes === undefined) return undefined;
     subscription.gaps = undefined;
-    return connection.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
+    return client.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
   }
   const batch = new Batch([message]);
-  const encoded = batch.as(formatFor(connection, batch, subscription, dup ? 'again' : 'live'));
-  if (packetBytes(encoded, 0, connection.link.kind) > connection.packetBytesMax) return undefined;
+  const encoded = batch.as(formatFor(client, batch, subscription, dup ? 'again' : 'live'));
+  if (packetBytes(encoded, 0, client.link.kind) > client.packetBytesMax) return undefined;
   return qos === 0 ? encoded.bytes : fillPacketIds(encoded, [packetId]);
 }
 

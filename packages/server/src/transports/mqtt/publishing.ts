@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/session-api.ts';
-import type { MqttConnection } from './connection.ts';
+import type { MqttClient } from './client.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
 import { propertyOf } from './targets.ts';
 import { reasonCodes, type AckProperties, type Publish, type Pubrel } from '@everywire/wires/mqtt';
@@ -34,7 +34,7 @@ const pendingBytes = 200;
 
 /** What comes from the client: PUBLISH to the hub, and its answers in the order in which they were asked for. */
 export class Publishing {
-  readonly #connection: MqttConnection;
+  readonly #client: MqttClient;
   #aliases: Map<number, string> | undefined;
   /** Read in one go, handed to the hub in one go. */
   #entries: PublishEntry[] = [];
@@ -49,8 +49,8 @@ export class Publishing {
   /** Packet ids whose PUBREL came since the last `flush`. */
   #released: number[] = [];
 
-  constructor(connection: MqttConnection) {
-    this.#connection = connection;
+  constructor(client: MqttClient) {
+    this.#client = client;
   }
 
   /** Nothing more is to be received until some are answered, or for a while. */
@@ -61,7 +61,7 @@ export class Publishing {
   /** Who cannot be told that it publishes too fast is read more slowly: nothing is lost then, and nobody cut off. */
   get #isAhead(): boolean {
     if (this.#isAnswerable) return false;
-    const { session, broker, pacer } = this.#connection;
+    const { session, broker, pacer } = this.#client;
     const waitMs = session.publishWaitMs;
     if (waitMs <= 0) return false;
     pacer.holdFor(waitMs, broker.host.clock);
@@ -73,15 +73,15 @@ export class Publishing {
    * nobody is cut off who only writes faster than the disk (§4.9).
    */
   get #isAtReceiveMax(): boolean {
-    const { version, opened, broker, pacer } = this.#connection;
+    const { version, opened, broker, pacer } = this.#client;
     if (version !== 5 || pacer.isIdle) return false;
     return this.#qos1Pending + opened!.state.receivedCount >= broker.host.limits.mqttReceiveMax;
   }
 
-  /** Takes a PUBLISH; what is wrong with it ends the connection. */
+  /** Takes a PUBLISH; what is wrong with it ends the client. */
   receive(packet: Publish): void {
-    const connection = this.#connection;
-    const { version, session, opened, broker } = connection;
+    const client = this.#client;
+    const { version, session, opened, broker } = client;
     const { qos, packetId, payload, properties } = packet;
     broker.figures.publishReceived += 1;
     broker.figures.publishBytesReceived += payload.length;
@@ -108,7 +108,7 @@ export class Publishing {
     const isOverUnreleased =
       qos === 2 && version !== 5 && state.receivedCount >= mqttUnreleasedMax && !state.hasReceived(packetId);
     if (isOverReceiveMax || isOverUnreleased) {
-      connection.refuse(
+      client.refuse(
         reasonCodes.receiveMaximumExceeded,
         'There are more PUBLISH packets than the receive maximum.',
       );
@@ -133,7 +133,7 @@ export class Publishing {
       } catch (refusal) {
         const error = toEverywireError(refusal);
         const reasonCode = topic.startsWith('$') ? reasonCodes.notAuthorized : disconnectReason(error);
-        connection.refuse(reasonCode, reasonString(error));
+        client.refuse(reasonCode, reasonString(error));
         return;
       }
     }
@@ -152,10 +152,10 @@ export class Publishing {
 
   /** The client will not send it again: its packet id is free. */
   release({ packetId }: Pubrel): void {
-    const { state } = this.#connection.opened!;
+    const { state } = this.#client.opened!;
     if (!state.hasReceived(packetId)) {
       const reasonCode = reasonCodes.packetIdentifierNotFound;
-      this.#connection.answer({ type: 'pubcomp', packetId, reasonCode, properties: nothing });
+      this.#client.answer({ type: 'pubcomp', packetId, reasonCode, properties: nothing });
       return;
     }
     this.#released.push(packetId);
@@ -170,11 +170,8 @@ export class Publishing {
   /** Where the topic is, if it is only an alias (§3.3.2.3.4). Undefined: the connection was ended. */
   #resolve({ topic, properties: { topicAlias } }: Publish): string | undefined {
     if (topicAlias === undefined) return topic;
-    if (topicAlias > this.#connection.broker.host.limits.mqttTopicAliasMax) {
-      this.#connection.refuse(
-        reasonCodes.topicAliasInvalid,
-        'The topic alias is above the topic alias maximum.',
-      );
+    if (topicAlias > this.#client.broker.host.limits.mqttTopicAliasMax) {
+      this.#client.refuse(reasonCodes.topicAliasInvalid, 'The topic alias is above the topic alias maximum.');
       return undefined;
     }
     if (topic !== '') {
@@ -184,7 +181,7 @@ export class Publishing {
     }
     const known = this.#aliases?.get(topicAlias);
     if (known === undefined) {
-      this.#connection.refuse(reasonCodes.protocolError, 'The topic alias was not set on this connection.');
+      this.#client.refuse(reasonCodes.protocolError, 'The topic alias was not set on this client.');
     }
     return known;
   }
@@ -200,7 +197,7 @@ export class Publishing {
       properties: nothing,
     };
     this.#pending.push(pending);
-    this.#connection.pacer.begin(pending.bytes);
+    this.#client.pacer.begin(pending.bytes);
     return pending;
   }
 
@@ -210,7 +207,7 @@ export class Publishing {
     const pending = this.#entriesOf;
     this.#entries = [];
     this.#entriesOf = [];
-    this.#connection.session.publishAll(entries).then(
+    this.#client.session.publishAll(entries).then(
       (results) => this.#settle(pending, results),
       (cause: unknown) => {
         const error = toEverywireError(cause);
@@ -232,7 +229,7 @@ export class Publishing {
   }
 
   async #publishWithId(topic: string, draft: PublishDraft, { packetId }: Pending): Promise<Published> {
-    const { session, opened } = this.#connection;
+    const { session, opened } = this.#client;
     return session.publish(topic, draft, opened!.receiving(packetId));
   }
 
@@ -253,24 +250,24 @@ export class Publishing {
   }
 
   #refused(pending: Pending, error: EverywireError): void {
-    const connection = this.#connection;
-    const { opened, version } = connection;
-    refusalOf(error, connection.broker.host.log, 'a PUBLISH failed');
+    const client = this.#client;
+    const { opened, version } = client;
+    refusalOf(error, client.broker.host.log, 'a PUBLISH failed');
     if (pending.qos === 2) opened!.state.release(pending.packetId);
     pending.reasonCode = pending.isServerName ? reasonCodes.notAuthorized : pubackReason(error);
     pending.properties = { reasonString: reasonString(error) };
     if (pending.qos === 0) {
       const isTemporary = error.row.comeBack === 'later';
-      if (!isTemporary) connection.refuse(disconnectReason(error), reasonString(error));
+      if (!isTemporary) client.refuse(disconnectReason(error), reasonString(error));
     } else if (version !== 5) {
-      connection.refuse(disconnectReason(error), reasonString(error));
+      client.refuse(disconnectReason(error), reasonString(error));
     }
   }
 
   /** A refusal that the hub is not asked about. */
   #refuse(packet: Publish, reasonCode: number, detail: string): void {
     if (packet.qos === 0) {
-      this.#connection.refuse(reasonCode, detail);
+      this.#client.refuse(reasonCode, detail);
       return;
     }
     const pending = this.#add(packet, false);
@@ -287,13 +284,13 @@ export class Publishing {
   #answerSoon(): void {
     if (this.#isAnswerDue) return;
     this.#isAnswerDue = true;
-    this.#connection.broker.atEndOfTurn(this);
+    this.#client.broker.atEndOfTurn(this);
   }
 
   /** Answers from the oldest on, as far as they are known. */
   answer(): void {
     this.#isAnswerDue = false;
-    const connection = this.#connection;
+    const client = this.#client;
     const pending = this.#pending;
     let answered = 0;
     let bytesAnswered = 0;
@@ -305,9 +302,9 @@ export class Publishing {
       bytesAnswered += bytes;
       if (qos === 1) {
         this.#qos1Pending -= 1;
-        connection.answer({ type: 'puback', packetId, reasonCode, properties });
+        client.answer({ type: 'puback', packetId, reasonCode, properties });
       } else if (qos === 2) {
-        connection.answer({ type: 'pubrec', packetId, reasonCode, properties });
+        client.answer({ type: 'pubrec', packetId, reasonCode, properties });
       }
     }
     if (this.#answered * 2 >= pending.length) {
@@ -315,19 +312,19 @@ export class Publishing {
       this.#answered = 0;
     }
     // Behind the answers: what waits for them may read on, or be answered itself.
-    if (answered > 0) connection.pacer.end(bytesAnswered, answered);
-    connection.resume();
+    if (answered > 0) client.pacer.end(bytesAnswered, answered);
+    client.resume();
   }
 
   #flushReleased(): void {
-    const connection = this.#connection;
-    const { opened, broker } = connection;
+    const client = this.#client;
+    const { opened, broker } = client;
     const released = this.#released;
     this.#released = [];
     const complete = (): void => {
       for (const packetId of released) {
         opened!.state.release(packetId);
-        connection.answer({
+        client.answer({
           type: 'pubcomp',
           packetId,
           reasonCode: reasonCodes.success,
@@ -340,7 +337,7 @@ export class Publishing {
       return;
     }
     // Were it still known after a crash, the next message with this id would be taken for this one.
-    opened!.release(released, broker.host.records).then(complete, (cause: unknown) => connection.fail(cause));
+    opened!.release(released, broker.host.records).then(complete, (cause: unknown) => client.fail(cause));
   }
 }
 

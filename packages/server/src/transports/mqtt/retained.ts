@@ -1,6 +1,6 @@
 import { Batch } from '../../core/log/batch.ts';
 import { estimateBytes, type Message } from '../../core/log/message.ts';
-import type { MqttConnection } from './connection.ts';
+import type { MqttClient } from './client.ts';
 import { deliveryQos } from './convert.ts';
 import { flightOf, formatFor } from './encoding.ts';
 import { fillPacketIds, packetBytes } from './format.ts';
@@ -27,12 +27,12 @@ export interface RetainedDelivery {
 
 /** The retained messages that one connection is to get, subscription by subscription. */
 export class RetainedRuns {
-  readonly #connection: MqttConnection;
+  readonly #client: MqttClient;
   readonly #delivery: RetainedDelivery;
   #runs: RetainedRun[] | undefined;
 
-  constructor(connection: MqttConnection, delivery: RetainedDelivery) {
-    this.#connection = connection;
+  constructor(client: MqttClient, delivery: RetainedDelivery) {
+    this.#client = client;
     this.#delivery = delivery;
   }
 
@@ -58,13 +58,13 @@ export class RetainedRuns {
   #read(run: RetainedRun): void {
     if (run.isReading || run.messages !== undefined) return;
     run.isReading = true;
-    this.#connection.broker.host.clock.turn(() => {
+    this.#client.broker.host.clock.turn(() => {
       if (this.#runs?.includes(run) === true) this.#readNow(run);
     });
   }
 
   #readNow(run: RetainedRun): void {
-    const { session, broker } = this.#connection;
+    const { session, broker } = this.#client;
     const { subscription } = run;
     const { limits } = broker.host;
     session.retained(subscription.target.filter, limits.retainedMax).then(
@@ -86,7 +86,7 @@ export class RetainedRuns {
         this.#delivery.continueDelivery();
       },
       (cause: unknown) => {
-        if (this.#runs?.includes(run) === true) this.#connection.fail(cause);
+        if (this.#runs?.includes(run) === true) this.#client.fail(cause);
       },
     );
   }
@@ -115,8 +115,8 @@ export class RetainedRuns {
       subscription.retained = undefined;
       this.remove(subscription);
       subscription.core?.start();
-      this.#connection.session.creditAvailable();
-      if (this.#connection.opened!.isPersistent) this.#connection.saveSoon();
+      this.#client.session.creditAvailable();
+      if (this.#client.opened!.isPersistent) this.#client.saveSoon();
       return true;
     }
     const count = this.#countFitting(run);
@@ -128,28 +128,28 @@ export class RetainedRuns {
     let mustSave = false;
     for (const message of part) {
       const batch = new Batch([message]);
-      const encoded = batch.as(formatFor(this.#connection, batch, subscription, 'retained'));
-      if (packetBytes(encoded, 0, this.#connection.link.kind) > this.#connection.packetBytesMax) continue;
+      const encoded = batch.as(formatFor(this.#client, batch, subscription, 'retained'));
+      if (packetBytes(encoded, 0, this.#client.link.kind) > this.#client.packetBytesMax) continue;
       const qos = deliveryQos(message, subscription.options.qos);
       if (qos === 0) {
         pieces.push(encoded.bytes);
         continue;
       }
       mustSave ||= qos === 2;
-      const sent = this.#connection.opened!.state.send(subscription, {
+      const sent = this.#client.opened!.state.send(subscription, {
         ...flightOf(message, qos),
         origin: 'retained',
       });
       pieces.push(fillPacketIds(encoded, [sent.packetId]));
     }
     if (pieces.length === 0) return true;
-    this.#connection.broker.figures.publishSent += pieces.length;
+    this.#client.broker.figures.publishSent += pieces.length;
     this.#delivery.sendSaved(Buffer.concat(pieces), mustSave);
     return true;
   }
 
   #countFitting({ messages, at, subscription }: RetainedRun): number {
-    const { available, broker } = this.#connection;
+    const { available, broker } = this.#client;
     const { batchBytesMax } = broker.host.limits;
     const countMax = subscription.isAcknowledged ? available : Number.POSITIVE_INFINITY;
     let bytes = 0;

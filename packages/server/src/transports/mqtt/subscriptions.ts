@@ -8,7 +8,7 @@ import {
   type Unsubscribe,
 } from '@everywire/wires/mqtt';
 import type { Progress, Credit, SubscribeOptions } from '../../core/seams/subscription-api.ts';
-import type { MqttConnection } from './connection.ts';
+import type { MqttClient } from './client.ts';
 import { seqOfCursor, type Delivery } from './delivery.ts';
 import { reasonString, subackReason } from './reasons.ts';
 import type { MqttSubscription, SubscriptionOptions } from './state.ts';
@@ -18,20 +18,20 @@ import { refusalOf } from '../parts/refusal.ts';
 /** User property of SUBSCRIBE: with `on`, deliveries carry their cursor. */
 const cursorProperty = 'cursor';
 
-/** SUBSCRIBE and UNSUBSCRIBE of one connection, one packet after the other. */
+/** SUBSCRIBE and UNSUBSCRIBE of one client, one packet after the other. */
 export class Subscriptions {
-  readonly #connection: MqttConnection;
+  readonly #client: MqttClient;
   readonly #delivery: Delivery;
 
-  constructor(connection: MqttConnection, delivery: Delivery) {
-    this.#connection = connection;
+  constructor(client: MqttClient, delivery: Delivery) {
+    this.#client = client;
     this.#delivery = delivery;
   }
 
   /** Answers when what it grants is durable; what it brings comes behind the answer. */
   async subscribe(packet: Subscribe): Promise<void> {
-    const connection = this.#connection;
-    const session = connection.opened!;
+    const client = this.#client;
+    const session = client.opened!;
     const begun: MqttSubscription[] = [];
     let reasonCodesOf: number[] = [];
     let detail: string | undefined;
@@ -39,12 +39,12 @@ export class Subscriptions {
       try {
         reasonCodesOf.push(await this.#begin(request, packet.properties, begun));
       } catch (caught) {
-        const error = refusalOf(caught, connection.broker.host.log, 'a SUBSCRIBE failed');
+        const error = refusalOf(caught, client.broker.host.log, 'a SUBSCRIBE failed');
         reasonCodesOf.push(subackReason(error));
         detail ??= reasonString(error);
       }
     }
-    if (!connection.isOpen()) return;
+    if (!client.isOpen()) return;
     try {
       await session.save();
     } catch (caught) {
@@ -53,7 +53,7 @@ export class Subscriptions {
       reasonCodesOf = reasonCodesOf.map(() => subackReason(error));
       for (const subscription of begun.splice(0)) this.end(subscription);
     }
-    connection.answer({
+    client.answer({
       type: 'suback',
       packetId: packet.packetId,
       reasonCodes: reasonCodesOf,
@@ -66,8 +66,8 @@ export class Subscriptions {
   }
 
   async unsubscribe(packet: Unsubscribe): Promise<void> {
-    const connection = this.#connection;
-    const session = connection.opened!;
+    const client = this.#client;
+    const session = client.opened!;
     const reasonCodesOf = packet.filters.map(({ filter, isWellFormed }) => {
       if (!isWellFormed) return reasonCodes.topicFilterInvalid;
       const subscription = session.state.subscriptions.get(filter);
@@ -76,7 +76,7 @@ export class Subscriptions {
       return reasonCodes.success;
     });
     await session.save();
-    connection.answer({
+    client.answer({
       type: 'unsuback',
       packetId: packet.packetId,
       reasonCodes: reasonCodesOf,
@@ -86,11 +86,11 @@ export class Subscriptions {
 
   /** Goes on with what the session had, in the order in which it came about. Rights are asked for anew (T14). */
   async resume(): Promise<void> {
-    const connection = this.#connection;
-    const session = connection.opened!;
+    const client = this.#client;
+    const session = client.opened!;
     for (const subscription of [...session.state.subscriptions.values()]) {
-      if (!connection.isOpen()) return;
-      connection.broker.figures.subscriptions += 1;
+      if (!client.isOpen()) return;
+      client.broker.figures.subscriptions += 1;
       if (subscription.target.kind !== 'log') {
         if (this.#maySee(subscription)) this.#follow(subscription);
         else this.end(subscription);
@@ -99,7 +99,7 @@ export class Subscriptions {
       try {
         await this.#start(subscription, undefined, subscription.progress);
       } catch (caught) {
-        if (!connection.isOpen()) return;
+        if (!client.isOpen()) return;
         this.#refuseResumed(subscription, caught);
         continue;
       }
@@ -109,7 +109,7 @@ export class Subscriptions {
 
   /** The client has another token: ends those to `$SYS` that it does not allow, and returns their filters. */
   judgeSys(): readonly string[] {
-    const withdrawn = [...this.#connection.opened!.state.subscriptions.values()].filter(
+    const withdrawn = [...this.#client.opened!.state.subscriptions.values()].filter(
       (subscription) => !this.#maySee(subscription),
     );
     for (const subscription of withdrawn) this.end(subscription);
@@ -121,7 +121,7 @@ export class Subscriptions {
     const error = toEverywireError(caught);
     const { comeBack } = error.row;
     if (comeBack !== 'never' && comeBack !== 'without-cursor') throw error;
-    const { broker, session } = this.#connection;
+    const { broker, session } = this.#client;
     const { subject } = session.identity;
     const { isShared, filter } = subscription.target;
     broker.host.log.info({ err: error, subject, filter }, 'a stored subscription is not granted any more');
@@ -142,7 +142,7 @@ export class Subscriptions {
 
   /** The broker's own figures tell of everybody. @throws EverywireError `forbidden` */
   #authorizeSys(): void {
-    const { broker, session } = this.#connection;
+    const { broker, session } = this.#client;
     broker.host.hub.authorizeAdmin(session.identity, 'read $SYS');
   }
 
@@ -153,7 +153,7 @@ export class Subscriptions {
     begun: MqttSubscription[],
   ): Promise<number> {
     if (!request.isWellFormed) return reasonCodes.topicFilterInvalid;
-    const { broker, opened } = this.#connection;
+    const { broker, opened } = this.#client;
     const { state } = opened!;
     const target = readTarget(request.filter, properties.userProperties, broker.nowMs());
     const options: SubscriptionOptions = {
@@ -193,16 +193,16 @@ export class Subscriptions {
   }
 
   async #startNew(subscription: MqttSubscription, { kind, from }: Target): Promise<void> {
-    const { limits } = this.#connection.broker.host;
+    const { limits } = this.#client.broker.host;
     if (kind === 'log') {
       await this.#start(subscription, from, undefined);
       const { isShared, filter } = subscription.target;
-      const { opened, broker } = this.#connection;
+      const { opened, broker } = this.#client;
       if (isShared && opened!.holdsGroups) broker.sessions.holdGroup(filter);
       return;
     }
     if (kind === 'sys') this.#authorizeSys();
-    if (this.#connection.opened!.state.subscriptions.size > limits.subscriptionsMax) {
+    if (this.#client.opened!.state.subscriptions.size > limits.subscriptionsMax) {
       throw new EverywireError(
         'quota_exceeded',
         `A connection has at most ${limits.subscriptionsMax} subscriptions.`,
@@ -235,7 +235,7 @@ export class Subscriptions {
     const goesOn = target.from === undefined && !target.isShared;
     const progress = goesOn && before.qos > 0 ? core.progress : undefined;
     const from: From | undefined = goesOn ? { after: core.cursor } : target.from;
-    this.#connection.opened!.state.beginAnew(subscription, progress !== undefined && options.qos > 0);
+    this.#client.opened!.state.beginAnew(subscription, progress !== undefined && options.qos > 0);
     subscription.options = options;
     subscription.format = undefined;
     if (target.isShared) {
@@ -253,30 +253,30 @@ export class Subscriptions {
     from: From | undefined,
     progress: Progress | undefined,
   ): Promise<void> {
-    const connection = this.#connection;
+    const client = this.#client;
     const { options, target } = subscription;
-    const { limits } = connection.broker.host;
+    const { limits } = client.broker.host;
     const isAcknowledged = options.qos > 0;
     const asked: SubscribeOptions = {
       from,
       progress,
       acknowledge: isAcknowledged ? 'peer' : 'delivered',
       ...(isAcknowledged
-        ? { windowMessages: limits.mqttInFlightMax, credit: creditOf(subscription, connection) }
+        ? { windowMessages: limits.mqttInFlightMax, credit: creditOf(subscription, client) }
         : {}),
       ...(options.noLocal ? { echo: false } : {}),
-      ...(target.isShared ? { keepGroup: connection.opened!.isPersistent } : {}),
+      ...(target.isShared ? { keepGroup: client.opened!.isPersistent } : {}),
       tag: subscription,
     };
-    subscription.core = await connection.session.subscribe(target.filter, asked);
+    subscription.core = await client.session.subscribe(target.filter, asked);
     this.#delivery.tellGaps(subscription, subscription.core.startGaps);
   }
 
   /** What comes once its grant was answered. */
   #follow(subscription: MqttSubscription): void {
-    const { broker } = this.#connection;
+    const { broker } = this.#client;
     if (subscription.target.kind === 'sys') {
-      broker.sys.add(this.#connection, subscription, subscription.retained !== undefined);
+      broker.sys.add(this.#client, subscription, subscription.retained !== undefined);
       subscription.retained = undefined;
     } else if (subscription.retained !== undefined) {
       this.#delivery.retain(subscription);
@@ -287,7 +287,7 @@ export class Subscriptions {
 
   /** It brings nothing more. What was begun to be sent is finished. */
   end(subscription: MqttSubscription): void {
-    const { broker, opened } = this.#connection;
+    const { broker, opened } = this.#client;
     if (opened!.state.subscriptions.get(subscription.filter) !== subscription) return;
     opened!.state.remove(subscription.filter);
     opened!.state.detach(subscription);
@@ -298,29 +298,29 @@ export class Subscriptions {
     if (isShared && wasFollowing && opened!.holdsGroups) broker.sessions.letGoOfGroup(filter);
     this.#delivery.forget(subscription);
     broker.figures.subscriptions -= 1;
-    if (subscription.target.kind === 'sys') broker.sys.remove(this.#connection, subscription);
+    if (subscription.target.kind === 'sys') broker.sys.remove(subscription);
   }
 }
 
-/** Notes where everything is before the hub forgets it: the session may resume in another connection. */
-export function detachAll(connection: MqttConnection): void {
-  const { broker, opened } = connection;
+/** Notes where everything is before the hub forgets it: the session may resume in another client. */
+export function detachAll(client: MqttClient): void {
+  const { broker, opened } = client;
   const { state } = opened!;
   state.keepFromGroups();
   broker.figures.subscriptions -= state.subscriptions.size;
   for (const subscription of state.subscriptions.values()) {
     subscription.saved = subscription.progress;
     subscription.core = undefined;
-    if (subscription.target.kind === 'sys') broker.sys.remove(connection, subscription);
+    if (subscription.target.kind === 'sys') broker.sys.remove(subscription);
   }
 }
 
 /** Retained messages go first. A group has none, and asks each connection once for all its subscriptions. */
-function creditOf(subscription: MqttSubscription, connection: MqttConnection): Credit {
-  if (subscription.target.isShared) return connection;
+function creditOf(subscription: MqttSubscription, client: MqttClient): Credit {
+  if (subscription.target.isShared) return client;
   return {
     get available() {
-      return subscription.retained === undefined ? connection.available : 0;
+      return subscription.retained === undefined ? client.available : 0;
     },
   };
 }

@@ -1,16 +1,24 @@
 import { createRequire } from 'node:module';
 import { loadavg } from 'node:os';
 import { matches, type Filter } from '@everywire/protocol';
+import type { Packet } from '@everywire/wires/mqtt';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { Figures } from '../../core/seams/hub-api.ts';
-import type { MqttConnection } from './connection.ts';
 import type { MqttFigures } from './figures.ts';
 import type { MqttSubscription } from './state.ts';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { readonly version: string };
 
+/** A client that follows the figures. */
+export interface SysClient {
+  readonly link: { readonly unsentBytes: number };
+  answer(packet: Packet): void;
+}
+
 export interface SysOptions {
   readonly clock: Clock;
+  /** A client with more than this unsent is skipped. */
+  readonly heldFromBytes: number;
   readonly figures: MqttFigures;
   readonly hubFigures: Readonly<Figures>;
   /** Sessions that are kept for clients which are away or could be. */
@@ -19,7 +27,7 @@ export interface SysOptions {
 }
 
 interface Follower {
-  readonly connection: MqttConnection;
+  readonly client: SysClient;
   readonly subscription: MqttSubscription;
   readonly filter: Filter;
 }
@@ -37,14 +45,14 @@ export class SysTopics {
   }
 
   /** The figures again and again; with `isToldNow` at once as well, as retained messages are. */
-  add(connection: MqttConnection, subscription: MqttSubscription, isToldNow: boolean): void {
-    const follower = { connection, subscription, filter: filterOf(subscription.target.filter) };
+  add(client: SysClient, subscription: MqttSubscription, isToldNow: boolean): void {
+    const follower = { client, subscription, filter: filterOf(subscription.target.filter) };
     this.#followers.set(subscription, follower);
     if (isToldNow) this.#tell(follower, this.#topics(), true);
     this.#timer ??= this.#options.clock.after(this.#options.everyMs, this.#tick);
   }
 
-  remove(_connection: MqttConnection, subscription: MqttSubscription): void {
+  remove(subscription: MqttSubscription): void {
     this.#followers.delete(subscription);
     if (this.#followers.size > 0) return;
     this.#timer?.cancel();
@@ -58,18 +66,18 @@ export class SysTopics {
   };
 
   #tell(
-    { connection, subscription, filter }: Follower,
+    { client, subscription, filter }: Follower,
     topics: ReadonlyMap<string, string>,
     retain: boolean,
   ): void {
-    const { outboundHeldFromBytes } = connection.broker.host.limits;
+    const { heldFromBytes } = this.#options;
     const { identifier } = subscription.options;
     const properties = identifier === undefined ? {} : { subscriptionIdentifiers: [identifier] };
     for (const [topic, value] of topics) {
       // Who does not read is given the next figures instead of all.
-      if (connection.link.unsentBytes > outboundHeldFromBytes) return;
+      if (client.link.unsentBytes > heldFromBytes) return;
       if (!matches(filter, topic)) continue;
-      connection.answer({
+      client.answer({
         type: 'publish',
         topic,
         payload: Buffer.from(value),
