@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -340,6 +340,44 @@ describe('doctor on a data folder', () => {
       code: 1,
       stdout: expect.stringContaining(`bad       ${data} is damaged`),
     });
+  });
+
+  test.each([
+    { what: 'a first page that is not LMDB’s', at: 0, bytes: 4_096 },
+    { what: 'a meta page with a wrong page size', at: 48, bytes: 4 },
+    { what: 'pages that hold noise', at: 8_192, bytes: 1_000_000 },
+  ])('survives $what', async ({ at, bytes }) => {
+    const data = join(folder, `noise-${at}`);
+    const server = await serveEverywire(['--store', `lmdb:${data}`]);
+    for (let index = 0; index < 3; index += 1)
+      await runEverywire(['publish', server.at('http', 'a/b'), 'x'.repeat(9_000)]).ended;
+    server.child.kill('SIGTERM');
+    await server.ended;
+    await server.dispose();
+    const file = join(data, 'data.mdb');
+    const content = readFileSync(file);
+    content.fill(0xa5, at, Math.min(at + bytes, content.length));
+    writeFileSync(file, content);
+    const { code, signal, stdout } = await runEverywire(['doctor', '--port', '0', '--store', `lmdb:${data}`])
+      .ended;
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    expect(stdout).toMatch(/bad {7}.*damaged/);
+  });
+
+  test('judges it as serve would, where it cannot be used at all', async () => {
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    const lost = join(folder, 'lost');
+    mkdirSync(lost);
+    writeFileSync(join(lost, 'format'), 'everywire-lmdb 1\n');
+    for (const data of [file, join(file, 'data'), lost]) {
+      const args = ['--port', '0', '--store', `lmdb:${data}`];
+      const found = await runEverywire(['doctor', ...args]).ended;
+      const served = await runEverywire(['serve', ...args]).ended;
+      expect([data, found.code, served.code]).toEqual([data, 1, 1]);
+      const [, words] = /^bad +(.*)$/m.exec(found.stdout)!;
+      expect(served.stderr).toContain(words);
+    }
   });
 });
 

@@ -114,6 +114,50 @@ export async function fillDisk(rounds: Rounds, sabotage?: string): Promise<FullD
   }
 }
 
+/** What became of the room that deleting made. */
+export interface Deletions {
+  readonly violations: readonly Violation[];
+  /** Accepted in each round, of which each filled the disk anew. */
+  readonly acceptedEach: readonly number[];
+}
+
+/**
+ * Fills a disk, deletes channels, and fills the room that this made, again and again: no byte of the disk comes back
+ * from elsewhere, as the file never gets shorter.
+ */
+export async function fillDeletedRoom(roundsCount: number, payloadBytesMax: number): Promise<Deletions> {
+  const disk = new SmallDisk({ mebibytes });
+  const url = `lmdb:${join(disk.folder, 'data')}`;
+  const violations: Violation[] = [];
+  const acceptedEach: number[] = [];
+  const checker = new HistoryChecker();
+  const process = new StoreProcess();
+  try {
+    await process.call('open', { url });
+    for (let round = 0; round < roundsCount; round += 1) {
+      const channels = [`round/${round}`, `round/${round}/b`];
+      const publishers = { prefix: `d${round}.`, publishers: 4, entriesMax: 2, payloadBytesMax };
+      await process.call('start', { ...publishers, channels: channels.map((channel) => ({ channel })) });
+      const ended = await within(process.call('ended', null), refusedWithinMs);
+      if (ended === 'late') throw new Error(`the disk is full, and no publish was refused (round ${round})`);
+      if (ended.refusal?.code !== 'store_full')
+        violations.push({ rule: 'liveness', detail: `round ${round}: ${JSON.stringify(ended.refusal)}` });
+      acceptedEach.push(ended.accepted);
+      recordHistory(checker, process);
+      const left = await drop(process, checker, channels);
+      if (left.length > 0)
+        violations.push({ rule: 'liveness', detail: `round ${round}: ${left.join(', ')} cannot be deleted` });
+    }
+    violations.push(...process.unhandled.map((detail): Violation => ({ rule: 'liveness', detail })));
+    const { violations: found } = await judge(checker, process);
+    await process.close();
+    return { violations: [...violations, ...found], acceptedEach };
+  } finally {
+    await process.kill();
+    disk.close();
+  }
+}
+
 /** Deletes channels; answers those for which there was no room. */
 async function drop(
   process: StoreProcess,

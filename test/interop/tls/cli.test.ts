@@ -161,3 +161,24 @@ describe('the command line', { timeout: 300_000 }, () => {
     expect(stderr).not.toContain(secret);
   });
 });
+
+describe('doctor', { timeout: 60_000 }, () => {
+  it('reads the files of TLS as serve does', async () => {
+    const examine = ({ cert, key }: Pair): Promise<Ended> => {
+      const ports = ['--port', '0', '--mqtts-port', '0', '--stomps-port', '0'];
+      return runEverywire(['doctor', ...ports, '--store', 'memory:', '--tls-cert', cert, '--tls-key', key])
+        .ended;
+    };
+    const good = await examine(pair);
+    expect(good.code).toBe(0);
+    expect(good.stdout).toMatch(/good {6}The certificate .* for DNS:localhost.* is valid until/);
+    const soon = await examine(authority.issueForLoopback(3));
+    expect(soon.stdout).toMatch(/doubtful {2}The certificate .*, for [23] more days/);
+    const expired = await examine(authority.issue({ commonName: 'localhost', isExpired: true }));
+    expect(expired.stdout).toMatch(/doubtful {2}The certificate .* expired on/);
+    const other = authority.issueForLoopback();
+    const wrong = await examine({ cert: pair.cert, key: other.key });
+    expect(wrong.code).toBe(1);
+    expect(wrong.stdout).toContain(`bad       tls.key ${other.key} is not the key of tls.cert ${pair.cert}.`);
+  });
+});

@@ -1,29 +1,54 @@
-import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, extname, join, resolve } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/schema.ts';
 import { maskPassword } from '../config/show.ts';
 import type { Finding } from './doctor-machine.ts';
+import { write } from './output.ts';
 
 const freeBytesWanted = 1024 ** 3;
 const mib = 1024 ** 2;
 const scheme = 'lmdb:';
 
-/** Room on the disk, and the data folder: that no other server has it, that its format is known, that all is whole. */
+/** Room on the disk, and the data folder, judged as `serve` does: writable, free, of a known format, and whole. */
 export async function checkStore({ store: url }: Config): Promise<readonly Finding[]> {
   if (!url.startsWith(scheme))
     return [{ verdict: 'good', text: `The store ${maskPassword(url)} keeps nothing on disk` }];
   const folder = resolve(url.slice(scheme.length));
-  const room = await checkRoom(folder);
-  if (!existsSync(join(folder, 'data.mdb'))) {
-    return [room, { verdict: 'good', text: `${folder} holds no messages yet; serve begins it` }];
+  const existing = nearestExisting(folder);
+  const unusable = await findUnusable(folder, existing);
+  if (unusable !== undefined) return [unusable];
+  const room = await checkRoom(folder, existing);
+  if (!['format', 'data.mdb'].some((name) => existsSync(join(folder, name)))) {
+    return [room, { verdict: 'good', text: `${folder} holds no messages yet; serve makes the store` }];
   }
   return [room, await checkLock(folder), await checkContent(folder)];
 }
 
-async function checkRoom(folder: string): Promise<Finding> {
+function nearestExisting(folder: string): string {
   let existing = folder;
   while (!existsSync(existing)) existing = dirname(existing);
+  return existing;
+}
+
+/** Whether files can be made in the folder, or the folder itself where it would be. */
+async function findUnusable(folder: string, existing: string): Promise<Finding | undefined> {
+  const { explainFolder } = await import('../stores/lmdb/opening.ts');
+  try {
+    if (!statSync(existing).isDirectory())
+      throw Object.assign(new Error(), { code: existing === folder ? 'EEXIST' : 'ENOTDIR' });
+    accessSync(existing, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return { verdict: 'bad', text: (explainFolder(error, folder) as Error).message };
+  }
+}
+
+async function checkRoom(folder: string, existing: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(existing);
   const freeBytes = bavail * bsize;
   const text = `${Math.floor(freeBytes / mib)} MiB are free for ${folder}`;
@@ -40,8 +65,28 @@ async function checkLock(folder: string): Promise<Finding> {
   }
 }
 
-/** Reads everything without changing anything; also beside a server that runs on the folder. */
+/** Runs `verifyFolder` in another process, which LMDB ends (SIGSEGV, SIGABRT) where it meets a page that it cannot read. */
 async function checkContent(folder: string): Promise<Finding> {
+  const main = fileURLToPath(new URL(`./main${extname(import.meta.url)}`, import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, main, 'verify-folder', folder], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [output, [code, signal]] = await Promise.all([
+    readAll(child.stdout),
+    once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>,
+  ]);
+  if (code === 0) return JSON.parse(output) as Finding;
+  const { whatToDo } = await import('../stores/lmdb/file-end.ts');
+  const text = `${folder} is damaged: reading it ended the process that looked (${signal ?? `exit code ${code}`}). ${whatToDo}`;
+  return { verdict: 'bad', text };
+}
+
+/** Reads everything without changing anything; also beside a server that runs on the folder. Prints the finding as JSON. */
+export async function verifyFolder(folder: string): Promise<void> {
+  await write(`${JSON.stringify(await judgeContent(folder))}\n`);
+}
+
+async function judgeContent(folder: string): Promise<Finding> {
   const { verifyStore } = await import('../stores/lmdb/verify.ts');
   try {
     const { channels, messages, problems } = await verifyStore(folder);

@@ -8,6 +8,7 @@ import {
   type Finding,
 } from './doctor-machine.ts';
 import { checkStore } from './doctor-store.ts';
+import { checkTls } from './doctor-tls.ts';
 import { CommandError } from './exit.ts';
 import type { ServeFlags } from './flags.ts';
 import { write } from './output.ts';
@@ -30,6 +31,7 @@ export async function diagnose(flags: ServeFlags): Promise<void> {
     ...(await checkOwnPort('mqtt', loaded)),
     ...(await checkOwnPort('stomp', loaded)),
     ...(await checkOwnPort('grpc', loaded)),
+    ...(await checkTls(config)),
     ...(await checkStore(config)),
   ];
   for (const { verdict, text } of findings) {

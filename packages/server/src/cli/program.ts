@@ -89,6 +89,14 @@ function createProgram(): Command {
     const { diagnose } = await import('./doctor.ts');
     await diagnose(readFlags(doctor));
   });
+  program
+    .command('verify-folder', { hidden: true })
+    .description('what doctor runs in another process to read a data folder')
+    .argument('<folder>')
+    .action(async (folder: string) => {
+      const { verifyFolder } = await import('./doctor-store.ts');
+      await verifyFolder(folder);
+    });
   return program;
 }
 

@@ -84,8 +84,8 @@ const sabotages: ReadonlyMap<string, readonly Edit[]> = new Map<string, readonly
     [
       {
         file: opened,
-        find: 'checkRoom(this.database.freeBytes(), writes, batch.newest !== undefined);',
-        replace: 'if (this.database.freeBytes() < 1048576) return;',
+        find: 'if (batch.newest === undefined)',
+        replace: 'if (this.database.freeBytes() < 4194304) return; if (batch.newest === undefined)',
       },
     ],
   ],

@@ -47,6 +47,10 @@ export interface Database {
   commit(writes: readonly Write[]): Promise<void>;
   /** Room left where the file is. */
   freeBytes(): number;
+  /** Length of the file as LMDB uses it. It never gets shorter. */
+  fileBytes(): number;
+  /** Room inside the file: pages that hold nothing any more. LMDB takes them first, where they lie side by side. */
+  reusableBytes(): number;
   close(): Promise<void>;
 }
 
@@ -142,6 +146,18 @@ class LmdbDatabase implements Database {
     return bavail * bsize;
   }
 
+  fileBytes(): number {
+    const { lastPageNumber, pageSize } = this.#root.getStats() as RootStats;
+    return (lastPageNumber + 1) * pageSize;
+  }
+
+  reusableBytes(): number {
+    const stats = this.#root.getStats() as RootStats;
+    let usedPages = metaPages + pagesOf(stats) + pagesOf(stats.free);
+    for (const table of this.#tables.values()) usedPages += pagesOf(table.getStats() as TableStats);
+    return Math.max(0, stats.lastPageNumber + 1 - usedPages) * stats.pageSize;
+  }
+
   async close(): Promise<void> {
     await this.#root.close();
   }
@@ -149,6 +165,26 @@ class LmdbDatabase implements Database {
   #table(name: TableName): Lmdb<Buffer, Buffer> {
     return this.#tables.get(name)!;
   }
+}
+
+const metaPages = 2;
+
+/** What lmdb tells about one table. */
+interface TableStats {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+interface RootStats extends TableStats {
+  readonly pageSize: number;
+  readonly lastPageNumber: number;
+  /** LMDB's list of free pages, which is a table too. */
+  readonly free: TableStats;
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: TableStats): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages;
 }
 
 function rangeOptions({ from, to, reverse, limit }: RowRange) {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 /** Where lmdb 3.5 keeps these in each of its two meta pages (MDB_meta in its mdb.c), little-endian. */
 const metaAt = { magic: 24, pageBytes: 48, lastPage: 144, transaction: 152, end: 168 } as const;
 const magic = 0xbeefc0de;
+/** With any other LMDB would read where there is nothing, which ends the process. */
+const pageSizes: ReadonlySet<number> = new Set([4_096, 8_192, 16_384, 32_768, 65_536]);
 
 /** More than any store holds: a last page beyond is damage in the meta page itself, and no length to believe. */
 const fileBytesMax = 2 ** 44;
@@ -21,12 +23,17 @@ export function extendCutFile(folder: string): number {
 }
 
 /**
- * Refuses a data file whose first page is not LMDB's. lmdb 3.5.6 finds that too, and then ends the process with SIGSEGV
- * instead of an error.
+ * Refuses a data file that is missing, where LMDB would make a new one, and one whose first page is not LMDB's. lmdb
+ * 3.5.6 finds the latter too, and then ends the process with SIGSEGV instead of an error.
  * @throws Error for an operator
  */
 export function checkFirstPage(folder: string): void {
-  if (!existsSync(dataPath(folder)) || statSync(dataPath(folder)).size === 0) return;
+  const isThere = existsSync(dataPath(folder));
+  if (!isThere || statSync(dataPath(folder)).size === 0)
+    throw new Error(
+      `The data file ${dataPath(folder)} is ${isThere ? 'empty' : 'missing'}, and the file "format" beside it says that ` +
+        `there were messages. ${whatToDo}`,
+    );
   const fd = openSync(dataPath(folder), 'r');
   try {
     if (readMeta(fd, 0) !== undefined) return;
@@ -38,6 +45,13 @@ export function checkFirstPage(folder: string): void {
 
 /** For an operator whose data file cannot be opened. */
 export const whatToDo = 'Put a backup of the folder back, or move it away to start with an empty store.';
+
+/** LMDB names what it found by a code alone, which tells an operator nothing. */
+export function explainDamage(caught: unknown, path: string): unknown {
+  if (!(caught instanceof Error) || !caught.message.includes('MDB_')) return caught;
+  const detail = caught.message.split('\n')[0]!;
+  return new Error(`The data file in ${path} is damaged: ${detail} ${whatToDo}`, { cause: caught });
+}
 
 /** How many bytes the data file is shorter than its newest meta page says; 0 where there is no file. */
 export function missingBytes(folder: string): number {
@@ -67,9 +81,10 @@ function dueBytes(fd: number): number {
 function readMeta(fd: number, at: number) {
   const page = Buffer.alloc(metaAt.end);
   if (readSync(fd, page, 0, page.length, at) < page.length) return undefined;
-  if (page.readUInt32LE(metaAt.magic) !== magic) return undefined;
+  const pageBytes = page.readUInt32LE(metaAt.pageBytes);
+  if (page.readUInt32LE(metaAt.magic) !== magic || !pageSizes.has(pageBytes)) return undefined;
   return {
-    pageBytes: page.readUInt32LE(metaAt.pageBytes),
+    pageBytes,
     lastPage: Number(page.readBigUInt64LE(metaAt.lastPage)),
     transaction: page.readBigUInt64LE(metaAt.transaction),
   };

@@ -42,6 +42,8 @@ export class OpenedLog {
   readonly #tags: Tags;
   #head: Position;
   #nextChannelNo: number;
+  /** As much of the file as was free when LMDB could not use it. */
+  #fragmentedBytes = 0;
 
   /** Begins a new epoch, durably, before anything is read or written. */
   static async open(database: Database, options: OpenedLogOptions): Promise<OpenedLog> {
@@ -115,8 +117,40 @@ export class OpenedLog {
     const writes: Write[] = [...batch.finish()];
     if (writes.length === 0) return;
     this.segments.raiseFloor(this.#head.seq, writes);
-    checkRoom(this.database.freeBytes(), writes, batch.newest !== undefined);
-    await this.database.commit(writes);
+    if (batch.newest === undefined) await this.#storeWithin(0, writes);
+    else await this.#storeMessages(writes);
+  }
+
+  async #storeMessages(writes: readonly Write[]): Promise<void> {
+    const { database } = this;
+    const neededBytes = bytesOf(writes);
+    const leftBytes = database.freeBytes() - neededBytes;
+    // The file never gets shorter: what deleting freed is inside it.
+    const isReuse =
+      leftBytes < reservedBytes + slackBytes &&
+      database.reusableBytes() >= 2 * neededBytes + this.#fragmentedBytes;
+    if (!isReuse) return this.#storeWithin(reservedBytes + slackBytes, writes);
+    const before = { fileBytes: database.fileBytes(), reusableBytes: database.reusableBytes() };
+    await this.#storeWithin(reservedBytes, writes);
+    // What was free lies apart, and LMDB has lengthened the file.
+    if (database.fileBytes() > before.fileBytes) this.#fragmentedBytes = before.reusableBytes;
+  }
+
+  /**
+   * Refuses what might not fit before LMDB begins to write it: a page that cannot be written can cost the process (see
+   * `hasDamagedHeap`). So the disk must have room for the whole commit, wherever LMDB puts it.
+   * @throws Error with the code ENOSPC
+   */
+  async #storeWithin(keptFreeBytes: number, writes: readonly Write[]): Promise<void> {
+    const neededBytes = keptFreeBytes + bytesOf(writes);
+    const freeBytes = this.database.freeBytes();
+    if (freeBytes >= neededBytes) return this.database.commit(writes);
+    throw Object.assign(
+      new Error(`There are ${freeBytes} bytes free, and up to ${neededBytes} are needed.`),
+      {
+        code: 'ENOSPC',
+      },
+    );
   }
 
   /** What `batch` says is the log from now on. */
@@ -143,22 +177,27 @@ export function readEpochs(database: Database, problem: (text: string) => void):
   return [];
 }
 
-/** Left free by publishes, so that deleting, which frees space, still has room to work. */
+/** Left free on the disk by publishes, so that deleting, which frees pages of the file, still has room to work. */
 const reservedBytes = 512 * 1024;
+/** Left to publishes that go into free pages of the file: where these lie apart, LMDB lengthens the file after all. */
+const slackBytes = 2 * 1024 * 1024;
 const pageBytes = 4096;
 
-/**
- * Refuses what might not fit before LMDB begins to write it: a page that cannot be written can cost the process (see
- * `hasDamagedHeap`). Each row may copy its leaf, and the branches above are few.
- * @throws Error with the code ENOSPC
- */
-function checkRoom(freeBytes: number, writes: readonly Write[], isPublish: boolean): void {
-  let neededBytes = isPublish ? reservedBytes : 0;
-  for (const { value } of writes) neededBytes += pageBytes + (value?.length ?? 0);
-  if (freeBytes >= neededBytes) return;
-  throw Object.assign(new Error(`There are ${freeBytes} bytes free, and up to ${neededBytes} are needed.`), {
-    code: 'ENOSPC',
-  });
+type Room = Pick<Database, 'freeBytes'>;
+
+/** Rows that one commit may remove: fewer when the disk is nearly full, where each may copy its page. */
+export function removableRows(room: Room, rowsMax: number): number {
+  return Math.min(rowsMax, Math.max(1, Math.floor(room.freeBytes() / (2 * pageBytes))));
+}
+
+/** Whether the disk is nearly full, so that pages of the file must be freed before anything else can be stored. */
+export function isShortOfRoom(room: Room): boolean {
+  return room.freeBytes() < 2 * (reservedBytes + slackBytes);
+}
+
+/** Each row may copy its leaf, and the branches above are few. */
+function bytesOf(writes: readonly Write[]): number {
+  return writes.reduce((sum, { value }) => sum + pageBytes + (value?.length ?? 0), 0);
 }
 
 /** Numbers are given out in order, and the newest one is kept as long as nothing newer is there. */

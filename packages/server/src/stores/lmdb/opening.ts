@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import type { OpenDatabase } from './database.ts';
-import { checkFirstPage, extendCutFile, whatToDo } from './file-end.ts';
-import { checkFormat } from './format.ts';
+import { checkFirstPage, explainDamage, extendCutFile } from './file-end.ts';
+import { beginFormat, checkFormat, finishFormat } from './format.ts';
 import { lockFolder, syncFolder } from './lock.ts';
 import { OpenedLog, type OpenedLogOptions } from './opened-log.ts';
 import { checkTail } from './verify.ts';
@@ -20,22 +20,51 @@ export interface OpenedFolder {
 /** Locks the data folder, which is made when it is not there, and opens what is in it. @throws Error for an operator */
 export async function openFolder(options: OpeningOptions): Promise<OpenedFolder> {
   const { path } = options;
-  // Messages are in it as they came, and the secrets of webhooks. A folder that is there already stays as it is.
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const unlock = lockFolder(path);
+  const unlock = takeFolder(path);
   try {
-    checkFormat(path);
-    checkFirstPage(path);
+    const isNew = !checkFormat(path);
+    if (isNew) beginFormat(path);
+    else checkFirstPage(path);
     const cutBytes = extendCutFile(path);
     if (cutBytes > 0) options.log.error({ cutBytes }, 'the data file was cut short; run everywire doctor');
     const opened = await openLog(options);
+    if (isNew) finishFormat(path);
     syncFolder(path);
     return { opened, unlock };
   } catch (caught) {
     unlock();
-    throw explainOpening(caught, path);
+    throw explainDamage(caught, path);
   }
 }
+
+function takeFolder(path: string): () => void {
+  try {
+    // Messages are in it as they came, and the secrets of webhooks. A folder that is there already stays as it is.
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return lockFolder(path);
+  } catch (caught) {
+    throw explainFolder(caught, path);
+  }
+}
+
+/** The system's errors name a call and a code; an operator needs the folder, and what to do. */
+export function explainFolder(caught: unknown, path: string): unknown {
+  if (!(caught instanceof Error && 'code' in caught && typeof caught.code === 'string')) return caught;
+  const words = folderProblems.get(caught.code) ?? 'cannot be used';
+  return new Error(
+    `The data folder ${path} ${words} (${caught.code}). Choose another with --store lmdb:<folder>.`,
+    { cause: caught },
+  );
+}
+
+const folderProblems: ReadonlyMap<string, string> = new Map([
+  ['EACCES', 'cannot be written by the user that runs this server'],
+  ['EPERM', 'cannot be written by the user that runs this server'],
+  ['EROFS', 'is on a file system that is mounted read-only'],
+  ['ENOTDIR', 'lies below a file that is no folder'],
+  ['EEXIST', 'is a file and no folder'],
+  ['ENOSPC', 'is on a disk without any room'],
+]);
 
 /** Opens the log of a folder that this process has locked. */
 export async function openLog(options: OpeningOptions): Promise<OpenedLog> {
@@ -51,11 +80,4 @@ export async function openLog(options: OpeningOptions): Promise<OpenedLog> {
     await database.close();
     throw caught;
   }
-}
-
-/** LMDB names what it found by a code alone, which tells an operator nothing. */
-function explainOpening(caught: unknown, path: string): unknown {
-  if (!(caught instanceof Error) || !caught.message.includes('MDB_')) return caught;
-  const detail = caught.message.split('\n')[0]!;
-  return new Error(`The data file in ${path} is damaged: ${detail} ${whatToDo}`, { cause: caught });
 }

@@ -26,7 +26,7 @@ import type {
 import { CommitLoop } from './commit-loop.ts';
 import { hasDamagedHeap, isFull, keyBytesMax, openLmdb, type OpenDatabase } from './database.ts';
 import { checkRecordKeys, type CommitBatch } from './commit-batch.ts';
-import type { OpenedLog, OpenedLogOptions } from './opened-log.ts';
+import { isShortOfRoom, type OpenedLog, type OpenedLogOptions } from './opened-log.ts';
 import { openFolder, openLog, type OpeningOptions } from './opening.ts';
 import { getRecord, listRecords } from './records.ts';
 import { readRetained } from './retained.ts';
@@ -184,15 +184,18 @@ class LmdbStore implements Store {
   }
 
   async drop(channel: string): Promise<boolean> {
-    return this.#submit(0, (batch) => batch.drop(channel));
+    const wasThere = await this.#submit(0, (batch) => batch.drop(channel));
+    // Otherwise publishes would be refused until the next sweep.
+    if (wasThere && isShortOfRoom(this.#log.database)) await this.#freePages();
+    return wasThere;
   }
 
   async sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void> {
-    if (this.#refusal() !== undefined) return;
     const submit = (work: (batch: CommitBatch) => void): Promise<void> => this.#submit(0, work);
+    // First what frees most: on a full disk the others need room.
+    await purgeDeleted(this.#log, submit);
     this.#sweptThrough = await sweepChannels(this.#log, nowMs, retentionOf, submit, this.#sweptThrough);
     await sweepRetained(this.#log, nowMs, submit);
-    await purgeDeleted(this.#log, submit);
   }
 
   health(): Health {
@@ -260,6 +263,16 @@ class LmdbStore implements Store {
         reject,
       });
     });
+  }
+
+  /** The channel is deleted, whether its pages can be freed now or by the next sweep. */
+  async #freePages(): Promise<void> {
+    try {
+      await purgeDeleted(this.#log, (work) => this.#submit(0, work));
+      this.#fullUntilMs = -Infinity;
+    } catch (caught) {
+      this.#options.log.warn({ err: caught }, 'the pages of a deleted channel are not free yet');
+    }
   }
 
   #refusal(): EverywireError | undefined {

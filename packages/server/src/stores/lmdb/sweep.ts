@@ -4,7 +4,7 @@ import type { Channel } from './channels.ts';
 import type { TableName } from './database.ts';
 import type { CommitBatch } from './commit-batch.ts';
 import { channelSeqKey, nameOfKey, numberKey } from './keys.ts';
-import type { OpenedLog } from './opened-log.ts';
+import { isShortOfRoom, type OpenedLog, removableRows } from './opened-log.ts';
 import { decodeRetained } from './retained.ts';
 
 type Submit = (work: (batch: CommitBatch) => void) => Promise<void>;
@@ -16,7 +16,7 @@ const channelsPerTurn = 64;
  * must not cost more for being many: 2,000 take about 15 ms, and 100,000 are gone through in four minutes.
  */
 const channelsPerSweep = 2_000;
-const purgedPerCommit = 2_000;
+const removedPerCommit = 2_000;
 
 /**
  * Trims by age, channel by channel, and forgets publish ids that are too old. Begins after the name `after`, and answers
@@ -40,9 +40,11 @@ export async function sweepChannels(
         ? [{ name, retention }]
         : [];
     });
-    if (due.length > 0) {
+    // On a full disk trimming is what makes room, so each commit must be small enough to fit.
+    const perCommit = isShortOfRoom(log.database) ? 1 : channelsPerTurn;
+    for (let at = 0; at < due.length; at += perCommit) {
       await submit((batch) => {
-        for (const { name, retention } of due) {
+        for (const { name, retention } of due.slice(at, at + perCommit)) {
           batch.trim(name, { retention, oldestMs: nowMs - retention.ageMsMax, forgetsIds: true });
         }
       });
@@ -69,15 +71,17 @@ export async function sweepRetained(log: OpenedLog, nowMs: number, submit: Submi
       expired.push({ key: Buffer.from(key), seq: message.seq });
     }
   }
-  if (expired.length === 0) return;
-  await submit((batch) => {
-    for (const { key, seq } of expired) {
-      // Another one may have been retained since.
-      const row = log.database.get('retained', key);
-      const now = row && decodeRetained(nameOfKey(key), row, log.history);
-      if (now?.seq === seq) batch.write('retained', key, undefined);
-    }
-  });
+  while (expired.length > 0) {
+    const some = expired.splice(0, removableRows(log.database, removedPerCommit));
+    await submit((batch) => {
+      for (const { key, seq } of some) {
+        // Another one may have been retained since.
+        const row = log.database.get('retained', key);
+        const now = row && decodeRetained(nameOfKey(key), row, log.history);
+        if (now?.seq === seq) batch.write('retained', key, undefined);
+      }
+    });
+  }
 }
 
 /** Removes the rows of deleted channels, some with each commit. */
@@ -110,8 +114,9 @@ function rowsOf(log: OpenedLog, no: number): readonly { readonly table: TableNam
   const found: { readonly table: TableName; readonly key: Buffer }[] = [];
   // Every table whose keys begin with the number of the life.
   const range = { from: channelSeqKey(no, 0).subarray(0, 4), to: channelSeqKey(no + 1, 0).subarray(0, 4) };
+  const rowsMax = removableRows(log.database, removedPerCommit);
   for (const table of ['blocks', 'publishLog', 'publishIds'] as const) {
-    const limit = purgedPerCommit - found.length;
+    const limit = rowsMax - found.length;
     if (limit <= 0) break;
     for (const key of log.database.keys(table, { ...range, limit }))
       found.push({ table, key: Buffer.from(key) });

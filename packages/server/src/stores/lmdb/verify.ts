@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { EpochHistory } from '../epoch-history.ts';
 import { type Database, openLmdbToRead } from './database.ts';
-import { missingBytes } from './file-end.ts';
+import { checkFirstPage, explainDamage, missingBytes } from './file-end.ts';
 import { checkFormat } from './format.ts';
 import { channelSeqKey, nameOfKey, numberKey, readSeqKey, seqOfChannelKey } from './keys.ts';
 import { type OpenedLog, readEpochs } from './opened-log.ts';
@@ -34,16 +32,20 @@ const tailMessagesMax = 1_000;
  * @throws Error when the folder cannot be read at all
  */
 export async function verifyStore(path: string): Promise<StoreReport> {
-  if (!existsSync(join(path, 'data.mdb'))) throw new Error(`There is no store in ${path}.`);
-  checkFormat(path);
+  if (!checkFormat(path)) throw new Error(`There is no store in ${path}.`);
+  checkFirstPage(path);
   const cutBytes = missingBytes(path);
   if (cutBytes > 0)
     throw new Error(`The data file in ${path} was cut short: its last ${cutBytes} bytes are missing.`);
-  const database = openLmdbToRead(path);
   try {
-    return new Verification(database).run();
-  } finally {
-    await database.close();
+    const database = openLmdbToRead(path);
+    try {
+      return new Verification(database).run();
+    } finally {
+      await database.close();
+    }
+  } catch (caught) {
+    throw explainDamage(caught, path);
   }
 }
 

@@ -39,6 +39,8 @@ function counting(options: Parameters<typeof openLmdb>[0]): Database {
     keys: (table, range) => counted(database.keys(table, range)),
     count: (table) => database.count(table),
     freeBytes: () => database.freeBytes(),
+    fileBytes: () => database.fileBytes(),
+    reusableBytes: () => database.reusableBytes(),
     close: () => database.close(),
     commit: (writes) => database.commit(writes),
   };

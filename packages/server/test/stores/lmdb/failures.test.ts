@@ -61,6 +61,8 @@ function faulty(options: Parameters<typeof openLmdb>[0]): Database {
     keys: (table, range) => database.keys(table, range),
     count: (table) => database.count(table),
     freeBytes: () => freeBytes ?? database.freeBytes(),
+    fileBytes: () => database.fileBytes(),
+    reusableBytes: () => database.reusableBytes(),
     close: () => database.close(),
     commit: (writes) => {
       commits.push(writes);
