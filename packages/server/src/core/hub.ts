@@ -53,7 +53,6 @@ export class Hub implements HubFront {
   readonly #log: Log;
   readonly #caretaker: Caretaker;
   readonly #sessions: Sessions;
-  #isDraining = false;
 
   constructor(options: HubOptions) {
     const { store, clock, access, limits, log } = options;
@@ -72,7 +71,7 @@ export class Hub implements HubFront {
       log,
       headSeq: () => dispatcher.head.seq,
     });
-    const isDraining = (): boolean => this.#isDraining;
+    const isDraining = (): boolean => this.isDraining;
     const groups = new Groups({ dispatcher, clock, limits, log, durable, isDraining, broken });
     const throttle = new Throttle(limits, clock, () => (figures.rateLimited += 1));
     this.dispatcher = dispatcher;
@@ -103,12 +102,13 @@ export class Hub implements HubFront {
     await this.store.close();
   }
 
+  /** From now on every session gets the notice `goaway`. Transports wait until their peers have gone: `Transport.drain`. */
   beginDrain(): void {
-    this.#isDraining = true;
+    this.#sessions.beginDrain();
   }
 
   get isDraining(): boolean {
-    return this.#isDraining;
+    return this.#sessions.isDraining;
   }
 
   get head(): Position {

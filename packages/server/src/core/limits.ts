@@ -143,6 +143,10 @@ export const coreLimits = {
     default: 255,
     about: 'Subject (`sub`) and id (`jti`) of a token.',
   },
+  retryAfterMs: {
+    default: 2_000,
+    about: 'The `retry:` of SSE and the least `Retry-After`, before jitter.',
+  },
   drainMs: {
     default: 10_000,
     about: 'How long draining may take before what is left is cut.',

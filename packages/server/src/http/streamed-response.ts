@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { EverywireError } from '@everywire/protocol';
 import type { Batch, WireFormat } from '../core/log/batch.ts';
 import type { Clock } from '../core/clock.ts';
 import type { CloseReason, Notice, Sink } from '../core/seams/sink.ts';
@@ -8,7 +9,8 @@ import { cutBody, endBody, openBody, type OpenBody } from './open-body.ts';
 import { streamFields, type StreamStart } from './stream-head.ts';
 import type { StreamWire } from './stream-wire.ts';
 import type { HttpLimits } from './limits.ts';
-import { cutAt, spreadMs } from '../net/drain.ts';
+import { spreadMs } from '../core/spread.ts';
+import { cutAt } from '../net/drain.ts';
 import { Outbound } from '../net/outbound.ts';
 
 /** What a response reads from: its session. */
@@ -61,14 +63,13 @@ export class StreamedResponses {
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 
-  /** Sends the goodbye to every response; resolves when all are closed, and cuts the rest at the deadline. */
+  /** Resolves when all are closed, and cuts the rest at the deadline. The hub has told their sessions to go. */
   async drain(deadline: AbortSignal): Promise<void> {
     this.heartbeats.stop();
     const gone = new Promise<void>((resolve) => {
       if (this.#open.size === 0) resolve();
       else this.#onEmpty = resolve;
     });
-    for (const response of [...this.#open]) response.sayGoodbye(this.retryMs);
     await cutAt(deadline, {
       gone,
       cut: () => {
@@ -103,6 +104,8 @@ export class StreamedResponse implements Sink, Quiet {
   /** Once it had too much unsent. */
   #outbound: Outbound | undefined;
   #isClosed = false;
+  /** It was told to end, and its connection may still be open. */
+  #isOver = false;
   wroteAtTick = 0;
 
   constructor(shared: StreamedResponses, isEnveloped: boolean) {
@@ -120,8 +123,12 @@ export class StreamedResponse implements Sink, Quiet {
     if (this.#isClosed) source.end();
   }
 
-  /** Takes the connection over and writes the head and the first bytes, before its source is started. */
+  /**
+   * Takes the connection over and writes the head and the first bytes, before its source is started.
+   * @throws EverywireError `going_away`: its session ended, or the server drains; nothing has been written
+   */
   begin(reply: FastifyReply, place: StreamPlace, start: StreamStart): void {
+    if (this.#isOver) throw new EverywireError('going_away', 'The stream ended before it began.');
     reply.hijack();
     if (this.#isClosed) return;
     const shared = this.#shared;
@@ -168,17 +175,13 @@ export class StreamedResponse implements Sink, Quiet {
         else this.#finish(this.#shared.wire.failure(notice.error));
         break;
       case 'goaway':
-        this.sayGoodbye(notice.retryAfterMs);
+        this.#finish(this.#shared.wire.goodbye(notice.retryAfterMs));
         break;
     }
   }
 
   close(reason: CloseReason): void {
     this.#finish(this.#shared.wire.failure(reason.error));
-  }
-
-  sayGoodbye(retryAfterMs: number): void {
-    this.#finish(this.#shared.wire.goodbye(retryAfterMs));
   }
 
   beat(): void {
@@ -212,6 +215,7 @@ export class StreamedResponse implements Sink, Quiet {
     const body = this.#body;
     const source = this.#source;
     this.#source = undefined;
+    this.#isOver = true;
     source?.end();
     if (body === undefined || body.writableEnded) return;
     this.#outbound?.end();

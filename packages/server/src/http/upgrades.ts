@@ -2,7 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { netLimits } from '../net/limits.ts';
+import { coreLimits } from '../core/limits.ts';
 import { endAfter } from './linger.ts';
 import { problemBytes } from './problem.ts';
 
@@ -58,7 +58,7 @@ export function refuseUpgrade(
   socket: Duplex,
   path: string,
   error: EverywireError,
-  retryAfterMs = netLimits.retryAfterMs.default,
+  retryAfterMs = coreLimits.retryAfterMs.default,
 ): void {
   // Node's types allow for other streams; what its HTTP server upgrades are sockets.
   if (socket instanceof Socket) endAfter(socket, problemBytes(error, path, retryAfterMs));

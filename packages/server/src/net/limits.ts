@@ -5,10 +5,6 @@ export const netLimits = {
     default: 15_000,
     about: 'How often the server sends a heartbeat on a quiet stream, WebSocket or HTTP/2 connection.',
   },
-  retryAfterMs: {
-    default: 2_000,
-    about: 'The `retry:` of SSE and the least `Retry-After`, before jitter.',
-  },
   pingsPerSecondMax: {
     default: 20,
     about: 'WebSocket pings a peer may send per second.',

@@ -78,6 +78,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     if (hasStopped) return;
     hasStopped = true;
     const now = AbortSignal.abort();
+    hub.beginDrain();
     for (const transport of transports) await transport.drain(now);
     await front.close(50);
     await hub.stop();

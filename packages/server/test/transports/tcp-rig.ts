@@ -45,6 +45,7 @@ export async function startOnTcp(
     hub,
     url: transport.endpoints.find(({ url }) => !url.startsWith('ws'))!.url,
     async stop() {
+      hub.beginDrain();
       await transport.drain(AbortSignal.abort());
       await hub.stop();
     },

@@ -28,6 +28,10 @@ export type Notice =
   | { readonly kind: 'gap'; readonly subscription: Subscription; readonly gap: Gap }
   /** The subscription ended by itself: its batches are used up, or its right was withdrawn. */
   | { readonly kind: 'ended'; readonly subscription: Subscription; readonly error?: EverywireError }
+  /**
+   * The server drains. Answer what was asked, tell the peer in its protocol to reconnect after that time, and end the
+   * connection. It may come before the peer has been answered for the first time.
+   */
   | { readonly kind: 'goaway'; readonly retryAfterMs: number };
 
 export interface CloseReason {

@@ -11,8 +11,8 @@ export interface Transport<L extends Limits = Limits> {
   /** Registers routes or listens. Throws an error for the operator when it cannot. */
   start(host: Host<L>): Promise<void>;
   /**
-   * Stops accepting, tells every peer in its own protocol to come back elsewhere, and resolves when they are gone
-   * or when `deadline` aborts, having cut the rest by then.
+   * Called after the hub has sent `goaway` to every session. Stops accepting, sends away connections that have no session
+   * yet, and resolves when all are gone, or when `deadline` aborts and it has cut the rest.
    */
   drain(deadline: AbortSignal): Promise<void>;
   /** Where it listens, once started: lines for the table that the server prints. */

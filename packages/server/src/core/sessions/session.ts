@@ -128,6 +128,11 @@ export class HubSession implements Session, SubscriptionHost, Author {
     }
   }
 
+  /** The server drains. The session goes on until its transport has answered what was asked, and ends it. */
+  goAway(retryAfterMs: number): void {
+    if (this.#ended === undefined) this.#sink.notify({ kind: 'goaway', retryAfterMs });
+  }
+
   /** Not `async`: a refusal known at once rejects one microtask later, before STOMP runs the frame behind. */
   publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published> {
     try {

@@ -1,6 +1,8 @@
 import { toEverywireError } from '@everywire/protocol';
 import type { Hello, Session } from '../seams/session-api.ts';
 import type { Sink } from '../seams/sink.ts';
+import type { Random } from '../clock.ts';
+import { spreadMs } from '../spread.ts';
 import { ThrottledLog } from '../throttled-log.ts';
 import type { Credentials, Identity } from './access.ts';
 import type { Admission } from './admission.ts';
@@ -12,6 +14,7 @@ export interface SessionsParts extends Omit<
   SessionParts,
   'queries' | 'authenticate' | 'refreshed' | 'ended'
 > {
+  readonly random: Random;
   /** Hears who has shown a token, for the bounds of connections. */
   readonly admission?: Admission | undefined;
 }
@@ -22,6 +25,8 @@ export class Sessions {
   readonly #shared: SessionParts;
   readonly #grants: Grants;
   readonly #throttledLog: ThrottledLog;
+  readonly #open = new Set<HubSession>();
+  #isDraining = false;
 
   constructor(parts: SessionsParts) {
     this.#parts = parts;
@@ -59,15 +64,40 @@ export class Sessions {
   open(identity: Identity, hello: Hello, sink: Sink): Session {
     this.#count(hello, 1);
     const session = new HubSession(this.#shared, { identity, hello, sink });
+    this.#open.add(session);
     this.#grants.watch(session);
+    // Its request came before the drain; its transport has the session only after this turn.
+    if (this.#isDraining) this.#parts.clock.turn(() => this.#sendAway(session));
     return session;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Tells every peer to reconnect elsewhere, each after another time; also those that are admitted from now on. */
+  beginDrain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    for (const session of this.#open) this.#sendAway(session);
   }
 
   stop(): void {
     this.#grants.stop();
   }
 
+  #sendAway(session: HubSession): void {
+    const { limits, random, log } = this.#parts;
+    try {
+      session.goAway(spreadMs(limits.retryAfterMs, random));
+    } catch (cause) {
+      // A fault of one transport must not keep the others' peers here.
+      log.error({ err: cause }, 'a connection could not be told that the server stops');
+    }
+  }
+
   #ended(session: HubSession): void {
+    this.#open.delete(session);
     this.#grants.forget(session);
     this.#count(session.hello, -1);
   }

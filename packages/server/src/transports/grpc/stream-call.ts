@@ -80,7 +80,7 @@ export class StreamCall implements Sink {
   }
 
   goAway(retryAfterMs: number): void {
-    if (this.#hasEnded) return;
+    if (this.#hasEnded || this.#closing !== undefined) return;
     this.#send(0n, { case: 'goaway', value: protoGoAway(retryAfterMs) });
     this.close({ error: new EverywireError('going_away', 'The server is shutting down.', { retryAfterMs }) });
   }

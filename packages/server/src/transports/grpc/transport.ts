@@ -1,5 +1,5 @@
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
-import { spreadMs } from '../../net/drain.ts';
+import { spreadMs } from '../../core/spread.ts';
 import { GrpcPort, type GrpcPortOptions } from './grpc-port.ts';
 import { LibraryCalls } from './library.ts';
 import type { GrpcHost } from './limits.ts';
@@ -71,6 +71,7 @@ class GrpcTransport implements Transport {
   async drain(deadline: AbortSignal): Promise<void> {
     const { random, limits } = this.#host;
     const port = this.#port.stopListening();
+    // A call whose request has not come has no session that the hub could tell.
     for (const call of [...this.#port.calls, ...this.#libraryCalls])
       call.goAway(spreadMs(limits.retryAfterMs, random));
     this.#stopping.abort();

@@ -217,7 +217,8 @@ export class MqttConnection implements Sink, MqttClient {
 
   notify(notice: Notice): void {
     if (notice.kind === 'gap') this.#deliveryOf().gap(notice.subscription, notice.gap);
-    else if (notice.kind === 'ended' && notice.error !== undefined) this.#ended(notice.subscription);
+    else if (notice.kind === 'goaway') this.goAway();
+    else if (notice.error !== undefined) this.#ended(notice.subscription);
   }
 
   close({ error }: CloseReason): void {

@@ -136,12 +136,15 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
     return `${this.#front.url.replace(/^http/, 'ws')}${this.#path}`;
   }
 
-  /** Takes no new TCP connections, tells every peer to go, and resolves when they have gone or were cut at `deadline`. */
-  async drain(deadline: AbortSignal, tell: (connection: Connection) => void): Promise<void> {
+  /**
+   * Takes no new TCP connections, and resolves when all have gone or were cut at `deadline`.
+   * @param sendAway called for every connection: those that have no session have not heard from the hub
+   */
+  async drain(deadline: AbortSignal, sendAway: (connection: Connection) => void): Promise<void> {
     const links = [...this.#links()];
     this.#tcp.close();
     this.#secure.close();
-    for (const { context } of links) tell(context);
+    for (const { context } of links) sendAway(context);
     await cutAt(deadline, {
       gone: Promise.all([this.#tcp.emptied(), this.#secure.emptied(), this.#webSocket.emptied()]),
       cut: () => {

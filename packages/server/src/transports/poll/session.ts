@@ -37,17 +37,9 @@ interface Answer {
 /** Answers polls, one page for each. */
 export class Polls {
   readonly #host: PollHost;
-  readonly #waiting = new Set<Waiting>();
-  #mayWait = true;
 
   constructor(host: PollHost) {
     this.#host = host;
-  }
-
-  /** Long polls are answered now, and later ones do not wait. */
-  stopWaiting(): void {
-    this.#mayWait = false;
-    for (const one of this.#waiting) one.giveUp();
   }
 
   async answer(request: ViewRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -67,9 +59,7 @@ export class Polls {
         messagesMax: query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault,
         isWaitPreferred: preferredMs !== undefined && query.one('wait') === undefined,
       };
-      if (waitMs === undefined || request.isHead || !this.#mayWait) {
-        return this.#answerAtOnce(poll, reply);
-      }
+      if (waitMs === undefined || request.isHead) return this.#answerAtOnce(poll, reply);
       return this.#answerLater(poll, sink, Math.min(waitMs, limits.waitMsMax), reply);
     };
     return inOneShotSession(hub, hello, answer, sink);
@@ -143,10 +133,8 @@ export class Polls {
     // Pipelined polls wait on one socket, so many listeners there are no leak to warn of.
     raw.socket.setMaxListeners(this.#host.limits.pipelinedRequestsMax * 2);
     raw.socket.once('close', giveUp);
-    this.#waiting.add(sink);
-    if (raw.socket.destroyed || !this.#mayWait) giveUp();
+    if (raw.socket.destroyed) giveUp();
     const arrival = await sink.arrival;
-    this.#waiting.delete(sink);
     raw.socket.off('close', giveUp);
     timer.cancel();
     return arrival;

@@ -6,21 +6,18 @@ import { Polls } from './session.ts';
 
 /** Polling and long polling: the JSON view of `/channels/<name>` and `/stream`. */
 export function createPollTransport(front: HttpFront): Transport {
-  let polls: Polls | undefined;
   return {
     name: 'poll',
     async start(host: PollHost): Promise<void> {
-      const started = new Polls(host);
-      polls = started;
+      const polls = new Polls(host);
       front.views.register({
         mediaTypes: [pollMediaType],
         rank: 1,
-        answer: (request, reply) => started.answer(request, reply),
+        answer: (request, reply) => polls.answer(request, reply),
       });
     },
-    async drain(): Promise<void> {
-      polls?.stopWaiting();
-    },
+    /** Waiting polls are answered by the hub's notice, and HTTP waits for its responses. */
+    async drain(): Promise<void> {},
     get endpoints(): readonly Endpoint[] {
       const url = `${front.url}/channels/<channel>`;
       return [

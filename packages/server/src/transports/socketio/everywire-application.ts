@@ -41,6 +41,7 @@ interface Admitted {
 export class EverywireApplication implements IoApplication<IoSession> {
   readonly persistence: Persistence<IoSession>;
   readonly #host: SocketIoHost;
+  readonly #drainCode: number;
   readonly #records: SessionRecords;
   readonly #parts = new Map<string, SessionParts>();
   readonly #byHandshake = new WeakMap<IoConnection<IoSession>, Promise<Identity>>();
@@ -48,11 +49,10 @@ export class EverywireApplication implements IoApplication<IoSession> {
   /** Those that poll. */
   readonly #polls = new WeakMap<IoConnection<IoSession>, PollSession>();
   #server!: IoServer<IoSession>;
-  /** What is open stays in the rows: the next process goes on from them. */
-  #isDraining = false;
 
-  constructor(host: SocketIoHost) {
+  constructor(host: SocketIoHost, drainCode: number) {
     this.#host = host;
+    this.#drainCode = drainCode;
     const { hub, limits, random } = host;
     this.#records = new SessionRecords({ durable: hub.durable, limits, random });
     this.persistence = {
@@ -79,10 +79,6 @@ export class EverywireApplication implements IoApplication<IoSession> {
   async begin(server: IoServer<IoSession>): Promise<void> {
     this.#server = server;
     await this.#records.start();
-  }
-
-  drain(): void {
-    this.#isDraining = true;
   }
 
   /** Called once all connections have ended. */
@@ -234,6 +230,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
       host: this.#host,
       records: this.#records,
       deliveries: deliveriesOf(ioNamespace),
+      drainCode: this.#drainCode,
       channelPrefix,
     };
     if (this.#parts.size < partsMax) this.#parts.set(ioNamespace, parts);
@@ -291,7 +288,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
   #connectionClosed(connection: IoConnection<IoSession>): undefined | Promise<void> {
     const poll = this.#polls.get(connection);
     this.#polls.delete(connection);
-    if (!this.#isDraining) return poll?.ended();
+    if (!this.#host.hub.isDraining) return poll?.ended();
+    // What is open stays in the rows: the next process continues from them.
     poll?.release();
     return undefined;
   }

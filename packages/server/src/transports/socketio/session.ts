@@ -50,6 +50,8 @@ export interface SessionParts {
   readonly host: SocketIoHost;
   readonly records: SessionRecords;
   readonly deliveries: Deliveries;
+  /** With which the connection closes when the server drains. */
+  readonly drainCode: number;
   /** In front of the channels of this namespace: nothing, or `chat/`. */
   readonly channelPrefix: string;
 }
@@ -295,7 +297,7 @@ export class IoSession implements Sink, DurableHolder {
         this.#durable!.saveSoon();
         break;
       case 'goaway':
-        // Its own word for that is the end of the connection.
+        this.#socket.engine.close(this.#parts.drainCode, 'going_away');
         break;
     }
   }

@@ -56,7 +56,7 @@ class SocketIoTransport implements Transport {
     const { limits, clock, random, log } = host;
     // The largest payload in base64, or as a string with an escape for every other character, and the rest.
     const payloadBytesMax = 2 * limits.payloadBytesMax + 16 * kib;
-    const application = new EverywireApplication(host);
+    const application = new EverywireApplication(host, this.#drainCode);
     const server = new IoServer<IoSession>({
       application,
       persistence: application.persistence,
@@ -84,11 +84,15 @@ class SocketIoTransport implements Transport {
     );
   }
 
+  get #drainCode(): number {
+    return this.#options.drainCode ?? 1001;
+  }
+
   async drain(deadline: AbortSignal): Promise<void> {
     const engine = this.#server?.engine;
     if (engine === undefined) return;
-    this.#application?.drain();
-    engine.close(this.#options.drainCode ?? 1001, 'going_away');
+    // Connections that are in no namespace have no session that the hub could tell.
+    engine.close(this.#drainCode, 'going_away');
     await cutAt(deadline, { gone: engine.emptied(), cut: () => engine.destroy() });
     await this.#application?.stop();
   }

@@ -33,6 +33,8 @@ export interface StompShared {
   readonly host: StompHost;
   readonly formats: MessageFormats;
   readonly durables: Durables;
+  /** With which connections over WebSocket close when the server drains. */
+  readonly drainCode: number;
   /** When heart-beats are due. */
   readonly beats: Deadlines<StompConnection>;
   readonly beatBytes: Readonly<Record<'tcp' | 'websocket', Buffer>>;
@@ -134,7 +136,7 @@ export class StompConnection implements Sink {
   }
 
   /** Answers what was asked, says goodbye, and closes. */
-  goAway(code: number, retryAfterMs: number): void {
+  goAway(retryAfterMs: number): void {
     if (this.#stage === 'leaving' || this.#stage === 'over') return;
     this.#leave(() => {
       const error = new EverywireError(
@@ -144,7 +146,7 @@ export class StompConnection implements Sink {
           retryAfterMs,
         },
       );
-      this.#fail(error, undefined, { code });
+      this.#fail(error, undefined, { code: this.#shared.drainCode });
     });
   }
 
@@ -162,7 +164,7 @@ export class StompConnection implements Sink {
         this.#fail(notice.error ?? new EverywireError('going_away', 'The subscription has ended.'));
         break;
       case 'goaway':
-        this.goAway(errorTable.going_away.close, notice.retryAfterMs);
+        this.goAway(notice.retryAfterMs);
         break;
     }
   }

@@ -5,7 +5,7 @@ import {
   type ByteProtocolFront,
   type ByteProtocolPlaces,
 } from '../parts/byte-protocol.ts';
-import { spreadMs } from '../../net/drain.ts';
+import { spreadMs } from '../../core/spread.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import { Durables } from './durables.ts';
 import { MessageFormats } from './message-formats.ts';
@@ -55,7 +55,7 @@ class StompTransport implements Transport {
 
   async start(host: StompHost): Promise<void> {
     const { limits } = host;
-    const shared = shareAmongConnections(host);
+    const shared = shareAmongConnections(host, this.#options.drainCode ?? 1001);
     this.#shared = shared;
     await shared.durables.start();
     const protocol = {
@@ -77,15 +77,14 @@ class StompTransport implements Transport {
 
   async drain(deadline: AbortSignal): Promise<void> {
     const { limits, random } = this.#shared.host;
-    const code = this.#options.drainCode ?? 1001;
     await this.#server.drain(deadline, (connection) =>
-      connection.goAway(code, spreadMs(limits.retryAfterMs, random)),
+      connection.goAway(spreadMs(limits.retryAfterMs, random)),
     );
     await this.#shared.durables.stop();
   }
 }
 
-function shareAmongConnections(host: StompHost): StompShared {
+function shareAmongConnections(host: StompHost, drainCode: number): StompShared {
   const { limits, clock } = host;
   const bounds = {
     headBytesMax: limits.headerBytesMax,
@@ -98,6 +97,7 @@ function shareAmongConnections(host: StompHost): StompShared {
     host,
     formats: new MessageFormats(),
     durables: new Durables(host),
+    drainCode,
     beats: new Deadlines<StompConnection>({ clock, onDue: (connection) => connection.beatDue() }),
     beatBytes: { tcp: beat, websocket: frame(opcodes.text, beat) },
     byClient: new Map(),

@@ -22,6 +22,7 @@ export interface RawRequest {
 /** A connection to one channel: server frames are its messages, client frames are published to it. */
 export class RawConnection implements Sink {
   readonly #host: WebSocketHost;
+  readonly #drainCode: number;
   readonly #channel: string;
   readonly #format: WireFormat;
   readonly #type: string | undefined;
@@ -29,11 +30,12 @@ export class RawConnection implements Sink {
   /** Undefined until the handshake is answered, which waits for the subscription. */
   #peer: WebSocketPeer<RawConnection> | undefined;
   #pacer: CommandPacer | undefined;
-  /** Why it is over, which may be known before the handshake is answered. */
-  #closedWith: EverywireError | undefined;
+  /** How it ends, which may be known before the handshake is answered. */
+  #closing: { readonly code: number; readonly reason: string } | undefined;
 
-  constructor(host: WebSocketHost, request: RawRequest) {
+  constructor(host: WebSocketHost, request: RawRequest, drainCode: number) {
     this.#host = host;
+    this.#drainCode = drainCode;
     this.#channel = request.channel;
     this.#format = request.format === 'raw' ? rawFormat : envelopeFormat;
     this.#type = request.type;
@@ -49,8 +51,8 @@ export class RawConnection implements Sink {
   begin(peer: WebSocketPeer<RawConnection>, subscription: Subscription): void {
     this.#peer = peer;
     this.#pacer = new CommandPacer(peer, this.#host.limits);
-    if (this.#closedWith !== undefined) {
-      this.close({ error: this.#closedWith });
+    if (this.#closing !== undefined) {
+      peer.close(this.#closing.code, this.#closing.reason);
       return;
     }
     for (const gap of subscription.startGaps) this.notify({ kind: 'gap', subscription, gap });
@@ -85,14 +87,18 @@ export class RawConnection implements Sink {
         });
         break;
       case 'goaway':
-        // Its own word for that is the close code.
+        this.#close(this.#drainCode, 'going_away');
         break;
     }
   }
 
   close({ error }: CloseReason): void {
     const { code, reason } = closeOf(error);
-    this.#closedWith = error;
+    this.#close(code, reason);
+  }
+
+  #close(code: number, reason: string): void {
+    this.#closing = { code, reason };
     this.#peer?.close(code, reason);
   }
 

@@ -32,6 +32,7 @@ class ClientSubscription {
 /** A connection of `everywire.v1`: its commands become calls on the hub's session, its deliveries text frames. */
 export class CommandConnection implements Sink {
   readonly #host: WebSocketHost;
+  readonly #drainCode: number;
   #peer!: WebSocketPeer<CommandConnection>;
   #session!: Session;
   /** By the one spelling of the filter or group. */
@@ -41,8 +42,9 @@ export class CommandConnection implements Sink {
   /** The server is going away: what was asked before is answered, and nothing more is taken. */
   #isLeaving = false;
 
-  constructor(host: WebSocketHost) {
+  constructor(host: WebSocketHost, drainCode: number) {
     this.#host = host;
+    this.#drainCode = drainCode;
   }
 
   /** Called once, before anything can be received or delivered. */
@@ -71,21 +73,13 @@ export class CommandConnection implements Sink {
     this.#session.drained();
   }
 
-  /** Says goodbye, and closes when nothing that was asked before is left to be answered. */
-  goAway(code: number, retryAfterMs: number): void {
-    if (this.#isLeaving) return;
-    this.#peer.sendText(goawayFrame(retryAfterMs));
-    this.#isLeaving = true;
-    this.#pacer.whenIdle(() => this.#peer.close(code, 'going_away'));
-  }
-
   deliver(batch: Batch): boolean {
     return this.#peer.send(batch.as(messageFormat).bytes);
   }
 
   notify(notice: Notice): void {
     if (notice.kind === 'goaway') {
-      this.#peer.sendText(goawayFrame(notice.retryAfterMs));
+      this.#goAway(notice.retryAfterMs);
       return;
     }
     if (notice.kind === 'gap') {
@@ -100,6 +94,13 @@ export class CommandConnection implements Sink {
   close({ error }: CloseReason): void {
     const { code, reason } = closeOf(error);
     this.#peer.close(code, reason);
+  }
+
+  /** Says goodbye, and closes when nothing that was asked before is left to be answered. */
+  #goAway(retryAfterMs: number): void {
+    this.#peer.sendText(goawayFrame(retryAfterMs));
+    this.#isLeaving = true;
+    this.#pacer.whenIdle(() => this.#peer.close(this.#drainCode, 'going_away'));
   }
 
   #run(command: Command, bytes: number): void {

@@ -17,7 +17,7 @@ import type { WebSocketHandlers } from '../../websocket/peer.ts';
 import { RawConnection, type RawRequest } from './raw.ts';
 import { CommandConnection } from './session.ts';
 import type { WebSocketHost } from './limits.ts';
-import { cutAt, spreadMs } from '../../net/drain.ts';
+import { cutAt } from '../../net/drain.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
 export interface WebSocketFront {
@@ -76,6 +76,10 @@ class WebSocketTransport implements Transport {
     this.#options = options;
   }
 
+  get #drainCode(): number {
+    return this.#options.drainCode ?? 1001;
+  }
+
   get endpoints(): readonly Endpoint[] {
     const url = this.#front.url.replace(/^http/, 'ws');
     return [
@@ -121,10 +125,6 @@ class WebSocketTransport implements Transport {
   }
 
   async drain(deadline: AbortSignal): Promise<void> {
-    const code = this.#options.drainCode ?? 1001;
-    const { limits, random } = this.#host;
-    for (const peer of this.#raw) peer.close(code, 'going_away');
-    for (const { context } of this.#commands) context.goAway(code, spreadMs(limits.retryAfterMs, random));
     await cutAt(deadline, {
       gone: Promise.all([this.#raw.emptied(), this.#commands.emptied()]),
       cut: () => {
@@ -161,7 +161,7 @@ class WebSocketTransport implements Transport {
 
   #openCommands({ handshake, identity, address }: Admitted, socket: Duplex, head: Buffer): void {
     if (socket.destroyed) return;
-    const connection = new CommandConnection(this.#host);
+    const connection = new CommandConnection(this.#host, this.#drainCode);
     const session = this.#host.hub.open(identity, { transport: name, address }, connection);
     const peer = completeHandshake(socket, head, handshake, { group: this.#commands, context: connection });
     connection.begin(session, peer);
@@ -175,7 +175,7 @@ class WebSocketTransport implements Transport {
     head: Buffer,
   ): Promise<void> {
     const asked = readRawRequest(request, this.#host.clock.nowMs());
-    const connection = new RawConnection(this.#host, asked);
+    const connection = new RawConnection(this.#host, asked, this.#drainCode);
     const session: Session = this.#host.hub.open(identity, { transport: name, address }, connection);
     try {
       const subscription = await connection.subscribe(session, asked.from);

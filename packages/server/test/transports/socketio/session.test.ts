@@ -36,7 +36,7 @@ it('leaves the row as it was when it ends before what it follows was written', a
     emit: () => undefined,
     acknowledge: () => undefined,
   } as unknown as IoSocket<IoSession>;
-  const parts = { host, records, deliveries: deliveriesOf('/'), channelPrefix: '' };
+  const parts = { host, records, deliveries: deliveriesOf('/'), channelPrefix: '', drainCode: 1001 };
   const session = new IoSession(parts, socket, { pid: 'pid', sid: 'sid' }, undefined);
   const identity = await hub.authenticate({ token: undefined, address: undefined });
   session.begin(hub.open(identity, { transport: 'socketio' }, session));

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { EventSource } from 'eventsource';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openGet, WireClient } from '../../../../../test/clients/http/wire-client.ts';
+import { HeldFollow } from '../../core/held-follow.ts';
 import { startRig, type Rig, type RigOptions } from '../../http/rig.ts';
 
 const sse = 'Accept: text/event-stream\r\n';
@@ -187,6 +188,7 @@ describe('an event stream', () => {
     const client = await openGet(rig.port, '/channels/demo', sse);
     await client.until(({ received }) => received.includes('id: '));
     const transport = rig.transports.find(({ name }) => name === 'sse')!;
+    rig.hub.beginDrain();
     const drained = transport.drain(new AbortController().signal);
     await client.closed();
     client.socket.destroy();
@@ -195,12 +197,25 @@ describe('an event stream', () => {
     expect(rig.hub.figures.subscriptions).toBe(0);
   });
 
+  it('is refused when the node drains before it has begun', async () => {
+    await start();
+    const held = new HeldFollow(rig.hub);
+    const response = fetch(`${rig.front.url}/channels/demo`, { headers: { Accept: 'text/event-stream' } });
+    await held.isAsked;
+    rig.hub.beginDrain();
+    held.letGo();
+    expect((await response).status).toBe(503);
+    expect((await response).headers.get('retry-after')).toMatch(/^\d+$/);
+    await (await response).text();
+  });
+
   it('cuts at the deadline a reader that does not leave', async () => {
     await start();
     const client = await openGet(rig.port, '/channels/demo', sse);
     await client.until(({ received }) => received.includes('id: '));
     client.socket.pause();
     const deadline = new AbortController();
+    rig.hub.beginDrain();
     const drained = rig.transports.find(({ name }) => name === 'sse')!.drain(deadline.signal);
     deadline.abort();
     await drained;

@@ -245,6 +245,7 @@ describe('going away', () => {
     await client.ask({ op: 'subscribe', channel: 'a' });
     const published = client.ask({ op: 'publish', channel: 'a', data: 1 });
     await client.received(1);
+    server.hub.beginDrain();
     await server.transport.drain(AbortSignal.timeout(2_000));
     expect((await published)['ok']).toBe(true);
     await client.until(() => client.closed !== undefined);
@@ -255,6 +256,7 @@ describe('going away', () => {
   test('cuts peers that do not answer at the deadline', async () => {
     const silent = await RawClient.open(server.port, '/ws');
     const deadline = new AbortController();
+    server.hub.beginDrain();
     const drained = server.transport.drain(deadline.signal);
     await silent.until(() => silent.closeCode !== undefined);
     expect(silent.closeCode).toBe(1001);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket as WsSocket } from 'ws';
 import { RawClient } from '../../../../../test/clients/websocket/raw-client.ts';
 import { clientFrame, textFrame } from '../../../../../test/clients/websocket/client-frames.ts';
+import { HeldFollow } from '../../core/held-follow.ts';
 import { TestServer } from './server.ts';
 
 let server: TestServer;
@@ -237,4 +238,16 @@ test('draining closes with 1012 when the server is about to be back', async () =
   const closed = once(client, 'close');
   await restarting.stop();
   expect((await closed)[0]).toBe(1012);
+});
+
+test('a connection whose subscription is still being made when the server drains closes with its handshake', async () => {
+  const stopping = await TestServer.start();
+  const held = new HeldFollow(stopping.hub);
+  const client = new WsSocket(stopping.url('/channels/a'));
+  const closed = once(client, 'close');
+  await held.isAsked;
+  stopping.hub.beginDrain();
+  held.letGo();
+  expect((await closed)[0]).toBe(1001);
+  await stopping.stop();
 });

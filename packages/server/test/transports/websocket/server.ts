@@ -95,6 +95,7 @@ export class TestServer {
   }
 
   async stop(): Promise<void> {
+    this.hub.beginDrain();
     await this.transport.drain(AbortSignal.timeout(500));
     this.#http.closeAllConnections();
     this.#http.close();
