@@ -145,7 +145,8 @@ export const coreLimits = {
   },
   retryAfterMs: {
     default: 2_000,
-    about: 'The `retry:` of SSE and the least `Retry-After`, before jitter.',
+    about:
+      'The shortest time after which the server asks a peer to reconnect or to try again, before jitter.',
   },
   drainMs: {
     default: 10_000,
