@@ -7,8 +7,8 @@ import type { Handshake, Place } from './handshakes.ts';
  * gRPC as raw HTTP/2 frames (RFC 9113): the preface, a window that never fills, and one call with one request message.
  * `path` is the method, and behind a `#` the channel; a server that sends to everyone is given an empty message.
  */
-const frameTypes = { data: 0, headers: 1, settings: 4, windowUpdate: 8 } as const;
-const flags = { endStream: 1, endHeaders: 4 } as const;
+export const frameTypes = { data: 0, headers: 1, settings: 4, windowUpdate: 8 } as const;
+export const flags = { endStream: 1, endHeaders: 4 } as const;
 const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const windowMax = 2 ** 31 - 1;
 const windowDefault = 65_535;
@@ -19,33 +19,48 @@ export const subscribedMark = Buffer.from([0x10, 1]);
 
 export function grpcHandshake(place: Place): Handshake {
   const [method, channel] = place.path.split('#') as [string, string?];
-  const headers = Buffer.concat(
-    [
-      [':method', 'POST'],
-      [':scheme', 'http'],
-      [':path', method],
-      [':authority', place.host],
-      ['content-type', 'application/grpc'],
-      ['te', 'trailers'],
-    ].map(([name, value]) => literal(name!, value!)),
-  );
   const asked = channel === undefined ? {} : { channels: [channel] };
   const request = toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema, asked));
+  return {
+    request: Buffer.concat([opening(), call(1, callHeaders(place.host, method), request)]),
+    ready: { text: subscribedMark.toString('latin1'), times: 1 },
+  };
+}
+
+/** What a connection begins with: the preface, and windows that never fill. */
+export function opening(): Buffer {
   const settings = Buffer.alloc(6);
   settings.writeUInt16BE(initialWindowSize, 0);
   settings.writeUInt32BE(windowMax, 2);
   const increment = Buffer.alloc(4);
   increment.writeUInt32BE(windowMax - windowDefault, 0);
-  return {
-    request: Buffer.concat([
-      Buffer.from(preface),
-      frame(frameTypes.settings, 0, 0, settings),
-      frame(frameTypes.windowUpdate, 0, 0, increment),
-      frame(frameTypes.headers, flags.endHeaders, 1, headers),
-      frame(frameTypes.data, flags.endStream, 1, frameMessage(request)),
-    ]),
-    ready: { text: subscribedMark.toString('latin1'), times: 1 },
-  };
+  return Buffer.concat([
+    Buffer.from(preface),
+    frame(frameTypes.settings, 0, 0, settings),
+    frame(frameTypes.windowUpdate, 0, 0, increment),
+  ]);
+}
+
+/** The fields of a call of `method`, the same for each call. */
+export function callHeaders(host: string, method: string): Buffer {
+  return Buffer.concat(
+    [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', method],
+      [':authority', host],
+      ['content-type', 'application/grpc'],
+      ['te', 'trailers'],
+    ].map(([name, value]) => literal(name!, value!)),
+  );
+}
+
+/** A call with one request message, on `stream`. */
+export function call(stream: number, headers: Buffer, message: Uint8Array): Buffer {
+  return Buffer.concat([
+    frame(frameTypes.headers, flags.endHeaders, stream, headers),
+    frame(frameTypes.data, flags.endStream, stream, frameMessage(message)),
+  ]);
 }
 
 function frame(type: number, flag: number, stream: number, payload: Buffer): Buffer {

@@ -1,15 +1,22 @@
 import { everywireProtocol } from '@everywire/protocol/everywire-v1';
 import { FrameReader as StompReader } from '@everywire/wires/stomp';
 import { opcodes } from '@everywire/wires/websocket';
-import net from 'node:net';
+import type net from 'node:net';
+import { connect } from './connect.ts';
+import { GrpcPublisher } from './grpc-publisher.ts';
 import { clientFrame, serverFrames, upgradeRequest } from './handshakes.ts';
+import { HttpPublisher } from './http-publisher.ts';
 import { brokerPackets, mqttConnect, mqttPublish } from './mqtt.ts';
 import { stompConnect, stompFrame } from './stomp.ts';
 
 /** Where and how to publish. `path` has `{channel}` where the channel's name goes. */
 export interface PublishTarget {
-  /** `mqtt` is QoS 1; `mqtt-qos0` has no acknowledgement, and `stomp` asks for none. */
-  readonly wire: 'everywire.v1' | 'http' | 'mqtt' | 'mqtt-qos0' | 'stomp';
+  /**
+   * `http` is a `POST` for each message and `http-batch` one for a hundred; `mqtt` is QoS 1 and `mqtt-qos0` has no
+   * acknowledgement; `stomp` asks for no receipt and `stomp-receipt` does; `grpc` is a unary call.
+   */
+  readonly wire:
+    'everywire.v1' | 'http' | 'http-batch' | 'grpc' | 'mqtt' | 'mqtt-qos0' | 'stomp' | 'stomp-receipt';
   readonly port: number;
   readonly path: string;
   /** Shown by `everywire.v1` and MQTT. */
@@ -23,6 +30,8 @@ export type OnAnswer = (isOk: boolean) => void;
 export interface Publisher {
   /** How many publishes have not been answered. */
   readonly inFlight: number;
+  /** Messages that one publish carries. */
+  readonly messagesEach?: number;
   publish(channel: string, payload: string): void;
   close(): void;
 }
@@ -30,27 +39,19 @@ export interface Publisher {
 export function openPublisher(target: PublishTarget, onAnswer: OnAnswer): Promise<Publisher> {
   switch (target.wire) {
     case 'http':
+    case 'http-batch':
       return HttpPublisher.open(target, onAnswer);
+    case 'grpc':
+      return GrpcPublisher.open(target, onAnswer);
     case 'everywire.v1':
       return FramePublisher.open(target, onAnswer);
     case 'mqtt':
     case 'mqtt-qos0':
       return MqttPublisher.open(target, onAnswer);
     case 'stomp':
+    case 'stomp-receipt':
       return StompPublisher.open(target, onAnswer);
   }
-}
-
-function connect(port: number): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(port, '127.0.0.1', () => {
-      socket.off('error', reject);
-      socket.on('error', (error) => console.error(`publisher: ${error.message}`));
-      resolve(socket);
-    });
-    socket.setNoDelay(true);
-    socket.once('error', reject);
-  });
 }
 
 /** Publishes over one WebSocket connection that speaks `everywire.v1`. */
@@ -131,56 +132,6 @@ class FramePublisher implements Publisher {
   }
 }
 
-/** Publishes by `POST` over one keep-alive connection; requests may be pipelined (RFC 9112 §9.3.2). */
-class HttpPublisher implements Publisher {
-  inFlight = 0;
-  readonly #socket: net.Socket;
-  readonly #host: string;
-  readonly #path: string;
-  readonly #onAnswer: OnAnswer;
-  #unread = '';
-
-  private constructor(socket: net.Socket, { port, path }: PublishTarget, onAnswer: OnAnswer) {
-    this.#socket = socket;
-    this.#host = `127.0.0.1:${port}`;
-    this.#path = path;
-    this.#onAnswer = onAnswer;
-    socket.on('data', (chunk) => this.#read(chunk.toString('latin1')));
-  }
-
-  static async open(target: PublishTarget, onAnswer: OnAnswer): Promise<HttpPublisher> {
-    return new HttpPublisher(await connect(target.port), target, onAnswer);
-  }
-
-  publish(channel: string, payload: string): void {
-    this.inFlight++;
-    this.#socket.write(
-      `POST ${this.#path.replace('{channel}', channel)} HTTP/1.1\r\nHost: ${this.#host}\r\n` +
-        `Content-Type: text/plain\r\nContent-Length: ${payload.length}\r\n\r\n${payload}`,
-    );
-  }
-
-  close(): void {
-    this.#socket.resetAndDestroy();
-  }
-
-  #read(text: string): void {
-    let unread = this.#unread + text;
-    for (;;) {
-      const headEnd = unread.indexOf('\r\n\r\n');
-      if (headEnd < 0) break;
-      const length = /\r\ncontent-length: *(\d+)/i.exec(unread.slice(0, headEnd));
-      const end = headEnd + 4 + Number(length?.[1] ?? 0);
-      if (unread.length < end) break;
-      const status = Number(unread.slice(9, 12));
-      unread = unread.slice(end);
-      this.inFlight--;
-      this.#onAnswer(status >= 200 && status < 300);
-    }
-    this.#unread = unread;
-  }
-}
-
 /** Publishes over one MQTT connection. */
 class MqttPublisher implements Publisher {
   readonly #socket: net.Socket;
@@ -253,40 +204,37 @@ class MqttPublisher implements Publisher {
   }
 }
 
-/** Publishes over one STOMP connection over TCP, without receipts: what comes back is an ERROR. */
+/** Publishes over one STOMP connection over TCP. Without receipts, an ERROR is all that can come back. */
 class StompPublisher implements Publisher {
   readonly #socket: net.Socket;
   readonly #path: string;
+  readonly #hasReceipts: boolean;
+  readonly #onAnswer: OnAnswer;
+  readonly #frames = new StompReader(stompBounds);
+  readonly #opening = Promise.withResolvers<undefined>();
+  #unanswered = 0;
 
-  private constructor(socket: net.Socket, path: string) {
+  private constructor(socket: net.Socket, { path, wire }: PublishTarget, onAnswer: OnAnswer) {
     this.#socket = socket;
     this.#path = path;
+    this.#hasReceipts = wire === 'stomp-receipt';
+    this.#onAnswer = onAnswer;
   }
 
-  static async open({ port, path }: PublishTarget, onAnswer: OnAnswer): Promise<StompPublisher> {
-    const socket = await connect(port);
-    const frames = new StompReader(stompBounds);
-    const opening = Promise.withResolvers<undefined>();
-    socket.on('data', (bytes) => {
-      frames.push(bytes);
-      for (let one = frames.next(); one !== undefined; one = frames.next()) {
-        if (one.kind === 'frame' && one.frame.command === 'CONNECTED') {
-          opening.resolve(undefined);
-          continue;
-        }
-        const words = one.kind === 'fault' ? one.detail : one.frame.body.toString('latin1', 0, 200);
-        opening.reject(new Error(`publisher: ${words}`));
-        console.error(`publisher: ${words}`);
-        onAnswer(false);
-      }
-    });
-    socket.once('close', () => opening.reject(new Error('publisher: the server closed the connection')));
+  static async open(target: PublishTarget, onAnswer: OnAnswer): Promise<StompPublisher> {
+    const socket = await connect(target.port);
+    const publisher = new StompPublisher(socket, target, onAnswer);
+    socket.on('data', (bytes) => publisher.#read(bytes));
+    socket.once('close', () =>
+      publisher.#opening.reject(new Error('publisher: the server closed the connection')),
+    );
     socket.write(stompConnect);
-    await opening.promise;
-    return new StompPublisher(socket, path);
+    await publisher.#opening.promise;
+    return publisher;
   }
 
   get inFlight(): number {
+    if (this.#hasReceipts) return this.#unanswered;
     return this.#socket.writableLength > unsentBytesMax ? Number.POSITIVE_INFINITY : 0;
   }
 
@@ -296,11 +244,32 @@ class StompPublisher implements Publisher {
       setImmediate(() => this.#socket.uncork());
     }
     const destination = this.#path.replace('{channel}', channel);
-    this.#socket.write(stompFrame('SEND', { destination, 'content-type': 'text/plain' }, payload));
+    const headers = { destination, 'content-type': 'text/plain' };
+    this.#unanswered++;
+    this.#socket.write(
+      stompFrame('SEND', this.#hasReceipts ? { ...headers, receipt: 'r' } : headers, payload),
+    );
   }
 
   close(): void {
     this.#socket.resetAndDestroy();
+  }
+
+  #read(bytes: Buffer): void {
+    this.#frames.push(bytes);
+    for (let one = this.#frames.next(); one !== undefined; one = this.#frames.next()) {
+      if (one.kind === 'frame' && one.frame.command === 'CONNECTED') {
+        this.#opening.resolve(undefined);
+      } else if (one.kind === 'frame' && one.frame.command === 'RECEIPT') {
+        this.#unanswered--;
+        this.#onAnswer(true);
+      } else {
+        const words = one.kind === 'fault' ? one.detail : one.frame.body.toString('latin1', 0, 200);
+        this.#opening.reject(new Error(`publisher: ${words}`));
+        console.error(`publisher: ${words}`);
+        this.#onAnswer(false);
+      }
+    }
   }
 }
 

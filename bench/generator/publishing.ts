@@ -94,7 +94,7 @@ export async function flood(plan: FloodPlan): Promise<FloodReport> {
       const startsUs: number[] = [];
       const publisher: Publisher = await openPublisher(plan.target, (isOk) => {
         latency.add(nowUs() - startsUs.shift()!);
-        if (isOk) acknowledged++;
+        if (isOk) acknowledged += publisher.messagesEach ?? 1;
         else refused++;
         if (isRunning) send();
       });

@@ -23,6 +23,7 @@ export const publish: Scenario = {
       if (target.isPublishedTo !== true) continue;
       await using run = await startRun(target);
       for (const publishTarget of run.server.publishTargets ?? []) {
+        if (bench.wires.length > 0 && !bench.wires.includes(publishTarget.wire)) continue;
         for (const inFlight of inFlightCounts) {
           bench.progress(`${target.name}, publishing over ${publishTarget.wire}, ${inFlight} in flight`);
           yield { server: target.name, ...(await measure(run, publishTarget, inFlight, bench.durationMs)) };
@@ -33,7 +34,7 @@ export const publish: Scenario = {
 };
 
 async function measure(run: Run, target: PublishTarget, inFlight: number, durationMs: number): Promise<Row> {
-  const connections = target.wire === 'http' ? inFlight : 1;
+  const connections = target.wire.startsWith('http') ? inFlight : 1;
   const usage = startUsage(run);
   const report = await run.publisher.call('flood', {
     target,

@@ -57,7 +57,14 @@ export function everywire(store: StoreKind, { hasTokens = false } = {}): Target 
           if (report.refused > 0) throw new Error(`${report.refused} publishes were refused`);
           return report;
         },
-        publishTargets: [target, byPost, byMqtt],
+        publishTargets: [
+          target,
+          byPost,
+          { ...byPost, wire: 'http-batch', path: '/publish' },
+          byMqtt,
+          { ...byStomp, wire: 'stomp-receipt' },
+          { wire: 'grpc', port: server.grpcPort, path: '/everywire.v1.Messaging/Publish' },
+        ],
       };
     },
   };
