@@ -1,5 +1,6 @@
 import type { PaceReport } from '../pacer.ts';
 import type { GroupPlan, GroupReport } from './group.ts';
+import type { PollPlan, PollReport } from './polling.ts';
 import type { CountPlan, FloodPlan, FloodReport, PacePlan } from './publishing.ts';
 
 /** What a load generator process does for the bench. Groups of subscribers are known by name. */
@@ -27,5 +28,7 @@ export type AgentCalls = {
   };
   /** Publishes an exact number of messages. */
   readonly publishCount: { readonly ask: CountPlan; readonly answer: { readonly elapsedMs: number } };
+  /** Polls over HTTP until the time is over. */
+  readonly poll: { readonly ask: PollPlan; readonly answer: PollReport };
   readonly flood: { readonly ask: FloodPlan; readonly answer: FloodReport };
 };

@@ -1,6 +1,7 @@
 import { serveCalls } from '../calls.ts';
 import type { AgentCalls } from './agent-calls.ts';
 import { Group } from './group.ts';
+import { poll } from './polling.ts';
 import { flood, PacedPublishing, publishCount } from './publishing.ts';
 
 // The program of a load generator: a child process on its own core that gets its orders over IPC.
@@ -52,6 +53,7 @@ serveCalls<AgentCalls>({
   stopPublishing: () => publishing.stop(),
   publishCount,
   flood,
+  poll,
 });
 
 function groupNamed(name: string): Group {

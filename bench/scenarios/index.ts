@@ -5,6 +5,7 @@ import { crowd } from './crowd.ts';
 import { fanout } from './fanout.ts';
 import { idle } from './idle.ts';
 import { offline } from './offline.ts';
+import { polls } from './polls.ts';
 import { publish } from './publish.ts';
 import { slow } from './slow.ts';
 import { storm } from './storm.ts';
@@ -16,6 +17,7 @@ export const scenarios: readonly Scenario[] = [
   ceiling,
   fanout,
   publish,
+  polls,
   idle,
   crowd,
   storm,
