@@ -1,6 +1,6 @@
 /**
- * Follows channels over gRPC, and keeps its cursor in a file: stop it, publish, start it again, and it goes on where it
- * was. The client is grpc-js, which takes the .proto as it is.
+ * Follows channels over gRPC, and keeps its cursor in a file: stop it, publish, start it again, and it resumes at the
+ * cursor. The client is grpc-js, which reads the .proto file directly.
  *
  *     npx node examples/grpc-reader.ts localhost:50051 'demo/**' cursor.txt
  */

@@ -1,6 +1,6 @@
 /**
  * Follows a channel by Server-Sent Events with plain `fetch`, and keeps its cursor in a file: stop it, publish, start
- * it again, and it goes on where it was.
+ * it again, and it resumes at the cursor.
  *
  *     npx node examples/sse-reader.ts http://localhost:8080/channels/demo cursor.txt
  */
@@ -31,7 +31,7 @@ for (;;) {
 }
 
 function handle({ id, name, data }: ServerEvent): void {
-  // Numbers that are gone for good are told as an event of this name, never left out in silence.
+  // The server reports lost offsets as an event of this name; it never skips them without a notice.
   if (name === 'everywire.gap') console.error(`gap: ${data}`);
   else if (data !== undefined) console.log(data);
   if (id === undefined) return;

@@ -16,7 +16,7 @@ const client = new Client({
   brokerURL,
   reconnectDelay: 500,
   onConnect() {
-    // One job at a time; what is not acknowledged goes to somebody else when this process dies.
+    // One job at a time; if this process dies, its unacknowledged job goes to another worker.
     client.subscribe(`/queue/${queue}`, (job) => void work(job), {
       ack: 'client-individual',
       'prefetch-count': '1',

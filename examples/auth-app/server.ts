@@ -1,6 +1,6 @@
 /**
- * An application whose users read and publish from their browsers, each with rights of their own. It knows who somebody is, and
- * signs tokens that say so; with them the pages speak to Everywire themselves. README.md says how to start both.
+ * An application whose users read and publish from their browsers, each with separate rights. It logs users in, and signs
+ * tokens with their names and rights; with such a token a page connects to Everywire directly. README.md says how to start both.
  *
  *     node examples/auth-app/server.ts 3000 http://localhost:8080 secret.txt
  */
@@ -17,7 +17,7 @@ if (secretFile === undefined)
 const secret = new TextEncoder().encode(readFileSync(secretFile, 'utf8').trim());
 const page = readFileSync(new URL('index.html', import.meta.url));
 
-/** Who is logged in, by the cookie of this application. Everywire never sees that. */
+/** The logged-in users, by the cookie of this application. Everywire never sees that cookie. */
 const sessions = new Map<string, string>();
 
 /** Short, because the page gets another one as long as it is logged in; and only what a user needs. */
@@ -46,7 +46,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   }
 }
 
-/** Whoever says a name has it: put your own way of finding out who somebody is in its place. */
+/** Accepts any name without a password: replace it with the login of your application. */
 async function logIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const name = await text(request);
   if (!/^[a-z]{1,20}$/.test(name)) {
@@ -55,7 +55,7 @@ async function logIn(request: IncomingMessage, response: ServerResponse): Promis
   }
   const session = randomBytes(16).toString('hex');
   sessions.set(session, name);
-  // Strict, so that no page of anybody else gets a token for who is logged in here.
+  // Strict, so that no page of another site gets a token for the logged-in user.
   response.writeHead(204, { 'Set-Cookie': `session=${session}; HttpOnly; SameSite=Strict; Path=/` }).end();
 }
 
