@@ -2,7 +2,7 @@ import { EverywireError, toEverywireError, checkChannel } from '@everywire/proto
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Notice } from '../../core/seams/sink.ts';
 import type { Admission, IoApplication, IoEvent } from './application.ts';
-import type { EngineSocket } from './engine/engine-socket.ts';
+import type { EngineSession } from './engine/handlers.ts';
 import { IoConnection } from './io-connection.ts';
 import type { IoServer, Persistence } from './io-server.ts';
 import type { IoSocket } from './io-socket.ts';
@@ -44,7 +44,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
   readonly #drainCode: number;
   readonly #records: SessionRecords;
   readonly #parts = new Map<string, SessionParts>();
-  readonly #byHandshake = new WeakMap<IoConnection<IoSession>, Promise<Identity>>();
+  /** Who the handshake of an Engine.IO session showed. */
+  readonly #byHandshake = new WeakMap<object, Promise<Identity>>();
   readonly #admitted = new WeakMap<IoSocket<IoSession>, Admitted>();
   /** Those that poll. */
   readonly #polls = new WeakMap<IoConnection<IoSession>, PollSession>();
@@ -138,17 +139,17 @@ export class EverywireApplication implements IoApplication<IoSession> {
    * nothing of their own: it is looked at once, since it may be a ticket.
    */
   async #identify(
-    { engine, connection }: IoSocket<IoSession>,
+    { engine }: IoSocket<IoSession>,
     token: string | undefined,
     ticket: string | undefined,
   ): Promise<Identity> {
     const { hub } = this.#host;
     if (token !== undefined || ticket !== undefined)
       return hub.authenticate({ ...engine.shown, token, ticket });
-    let byHandshake = this.#byHandshake.get(connection);
+    let byHandshake = this.#byHandshake.get(engine);
     if (byHandshake === undefined) {
       byHandshake = hub.authenticate(engine.shown);
-      this.#byHandshake.set(connection, byHandshake);
+      this.#byHandshake.set(engine, byHandshake);
       engine.shown = { ...engine.shown, token: undefined, ticket: undefined };
       return byHandshake;
     }
@@ -239,7 +240,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
 
   /** A session that polled at another process, which may be dead. */
   async #restore(
-    engine: EngineSocket<IoConnection<IoSession>>,
+    engine: EngineSession<IoConnection<IoSession>>,
   ): Promise<IoConnection<IoSession> | undefined> {
     // A sid that nobody has is to cost no lease.
     const isThere = (await this.#records.poll(engine.sid)) !== undefined;

@@ -1,24 +1,42 @@
 import { EverywireError } from '@everywire/protocol';
-import type { IoEvent } from './application.ts';
-import type { EngineSocket } from './engine/engine-socket.ts';
-import type { IoServer } from './io-server.ts';
-import { IoSocket } from './io-socket.ts';
+import type { Log } from '../../core/seams/log.ts';
+import type { IoApplication, IoEvent } from './application.ts';
+import type { EngineSession } from './engine/handlers.ts';
+import { IoSocket, type IoSocketOwner } from './io-socket.ts';
 import {
   connectedPacket,
   connectErrorPacket,
   IoFault,
+  type IoLimits,
   parseIoPacket,
   type IoPacket,
 } from '@everywire/wires/socketio';
 import { refusalOf } from '../parts/refusal.ts';
 import { CommandPacer } from '../parts/command-pacer.ts';
+import type { PartsLimits } from '../parts/limits.ts';
 
 const protocolFaultCode = 1002;
 
+/** What the connections of one server share. */
+export interface IoConnectionHost<State> {
+  readonly application: IoApplication<State>;
+  readonly log: Log;
+  readonly packetLimits: IoLimits;
+  readonly attachmentBytesMax: number;
+  readonly commandLimits: PartsLimits;
+  readonly ioNamespacesMax: number;
+  /** A peer that is in no namespace and was refused this often is cut. */
+  readonly refusalsMax: number;
+  /** The peer was admitted to a namespace. */
+  entered(connection: IoConnection<State>): void;
+  /** The peer is in no namespace any more: its time runs again. */
+  left(connection: IoConnection<State>): void;
+}
+
 /** Socket.IO on one Engine.IO session: packets with their attachments, and the namespaces that the peer is in. */
-export class IoConnection<State> {
-  readonly engine: EngineSocket<IoConnection<State>>;
-  readonly #server: IoServer<State>;
+export class IoConnection<State> implements IoSocketOwner<State> {
+  readonly engine: EngineSession<IoConnection<State>>;
+  readonly #host: IoConnectionHost<State>;
   /** Few, and mostly one: a map would cost every connection a table. */
   #sockets: readonly IoSocket<State>[] = [];
   /** A packet whose attachments have not all come. */
@@ -27,10 +45,10 @@ export class IoConnection<State> {
   /** How often it was refused entry since it last was in a namespace. */
   #refusals = 0;
 
-  constructor(server: IoServer<State>, engine: EngineSocket<IoConnection<State>>) {
-    this.#server = server;
+  constructor(host: IoConnectionHost<State>, engine: EngineSession<IoConnection<State>>) {
+    this.#host = host;
     this.engine = engine;
-    this.#pacer = new CommandPacer(engine, server.commandLimits);
+    this.#pacer = new CommandPacer(engine, host.commandLimits);
   }
 
   get sockets(): readonly IoSocket<State>[] {
@@ -45,7 +63,7 @@ export class IoConnection<State> {
   receive(data: string | Buffer): undefined | Promise<unknown> {
     if (typeof data !== 'string') return this.#takeAttachment(data);
     if (this.#partial !== undefined) return this.#fail('text where an attachment is due');
-    const packet = parseIoPacket(data, this.#server.packetLimits);
+    const packet = parseIoPacket(data, this.#host.packetLimits);
     if (packet instanceof IoFault) return this.#fail(packet.detail);
     if (packet.attachments === 0) return this.#take(packet, []);
     this.#partial = { packet, attachments: [], bytes: 0 };
@@ -64,8 +82,8 @@ export class IoConnection<State> {
     const wasConnected = socket.stage === 'connected';
     socket.stage = 'ended';
     this.#sockets = this.#sockets.filter((other) => other !== socket);
-    if (this.#sockets.length === 0) this.#server.left(this);
-    return wasConnected ? this.#server.application.ended(socket, how) : undefined;
+    if (this.#sockets.length === 0) this.#host.left(this);
+    return wasConnected ? this.#host.application.ended(socket, how) : undefined;
   }
 
   /** The engine's session is over. */
@@ -78,7 +96,7 @@ export class IoConnection<State> {
     const partial = this.#partial;
     if (partial === undefined) return this.#fail('an attachment that is not due');
     partial.bytes += data.length;
-    if (partial.bytes > this.#server.attachmentBytesMax) return this.#fail('attachments too large');
+    if (partial.bytes > this.#host.attachmentBytesMax) return this.#fail('attachments too large');
     const isLast = partial.attachments.length + 1 === partial.packet.attachments;
     partial.attachments.push(isLast && partial.attachments.length === 0 ? data : Buffer.from(data));
     if (!isLast) return undefined;
@@ -105,7 +123,7 @@ export class IoConnection<State> {
   }
 
   async #connect({ ioNamespace, auth }: IoPacket): Promise<void> {
-    const { application, ioNamespacesMax } = this.#server;
+    const { application, ioNamespacesMax } = this.#host;
     const socket = new IoSocket<State>(this, ioNamespace);
     try {
       if (this.#sockets.length >= ioNamespacesMax) {
@@ -121,20 +139,20 @@ export class IoConnection<State> {
       }
       socket.stage = 'connected';
       this.#refusals = 0;
-      this.#server.entered(this);
+      this.#host.entered(this);
       this.engine.sendText(connectedPacket(ioNamespace, answer));
       application.connected(socket);
     } catch (caught) {
       this.#sockets = this.#sockets.filter((other) => other !== socket);
       socket.stage = 'ended';
-      const error = refusalOf(caught, this.#server.log, 'a Socket.IO CONNECT failed');
+      const error = refusalOf(caught, this.#host.log, 'a Socket.IO CONNECT failed');
       // Of an unknown namespace the protocol says the message alone.
       const data = error.code === 'not_found' ? undefined : { code: error.code };
       this.engine.sendText(connectErrorPacket(ioNamespace, error.message, data));
       this.#refusals += 1;
       // Nobody is to try one token after the other for as long as it likes.
       const isStranger = this.#sockets.length === 0;
-      if (isStranger && this.#refusals >= this.#server.refusalsMax) this.engine.close(1008, error.code);
+      if (isStranger && this.#refusals >= this.#host.refusalsMax) this.engine.close(1008, error.code);
     }
   }
 
@@ -150,7 +168,7 @@ export class IoConnection<State> {
       attachments,
       ackId: packet.id,
     };
-    const done = this.#server.application.event(socket, event);
+    const done = this.#host.application.event(socket, event);
     if (done === undefined) return undefined;
     const bytes = bytesOf(event);
     this.#pacer.begin(bytes);

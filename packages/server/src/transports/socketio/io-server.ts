@@ -2,9 +2,8 @@ import type { Log } from '../../core/seams/log.ts';
 import type { IoApplication } from './application.ts';
 import { Deadlines } from './engine/deadlines.ts';
 import { EngineServer, type EngineOptions } from './engine/engine-server.ts';
-import type { EngineSocket } from './engine/engine-socket.ts';
-import type { EngineHandlers } from './engine/handlers.ts';
-import { IoConnection } from './io-connection.ts';
+import type { EngineHandlers, EngineSession } from './engine/handlers.ts';
+import { IoConnection, type IoConnectionHost } from './io-connection.ts';
 import type { IoLimits } from '@everywire/wires/socketio';
 import type { PartsLimits } from '../parts/limits.ts';
 
@@ -29,7 +28,7 @@ export interface IoServerOptions<State> extends Omit<EngineOptions<IoConnection<
 }
 
 /** Socket.IO 5 on Engine.IO 4. */
-export class IoServer<State> {
+export class IoServer<State> implements IoConnectionHost<State> {
   readonly engine: EngineServer<IoConnection<State>>;
   readonly application: IoApplication<State>;
   readonly log: Log;
@@ -38,7 +37,7 @@ export class IoServer<State> {
   readonly commandLimits: PartsLimits;
   readonly ioNamespacesMax: number;
   readonly refusalsMax: number;
-  readonly #silent: Deadlines<EngineSocket<IoConnection<State>>>;
+  readonly #silent: Deadlines<EngineSession<IoConnection<State>>>;
 
   constructor(options: IoServerOptions<State>) {
     const { application, persistence, limits, clock } = options;
@@ -84,13 +83,11 @@ export class IoServer<State> {
     else this.entered(connection);
   }
 
-  /** The peer was admitted to a namespace. */
   entered({ engine }: IoConnection<State>): void {
     this.#silent.delete(engine);
     engine.trust();
   }
 
-  /** The peer is in no namespace any more: its time runs again. */
   left({ engine }: IoConnection<State>): void {
     if (engine.isOpen) this.#silent.set(engine);
   }

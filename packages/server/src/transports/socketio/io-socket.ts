@@ -1,22 +1,27 @@
-import type { EngineSocket } from './engine/engine-socket.ts';
-import type { IoConnection } from './io-connection.ts';
+import type { EngineSession } from './engine/handlers.ts';
 import { ackPacket, disconnectPacket, eventPacket } from '@everywire/wires/socketio';
+
+/** The connection that a socket is on. */
+export interface IoSocketOwner<State> {
+  readonly engine: EngineSession<unknown>;
+  leave(socket: IoSocket<State>, how: 'lost'): undefined | Promise<void>;
+}
 
 /** One peer in one namespace. */
 export class IoSocket<State> {
-  readonly connection: IoConnection<State>;
+  readonly #owner: IoSocketOwner<State>;
   readonly ioNamespace: string;
   state!: State;
   /** `connecting`: the CONNECT is not answered yet. */
   stage: 'connecting' | 'connected' | 'ended' = 'connecting';
 
-  constructor(connection: IoConnection<State>, ioNamespace: string) {
-    this.connection = connection;
+  constructor(owner: IoSocketOwner<State>, ioNamespace: string) {
+    this.#owner = owner;
     this.ioNamespace = ioNamespace;
   }
 
-  get engine(): EngineSocket<IoConnection<State>> {
-    return this.connection.engine;
+  get engine(): EngineSession<unknown> {
+    return this.#owner.engine;
   }
 
   /** Sends an event; `items` are JSON texts, the name first. */
@@ -33,6 +38,6 @@ export class IoSocket<State> {
   disconnect(): void {
     if (this.stage === 'ended') return;
     this.engine.sendText(disconnectPacket(this.ioNamespace));
-    void this.connection.leave(this, 'lost');
+    void this.#owner.leave(this, 'lost');
   }
 }

@@ -14,11 +14,11 @@ import { openPacket, type EngineHandshake } from '@everywire/wires/socketio';
 import { answer, answerProblem, refuse, refuseUpgrade } from './answers.ts';
 import { readAsked, type Asked } from './asked.ts';
 import { Deadlines } from './deadlines.ts';
-import { EngineSocket } from './engine-socket.ts';
+import { EngineSocket, type EngineSocketHost } from './engine-socket.ts';
 import type { EngineHandlers } from './handlers.ts';
 import { takePost, type Exchange } from './posting.ts';
 import { refusals, type Refusal } from './refusals.ts';
-import { Upgrade } from './upgrade.ts';
+import { Upgrade, type UpgradeHost } from './upgrade.ts';
 import { sideHandlers, type WebSocketSide } from './websocket-side.ts';
 import { refusalOf } from '../../parts/refusal.ts';
 
@@ -53,7 +53,7 @@ const sidShape = /^[A-Za-z0-9_-]{20}$/;
 const restoringMax = 256;
 
 /** Engine.IO 4: sessions over HTTP long polling and WebSocket. It owns no port: whoever does hands over what comes in. */
-export class EngineServer<Context> {
+export class EngineServer<Context> implements EngineSocketHost<Context>, UpgradeHost<Context> {
   readonly handlers: EngineHandlers<Context>;
   readonly limits: SocketIoLimits;
   readonly payloadBytesMax: number;
@@ -189,7 +189,6 @@ export class EngineServer<Context> {
     this.#upgrades.delete(upgrade);
   }
 
-  /** A poll that cannot be answered, since what it would say could not be made durable. */
   failed(response: ServerResponse, headers: Readonly<Record<string, string>>, cause: unknown): void {
     this.#options.log.warn({ err: cause }, 'a poll could not be answered');
     answer(response, 503, { ...headers, 'Retry-After': '1' }, '');

@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Credentials } from '../../../core/sessions/access.ts';
 import type { Counted } from '../../../core/publish/throttle.ts';
+import type { SocketIoLimits } from '../limits.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';
 import { answer } from './answers.ts';
-import type { EngineServer } from './engine-server.ts';
-import type { EncodedBatch } from './handlers.ts';
+import type { EncodedBatch, EngineHandlers, EngineSession } from './handlers.ts';
 import type { WebSocketSide } from './websocket-side.ts';
 
 /** A GET that waits for packets. */
@@ -15,21 +15,34 @@ export interface Poll {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** What the sessions of one engine share. */
+export interface EngineSocketHost<Context> {
+  readonly handlers: EngineHandlers<Context>;
+  readonly limits: SocketIoLimits;
+  /** Calls `flush` at the end of this turn. */
+  flushSoon(socket: EngineSocket<Context>): void;
+  /** A ping was sent: its answer is due. */
+  pinged(socket: EngineSocket<Context>): void;
+  ponged(socket: EngineSocket<Context>): void;
+  /** Called once. */
+  closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): void;
+  /** A poll that cannot be answered, since what it would say could not be made durable. */
+  failed(response: ServerResponse, headers: Readonly<Record<string, string>>, cause: unknown): void;
+}
+
 /** What is to be sent: a packet as text, a binary message, or packets that are shared. */
 type Outgoing = string | Buffer | EncodedBatch;
 
 const noPackets = Buffer.alloc(0);
 
 /** One Engine.IO session: packets in, packets out, whether by polling or by WebSocket, and the way from one to the other. */
-export class EngineSocket<Context> implements WebSocketSide {
+export class EngineSocket<Context> implements EngineSession<Context>, WebSocketSide {
   readonly sid: string;
-  /** What the handshake showed of who it is, and which connection the last request came by. */
   shown: Credentials;
-  /** What the rates of all its namespaces are counted by. */
   readonly counted: Counted = {};
   #isTrusted = false;
   context!: Context;
-  readonly #server: EngineServer<Context>;
+  readonly #host: EngineSocketHost<Context>;
   #carrier: WebSocketPeer<WebSocketSide> | undefined;
   #isOpen = true;
   /** Set from the probe on until the upgrade is done or given up. */
@@ -55,8 +68,8 @@ export class EngineSocket<Context> implements WebSocketSide {
   #isProbed = false;
   #postGoesOn: (() => void) | undefined;
 
-  constructor(server: EngineServer<Context>, sid: string, shown: Credentials) {
-    this.#server = server;
+  constructor(host: EngineSocketHost<Context>, sid: string, shown: Credentials) {
+    this.#host = host;
     this.sid = sid;
     this.shown = shown;
   }
@@ -69,7 +82,6 @@ export class EngineSocket<Context> implements WebSocketSide {
     return this.#isTrusted;
   }
 
-  /** The peer has shown who it is: its messages may be as large as any. */
   trust(): void {
     this.#isTrusted = true;
     this.#carrier?.trust();
@@ -88,31 +100,26 @@ export class EngineSocket<Context> implements WebSocketSide {
     return this.#poll !== undefined && !this.#isAnswering;
   }
 
-  /** Sends a message of text at the end of this turn, together with others. */
   sendText(data: string): void {
     this.#sendPacket(packets.message + data);
   }
 
-  /** Sends a binary message behind what was sent before. */
   sendBinary(data: Buffer): void {
     if (this.#carrier !== undefined) this.#carrier.send(frame(opcodes.binary, data));
     else this.#keep(data, data.length);
   }
 
-  /** Over WebSocket: whole frames, which are shared and must not change. False: enough is unsent; `writable` will be called. */
   sendFrames(frames: Buffer): boolean {
     return this.#carrier!.send(frames);
   }
 
-  /** While polling: sends at the end of this turn if a poll waits. False: `writable` will be called. */
   sendEncoded(batch: EncodedBatch): boolean {
     this.#keep(batch, batch.bytes('polling').length);
-    const takesMore = this.isPolled && this.#outBytes <= this.#server.limits.outboundHeldFromBytes;
+    const takesMore = this.isPolled && this.#outBytes <= this.#host.limits.outboundHeldFromBytes;
     if (!takesMore) this.#isHeld = true;
     return takesMore;
   }
 
-  /** Reads no more until `resume`, for a peer that has enough under way. Who polls is slowed by the answers to its POSTs. */
   pause(): void {
     this.#carrier?.pause();
   }
@@ -121,7 +128,6 @@ export class EngineSocket<Context> implements WebSocketSide {
     this.#carrier?.resume();
   }
 
-  /** Packets for this peer alone that wait for its next poll, as packets of a payload; without pings, which are of the moment. */
   get waitingPackets(): readonly string[] {
     const own: string[] = [];
     for (const one of this.#out ?? []) {
@@ -134,15 +140,10 @@ export class EngineSocket<Context> implements WebSocketSide {
     return own;
   }
 
-  /** Puts packets of a payload before everything else. */
   restoreWaiting(waiting: readonly string[]): void {
     for (const packet of waiting) this.#keep(packet, packet.length);
   }
 
-  /**
-   * Resolves once the peer has everything that was sent, or the session is over. Over WebSocket a ping tells, behind
-   * all that; while polling the next poll does, since its POSTs may be waiting for this.
-   */
   confirmed(): Promise<void> {
     const isPolling = this.#carrier === undefined;
     if (!this.#isOpen || (isPolling && this.#isConfirmed)) return Promise.resolve();
@@ -167,7 +168,6 @@ export class EngineSocket<Context> implements WebSocketSide {
     });
   }
 
-  /** Takes back what that one has sent and no poll has fetched. True: there was something. */
   discard(sender: object): boolean {
     const discarded = this.#out?.filter((one) => isEncodedBy(one, sender)) ?? [];
     if (discarded.length === 0) return false;
@@ -179,11 +179,10 @@ export class EngineSocket<Context> implements WebSocketSide {
 
   ping(): void {
     this.#pingsSent += 1;
-    this.#server.pinged(this);
+    this.#host.pinged(this);
     this.#sendPacket(packets.ping);
   }
 
-  /** Ends the session: Close or the packet for it, with what was sent before. `code` is for WebSocket. */
   close(code = 1000, reason = ''): void {
     if (!this.#isOpen) return;
     if (this.#carrier !== undefined) {
@@ -196,7 +195,6 @@ export class EngineSocket<Context> implements WebSocketSide {
     this.end('lost');
   }
 
-  /** The session is over and nothing more can be said. */
   end(how: 'left' | 'lost'): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -208,7 +206,7 @@ export class EngineSocket<Context> implements WebSocketSide {
     this.#out = undefined;
     this.#outBytes = 0;
     this.#confirm(Number.POSITIVE_INFINITY);
-    this.#server.closed(this, how);
+    this.#host.closed(this, how);
   }
 
   /** A session that was opened by WebSocket. */
@@ -233,7 +231,7 @@ export class EngineSocket<Context> implements WebSocketSide {
       for (const one of this.#confirming) one.pongs = this.#pingsSent + 1;
       this.ping();
     }
-    this.#server.handlers.upgraded?.(this);
+    this.#host.handlers.upgraded?.(this);
     if (takesMore) this.#tellWritable();
     else this.#isHeld = false;
   }
@@ -284,7 +282,7 @@ export class EngineSocket<Context> implements WebSocketSide {
   flush(): void {
     this.#isFlushDue = false;
     if (!this.#isOpen || this.#out === undefined || !this.isPolled) return;
-    const ready = this.#server.handlers.beforeAnswer?.(this);
+    const ready = this.#host.handlers.beforeAnswer?.(this);
     if (ready === undefined) {
       this.#answerPoll();
       this.#afterAnswer();
@@ -301,7 +299,7 @@ export class EngineSocket<Context> implements WebSocketSide {
         this.#afterAnswer();
       },
       (cause: unknown) => {
-        this.#server.failed(poll.response, poll.headers, cause);
+        this.#host.failed(poll.response, poll.headers, cause);
         this.#isAnswering = false;
         this.#poll = undefined;
         this.end('lost');
@@ -313,11 +311,11 @@ export class EngineSocket<Context> implements WebSocketSide {
   receive(packet: EnginePacket): { readonly done: undefined | Promise<unknown> } | undefined {
     switch (packet.kind) {
       case 'message':
-        return { done: this.#server.handlers.message(this, packet.data) };
+        return { done: this.#host.handlers.message(this, packet.data) };
       case 'pong':
         this.#pongsSeen += 1;
         if (this.#carrier !== undefined) this.#confirm(this.#pongsSeen);
-        this.#server.ponged(this);
+        this.#host.ponged(this);
         return nothingToDo;
       case 'noop':
         return nothingToDo;
@@ -341,7 +339,7 @@ export class EngineSocket<Context> implements WebSocketSide {
   }
 
   onDrain(): void {
-    this.#server.handlers.writable(this);
+    this.#host.handlers.writable(this);
   }
 
   onClose(_peer: WebSocketPeer<WebSocketSide>, code: number): void {
@@ -362,7 +360,7 @@ export class EngineSocket<Context> implements WebSocketSide {
     if (!this.#isOpen && !isLast) return;
     (this.#out ??= []).push(one);
     this.#outBytes += bytes;
-    if (this.#outBytes > this.#server.limits.outboundBytesMax) {
+    if (this.#outBytes > this.#host.limits.outboundBytesMax) {
       // It sends and does not listen.
       this.#out = undefined;
       this.end('lost');
@@ -370,7 +368,7 @@ export class EngineSocket<Context> implements WebSocketSide {
     }
     if (this.#isFlushDue || this.#poll === undefined) return;
     this.#isFlushDue = true;
-    this.#server.flushSoon(this);
+    this.#host.flushSoon(this);
   }
 
   #takeOut(): Buffer {
@@ -419,7 +417,7 @@ export class EngineSocket<Context> implements WebSocketSide {
   #tellWritable(): void {
     if (!this.#isHeld || !this.#isOpen) return;
     this.#isHeld = false;
-    this.#server.handlers.writable(this);
+    this.#host.handlers.writable(this);
   }
 }
 

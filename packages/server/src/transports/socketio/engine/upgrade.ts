@@ -1,21 +1,26 @@
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { packets, parsePacket } from '@everywire/wires/socketio';
-import type { EngineServer } from './engine-server.ts';
 import type { EngineSocket } from './engine-socket.ts';
 import type { WebSocketSide } from './websocket-side.ts';
+
+/** What tries upgrades. */
+export interface UpgradeHost<Context> {
+  /** The session has its WebSocket, or the trial failed. */
+  upgradeSettled(upgrade: Upgrade<Context>): void;
+}
 
 /**
  * A WebSocket that is tried for a session which polls (protocol document, "Upgrade"): `2probe`, `3probe`, then `5` once
  * the peer has its last poll's answer. Until then the session polls, and loses nothing if it comes to nothing.
  */
 export class Upgrade<Context> implements WebSocketSide {
-  readonly #server: EngineServer<Context>;
+  readonly #host: UpgradeHost<Context>;
   readonly #socket: EngineSocket<Context>;
   #stage: 'opened' | 'probed' | 'done' | 'over' | 'refused' = 'opened';
   peer!: WebSocketPeer<WebSocketSide>;
 
-  constructor(server: EngineServer<Context>, socket: EngineSocket<Context>) {
-    this.#server = server;
+  constructor(host: UpgradeHost<Context>, socket: EngineSocket<Context>) {
+    this.#host = host;
     this.#socket = socket;
   }
 
@@ -31,7 +36,7 @@ export class Upgrade<Context> implements WebSocketSide {
       this.#socket.probe();
     } else if (this.#stage === 'probed' && kind === 'upgrade' && this.#socket.isOpen) {
       this.#stage = 'done';
-      this.#server.upgradeSettled(this);
+      this.#host.upgradeSettled(this);
       this.#socket.upgradeTo(peer);
     } else {
       this.giveUp();
@@ -54,7 +59,7 @@ export class Upgrade<Context> implements WebSocketSide {
     }
     if (this.#stage === 'refused') return;
     this.#stage = 'over';
-    this.#server.upgradeSettled(this);
+    this.#host.upgradeSettled(this);
     this.#socket.endUpgrade();
   }
 
