@@ -54,7 +54,6 @@ export class StoreBench implements Feed {
         ...more,
       },
       retention: { ...keepAll, ...retention },
-      durability: 'fsync',
     };
   }
 

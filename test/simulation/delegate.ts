@@ -3,7 +3,6 @@ import type { Store } from '../../packages/server/src/core/seams/store.ts';
 /** A store that is `inner` but for some of its methods. */
 export function delegate(inner: Store, overrides: Partial<Store>): Store {
   return {
-    name: inner.name,
     traits: inner.traits,
     records: inner.records,
     cluster: inner.cluster,

@@ -51,7 +51,6 @@ const calm: Hostility = {
  * only afterwards.
  */
 export class HostileStore implements Store {
-  readonly name = 'hostile';
   readonly traits: StoreTraits = { durable: false, writers: 'many', feed: 'lossy' };
   readonly records: RecordStore;
   readonly cluster: Cluster;

@@ -81,7 +81,6 @@ class Simulation {
           ageMsMax: chance.pick([2_000, 10 * 86_400_000]),
           bytesMax: chance.pick([2_000, 1_000_000]),
         },
-        durability: 'memory',
       },
       limits,
     );

@@ -210,7 +210,7 @@ class ComposedServer implements EverywireServer {
       ),
     );
     const started: Transport[] = [];
-    this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(started, deadline) });
+    this.#steps.push({ what: 'transports', stop: ({ deadline }) => drainAll(started, deadline, this.#log) });
     for (const transport of transports) {
       await transport.start(host);
       started.push(transport);
@@ -281,6 +281,14 @@ class ComposedServer implements EverywireServer {
   }
 }
 
-async function drainAll(transports: readonly Transport[], deadline: AbortSignal): Promise<void> {
-  await Promise.all(transports.map((transport) => transport.drain(deadline)));
+/** The fault of one transport must not end the wait for the others, whose peers still use the store. */
+async function drainAll(transports: readonly Transport[], deadline: AbortSignal, log: Log): Promise<void> {
+  const drain = async (transport: Transport): Promise<void> => {
+    try {
+      await transport.drain(deadline);
+    } catch (error) {
+      log.error({ err: error, transport: transport.name }, 'a transport could not be stopped');
+    }
+  };
+  await Promise.all(transports.map(drain));
 }

@@ -168,7 +168,6 @@ class AcknowledgingSimulation {
         {
           ...defaultRules,
           retention: { countMax: 1e6, ageMsMax: 1e12, bytesMax: 1e12 },
-          durability: 'memory',
         },
         this.#limits,
       ),

@@ -12,17 +12,16 @@ import type { Config } from './schema.ts';
  * The properties of each channel, in the form that the core reads. @throws EverywireError `bad_name` for an invalid
  * filter
  */
-export function namespacesOf({ durability, limits, namespaces, retention }: Config): Namespaces {
+export function namespacesOf({ limits, namespaces, retention }: Config): Namespaces {
   const entries: readonly NamespaceEntry[] = Object.entries(namespaces).map(([filter, given]) => ({
     filter,
-    ...(given.durability === undefined ? {} : { durability: given.durability }),
     ...(given.payloadBytesMax === undefined ? {} : { payloadBytesMax: given.payloadBytesMax }),
     ...(given.publishesPerSecondMax === undefined
       ? {}
       : { publishesPerSecondMax: given.publishesPerSecondMax }),
     ...(given.retention === undefined ? {} : { retention: readRetention(given.retention) }),
   }));
-  const defaults = { ...defaultRules, retention: readRetention(retention), durability };
+  const defaults = { ...defaultRules, retention: readRetention(retention) };
   return createNamespaces(entries, defaults, limits);
 }
 

@@ -1,7 +1,10 @@
 import type { Clock, Random } from '../core/clock.ts';
 import type { Limits } from '../core/limits.ts';
-import type { Durability, Store } from '../core/seams/store.ts';
+import type { Store } from '../core/seams/store.ts';
 import type { Log } from '../core/seams/log.ts';
+
+/** How durable an operator asks messages to be. */
+export type Durability = 'fsync' | 'os' | 'memory';
 
 export interface StoreOptions {
   readonly clock: Clock;

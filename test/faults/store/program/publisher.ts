@@ -30,7 +30,6 @@ export class Publisher {
         channel,
         draft: { ...draftOf(forgedAs ?? value, this.#makeId()), key: value },
         retention: { countMax, ageMsMax: forEver, bytesMax: Number.MAX_SAFE_INTEGER },
-        durability: 'fsync',
       };
     });
     let refusal: Refusal | undefined;

@@ -58,8 +58,6 @@ export class KindRows<State, Window> {
     const window = windowBytes && this.#decodeWindow(key, windowBytes);
     const through = Math.max(row.maybeDeliveredThroughSeq, row.presence === 'open' ? openThroughSeq : 0);
     const found: Found<State, Window> = {
-      presence: row.presence,
-      sinceMs: row.sinceMs,
       subject: row.subject,
       rights: row.rights,
       subscriptions: mayBeDelivered(window?.subscriptions ?? row.subscriptions, through),

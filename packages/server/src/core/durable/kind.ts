@@ -1,7 +1,7 @@
 import type { Identity } from '../sessions/access.ts';
 import type { RecordWrite } from '../seams/store.ts';
 import type { SubscriptionProgress } from './progress.ts';
-import type { DurableRow, Presence, WindowRow } from './row.ts';
+import type { DurableRow, WindowRow } from './row.ts';
 import type { Save } from './saver.ts';
 
 /**
@@ -63,9 +63,6 @@ export interface Recovered<State> {
 
 /** What there was of a session when it was opened. */
 export interface Found<State, Window = undefined> {
-  readonly presence: Presence;
-  /** Wall clock. */
-  readonly sinceMs: number;
   readonly subject: string | undefined;
   readonly rights: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
   /** Marked already: `deliveredThroughSeq` says what may have been delivered, also where the server was killed. */

@@ -22,10 +22,6 @@ export class InFlight<T> {
     return this.#nodes.has(seq);
   }
 
-  get(seq: number): T | undefined {
-    return this.#nodes.get(seq)?.value;
-  }
-
   /** As the newest delivery. */
   add(seq: number, value: T): void {
     this.take(seq);

@@ -106,10 +106,6 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     return this.#redeliveredThroughSeq;
   }
 
-  get hasMembers(): boolean {
-    return this.#members.size > 0;
-  }
-
   /** For new messages: none while one that was given back waits for a member that may have it. */
   get available(): number {
     return this.#waiting.length > 0 ? 0 : this.#roundRobin.room();

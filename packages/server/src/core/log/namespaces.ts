@@ -1,11 +1,10 @@
 import { parseFilter, type Filter, FilterTrie } from '@everywire/protocol';
 import { payloadBytesHardMax, type Limits } from '../limits.ts';
-import type { Durability, Retention } from '../seams/store.ts';
+import type { Retention } from '../seams/store.ts';
 
 /** What holds for the channels of one filter. */
 export interface NamespaceRules {
   readonly retention: Retention;
-  readonly durability: Durability;
   /** Largest payload; as far as `limits.payloadBytesMax` allows. */
   readonly payloadBytesMax: number;
   /** Messages that one channel takes a second, from everybody together; twice as many at once. 0: as many as come. */
@@ -15,7 +14,6 @@ export interface NamespaceRules {
 export interface NamespaceEntry {
   readonly filter: string;
   readonly retention?: Partial<Retention>;
-  readonly durability?: Durability;
   readonly payloadBytesMax?: number;
   readonly publishesPerSecondMax?: number;
 }
@@ -28,7 +26,6 @@ export interface Namespaces {
 /** DESIGN: a channel keeps 10,000 messages or 7 days; bytes are bounded so that one channel cannot fill the disk. */
 export const defaultRules: NamespaceRules = {
   retention: { countMax: 10_000, ageMsMax: 7 * 86_400_000, bytesMax: 1024 * 1024 * 1024 },
-  durability: 'fsync',
   payloadBytesMax: payloadBytesHardMax,
   publishesPerSecondMax: 0,
 };
@@ -50,7 +47,6 @@ export function createNamespaces(
     const filter = parseFilter(entry.filter, limits);
     const rules: NamespaceRules = {
       retention: { ...defaults.retention, ...entry.retention },
-      durability: entry.durability ?? defaults.durability,
       payloadBytesMax: entry.payloadBytesMax ?? defaults.payloadBytesMax,
       publishesPerSecondMax: entry.publishesPerSecondMax ?? defaults.publishesPerSecondMax,
     };

@@ -113,10 +113,10 @@ export class Publisher {
       access.authorizePublish(identity, channel);
       const stamp = { id: this.#nextId(), nowMs: clock.nowMs(), from: identity.subject };
       const rules = namespaces.rulesOf(channel);
-      const { retention, durability } = rules;
+      const { retention } = rules;
       const draft = checkDraft(given, stamp, limits, rules.payloadBytesMax);
       if (isCounted) throttle.channel(channel, rules.publishesPerSecondMax);
-      return { channel, draft, retention, durability };
+      return { channel, draft, retention };
     } catch (refusal) {
       figures.refused += 1;
       logRefusal(log, identity, { publish: channel }, refusal);

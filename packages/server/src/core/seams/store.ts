@@ -8,20 +8,19 @@ import type { Cluster } from './cluster.ts';
  * Duties of every store:
  * - Offsets of a channel are 1, 2, 3 … without holes; seq grows strictly over the whole store, and nobody sees seq n+1
  *   before n is durable or known never to come: one wildcard cursor depends on it.
- * - Nothing that a crash can take back is ever read, listed, counted or fed (durability `fsync`).
+ * - Nothing that a crash can take back is ever read, listed, counted or fed, where the store is durable.
  * - A position never names two messages. Every opening of the log by a writer begins a new epoch; the store remembers
  *   which seqs each epoch covers, so positions of earlier openings stay valid.
  * - Reads are by position and come in seq order.
  */
 export interface Store {
-  readonly name: string;
   readonly traits: StoreTraits;
   /** Makes the store ready, or throws an error that tells an operator what to do. */
   open(feed: Feed): Promise<void>;
   /** Flushes what was appended and lets go of everything. */
   close(): Promise<void>;
   /**
-   * Appends in the order given. Resolves once everything is as durable as asked; the feed has been told by then.
+   * Appends in the order given. Resolves once everything is durable; the feed has been told by then.
    * Entry by entry the result is a place or a refusal (`conflict`, `store_full`). With `atomic`, one refusal refuses all.
    * Rejects with `StaleWrite` when a guard or fence does not hold: nothing of the call was stored.
    * Rejects with `store_unavailable` when nothing can be said to be stored.
@@ -57,8 +56,6 @@ export interface StoreTraits {
   readonly feed: 'complete' | 'lossy';
 }
 
-export type Durability = 'fsync' | 'os' | 'memory';
-
 export interface Retention {
   readonly countMax: number;
   readonly ageMsMax: number;
@@ -70,8 +67,6 @@ export interface Entry {
   readonly channel: string;
   readonly draft: Draft;
   readonly retention: Retention;
-  /** At least this; a store may do more. */
-  readonly durability: Durability;
 }
 
 /**

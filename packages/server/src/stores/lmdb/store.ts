@@ -53,7 +53,6 @@ const reopenDelayMsMax = 5_000;
 const fullForMs = 250;
 
 class LmdbStore implements Store {
-  readonly name = 'lmdb';
   readonly traits: StoreTraits = { durable: true, writers: 'one', feed: 'complete' };
   readonly records: RecordStore;
   readonly cluster: Cluster;

@@ -49,7 +49,6 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 type Step = () => void;
 
 class MemoryStore implements Store {
-  readonly name = 'memory';
   readonly traits: StoreTraits = { durable: false, writers: 'one', feed: 'complete' };
   readonly records: RecordStore;
   readonly cluster: Cluster;

@@ -61,8 +61,10 @@ describe.each([
     const late = await publishing(hub, 'late');
     const stale = { records: [{ table, key: 'k', value: undefined }], fences: holder.session.fences };
     // Another owner, as another node would be.
-    const taker = await begin(await sessionsOf(hub), 'k');
-    expect(taker.found).toMatchObject({ presence: 'away', state: { note: 'first' } });
+    const takers = await sessionsOf(hub);
+    expect((await takers.list(undefined, 1)).sessions[0]!.row.presence).toBe('away');
+    const taker = await begin(takers, 'k');
+    expect(taker.found).toMatchObject({ state: { note: 'first' } });
     await expect(late(stale)).rejects.toBeInstanceOf(StaleWrite);
     holder.note = 'late';
     await expect(holder.session.save('all', late)).rejects.toMatchObject({ code: 'session_taken' });
