@@ -26,6 +26,8 @@ export interface MortalOptions {
   readonly namespaces: Namespaces;
   readonly delayMs: number;
   readonly failures: number;
+  /** A write of rows was refused. */
+  readonly refused: () => void;
   readonly sabotage: (store: Store) => Store;
 }
 
@@ -80,7 +82,7 @@ export class MortalServer {
       list: (...args) => records.list(...args),
       write: (...args) => {
         const written = last.then(() => this.#slowly(() => records.write(...args)));
-        last = written.catch(() => undefined);
+        last = written.catch(() => this.#options.refused());
         return written;
       },
     };

@@ -11,6 +11,8 @@ export interface Setting {
   readonly problems: string[];
   /** When servers were killed, in virtual time. */
   readonly killsMs: number[];
+  /** When the store refused to write rows, in virtual time. */
+  readonly refusalsMs: number[];
   /** The head at the newest opening of the store. */
   openedAtSeq: number;
   /** No more faults: everyone acks everything at once. */

@@ -20,6 +20,8 @@ interface Known {
 
 /** So long after an ack, a kill must not bring the message back: saving has had its time. */
 const savedAfterMs = 1_000;
+/** The server tries a refused write again after this. */
+const retryMs = 1_000;
 
 /** A group as it must be, seen from outside. */
 export class Sharing {
@@ -39,7 +41,7 @@ export class Sharing {
   }
 
   delivered(sharer: Sharer, seq: number, isMarked: boolean): void {
-    const { killsMs } = this.#setting;
+    const { killsMs, refusalsMs } = this.#setting;
     const known = this.#known.get(seq);
     const { holder, ackedAtMs } = known ?? {};
     if (holder !== undefined) this.problem(`seq ${seq} is held by two members at once`);
@@ -47,7 +49,7 @@ export class Sharing {
     if (ackedAtMs !== undefined) {
       const killedMs = killsMs.find((atMs) => atMs >= ackedAtMs);
       if (killedMs === undefined) this.problem(`seq ${seq} comes again after it was acknowledged`);
-      else if (killedMs > ackedAtMs + savedAfterMs)
+      else if (killedMs > savedByMs(ackedAtMs, refusalsMs, killedMs))
         this.problem(`seq ${seq} comes again although there was time to save its ack`);
     }
     if (!isMarked && this.members.size === 1) {
@@ -81,6 +83,12 @@ export class Sharing {
   problem(text: string): void {
     this.#setting.problems.push(`$share/${this.options.name}/${this.options.filter}: ${text}`);
   }
+}
+
+/** When an ack is saved at the latest, if the server lives so long. */
+function savedByMs(ackedAtMs: number, refusalsMs: readonly number[], killedMs: number): number {
+  const refusedMs = refusalsMs.findLast((atMs) => atMs >= ackedAtMs && atMs <= killedMs);
+  return (refusedMs === undefined ? ackedAtMs : refusedMs + retryMs) + savedAfterMs;
 }
 
 /** One member of a group. It does whatever a peer may, also from within a delivery. */

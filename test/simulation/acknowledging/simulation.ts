@@ -58,7 +58,16 @@ class AcknowledgingSimulation {
     this.#failures = chance.pick([0, 0, 0.03]);
     const memory = createMemoryStore({ clock: time, random: chance, limits: this.#limits });
     const log = new SharedLog(memory, new HistoryChecker(), () => time.nowNs);
-    this.#setting = { chance, time, log, problems: [], killsMs: [], openedAtSeq: 0, isCalm: false };
+    this.#setting = {
+      chance,
+      time,
+      log,
+      problems: [],
+      killsMs: [],
+      refusalsMs: [],
+      openedAtSeq: 0,
+      isCalm: false,
+    };
     this.#readers = Array.from(
       { length: 4 },
       (_, at) =>
@@ -157,7 +166,7 @@ class AcknowledgingSimulation {
   }
 
   async #startServer(): Promise<void> {
-    const { time, log, chance } = this.#setting;
+    const { time, log, chance, refusalsMs } = this.#setting;
     const server = new MortalServer({
       log,
       time,
@@ -173,6 +182,7 @@ class AcknowledgingSimulation {
       ),
       delayMs: this.#delayMs,
       failures: this.#failures,
+      refused: () => refusalsMs.push(time.monotonicMs()),
       sabotage: this.#sabotage,
     });
     const started = server.hub.start();
