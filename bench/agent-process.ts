@@ -3,7 +3,7 @@ import { startProgram, stopChild } from './child.ts';
 import type { AgentCalls } from './generator/agent-calls.ts';
 import type { ChildProcess } from 'node:child_process';
 
-/** A load generator in a process of its own, on the generator's core. */
+/** A load generator in a separate process, on the generator's core. */
 export class Agent {
   readonly #child: ChildProcess;
   readonly #caller: Caller<AgentCalls>;

@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-/** Which core a process is held on: the servers have the first, whatever loads them the second. */
+/** The core that a process runs on: servers use the first, load generators the second. */
 export type Core = 'server' | 'generator';
 
 const hasTaskset = spawnSync('taskset', ['--version']).status === 0;
@@ -13,7 +13,7 @@ export const isPinned = hasTaskset && availableParallelism() >= 2;
 const stopTimeoutMs = 5_000;
 const children = new Set<ChildProcess>();
 
-// Whatever ends the bench also ends what it started.
+// The children must not outlive the bench, also if it fails.
 process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });

@@ -124,7 +124,7 @@ function listed(text: string | undefined): readonly string[] {
   return text === undefined ? [] : text.split(',');
 }
 
-/** Those of `all` that are named, or all when none is. Throws on a name that nobody has. */
+/** The named members of `all`, or all if no name is given. Throws on an unknown name. */
 function choose<T>(
   kind: string,
   names: readonly string[],

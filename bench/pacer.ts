@@ -9,8 +9,8 @@ export interface PaceReport {
 const catchUpMs = 20;
 
 /**
- * Calls `send` at a steady rate, each message in a turn of the event loop of its own: a server's publishers come one by
- * one too, and writing twenty messages in one turn would give Node's write buffering an advantage it never has in use.
+ * Calls `send` at a steady rate, each message in a separate turn of the event loop: a server's publishers come one by
+ * one too, and twenty messages in one turn would give Node's write buffering an advantage that it never has in use.
  * `send` returns false to refuse: that message counts as skipped.
  */
 export class Pacer {

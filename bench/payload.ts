@@ -8,7 +8,7 @@ import { nowUs } from './clock.ts';
  *     │     └ microseconds when it was published
  *     └ marker
  *
- * Plain ASCII that neither JSON nor SSE escapes, so a reader finds it whatever stands around it.
+ * Plain ASCII that neither JSON nor SSE escapes, so a reader finds it inside any framing.
  */
 export const payloadMarker = Buffer.from('^ewb:');
 export const payloadBytesDefault = 64;
@@ -16,7 +16,7 @@ export const timeAt = payloadMarker.length;
 export const timeDigits = 16;
 export const seqAt = timeAt + timeDigits + 1;
 export const seqDigits = 10;
-/** Bytes from the marker to the end of the sequence number: what must have arrived to count a message. */
+/** Bytes from the marker to the end of the sequence number. A message counts when all of them have arrived. */
 export const payloadHeadBytes = seqAt + seqDigits;
 
 /** The payload with number `seq`, published now. */

@@ -15,7 +15,7 @@ export function cpuUs(pid: number): number {
 
 /**
  * Resident memory of a process and of its children, in bytes, without pages of files: those of an embedded store are
- * the operating system's cache, which takes them back when somebody else needs the room.
+ * the operating system's cache, which takes them back when another program needs the memory.
  */
 export function residentBytes(pid: number): number {
   return sumOverTree(pid, (each) => {

@@ -12,9 +12,9 @@ import {
 } from '../test/fuzz/harnesses.ts';
 
 /**
- * `npm run fuzz -- <harness…|all> [--minutes N] [--runs N] [--seed N] [--corpus FOLDER]`: fuzzes for as long as somebody
- * wants, N minutes or runs for each harness. What breaks something is kept as a regression, and the run fails.
- * With `EVERYWIRE_LONG=1` it is what a release asks for: ten million runs each.
+ * `npm run fuzz -- <harness…|all> [--minutes N] [--runs N] [--seed N] [--corpus FOLDER]`: fuzzes each harness for N minutes
+ * or N runs. If an input breaks a harness, the run keeps the input as a regression and fails.
+ * `EVERYWIRE_LONG=1` does what a release needs: ten million runs each.
  */
 
 const usage = 'npm run fuzz -- <harness…|all> [--minutes N] [--runs N] [--seed N] [--corpus FOLDER]';
@@ -42,7 +42,7 @@ if (names.length === 0 || strangers.length > 0 || numbers.some((number) => !(num
 const isLong = process.env['EVERYWIRE_LONG'] === '1';
 const runsMax = values.runs === undefined ? (isLong ? releaseRuns : Infinity) : Number(values.runs);
 const minutes = values.minutes === undefined ? (runsMax < Infinity ? Infinity : 1) : Number(values.minutes);
-// Told, so that whatever is found can be had again.
+// Printed, so that a later run can repeat what this one finds.
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
 process.stdout.write(`seed ${seed}\n`);
 

@@ -16,8 +16,8 @@ import { runVitest } from './vitest.ts';
 
 /**
  * `npm test`: runs every suite. Arguments are Vitest's: `npm test -- packages/server/test/core`.
- * A tool that is missing and cannot be installed makes its tests skip, naming it; under CI it is a failure, because
- * nobody reads there what was skipped.
+ * If a tool is missing and cannot be installed, its tests are skipped and name the tool. Under CI a missing tool is a failure,
+ * because people do not read the list of skipped tests there.
  */
 const missing = ensureTools([
   browser,

@@ -97,7 +97,7 @@ export class Arrivals {
     return this.#last + payloadHeadBytes;
   }
 
-  /** Keeps the bytes at the end in which a payload's head may have begun. */
+  /** Keeps the bytes at the end that may be the start of a payload's head. */
   #keepTail(chunk: Buffer, from: number): void {
     for (let i = Math.max(from, chunk.length - payloadHeadBytes + 1); i < chunk.length; i++) {
       if (chunk[i] === first) {

@@ -16,7 +16,7 @@ export interface GroupPlan {
   readonly sampleEvery: number;
   /** Each shows it. */
   readonly token?: string | undefined;
-  /** MQTT only: each has a durable session, which is begun, or returned to. */
+  /** MQTT only: each subscriber starts a durable session, or returns to one. */
   readonly session?: SessionPhase;
   /** `everywire.v1` only: subscribes each connection to the next so many of the channels `<prefix><n>`, n < total. */
   readonly channels?: { readonly prefix: string; readonly total: number; readonly perConnection: number };

@@ -40,7 +40,7 @@ export interface Place {
   readonly clientName: string;
   /** Shown at the handshake, where the server asks for one: HTTP's and MQTT's ways are known here. */
   readonly token?: string | undefined;
-  /** A durable session of that name: begun with a subscription, or returned to. Absent: none. */
+  /** Starts a durable session of that name with a subscription, or returns to it. Absent: no durable session. */
   readonly session?: SessionPhase | undefined;
 }
 

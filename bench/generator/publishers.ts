@@ -158,7 +158,7 @@ class MqttPublisher implements Publisher {
     return publisher;
   }
 
-  /** Without acknowledgements, what the server has not taken yet is all there is to see of being too fast. */
+  /** Without acknowledgements, the unsent bytes are the only sign that this publisher is too fast. */
   get inFlight(): number {
     if (this.#isAcknowledged) return this.#unanswered;
     return this.#socket.writableLength > unsentBytesMax ? Number.POSITIVE_INFINITY : 0;

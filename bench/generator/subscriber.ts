@@ -71,7 +71,7 @@ export class Subscriber {
     });
   }
 
-  /** Stops reading: what a stuck peer looks like to the server. */
+  /** Stops reading, like a stuck peer. */
   pause(): void {
     this.#socket?.pause();
   }

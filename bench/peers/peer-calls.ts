@@ -6,7 +6,7 @@ import { makePayload } from '../payload.ts';
 // Types, not interfaces: only types have the index signature that `Calls` asks for.
 export type PortCalls = { readonly port: { readonly ask: undefined; readonly answer: number } };
 
-/** What one does that publishes to its own subscribers, from a timer of its own. */
+/** The calls of a peer that publishes to its own subscribers from a timer. */
 export type PeerCalls = PortCalls & {
   readonly startPublishing: {
     readonly ask: { readonly ratePerSecond: number; readonly payloadBytes: number };

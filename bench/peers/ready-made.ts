@@ -3,9 +3,9 @@ import { listen } from './listen.ts';
 import { servePeer } from './peer-calls.ts';
 
 /**
- * A server that does nothing: it answers any request with the head of an endless response, and hands every socket the
- * same ready-made bytes once per millisecond at most. What it reaches is the limit of the generator, and the bar
- * for a real server.
+ * A server without any work: it answers each request with the head of an endless response, and writes the same ready-made
+ * bytes to every socket, at most once per millisecond. Its rate is the limit of the generator, and the bar for a real
+ * server.
  */
 const sockets = new Set<Socket>();
 const head = 'HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\r\n';

@@ -26,7 +26,7 @@ const returnTimeoutMs = 600_000;
 
 export const offline: Scenario = {
   name: 'offline',
-  title: `Sessions that are away: durable MQTT sessions subscribed at QoS 1 to one topic, ${messages} messages while they are away, then all return at once. With 0 sessions: what the messages cost by themselves.`,
+  title: `Sessions that are away: durable MQTT sessions subscribed at QoS 1 to one topic, ${messages} messages while they are away, then all return at once. With 0 sessions: the cost of the messages alone.`,
   run: async function* (bench) {
     const ours = bench.isQuick ? 500 : 10_000;
     for (const target of bench.ours.slice(0, 1)) {
@@ -85,7 +85,7 @@ async function beginSessions({ subscribers }: Run, plan: GroupPlan): Promise<voi
   await subscribers.call('close', 'away');
 }
 
-/** Publishes all messages; what the server needed for it. */
+/** Publishes all messages, and measures the time, memory and bytes that the server needs. */
 async function whileAway(run: Run): Promise<Row> {
   const { server, publisher } = run;
   const bytesBefore = await settledBytes(server.pid, steadyMs, settleTimeoutMs);

@@ -20,7 +20,7 @@ const ratePerSecond = 500;
 const payloadBytes = 2_048;
 // 12 MB for each slow one, more than the kernel's buffers of a connection hold: until then the server still writes to them.
 const messagesFilling = 6_000;
-// With those, within the default retention of 10,000, so that nobody may be given a gap.
+// Both together stay within the default retention of 10,000, so that no subscriber may receive a gap.
 const messagesMeasured = 3_000;
 const catchUpTimeoutMs = 120_000;
 const steadyMs = 2_000;
@@ -28,7 +28,7 @@ const settleTimeoutMs = 20_000;
 
 export const slow: Scenario = {
   name: 'slow',
-  title: `Slow subscribers: ${slowCount} stop reading while ${healthyCount} go on; ${payloadBytes}-byte messages at ${ratePerSecond}/s.`,
+  title: `Slow subscribers: ${slowCount} stop reading while ${healthyCount} continue; ${payloadBytes}-byte messages at ${ratePerSecond}/s.`,
   run: async function* (bench) {
     for (const target of [...bench.ours.slice(0, 1), ...bench.peers]) {
       for (const wire of wiresOf(bench, target)) {

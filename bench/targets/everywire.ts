@@ -15,7 +15,7 @@ const readyTimeoutMs = 15_000;
 
 export type StoreKind = 'lmdb' | 'memory';
 
-/** Its default rates are for people; here one connection publishes as fast as it is told to. */
+/** The default rates are for people; here one connection publishes at the rate of the scenario. */
 const authentication = (secret: string): string =>
   `auth: { jwt: { secret: "${secret}" } }\nlimits: { publishesPerSecondMax: 0, subjectPublishesPerSecondMax: 0 }\n`;
 
@@ -42,7 +42,7 @@ export function everywire(store: StoreKind, { hasTokens = false } = {}): Target 
         subscribePath,
         startPublishing: async (ratePerSecond, payloadBytes, wire) => {
           await publisher.call('startPublishing', {
-            // As to the other brokers, who would else be spared the answers.
+            // The other brokers are published to over their own wire too, and have to send answers.
             target: wire === 'mqtt' ? { ...byMqtt, wire: 'mqtt-qos0' } : wire === 'stomp' ? byStomp : target,
             channel: channelName,
             channels: 1,
@@ -102,7 +102,7 @@ export async function startEverywire(store: StoreKind, config?: string): Promise
   if (config !== undefined) writeFileSync(join(folder, 'everywire.yaml'), config);
   const readyPath = join(folder, 'ready.json');
   const storeUrl = store === 'lmdb' ? `lmdb:${join(folder, 'data')}` : 'memory:';
-  // As `npm start` has it; and extra V8 flags, such as --cpu-prof, for whoever looks for where the time goes.
+  // The flag of `npm start`, and extra V8 flags, such as --cpu-prof to profile the server.
   const nodeFlags = `--max-semi-space-size=2 ${process.env['BENCH_NODE_FLAGS'] ?? ''}`
     .split(' ')
     .filter((flag) => flag !== '');

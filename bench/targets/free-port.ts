@@ -15,7 +15,7 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-/** Resolves when something listens on `port`; throws after `timeoutMs`. `name` is whom to blame. */
+/** Resolves when a program listens on `port`; after `timeoutMs` throws an error that has `name` in its message. */
 export async function waitUntilAccepting(name: string, port: number, timeoutMs = 5_000): Promise<void> {
   const giveUpMs = performance.now() + timeoutMs;
   for (;;) {

@@ -9,8 +9,8 @@ import type { Target } from './target.ts';
 const programPath = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find((path) => existsSync(path));
 
 /**
- * Mosquitto with persistence as Debian's package has it: a file that is written every half hour and at the end. What it
- * acknowledges is in memory only.
+ * Mosquitto with the persistence of Debian's package: it writes a file every half hour and at the end. An acknowledged
+ * message is in memory only.
  */
 export const mosquitto: Target = {
   name: 'mosquitto',
@@ -34,7 +34,7 @@ export const mosquitto: Target = {
 };
 
 function config(folder: string, port: number): string {
-  // Started by root it would change to another user, who may not write here.
+  // Started by root, it would change to a user without permission to write here.
   const user = process.getuid?.() === 0 ? 'user root' : '';
   return `listener ${port} 127.0.0.1
 allow_anonymous true

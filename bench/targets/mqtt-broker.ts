@@ -2,7 +2,7 @@ import type { Agent } from '../agent-process.ts';
 import { channelName } from './channel-name.ts';
 import type { RunningTarget } from './target.ts';
 
-/** A started broker of which the bench uses MQTT over TCP; who publishes to it is another process. */
+/** A started broker that the bench uses over TCP with MQTT; a separate process publishes to it. */
 export function mqttBroker(
   broker: Pick<RunningTarget, 'pid' | 'port' | 'storeFolder' | 'stop'>,
   publisher: Agent,

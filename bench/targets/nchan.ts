@@ -62,7 +62,7 @@ function nginxConfig(folder: string, port: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `  ${name}_temp_path ${join(folder, name)};`)
     .join('\n');
-  // Workers of root would change to another user, who may not write here.
+  // Workers of root would change to a user without permission to write here.
   const user = process.getuid?.() === 0 ? 'user root;' : '';
   return `${user}
 daemon off;

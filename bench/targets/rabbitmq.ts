@@ -14,7 +14,7 @@ const pluginPath = globSync('/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/rab
 const destination = `/topic/${channelName}`;
 const startsInMs = 60_000;
 
-/** RabbitMQ with STOMP over WebSocket, as Debian's package brings it: a node of its own, with its own folder and epmd. */
+/** RabbitMQ with STOMP over WebSocket, from Debian's package: a separate node, with its own folder and epmd. */
 export const rabbitmq: Target = {
   name: 'RabbitMQ web STOMP',
   peer: 'rabbitmq',

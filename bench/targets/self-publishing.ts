@@ -16,7 +16,7 @@ interface PeerProgram {
   readonly needs?: string;
 }
 
-/** A peer written as a program in bench/peers, which publishes from a timer of its own. */
+/** A peer that is a program in bench/peers, and publishes from a timer in its own process. */
 export function selfPublishing({ name, peer, program, wire, path, needs }: PeerProgram): Target {
   return {
     name,

@@ -24,13 +24,13 @@ export interface RunningTarget {
   readonly pid: number;
   /** Of HTTP, or of the one wire that the server has. */
   readonly port: number;
-  /** Where `wire` is, if it has a port of its own; absent: all are at `port`. */
+  /** The port of `wire`, if wires have separate ports; absent: all wires use `port`. */
   portOf?(wire: WireName): number;
   /** What subscribers have to show; absent: nothing. */
   readonly token?: string | undefined;
   /** For MQTT, the topic. */
   subscribePath(wire: WireName): string;
-  /** Subscribers are on `wire`; who publishes may take it too. */
+  /** Subscribers are on `wire`; the publisher may use it too. */
   startPublishing(ratePerSecond: number, payloadBytes: number, wire?: WireName): Promise<void>;
   stopPublishing(): Promise<PaceReport>;
   /** Where another process may publish; absent for servers that only publish by themselves. */

@@ -4,7 +4,7 @@ import { listLeaves, type Leaf } from '../../packages/server/src/config/schema.t
 import { describeSchema } from '../../packages/server/src/config/settings.ts';
 import { markdownTable } from './markdown.ts';
 
-/** Every key but the limits, which have a page of their own. */
+/** Every key but the limits, which have a separate page. */
 export function configurationTables(): string {
   const rows = listLeaves()
     .filter(({ path }) => path[0] !== 'limits')

@@ -130,7 +130,7 @@ export const forgedHistories: readonly ForgedHistory[] = [
 
   // Rule 3: divergence
   {
-    name: 'an epoch ends and another goes on from there',
+    name: 'an epoch ends and another continues from there',
     breaks: undefined,
     events: [started(), ...delivered([message(1, { epoch: 'e1' })]), stopped],
     finalReads: [finalRead([message(1, { epoch: 'e1' }), message(2, { epoch: 'e2', seq: 2 })])],
@@ -154,7 +154,7 @@ export const forgedHistories: readonly ForgedHistory[] = [
     finalReads: [finalRead([first])],
   },
   {
-    name: 'bytes that nobody published',
+    name: 'bytes that no client published',
     breaks: 'divergence',
     events: published(first, 10),
     finalReads: [finalRead([first, message(2, { value: 'torn' })])],
@@ -194,19 +194,19 @@ export const forgedHistories: readonly ForgedHistory[] = [
 
   // Rule 5: order
   {
-    name: 'two publishes that overlap in time stand in either order',
+    name: 'two publishes that overlap in time are stored in either order',
     breaks: undefined,
     events: [...published(second, 10, 40), ...published(first, 20, 30)],
     finalReads: [finalRead([first, second])],
   },
   {
-    name: 'a message accepted before another was sent stands behind it',
+    name: 'a message accepted before another was sent is stored behind it',
     breaks: 'order',
     events: [...published(second, 10, 20), ...published(first, 30, 40)],
     finalReads: [finalRead([first, second])],
   },
   {
-    name: 'a pipelined connection is stored out of its own order',
+    name: 'the messages of a pipelined connection are stored in another order',
     breaks: 'order',
     events: [
       { kind: 'publish', atNs: 10, client: 'p', channel: 'a', value: 'a2', lane: 'c1' },
@@ -304,7 +304,7 @@ export const forgedHistories: readonly ForgedHistory[] = [
     finalReads: mixedReads,
   },
   {
-    name: 'a channel nobody asked for',
+    name: 'a channel that the subscriber does not follow',
     breaks: 'subscriber',
     events: [started(['a']), ...delivered(mixed)],
     finalReads: mixedReads,
@@ -385,7 +385,7 @@ export const forgedHistories: readonly ForgedHistory[] = [
     finalReads: [finalRead(three)],
   },
   {
-    name: 'the log was put back to an older copy and readers were told',
+    name: 'the log was put back to an older copy and readers got a notice',
     breaks: undefined,
     events: [
       started(),
@@ -399,7 +399,7 @@ export const forgedHistories: readonly ForgedHistory[] = [
 
   // Rule 10: unread
   {
-    name: 'unread is head minus read position, whatever overlaps',
+    name: 'unread is head minus read position, with any overlap',
     breaks: undefined,
     events: [
       ...allPublished(three),

@@ -20,7 +20,7 @@ export class Refused extends Error {
   /** The server asks for this wait before another attempt. */
   readonly retryAfterMs: number | undefined;
 
-  /** `ending`: how the protocol said no. Without a member, what came is not what a server of this protocol sends. */
+  /** `ending`: how the protocol refused. Empty: the answer was not one that a server of this protocol sends. */
   constructor(message: string, ending: Ending = {}, retryAfterMs?: number) {
     super(message);
     this.code = ending.code;

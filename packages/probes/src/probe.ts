@@ -80,7 +80,7 @@ export class Probe {
     }
   }
 
-  /** Stops reading from the network: what a stuck client looks like to a server. */
+  /** Stops reading from the network, like a stuck client. */
   pause(): void {
     this.#sockets.pause();
   }

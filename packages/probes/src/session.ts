@@ -63,7 +63,7 @@ export type OpenSession = (target: Target, sockets: Sockets) => Promise<Session>
 /** How long an answer may take. */
 export const answerWithinMs = 30_000;
 
-/** The receipt as a line of JSON. What the wire does not tell is left out. */
+/** The receipt as a line of JSON, without the fields that this wire does not have. */
 export function receiptLine(
   channel: string,
   told: {

@@ -215,7 +215,7 @@ describe('acknowledgement by hand', () => {
   test.each([
     ['mqtt', 'mqtt', 'tcp'],
     ['stomp', 'stomp', 'tcp'],
-  ] as const)('%s: what was not acknowledged goes to another member of the group', async (...way) => {
+  ] as const)('%s: an unacknowledged message goes to another member of the group', async (...way) => {
     const channel = newChannel();
     const group = `$share/probes/${channel}`;
     const first = probeAt(targetOf(way));

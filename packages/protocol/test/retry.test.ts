@@ -11,7 +11,7 @@ import {
 } from '../src/retry.ts';
 
 describe('what an ending allows', () => {
-  it.each(Object.entries(errorTable))('%s: what the table says, for any number', (code, row) => {
+  it.each(Object.entries(errorTable))('%s: follows the table, for any number', (code, row) => {
     for (const ending of [{}, { httpStatus: row.http }, { closeCode: row.close }, { grpcStatus: 8 }]) {
       expect(comeBackAfter({ ...ending, code })).toBe(row.comeBack);
     }

@@ -99,7 +99,7 @@ export class ChannelNames {
   }
 }
 
-/** Replaces a private session id where others can read it: anyone who knows the id can take over the session. */
+/** Replaces a private session id in places that others can read: a reader of the id could take over the session. */
 export function hashOf(pid: string): string {
   return createHash('sha256').update(pid).digest('base64url');
 }

@@ -1,10 +1,10 @@
 /**
- * What clients write down while a run goes on: append-only, one history each, judged afterwards by `HistoryChecker`.
+ * The records of clients during a run: append-only, one history each. `HistoryChecker` judges them afterwards.
  * Only the order of the events of one client, and of one subscriber, matters; histories of several clients may be fed
  * in any interleaving. Times are nanoseconds of one monotonic clock that all of them share.
  */
 
-/** A message as somebody saw it: in an answer, in a delivery, or in the final read. */
+/** A message as a client saw it: in an answer, in a delivery, or in the final read. */
 export interface Sighting {
   readonly channel: string;
   /** Which life of the channel, in runs that delete channels; '' otherwise. */
@@ -13,7 +13,7 @@ export interface Sighting {
   readonly epoch: string;
   readonly seq: number;
   readonly tag: string;
-  /** What was published. Every publish of a run has a value of its own, so the value also names the publish. */
+  /** The published value. Every publish of a run has a different value, so the value also names the publish. */
   readonly value: string;
 }
 
@@ -49,8 +49,9 @@ export interface PublishUnknown extends Timed {
 }
 
 /**
- * A subscriber begins, or comes back with a cursor. Coming back at or after what it has read goes on from there,
- * whatever the cursor says: nothing in between may be missing. Coming back before it reads again from there.
+ * A subscriber starts, or comes back with a cursor. If the cursor is at or after the last message it has read, the next
+ * message must follow that last one: none in between may be missing. If the cursor is before it, the subscriber reads
+ * again from the cursor.
  */
 export interface ReadStarted extends Timed {
   readonly kind: 'start';
@@ -80,11 +81,11 @@ export interface GapDeclared extends Timed {
   readonly to?: number | undefined;
   readonly reason: string;
   /**
-   * Nothing above this seq is declared gone. Absent for a channel of a wildcard, whose readers go on from where they
-   * stood: there the offsets say all.
+   * The notice declares nothing above this seq as gone. Absent for a channel of a wildcard, whose readers continue at
+   * their position: there the offsets are enough.
    */
   readonly nextSeq?: number | undefined;
-  /** Not told in so many words: it follows from a gap that spoke of everything, and excuses without being judged. */
+  /** Follows from a gap notice for all channels: it excuses missing messages, and the checker does not judge it. */
   readonly isImplied?: true | undefined;
 }
 
@@ -112,12 +113,12 @@ export interface UnreadReported extends Timed {
   readonly doneNs: number;
 }
 
-/** The store itself says what it holds, where a run can watch it: so that nothing is unknown that nobody was told of. */
+/** The store itself reports its messages, where a run can watch it. So the checker knows those without an answer too. */
 export interface Stored extends Timed, Sighting {
   readonly kind: 'stored';
 }
 
-/** A life of a channel was deleted on purpose: what it held need not be in the final read. */
+/** A life of a channel was deleted on purpose: its messages need not be in the final read. */
 export interface ChannelDropped extends Timed {
   readonly kind: 'dropped';
   readonly channel: string;

@@ -1,7 +1,7 @@
 import type { FinalRead, Sighting } from './history.ts';
 import type { Violations } from './violations.ts';
 
-/** One message, as all who saw it agree it is. */
+/** One message, on which all its sightings agree. */
 export interface Known {
   readonly log: ChannelLog;
   readonly offset: number;
@@ -11,7 +11,7 @@ export interface Known {
   readonly value: string;
   isDelivered: boolean;
   isFinal: boolean;
-  /** Another message at the same offset under another epoch: what a store that lost its tail leaves behind. */
+  /** Another message at the same offset under another epoch: it remains when a store loses its tail. */
   other: Known | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface Known {
 export interface ChannelLog {
   readonly channel: string;
   readonly life: string;
-  /** By offset, with holes where nobody saw anything. */
+  /** By offset, with holes where no client saw a message. */
   readonly known: (Known | undefined)[];
   /** Deleted on purpose. */
   isDropped: boolean;
@@ -27,8 +27,8 @@ export interface ChannelLog {
 }
 
 /**
- * Every position anybody saw, by (epoch, seq) and by (channel, life, epoch, offset): a second value at one of them is a
- * divergence (rule 3), whoever saw it and whenever. Memory grows with messages, not with deliveries.
+ * Every position that any client saw, by (epoch, seq) and by (channel, life, epoch, offset). A second value at one of them
+ * is a divergence (rule 3), for all clients and at any time. Memory grows with messages, not with deliveries.
  */
 export class Positions {
   readonly #logs = new Map<string, ChannelLog>();
@@ -65,14 +65,17 @@ export class Positions {
     return this.#bySeq.get(epoch)?.get(seq);
   }
 
-  /** Enters what somebody saw; `who` is for the violation. */
-  see(sighting: Sighting, who: string): Known {
+  /** Records a sighting; `observer` is for the message of a violation. */
+  see(sighting: Sighting, observer: string): Known {
     const log = this.log(sighting.channel, sighting.life);
     const first = log.known[sighting.offset];
     for (let known = first; known !== undefined; known = known.other) {
       if (known.epoch !== sighting.epoch) continue;
       if (known.seq !== sighting.seq || known.tag !== sighting.tag || known.value !== sighting.value) {
-        this.#violations.add('divergence', `${who} saw ${name(sighting)} where ${name(known)} was known`);
+        this.#violations.add(
+          'divergence',
+          `${observer} saw ${name(sighting)} where ${name(known)} was known`,
+        );
       }
       return known;
     }
@@ -89,7 +92,7 @@ export class Positions {
       other: first,
     };
     log.known[offset] = known;
-    this.#enterSeq(known, who);
+    this.#enterSeq(known, observer);
     return known;
   }
 
@@ -135,12 +138,12 @@ export class Positions {
       this.#violations.add('hole', `wildcard read has ${count} messages, the channels have ${expected}`);
   }
 
-  #enterSeq(known: Known, who: string): void {
+  #enterSeq(known: Known, observer: string): void {
     let epoch = this.#bySeq.get(known.epoch);
     if (epoch === undefined) this.#bySeq.set(known.epoch, (epoch = new Map()));
     const twin = epoch.get(known.seq);
     if (twin !== undefined)
-      this.#violations.add('divergence', `${who} saw ${name(known)} at the position of ${name(twin)}`);
+      this.#violations.add('divergence', `${observer} saw ${name(known)} at the position of ${name(twin)}`);
     else epoch.set(known.seq, known);
   }
 }

@@ -4,7 +4,7 @@ import type { Violations } from './violations.ts';
 
 interface Publish {
   readonly first: PublishInvoked;
-  /** Who else sent it: any of the attempts may be the one that was stored. */
+  /** The other clients that sent it: any of the attempts may be the stored one. */
   otherClients: string[] | undefined;
   attempts: number;
   refusals: number;
@@ -13,7 +13,7 @@ interface Publish {
   place: Known | undefined;
 }
 
-/** What publishers were told against what is stored: rules 1, 2, 4, 5 and 8. */
+/** Compares the answers to publishers with the stored messages: rules 1, 2, 4, 5 and 8. */
 export class Publishes {
   readonly #byValue = new Map<string, Publish>();
   readonly #lanes = new Map<string, Publish[]>();
@@ -49,7 +49,7 @@ export class Publishes {
   accepted(place: Known, atNs: number): void {
     const publish = this.#byValue.get(place.value);
     if (publish === undefined) {
-      this.#violations.add('divergence', `an answer names ${name(place)}, which nobody published`);
+      this.#violations.add('divergence', `an answer names ${name(place)}, which no client published`);
       return;
     }
     publish.acceptedNs = Math.min(publish.acceptedNs, atNs);
@@ -110,7 +110,7 @@ export class Publishes {
     if (publish === undefined) {
       // A run that records no publishes judges subscribers only.
       if (this.#byValue.size > 0)
-        this.#violations.add('divergence', `${name(known)} was seen; nobody published it`);
+        this.#violations.add('divergence', `a client saw ${name(known)}, which no client published`);
       return;
     }
     this.#found(publish, known);

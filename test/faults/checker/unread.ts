@@ -7,8 +7,8 @@ interface Bounds {
 }
 
 /**
- * Rule 10: what the server reports as unread is head − read position, summed over channels. Publishes and marks that
- * overlap a report may or may not count in it, so the report is held against the least and the most it can be.
+ * Rule 10: the server's unread count is head − read position, summed over channels. Publishes and marks that overlap a
+ * report may or may not count, so the checker compares the report with the least and the largest possible count.
  */
 export class Unread {
   readonly #sentNs = new Map<string, number>();
@@ -54,7 +54,10 @@ export class Unread {
       }
       if (report.count >= min && report.count <= max) continue;
       const due = min === max ? String(min) : `${min} to ${max}`;
-      this.#violations.add('unread', `${report.user} was told ${report.count} unread where ${due} were`);
+      this.#violations.add(
+        'unread',
+        `the server reported ${report.count} unread to ${report.user} instead of ${due}`,
+      );
     }
   }
 

@@ -12,7 +12,7 @@ export interface DeviceOptions {
   readonly url: string;
 }
 
-/** A client that keeps its half of a session through whatever becomes of its connections and of the server. */
+/** A client that keeps its half of a session when its connections break and the server dies. */
 export abstract class Device {
   readonly name: string;
   readonly version: Version;

@@ -68,7 +68,7 @@ it(
     );
     expect(violations).toEqual([]);
     expect(devices.map(({ sessionsLost }) => sessionsLost)).toEqual(devices.map(() => 0));
-    // Whatever was accepted is there, once, for everybody; what was not may be.
+    // Each reader has every accepted message once; it may also have messages without an answer.
     expect(stored).toBe(accepted.size);
     for (const { name, filter, values } of subscribers) {
       if (filter !== 'devices/#') continue;

@@ -8,7 +8,7 @@ import { sizeOf } from '../store/sizes.ts';
 /** Connections at once; each address of loopback has its share of ports. */
 const connections = sizeOf({ ci: 200, release: 2_000 });
 const addresses = 16;
-/** Sent by each, below the 16 KiB that whoever is not admitted yet may send in one packet. */
+/** Bytes that each connection sends: below the 16 KiB that a peer may send in one packet before it is admitted. */
 const sentBytes = 15 * 1_024;
 const pieces = 20;
 /** In which all of it is sent: longer than the time to be admitted. */
@@ -29,7 +29,7 @@ const announced = [
 
 afterAll(endEverything);
 
-// At the same time, each on a server of its own: what they do is wait until the time to be admitted is over.
+// In parallel, each on a separate server, because all of them only wait until the handshake times out.
 describe.concurrent.each(announced)(
   `${connections} connections that announce a CONNECT of $what and send 15 KiB slowly`,
   ({ length, keptBytes }) => {

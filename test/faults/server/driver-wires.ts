@@ -5,7 +5,7 @@ import { socketIoPollingDriver, socketIoWebSocketDriver } from '../../drivers/so
 import { stompTcpDriver, stompWebSocketDriver } from '../../drivers/stomp.ts';
 import type { OpenReading, ReadingEvents, ReadWire } from './read-wires.ts';
 
-/** Other people's clients that tell where they stand. */
+/** Clients of other projects that report their position. */
 const drivers: readonly TransportDriver[] = [
   socketIoWebSocketDriver,
   socketIoPollingDriver,

@@ -25,7 +25,7 @@ export function sightingOf(envelope: Pick<Envelope, 'channel' | 'offset' | 'curs
   };
 }
 
-/** A reader that goes on from its cursor over whichever wire it is told to, through cuts and dead servers. */
+/** A reader that resumes from its cursor over the wire that the test chooses, through cuts and dead servers. */
 export class HoppingReader {
   readonly name: string;
   readonly filter: string;
@@ -56,7 +56,7 @@ export class HoppingReader {
     this.finished = this.#run();
   }
 
-  /** Where it stands. */
+  /** The seq of its cursor. */
   get seq(): number {
     return parseCursor(this.#cursor)!.seq;
   }

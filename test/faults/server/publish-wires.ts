@@ -12,7 +12,7 @@ export interface Outgoing {
 /** `undefined`: no answer came, and it may have been stored or not. */
 export type PublishAnswer = Receipt | { readonly refused: string } | undefined;
 
-/** One publisher's connection to the server, which it opens anew whenever there is none. */
+/** One publisher's connection to the server. The publisher opens a new one if it has none. */
 export interface PublishWire {
   readonly name: string;
   /** Whether repeating is safe: the wire carries a publish id and answers. */
@@ -49,7 +49,7 @@ function send(
   });
 }
 
-/** Only a definite no is a refusal: what the server says while it comes up or goes down is worth repeating. */
+/** Only a definite error is a refusal: the publisher repeats a publish that met a starting or stopping server. */
 function answerOf(answered: Answered | undefined): PublishAnswer {
   if (answered === undefined || answered.status >= 500) return undefined;
   return answered.status < 300 ? (answered.body as Receipt) : { refused: JSON.stringify(answered.body) };
@@ -164,7 +164,7 @@ export function everywireV1(): PublishWire {
   };
 }
 
-/** Open or failed: either way there is something to go on with. */
+/** Resolves when the socket is open, and also when it failed. */
 function untilOpen(peer: WebSocket): Promise<void> {
   return new Promise((resolve) => {
     peer.on('open', () => resolve());

@@ -144,7 +144,7 @@ function openStream(url: string, accept: string, take: (text: string) => void): 
   };
 }
 
-/** Polls again and again on requests of its own, long or short. */
+/** Polls again and again, long or short, each time with a new request. */
 function openPolling(
   http: string,
   filter: string,

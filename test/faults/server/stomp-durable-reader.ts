@@ -8,15 +8,15 @@ import { envelopeOf, untilClosed } from './stomp-wires.ts';
 const comeBackAfterMs = 25;
 
 /**
- * A durable subscription that acknowledges each message and keeps nothing itself: where it goes on is the server's to
- * know. What it is given again has to be marked.
+ * A durable subscription that acknowledges each message and stores no position itself: the server has to know where to
+ * resume. The server must mark messages that it delivers again.
  */
 export class DurableReader {
   readonly name: string;
   readonly filter: string;
   readonly #http: string;
   readonly #checker: HistoryChecker;
-  readonly #begun = Promise.withResolvers<undefined>();
+  readonly #started = Promise.withResolvers<undefined>();
   #client: StompClient | undefined;
   #isStopped = false;
   #seq: number;
@@ -34,8 +34,8 @@ export class DurableReader {
   }
 
   /** Resolves once its subscription exists on the server. */
-  get begun(): Promise<undefined> {
-    return this.#begun.promise;
+  get started(): Promise<undefined> {
+    return this.#started.promise;
   }
 
   get seq(): number {
@@ -69,7 +69,7 @@ export class DurableReader {
         client.onFrame = (frame) => {
           if (frame.command === 'RECEIPT') {
             start.after = undefined;
-            this.#begun.resolve(undefined);
+            this.#started.resolve(undefined);
           }
           if (frame.command === 'MESSAGE') this.#take(frame, client);
         };
@@ -79,12 +79,12 @@ export class DurableReader {
           destination: `/${filter}`,
           durable: 'true',
           ack: 'client-individual',
-          receipt: 'begun',
+          receipt: 'started',
           ...(start.after === undefined ? {} : { after: start.after }),
         });
         await untilClosed(client);
       } catch {
-        // Nobody listens: the server is dead.
+        // No program listens: the server is dead.
       }
       await sleep(comeBackAfterMs);
     }

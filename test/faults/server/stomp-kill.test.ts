@@ -39,7 +39,7 @@ async function begin(http: string): Promise<Rig> {
   const durable = ['stomp-kill/**', 'stomp-kill/2'].map(
     (filter) => new DurableReader(`durable ${filter}`, filter, http, from, checker),
   );
-  await Promise.all(durable.map(({ begun }) => begun));
+  await Promise.all(durable.map(({ started }) => started));
   let wakeUp = (): void => undefined;
   const writers = [
     new Writer('stomp one', stompPublishWire(), http, checker),
@@ -103,7 +103,7 @@ it(
 );
 
 it(
-  `${serverKills.wanted} kills of the server: nothing accepted is lost, and durable subscriptions go on where they were`,
+  `${serverKills.wanted} kills of the server: nothing accepted is lost, and durable subscriptions resume at their positions`,
   async () => {
     server = new MortalServer();
     await server.start();

@@ -6,7 +6,7 @@ import type { OpenReading, ReadWire, ReadingEvents } from './read-wires.ts';
 /** A refusal of these kinds is the server coming up or going down: worth repeating. */
 const passing = new Set(['going_away', 'store_unavailable', 'internal', 'timed_out']);
 
-/** Plain subscriptions that go on after the cursor of the last message. `url` absent: WebSocket at the HTTP address. */
+/** Plain subscriptions that resume after the cursor of the last message. `url` absent: WebSocket at the HTTP address. */
 export function stompReadWire(name: string, url?: () => string): ReadWire {
   return {
     name,
@@ -28,7 +28,7 @@ function openReading(url: string, filter: string, after: string, events: Reading
       client.send('SUBSCRIBE', { id: '1', destination: `/${filter}`, after });
       await untilClosed(client);
     } catch {
-      // Nobody listens: the server is dead, and the reader comes back.
+      // No program listens: the server is dead, and the reader tries again later.
     }
   })();
   return {
@@ -84,7 +84,7 @@ export function stompPublishWire(): PublishWire {
         }
         await sendAll(client, messages, answers, () => `p${(receipts += 1)}`);
       } catch {
-        // Killed in between: what has no answer is not known.
+        // The server was killed in between: a publish without an answer has an unknown result.
         client?.cut();
         client = undefined;
       }

@@ -7,7 +7,7 @@ import type { HoppingReader } from './hopping-reader.ts';
 const patienceMs = 180_000;
 const lookEveryMs = 20;
 
-/** Resolves when every reader has what is stored now, or patience is at its end: the checker then says who is missing what. */
+/** Resolves when every reader has all messages that are stored now, or after a limit: the checker then reports what each reader lacks. */
 export async function untilAllRead(
   http: string,
   filter: string,

@@ -6,7 +6,7 @@ import type { Outgoing, PublishWire } from './publish-wires.ts';
 /** Before a publish without an answer is repeated. */
 const repeatAfterMs = 25;
 
-/** Publishes until it is told to stop; what gets no answer is repeated with its publish id until it gets one. */
+/** Publishes until `stop`. Repeats a publish without an answer, with the same publish id, until it gets one. */
 export class Writer {
   readonly #wire: PublishWire;
   readonly #http: string;

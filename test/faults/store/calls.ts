@@ -3,13 +3,13 @@ import type { Health } from '../../../packages/server/src/core/seams/store.ts';
 import type { HistoryEvent, Sighting } from '../checker/history.ts';
 
 /**
- * What a test asks of a store that runs in a process of its own, so that it can be killed, traced, or abort by itself.
+ * The calls of a test to a store in a separate process, which the test can kill or trace, and which may abort.
  * One JSON object a line: calls go in, answers and events come out.
  */
 export interface Calls {
   /** Opens the store that `url` names. Answers its head, and how long opening took. */
   readonly open: (args: { readonly url: string }) => Opened;
-  /** Publishes one after the other; what becomes of each is told by events. Resolves after the last. */
+  /** Publishes one after the other; events report the result of each. Resolves after the last. */
   readonly publish: (args: { readonly client: string; readonly publishes: readonly Publish[] }) => null;
   /** Publishes from several publishers at once, until `stop` or until something is refused. */
   readonly start: (args: Load) => null;
@@ -78,7 +78,7 @@ export interface ReadGap {
   readonly to?: number | undefined;
   readonly reason: string;
   readonly nextSeq: number;
-  /** The last seq that had been read when it was told. */
+  /** The last seq that the reader had read when the notice came. */
   readonly afterSeq: number;
 }
 
@@ -101,9 +101,9 @@ export type OutLine =
   | { readonly kind: 'event'; readonly event: HistoryEvent }
   /** The store's log, from warnings on. */
   | { readonly kind: 'log'; readonly level: string; readonly text: string; readonly fields: unknown }
-  /** The store said that only a new process can go on. */
+  /** The store said that only a new process can continue. */
   | { readonly kind: 'fatal' }
-  /** A rejection that nobody handled, or an exception that nobody caught: always a fault of the store. */
+  /** An unhandled rejection, or an uncaught exception: always a fault of the store. */
   | { readonly kind: 'unhandled'; readonly detail: string };
 
 /** How a process of the store is started. */

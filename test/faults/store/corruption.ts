@@ -9,10 +9,10 @@ import { damageFile, type DamageKind } from './damage.ts';
 import { CallFailed, NoAnswer, ProcessGone, StoreProcess } from './store-process.ts';
 
 /**
- * What a damaged file came to. `whole`: nothing that is read was hit. `gaps`: messages are missing, and readers are told
- * which. `rolled back`: LMDB took the commit before the newest, so the newest messages are gone; a cursor beyond is told.
- * `unreadable`: some reads are answered with an error. `refused`: the store does not open, with an error. `ended`: LMDB
- * ended the process in native code.
+ * The effect of damage to a file. `whole`: no damage in data that was read. `gaps`: messages are missing, and readers get
+ * gap notices for them. `rolled back`: LMDB used the commit before the newest, so the newest messages are gone, and a
+ * cursor beyond them gets a notice. `unreadable`: some reads fail with an error. `refused`: the store does not open, with
+ * an error. `ended`: LMDB ended the process in native code.
  */
 export type Outcome = 'whole' | 'gaps' | 'rolled back' | 'unreadable' | 'refused' | 'ended';
 
@@ -67,7 +67,7 @@ export async function corrupt(rounds: Rounds, sabotage?: string): Promise<Corrup
         else throw caught;
         if (outcome === 'ended') count(endedBy, damage.kind);
         violations.push(...unhandledBy(process, where));
-        // A store that refused half-way may still hold the folder; the next round gets a process of its own.
+        // A store that refused half-way may still hold the folder, so the next round gets a new process.
         await process.kill();
         process = new StoreProcess({ sabotage });
       }
@@ -150,7 +150,7 @@ async function look(
   if (isRolledBack && atHead.gaps.length === 0) {
     violations.push({
       rule: 'silent gap',
-      detail: `${where}: the newest is gone, and a cursor there is told nothing`,
+      detail: `${where}: the newest message is gone, and a cursor there gets no notice`,
     });
   }
   violations.push(...unhandledBy(process, where));
@@ -171,7 +171,7 @@ async function readOrRefusal(
   }
 }
 
-/** Looking opened the store and thereby wrote to it; what is damaged is still damaged. */
+/** The read opened the store and so wrote to it, but the damage is still there. */
 async function isFoundByVerify(process: StoreProcess, folder: string): Promise<boolean> {
   try {
     return (await process.call('verify', { path: folder })).length > 0;
@@ -184,7 +184,7 @@ async function isFoundByVerify(process: StoreProcess, folder: string): Promise<b
 function unhandledBy(process: StoreProcess, where: string): readonly Violation[] {
   return process.unhandled
     .splice(0)
-    .map((detail) => ({ rule: 'liveness', detail: `${where}: nobody handled ${detail}` }));
+    .map((detail) => ({ rule: 'liveness', detail: `${where}: not handled: ${detail}` }));
 }
 
 function placeOf({ channel, offset }: Sighting): string {

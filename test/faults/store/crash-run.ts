@@ -12,8 +12,8 @@ export interface CrashRunOptions {
   readonly sabotage?: string;
   readonly start?: StartOptions;
   /**
-   * Ends the process somehow, and leaves at `url` what is left of the store. Answers the instant, in nanoseconds of the
-   * monotonic clock, up to which everything that was told must have survived.
+   * Ends the process, and leaves the rest of the store at `url`. Returns an instant, in nanoseconds of the monotonic
+   * clock: every answer up to it must have survived.
    */
   readonly crash: (process: StoreProcess) => Promise<number>;
   /** How long after the first accept of a cycle the crash comes, at most. */
@@ -42,11 +42,11 @@ const channels: Load['channels'] = [
 const countMaxOf = new Map(channels.map(({ channel, countMax }) => [channel, countMax]));
 
 /**
- * Lets a store live through many crashes on one folder. In each cycle it is opened, a reader of everything goes on from
- * its cursor, every publish of the cycle before is sent again with its id (those that were accepted must be answered
- * with their first place; of the others nothing was known), one id is used for another content, and eight publishers
- * publish until the crash. Everything that was said goes into one history, over all cycles, so one position in two
- * cycles with two messages is found as well as a lost one.
+ * Runs a store through many crashes on one folder. In each cycle the run opens the store, a reader of everything resumes
+ * from its cursor, and every publish of the cycle before is sent again with its id. (The store must answer an accepted
+ * one with its first position; the others have no known result.) Then one id is used for another content, and eight
+ * publishers publish until the crash. All calls and answers of all cycles go into one history. So the checker finds a
+ * lost message, and also one position that had different messages in two cycles.
  */
 export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResult> {
   const { cycles, url, sabotage, crash, crashWithinMs = 50 } = options;
@@ -59,7 +59,7 @@ export async function runCrashes(options: CrashRunOptions): Promise<CrashRunResu
   const start = (cycle: number): StoreProcess =>
     new StoreProcess({ ...options.start, sabotage, feedName: feedOf(cycle) });
 
-  // The next process starts while this one works: what a cycle costs is then the store's time.
+  // The next process starts while this one works, so that a cycle takes only the store's time.
   let next = start(0);
   let process = next;
   try {
@@ -137,7 +137,7 @@ async function readFinally(process: StoreProcess, checker: HistoryChecker): Prom
   for (const { channel, offset, firstOffset } of await process.call('channels', null)) {
     const { messages } = await process.call('read', { filter: channel });
     const kept = Math.min(offset, countMaxOf.get(channel) ?? offset);
-    // Retention excuses what is absent, so that it trims no more than it was told is not for the checker to see.
+    // The checker accepts every absence that retention explains, so it cannot see that retention trimmed too much.
     if (messages.length < kept || firstOffset > offset - kept + 1) {
       const detail = `${channel} keeps ${messages.length} of ${offset} from ${firstOffset} on; ${kept} are due`;
       violations.push({ rule: 'lost', detail });

@@ -17,7 +17,7 @@ import { nowNs } from './program/output.ts';
 
 const mib = 1024 * 1024;
 
-/** What a test holds on to until it lets go; whatever is left when the process ends is let go of then. */
+/** A mount that a test holds until it releases it. When the process ends, the remaining mounts are released. */
 abstract class Mounted {
   protected readonly base: string;
   readonly #mounts: string[] = [];
@@ -65,9 +65,9 @@ function closeAbandoned(kind: string): void {
 }
 
 /**
- * A disk whose power can be cut: a file system in a file that lies on XFS, where a copy of the file is the disk at one
- * instant, without whatever was written and not flushed. Mounting the copy replays the journal as after a real cut. Not
- * modelled: reordering in the drive's own cache, torn sectors.
+ * A disk whose power can be cut: a file system in a file on XFS. A copy of that file is the disk at one instant, without
+ * unflushed writes. To mount the copy replays the journal as after a real cut. Not modelled: reordering in the drive's
+ * cache, torn sectors.
  */
 export class CutDisk extends Mounted {
   readonly folder: string;
@@ -103,7 +103,7 @@ export class CutDisk extends Mounted {
     return atNs;
   }
 
-  /** Switches the power on again. Nobody may hold on to `folder`. */
+  /** Switches the power on again. No process may have files open in `folder`. */
   restore(): void {
     this.unmount(this.folder);
     renameSync(this.#cutImage, this.#image);

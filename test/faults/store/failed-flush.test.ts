@@ -6,7 +6,7 @@ const reason = whyNoStrace();
 const last = sizeOf({ ci: 20, release: 200 });
 const counts = Array.from({ length: last }, (_, index) => index + 1);
 
-// More than all the waits together: whoever hangs is then named by the one that waited.
+// Longer than all waits together, so that a hang fails in the wait that names it.
 describe.skipIf(reason !== undefined)(
   `a store whose disk fails ${reason ?? ''}`,
   { timeout: 600_000 },

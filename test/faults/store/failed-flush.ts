@@ -100,7 +100,10 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
     const ended = await within(faulty.call('ended', null), answeredWithinMs);
     if (ended === 'late') {
       if (fault.call === 'pwrite64' && (await isDeaf(faulty))) fate = 'hangs in native code';
-      else blame(`${answeredWithinMs} ms after a call failed with ${fault.error} nobody had been refused`);
+      else
+        blame(
+          `${answeredWithinMs} ms after a call failed with ${fault.error} the store had refused no publish`,
+        );
       return;
     }
     if (ended.refusal?.code !== 'store_unavailable') {
@@ -124,7 +127,7 @@ export async function failFlush(fault: Fault, sabotage?: string): Promise<Failed
         throw caught;
       }
     }
-    for (const detail of faulty.unhandled) blame(`nobody handled: ${detail}`);
+    for (const detail of faulty.unhandled) blame(`not handled: ${detail}`);
     await faulty.kill();
     violations.push(...lifeViolations(faulty));
     const sound = new StoreProcess();
@@ -174,7 +177,7 @@ async function opens(process: StoreProcess, folder: string): Promise<boolean> {
 async function waitForFault(trace: string, process: StoreProcess): Promise<boolean> {
   for (const deadlineMs = performance.now() + answeredWithinMs; performance.now() < deadlineMs;) {
     if (existsSync(trace) && readFileSync(trace, 'utf8').includes('(INJECTED)')) return true;
-    // Something must go on for the n-th call to come; each event is a sign of it.
+    // The n-th call comes only if the store still works; each event shows that it does.
     await new Promise<void>((resolve) => {
       process.onEvent = () => resolve();
       setTimeout(resolve, 50);
@@ -183,7 +186,7 @@ async function waitForFault(trace: string, process: StoreProcess): Promise<boole
   return false;
 }
 
-/** Whether its event loop stands still. */
+/** Whether its event loop is blocked. */
 async function isDeaf(process: StoreProcess): Promise<boolean> {
   return (await within(process.call('health', null), deafAfterMs)) === 'late';
 }
@@ -204,7 +207,7 @@ async function healing(process: StoreProcess, fault: Fault, sinceMs: number): Pr
   return undefined;
 }
 
-/** Once somebody was told that the store failed, nothing is accepted in the same life of the log. */
+/** After the first answer that the store failed, it accepts nothing in the same life of the log. */
 function lifeViolations(process: StoreProcess): readonly Violation[] {
   let failedNs = Number.POSITIVE_INFINITY;
   let epoch: string | undefined;

@@ -42,7 +42,7 @@ export async function fillDisk(rounds: Rounds, sabotage?: string): Promise<FullD
     for (let round = 0; rounds.begin(); round += 1) {
       const blame = (detail: string): void =>
         void violations.push({ rule: 'liveness', detail: `round ${round}: ${detail}` });
-      // The file never gets shorter: what it holds already is not given to it once more, or it would be all of the disk.
+      // The file never gets shorter. Its present size counts as used, or it could grow to fill the whole disk.
       const growsByMax = Math.max(0, fileBytesMax - statSync(join(disk.folder, 'data/data.mdb')).size);
       disk.fill(Math.random() * growsByMax);
       const channel = `round/${round}`;
@@ -55,7 +55,7 @@ export async function fillDisk(rounds: Rounds, sabotage?: string): Promise<FullD
       });
       const ended = await within(process.call('ended', null), refusedWithinMs);
       if (ended === 'late') {
-        blame(`the disk is full, and nobody was refused within ${refusedWithinMs} ms`);
+        blame(`the disk is full, and the store refused no publish within ${refusedWithinMs} ms`);
         await process.call('stop', null);
         break;
       }
@@ -65,13 +65,13 @@ export async function fillDisk(rounds: Rounds, sabotage?: string): Promise<FullD
         break;
       }
       if (health?.detail === undefined) blame('the store does not say that it is full');
-      // Reading and resuming go on, and deleting does.
+      // Clients can still read, resume and delete.
       const { messages, gaps } = await process.call('read', { filter: `${channel}/**` });
       if (messages.length < accepted)
         blame(`${messages.length} messages can be read, ${accepted} were accepted`);
       const resumed = await process.call('read', { filter: `${channel}/**`, after: messages.at(0) });
       if (resumed.messages.length !== Math.max(0, messages.length - 1)) blame('a reader could not resume');
-      if (gaps.length + resumed.gaps.length > 0) blame('a reader was told of a gap');
+      if (gaps.length + resumed.gaps.length > 0) blame('a reader got a gap notice');
       // To delete takes a page or two: the store has to have kept some.
       const olds = round === 0 ? [] : [`round/${round - 1}`, `round/${round - 1}/b`];
       const left = await drop(process, checker, olds);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type CrashRunOptions, type CrashRunResult, runCrashes } from './crash-run.ts';
 import { CutDisk } from './disks.ts';
 
-/** `runCrashes` on a disk whose power is cut: what was not flushed is gone with the process. */
+/** `runCrashes` on a disk whose power is cut: unflushed writes are lost with the process. */
 export async function runCuts(
   options: Pick<CrashRunOptions, 'cycles' | 'sabotage' | 'start'>,
 ): Promise<CrashRunResult> {

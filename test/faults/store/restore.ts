@@ -64,7 +64,7 @@ export async function restoreOlderCopies(rounds: Rounds, sabotage?: string): Pro
           const { gaps, messages: read } = await process.call('read', { filter: '**', after: place });
           const due = kept.filter(({ seq }) => seq > place.seq).map(({ value }) => value);
           if (gaps.length > 0)
-            found.add('false gap', `a cursor of ${place.value}, which is there, was told of a gap`);
+            found.add('false gap', `a cursor of ${place.value}, which exists, got a gap notice`);
           if (read.map(({ value }) => value).join() !== due.join())
             found.add(
               'silent gap',

@@ -7,7 +7,7 @@ import { ProcessGone, StoreProcess } from './store-process.ts';
 const noStrace = whyNoStrace();
 const strace = 'strace -f --seccomp-bpf -o /dev/null -e trace=fdatasync'.split(' ');
 
-describe('the rig of a store in a process of its own', () => {
+describe('the rig of a store in a separate process', () => {
   it('refuses a call to a process that has gone, instead of waiting for its answer', async () => {
     const store = new StoreProcess();
     await store.kill();
@@ -30,7 +30,7 @@ describe('the rig of a store in a process of its own', () => {
       const tree = startedBy(process.pid).filter((pid) => !before.includes(pid));
       const all = tree.flatMap((pid) => [pid, ...startedBy(pid)]);
       await store.kill();
-      // Dead, if not yet asked after by whoever inherited it.
+      // Dead, perhaps as a zombie that its new parent has not reaped yet.
       for (const pid of all) await expect.poll(() => whereaboutsOf(pid)).toMatch(/^$|: Z /);
     },
   );

@@ -54,17 +54,17 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** A store in a process of its own; see `Calls` for what it can be asked. */
+/** A store in a separate process; `Calls` lists its calls. */
 export class StoreProcess {
-  /** Everything it wrote down, in order. Emptied by whoever takes it. */
+  /** All events it recorded, in order. The reader of this list empties it. */
   readonly history: HistoryEvent[] = [];
   /** Lines of the store's log, from warnings on. */
   readonly log: string[] = [];
-  /** Rejections nobody handled. */
+  /** Unhandled rejections. */
   readonly unhandled: string[] = [];
   /** Resolves when it is gone and all it wrote has been read. */
   readonly gone: Promise<Exit>;
-  /** Whether the store said that only a new process can go on. */
+  /** Whether the store said that only a new process can continue. */
   hasAskedForNewOne = false;
   /** Sees every event when it arrives. */
   onEvent: ((event: HistoryEvent) => void) | undefined;

@@ -1,4 +1,4 @@
-/** The answer, or `late` when there is none by then. */
+/** The answer, or `late` if it has not come within `timeMs`. */
 export async function within<T>(promise: Promise<T>, timeMs: number): Promise<T | 'late'> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {

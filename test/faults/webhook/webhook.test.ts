@@ -12,7 +12,7 @@ const messages = isLong ? 100_000 : 4_000;
 const kills = isLong ? 20 : 4;
 const channels = 8;
 
-/** What a receiver may do wrong, one attempt in `failsOneIn`. What it took is in its list whatever it answers then. */
+/** The faults of a receiver, one attempt in `failsOneIn`. The receiver lists a message that it took, also if its answer fails. */
 const failsOneIn = 25;
 const mischief: readonly ((response: ServerResponse) => void)[] = [
   (response) => response.writeHead(500).end(),

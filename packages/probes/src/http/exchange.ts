@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Arrival, Start } from '../session.ts';
 import type { Request } from './request.ts';
 
-/** A way to follow by HTTP: what came, over however many requests it takes. */
+/** A way to follow by HTTP: yields the messages of one or more requests. */
 export type HttpReader = (
   exchange: Exchange,
   channel: string,

@@ -280,7 +280,7 @@ function toMessage({ topic, payload, properties }: Publish, ack: (() => void) | 
     throw new Refused('a PUBLISH came without its cursor; is this an Everywire server?');
   }
   const id = propertyOf(userProperties, 'everywire-id') ?? '';
-  // Of a message that has no content type: what the server takes it for as well.
+  // Without a content type, the type that the server derives from the payload too.
   const isType = contentType !== undefined && isHonestType(contentType, payload);
   const type = isType ? contentType : typeOfPayload(payload);
   const fields = {

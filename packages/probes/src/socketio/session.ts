@@ -213,7 +213,7 @@ class SocketIoSession implements Session {
       this.#follows.deliver(channelOf(first), { kind: 'gap', cursor, text: first });
     }
     if (items.length !== 3 || !meta!.startsWith('{')) return;
-    // What is JSON is passed on as it came: parsing it would change numbers that are other people's.
+    // JSON is passed on unchanged: to parse it would change large numbers of the publisher.
     const num = attachments.length === 0 ? undefined : placeholderOf(JSON.parse(first));
     const member =
       typeof num === 'number' ? `"base64":"${attachments[num]!.toString('base64')}"` : `"data":${first}`;

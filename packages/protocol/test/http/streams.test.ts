@@ -151,7 +151,7 @@ describe('NDJSON', () => {
 });
 
 describe('Server-Sent Events', () => {
-  it('carry any payload: what is read is the text, but for the kind of its line ends', () => {
+  it('carry any payload: the reader gets the same text, except the kind of its line ends', () => {
     const chunked = fc
       .string({ unit: 'binary' })
       .chain((text) => fc.tuple(fc.constant(text), anyChunks(sseMessage(cursor, 'news', sseData(text)))));

@@ -104,7 +104,7 @@ export class StreamedResponse implements Sink, Quiet {
   /** Once it had too much unsent. */
   #outbound: Outbound | undefined;
   #isClosed = false;
-  /** It was told to end, and its connection may still be open. */
+  /** `end` was called; the connection may still be open. */
   #isOver = false;
   wroteAtTick = 0;
 

@@ -1,4 +1,4 @@
-/** Waits for peers that were told to go, and cuts those that are left when `deadline` aborts. */
+/** Waits until peers leave that got the notice to leave, and cuts the rest when `deadline` aborts. */
 export async function cutAt(
   deadline: AbortSignal,
   { gone, cut }: { readonly gone: Promise<unknown>; readonly cut: () => void },

@@ -30,8 +30,8 @@ export function listeningOf(unsentBytes: number, bounds: OutboundBounds): 'promp
 }
 
 /**
- * The back-pressure of one connection: who waits until what was written has left. Connections make one when they have too
- * much unsent for the first time, so that those which never fall behind pay nothing.
+ * The back-pressure of one connection: it holds the callers that wait until written bytes have left. A connection makes
+ * this object when it first has too much unsent, so that connections that never fall behind need no memory for it.
  */
 export class Outbound {
   readonly #end: WritingEnd;
@@ -87,7 +87,7 @@ export class Outbound {
     if (wasStalled && !this.isStalled) this.#owner.continueReading?.();
   }
 
-  /** The connection delivers and answers nothing more: nobody waits. */
+  /** The connection delivers and answers nothing more, so all waiting callers continue. */
   end(): void {
     this.#hasEnded = true;
     this.#isHeld = false;

@@ -48,7 +48,7 @@ async function rig({ hasCertificates = true } = {}) {
 const unauthorized = { code: 'unauthorized' };
 const filter = (text: string) => parseFilter(text, defaultLimits);
 
-describe('who shows', () => {
+describe('a client that shows', () => {
   it('a token is its subject', async () => {
     const { show } = await rig();
     expect(await show({ token: 'ann' })).toMatchObject({ subject: 'ann', isAdmin: false });

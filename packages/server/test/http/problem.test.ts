@@ -5,7 +5,7 @@ import { problemHeaders } from '../../src/http/problem.ts';
 const retryAfterOf = (error: EverywireError): unknown => problemHeaders(error, 2_000)['Retry-After'];
 
 describe('Retry-After', () => {
-  it('is not the same for all who are sent away, and at most twice the least', () => {
+  it('differs between refused clients, and is at most twice the least', () => {
     const told = Array.from({ length: 9 }, () => retryAfterOf(new EverywireError('going_away', 'Bye.')));
     expect([...new Set(told)].sort()).toEqual([2, 3, 4]);
   });

@@ -63,7 +63,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect(end.bytes.toString()).toBe('one two shared three');
   });
 
-  test('says goodbye: what was answered goes first, then nothing is heard or said', async () => {
+  test('says goodbye: sends its answers first, then reads and writes nothing more', async () => {
     await start({
       onData: (link) => {
         link.answer(Buffer.from('bye'));

@@ -4,7 +4,7 @@ import { Fields } from './fields.ts';
 import type { ClientPacket, MqttFault, Packet, ServerPacket, Version } from './packets.ts';
 
 export interface PacketReaderOptions {
-  /** Largest packet, fixed header included. Before it is known who the peer is: `unauthenticatedBytesMax`. */
+  /** Largest packet, fixed header included. Before the peer is authenticated: `unauthenticatedBytesMax`. */
   readonly packetBytesMax: number;
 }
 
@@ -24,10 +24,11 @@ export function clientReader(version: Version, options: PacketReaderOptions): Pa
 }
 
 /**
- * Bytes → packets, in chunks of any size. `push(chunk)`, then `next()` until it answers undefined: more bytes are needed. A
- * fault is answered once and nothing after it: what is behind it is never read.
+ * Bytes → packets, in chunks of any size. `push(chunk)`, then `next()` until it returns undefined: more bytes are needed.
+ * After a fault, `next()` returns only undefined: the reader never reads the bytes behind a fault.
  *
- * Payloads are parts of the chunk, or of the copy of a packet that came in several; the chunk must not change.
+ * A payload shares memory with the chunk, or with the copy of a packet that came in several chunks. So the caller must not
+ * change a chunk.
  */
 export class PacketReader<Received extends Packet = Packet> {
   /** Read when the length of a packet arrives, before anything is kept: raise it once the CONNECT was accepted. */
@@ -92,7 +93,7 @@ export class PacketReader<Received extends Packet = Packet> {
     return this.#decode(chunk, from, from + bytes);
   }
 
-  /** Goes on with a packet of which the beginning has been kept. */
+  /** Continues a packet whose first bytes came in an earlier chunk. */
   #fromPartial(): Packet | MqttFault | undefined {
     if (this.#packetBytes === 0) {
       const known = this.#completeHeader();

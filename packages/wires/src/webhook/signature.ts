@@ -2,8 +2,8 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { EverywireError } from '@everywire/protocol';
 
 /**
- * Standard Webhooks signatures, symmetric form: a secret is `whsec_` and 24 to 64 bytes in base64; what is signed is
- * `<id>.<timestamp>.<body>`; the header holds one `v1,<base64 HMAC-SHA256>` for each secret, separated by spaces.
+ * Standard Webhooks signatures, symmetric form: a secret is `whsec_` and 24 to 64 bytes in base64. The sender signs
+ * `<id>.<timestamp>.<body>`. The header holds one `v1,<base64 HMAC-SHA256>` for each secret, separated by spaces.
  */
 
 const prefix = 'whsec_';
@@ -49,7 +49,7 @@ export function signatureOf(signed: Signed, secrets: readonly string[]): string 
   return secrets.map((secret) => `${version},${macOf(signed, secret).toString('base64')}`).join(' ');
 }
 
-/** How far a receiver's clock and the sender's may be apart: what the libraries of Standard Webhooks take. */
+/** How far the clocks of receiver and sender may be apart. The libraries of Standard Webhooks use the same value. */
 const toleranceSecondsDefault = 300;
 
 export interface VerifyOptions {

@@ -20,7 +20,7 @@ function contentTypeOf({ type }: CloudEventMessage): string {
   return /^[\t\x20-\x7e]*$/.test(type) ? type : type.slice(0, type.indexOf(';')).trim();
 }
 
-/** CloudEvents 1.0, JSON format §3: JSON data is spliced in as it came, text is a string, the rest is base64. */
+/** CloudEvents 1.0, JSON format §3: JSON data is copied in unchanged, text is a string, other data is base64. */
 export function cloudEventJson(message: CloudEventMessage): string {
   const ofType = shapeOfType(message.type);
   // Bytes that are not UTF-8 are binary, also under a text type.

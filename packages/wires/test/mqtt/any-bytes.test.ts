@@ -79,7 +79,7 @@ test('any first bytes of a connection', () => {
   );
 });
 
-/** Changes that keep most of a packet: what a careless or a hostile client makes of one. */
+/** Changes that keep most of a packet, like those of a careless or a hostile client. */
 const mutation = fc.oneof(
   fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), bit: fc.nat({ max: 7 }) }),
   fc.record({

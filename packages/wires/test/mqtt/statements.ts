@@ -1,9 +1,9 @@
 /**
- * The normative statements of MQTT 5 (Appendix B) and MQTT 3.1.1 (Appendix B), each in our own words, and where it is
- * tested. docs/mqtt.md shows this list.
+ * The normative statements of MQTT 5 (Appendix B) and MQTT 3.1.1 (Appendix B), each in our own words, with its test.
+ * docs/mqtt.md links to this list.
  *
- * `form`: what bytes look like; one test of that number in form.test.ts. `session`: what the broker does; `tests` says
- * in which file. `none`: nothing of ours can be tested; `why` says so.
+ * `form`: a rule for bytes; form.test.ts has one test with that number. `session`: a rule for the broker; `tests` names
+ * the test file. `none`: we cannot test this rule; `why` gives the reason.
  */
 export interface Statement {
   readonly number: string;
@@ -75,7 +75,7 @@ export const mqtt5: readonly Statement[] = [
   form('3.1.2-2', 'A version that is not spoken is refused with 0x84.'),
   form('3.1.2-3', 'The reserved connect flag is 0.'),
   session('3.1.2-4', 'Clean start discards the session.', sessions),
-  session('3.1.2-5', 'Without clean start a session that exists goes on.', sessions),
+  session('3.1.2-5', 'Without clean start an existing session continues.', sessions),
   session('3.1.2-6', 'Without clean start and session, a session begins.', sessions),
   session('3.1.2-7', 'A will is kept with the session.', wills),
   session('3.1.2-8', 'The will is published when the connection has closed, unless withdrawn.', wills),
@@ -99,7 +99,11 @@ export const mqtt5: readonly Statement[] = [
   none('3.1.2-26', 'No topic alias above the client’s maximum.', noAliases),
   none('3.1.2-27', 'No topic alias for a client that takes none.', noAliases),
   session('3.1.2-28', 'Response information is not given unasked.'),
-  session('3.1.2-29', 'Reason strings and user properties are not given to who wants none.', standard),
+  session(
+    '3.1.2-29',
+    'The server sends no reason strings and user properties to a client that asked for none.',
+    standard,
+  ),
   none(
     '3.1.2-30',
     'With an authentication method a client sends only AUTH and DISCONNECT before CONNACK.',
@@ -111,7 +115,7 @@ export const mqtt5: readonly Statement[] = [
   form('3.1.3-4', 'The client id is text.'),
   form('3.1.3-5', 'Client ids of 1 to 23 letters and digits are accepted.'),
   session('3.1.3-6', 'A client without a client id is given one.', sessions),
-  session('3.1.3-7', 'The client is told the id it was given.', sessions),
+  session('3.1.3-7', 'CONNACK has the client id that the server assigned.', sessions),
   form('3.1.3-8', 'A client id that is refused is refused with 0x85.'),
   session('3.1.3-9', 'A return within the will delay means that no will is sent.', wills),
   session('3.1.3-10', 'User properties of the will keep their order.', wills),
@@ -128,7 +132,11 @@ export const mqtt5: readonly Statement[] = [
   form('3.2.2-1', 'The reserved bits of the CONNACK flags are 0.'),
   session('3.2.2-2', 'After a clean start session present is 0.', sessions),
   session('3.2.2-3', 'Session present tells whether there was a session.', sessions),
-  none('3.2.2-4', 'A client without a session closes when it is told of one.', client),
+  none(
+    '3.2.2-4',
+    'A client without a session closes the connection if CONNACK says Session Present 1.',
+    client,
+  ),
   none('3.2.2-5', 'A client forgets its session when the server has none.', client),
   form('3.2.2-6', 'A CONNACK that refuses says session present 0.'),
   session('3.2.2-7', 'A CONNACK that refuses is followed by the close.', badInput),
@@ -140,7 +148,7 @@ export const mqtt5: readonly Statement[] = [
   none('3.2.2-13', 'A retained will is refused where nothing is retained.', allSupported),
   none('3.2.2-14', 'A client does not retain where that is not available.', allSupported),
   form('3.2.2-15', 'A client sends no packet above the maximum packet size.'),
-  session('3.2.2-16', 'An assigned client id is one that nobody has.', sessions),
+  session('3.2.2-16', 'An assigned client id is unique.', sessions),
   session('3.2.2-17', 'A client sends no topic alias above the maximum.', badInput),
   session('3.2.2-18', 'A client sends no topic alias where there are none.'),
   form('3.2.2-19', 'A reason string does not make a CONNACK too large.'),
@@ -184,7 +192,7 @@ export const mqtt5: readonly Statement[] = [
   session('3.3.4-2', 'Overlapping subscriptions are served at the highest of their QoS.'),
   session('3.3.4-3', 'Overlapping subscriptions have their identifiers sent.', standard),
   form('3.3.4-4', 'One delivery for several subscriptions carries all their identifiers.'),
-  session('3.3.4-5', 'Several deliveries carry each the identifier of its own.', standard),
+  session('3.3.4-5', 'With several deliveries, each carries the identifier of its subscription.', standard),
   form('3.3.4-6', 'A PUBLISH of a client has no subscription identifier.'),
   session('3.3.4-7', 'A client has no more under way than the receive maximum.', badInput),
   none('3.3.4-8', 'A client does not hold back other packets at its receive maximum.', client),
@@ -289,7 +297,7 @@ export const mqtt5: readonly Statement[] = [
   ),
   session('4.3.3-11', 'At QoS 2 PUBREL is answered with PUBCOMP.', clients),
   session('4.3.3-12', 'At QoS 2 a packet identifier is new again after PUBCOMP.', standard),
-  session('4.3.3-13', 'At QoS 2 the exchange goes on though the message has expired.'),
+  session('4.3.3-13', 'At QoS 2 the exchange continues after the message has expired.'),
   session(
     '4.4.0-1',
     'After a return what was under way is sent again under its identifier, and only then.',
@@ -319,9 +327,9 @@ export const mqtt5: readonly Statement[] = [
   form('4.8.2-1', 'A shared subscription begins with $share/ and a name of at least one character.'),
   form('4.8.2-2', 'That name has none of / + #, and a / and a filter follow.'),
   session('4.8.2-3', 'A shared subscription keeps to its granted QoS.', subscriptions),
-  session('4.8.2-4', 'A QoS 2 delivery that was begun is finished with the same client.'),
-  session('4.8.2-5', 'If that client’s session ends, nobody else is sent that message.'),
-  session('4.8.2-6', 'A message that a member refuses is sent to nobody else.', standard),
+  session('4.8.2-4', 'A started QoS 2 delivery ends with the same client.'),
+  session('4.8.2-5', 'If that client’s session ends, the server sends that message to no other client.'),
+  session('4.8.2-6', 'If a member refuses a message, the server sends it to no other member.', standard),
   session('4.9.0-1', 'The send quota begins above 0 and within the receive maximum.', sessions),
   session('4.9.0-2', 'At a quota of 0 nothing above QoS 0 is published.', sessions),
   session('4.9.0-3', 'At a quota of 0 all else is still processed.', standard),
@@ -360,7 +368,11 @@ export const mqtt311: readonly Statement[] = [
   form('3.1.2-1', 'A wrong protocol name is not processed as MQTT.'),
   form('3.1.2-2', 'A level that is not spoken is answered with return code 1.'),
   form('3.1.2-3', 'The reserved connect flag is 0.'),
-  session('3.1.2-4', 'Without clean session a session goes on, or begins and is kept.', sessions),
+  session(
+    '3.1.2-4',
+    'Without clean session an existing session continues, or a new one starts and is kept.',
+    sessions,
+  ),
   session('3.1.2-5', 'Messages above QoS 0 wait for a session that is away.', sessions),
   session('3.1.2-6', 'Clean session discards the session, and ends it with the connection.', sessions),
   session('3.1.2-7', 'Retained messages do not end with a session.'),
@@ -386,7 +398,7 @@ export const mqtt311: readonly Statement[] = [
   form('3.1.3-3', 'The client id is there, and first in the payload.'),
   form('3.1.3-4', 'The client id is text.'),
   form('3.1.3-5', 'Client ids of 1 to 23 letters and digits are accepted.'),
-  session('3.1.3-6', 'A client without a client id is treated as if it had one of its own.'),
+  session('3.1.3-6', 'The server treats a client without a client id as if it had a unique one.'),
   none('3.1.3-7', 'A client without a client id asks for a clean session.', client),
   form('3.1.3-8', 'An empty client id without clean session is answered with return code 2.'),
   form('3.1.3-9', 'A client id that is refused is answered with return code 2.'),

@@ -1,8 +1,8 @@
 import type { Draft, Message } from '../../../../packages/server/src/core/log/message.ts';
 
 /**
- * A value says everything of the message it names, its last part (`c3.p1.17.420`) being the length of its payload, so that whoever reads
- * one knows what it must look like, byte for byte.
+ * A value describes its message completely: its last part (`c3.p1.17.420`) is the length of the payload. So a reader of the
+ * message can compute every byte that it must have.
  */
 export function draftOf(value: string, id: string): Draft {
   const bytes = Number(value.slice(value.lastIndexOf('.') + 1));

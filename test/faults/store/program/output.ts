@@ -3,8 +3,8 @@ import type { HistoryEvent } from '../../checker/history.ts';
 import type { OutLine } from '../calls.ts';
 
 /**
- * Writes at once and to the end: what the process knew before it was killed has then reached its reader. Standard
- * output is a blocking pipe as long as nobody touches `process.stdout`.
+ * Writes the whole line at once, so that everything that the process knew before the kill reaches its reader. Standard
+ * output is a blocking pipe as long as no code touches `process.stdout`.
  */
 export function writeLine(line: OutLine): void {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`);

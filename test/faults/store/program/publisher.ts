@@ -7,7 +7,7 @@ import { nowNs, tell } from './output.ts';
 
 const forEver = 365 * 86_400_000;
 
-/** Hands publishes to a store and writes down what it was told of each. */
+/** Sends publishes to a store and records the answer to each. */
 export class Publisher {
   readonly #store: Store;
   readonly #makeId: () => string;
@@ -65,7 +65,7 @@ export function toRefusal(caught: unknown): Refusal {
   };
 }
 
-/** Publishers that each wait for their answer before they go on, until they are stopped or one is refused. */
+/** Publishers that each wait for an answer before the next publish, until they are stopped or one is refused. */
 export class Crowd {
   readonly #load: Load;
   readonly #publisher: Publisher;

@@ -157,7 +157,7 @@ async function answer(line: string): Promise<void> {
   }
 }
 
-// The process goes on, as only then the test sees what the store does next; that it happened fails the test.
+// The process continues, so that the test sees how the store reacts; the event fails the test.
 process.on('unhandledRejection', (reason) =>
   writeLine({ kind: 'unhandled', detail: toRefusal(reason).detail }),
 );

@@ -136,7 +136,7 @@ describe('a durable session', () => {
     expect(await store.rows.get(table, 'k')).toBeDefined();
   });
 
-  it('writes what a commit of its own stores together with it, and nothing when that fails', async () => {
+  it('writes its row in the same commit as the writes of its transport, and nothing when the commit fails', async () => {
     const { store, sessions } = await start();
     const { holder } = await begin(sessions, 'k');
     holder.note = 'with a message';

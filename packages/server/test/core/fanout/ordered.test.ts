@@ -107,7 +107,7 @@ describe('several filters of a session in one order', () => {
     expect(encodings).toBe(3);
   });
 
-  it('wait for the one that is not started, above its place, and go on when it starts or ends', async () => {
+  it('wait for the filter that is not started, above its position, and continue when it starts or ends', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const { sink, session, order, start } = await subscribeAll(hub, ['a']);
@@ -130,7 +130,7 @@ describe('several filters of a session in one order', () => {
     expect(await sink.received(4)).toEqual(['1', '2', '3', '4']);
   });
 
-  it('hold at the cursor of a peer that takes no more, and go on exactly', async () => {
+  it('hold at the cursor of a peer that takes no more, and resume exactly there', async () => {
     const hub = await startHub();
     const publisher = await openSession(hub);
     const { sink, session, order, start } = await subscribeAll(hub, ['a', 'b']);

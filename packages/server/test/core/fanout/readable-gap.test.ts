@@ -31,7 +31,7 @@ async function start() {
   let published = 0;
   const witness = new RecordingSink();
   await follow(await openSession(hub, witness), '**', {});
-  /** Resolves once they have gone round: what is pending is no gap. */
+  /** Resolves once every follower has seen them: pending messages are no gap. */
   const publishTo = async (channel: string, count: number) => {
     let last: Published | undefined;
     for (let at = 1; at <= count; at += 1) last = await publishText(publisher, channel, `${channel} ${at}`);

@@ -330,7 +330,7 @@ describe('window beside a naive one', () => {
           }
           expect(bench.window.ackedThrough.seq).toBeLessThan(model.oldestOpen);
         }
-        // Everybody who acknowledges everything gets to the end, with everything acknowledged that was not gone.
+        // A reader that acknowledges everything reaches the end, with every message acknowledged that still exists.
         for (let round = 0; round < 100; round += 1) {
           const delivered = seqsOf(bench.offer(model.kept));
           model.deliver(delivered);

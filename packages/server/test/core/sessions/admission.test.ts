@@ -47,7 +47,7 @@ describe('admission', () => {
     expect(admission.figures).toEqual({ unauthenticated: 3, waiting: 0, refused: 0 });
   });
 
-  it('turns away those who have waited too long, and takes no turn for one that has gone', () => {
+  it('refuses connections that have waited too long, and gives no turn to one that has closed', () => {
     const { clock, admission, events, arrive } = start({ unauthenticatedPerAddressMax: 1 });
     arrive('1');
     arrive('2');

@@ -32,7 +32,7 @@ describe('merged pages', () => {
     expect(merged.messages.map(({ seq }) => seq)).toEqual([1, 2, 3]);
   });
 
-  it('cut a surplus where the cursor can go on, or at the front when the newest are asked for', () => {
+  it('cut a surplus where the cursor can continue, or at the front when the newest are asked for', () => {
     const cut = mergePages([page([1, 3], 4), page([2, 4], 4)], 3, false);
     expect(cut.messages.map(({ seq }) => seq)).toEqual([1, 2, 3]);
     expect(formatCursor(cut.through)).toBe('1abcdef.3.0123456789abcdef');

@@ -22,7 +22,7 @@ import { verifyStore } from '../../../src/stores/lmdb/verify.ts';
 const until = (isReached: () => boolean): Promise<unknown> =>
   vi.waitUntil(isReached, { timeout: 60_000, interval: 5 });
 
-/** What the next commits do instead of, or after, what they should. */
+/** A fault that a test puts before, after or in place of the next commits. */
 type Fault = (commit: () => Promise<void>) => Promise<void>;
 
 let folder: string;

@@ -146,7 +146,7 @@ describe('gRPC', () => {
     }
   });
 
-  test('continues with the token of an auth request, of its own subject only', async () => {
+  test('continues with the token of an auth request, but only one of the same subject', async () => {
     const streaming = stream(await tokenOf('ann', { exp: inSeconds(1.5) }));
     const short = stream(await tokenOf('bob', { exp: inSeconds(1.5) }));
     const id = streaming.send({ subscribe: { channel: 'refreshed' } });

@@ -246,7 +246,7 @@ describe('many and slow', () => {
         Array.from({ length: 100 }, (_, more) => server.publish('slow', `${at + more} ${payload}`)),
       );
     }
-    // Twelve megabytes were published; what the server holds for the stream is at most a batch beyond the mark.
+    // The test published twelve megabytes; the server holds at most one batch beyond the limit for the stream.
     const { outboundHeldFromBytes, batchBytesMax } = defaultLimits;
     expect(outboundHeldFromBytes + batchBytesMax).toBeLessThanOrEqual(64 * 1024);
     await expect.poll(() => server.unsentBytes(), { timeout: 60_000, interval: 10 }).toBeGreaterThan(0);

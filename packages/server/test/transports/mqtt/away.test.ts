@@ -3,7 +3,7 @@ import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { startTestServer, type TestServer } from './clients.ts';
 import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
-/** Sessions whose clients are away: a position, what is in flight, and subscriptions; never a queue. */
+/** Sessions whose clients are away: the server keeps a position, packets in flight and subscriptions; never a queue. */
 
 let server: TestServer;
 beforeAll(async () => {

@@ -113,7 +113,7 @@ describe('rows of version 0.1 are read', () => {
     expect(loaded!.row).toMatchObject({ keepMs: undefined, presence: 'drained' });
   });
 
-  it('of a server that was killed: what may have been sent is marked', async () => {
+  it('of a server that was killed: marks messages that it may have sent', async () => {
     const { loaded: open } = await read({ ...session, presence: { kind: 'here' } });
     expect(open!.found.subscriptions.map(({ progress: one }) => one.deliveredThroughSeq)).toEqual([
       1_000, 1_000, 1_000,
@@ -135,7 +135,7 @@ describe('rows of version 0.1 are read', () => {
 
   it.each<[string, object]>([
     ['another format', { format: 2 }],
-    ['a cursor that is none', { progress: [[1, ['nothing', [], 4], null]] }],
+    ['an invalid cursor', { progress: [[1, ['nothing', [], 4], null]] }],
     ['a packet without a seq', { inFlight: [[1, 1]] }],
   ])('and without a window that has %s', async (_what, changed) => {
     const { loaded, unreadable } = await read(session, { ...window, ...changed });
@@ -153,7 +153,7 @@ afterEach(async () => {
   rig = undefined;
 });
 
-it('a session that version 0.1 left goes on', async () => {
+it('a session that version 0.1 left continues', async () => {
   const hub = await startHub();
   const writer = await openSession(hub);
   const cursors: string[] = [];

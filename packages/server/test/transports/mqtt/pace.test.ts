@@ -13,8 +13,8 @@ afterAll(() => server.stop());
 
 /** Chunks of a few, as a client that is always too fast sends them. */
 async function publishTooFast(client: RawClient, topic: string, qos: 0 | 1 | 2): Promise<void> {
-  for (let portion = 0; portion < 6; portion += 1) {
-    for (let at = 0; at < 10; at += 1) client.publish(topic, `${portion * 10 + at}`, { qos });
+  for (let chunk = 0; chunk < 6; chunk += 1) {
+    for (let at = 0; at < 10; at += 1) client.publish(topic, `${chunk * 10 + at}`, { qos });
     // The next chunk is a separate read.
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -37,7 +37,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 let runs = 0;
 
-/** The client's half: what it acted on, with packet ids at QoS 2 as the standard asks. */
+/** The client's half: the messages that it processed, with the packet ids of QoS 2 as the standard requires. */
 class Subscriber {
   readonly name = `model/${(runs += 1)}`;
   readonly #version: 4 | 5;

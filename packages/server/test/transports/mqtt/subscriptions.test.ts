@@ -245,7 +245,7 @@ describe('shared subscriptions', () => {
     const leaves = await open(session);
     await leaves.subscribe(`$share/g/${topic}`, { qos: 2 });
     const writer = await open();
-    await writer.deliver(topic, 'begun', { qos: 2 });
+    await writer.deliver(topic, 'in flight', { qos: 2 });
     const { packetId } = await leaves.next('publish');
     const stays = await open();
     await stays.subscribe(`$share/g/${topic}`, { qos: 2 });
@@ -258,7 +258,7 @@ describe('shared subscriptions', () => {
       packetId,
       dup: true,
       retain: false,
-      payload: Buffer.from('begun'),
+      payload: Buffer.from('in flight'),
     });
     back.cut();
     await back.closed;
@@ -281,7 +281,7 @@ describe('shared subscriptions', () => {
     expect(await back.texts(3)).toEqual(['1', '2', '3']);
     back.disconnect(0, { sessionExpiryIntervalSeconds: 0 });
     await back.closed;
-    await writer.deliver(topic, 'nobody is there');
+    await writer.deliver(topic, 'without a reader');
     const anew = await open(session);
     await anew.subscribe(`$share/g/${topic}`, { qos: 1 });
     await writer.deliver(topic, '4');

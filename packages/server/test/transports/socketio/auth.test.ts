@@ -151,7 +151,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     await expect.poll(() => client.heard, patience).toEqual(['before', 'meanwhile']);
   });
 
-  it('continues with a new token, of its own subject only', async () => {
+  it('continues with a new token, but only one of the same subject', async () => {
     const client = await enter({ token: await tokenOf('ann', { exp: inSeconds(1.5) }) });
     await client.ask('subscribe', 'a');
     expect(await client.ask('auth', await tokenOf('bob'))).toMatchObject({ error: { code: 'forbidden' } });

@@ -74,7 +74,7 @@ it('reads a session that polls of version 0.1', () => {
   });
 });
 
-it('goes on polling from the rows of version 0.1', async () => {
+it('continues to poll from the rows of version 0.1', async () => {
   const store = createMemoryStore({
     clock: systemClock,
     random: createSystemRandom(),

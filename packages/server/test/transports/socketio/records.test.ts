@@ -100,7 +100,7 @@ it('removes what is old, and keeps young what is in use', async () => {
   expect(await sessions.session(young)).toBeDefined();
 });
 
-it('lets go of the oldest when there are too many, but of none that is in use', async () => {
+it('removes the oldest when there are too many, but none that is in use', async () => {
   const { sessions, comeBack, save } = begin({ ioSessionsMax: 3 });
   const pids: string[] = [];
   for (let count = 0; count < 250; count += 1) pids.push(await save());
@@ -112,7 +112,7 @@ it('lets go of the oldest when there are too many, but of none that is in use', 
   expect(left).toEqual([pids[0], ...pids.slice(-2)]);
 });
 
-it('lets go of the oldest of a subject that has more than its share, before others lose any (T34)', async () => {
+it('removes the oldest of a subject that has more than its limit, before others lose any (T34)', async () => {
   const { sessions, comeBack, save } = begin({ ioSessionsMax: 260, ioSessionsPerSubjectMax: 4 });
   const claims = { subscribe: [], publish: [], expiresAtMs: Number.MAX_SAFE_INTEGER };
   const as = (subject: string, isAdmin = false): Identity => ({ subject, isAdmin, claims });

@@ -197,7 +197,7 @@ describe('an event stream', () => {
     expect(rig.hub.figures.subscriptions).toBe(0);
   });
 
-  it('is refused when the node drains before it has begun', async () => {
+  it('is refused when the node drains before the stream has started', async () => {
     await start();
     const held = new HeldFollow(rig.hub);
     const response = fetch(`${rig.front.url}/channels/demo`, { headers: { Accept: 'text/event-stream' } });
@@ -222,7 +222,7 @@ describe('an event stream', () => {
     client.socket.destroy();
   });
 
-  it("is followed by somebody else's EventSource", async () => {
+  it('works with the EventSource of another project', async () => {
     await start({ limits: { retryAfterMs: 10 } });
     const source = new EventSource(`${rig.front.url}/channels/demo?since=earliest`);
     const texts: string[] = [];

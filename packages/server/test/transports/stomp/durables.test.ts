@@ -86,7 +86,7 @@ describe('a durable subscription', () => {
     expect(await first.bodies(1)).toEqual(['while away']);
     await first.ask('UNSUBSCRIBE', { id: 'other' });
     expect((await first.ask('UNSUBSCRIBE', { [header]: 'name' })).command).toBe('RECEIPT');
-    await publish(destination, 'for nobody');
+    await publish(destination, 'without a reader');
     await first.ask('SUBSCRIBE', subscribe);
     await publish(destination, 'now');
     expect(await first.bodies(1)).toEqual(['now']);
@@ -96,7 +96,7 @@ describe('a durable subscription', () => {
     const { destination, id } = fresh();
     const first = await durable(id, destination);
     await first.ask('UNSUBSCRIBE', { id: 's', durable: 'true' });
-    await publish(destination, 'for nobody');
+    await publish(destination, 'without a reader');
     const second = await durable(id, destination);
     await publish(destination, 'now');
     expect(await second.bodies(1)).toEqual(['now']);

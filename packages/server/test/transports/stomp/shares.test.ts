@@ -46,7 +46,7 @@ async function subscribe(client: StompClient, names: readonly string[]): Promise
   return told;
 }
 
-/** What a client that comes for this alone is told. */
+/** The answers to a client that connects only to subscribe to `names`. */
 async function told(server: TokenServer, asked: Asked, ...names: readonly string[]): Promise<string[]> {
   const client = await connected(server, asked);
   const answers = await subscribe(client, names);

@@ -11,7 +11,7 @@ export interface Hook {
 
 type Answer = (hook: Hook, response: ServerResponse, index: number) => void;
 
-/** A webhook endpoint on loopback. What it was sent is verified with the library of Standard Webhooks when asked to. */
+/** A webhook endpoint on loopback. If a test asks, it verifies requests with the library of Standard Webhooks. */
 export class Receiver {
   readonly hooks: Hook[] = [];
   readonly #server: Server;

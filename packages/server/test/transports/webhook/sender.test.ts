@@ -54,7 +54,7 @@ const post = (sender: Sender, url: string): ReturnType<Sender['post']> =>
 const head = (status: string, ...fields: readonly string[]): string =>
   [`HTTP/1.1 ${status}`, ...fields, '', ''].join('\r\n');
 
-/** A receiver's answer, what it counts as, and how long it may take at most. */
+/** A receiver's answer, and the result that the sender must report. */
 const answers: readonly (readonly [name: string, answer: (socket: Socket) => void, expected: object])[] = [
   ['204', (socket) => socket.end(head('204 No Content')), { kind: 'taken', status: 204 }],
   ['299', (socket) => socket.end(head('299 Odd', 'Content-Length: 0')), { kind: 'taken', status: 299 }],

@@ -95,7 +95,7 @@ class Api {
     return (await response.json()) as { cursor: string; id: string };
   }
 
-  /** Asks until the webhook is as wanted: what it did is stored a moment after the receiver has seen it. */
+  /** Asks until the webhook has the wanted state: the server stores it a moment after the receiver got the request. */
   async until(id: string, isWanted: (view: View) => boolean): Promise<View> {
     for (;;) {
       const view = await this.show(id);

@@ -104,7 +104,7 @@ describe('the channel is the rest of the path', () => {
     await server.publish('a/1', 'x');
     await client.until(() => client.texts.length === 1);
     expect(JSON.parse(client.texts[0]!)).toMatchObject({ channel: 'a/1', data: 'x' });
-    client.write(textFrame('to whom?'));
+    client.write(textFrame('without a channel'));
     await client.until(() => client.closeCode !== undefined);
     expect(client.closeCode).toBe(4050);
     client.destroy();
