@@ -5,8 +5,8 @@ import { channelName } from '../targets/channel-name.ts';
 
 const warmUpMs = 2_000;
 const requestsAtOnce = 100;
-const waitersCount = 1_000;
-const messagesPerSecond = 20;
+const waitersCount = 500;
+const messagesPerSecond = 10;
 /** What a page holds when it is asked for. */
 const pageMessages = 10;
 
