@@ -97,4 +97,25 @@ function stopOnSignals(server: EverywireServer, config: Config, log: Log): void 
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+  whenShellEnds(() => {
+    if (!isStopping) stop('SIGTERM');
+  });
+}
+
+const lookEveryMs = 200;
+
+/**
+ * npm and its like start a shell, which starts the server. They pass SIGTERM on to the shell, and that ends without
+ * passing it on: the server sees only that its parent is another process than before.
+ */
+function whenShellEnds(stop: () => void): void {
+  const { npm_lifecycle_event: script, npm_command: command } = process.env;
+  if (script === undefined && command === undefined) return;
+  const shell = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === shell) return;
+    clearInterval(timer);
+    stop();
+  }, lookEveryMs);
+  timer.unref();
 }

@@ -132,7 +132,7 @@ export class OpenedLog {
     if (!isReuse) return this.#storeWithin(reservedBytes + slackBytes, writes);
     const before = { fileBytes: database.fileBytes(), reusableBytes: database.reusableBytes() };
     await this.#storeWithin(reservedBytes, writes);
-    // What was free lies apart, and LMDB has lengthened the file.
+    // The free pages lie apart, and LMDB has lengthened the file.
     if (database.fileBytes() > before.fileBytes) this.#fragmentedBytes = before.reusableBytes;
   }
 
