@@ -160,7 +160,7 @@ function addTokens(program: Command): void {
     .option('--sub <subject>', 'whose it is')
     .option('--subscribe <filter>', 'what it may read; ! in front denies; may be repeated', collect)
     .option('--publish <filter>', 'what it may publish to, likewise', collect)
-    .option('--admin', 'an administrator; without lists of its own, it may read and publish everything')
+    .option('--admin', 'an administrator; without such lists it may read and publish everything')
     .option('--expires <time>', 'how long it is good: 90s, 1h, 30d', '1h')
     .option('--jti <id>', 'its own id, by which it can be revoked')
     .option('--claims <json>', 'more claims, as a JSON object')
