@@ -21,7 +21,7 @@ beforeAll(async () => {
     turn: systemClock.turn.bind(systemClock),
   };
   const auth = { jwt: { secret: testSecret, leewaySeconds: 0 } };
-  // An EventSource is told to come back after that.
+  // The server tells an EventSource to come back after this time.
   const limits = { retryAfterMs: 200 };
   server = await startTestServer({ auth, limits }, { clock });
   adminToken = await mint(testSecret, { sub: 'root', admin: true });
@@ -107,7 +107,7 @@ class Commands {
 }
 
 interface Held {
-  /** Settles when the server ends it, with what the peer is told. */
+  /** Settles when the server ends it, with the text that the peer received. */
   readonly ended: Promise<string>;
 }
 
@@ -117,7 +117,7 @@ async function openStream(accept: string, target: string, token: string): Promis
   return { ended: answer.text() };
 }
 
-/** Ways to hold a connection open on a channel, and how each is told that its token is over. */
+/** Ways to hold a connection open on a channel, and how the server reports the end of the token on each. */
 const ways: Readonly<
   Record<string, { readonly open: (channel: string, token: string) => Promise<Held>; readonly told: RegExp }>
 > = {
@@ -138,7 +138,7 @@ const ways: Readonly<
   'a stream of several filters': {
     open: (channel, token) =>
       openStream('application/x-ndjson', `/stream?channel=${channel}&channel=${channel}/*`, token),
-    // Once, although each filter has a session of its own.
+    // Once, although each filter has a separate session.
     told: /^\n\{"error":\{[^\n]*"code":"unauthorized"[^\n]*\}\}\n$/,
   },
   SSE: {
@@ -192,7 +192,7 @@ describe.concurrent.each(Object.entries(ways))('%s', (_, { open, told }) => {
       expect(await held.ended).toMatch(told);
       expect(Date.now() - revokedAtMs).toBeLessThan(30_000);
       expect((await ask('/channels/x', mine)).status).toBe(401);
-      expect(await Promise.race([other.ended, Promise.resolve('goes on')])).toBe('goes on');
+      expect(await Promise.race([other.ended, Promise.resolve('open')])).toBe('open');
     }
   });
 });
@@ -246,7 +246,7 @@ describe('a token', () => {
     expect(await refusalOf(openSocket('/channels/x'))).toBe(401);
   });
 
-  it('has answers of its own, which no cache hands to another', async () => {
+  it('has private answers, which no cache gives to another client', async () => {
     const page = await ask('/channels/own', await ofAnn());
     expect(page.headers.get('cache-control')).toBe('private, no-cache');
     expect(page.headers.get('vary')).toBe('Accept, Origin, Authorization, Cookie');
@@ -260,7 +260,7 @@ describe('a token', () => {
       expect((await ask(`/channels/x?${name}=${token}`)).status).toBe(401);
   });
 
-  it('that is bad is told apart from none', async () => {
+  it('that is bad has another answer than a missing one', async () => {
     const answer = await ask('/channels/x', await ofAnn({ exp: nowSeconds() - 1 }));
     expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([
       401,
@@ -363,7 +363,7 @@ describe('a ticket', () => {
     expect((await ask('/channels/mine?ticket=ewt_guess')).status).toBe(401);
   });
 
-  it('has the rights of the token it stands for', async () => {
+  it('has the rights of its token', async () => {
     const ticket = await ticketOf(await ofAnn({ subscribe: ['mine'] }));
     expect((await ask(`/channels/yours?ticket=${ticket}`)).status).toBe(403);
   });
@@ -394,7 +394,7 @@ describe('a ticket', () => {
 });
 
 describe('the npm package eventsource', () => {
-  it('is told of the end of its token, comes back by itself, and then gives up', async () => {
+  it('receives the end of its token, comes back by itself, and then gives up', async () => {
     const ticket = await ticketOf(await ofAnn({ exp: nowSeconds() + 1 }));
     const source = new EventSource(`${server.url}/channels/x?ticket=${ticket}`);
     const told = new Promise<unknown>((resolve) =>

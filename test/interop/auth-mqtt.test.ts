@@ -67,7 +67,7 @@ describe.each(ways)('the npm client, $name', (way) => {
   const base = `npm/${way.protocolVersion}/${way.isWebSocket ? 'ws' : 'tcp'}`;
   const claims = { sub: 'ann', subscribe: [`${base}/**`, `!${base}/secret`], publish: [`${base}/open`] };
 
-  it('connects with a token, and is refused with what is none', async () => {
+  it('connects with a token, and is refused with an invalid one', async () => {
     await expect(connect(server, way, { username: '', password: 'none' })).rejects.toMatchObject({
       code: way.protocolVersion === 5 ? 0x86 : 4,
     });
@@ -89,7 +89,7 @@ describe.each(ways)('the npm client, $name', (way) => {
     }
   });
 
-  it('is told of the end of its token, and goes on where it was with the next', async () => {
+  it('receives the end of its token, and resumes with the next one', async () => {
     const session = { clientId: base, clean: false, properties: { sessionExpiryInterval: 600 } };
     const { properties, ...older } = session;
     const options = way.protocolVersion === 5 ? { ...older, properties } : older;
@@ -123,14 +123,14 @@ describe.each(ways)('the npm client, $name', (way) => {
     await publishAs(writer, `${base}/secret`, 'no');
     await publishAs(writer, `${base}/open`, 'end');
     expect((await second.next()).payload.toString()).toBe('end');
-    // Somebody else with that client id has a session of his own.
+    // Another subject with that client id has a separate session.
     const other = await open(way, { sub: 'bob', subscribe: ['elsewhere'] }, options);
     expect(other.sessionPresent).toBe(false);
     expect(second.mqtt.connected).toBe(true);
   });
 });
 
-it('the npm client authenticates again with AUTH, and goes on beyond the end of its first token', async () => {
+it('the npm client authenticates again with AUTH, and stays connected after its first token expires', async () => {
   const claims = { sub: 'ann', ...everything };
   const brief = await token({ ...claims, exp: inSeconds(2) });
   const properties = { authenticationMethod: 'jwt', authenticationData: Buffer.from(brief) };

@@ -65,7 +65,7 @@ describe('@stomp/stompjs', () => {
     return inbox;
   }
 
-  it('connects with a token, and is told what it may not', async () => {
+  it('connects with a token, and gets an error for a command that the token does not allow', async () => {
     const bad = start({ login: 'ann', passcode: 'wrong' });
     expect([await bad.happened.next(), await bad.happened.next()]).toEqual(['unauthorized', 'closed 1008']);
     const claims = { sub: 'ann', subscribe: ['topic/js/**', '!topic/js/secret'], publish: ['topic/js/open'] };
@@ -79,7 +79,7 @@ describe('@stomp/stompjs', () => {
     expect([await happened.next(), await happened.next()]).toEqual(['forbidden', 'closed 1008']);
   });
 
-  it('is told of the end of its token, and reconnects by itself with the next to where it was', async () => {
+  it('receives the end of its token, reconnects by itself with the next one, and resumes', async () => {
     const claims = { sub: 'ann', ...everything };
     const headers = { 'client-id': 'js' };
     const shown = [await token({ ...claims, exp: inSeconds(2) }), await token(claims)];

@@ -10,7 +10,7 @@ import { packetCases, requestCases, type Packet, type RequestCase } from '../cas
 import { IoClient, post } from './socketio-client.ts';
 import { Poller } from './socketio-poller.ts';
 
-/** How long a peer may take to say who it is, here. */
+/** How long a peer may take to authenticate, in these tests. */
 const handshakeTimeoutMs = 3_000;
 const canary = 'bad-input/canary';
 const publishCanary = `42["publish","${canary}","must not be read"]`;
@@ -263,7 +263,7 @@ describe('WebSockets', () => {
     expect((await poller.poll()).join()).toContain(acked);
   });
 
-  test('who does not CONNECT in time is closed, by WebSocket and by polling', async () => {
+  test('a client that does not CONNECT in time is closed, by WebSocket and by polling', async () => {
     const client = await openWebSocket(true);
     const poller = new Poller(server.url);
     const { body } = await poller.request('GET', '');

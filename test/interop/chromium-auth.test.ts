@@ -7,7 +7,7 @@ import { describeInChromium, launchChromium } from './chromium.ts';
 const patience = { timeout: 60_000, interval: 20 };
 const cookie = 'session';
 
-/** In a page of another origin: opens what cannot set a header, each with a ticket of its own, and publishes. */
+/** Runs in a page of another origin: opens an EventSource and a WebSocket, which cannot set headers, each with a separate ticket, and publishes. */
 const byTickets = `async ({ target, token }) => {
   const ticket = async () => {
     const made = await fetch(target + '/tickets', { method: 'POST', headers: { Authorization: 'Bearer ' + token } });
@@ -73,7 +73,7 @@ describeInChromium('a page in Chromium, while authentication is on', () => {
     }
   }
 
-  it('follows by EventSource and WebSocket with tickets, and is told when its token ends', async () => {
+  it('follows by EventSource and WebSocket with tickets, and receives the end of its token', async () => {
     const rights = { subscribe: ['demo'], publish: ['demo'], exp: Date.now() / 1_000 + 4 };
     const token = await mint(testSecret, { sub: 'ann', ...rights });
     await inPageOf(listed.url, async (page) => {

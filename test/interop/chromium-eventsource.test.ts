@@ -16,7 +16,7 @@ describeInChromium("Chromium's EventSource", () => {
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
     await surviveRestart(async (http) => {
-      // A page of the same origin without scripts of its own.
+      // A page of the same origin without scripts.
       await page.goto(`${http}/livez`);
       // Text, because this runs in the browser and the tests are not compiled for one.
       await page.evaluate(`

@@ -4,7 +4,7 @@ import type { Envelope } from '@everywire/protocol';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { describeInChromium, launchChromium } from './chromium.ts';
 
-/** What a page that somebody happens to have open tries on a server of the same machine. */
+/** The attempts of any open page to reach a server on the same machine. */
 const attempts = `async (target) => {
   const outcome = (open) => new Promise(open);
   await fetch(target, { method: 'POST', mode: 'no-cors', body: 'forged' });

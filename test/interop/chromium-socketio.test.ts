@@ -21,7 +21,7 @@ describeInChromium("Chromium's socket.io-client", () => {
   });
   afterAll(() => browser.close());
 
-  /** A page of the server's own origin, without scripts of its own, with the library. */
+  /** A page of the server's origin, with only the library as script. */
   async function openPage(http: string, complaints: string[]): Promise<Page> {
     const page = await browser.newPage();
     page.on('pageerror', (error) => complaints.push(error.message));

@@ -84,7 +84,7 @@ test('readers on every wire, and those that take nothing, do not keep it longer 
     env: {
       EVERYWIRE_LIMITS__DRAIN_MS: String(drainMs),
       EVERYWIRE_WEBHOOKS__ALLOW_TARGETS: '127.0.0.1',
-      // Nothing may be left that keeps the process: a `process.exit()` that was needed would be told on standard error.
+      // Nothing may keep the process alive: Node reports a needed `process.exit()` on standard error.
       NODE_OPTIONS: '--trace-exit',
     },
   });
@@ -125,7 +125,7 @@ test.each([
   socket.destroy();
 });
 
-test('a server outlives whoever reads its log', async () => {
+test('a server outlives the reader of its log', async () => {
   server = await serveEverywire(['--log-level', 'debug']);
   server.child.stderr.destroy();
   server.child.stdout.destroy();

@@ -27,7 +27,7 @@ async function sign(
 }
 
 describe('everywire token', () => {
-  test('signs what it was told, for an hour', async () => {
+  test('signs the given claims, for an hour', async () => {
     const args = ['--sub', 'ann', '--subscribe', 'a/**', '--subscribe', '!a/b', '--publish', 'own/{sub}'];
     const token = await sign([
       ...args,
@@ -171,22 +171,25 @@ describe('a server with a secret', () => {
     'grpc',
   ];
 
-  test.each(schemes)('%s: a token gets in and through, and nobody else does', async (scheme) => {
-    const channel = `in/${scheme.replace('+', '-')}`;
-    const env = { EVERYWIRE_TOKEN: await mint(testSecret, { subscribe: ['in/*'], publish: ['in/*'] }) };
-    const url = server.at(scheme, channel);
-    const published = await runEverywire(['publish', url, 'hello'], { env }).ended;
-    expect(published).toMatchObject({ code: 0, stderr: '' });
-    const args = ['subscribe', url, '--since', 'earliest', '--count', '1', '--timeout', '20s'];
-    const read = await runEverywire(args, { env }).ended;
-    expect(read).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('"data":"hello"') });
-    const nobody = await runEverywire(args).ended;
-    expect(nobody).toMatchObject({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/unauthorized|0x8[67]/),
-    });
-  });
+  test.each(schemes)(
+    '%s: a client with a token may publish and read, and one without is refused',
+    async (scheme) => {
+      const channel = `in/${scheme.replace('+', '-')}`;
+      const env = { EVERYWIRE_TOKEN: await mint(testSecret, { subscribe: ['in/*'], publish: ['in/*'] }) };
+      const url = server.at(scheme, channel);
+      const published = await runEverywire(['publish', url, 'hello'], { env }).ended;
+      expect(published).toMatchObject({ code: 0, stderr: '' });
+      const args = ['subscribe', url, '--since', 'earliest', '--count', '1', '--timeout', '20s'];
+      const read = await runEverywire(args, { env }).ended;
+      expect(read).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('"data":"hello"') });
+      const anonymous = await runEverywire(args).ended;
+      expect(anonymous).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/unauthorized|0x8[67]/),
+      });
+    },
+  );
 
   test.each(['http', 'ws', 'mqtt'])(
     '%s: a token that is not enough is refused and not shown',

@@ -32,7 +32,7 @@ interface Envelope {
   readonly data?: unknown;
 }
 
-/** A channel of its own per test and scheme; the + of a scheme would be a wildcard. */
+/** A separate channel per test and scheme; the + of a scheme would be a wildcard. */
 function nameOf(test: string, scheme: string): string {
   return `${test}/${scheme.replace('+', '-')}`;
 }
@@ -57,7 +57,7 @@ describe('publish and subscribe', () => {
     return JSON.parse(stdout) as Envelope;
   }
 
-  test.each(schemes)('%s: what was published before, and what is published meanwhile', async (scheme) => {
+  test.each(schemes)('%s: earlier messages, and messages published meanwhile', async (scheme) => {
     const channel = nameOf('both', scheme);
     const first = await publish(server.at(scheme, channel), 'before');
     expect(first).toMatchObject({ channel, offset: 1, cursor: expect.any(String), id: expect.any(String) });
@@ -192,7 +192,7 @@ describe('publish and subscribe', () => {
   });
 
   test.each(['http', 'ws', 'stomp', 'mqtt', 'mqtt+ws', 'sio+http'])(
-    '%s: nobody there is exit code 3',
+    '%s: without a server the exit code is 3',
     async (scheme) => {
       const closed = await findClosedPort();
       const url = `${scheme}://127.0.0.1:${closed}/a`;
@@ -442,7 +442,7 @@ describe('serve', () => {
     }
     server.child.kill('SIGTERM');
     expect(await server.ended).toMatchObject({ code: 0, stderr: '' });
-    // Each goes on trying with its cursor, and says so.
+    // Each keeps trying with its cursor, and says so.
     for (const reader of readers) {
       await reader.until('stderr', (text) => /resuming after 1\w+\./.test(text));
       reader.child.kill('SIGINT');
@@ -451,7 +451,7 @@ describe('serve', () => {
     await server.dispose();
   });
 
-  test.each(schemes)('%s: a subscriber goes on by its cursor after a restart', async (scheme) => {
+  test.each(schemes)('%s: a subscriber resumes by its cursor after a restart', async (scheme) => {
     const folder = mkdtempSync(join(tmpdir(), 'everywire-restart-'));
     const store = ['--store', `lmdb:${join(folder, 'data')}`];
     const first = await serveEverywire(store);

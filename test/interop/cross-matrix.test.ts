@@ -80,7 +80,7 @@ describe('published on one transport, received on another', () => {
   const leavers = drivers.filter(({ untoldToReaders }) => !fieldsOf(untoldToReaders).includes('cursor'));
 
   it.each(leavers.flatMap((from) => drivers.map((to) => ({ from, to }))))(
-    'a reader leaves $from.name and goes on with $to.name',
+    'a reader leaves $from.name and continues with $to.name',
     async ({ from, to }) => {
       const channel = `resume/${from.name}/${to.name}`.replaceAll(' ', '-');
       const publish = drivers[0]!.publish!;
@@ -104,7 +104,7 @@ describe('published on one transport, received on another', () => {
 
   const stayers = drivers.filter((driver) => !leavers.includes(driver));
   it.skipIf(stayers.length > 0).each(stayers)(
-    'a reader leaves $name ($untoldToReaders.reason, so it has no cursor to go on with)',
+    'a reader leaves $name ($untoldToReaders.reason, so it has no cursor to continue with)',
     () => expect.unreachable(),
   );
 });

@@ -150,7 +150,7 @@ describe('Engine.IO 4', () => {
   });
 
   describe('heartbeat', () => {
-    it('goes on by polling as long as it is answered', async () => {
+    it('continues by polling as long as the client answers', async () => {
       const session = await beginPolling();
       for (let round = 0; round < 3; round += 1) {
         expect(await get(session)).toEqual({ status: 200, text: '2' });
@@ -168,7 +168,7 @@ describe('Engine.IO 4', () => {
         .toBe(400);
     });
 
-    it('goes on by WebSocket as long as it is answered', async () => {
+    it('continues by WebSocket as long as the client answers', async () => {
       const peer = await beginWebSocket();
       for (let round = 0; round < 3; round += 1) {
         expect(await peer.next()).toBe('2');
@@ -218,7 +218,7 @@ describe('Engine.IO 4', () => {
       expect(await peer.nextBesidePings()).toBe('4hello');
     });
 
-    it('happens once: a second WebSocket is closed, and the first goes on', async () => {
+    it('happens once: a second WebSocket is closed, and the first stays open', async () => {
       const session = await beginPolling();
       const peer = await probe(session);
       peer.send('5', '4done');

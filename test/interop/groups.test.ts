@@ -103,7 +103,7 @@ const inOrder = (received: readonly (readonly number[])[]): readonly number[] =>
   received.flat().sort((left, right) => left - right);
 const everyOne = Array.from({ length: messages + 1 }, (_, at) => at);
 
-/** They come back by a place of their own, which a group has no use for. */
+/** Their readers resume at a position of the reader, but a group has one position for all members. */
 const outsiders = [pollDriver, webhookDriver];
 const members = drivers
   .filter((driver) => !outsiders.includes(driver))
@@ -115,7 +115,7 @@ it.each(members)('two readers by $name share, and each message goes to one', asy
   expect(Math.min(...received.map(({ length }) => length))).toBeGreaterThan(0);
 });
 
-it.each(outsiders)('a reader by $name cannot be a member, and is told so', async (driver) => {
+it.each(outsiders)('a reader by $name cannot be a member, and gets an error', async (driver) => {
   const refused = await driver.read(server, '$share/workers/groups/refused').catch((cause: unknown) => cause);
   expect(refused).toBeInstanceOf(Refused);
   expect((refused as Refused).code).toBe('bad_name');
@@ -151,7 +151,7 @@ it('keeps the place of a group whose members poll and are all away', async () =>
   await Promise.race([first, second]);
   await publish('2');
   expect([await textOf(first), await textOf(second)].sort()).toEqual(['1', '2']);
-  // Nobody is there now, and each comes back with a place before or behind that of the other.
+  // No member is connected now, and each comes back with a cursor before or after that of the other.
   await publish('3');
   expect(await textOf(one.next())).toBe('3');
   await publish('4');

@@ -74,7 +74,7 @@ describe.each(ways)('connect-node over %s', (name, open) => {
     expect(Buffer.from((kinds[2]!.value as { data: Uint8Array }).data).toString()).toBe('live');
   });
 
-  it('is told what was wrong', async () => {
+  it('gets an error that names its mistake', async () => {
     const client = createClient(Messaging, open());
     const refused = await client
       .publish({ channel: '$no' })

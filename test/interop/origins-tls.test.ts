@@ -86,7 +86,7 @@ const entries: readonly (readonly [
 describe.each(entries)('%s', (_, ask, target, fields, welcome) => {
   const bearer = (): Fields => ({ authorization: `Bearer ${token}` });
 
-  it('lets in programs, and pages of its own and listed', async () => {
+  it('lets in programs, its own pages and pages of listed origins', async () => {
     expect(await ask(target, { ...fields, ...bearer() })).toBe(welcome);
     for (const origin of [server.url, listed])
       expect(await ask(target, { ...fields, ...bearer(), origin })).toBe(welcome);
@@ -99,7 +99,7 @@ describe.each(entries)('%s', (_, ask, target, fields, welcome) => {
     expect(await ask(target, { ...fields, cookie, 'sec-fetch-site': 'same-origin' })).toBe(welcome);
   });
 
-  it('refuses all others, that of its own address without encryption too', async () => {
+  it('refuses all others, also its own address without encryption', async () => {
     const own = server.url.replace('https', 'http');
     for (const origin of [own, 'http://app.example', 'https://evil.com', 'null', ''])
       expect([origin, await ask(target, { ...fields, ...bearer(), origin })]).toEqual([origin, 403]);

@@ -32,7 +32,7 @@ interface Entry {
   readonly target: string;
   readonly fields?: readonly string[];
   readonly body?: string;
-  /** Status for who may come. */
+  /** Status for an allowed client. */
   readonly welcome: number;
   /** Status without a token, where the handshake is what asks for it; absent: it is shown later. */
   readonly withoutToken?: number;
@@ -83,7 +83,7 @@ const entries: Readonly<Record<string, Entry>> = {
   'POST /publish': http('POST', '/publish', 200, { fields: json, body: '[{"channel":"x","data":1}]' }),
   'the list of channels': http('GET', '/channels', 200),
   'POST /tickets': http('POST', '/tickets', 201),
-  'POST /tokens/revoke': http('POST', '/tokens/revoke', 200, { fields: json, body: '{"jti":"nobody"}' }),
+  'POST /tokens/revoke': http('POST', '/tokens/revoke', 200, { fields: json, body: '{"jti":"unused"}' }),
   'the list of webhooks': http('GET', '/webhooks', 200),
   'a preflight of a channel': preflight('/channels/x', 'POST'),
   'a preflight of /tickets': preflight('/tickets', 'POST'),
@@ -113,7 +113,7 @@ const entries: Readonly<Record<string, Entry>> = {
     fields: ['Content-Type: application/grpc-web+proto', 'X-Grpc-Web: 1'],
     // One message: the channel x.
     body: '\0\0\0\0\x03\x0a\x01x',
-    // What is wrong is told in its trailers.
+    // gRPC reports errors in the trailers.
     welcome: 200,
     isCors: true,
     takesCookie: true,

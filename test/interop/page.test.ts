@@ -33,7 +33,7 @@ describeInChromium('the welcome page in Chromium', () => {
   });
   afterEach(() => page.context().close());
 
-  /** Opens the page on a channel of its own and waits until all three are connected. */
+  /** Opens the page on a new channel and waits until all three transports are connected. */
   async function open(locale: string): Promise<void> {
     const context = await browser.newContext({ locale });
     page = await context.newPage();
@@ -94,7 +94,7 @@ describeInChromium('the welcome page in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('cuts each transport, which then goes on from its cursor', async () => {
+  it('cuts each transport, which then resumes from its cursor', async () => {
     await publish('first');
     await eachShows(['first']);
     for (const transport of transports) {
@@ -123,7 +123,7 @@ describeInChromium('the welcome page in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('shows events that have names of their own, also over EventSource', async () => {
+  it('shows events that have names, also over EventSource', async () => {
     const target = `${server.http}/channels/page/${channels}`;
     const headers = { 'Content-Type': 'application/json', 'Everywire-Event': 'paid' };
     await fetch(target, { method: 'POST', headers, body: '{"order":7}' });
@@ -146,7 +146,7 @@ describeInChromium('the welcome page in Chromium', () => {
     for (const transport of transports) expect(await figures(transport)).toEqual(['2', '0']);
   });
 
-  it('speaks Korean to those who do, can be switched, and remembers it', async () => {
+  it('is Korean in a Korean browser, can be switched, and remembers the language', async () => {
     await page.context().close();
     await open('ko-KR');
     expect(await page.locator('html').getAttribute('lang')).toBe('ko');

@@ -5,7 +5,7 @@ import { expect } from 'vitest';
 import type { Envelope, Receipt } from '@everywire/protocol';
 import { serveEverywire } from '../support/everywire.ts';
 
-/** Somebody else's EventSource on `channel`, `format=envelope`: it is opened once and then left alone. */
+/** The EventSource of another project on `channel`, `format=envelope`: the test opens it once and then does not touch it. */
 export interface UntouchedReader {
   /** How many times its connection has opened. */
   opened(): Promise<number>;

@@ -8,7 +8,7 @@ import { endEverything, runEverywire, serveEverywire, type ServedEverywire } fro
 import { findParts } from '../support/secret-parts.ts';
 import { mint, testSecret } from '../support/tokens.ts';
 
-/** Whoever logs in, and however it ends: nothing of what they showed is in anything that comes out. */
+/** For every kind of login and every result: no output of the server contains a part of the client's secret. */
 
 const loginsMin = 1_000;
 const atOnce = 16;
@@ -23,7 +23,7 @@ afterAll(async () => {
   endEverything();
 });
 
-/** One login: what the server said to it, all of it. */
+/** One login; resolves with everything that the server sent. */
 type Login = (token: string) => Promise<string>;
 
 const bearer = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` });
@@ -43,7 +43,7 @@ function byHttp(path: string, init: ByHttp = {}): Login {
       signal: stop.signal,
     });
     const head = JSON.stringify(Object.fromEntries(response.headers));
-    // Of what goes on for ever, the beginning.
+    // The first chunk of an endless answer.
     const first = await response.body?.getReader().read();
     stop.abort();
     return head + Buffer.from(first?.value ?? []).toString();
@@ -159,7 +159,7 @@ function waysIn(): Readonly<Record<string, Login>> {
       (await fetch(`${server.http}/channels/in/a?ticket=${encodeURIComponent(token)}`)).text(),
     'token in the address': async (token) =>
       (await fetch(`${server.http}/channels/in/a?access_token=${encodeURIComponent(token)}`)).text(),
-    revoke: byHttp('/tokens/revoke', { ...json, body: '{"sub":"nobody"}' }),
+    revoke: byHttp('/tokens/revoke', { ...json, body: '{"sub":"unused"}' }),
     webhooks: byHttp('/webhooks'),
     connect: byHttp('/everywire.v1.Messaging/Publish', { ...json, body: '{"channel":"in/a","data":"eA=="}' }),
     websocket: byWebSocket({ path: '/ws', protocol: 'everywire.v1', showsInHandshake: true }),

@@ -62,7 +62,7 @@ describe('Socket.IO 5', () => {
       expect(await peer.next()).toBe('44/random,{"message":"Invalid namespace"}');
     });
 
-    it('that is none closes the connection', async () => {
+    it('that is invalid closes the connection', async () => {
       const peer = await begin();
       peer.send('4abc');
       await peer.closed;

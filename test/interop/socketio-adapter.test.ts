@@ -213,7 +213,7 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
     for (const member of [a, b]) {
       await hears(member, [
         ['said', 'before the question'],
-        ['asked', 'who?'],
+        ['asked', 'name?'],
       ]);
     }
     const sockets = (await a.socket.emitWithAck('sockets', 'r')) as {
@@ -270,7 +270,11 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
       ['said', 3],
     ]);
     expect(b.socket.id).toBe(id);
-    expect(await b.socket.emitWithAck('who am I')).toEqual({ recovered: true, name: 'b', rooms: [id, 'r'] });
+    expect(await b.socket.emitWithAck('describe me')).toEqual({
+      recovered: true,
+      name: 'b',
+      rooms: [id, 'r'],
+    });
   });
 
   it('does not recover a session that has ended, or that of another client', async () => {
@@ -338,7 +342,7 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
     const next = await connect(apps[0]!, { auth: { pid, offset }, forceNew: true });
     await ended;
     expect(next.socket.id).toBe(id);
-    expect(await next.socket.emitWithAck('who am I')).toMatchObject({ recovered: true, rooms: [id, 'r'] });
+    expect(await next.socket.emitWithAck('describe me')).toMatchObject({ recovered: true, rooms: [id, 'r'] });
     a.socket.emit('say', 'r', 'for one of them');
     await hears(next, [['said', 'for one of them']]);
     expect(b.heard).toEqual([]);
@@ -416,7 +420,7 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
       await hears(member, all);
       expect(member.recovered).toEqual([false, true, true, true]);
     }
-    expect(await inB[0].socket.emitWithAck('who am I')).toMatchObject({
+    expect(await inB[0].socket.emitWithAck('describe me')).toMatchObject({
       recovered: true,
       name: 'the first',
     });

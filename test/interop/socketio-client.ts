@@ -130,7 +130,7 @@ export class IoClient {
   }
 }
 
-/** Publishes as somebody without Socket.IO would. */
+/** Publishes like a client without Socket.IO. */
 export async function post(
   url: string,
   channel: string,

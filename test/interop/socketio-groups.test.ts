@@ -33,7 +33,7 @@ const offsetsOf = (arrived: readonly Arrived[]): readonly number[] =>
 const upTo = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => at + 1);
 
 describe.each(ways)('a group by $name', ({ transports }) => {
-  it('shares what comes, each message once, and gives all to who stays', async () => {
+  it('shares new messages, each to one member, and gives all to the last member', async () => {
     const channel = fresh();
     const group = `$share/workers/${channel}`;
     const [one, two] = [await connect({ transports }), await connect({ transports })];
@@ -103,7 +103,7 @@ describe.each(ways)('a group by $name', ({ transports }) => {
     await client.command('subscribe', other);
     expect(await client.command('unsubscribe', group)).toMatchObject({ error: { code: 'not_found' } });
     await client.command('subscribe', group);
-    // Another spelling, and a place: the group goes on where it stands.
+    // Another spelling of the filter, and a cursor: the group keeps its own position.
     await post(channel, 'first');
     await client.until(1);
     const again = await client.command('subscribe', group, { since: 'earliest' });
@@ -111,13 +111,13 @@ describe.each(ways)('a group by $name', ({ transports }) => {
     await post(channel, 'second');
     await client.until(2);
     expect(await client.command('unsubscribe', group)).toEqual({ ok: true });
-    await post(channel, 'nobody is there');
+    await post(channel, 'without a member');
     await post(other, 'end');
     await client.until(3);
     expect(client.arrived.map(({ data }) => data)).toEqual(['first', 'second', 'end']);
   });
 
-  it('is entered again by who comes back', async () => {
+  it('is entered again by a client that comes back', async () => {
     const channel = fresh();
     const group = `$share/workers/${channel}`;
     const [client, other] = [
@@ -197,7 +197,7 @@ it(
     const failures: string[] = [];
     for (const { socket } of members) {
       socket.on('connect', () => {
-        if (!socket.recovered) failures.push('came back as somebody new');
+        if (!socket.recovered) failures.push('came back as a new client');
       });
     }
     const writing = (async () => {

@@ -11,13 +11,13 @@ interface RecovererOptions {
   readonly checker: HistoryChecker;
 }
 
-/** A client that follows once, and from then on leaves it to the library to come back. What it sees goes to the judge. */
+/** A client that follows once, and then lets the library come back. Its deliveries go to the history checker. */
 export class Recoverer {
   readonly #options: RecovererOptions;
   readonly #client: IoClient;
   #seq = 0;
   recoveries = 0;
-  /** Came back, and was told that something is missing or that it is somebody new. */
+  /** Returns after which the client had a gap, or was a new client for the server. */
   readonly failures: string[] = [];
 
   private constructor(options: RecovererOptions) {
@@ -28,7 +28,7 @@ export class Recoverer {
     socket.on('connect', () => {
       if (this.#client.pid === undefined || this.#seq === 0) return;
       if (socket.recovered) this.recoveries += 1;
-      else this.failures.push('came back as somebody new');
+      else this.failures.push('came back as a new client');
       this.#begins();
     });
     socket.on('message', (data: string, meta: Meta) => {

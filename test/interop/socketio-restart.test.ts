@@ -25,7 +25,7 @@ async function restart(): Promise<void> {
   await server.start();
 }
 
-it('a session that polls goes on with the next process, killed between two polls', async () => {
+it('a session that polls continues with the next process after a kill between two polls', async () => {
   const poller = await Poller.connect(server.http);
   const acked = await poller.emit('subscribe', 'polled/*');
   expect((await poller.poll())[0]).toContain(`${acked}[{"ok":true`);
@@ -46,7 +46,7 @@ it('a session that polls goes on with the next process, killed between two polls
   expect(dataOf(await poller.poll())).toEqual(['last']);
 });
 
-it('keeps the acknowledgement of what it was told is stored, and a namespace that was entered', async () => {
+it('keeps the acknowledgement of a stored message, and an entered namespace', async () => {
   const poller = await Poller.connect(server.http);
   const acked = await poller.emit('publish', 'acked', 'once', { key: 'the only one' });
   await restart();

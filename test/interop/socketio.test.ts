@@ -52,7 +52,7 @@ describe.each(ways)('socket.io-client by $name', ({ transports }) => {
     expect(client.lastOffset).toBe(last.cursor);
   });
 
-  it('publishes JSON, text and bytes, once per key, and is told where', async () => {
+  it('publishes JSON, text and bytes, once per key, and gets the position', async () => {
     const channel = fresh();
     const client = await connect({ transports });
     const options = { key: 'once', event: 'greeting', headers: { lang: 'ko' } };
@@ -80,7 +80,7 @@ describe.each(ways)('socket.io-client by $name', ({ transports }) => {
     ]);
   });
 
-  it('begins at a cursor or a start, and is told of a gap', async () => {
+  it('begins at a cursor or a start, and gets a gap notice', async () => {
     const channel = fresh();
     const answers = [];
     for (const payload of ['1', '2', '3', '4']) answers.push(await post(channel, payload));
@@ -250,7 +250,7 @@ describe('the way from polling to WebSocket', () => {
         for (let at = 0; at < count; at += 100) {
           const some = Array.from({ length: 100 }, (_, index) => at + index);
           await Promise.all(some.map((value) => publisher.command('publish', channel, value)));
-          // Readers come while it goes on, and are upgraded while they read.
+          // Readers come during the publishing, and are upgraded while they read.
           if (at % 1_000 === 0) readers.push(begin());
         }
       })();
@@ -279,7 +279,7 @@ describe('recovery', () => {
     return { client, sid: client.socket.id!, pid: client.pid! };
   };
 
-  it('is refused to whoever does not know the session, or has no cursor: a new session begins', async () => {
+  it('is refused without the right session id, or without a cursor: a new session begins', async () => {
     const channel = fresh();
     const { client, pid, sid } = await claims({});
     await client.command('subscribe', channel);
@@ -306,7 +306,7 @@ describe('recovery', () => {
     expect(back.client.arrived.map(({ data }) => data)).toEqual(['2']);
   });
 
-  it('is not offered over a gap, which is told', async () => {
+  it('is not offered over a gap, which gets a notice', async () => {
     const channel = `short/${fresh()}`;
     const { client, pid } = await claims({});
     await client.command('subscribe', channel);
@@ -333,7 +333,7 @@ describe('recovery', () => {
   });
 
   it.each(ways)(
-    'is exact when a filter was begun in the past of another, by $name',
+    'is exact when one filter starts earlier in the log than another, by $name',
     async ({ transports }) => {
       const [old, live] = [fresh(), fresh()];
       for (let at = 0; at < 200; at += 1) await post(old, `old ${at}`);

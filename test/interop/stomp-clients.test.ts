@@ -148,7 +148,7 @@ describe('@stomp/stompjs in Node', () => {
     expect(client.connected).toBe(true);
   });
 
-  it('is told by ERROR what it did wrong', async () => {
+  it('gets an ERROR that names its mistake', async () => {
     const { client, errors } = await connect(server.url);
     client.publish({ destination: '/exchange/amq.topic/x', body: 'x' });
     expect(await errors.next()).toBe('unsupported');
@@ -211,7 +211,7 @@ describeInChromium('@stomp/stompjs in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('subscribes, publishes, acknowledges, and goes on after a cursor', async () => {
+  it('subscribes, publishes, acknowledges, and resumes after a cursor', async () => {
     const bodies = await page.evaluate<readonly string[]>(`new Promise((resolve, reject) => {
       const bodies = [];
       let cursor;

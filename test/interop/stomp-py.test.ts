@@ -32,7 +32,7 @@ class Peer {
     this.child.stdin.write(`${JSON.stringify([method, args])}\n`);
   }
 
-  /** What it is told next, which has to be of that kind. */
+  /** Its next event, which has to be of that kind. */
   async next(kind: Told['kind']): Promise<Told> {
     const told = await this.told.next();
     expect(told.kind, JSON.stringify(told)).toBe(kind);
@@ -80,7 +80,7 @@ describeWith(stompForPython, 'stomp.py', () => {
       });
     });
 
-    it('is given a job of a queue again when the one who had it is killed', async () => {
+    it('gets a job of a queue again when its first consumer is killed', async () => {
       const destination = `/queue/py-${version.replace('.', '-')}`;
       const first = await connected(version);
       first.call('subscribe', { destination, id: '1', ack: 'client-individual' });
@@ -99,7 +99,7 @@ describeWith(stompForPython, 'stomp.py', () => {
       expect(after.sort()).toEqual(['message', 'receipt']);
     });
 
-    it('commits, and is told what it did wrong', async () => {
+    it('commits, and gets an error that names its mistake', async () => {
       const peer = await connected(version);
       const destination = `/topic/py-tx-${version.replace('.', '-')}`;
       peer.call('subscribe', { destination, id: '1', headers: { receipt: 'subscribed' } });

@@ -1,7 +1,7 @@
 import { describe } from 'vitest';
 import { isThere, type Tool } from '../../scripts/tools.ts';
 
-/** A suite that drives somebody else's program. Without it the suite is skipped, and says why; in CI it fails. */
+/** A suite that drives a program of another project. Without the program the suite is skipped, and says why; in CI it fails. */
 export function describeWith(tool: Tool, what: string, suite: () => void): void {
   const isHere = isThere(tool);
   if (!isHere && process.env['CI'] === 'true') throw new Error(`${tool.name} is not installed`);

@@ -45,7 +45,7 @@ class Inbox {
 
 async function openWs(url: string, protocols: string[]): Promise<Client> {
   const inbox = new Inbox();
-  // It offers permessage-deflate by default, which has to be declined for it to go on.
+  // It offers permessage-deflate by default; the server has to decline that, or the client gives up.
   const socket = new WsSocket(url, protocols);
   socket.on('message', (data: Buffer, isBinary) => inbox.add(isBinary ? data : data.toString()));
   await once(socket, 'open');

@@ -13,10 +13,10 @@ import { dialTcp, listenersOf, login, type Dialled, type Listener } from './list
 const unauthenticatedPerAddressMax = 2;
 const crowd = 5;
 
-describe("connections whose peers have shown a token are nobody's strangers any more", () => {
+describe('connections whose peers have shown a token no longer count as unauthenticated', () => {
   let server: TestServer;
   beforeAll(async () => {
-    // Drivers show nothing, so here everybody who is asked is let in: an access like any other for the bounds.
+    // The drivers show no token, so this access admits every client. For the limits it is an access like any other.
     const access = { ...openAccess };
     server = await startTestServer(
       { store: 'memory:', limits: { unauthenticatedPerAddressMax } },
@@ -89,7 +89,7 @@ describe.each(['in clear text', 'over TLS'])('%s', (how) => {
     },
   );
 
-  it.each(names)('whoever comes after them at %s gets in when one has gone', async (name) => {
+  it.each(names)('a client that comes after them at %s gets in when one has gone', async (name) => {
     const listener = listenerOf(name);
     const silent = await strangers(listener);
     const good = login(listener, token);

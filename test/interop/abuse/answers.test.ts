@@ -10,7 +10,7 @@ import { RawClient as WebSocketClient } from '../../clients/websocket/raw-client
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
 
-/** What a subject that has too many connections is told, and one that is too fast, by each protocol. */
+/** The answer of each protocol to a subject with too many connections, and to one that is too fast. */
 const publishesBurstMax = 2;
 const connectionsPerSubjectMax = 2;
 
@@ -142,17 +142,17 @@ describe('a subject that has all the connections it may', () => {
     for (const close of others) close();
   });
 
-  it('is told 403 quota_exceeded by HTTP', async () => {
+  it('gets 403 quota_exceeded by HTTP', async () => {
     expect(await httpClient()('/channels/a')).toMatchObject({ status: 403, code: 'quota_exceeded' });
   });
 
-  it.each(['/ws', '/channels/a'])('is told 403 in place of a WebSocket at %s', async (path) => {
+  it.each(['/ws', '/channels/a'])('gets 403 in place of a WebSocket at %s', async (path) => {
     const client = await webSocket(path);
     await client.until(() => client.body.includes('}'));
     expect([client.status, client.body.toString()]).toEqual([403, expect.stringContaining('quota_exceeded')]);
   });
 
-  it('is told connect_error by Socket.IO', async () => {
+  it('gets connect_error by Socket.IO', async () => {
     const error = await new Promise<Error & { readonly data?: { readonly code?: string } }>((resolve) => {
       ioSocket().once('connect_error', resolve);
     });
@@ -163,21 +163,21 @@ describe('a subject that has all the connections it may', () => {
     { version: 5, told: 0x97 },
     // Its code 3, as this client reads it.
     { version: 4, told: 0x88 },
-  ] as const)('is told CONNACK $told by MQTT $version', async ({ version, told }) => {
+  ] as const)('gets CONNACK $told by MQTT $version', async ({ version, told }) => {
     expect((await mqtt(version)).reason).toBe(told);
   });
 
-  it('is told ERROR by STOMP', async () => {
+  it('gets ERROR by STOMP', async () => {
     expect((await (await stomp()).error()).headers['message']).toBe('quota_exceeded');
   });
 
-  it('is told RESOURCE_EXHAUSTED by gRPC', async () => {
+  it('gets RESOURCE_EXHAUSTED by gRPC', async () => {
     expect(await grpc()('a')).toMatchObject({ code: 8 });
   });
 });
 
 describe('a peer that publishes faster than it may', () => {
-  it('is told 429 and when to come back by HTTP, over all the requests of its connection', async () => {
+  it('gets 429 and the time to wait by HTTP, over all the requests of its connection', async () => {
     await freshSubject();
     const publish = httpClient();
     const answers = [];
@@ -186,7 +186,7 @@ describe('a peer that publishes faster than it may', () => {
     expect(answers.at(-1)).toEqual({ status: 429, code: 'rate_limited', retryAfter: '1' });
   });
 
-  it('is told which command was refused, and when to come back, by everywire.v1', async () => {
+  it('gets the refused command and the time to wait by everywire.v1', async () => {
     await freshSubject();
     const client = await webSocket('/ws');
     for (let at = 0; at <= publishesBurstMax; at += 1)
@@ -210,7 +210,7 @@ describe('a peer that publishes faster than it may', () => {
     expect([client.closeCode, client.closeReason]).toEqual([1013, expect.stringContaining('rate_limited')]);
   });
 
-  it('is told in the answer by Socket.IO', async () => {
+  it('gets the error in the answer by Socket.IO', async () => {
     await freshSubject();
     const socket = ioSocket();
     await new Promise<void>((resolve) => {
@@ -229,7 +229,7 @@ describe('a peer that publishes faster than it may', () => {
     });
   });
 
-  it('is told PUBACK 0x97 by MQTT 5', async () => {
+  it('gets PUBACK 0x97 by MQTT 5', async () => {
     await freshSubject();
     const { client } = await mqtt(5);
     const codes = [];
@@ -244,7 +244,7 @@ describe('a peer that publishes faster than it may', () => {
     expect(client.isClosed).toBe(false);
   });
 
-  it('is told ERROR and when to come back by STOMP', async () => {
+  it('gets ERROR and the time to wait by STOMP', async () => {
     await freshSubject();
     const client = await stomp();
     await client.next();
@@ -254,7 +254,7 @@ describe('a peer that publishes faster than it may', () => {
     expect(Number(headers['retry-after-ms'])).toBeGreaterThan(0);
   });
 
-  it('is told RESOURCE_EXHAUSTED and when to come back by gRPC, over all the calls of its connection', async () => {
+  it('gets RESOURCE_EXHAUSTED and the time to wait by gRPC, over all the calls of its connection', async () => {
     await freshSubject();
     const publish = grpc();
     const errors = [];

@@ -19,7 +19,7 @@ export function cpuMs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1_000) / ticksPerSecond;
 }
 
-/** Who publishes all the while, and is not to notice what others do. */
+/** A client that publishes all the time, and must not notice the attack of the others. */
 export class GoodClient {
   readonly #latenciesMs: number[] = [];
   readonly #server: ServedEverywire;

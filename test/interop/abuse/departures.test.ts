@@ -40,7 +40,7 @@ describe('connections that have ended are counted no more', () => {
   const body = 'Host: x\r\nContent-Length: 2\r\n';
   it.each([
     ['a body', `POST /channels/x HTTP/1.1\r\n${body}\r\nhi`],
-    ['a token that is none', `POST /channels/x HTTP/1.1\r\n${body}Authorization: Bearer x\r\n\r\nhi`],
+    ['an invalid token', `POST /channels/x HTTP/1.1\r\n${body}Authorization: Bearer x\r\n\r\nhi`],
     ['half a body', `POST /channels/x HTTP/1.1\r\n${body}\r\nh`],
     ['a bad coding', 'POST /channels/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: foo\r\n\r\n'],
     ['a hope for 100', `POST /channels/x HTTP/1.1\r\n${body}Expect: 100-continue\r\n\r\n`],

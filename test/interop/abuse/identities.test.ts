@@ -50,7 +50,7 @@ it.each(words)('claims named %s grant nothing', async (word) => {
   expect(answer.status).toBeOneOf([401, 403]);
 });
 
-it.each(words)('who is revoked is %s and nobody else', async (sub) => {
+it.each(words)('a revocation of %s ends no other subject', async (sub) => {
   const token = await mint(testSecret, { sub, publish: ['a'] });
   const other = await mint(testSecret, { sub: 'ann', publish: ['a'] });
   expect((await ask('POST', '/channels/a', '1', token)).status).toBe(201);
@@ -72,7 +72,7 @@ it.each([
   for (const word of words) {
     const answer = await ask(method, path, bodyWith(word), admin);
     const told = await answer.text();
-    // Of a list, each entry has an answer of its own.
+    // Each entry of a list has a separate answer.
     expect([answer.status, told], told).toEqual([
       expect.toBeOneOf([200, 201, 207, 400, 422]),
       expect.stringMatching(/"(invalid|malformed)"|"ticket"/),
@@ -82,7 +82,7 @@ it.each([
 });
 
 it.each(words)(
-  'a command named %s is none, and a member by that name is ignored or refused',
+  'a command named %s is unknown, and a member by that name is ignored or refused',
   async (word) => {
     const client = await RawClient.open(port(), '/ws', [
       `Authorization: Bearer ${admin}`,
@@ -109,7 +109,7 @@ describe('nothing is compressed', () => {
     ['/mqtt', 'mqtt'],
     ['/stomp', 'v12.stomp'],
     ['/socket.io/?EIO=4&transport=websocket', undefined],
-  ])('in a WebSocket at %s, whatever is offered', async (path, protocol) => {
+  ])('in a WebSocket at %s, for any offered subprotocol', async (path, protocol) => {
     const client = await RawClient.open(port(), path, [
       `Authorization: Bearer ${admin}`,
       'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits',
@@ -139,7 +139,7 @@ describe('nothing is compressed', () => {
     },
   );
 
-  it('in the body of an answer, whatever is accepted', async () => {
+  it('in the body of an answer, for any Accept field', async () => {
     for (const accept of ['application/json', 'text/event-stream']) {
       const stop = new AbortController();
       const answer = await fetch(`${server.url}/channels/a`, {

@@ -6,8 +6,8 @@ import { isLong } from '../../faults/store/sizes.ts';
 import { startTestServer, type TestServer } from '../../support/server.ts';
 
 /**
- * Names that objects of the language have already, and characters that end something in one protocol or another: in whatever
- * field they come, they are carried to every transport as they are, or refused.
+ * Names that every JavaScript object has already, and characters that end a field in some protocol. In every field, the
+ * server carries them unchanged to every transport, or refuses them.
  */
 const words = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'valueOf'];
 
@@ -118,7 +118,7 @@ describe.each(publishers.map((driver) => ({ name: driver.name, driver })))(
       await arrive(taken, 'the end of words');
     });
 
-    // At QoS 0 nobody says whether it was taken; its bytes are those of QoS 1.
+    // At QoS 0 the server does not answer whether it took the message; the bytes are those of QoS 1.
     it.runIf(!driver.name.includes('QoS 0'))('characters that end something are as well', async () => {
       const taken: Sent[] = [];
       for (const field of fields) {
@@ -136,7 +136,7 @@ describe.each(publishers.map((driver) => ({ name: driver.name, driver })))(
       await arrive(taken, 'the end of marks');
     });
 
-    /** The offset of the newest message of a channel; 0: there is none, or the name is none. */
+    /** The offset of the newest message of a channel; 0: there is no message, or the name is invalid. */
     async function newest(channel: string): Promise<number> {
       const path = channel.split('/').map(encodeURIComponent).join('/');
       const answer = await fetch(`${server.url}/channels/${path}?limit=1`, {

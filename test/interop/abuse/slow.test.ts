@@ -14,7 +14,7 @@ const connections = sizeOf({ ci: 300, release: 1_000 });
 /** A listener reads from 64 strangers of one address at a time; these come of enough to be read from all at once. */
 const addresses = sizeOf({ ci: 8, release: 32 });
 const handshakeTimeoutMs = sizeOf({ ci: 1_000, release: 10_000 });
-/** How long a peer that is told why may take to say goodbye. */
+/** How long a peer may take to close after the server has sent the reason. */
 const closeTimeoutMs = 500;
 const byteEveryMs = 200;
 /** Node looks at request heads once a second; and what else the machine does is no fault of the server's. */
@@ -183,7 +183,7 @@ describe.each([
       expect(Math.max(...openMs)).toBeLessThan(handshakeTimeoutMs + closeTimeoutMs + marginMs);
       expect(peakMib - beforeMib).toBeLessThanOrEqual(grownMibMax);
       expect(good.failures).toBe(0);
-      // Both figures are of a machine that does much else: what is meant is that nobody waits for the slow ones.
+      // The machine runs other work at the same time. The point is that no publisher waits for the slow readers.
       expect(p99Ms).toBeLessThan(Math.max(4 * quietP99Ms, 5_000));
     },
   );

@@ -7,7 +7,7 @@ import { RawClient as WebSocketClient } from '../../clients/websocket/raw-client
 import { startTestServer, type TestServer } from '../../support/server.ts';
 import { mint, testSecret } from '../../support/tokens.ts';
 
-/** Whatever a client can make the server keep: so many of each, then no more, and again after some were given up. */
+/** Each kind of state that a client can make the server keep: up to a limit, then none, then again after some were removed. */
 const most = 5;
 
 let server: TestServer;
@@ -265,7 +265,7 @@ it('what a will may hold is what a message may', async () => {
       properties: {},
     },
   });
-  // Nobody is known before the CONNECT is: 16 KiB is all that it may be.
+  // The client has no identity before its CONNECT, so the CONNECT may have at most 16 KiB.
   expect(reasonCode).toBe(0);
   client.cut();
 });

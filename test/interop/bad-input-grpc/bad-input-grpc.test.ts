@@ -141,7 +141,7 @@ describe('over time', () => {
     expect(performance.now() - fromMs).toBeLessThan(handshakeTimeoutMs + 30_000);
   });
 
-  test('one that calls nothing is told to go', async () => {
+  test('one that calls nothing gets GOAWAY', async () => {
     const peer = await open();
     expect(await peer.closed()).toMatchObject({ goaway: codes.none });
   });
@@ -235,9 +235,9 @@ describe('floods end with GOAWAY ENHANCE_YOUR_CALM, and cost next to nothing', (
     const peer = await open();
     const cpu = process.cpuUsage();
     const rss = process.memoryUsage.rss();
-    const portion = 1_000;
-    for (let at = 0; at < count && !peer.isClosed; at += portion) {
-      peer.write(...Array.from({ length: portion }, (_, more) => make(at + more)));
+    const chunk = 1_000;
+    for (let at = 0; at < count && !peer.isClosed; at += chunk) {
+      peer.write(...Array.from({ length: chunk }, (_, more) => make(at + more)));
       await peer.flushed();
       // The server runs in this process too.
       await new Promise((resolve) => setImmediate(resolve));

@@ -5,7 +5,7 @@ import { WireClient } from '../../clients/http/wire-client.ts';
 import { tryAll } from '../../support/try-all.ts';
 
 let rig: Rig;
-/** A healthy reader beside every case: it must go on getting messages. */
+/** A healthy reader beside every case: it must still receive messages. */
 let healthy: WireClient;
 let published = 0;
 

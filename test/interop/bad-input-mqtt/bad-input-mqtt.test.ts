@@ -70,7 +70,7 @@ describe.each(cases)('$id $what', (one) => {
   test('whole, over TCP and over WebSocket', async () => {
     for (const url of [server.mqtt!, server.url]) {
       const client = await openCase(one, url);
-      // A WebSocket message has a bound of its own, which is not what the case is about.
+      // A WebSocket message has a separate limit, which this case does not test.
       for (let at = 0; at < one.send.length; at += 8_000) client.write(one.send.subarray(at, at + 8_000));
       await expectAnswer(one, client);
       client.cut();
@@ -129,7 +129,7 @@ describe('over time', () => {
     expect(client.packets).toEqual([]);
   });
 
-  test('a packet id that stands for another message is refused in the acknowledgement', async () => {
+  test('a packet id that is in use for another message is refused in the acknowledgement', async () => {
     const { client } = await RawClient.connected(server.mqtt!);
     client.publish('in-use', 'first', { qos: 2, packetId: 5 });
     expect((await client.next('pubrec')).reasonCode).toBe(0);

@@ -32,7 +32,7 @@ async function openCase(one: StompCase, version: string, url = server.stomp!): P
   return client;
 }
 
-/** Where the case writes to, so that what was stored by it can be told apart. */
+/** The bytes of the case, with its own channel in place of the common one, so that the test can count its messages. */
 function bytesOf({ send }: StompCase, channel: string): Buffer {
   return Buffer.from(
     Buffer.from(send as string)
@@ -76,7 +76,7 @@ describe.each(spoken)('$id $what, in $version', ({ one, version }) => {
       const channel = `case/${(runs += 1)}`;
       const client = await openCase(one, version, url);
       const bytes = bytesOf(one, channel);
-      // A WebSocket message has a bound of its own, which is not what the case is about.
+      // A WebSocket message has a separate limit, which this case does not test.
       for (let at = 0; at < bytes.length; at += 8_000) client.write(bytes.subarray(at, at + 8_000));
       await expectAnswer(one, client);
       if (one.code !== undefined) expect(await stored(channel)).toBe(0);
@@ -117,7 +117,7 @@ test('every case cut in the middle stores nothing, and waits for no longer than 
       client.write(bytes.subarray(0, bytes.length / 2));
       client.end();
       await client.closed();
-      // A part may hold whole frames; what the case is about is never among them.
+      // A cut input may hold whole frames, but never the frame that the case tests.
       if (one.code !== undefined) expect(await stored(channel)).toBe(0);
     },
     waitingTogetherMax,

@@ -91,7 +91,7 @@ test('a flipped bit is refused or a gap, never taken for a place', async () => {
 });
 
 describe('a place of another', () => {
-  test('life of the log, and one above the head, are gaps that say where to go on', async () => {
+  test('life of the log, and one above the head, are gaps that name the next cursor', async () => {
     const [, seq, tag] = cursors[2]!.split('.');
     const client = await RawClient.open(server.port, '/ws');
     for (const cursor of [`1aaaaaa.${seq}.${tag}`, cursors[2]!.replace(/\.[^.]+\./, '.zzzz.')]) {

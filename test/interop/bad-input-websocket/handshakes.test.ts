@@ -56,7 +56,7 @@ const cases: readonly HandshakeCase[] = [
   { what: 'version 013', fields: { 'Sec-WebSocket-Version': '013' }, status: 426, answers: version },
   { what: 'two versions', fields: { 'Sec-WebSocket-Version': '13, 8' }, status: 426, answers: version },
   { what: 'no version', fields: { 'Sec-WebSocket-Version': undefined }, status: 426, answers: version },
-  { what: 'a subprotocol nobody speaks', more: ['Sec-WebSocket-Protocol: chat'], status: 400 },
+  { what: 'an unknown subprotocol', more: ['Sec-WebSocket-Protocol: chat'], status: 400 },
   { what: 'a subprotocol twice', more: ['Sec-WebSocket-Protocol: everywire.v1, everywire.v1'], status: 400 },
   { what: 'an empty subprotocol', more: ['Sec-WebSocket-Protocol: everywire.v1,,x'], status: 400 },
   { what: 'a subprotocol that is no token', more: ['Sec-WebSocket-Protocol: a b'], status: 400 },

@@ -37,7 +37,7 @@ describeWith(mosquittoClients, 'mosquitto_pub and mosquitto_sub', () => {
     expect(answer.status).toBe(201);
   }
 
-  /** Follows a channel by Server-Sent Events; resolves once that stands. */
+  /** Follows a channel by Server-Sent Events; resolves when the stream is open. */
   async function followBySse(path: string): Promise<Inbox<Envelope>> {
     const source = new EventSource(`${server.url}/channels/${path}`);
     sources.push(source);
@@ -152,7 +152,7 @@ describeWith(mosquittoClients, 'mosquitto_pub and mosquitto_sub', () => {
     });
   });
 
-  it.each(versions)('%s: what is posted by HTTP arrives, at the QoS that was granted', async (version) => {
+  it.each(versions)('%s: messages posted by HTTP arrive, at the granted QoS', async (version) => {
     const reader = await subscribe(server, version, ['-t', `posted/${version}/+`, '-q', '1']);
     await post(`posted/${version}/a`, 'hello', { 'Everywire-Meta-lang': 'en', 'Everywire-TTL': '60s' });
     const [message] = await reader.first(1);
@@ -183,7 +183,7 @@ describeWith(mosquittoClients, 'mosquitto_pub and mosquitto_sub', () => {
     }
   });
 
-  it('mqttv5: a cursor goes on by Server-Sent Events, and theirs by MQTT', async () => {
+  it('mqttv5: a cursor of MQTT works for Server-Sent Events, and the reverse', async () => {
     for (const text of five) await post('hop', text);
     const cursorOn = ['-D', 'subscribe', 'user-property', 'cursor', 'on'];
     const since = ['-D', 'subscribe', 'user-property', 'since', 'earliest'];

@@ -41,8 +41,8 @@ export async function subscribe(
   version: MosquittoVersion,
   args: readonly string[],
 ): Promise<Subscriber> {
-  // Into a pipe it would write only when its buffer is full; asked what it does, it says so. Messages are told apart by
-  // the marker.
+  // Into a pipe mosquitto_sub would write only when its buffer is full, so stdbuf makes it write each line. `-d` makes it
+  // report its steps; the marker distinguishes messages from these reports.
   const options = ['-d', '-F', `${marker}%j`, ...args];
   const program = runProgram('stdbuf', ['-oL', 'mosquitto_sub', ...place(server, version), ...options]);
   await program.line((line) => line.startsWith('Subscribed'));

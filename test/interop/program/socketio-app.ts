@@ -55,7 +55,7 @@ for (const ioNamespace of [io, io.of('/chat')]) {
       ioNamespace
         .to(room)
         .timeout(5_000)
-        .emit('asked', 'who?', (error: Error | null, answers: unknown) => {
+        .emit('asked', 'name?', (error: Error | null, answers: unknown) => {
           ack(error === null ? answers : error.message);
         });
     });
@@ -77,13 +77,13 @@ for (const ioNamespace of [io, io.of('/chat')]) {
     socket.on('make leave', (room: string) => {
       ioNamespace.to(room).emit('said', 'the last');
       ioNamespace.in(room).socketsLeave(room);
-      ioNamespace.to(room).emit('said', 'nobody hears this');
+      ioNamespace.to(room).emit('said', 'to an empty room');
     });
     socket.on('throw out', (room: string) => {
       ioNamespace.to(room).emit('said', 'out with you');
       ioNamespace.in(room).disconnectSockets();
     });
-    socket.on('who am I', (ack: Ack) => {
+    socket.on('describe me', (ack: Ack) => {
       ack({ recovered: socket.recovered, name: data['name'], rooms: [...socket.rooms] });
     });
   });

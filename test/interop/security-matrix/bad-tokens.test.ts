@@ -41,7 +41,7 @@ beforeAll(async () => {
   );
   for (const driver of shown) {
     const outcome = showAll(driver);
-    // Whoever asks is told.
+    // The test that awaits it sees the error.
     outcome.catch(() => undefined);
     outcomes.set(driver.name, outcome);
   }

@@ -32,7 +32,7 @@ export class SecuredServer {
     return new SecuredServer(server, await mint(testSecret, { sub: 'root', admin: true }));
   }
 
-  /** As whoever has that token. */
+  /** The addresses for a client with that token. */
   as(token: string): Addresses {
     const { url, mqtt, stomp, grpc } = this.#server;
     return { url, mqtt, stomp, grpc, token, adminToken: this.#adminToken };
@@ -87,7 +87,7 @@ export class Cell {
     return `${name} of ${this.base}`.replaceAll(/[^\w.]/g, '-');
   }
 
-  /** The server, to whoever shows a token with these claims. Rights that are not named are none. */
+  /** The addresses for a client whose token has these claims, and no other rights. */
   async as(claims: MintedClaims): Promise<Addresses> {
     return this.#server.as(await mint(testSecret, { sub: this.subject('ann'), ...claims }));
   }
@@ -135,7 +135,7 @@ export async function expectRefused(
   expect(caught.code, `${what}: ${caught.said}`).toMatch(codes);
 }
 
-/** Asserts what a refusal leaves of a connection; if anything, it goes on to publish there. */
+/** Asserts the state of the connection after a refusal; if it is open, publishes over it. */
 export async function expectStateAfterRefusal(
   { driver }: Cell,
   publisher: Publisher,
@@ -158,11 +158,11 @@ export async function take(reader: Reader, count: number): Promise<Received[]> {
 export const payloadsOf = (messages: readonly Received[]): string[] =>
   messages.map(({ payload }) => payload.toString());
 
-/** Polls and webhooks have a place of their own, where a group has one for all its members. */
+/** Polls and webhooks have their own position, but a group has one for all its members. */
 export const joinsGroups = ({ name }: TransportDriver): boolean =>
   !/poll$|^webhook$/.test(name) || name.startsWith('socket.io');
 
-/** Takes whatever comes until the reader ends. */
+/** Takes all deliveries until the reader ends. */
 export class Pump {
   readonly received: { readonly text: string; readonly atMs: number }[] = [];
   readonly reader: Reader;

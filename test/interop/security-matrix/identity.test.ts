@@ -11,9 +11,8 @@ import { testSecret } from '../../support/tokens.ts';
 import { Cell, expectRefused, payloadsOf, SecuredServer, take, text } from './cell.ts';
 
 /**
- * Who somebody is, is what the token says (T9 to T11). That the client id of somebody else names another session is shown
- * for MQTT and STOMP by their own tests of tokens, and for the sessions of Socket.IO; likewise wills (T18) and sessions that
- * come back (T14).
+ * The token alone decides the subject of a client (T9 to T11). The token tests of MQTT, STOMP and Socket.IO show that the
+ * client id of another subject names another session. They also test wills (T18) and sessions that come back (T14).
  */
 
 let server: SecuredServer;
@@ -27,16 +26,16 @@ const named = drivers.map((driver) => ({ name: driver.name, driver }));
 const cellOf = (driver: TransportDriver, rule: string): Cell => new Cell(server, rule, driver);
 
 describe.each(named)('by $name', ({ driver }) => {
-  it('nobody is let in without a token (T9)', async () => {
-    const nobody = { ...server.asAdmin, token: undefined };
-    await expect(driver.read(nobody, 'anywhere')).rejects.toMatchObject({ code: 'unauthorized' });
+  it('a client without a token is refused (T9)', async () => {
+    const anonymous = { ...server.asAdmin, token: undefined };
+    await expect(driver.read(anonymous, 'anywhere')).rejects.toMatchObject({ code: 'unauthorized' });
     if (driver.publish !== undefined)
-      await expect(driver.publish(nobody, 'anywhere', text('no'))).rejects.toMatchObject({
+      await expect(driver.publish(anonymous, 'anywhere', text('no'))).rejects.toMatchObject({
         code: 'unauthorized',
       });
   });
 
-  it('a cursor of somebody else is a place, and no right (T10)', async () => {
+  it('a cursor of another subject is a position, and gives no rights (T10)', async () => {
     const cell = cellOf(driver, 'cursor');
     const { base } = cell;
     const anns = await cell.as({ subscribe: [`${base}/ann`] });
@@ -80,7 +79,7 @@ const instructions: Readonly<Record<string, RegExp>> = {
   mqtt: /^everywire-event$/,
 };
 
-describe('a publisher cannot say who it is', () => {
+describe('a publisher cannot choose its `from`', () => {
   let mqtt: Client;
   let stomp: StompClient;
   let stompHeaders: Record<string, string>[];
@@ -192,7 +191,7 @@ it('a transport that is turned off has no way in (T9)', async () => {
   }
 });
 
-it('a webhook of somebody else is not there (T10)', async () => {
+it('a webhook of another subject is invisible (T10)', async () => {
   const { url, token } = server.asAdmin;
   const cell = cellOf(drivers[0]!, 'webhook');
   const { token: bobs } = await cell.as({ sub: cell.subject('bob'), ...everything });

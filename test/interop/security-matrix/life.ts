@@ -6,7 +6,7 @@ import type { Rule } from './rules.ts';
 /** What becomes of a reader when its token ends, in whichever way. */
 
 const lifeMs = 3_000;
-/** After the end of a token: until the peer has been told, and until nothing comes to it any more. */
+/** Times after the end of a token: until the peer has the notice, and until it receives nothing more. */
 const toldWithinMs = 3_000;
 const silentWithinMs = 1_500;
 export const revokedWithinMs = 30_000;
@@ -34,7 +34,7 @@ function publishNumbers(cell: Cell, channel: string): () => Promise<number> {
 
 const numbers = (count: number): string[] => Array.from({ length: count }, (_, at) => String(at));
 
-/** Somebody else, whom nothing of this is about. */
+/** A reader with another subject, which must not notice any of this. */
 async function witnessOf(cell: Cell, channel: string): Promise<Pump> {
   const server = await cell.as({ sub: cell.subject('witness'), ...everything });
   return new Pump(await cell.driver.read(server, channel));
@@ -44,7 +44,7 @@ async function sleepUntil(atMs: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, atMs - Date.now())));
 }
 
-/** Whoever holds a token that is worth nothing: neither a new connection nor one from before does anything. */
+/** Asserts that a token has no effect any more, on a new connection or on an older one. */
 async function expectWorthless(cell: Cell, server: Addresses, channel: string): Promise<void> {
   const caught = await cell.driver.read(server, channel).catch((error: unknown) => error);
   expect(caught).toMatchObject({ code: 'unauthorized' });
@@ -112,7 +112,7 @@ export const refresh: Rule = async (cell) => {
   for (const { reader } of [unrefreshed, ...pumps]) reader.close();
 };
 
-/** What a client does whose transport takes no second token: it goes on from its place. */
+/** Reconnects and resumes at the cursor, for transports that take no second token. */
 async function comeBack({ driver, base }: Cell, server: Addresses, before: Pump): Promise<Reader> {
   if (driver.untoldToReaders?.fields.includes('cursor') !== true)
     return driver.read(server, base, { after: before.reader.cursor });

@@ -63,7 +63,7 @@ describe.each(Object.entries(matrix))('%s', (name, rule) => {
     for (const driver of drivers) {
       const cell = new Cell(rule === rules.rate ? slow : roomy, name.replaceAll(/\W/g, '-'), driver);
       const square = withinLimit<unknown>(rule(cell));
-      // Whoever asks is told.
+      // The test that awaits it sees the error.
       square.catch(() => undefined);
       squares.set(driver.name, square);
     }

@@ -75,7 +75,7 @@ export const wildcardOverlap: Rule = async (cell) => {
   await expectSeen(cell, `${base}/**`, ['no', 'first', 'no', 'no', 'last']);
 };
 
-/** Who comes back behind the first message gets the second one, and no gap for what lies between and is not theirs. */
+/** A reader that resumes after the first message gets the second one, and no gap for messages in between that it may not read. */
 async function expectExactAfterFirst({ driver }: Cell, server: Addresses, filter: string): Promise<void> {
   const first = await driver.read(server, filter, { since: 'earliest' });
   const { cursor } = await first.next();
@@ -87,7 +87,7 @@ async function expectExactAfterFirst({ driver }: Cell, server: Addresses, filter
   second.close();
 }
 
-/** Who may read all of it does get it: what the others did not see was there. A webhook has an order for each channel. */
+/** A reader with all rights gets all messages, so the messages that others did not get exist. A webhook keeps the order of each channel only. */
 async function expectSeen(cell: Cell, filter: string, payloads: readonly string[]): Promise<void> {
   const server = await cell.as({ sub: cell.subject('bob'), subscribe: ['**'] });
   const reader = await cell.driver.read(server, filter, { since: 'earliest' });
@@ -115,7 +115,7 @@ export const replayDenied: Rule = async (cell) => {
     expect(reader).toMatchObject({ continuity: 'exact', gap: undefined });
     reader.close();
   }
-  // A cursor carries no rights: that of a message of somebody else's is a place like any other.
+  // A cursor gives no rights: the cursor of another subject's message is a position like any other.
   const reader = await driver.read(server, `${base}/open`, { after: cursors[1]! });
   expect(payloadsOf(await take(reader, 1))).toEqual(['last']);
   reader.close();
@@ -188,7 +188,7 @@ export const reserved: Rule = async (cell) => {
   reader.close();
 };
 
-/** BAD-INPUT 12: what no channel is called, and no filter. */
+/** BAD-INPUT 12: texts that are neither a channel nor a filter. */
 const badChannels = [
   '',
   'x'.repeat(256),
@@ -210,7 +210,7 @@ const wildcards = ['a/*', 'a/**', '*', '**', 'a/+', 'a/#', '+', '#'];
 export const badNames: Rule = async (cell) => {
   const { driver, base } = cell;
   const server = await cell.as(everything);
-  // Some protocols have a word for text that is none before it is a name, or nothing at an address without one.
+  // Some protocols refuse invalid text before they see a name, or have no route at an address without a name.
   const code = /^(bad_name|malformed|not_found|unsupported|invalid|4\d\d)$/;
   const isSent = (name: string): boolean => driver.unsent?.is.test(name) !== true;
   for (const name of badFilters.filter(isSent))
@@ -253,19 +253,19 @@ export const rate = async (cell: Cell): Promise<string | undefined> => {
   expect(count).toBeLessThanOrEqual(rates.perSecond * (1 + tookMs / 1_000) + 1);
   expect(count).toBeGreaterThanOrEqual(rates.perSecond);
   await expect.poll(async () => (await cell.stored(base)).length).toBe(count);
-  if (isDelayed) await goOn(cell, publisher);
-  else await expectStateAfterRefusal(cell, publisher, (same) => goOn(cell, same));
+  if (isDelayed) await publishUntilAccepted(cell, publisher);
+  else await expectStateAfterRefusal(cell, publisher, (same) => publishUntilAccepted(cell, same));
   publisher.close();
   const again = await connect(server);
-  await goOn(cell, again);
+  await publishUntilAccepted(cell, again);
   again.close();
   return undefined;
 };
 
 export const rates = { perSecond: 5 } as const;
 
-/** It is later that it goes on: as soon as the server takes one. */
-async function goOn(cell: Cell, publisher: Publisher): Promise<void> {
+/** Publishes again and again until the server accepts a message. */
+async function publishUntilAccepted(cell: Cell, publisher: Publisher): Promise<void> {
   const channel = cell.base;
   const before = (await cell.stored(channel)).length;
   await expect

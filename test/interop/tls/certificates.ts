@@ -18,7 +18,7 @@ export interface Wanted {
   readonly isExpired?: boolean;
 }
 
-/** A certificate authority of one test, in a folder of its own; nothing of it outlives the test. */
+/** A certificate authority of one test, in a temporary folder that the test removes. */
 export class TestAuthority {
   readonly folder = mkdtempSync(join(tmpdir(), 'everywire-tls-'));
   /** For clients to trust. */

@@ -90,7 +90,7 @@ describe('the command line', { timeout: 300_000 }, () => {
     expect([code, stderr]).toEqual([0, '']);
   });
 
-  it('shows a certificate to who asks for one, by each client library', async () => {
+  it('shows a certificate to a server that asks for one, by each client library', async () => {
     const strict = await serve([], {
       EVERYWIRE_TLS__CLIENT_CA: authority.ca,
       EVERYWIRE_TLS__CLIENT_CERTIFICATES: 'require',

@@ -192,7 +192,7 @@ describe('required, and mapped by e-mail address', () => {
     for (const { certificate } of shown) expect(certificate).toBe('alice@example.org');
   });
 
-  it.each(listeners)('%s is closed to who shows none', async (_name, show) => {
+  it.each(listeners)('%s refuses a client without a certificate', async (_name, show) => {
     shown.length = 0;
     await expect(show(server, { ca })).rejects.toThrow();
     expect(shown).toEqual([]);
@@ -214,7 +214,7 @@ describe('required, and mapped by e-mail address', () => {
     expect(shown).toEqual([]);
   });
 
-  it('a session that was begun without one is not resumed into one with', async () => {
+  it('a TLS session without a certificate cannot be resumed as one with a certificate', async () => {
     const port = portOf(server.stomps);
     const tickets: Buffer[] = [];
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {

@@ -74,7 +74,7 @@ it('TLS 1.3 and 1.2 are spoken on every listener, 1.1 on none', async () => {
   for (const [, port] of listeners()) {
     expect(await handshake(port, {})).toBe('TLSv1.3');
     expect(await handshake(port, { maxVersion: 'TLSv1.2' })).toBe('TLSv1.2');
-    // Old enough that OpenSSL offers it only to those who ask for no security at all.
+    // So old that OpenSSL offers it only at security level 0.
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
     expect(await handshake(port, old)).toMatch(/ERR_SSL|ECONNRESET|EPROTO/);
   }
@@ -89,7 +89,7 @@ describe('plain text at a port that speaks TLS', () => {
     expect(answer).toContain('This port uses TLS; use an https address.');
   });
 
-  it('ends the connection everywhere else, and is told to the operator', async () => {
+  it('ends the connection everywhere else, and the log reports it', async () => {
     for (const [name, port] of listeners().slice(1)) {
       const socket = connectTcp(port, '127.0.0.1');
       socket.write('CONNECT\naccept-version:1.2\n\n\0');
@@ -132,7 +132,7 @@ describe('a handshake that is not finished', () => {
     },
   );
 
-  it(`${crowd} of them are cut in time, cost little, and keep nobody out`, async () => {
+  it(`${crowd} of them are cut in time, cost little, and keep no other client out`, async () => {
     const port = portOf(server.mqtts);
     const before = process.memoryUsage().rss;
     const sockets: Socket[] = [];

@@ -146,7 +146,7 @@ describe('requests', () => {
     expect(status(await get(session, '/channels/a?limit=0'))).toBeGreaterThanOrEqual(400);
   });
 
-  it('of CORS are told so', async () => {
+  it('of CORS get the fields of CORS', async () => {
     const session = open();
     const listed = await get(session, '/channels/a', { origin: 'https://app.example' });
     expect([status(listed), listed.headers['access-control-allow-origin']]).toEqual([
@@ -210,7 +210,7 @@ describe('requests', () => {
     expect(status(await post(session, '/channels/a', Buffer.alloc(64 * kib)))).toBe(201);
   });
 
-  it('with a body that comes too slowly are refused, and the connection goes on', async () => {
+  it('with a body that comes too slowly are refused, and the connection stays open', async () => {
     const session = open();
     const stream = session.request({ ':path': '/channels/a', ':method': 'POST' });
     const answer = answerOf(stream);
@@ -246,7 +246,7 @@ describe('endless answers', () => {
     await gone;
   });
 
-  it('let go of their subscription when the peer resets the stream', async () => {
+  it('end their subscription when the peer resets the stream', async () => {
     const session = open();
     const gauge = 'everywire_subscriptions';
     const before = await metric(session, gauge);
@@ -259,7 +259,7 @@ describe('endless answers', () => {
     await expect.poll(() => metric(session, gauge)).toBe(before);
   });
 
-  it('hold a reader that does not read, let others on its connection go on, and bring it all when it does', async () => {
+  it('hold a reader that does not read, do not hold others on its connection, and send everything when it reads again', async () => {
     // One stream's window, which a peer that does not read leaves full.
     const session = open({ settings: { initialWindowSize: 16 * kib } });
     const slow = await Followed.begin(session, '/channels/slow?format=envelope');
@@ -288,7 +288,7 @@ describe('a peer that does not mean well', () => {
       if (session.destroyed || session.closed) break;
       const stream = session.request({ ':path': '/channels/a?wait=30s' });
       stream.on('error', () => undefined);
-      // In a packet of its own, so that the call has begun.
+      // In a separate packet, so that the call has started.
       await new Promise((resolve) => setTimeout(resolve, 2));
       stream.close(constants.NGHTTP2_CANCEL);
     }

@@ -157,7 +157,7 @@ describe('a certificate that is exchanged', () => {
     expect(await lines.next()).toMatchObject({ level: 'warn', text: 'the TLS certificate expires soon' });
   });
 
-  it('is not carried on by sessions that were begun with the one before', async () => {
+  it('does not resume TLS sessions of the earlier certificate', async () => {
     const { session } = await sessionAt(portOf(server.mqtts), {});
     expect((await sessionAt(portOf(server.mqtts), { session })).isReused).toBe(true);
     await place(authority.issueForLoopback());

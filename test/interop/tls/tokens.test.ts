@@ -13,7 +13,7 @@ import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messagin
 import { TestAuthority } from './certificates.ts';
 import { portOf, startSecureServer, type SecureServer } from './server.ts';
 
-/** With authentication on, connections are counted and held before TLS; what comes after that must come through. */
+/** With authentication on, the server counts and holds connections before TLS; the later bytes must reach TLS complete. */
 const secret = 'a-secret-of-a-test-that-is-long-enough';
 let authority: TestAuthority;
 let server: SecureServer;
