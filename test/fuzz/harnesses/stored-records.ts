@@ -238,10 +238,10 @@ async function checkDurable<State>(kind: DurableKind<State>, key: string, row: B
   assert.equal(rows.unreadable, loaded === undefined ? 1 : 0, 'a row that cannot be read is counted');
   if (loaded === undefined) return false;
   for (const { filter, progress } of loaded.found.subscriptions) {
-    const { cursor, ackedAhead, deliveredThroughSeq } = progress;
+    const { cursor, acksAboveWatermark, deliveredWatermark } = progress;
     assert.ok(typeof filter === 'string' && typeof cursor === 'string');
-    assert.ok(ackedAhead.every((one) => typeof one === 'string'));
-    assert.ok(Number.isSafeInteger(deliveredThroughSeq));
+    assert.ok(acksAboveWatermark.every((one) => typeof one === 'string'));
+    assert.ok(Number.isSafeInteger(deliveredWatermark));
   }
   const written = rows.rowWrite(key, loaded.row, 'token').value!;
   const again = rows.decode(key, written);

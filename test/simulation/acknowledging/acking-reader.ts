@@ -66,7 +66,7 @@ export class AckingReader implements Follows {
         from: { since: { kind: 'earliest' } },
         progress: stored && {
           ...stored,
-          deliveredThroughSeq: Math.max(stored.deliveredThroughSeq, throughSeq),
+          deliveredWatermark: Math.max(stored.deliveredWatermark, throughSeq),
         },
         acknowledge: 'peer',
         windowMessages: this.#windowMessages,

@@ -65,7 +65,7 @@ describe('the simulation of acknowledgement goes red when', () => {
         ...row,
         subscriptions: row.subscriptions.map((one) => ({
           ...one,
-          progress: { ...one.progress, ackedAhead: [] },
+          progress: { ...one.progress, acksAboveWatermark: [] },
         })),
       })),
     );
@@ -76,10 +76,10 @@ describe('the simulation of acknowledgement goes red when', () => {
     const written = new Set<string>();
     const found = await firstProblem(
       withRows((row) => {
-        const { cursor, deliveredThroughSeq } = row.subscriptions[0]!.progress;
+        const { cursor, deliveredWatermark } = row.subscriptions[0]!.progress;
         if (written.has(cursor)) return undefined;
         written.add(cursor);
-        return deliveredThroughSeq % 3 === 0 ? row : undefined;
+        return deliveredWatermark % 3 === 0 ? row : undefined;
       }),
     );
     expect(found).toBeDefined();

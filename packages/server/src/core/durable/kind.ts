@@ -65,7 +65,7 @@ export interface Recovered<State> {
 export interface Found<State, Window = undefined> {
   readonly subject: string | undefined;
   readonly rights: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
-  /** Marked already: `deliveredThroughSeq` says what may have been delivered, also where the server was killed. */
+  /** Marked already: `deliveredWatermark` says what may have been delivered, also where the server was killed. */
   readonly subscriptions: readonly SubscriptionProgress[];
   readonly state: State;
   readonly window: Window | undefined;

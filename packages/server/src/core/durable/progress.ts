@@ -14,33 +14,44 @@ export type StoredProgress = readonly [
   id: string,
   filter: string,
   cursor: string,
-  ackedAhead: readonly string[],
-  deliveredThroughSeq: number,
+  acksAboveWatermark: readonly string[],
+  deliveredWatermark: number,
 ];
 
 export function storeProgress({ id, filter, progress }: SubscriptionProgress): StoredProgress {
-  return [id, filter, progress.cursor, progress.ackedAhead, progress.deliveredThroughSeq];
+  return [id, filter, progress.cursor, progress.acksAboveWatermark, progress.deliveredWatermark];
 }
 
 /** `undefined` when this is not what `storeProgress` returned. */
 export function parseProgress(stored: unknown): SubscriptionProgress | undefined {
   if (!Array.isArray(stored)) return undefined;
-  const [id, filter, cursor, ackedAhead, deliveredThroughSeq] = stored as unknown[];
+  const [id, filter, cursor, acksAboveWatermark, deliveredWatermark] = stored as unknown[];
   if (typeof id !== 'string' || typeof filter !== 'string') return undefined;
-  const progress = checkProgress({ cursor, ackedAhead, deliveredThroughSeq });
+  const progress = checkProgress({ cursor, acksAboveWatermark, deliveredWatermark });
   return progress && { id, filter, progress };
 }
 
-/** Reads a progress out of a row, also one that an earlier version wrote. `undefined` when it is none. */
+/** Reads a progress out of a row. `undefined` when it is none. */
 export function checkProgress(fields: {
+  readonly cursor?: unknown;
+  readonly acksAboveWatermark?: unknown;
+  readonly deliveredWatermark?: unknown;
+}): Progress | undefined {
+  const { cursor, acksAboveWatermark, deliveredWatermark } = fields;
+  if (!isCursor(cursor) || !Array.isArray(acksAboveWatermark) || !acksAboveWatermark.every(isCursor))
+    return undefined;
+  if (typeof deliveredWatermark !== 'number' || !Number.isSafeInteger(deliveredWatermark)) return undefined;
+  return { cursor, acksAboveWatermark, deliveredWatermark };
+}
+
+/** As version 0.1 stored it, under other names. `undefined` when it is none. */
+export function checkEarlierProgress(fields: {
   readonly cursor?: unknown;
   readonly ackedAhead?: unknown;
   readonly deliveredThroughSeq?: unknown;
 }): Progress | undefined {
   const { cursor, ackedAhead, deliveredThroughSeq } = fields;
-  if (!isCursor(cursor) || !Array.isArray(ackedAhead) || !ackedAhead.every(isCursor)) return undefined;
-  if (typeof deliveredThroughSeq !== 'number' || !Number.isSafeInteger(deliveredThroughSeq)) return undefined;
-  return { cursor, ackedAhead, deliveredThroughSeq };
+  return checkProgress({ cursor, acksAboveWatermark: ackedAhead, deliveredWatermark: deliveredThroughSeq });
 }
 
 /** Everything up to `seq` may have been delivered, whatever the row says: it was not written after the last delivery. */
@@ -51,7 +62,7 @@ export function mayBeDelivered(
   if (seq === 0) return subscriptions;
   return subscriptions.map(({ progress, ...named }) => ({
     ...named,
-    progress: { ...progress, deliveredThroughSeq: Math.max(progress.deliveredThroughSeq, seq) },
+    progress: { ...progress, deliveredWatermark: Math.max(progress.deliveredWatermark, seq) },
   }));
 }
 

@@ -174,8 +174,8 @@ export class LogSubscription implements Subscription {
   get progress(): Progress {
     const window = this.#window;
     if (window?.isEmpty === false) return window.progress;
-    const deliveredThroughSeq = Math.max(this.#position.seq, window?.deliveredThroughSeq ?? 0);
-    return { cursor: this.cursor, ackedAhead: [], deliveredThroughSeq };
+    const deliveredWatermark = Math.max(this.#position.seq, window?.deliveredWatermark ?? 0);
+    return { cursor: this.cursor, acksAboveWatermark: [], deliveredWatermark };
   }
 
   /** How far messages were delivered before: at or below it a delivery is a repetition. */

@@ -40,21 +40,21 @@ export class Window {
   #ackedThrough: Position;
   /** Everything up to here was offered. */
   #passedSeq: number;
-  #deliveredThroughSeq: number;
+  #deliveredWatermark: number;
   redeliveredThroughSeq = 0;
 
   constructor(options: WindowOptions, start: Position) {
     this.#messagesMax = options.messagesMax;
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
-    this.#deliveredThroughSeq = start.seq;
+    this.#deliveredWatermark = start.seq;
     if (options.progress !== undefined) this.restore(options.progress);
   }
 
   /** Goes on where an earlier window stood; before anything is delivered. */
   restore(progress: Progress): void {
-    this.redeliveredThroughSeq = progress.deliveredThroughSeq;
-    this.#known = progress.ackedAhead
+    this.redeliveredThroughSeq = progress.deliveredWatermark;
+    this.#known = progress.acksAboveWatermark
       .map((cursor) => parseCursor(cursor))
       .filter((place) => place !== undefined)
       .sort((left, right) => left.seq - right.seq);
@@ -66,21 +66,21 @@ export class Window {
   }
 
   get progress(): Progress {
-    const ackedAhead = this.#known.slice(this.#firstKnown).map((place) => formatCursor(place));
+    const acksAboveWatermark = this.#known.slice(this.#firstKnown).map((place) => formatCursor(place));
     for (let at = this.#first; at < this.#entries.length; at += 1) {
       const { state, place } = this.#entries[at]!;
-      if (state === 'acked') ackedAhead.push(formatCursor(place));
+      if (state === 'acked') acksAboveWatermark.push(formatCursor(place));
     }
     return {
       cursor: formatCursor(this.#ackedThrough),
-      ackedAhead,
-      deliveredThroughSeq: this.deliveredThroughSeq,
+      acksAboveWatermark,
+      deliveredWatermark: this.deliveredWatermark,
     };
   }
 
   /** The highest seq that was ever handed over, also by the subscription before. */
-  get deliveredThroughSeq(): number {
-    return Math.max(this.#deliveredThroughSeq, this.redeliveredThroughSeq);
+  get deliveredWatermark(): number {
+    return Math.max(this.#deliveredWatermark, this.redeliveredThroughSeq);
   }
 
   /** The place up to which everything is acknowledged. */
@@ -102,7 +102,7 @@ export class Window {
   beginAt(start: Position, isOtherLog: boolean): void {
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
-    this.#deliveredThroughSeq = start.seq;
+    this.#deliveredWatermark = start.seq;
     this.#known = isOtherLog ? [] : this.#known.filter(({ seq }) => seq > start.seq);
     this.#firstKnown = 0;
   }
@@ -121,7 +121,7 @@ export class Window {
     for (const message of messages) {
       this.#reachKnown(message.seq - 1);
       this.#inFlight.add(message.seq, this.#enter(message, 'out'));
-      if (message.seq > this.#deliveredThroughSeq) this.#deliveredThroughSeq = message.seq;
+      if (message.seq > this.#deliveredWatermark) this.#deliveredWatermark = message.seq;
     }
   }
 
@@ -161,7 +161,7 @@ export class Window {
    */
   rewind(position: Position): Position | undefined {
     if (this.#inFlight.size === 0) return undefined;
-    this.redeliveredThroughSeq = Math.max(this.redeliveredThroughSeq, this.#deliveredThroughSeq);
+    this.redeliveredThroughSeq = Math.max(this.redeliveredThroughSeq, this.#deliveredWatermark);
     for (const entry of this.#inFlight.takeAll()) this.#set(entry, 'awaited');
     return this.#goBack(position, this.#ackedThrough);
   }

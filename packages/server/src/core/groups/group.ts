@@ -80,7 +80,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
   /** Resumes at an earlier position; before it starts. */
   restore(progress: Progress): void {
     this.#restored = progress;
-    this.#redeliveredThroughSeq = progress.deliveredThroughSeq;
+    this.#redeliveredThroughSeq = progress.deliveredWatermark;
     this.#subscription.restore(progress);
   }
 

@@ -134,7 +134,7 @@ export class Groups {
       const isFromNow = since === undefined || since.kind === 'latest';
       const { filter } = subscription.fanout;
       const start = cursor ?? (isFromNow ? now : await dispatcher.store.locate(filter, since));
-      progress = { cursor: formatCursor(start), ackedAhead: [], deliveredThroughSeq: start.seq };
+      progress = { cursor: formatCursor(start), acksAboveWatermark: [], deliveredWatermark: start.seq };
     }
     if (hasEnded(group)) return;
     group.restore(progress);

@@ -1,5 +1,5 @@
 import type { DurableKind } from '../durable/kind.ts';
-import { checkProgress } from '../durable/progress.ts';
+import { checkEarlierProgress } from '../durable/progress.ts';
 import type { DurableRow } from '../durable/row.ts';
 import type { Limits } from '../limits.ts';
 
@@ -37,7 +37,7 @@ function readGroupState(stored: unknown): GroupState | undefined {
 /** Version 0.1 wrote `{version: 1, cursor, ackedAhead, deliveredThroughSeq, hasMembers, isKept}`. */
 export function readEarlierGroup(bytes: Buffer, key: string): DurableRow | undefined {
   const row = JSON.parse(bytes.toString()) as Readonly<Record<string, unknown>>;
-  const progress = checkProgress(row);
+  const progress = checkEarlierProgress(row);
   const { version, hasMembers, isKept } = row;
   const isSound =
     version === earlierVersion && typeof hasMembers === 'boolean' && typeof isKept === 'boolean';

@@ -51,7 +51,7 @@ export interface MemberOptions {
  */
 type MemberStage = 'starting' | 'live' | 'held' | 'full' | 'ended';
 
-const nothing: Progress = { cursor: '', ackedAhead: [], deliveredThroughSeq: 0 };
+const nothing: Progress = { cursor: '', acksAboveWatermark: [], deliveredWatermark: 0 };
 
 /** One subscription in a group: what it has in flight is its own, its place is the group's. */
 export class GroupMember implements Subscription {

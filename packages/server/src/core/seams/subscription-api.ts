@@ -12,12 +12,12 @@ export interface Progress {
   /** Everything up to here was acknowledged, or needs to be no more. */
   readonly cursor: string;
   /** Cursors of messages above it that were acknowledged one by one. Of meaning only with `acknowledge: 'peer'`. */
-  readonly ackedAhead: readonly string[];
+  readonly acksAboveWatermark: readonly string[];
   /**
    * Messages up to here may have been delivered before. Who cannot say that this was stored after the last delivery,
    * because the process may have been killed, gives the highest seq that can have been: `HubFront.head` when it starts.
    */
-  readonly deliveredThroughSeq: number;
+  readonly deliveredWatermark: number;
 }
 
 export interface SubscribeOptions {

@@ -52,8 +52,8 @@ export function readEarlierWindow(value: Buffer): WindowRow | undefined {
     const [no, known, place] = one as unknown[];
     if (Array.isArray(place)) retained.push([no, ...(place as unknown[])]);
     if (!Array.isArray(known)) continue;
-    const [cursor, ackedAhead, deliveredThroughSeq] = known as unknown[];
-    const read = checkProgress({ cursor, ackedAhead, deliveredThroughSeq });
+    const [cursor, acksAboveWatermark, deliveredWatermark] = known as unknown[];
+    const read = checkProgress({ cursor, acksAboveWatermark, deliveredWatermark });
     if (read === undefined) return undefined;
     subscriptions.push({ id: String(no), filter: '', progress: read });
   }

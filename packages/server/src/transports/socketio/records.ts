@@ -161,7 +161,7 @@ export function recordOf({ subject, rights, subscriptions, state }: Found<Sessio
 
 /** A filter as a row keeps it: its peer acknowledges nothing, and brings its position itself. */
 export function followed(filter: string, floor: string): SubscriptionProgress {
-  return { id: '', filter, progress: { cursor: floor, ackedAhead: [], deliveredThroughSeq: 0 } };
+  return { id: '', filter, progress: { cursor: floor, acksAboveWatermark: [], deliveredWatermark: 0 } };
 }
 
 export function sessionKind(limits: RecordLimits): DurableKind<SessionState> {

@@ -128,7 +128,7 @@ export function durableKind(limits: StompLimits): DurableKind<null> {
 function readEarlierRow(value: Buffer, key: string): DurableRow | undefined {
   const row = JSON.parse(value.toString()) as Readonly<Record<string, unknown>>;
   const { filter, cursor, ahead, through, isOpen, timeMs } = row;
-  const progress = checkProgress({ cursor, ackedAhead: ahead, deliveredThroughSeq: through });
+  const progress = checkProgress({ cursor, acksAboveWatermark: ahead, deliveredWatermark: through });
   if (typeof filter !== 'string' || typeof timeMs !== 'number' || progress === undefined) return undefined;
   return {
     node: undefined,

@@ -137,7 +137,7 @@ export class Subscriptions {
     try {
       this.#checkOpen();
       const progress = found?.filter === filter && options.from === undefined ? found.progress : undefined;
-      if (followed.mode === 'auto') followed.againThroughSeq = progress?.deliveredThroughSeq ?? 0;
+      if (followed.mode === 'auto') followed.againThroughSeq = progress?.deliveredWatermark ?? 0;
       followed.subscription = await session.subscribe(filter, { ...options, progress });
       // A connection that took it over meanwhile has ended this one.
       this.#checkOpen();

@@ -115,7 +115,7 @@ export class Endpoint implements Sink {
     if (life !== this.#life) return;
     for (const gap of subscription.startGaps) this.#noteGap(gapNotice(gap));
     if (from !== undefined) {
-      this.#place = { cursor: subscription.startCursor, ackedAhead: [], deliveredThroughSeq: 0 };
+      this.#place = { cursor: subscription.startCursor, acksAboveWatermark: [], deliveredWatermark: 0 };
       await this.#save({});
     }
     if (life !== this.#life) return;

@@ -1,6 +1,6 @@
 import type { Identity } from '../../core/sessions/access.ts';
 import type { DurableKind } from '../../core/durable/kind.ts';
-import { checkProgress } from '../../core/durable/progress.ts';
+import { checkEarlierProgress } from '../../core/durable/progress.ts';
 import type { DurableRow } from '../../core/durable/row.ts';
 import type { WebhookLimits } from './limits.ts';
 import type { DeliveryFormat } from './format.ts';
@@ -63,7 +63,7 @@ function isWebhookRow(stored: unknown): stored is WebhookRow {
 /** Version 0.1 wrote the state and the position as one object. */
 function readEarlierRow(bytes: Buffer): DurableRow | undefined {
   const { progress: stored, ...state } = JSON.parse(bytes.toString()) as Record<string, unknown>;
-  const progress = checkProgress(stored ?? {});
+  const progress = checkEarlierProgress(stored ?? {});
   if (progress === undefined || !isWebhookRow(state)) return undefined;
   return {
     node: undefined,

@@ -62,7 +62,7 @@ describe('a durable session', () => {
     expect(holder.session.isOpen).toBe(false);
     expect((await listed(sessions))[0]!.row).toMatchObject({ presence: 'away' });
     const again = await begin(sessions, 'k');
-    expect(placeOf(again.found)).toEqual({ seq: 7, deliveredThroughSeq: 9 });
+    expect(placeOf(again.found)).toEqual({ seq: 7, deliveredWatermark: 9 });
     expect(again.found).toMatchObject({ state: { note: 'left' } });
   });
 
@@ -108,7 +108,7 @@ describe('a durable session', () => {
     await clock.pass(50);
     expect(store.writes - before).toBe(1);
     const rows = await listed(sessions);
-    expect(new Set(rows.map(({ row }) => row.subscriptions[0]!.progress.deliveredThroughSeq))).toEqual(
+    expect(new Set(rows.map(({ row }) => row.subscriptions[0]!.progress.deliveredWatermark))).toEqual(
       new Set([0]),
     );
     expect(rows).toHaveLength(20);
@@ -191,7 +191,7 @@ describe('a crash', () => {
     node.headSeq = 8;
     const next = await afterCrash(rig);
     next.node.headSeq = 20;
-    expect(placeOf((await begin(next.sessions, 'k')).found)).toEqual({ seq: 4, deliveredThroughSeq: 8 });
+    expect(placeOf((await begin(next.sessions, 'k')).found)).toEqual({ seq: 4, deliveredWatermark: 8 });
   });
 
   it('marks nothing of a session that was away', async () => {
@@ -202,7 +202,7 @@ describe('a crash', () => {
     await holder.session.leave();
     rig.node.headSeq = 8;
     const next = await afterCrash(await afterCrash(rig));
-    expect(placeOf((await begin(next.sessions, 'k')).found)).toEqual({ seq: 4, deliveredThroughSeq: 5 });
+    expect(placeOf((await begin(next.sessions, 'k')).found)).toEqual({ seq: 4, deliveredWatermark: 5 });
   });
 
   it('marks what it may have delivered also after further crashes, and no more than that', async () => {
@@ -212,7 +212,7 @@ describe('a crash', () => {
     const second = await afterCrash(rig);
     second.node.headSeq = 30;
     const third = await afterCrash(second);
-    expect(placeOf((await begin(third.sessions, 'k')).found).deliveredThroughSeq).toBe(8);
+    expect(placeOf((await begin(third.sessions, 'k')).found).deliveredWatermark).toBe(8);
   });
 
   it('of another node leaves the open sessions of living ones alone', async () => {
@@ -242,7 +242,7 @@ describe('a take-over', () => {
     await settle();
     expect([holder.losses, isTaken]).toEqual([['taken'], false]);
     isOver.resolve(undefined);
-    expect(placeOf((await taking).found)).toEqual({ seq: 3, deliveredThroughSeq: 4 });
+    expect(placeOf((await taking).found)).toEqual({ seq: 3, deliveredWatermark: 4 });
   });
 
   it.each<[string, TestHolder['onTaken']]>([
@@ -260,7 +260,7 @@ describe('a take-over', () => {
     holder.onTaken = onTaken;
     node.headSeq = 5;
     const { found } = await begin(sessions, 'k');
-    expect(placeOf(found).deliveredThroughSeq).toBe(5);
+    expect(placeOf(found).deliveredWatermark).toBe(5);
     expect(holder.session.isOpen).toBe(false);
     await holder.session.leave();
     expect(sessions.isOpen('k')).toBe(true);
@@ -336,7 +336,7 @@ describe('what cannot be written', () => {
     const away = { code: 'store_unavailable' };
     while (store.failures > 0) await expect(begin(sessions, 'k')).rejects.toMatchObject(away);
     const peek = await sessions.open('k', new TestHolder(), { identity: nobody, keepMs: 1_000 });
-    expect(placeOf(peek.found)).toEqual({ seq: 5, deliveredThroughSeq: 5 });
+    expect(placeOf(peek.found)).toEqual({ seq: 5, deliveredWatermark: 5 });
     await peek.session.leave();
     await clock.pass(3_000);
     expect((await listed(sessions))[0]!.row).toMatchObject({ presence: 'away' });

@@ -185,7 +185,7 @@ class World {
       this.#check(key, found);
       const known = this.known.get(key)!;
       holder.seq = placeOf(found).seq;
-      holder.deliveredSeq = placeOf(found).deliveredThroughSeq;
+      holder.deliveredSeq = placeOf(found).deliveredWatermark;
       owner.held.set(key, holder);
       const isDurable = await this.#durably(known, holder.seq, () => holder.session.save());
       if (isDurable) owner.begun.add(holder);
@@ -201,11 +201,11 @@ class World {
   #check(key: string, found: Parameters<typeof placeOf>[0]): void {
     const { durableSeq, there, deliveredSeq } = this.known.get(key)!;
     if (there === 'yes') {
-      const { seq, deliveredThroughSeq } = placeOf(found);
+      const { seq, deliveredWatermark } = placeOf(found);
       expect(found).toBeDefined();
       // Nothing that was durable is lost, nothing that was delivered comes without its mark.
       expect(seq).toBeGreaterThanOrEqual(durableSeq);
-      expect(deliveredThroughSeq).toBeGreaterThanOrEqual(deliveredSeq);
+      expect(deliveredWatermark).toBeGreaterThanOrEqual(deliveredSeq);
     }
     expect(placeOf(found).seq).toBeLessThanOrEqual(this.#head);
   }

@@ -97,5 +97,5 @@ it('on lmdb, a server that was killed finds its sessions, marked', async () => {
   const second = await open(url);
   const { found } = await begin(await sessionsOf(second), 'k');
   expect(found).toMatchObject({ state: { note: 'open' } });
-  expect(placeOf(found).deliveredThroughSeq).toBe(1);
+  expect(placeOf(found).deliveredWatermark).toBe(1);
 });

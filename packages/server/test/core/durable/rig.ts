@@ -236,8 +236,8 @@ export class TestHolder implements DurableHolder {
   }
 }
 
-export function progressAt(seq: number, deliveredThroughSeq = seq) {
-  return { cursor: cursorAt(seq), ackedAhead: [], deliveredThroughSeq };
+export function progressAt(seq: number, deliveredWatermark = seq) {
+  return { cursor: cursorAt(seq), acksAboveWatermark: [], deliveredWatermark };
 }
 
 export function cursorAt(seq: number): string {
@@ -260,9 +260,9 @@ export async function begin(
   const holder = new TestHolder();
   const { session, found } = await sessions.open(key, holder, { identity, keepMs });
   holder.session = session;
-  const { seq, deliveredThroughSeq } = placeOf(found);
+  const { seq, deliveredWatermark } = placeOf(found);
   holder.seq = seq;
-  holder.deliveredSeq = deliveredThroughSeq;
+  holder.deliveredSeq = deliveredWatermark;
   holder.note = found?.state.note ?? '';
   await session.save();
   return { holder, found };
@@ -272,6 +272,6 @@ export function placeOf(found: Found<TestState, number> | undefined) {
   const progress = found?.subscriptions[0]?.progress;
   return {
     seq: progress === undefined ? 0 : parseCursor(progress.cursor)!.seq,
-    deliveredThroughSeq: progress?.deliveredThroughSeq ?? 0,
+    deliveredWatermark: progress?.deliveredWatermark ?? 0,
   };
 }

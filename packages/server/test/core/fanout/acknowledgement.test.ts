@@ -62,10 +62,10 @@ describe('acknowledgement', () => {
     await second.received(2);
     expect(seen).toEqual(['2!', '4']);
     // Saved again before anything was acknowledged, it forgets neither what was acked nor what was delivered.
-    expect(after.progress.ackedAhead).toEqual([sent[2]!.cursor]);
+    expect(after.progress.acksAboveWatermark).toEqual([sent[2]!.cursor]);
     after.ack(sent[1]!.seq, true);
     after.ack(sent[3]!.seq, true);
-    expect(after.progress).toMatchObject({ cursor: sent[3]!.cursor, ackedAhead: [] });
+    expect(after.progress).toMatchObject({ cursor: sent[3]!.cursor, acksAboveWatermark: [] });
   });
 
   it('keeps the marks of a progress that was restored and saved before anything was delivered', async () => {
@@ -86,7 +86,7 @@ describe('acknowledgement', () => {
     });
     await turns(3);
     expect(held.texts).toEqual([]);
-    expect(waiting.progress.deliveredThroughSeq).toBe(sent.seq);
+    expect(waiting.progress.deliveredWatermark).toBe(sent.seq);
   });
 
   it('takes acks, releases and cancellations from within a delivery', async () => {

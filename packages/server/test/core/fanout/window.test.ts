@@ -318,10 +318,10 @@ describe('window beside a naive one', () => {
               model.acked.clear();
               for (const seq of ackedWhenSaved) model.acked.add(seq);
               model.out = [];
-              const deliveredThroughSeq = Math.max(saved.deliveredThroughSeq, ...model.everDelivered);
+              const deliveredWatermark = Math.max(saved.deliveredWatermark, ...model.everDelivered);
               const from = model.log.find(({ cursor }) => cursor === saved.cursor)?.position ?? start;
               bench = new Bench(
-                { messagesMax: step.messagesMax, progress: { ...saved, deliveredThroughSeq } },
+                { messagesMax: step.messagesMax, progress: { ...saved, deliveredWatermark } },
                 from,
               );
               bench.window.beginAt(from, false);

@@ -19,8 +19,14 @@ describe('the row of a group that version 0.1 wrote', () => {
           hasMembers: fc.boolean(),
           isKept: fc.boolean(),
         }),
-        ({ hasMembers, isKept, ...progress }) => {
-          expect(read({ version: 1, ...progress, hasMembers, isKept })).toMatchObject({
+        ({ hasMembers, isKept, ...stored }) => {
+          const { cursor: at, ackedAhead, deliveredThroughSeq } = stored;
+          const progress = {
+            cursor: at,
+            acksAboveWatermark: ackedAhead,
+            deliveredWatermark: deliveredThroughSeq,
+          };
+          expect(read({ version: 1, ...stored, hasMembers, isKept })).toMatchObject({
             presence: hasMembers ? 'open' : 'drained',
             subscriptions: [{ id: '', filter: 'jobs/**', progress }],
             state: { isKept },

@@ -102,6 +102,6 @@ describe('where a subscription stood, after the store was opened again', () => {
     const after = await read('jobs', { progress }, 4);
     expect(after.got.map((text) => text.replace('!', ''))).toEqual(['2', 'other 3', 'other 4', '5']);
     ack(after, '2');
-    expect(after.subscription.progress.ackedAhead).toEqual([]);
+    expect(after.subscription.progress.acksAboveWatermark).toEqual([]);
   });
 });

@@ -115,13 +115,11 @@ describe('rows of version 0.1 are read', () => {
 
   it('of a server that was killed: marks messages that it may have sent', async () => {
     const { loaded: open } = await read({ ...session, presence: { kind: 'here' } });
-    expect(open!.found.subscriptions.map(({ progress: one }) => one.deliveredThroughSeq)).toEqual([
+    expect(open!.found.subscriptions.map(({ progress: one }) => one.deliveredWatermark)).toEqual([
       1_000, 1_000, 1_000,
     ]);
     const { loaded: marked } = await read({ ...session, maybeSentThroughSeq: 5 });
-    expect(marked!.found.subscriptions.map(({ progress: one }) => one.deliveredThroughSeq)).toEqual([
-      5, 6, 5,
-    ]);
+    expect(marked!.found.subscriptions.map(({ progress: one }) => one.deliveredWatermark)).toEqual([5, 6, 5]);
   });
 
   it.each<[string, object]>([
@@ -143,8 +141,8 @@ describe('rows of version 0.1 are read', () => {
   });
 });
 
-function progress(cursor: string, ackedAhead: readonly string[], deliveredThroughSeq: number): object {
-  return { cursor, ackedAhead, deliveredThroughSeq };
+function progress(cursor: string, acksAboveWatermark: readonly string[], deliveredWatermark: number): object {
+  return { cursor, acksAboveWatermark, deliveredWatermark };
 }
 
 let rig: TcpRig | undefined;
