@@ -4,12 +4,12 @@ import type { Hub } from '../../src/core/hub.ts';
 export class HeldStore {
   underWay = 0;
   bytes = 0;
-  #letGo!: () => void;
+  #release!: () => void;
   #waiting: (() => void)[] = [];
 
   constructor({ store }: Hub) {
     const append = store.append.bind(store);
-    const gone = new Promise<void>((resolve) => (this.#letGo = resolve));
+    const gone = new Promise<void>((resolve) => (this.#release = resolve));
     store.append = async (entries, options) => {
       this.underWay += entries.length;
       for (const { draft } of entries) this.bytes += draft.payload.length;
@@ -23,7 +23,7 @@ export class HeldStore {
     while (!isTrue()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  letGo(): void {
-    this.#letGo();
+  release(): void {
+    this.#release();
   }
 }

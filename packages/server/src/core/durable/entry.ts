@@ -26,7 +26,7 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
   unsaved: readonly RecordWrite[] | undefined;
   /** What the last holder does at its end. */
   ending: Promise<void> | undefined;
-  /** What was begun last of what is done one after the other. */
+  /** The newest of the operations on this session, which run one after the other. */
   tail: Promise<unknown> | undefined;
   /** While nobody has it open, by the clock that only grows. */
   expiresAtMs = Number.POSITIVE_INFINITY;

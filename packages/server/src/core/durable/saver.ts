@@ -76,7 +76,7 @@ export class Saver {
 
   /** Writes all unsaved changes, whatever they wait for. Rejects when that failed; it is tried again. */
   async flush(): Promise<void> {
-    // A write that is under way may have begun before the last change.
+    // A write in progress may have started before the last change.
     await this.#writing?.catch(() => undefined);
     await this.#write(this.#lanes);
   }

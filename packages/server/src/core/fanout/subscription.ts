@@ -191,7 +191,7 @@ export class LogSubscription implements Subscription {
   /** Once, before it is started. */
   setStart({ position, isOtherLog = false, gaps = [], page }: StartPlace): void {
     this.#position = position;
-    this.#window?.beginAt(position, isOtherLog);
+    this.#window?.startAt(position, isOtherLog);
     this.#startCursor = formatCursor(position);
     this.#startGaps = gaps;
     this.#firstPage = page;

@@ -99,7 +99,7 @@ export class Window {
   }
 
   /** Once it is known where the subscription begins. In another log, what was acknowledged in this one means nothing. */
-  beginAt(start: Position, isOtherLog: boolean): void {
+  startAt(start: Position, isOtherLog: boolean): void {
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
     this.#deliveredWatermark = start.seq;

@@ -44,13 +44,13 @@ function* oldestRecords(
   const { channel, state } = draft;
   const above = state.trimmed?.seq ?? 0;
   if (channel !== undefined && channel.state.no === state.no && channel.count > 0) {
-    const begun = channel.oldest;
-    if (begun !== undefined) yield* recordsOf(begun, above, doomed);
-    const resumeSeq = Math.max(above, begun?.heads.at(-1)?.seq ?? 0);
+    const partlyRead = channel.oldest;
+    if (partlyRead !== undefined) yield* recordsOf(partlyRead, above, doomed);
+    const resumeSeq = Math.max(above, partlyRead?.heads.at(-1)?.seq ?? 0);
     for (const { key, value } of base.blocks.rowsAfter(state.no, resumeSeq)) {
       const firstSeq = seqOfChannelKey(key);
       if (firstSeq > base.headSeq) break;
-      if (firstSeq === begun?.firstSeq) continue;
+      if (firstSeq === partlyRead?.firstSeq) continue;
       const block = { firstSeq, heads: base.blocks.heads(channel.state, firstSeq, value) };
       channel.oldest = block;
       yield* recordsOf(block, above, doomed);

@@ -41,7 +41,7 @@ interface Owner {
   node: TestNode;
   sessions: DurableSessions<TestState, number>;
   readonly held: Map<string, TestHolder>;
-  readonly begun: Set<TestHolder>;
+  readonly started: Set<TestHolder>;
 }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -144,7 +144,7 @@ class World {
     }
     if (holder?.session.isOpen !== true) return;
     // No client is delivered anything whose session is not durable.
-    if (what.startsWith('deliver') && !owner.begun.has(holder)) return;
+    if (what.startsWith('deliver') && !owner.started.has(holder)) return;
     // What an owner delivers that has not heard of its loss is marked only if the next one begins after it.
     if (this.store.tokens.get(`${table}/${key}`)?.node !== owner.node.name) return;
     switch (what) {
@@ -166,7 +166,7 @@ class World {
       case 'leave':
         owner.held.delete(key);
         // Of one that was not saved before nothing is there.
-        if (owner.begun.has(holder)) await this.#durably(known, holder.seq, () => holder.session.leave());
+        if (owner.started.has(holder)) await this.#durably(known, holder.seq, () => holder.session.leave());
         else await this.#quietly(() => holder.session.leave());
         return;
       case 'remove':
@@ -188,7 +188,7 @@ class World {
       holder.deliveredSeq = placeOf(found).deliveredWatermark;
       owner.held.set(key, holder);
       const isDurable = await this.#durably(known, holder.seq, () => holder.session.save());
-      if (isDurable) owner.begun.add(holder);
+      if (isDurable) owner.started.add(holder);
     });
   }
 
@@ -235,7 +235,7 @@ class World {
     Object.defineProperty(node, 'headSeq', { get: () => this.#head });
     const sessions = new DurableSessions(makeKind(), node.services);
     await sessions.start();
-    return { node, sessions, held: new Map(), begun: new Set() };
+    return { node, sessions, held: new Map(), started: new Set() };
   }
 
   async #crash(at: 0 | 1): Promise<void> {

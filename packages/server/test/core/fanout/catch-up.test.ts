@@ -84,7 +84,7 @@ it('gives no message after its gap out of a read that began before the gap', asy
     published.push(await publishText(publisher, channel!, text!));
   held.heldAfterSeq = 1;
   const other = new RecordingSink();
-  const begun = follow(await openSession(hub, other), '**', { from: { after: published[0]!.cursor } });
+  const started = follow(await openSession(hub, other), '**', { from: { after: published[0]!.cursor } });
   await expect.poll(() => held.heldCount).toBe(1);
   held.heldAfterSeq = undefined;
   for (const text of ['x4', 'x5']) await publishText(publisher, 'x', text);
@@ -96,7 +96,7 @@ it('gives no message after its gap out of a read that began before the gap', asy
   });
   expect(subscription.startGaps).toMatchObject([{ channel: 'x', from: 1, to: 2 }]);
   held.release();
-  await begun;
+  await started;
   expect(await sink.received(5)).toEqual(['y1', 'y2', 'x3', 'x4', 'x5']);
   expect((await other.received(6)).slice(0, 4)).toEqual(['x1', 'y2', 'x2', 'x3']);
   await hub.stop();

@@ -118,7 +118,7 @@ describe('window', () => {
     before.offer([at(2), at(3), at(4)]);
     before.window.ack(4, true);
     const after = new Bench({ messagesMax: 10, progress: before.window.progress });
-    after.window.beginAt(start, true);
+    after.window.startAt(start, true);
     expect(after.window.isEmpty).toBe(true);
     expect(after.window.isWanted(at(4))).toBe(true);
   });
@@ -324,7 +324,7 @@ describe('window beside a naive one', () => {
                 { messagesMax: step.messagesMax, progress: { ...saved, deliveredWatermark } },
                 from,
               );
-              bench.window.beginAt(from, false);
+              bench.window.startAt(from, false);
               break;
             }
           }

@@ -146,8 +146,8 @@ describe('batch commit', () => {
 
   it('shows nothing of what is not durable yet', async () => {
     await bench.append('a', 'shown');
-    let goOn: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (goOn = resolve));
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
     let isWritten = false;
     fault = async (commit) => {
       await commit();
@@ -161,15 +161,15 @@ describe('batch commit', () => {
     expect(page.atHead).toBe(true);
     expect(await bench.store.retained(filterOf('**'), 10)).toEqual([]);
     expect(payloads(bench.fed)).toEqual(['shown']);
-    goOn();
+    release();
     await appended;
     expect(payloads((await bench.read('a', page.through)).messages)).toEqual(['not yet']);
   });
 
   it('deletes trimmed blocks only behind the commit that trimmed them, so that no reader misses them', async () => {
     for (let index = 0; index < 6; index += 1) await bench.append('a', `${index}`, {}, { countMax: 2 });
-    let goOn: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (goOn = resolve));
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
     let isWritten = false;
     fault = async (commit) => {
       await commit();
@@ -179,7 +179,7 @@ describe('batch commit', () => {
     const appended = bench.append('a', '6', {}, { countMax: 2 });
     await until(() => isWritten);
     expect(payloads((await bench.read('a', await bench.earliest('a'))).messages)).toEqual(['4', '5']);
-    goOn();
+    release();
     await appended;
     expect(payloads((await bench.read('a', await bench.earliest('a'))).messages)).toEqual(['5', '6']);
   });
@@ -270,8 +270,8 @@ describe('a failed flush', () => {
   });
 
   it('includes one that does not come back within five seconds', async () => {
-    let goOn: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (goOn = resolve));
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
     fault = () => held;
     const appended = bench.append('a', 'x');
     const refused = expect(appended).rejects.toMatchObject({ code: 'store_unavailable' });
@@ -280,7 +280,7 @@ describe('a failed flush', () => {
     await refused;
     expect(bench.store.health().ok).toBe(false);
     fault = undefined;
-    goOn();
+    release();
     pass(100);
     await until(() => bench.store.health().ok);
   });

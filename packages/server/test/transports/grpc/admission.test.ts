@@ -56,7 +56,7 @@ it('answers what was asked before when a stream ends with its token', async () =
   isRevoked = true;
   revoke(() => true);
   stream.send({ publish: { channel: 'a', data: Buffer.from('asked after') } });
-  store.letGo();
+  store.release();
   expect((await stream.ended())?.code).toBe(status.UNAUTHENTICATED);
   expect(stream.responses.map(({ kind }) => kind)).toEqual(['subscribed', 'published']);
   expect(store.underWay).toBe(1);

@@ -270,7 +270,7 @@ describe('many and slow', () => {
     for (let asked = 0; asked < 20; asked += 1) await other.ask({ ping: {} });
     // What was read in the same chunk was read.
     expect(store.bytes).toBeLessThanOrEqual(defaultLimits.commandsInFlightBytesMax + 2 * data.length);
-    store.letGo();
+    store.release();
     await stream.until(
       () => stream.responses.filter(({ kind }) => kind === 'published').length === publishes,
     );

@@ -29,7 +29,7 @@ test.each([
   await store.until(() => store.bytes >= commandsInFlightBytesMax - payload.length);
   for (let asked = 0; asked < 20; asked += 1) await other.settled();
   expect(store.bytes).toBeLessThanOrEqual(commandsInFlightBytesMax + payload.length);
-  store.letGo();
+  store.release();
   await client.next('pingresp');
   const answers = client.packets.filter(({ type }) => type === (qos === 2 ? 'pubrec' : 'puback'));
   expect(answers).toHaveLength(qos === 0 ? 0 : 60);

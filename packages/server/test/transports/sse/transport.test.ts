@@ -203,7 +203,7 @@ describe('an event stream', () => {
     const response = fetch(`${rig.front.url}/channels/demo`, { headers: { Accept: 'text/event-stream' } });
     await held.isAsked;
     rig.hub.beginDrain();
-    held.letGo();
+    held.release();
     expect((await response).status).toBe(503);
     expect((await response).headers.get('retry-after')).toMatch(/^\d+$/);
     await (await response).text();

@@ -19,7 +19,7 @@ it('does not read on from a client that has a megabyte of SEND under way', async
     await other.ask('BEGIN', { transaction: String(at) });
   }
   expect(store.bytes).toBeLessThanOrEqual(commandsInFlightBytesMax + body.length);
-  store.letGo();
+  store.release();
   const receipts = (await client.take(60)).map(({ headers }) => headers['receipt-id']);
   expect(receipts).toEqual(Array.from({ length: 60 }, (_, at) => String(at)));
   for (const one of [client, other]) one.cut();

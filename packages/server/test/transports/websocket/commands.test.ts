@@ -234,7 +234,7 @@ describe('publishing faster than the store', () => {
     await store.until(() => store.bytes >= defaultLimits.commandsInFlightBytesMax - data.length);
     for (let asked = 0; asked < 20; asked += 1) await other.ask({ op: 'ping' });
     expect(store.bytes).toBeLessThanOrEqual(defaultLimits.commandsInFlightBytesMax + data.length);
-    store.letGo();
+    store.release();
     expect((await Promise.all(published)).every(({ ok }) => ok === true)).toBe(true);
   });
 });

@@ -247,7 +247,7 @@ test('a connection whose subscription is still being made when the server drains
   const closed = once(client, 'close');
   await held.isAsked;
   stopping.hub.beginDrain();
-  held.letGo();
+  held.release();
   expect((await closed)[0]).toBe(1001);
   await stopping.stop();
 });
