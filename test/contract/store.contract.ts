@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EverywireError, noTag } from '../../packages/protocol/src/index.ts';
+import { EverywireError, noTag, type Filter } from '../../packages/protocol/src/index.ts';
 import type { Clock, Random } from '../../packages/server/src/core/clock.ts';
 import { defaultLimits, type AllLimits } from '../../packages/server/src/config/limits.ts';
 import { Message } from '../../packages/server/src/core/log/message.ts';
-import type { Appended, Store } from '../../packages/server/src/core/seams/store.ts';
+import type { Appended, PageLimit, Store } from '../../packages/server/src/core/seams/store.ts';
 import { systemClock } from '../../packages/server/src/runtime/clock.ts';
 import { createSystemRandom } from '../../packages/server/src/runtime/random.ts';
 import { guardContract } from './store-conditions.ts';
@@ -678,6 +678,39 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         await bench.append('a', 'newest');
         const start = await bench.store.locate(filterOf('*'), { kind: 'last', count: 3 });
         expect(payloads((await bench.read('*', start)).messages)).toEqual(['b-2', 'b-3', 'newest']);
+      });
+
+      duty('the newest of several filters together, by number and by bytes', async () => {
+        await bench.fill('a', 3);
+        await bench.fill('b', 3);
+        await bench.append('c', 'x');
+        await bench.append('a', 'newest');
+        const filters = ['a', 'b', '*'].map(filterOf);
+        const read = async (given: readonly Filter[], limit: PageLimit) =>
+          payloads((await bench.read('*', await bench.store.newest(given, limit))).messages);
+        const bytesMax = 1e9;
+        expect(await read(filters.slice(0, 2), { messagesMax: 3, bytesMax })).toEqual([
+          'b-2',
+          'b-3',
+          'x',
+          'newest',
+        ]);
+        // A channel that several filters match counts once.
+        expect(await read(filters, { messagesMax: 3, bytesMax })).toEqual(['b-3', 'x', 'newest']);
+        expect(await read(filters, { messagesMax: 100, bytesMax })).toHaveLength(8);
+        expect(await read(filters, { messagesMax: 0, bytesMax })).toEqual([]);
+        expect(await read(filters, { messagesMax: 100, bytesMax: 1 })).toEqual(['newest']);
+        expect(await read(filters, { messagesMax: 100, bytesMax: 2 * 210 })).toEqual(['x', 'newest']);
+      });
+
+      duty('whether matching messages were ever lost', async () => {
+        await bench.fill('a', 3);
+        const isTrimmed = (filter: string): Promise<boolean> => bench.store.hasTrimmed(filterOf(filter));
+        expect(await isTrimmed('*')).toBe(false);
+        await bench.fill('b', 3, { countMax: 2 });
+        await bench.append('c', 'x');
+        await bench.store.drop('c');
+        expect(await Promise.all(['a', 'b', 'c', '*'].map(isTrimmed))).toEqual([false, true, true, true]);
       });
 
       duty('an instant', async () => {

@@ -11,6 +11,8 @@ export function delegate(inner: Store, overrides: Partial<Store>): Store {
     append: (entries, options) => inner.append(entries, options),
     read: (filter, after, limit) => inner.read(filter, after, limit),
     locate: (filter, start) => inner.locate(filter, start),
+    newest: (filters, limit) => inner.newest(filters, limit),
+    hasTrimmed: (filter) => inner.hasTrimmed(filter),
     follow: (filter) => inner.follow(filter),
     unfollow: (filter) => inner.unfollow(filter),
     channels: (filter, after, limit) => inner.channels(filter, after, limit),

@@ -113,6 +113,14 @@ export class HostileStore implements Store {
     return this.#slowly(() => this.#log.store.locate(filter, start));
   }
 
+  async newest(filters: readonly Filter[], limit: PageLimit): Promise<Position> {
+    return this.#slowly(() => this.#log.store.newest(filters, limit));
+  }
+
+  async hasTrimmed(filter: Filter): Promise<boolean> {
+    return this.#slowly(() => this.#log.store.hasTrimmed(filter));
+  }
+
   async follow(filter: Filter): Promise<Position> {
     // The feed may carry it before anyone was told so; what counts is that it does from the returned place on.
     this.#following.push(filter);

@@ -58,7 +58,7 @@ export const harness: Harness = {
     sseBegin(cursor, 2_000) + sseMessage(cursor, 'tick', envelope) + sseGap(notice) + sseGoaway(5),
     'event: everywire.error\ndata: {"status":503,"code":"going_away","detail":"Bye."}\n\n',
     `\n${envelope}\n${ndjsonGap(notice)}${ndjsonGoaway(5)}`,
-    writePage([envelope], cursor, [notice, notice]),
+    writePage([envelope], { cursor, gaps: [notice, notice], more: true }),
     envelope.replace('{', '{"op":"message",'),
     gapFrame(notice),
     '{"op":"ended","channel":"a","error":{"code":"forbidden","message":"No."}}',

@@ -38,7 +38,7 @@ async function* readPages(
     }
     yield { kind: 'position', cursor: page.cursor };
     from = { after: page.cursor };
-    if (waitS === 0 && page.messages.length < pageMax) await pauseOf(exchange.signal);
+    if (waitS === 0 && !page.more) await pauseOf(exchange.signal);
   }
 }
 

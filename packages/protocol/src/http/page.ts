@@ -8,32 +8,47 @@ export interface Page {
   readonly cursor: string;
   readonly continuity: Continuity;
   readonly gaps: readonly GapNotice[];
+  /** The page was cut short: read on after `cursor`. A page of the newest lacks older messages, for their size. */
+  readonly more: boolean;
+}
+
+/** The parts of a page that is still to be written. */
+export interface PageParts {
+  readonly cursor: string;
+  readonly gaps?: readonly GapNotice[];
+  readonly more?: boolean;
 }
 
 /** @param envelopes their JSON texts. A second gap, of another channel of a filter, makes `gaps` appear beside `gap`. */
 export function writePage(
   envelopes: readonly string[],
-  cursor: string,
-  gaps: readonly GapNotice[] = [],
+  { cursor, gaps = [], more = false }: PageParts,
 ): string {
   const missing =
     gaps.length === 0
       ? ''
       : `,"gap":${JSON.stringify(gaps[0])}` + (gaps.length === 1 ? '' : `,"gaps":${JSON.stringify(gaps)}`);
   const continuity: Continuity = gaps.length === 0 ? 'exact' : 'gap';
-  return `{"messages":[${envelopes.join(',')}],"cursor":"${cursor}","continuity":"${continuity}"${missing}}`;
+  const cut = more ? ',"more":true' : '';
+  return `{"messages":[${envelopes.join(',')}],"cursor":"${cursor}","continuity":"${continuity}"${missing}${cut}}`;
 }
 
 /** Reads a page out of parsed JSON. `undefined` for other JSON. */
 export function readPage(value: unknown): Page | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;
-  const { messages, cursor, continuity, gap, gaps } = members;
+  const { messages, cursor, continuity, gap, gaps, more } = members;
   const envelopes = readList(messages, readEnvelope);
   const notices = readList(Array.isArray(gaps) ? gaps : gap === undefined ? [] : [gap], readGapNotice);
   if (typeof cursor !== 'string' || envelopes === undefined || notices === undefined) return undefined;
   const isExact = continuity === 'exact' && notices.length === 0;
-  return { messages: envelopes, cursor, continuity: isExact ? 'exact' : 'gap', gaps: notices };
+  return {
+    messages: envelopes,
+    cursor,
+    continuity: isExact ? 'exact' : 'gap',
+    gaps: notices,
+    more: more === true,
+  };
 }
 
 /** `undefined` when one of them cannot be read: a page without it would look as if nothing was missing. */

@@ -23,11 +23,13 @@ const gaps = fc.array(
 describe('a page', () => {
   it('is read as it was written', () => {
     fc.assert(
-      fc.property(fc.array(fc.nat(), { maxLength: 4 }), gaps, (offsets, missing) => {
-        const page = readPage(JSON.parse(writePage(offsets.map(envelope), cursor, missing)))!;
+      fc.property(fc.array(fc.nat(), { maxLength: 4 }), gaps, fc.boolean(), (offsets, missing, more) => {
+        const parts = { cursor, gaps: missing, more };
+        const page = readPage(JSON.parse(writePage(offsets.map(envelope), parts)))!;
         expect(page.messages.map(({ offset }) => offset)).toEqual(offsets);
         expect(page).toMatchObject({ cursor, continuity: missing.length === 0 ? 'exact' : 'gap' });
         expect(page.gaps).toEqual(missing);
+        expect(page.more).toBe(more);
       }),
     );
   });

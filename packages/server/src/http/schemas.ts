@@ -75,6 +75,12 @@ export const pageSchema = Type.Object(
     continuity: Type.String({ enum: ['exact', 'gap'] }),
     gap: Type.Optional(gapSchema),
     gaps: Type.Optional(Type.Array(gapSchema)),
+    more: Type.Optional(
+      Type.Literal(true, {
+        description:
+          'The page was cut short: read on after `cursor`. A page of the newest lacks older messages, for their size.',
+      }),
+    ),
   },
   { title: 'Page' },
 );

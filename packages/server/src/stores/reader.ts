@@ -58,10 +58,34 @@ export class Reader<C extends LogChannel> {
       case 'earliest':
         return this.#earliest(filter);
       case 'last':
-        return this.#last(filter, start.count);
+        return this.newest([filter], { messagesMax: start.count, bytesMax: Number.POSITIVE_INFINITY });
       case 'time':
         return this.#since(filter, start.timeMs);
     }
+  }
+
+  /** The place after which the newest messages of all filters together come. */
+  newest(filters: readonly Filter[], { messagesMax, bytesMax }: PageLimit): Position {
+    if (messagesMax === 0) return this.#view.head;
+    const channels = new Set(filters.flatMap((filter) => this.#view.matching(filter)));
+    let seen = 0;
+    let bytes = 0;
+    for (const message of mergeBySeq(
+      [...channels].map((channel) => this.#view.backwards(channel)),
+      -1,
+    )) {
+      seen += 1;
+      bytes += estimateBytes(message);
+      if (seen > messagesMax || (seen > 1 && bytes > bytesMax)) return message.position;
+    }
+    return filters
+      .map((filter) => this.#earliest(filter))
+      .reduce((left, right) => (right.seq < left.seq ? right : left));
+  }
+
+  /** Whether matching messages were ever trimmed or deleted. */
+  hasTrimmed(filter: Filter): boolean {
+    return this.#view.trimPointsAfter(filter, 0).length > 0;
   }
 
   /** A place such that `message` is the first matching one after it; the head when there is no message. */
@@ -188,17 +212,6 @@ export class Reader<C extends LogChannel> {
     if (first === undefined) return this.#view.head;
     if (filter.channel === undefined) return this.placeBefore(first, filter);
     return this.#view.trimPointOf(filter.channel)?.through ?? this.#view.history.origin;
-  }
-
-  #last(filter: Filter, count: number): Position {
-    if (count === 0) return this.#view.head;
-    let seen = 0;
-    const sources = this.#view.matching(filter).map((channel) => this.#view.backwards(channel));
-    for (const message of mergeBySeq(sources, -1)) {
-      seen += 1;
-      if (seen > count) return message.position;
-    }
-    return this.#earliest(filter);
   }
 
   #since(filter: Filter, timeMs: number): Position {

@@ -46,7 +46,9 @@ export interface Session {
   /** For several filters whose messages are delivered in one order: `SubscribeOptions.order`. */
   order(options: OrderOptions): Order;
   /** One page, for peers that poll. `from` absent: the newest `messagesMax`. Several filters are one run, each message once. */
-  read(filters: string | readonly string[], from: From | undefined, messagesMax: number): Promise<Page>;
+  read(filters: string | readonly string[], from: From | undefined, messagesMax: number): Promise<ReadPage>;
+  /** Whether the page of the newest is still the one that ended at `cursor`; false where that cannot be known. */
+  isNewestUnchanged(filters: readonly string[], cursor: string, messagesMax: number): Promise<boolean>;
   retained(filter: string, limit: number): Promise<readonly Message[]>;
   channels(filter: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]>;
   drop(channel: string): Promise<boolean>;
@@ -59,6 +61,16 @@ export interface Session {
    * saves it before this is called.
    */
   end(): void;
+}
+
+export interface ReadPage extends Page {
+  /**
+   * It was cut short, by its number of messages or by its bytes: read on after `through`. A page of the newest ends with
+   * the newest message, and then lacks older ones that its bytes left no room for.
+   */
+  readonly more: boolean;
+  /** Messages in its range are left out because they have expired. */
+  readonly hasExpired: boolean;
 }
 
 export interface ListedChannel extends ChannelInfo {

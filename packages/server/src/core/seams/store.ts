@@ -30,6 +30,13 @@ export interface Store {
   read(filter: Filter, after: Position, limit: PageLimit): Promise<Page>;
   /** The place such that what is read after it begins as asked. */
   locate(filter: Filter, start: Start): Promise<Position>;
+  /**
+   * The place after which the newest messages of all filters together come: as many as the limit allows, and at least one
+   * if it allows any.
+   */
+  newest(filters: readonly Filter[], limit: PageLimit): Promise<Position>;
+  /** Whether messages that match were ever trimmed or deleted: otherwise the log up to a place never changes. */
+  hasTrimmed(filter: Filter): Promise<boolean>;
   /** From the returned place on, the feed carries what matches `filter`. */
   follow(filter: Filter): Promise<Position>;
   unfollow(filter: Filter): Promise<void>;

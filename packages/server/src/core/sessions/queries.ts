@@ -1,13 +1,13 @@
 import type { Filter, Position, Start } from '@everywire/protocol';
 import type { Clock } from '../clock.ts';
 import type { Dispatcher } from '../fanout/dispatcher.ts';
-import { readableGaps, type MayDeliver } from '../fanout/readable-gap.ts';
+import { readableGaps } from '../fanout/readable-gap.ts';
 import type { Limits } from '../limits.ts';
 import type { Message } from '../log/message.ts';
-import type { ListedChannel } from '../seams/session-api.ts';
-import type { ChannelInfo, Page, Store } from '../seams/store.ts';
+import type { ListedChannel, ReadPage } from '../seams/session-api.ts';
+import type { ChannelInfo, Page, PageLimit, Store } from '../seams/store.ts';
 import type { Access, Identity } from './access.ts';
-import { mergePages } from './merge-pages.ts';
+import { mergePages, newest } from './merge-pages.ts';
 
 export interface QueriesParts {
   readonly store: Store;
@@ -34,28 +34,129 @@ export class Queries {
     filters: readonly Filter[],
     from: ReadFrom | undefined,
     messagesMax: number,
-  ): Promise<Page> {
-    const start: ReadFrom = from ?? { since: { kind: 'last', count: messagesMax } };
-    const pages = await Promise.all(
-      filters.map((filter) => this.#readOne(identity, filter, start, messagesMax)),
-    );
-    return pages.length === 1 ? pages[0]! : mergePages(pages, messagesMax, from === undefined);
+  ): Promise<ReadPage> {
+    const limit = this.#limit(messagesMax);
+    if (from === undefined) return (await this.#newest(identity, filters, limit)).page;
+    const places = await this.#placesOf(filters, from);
+    const page = await this.#pageAfter(identity, filters, places, limit);
+    return this.#forReader(page, !page.atHead);
   }
 
-  async #readOne(identity: Identity, filter: Filter, from: ReadFrom, messagesMax: number): Promise<Page> {
-    const { store, limits, access, dispatcher } = this.#parts;
-    const position = 'cursor' in from ? from.cursor : await store.locate(filter, from.since);
-    const page = await store.read(filter, position, { messagesMax, bytesMax: limits.outboundBytesMax });
+  /**
+   * Whether the page of the newest messages is what it was when it ended at `place`. False also where that cannot be
+   * known: where messages of the filters were ever trimmed or deleted, an earlier page may have shown them.
+   */
+  async isNewestUnchanged(
+    identity: Identity,
+    filters: readonly Filter[],
+    place: Position,
+    messagesMax: number,
+  ): Promise<boolean> {
+    const places = filters.map(() => place);
+    const news = await this.#pageAfter(identity, filters, places, this.#limit(1));
+    if (!news.atHead || news.messages.length > 0 || news.gaps.length > 0) return false;
+    const { page, all } = await this.#newest(identity, filters, this.#limit(messagesMax));
+    if (page.hasExpired) return false;
+    const isLogOfOne = filters.length === 1 && filters[0]!.channel !== undefined;
+    // Nothing follows it, so the same messages in a row end one channel now and did so then.
+    if (isLogOfOne && all.length > 0 && (all.length === messagesMax || page.more)) return hasNoHole(all);
+    const trimmed = await Promise.all(filters.map((filter) => this.#parts.store.hasTrimmed(filter)));
+    return !trimmed.includes(true);
+  }
+
+  /** Where several filters begin together. */
+  async locate(filters: readonly Filter[], start: Start): Promise<readonly Position[]> {
+    if (start.kind !== 'last' || filters.length === 1) {
+      return Promise.all(filters.map((filter) => this.#parts.store.locate(filter, start)));
+    }
+    return this.#placesOfNewest(filters, {
+      messagesMax: start.count,
+      bytesMax: Number.POSITIVE_INFINITY,
+    });
+  }
+
+  async #placesOf(filters: readonly Filter[], from: ReadFrom): Promise<readonly Position[]> {
+    return 'cursor' in from ? filters.map(() => from.cursor) : this.locate(filters, from.since);
+  }
+
+  /** A filter whose messages were trimmed begins no earlier than it has some, or the reader would be told of a gap. */
+  async #placesOfNewest(filters: readonly Filter[], limit: PageLimit): Promise<readonly Position[]> {
+    const { store } = this.#parts;
+    const together = await store.newest(filters, limit);
+    if (filters.length === 1) return [together];
+    const each = await Promise.all(filters.map((filter) => store.newest([filter], limit)));
+    return each.map((own) => (own.seq > together.seq ? own : together));
+  }
+
+  async #newest(
+    identity: Identity,
+    filters: readonly Filter[],
+    limit: PageLimit,
+  ): Promise<{ readonly page: ReadPage; readonly all: readonly Message[] }> {
+    const places = await this.#placesOfNewest(filters, limit);
+    let page = await this.#pageAfter(identity, filters, places, limit);
+    // What was published since the places were found is newer, and read too.
+    for (let rounds = 0; !page.atHead && rounds < newestRoundsMax; rounds += 1) {
+      const { through } = page;
+      const next = await this.#pageAfter(
+        identity,
+        filters,
+        places.map(() => through),
+        limit,
+      );
+      page = {
+        ...next,
+        messages: newest([...page.messages, ...next.messages], limit),
+        gaps: [...page.gaps, ...next.gaps],
+      };
+    }
+    const isShort = page.messages.length < limit.messagesMax && (await this.#beginsLater(filters, places));
+    return { page: this.#forReader(page, !page.atHead || isShort), all: page.messages };
+  }
+
+  /** Whether there are messages before these places. */
+  async #beginsLater(filters: readonly Filter[], places: readonly Position[]): Promise<boolean> {
+    const earliest = await this.locate(filters, { kind: 'earliest' });
+    return places.some(({ seq }, at) => seq > earliest[at]!.seq);
+  }
+
+  /** What comes after a place for each filter, as one run, with messages that have expired. */
+  async #pageAfter(
+    identity: Identity,
+    filters: readonly Filter[],
+    places: readonly Position[],
+    limit: PageLimit,
+  ): Promise<Page> {
+    const pages = await Promise.all(
+      filters.map((filter, at) => this.#readOne(identity, filter, places[at]!, limit)),
+    );
+    return pages.length === 1 ? pages[0]! : mergePages(pages, limit);
+  }
+
+  async #readOne(identity: Identity, filter: Filter, position: Position, limit: PageLimit): Promise<Page> {
+    const { store, access, dispatcher } = this.#parts;
+    const page = await store.read(filter, position, limit);
     // A reader that goes on by subscription must not find there what this page calls gone.
     if (page.gaps.length > 0) dispatcher.gapFound(filter, position.seq);
     const mayDeliver = access.deliverable(identity, filter);
-    const messages = this.#readable(page.messages, mayDeliver);
+    const messages =
+      mayDeliver === undefined ? page.messages : page.messages.filter(({ channel }) => mayDeliver(channel));
     return { ...page, messages, gaps: readableGaps(filter, page.gaps, { position, mayDeliver }) };
   }
 
+  #forReader(page: Page, more: boolean): ReadPage {
+    const messages = this.#unexpired(page.messages);
+    return { ...page, messages, more, hasExpired: messages.length < page.messages.length };
+  }
+
+  #limit(messagesMax: number): PageLimit {
+    return { messagesMax, bytesMax: this.#parts.limits.outboundBytesMax };
+  }
+
   async retained(identity: Identity, filter: Filter, limit: number): Promise<readonly Message[]> {
-    const messages = await this.#parts.store.retained(filter, limit);
-    return this.#readable(messages, this.#parts.access.deliverable(identity, filter));
+    const mayDeliver = this.#parts.access.deliverable(identity, filter);
+    const messages = this.#unexpired(await this.#parts.store.retained(filter, limit));
+    return mayDeliver === undefined ? messages : messages.filter(({ channel }) => mayDeliver(channel));
   }
 
   async channels(
@@ -91,13 +192,16 @@ export class Queries {
     }
   }
 
-  /** The messages that this identity may be given and that have not expired. */
-  #readable(messages: readonly Message[], mayDeliver: MayDeliver): readonly Message[] {
+  #unexpired(messages: readonly Message[]): readonly Message[] {
     const nowMs = this.#parts.clock.nowMs();
-    return messages.filter(
-      ({ channel, expiresAtMs }) =>
-        (mayDeliver === undefined || mayDeliver(channel)) &&
-        (expiresAtMs === undefined || expiresAtMs > nowMs),
-    );
+    return messages.filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > nowMs);
   }
+}
+
+/** How often a page of the newest reads on for what was published meanwhile, before it says that there is more. */
+const newestRoundsMax = 4;
+
+/** Whether no offset of the channel is missing between the first and the last. */
+function hasNoHole(messages: readonly Message[]): boolean {
+  return messages[messages.length - 1]!.offset - messages[0]!.offset === messages.length - 1;
 }

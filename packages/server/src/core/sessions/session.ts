@@ -31,10 +31,11 @@ import type {
   PublishOptions,
   PublishEntry,
   PublishResult,
+  ReadPage,
   Session,
 } from '../seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
-import type { Page, Store } from '../seams/store.ts';
+import type { Store } from '../seams/store.ts';
 import type { Order, OrderOptions, SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
 import type { Access, Credentials, Identity } from './access.ts';
 import type { Queries } from './queries.ts';
@@ -209,10 +210,19 @@ export class HubSession implements Session, SubscriptionHost, Author {
     return order;
   }
 
-  async read(texts: string | readonly string[], from: From | undefined, messagesMax: number): Promise<Page> {
+  async read(
+    texts: string | readonly string[],
+    from: From | undefined,
+    messagesMax: number,
+  ): Promise<ReadPage> {
     const filters = (typeof texts === 'string' ? [texts] : texts).map((text) => this.#checkFilter(text));
     const place = from !== undefined && 'after' in from ? { cursor: checkCursor(from.after) } : from;
     return this.#parts.queries.read(this.#identity, filters, place, messagesMax);
+  }
+
+  async isNewestUnchanged(texts: readonly string[], cursor: string, messagesMax: number): Promise<boolean> {
+    const filters = texts.map((text) => this.#checkFilter(text));
+    return this.#parts.queries.isNewestUnchanged(this.#identity, filters, checkCursor(cursor), messagesMax);
   }
 
   async retained(text: string, limit: number): Promise<readonly Message[]> {

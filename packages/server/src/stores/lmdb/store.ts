@@ -153,6 +153,14 @@ class LmdbStore implements Store {
     return this.#log.view().reader.locate(filter, start);
   }
 
+  async newest(filters: readonly Filter[], limit: PageLimit): Promise<Position> {
+    return this.#log.view().reader.newest(filters, limit);
+  }
+
+  async hasTrimmed(filter: Filter): Promise<boolean> {
+    return this.#log.view().reader.hasTrimmed(filter);
+  }
+
   /** The feed carries everything of this process, so there is nothing to switch on. */
   async follow(): Promise<Position> {
     return this.#log.head;

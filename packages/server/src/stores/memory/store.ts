@@ -147,6 +147,16 @@ class MemoryStore implements Store {
     return this.#reader.locate(filter, start);
   }
 
+  async newest(filters: readonly Filter[], limit: PageLimit): Promise<Position> {
+    this.#openFeed();
+    return this.#reader.newest(filters, limit);
+  }
+
+  async hasTrimmed(filter: Filter): Promise<boolean> {
+    this.#openFeed();
+    return this.#reader.hasTrimmed(filter);
+  }
+
   /** The feed carries everything of this process, so there is nothing to switch on. */
   async follow(): Promise<Position> {
     this.#openFeed();

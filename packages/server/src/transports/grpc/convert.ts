@@ -9,8 +9,8 @@ import {
   RetryInfoSchema,
 } from '@everywire/wires/grpc/generated/google/rpc/error_details_pb.js';
 import type { Message } from '../../core/log/message.ts';
-import type { Gap, Page } from '../../core/seams/store.ts';
-import type { Published, PublishDraft } from '../../core/seams/session-api.ts';
+import type { Gap } from '../../core/seams/store.ts';
+import type { Published, PublishDraft, ReadPage } from '../../core/seams/session-api.ts';
 
 /** The table's numbers are those of gRPC, which Connect's enum has too. */
 const codes: ReadonlyMap<number, Code> = new Map(
@@ -82,11 +82,12 @@ export function protoGap(gap: Gap): proto.Gap {
   });
 }
 
-export function readResponse({ messages, through, gaps }: Page): proto.ReadResponse {
+export function readResponse({ messages, through, gaps, more }: ReadPage): proto.ReadResponse {
   return create(proto.ReadResponseSchema, {
     messages: messages.map(protoMessage),
     cursor: formatCursor(through),
     gaps: gaps.map(protoGap),
+    more,
   });
 }
 

@@ -1,4 +1,4 @@
-import { parseCursor, toEverywireError, gapNotice } from '@everywire/protocol';
+import { formatCursor, parseCursor, toEverywireError, gapNotice, type From } from '@everywire/protocol';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Gap } from '../../core/seams/store.ts';
@@ -209,8 +209,14 @@ export class Delivery implements RetainedDelivery {
       if (message?.seq === seq) return message;
     }
     const { pageMessagesMax } = broker.host.limits;
-    const page = await session.read(channel, { since: { kind: 'time', timeMs } }, pageMessagesMax);
-    return page.messages.find((message) => message.seq === seq);
+    let from: From = { since: { kind: 'time', timeMs } };
+    // Large messages of one millisecond can be more than a page.
+    for (;;) {
+      const { messages, through, more } = await session.read(channel, from, pageMessagesMax);
+      const found = messages.find((message) => message.seq === seq);
+      if (found !== undefined || !more || through.seq >= seq) return found;
+      from = { after: formatCursor(through) };
+    }
   }
 
   /**

@@ -1,4 +1,4 @@
-import { parseDurationMs, gapNotice } from '@everywire/protocol';
+import { gapNotice, parseCursor, parseDurationMs } from '@everywire/protocol';
 import { writePage } from '@everywire/protocol/http';
 import type { WireFormat } from '../../core/log/batch.ts';
 import { envelopeJson } from '../../core/log/envelope.ts';
@@ -12,14 +12,14 @@ export interface PollPage {
   /** The place after everything in this page. */
   readonly cursor: string;
   readonly gaps: readonly Gap[];
+  readonly more: boolean;
 }
 
 /** A page as the body of an answer. */
-export function pageJson({ messages, cursor, gaps }: PollPage): string {
+export function pageJson({ messages, cursor, gaps, more }: PollPage): string {
   return writePage(
     messages.map((message) => envelopeJson(message)),
-    cursor,
-    gaps.map(gapNotice),
+    { cursor, gaps: gaps.map(gapNotice), more },
   );
 }
 
@@ -27,7 +27,9 @@ export function pageJson({ messages, cursor, gaps }: PollPage): string {
 export const pollFormat: WireFormat = {
   id: 'poll:page',
   encode: (messages) => ({
-    bytes: Buffer.from(pageJson({ messages, cursor: messages[messages.length - 1]!.cursor, gaps: [] })),
+    bytes: Buffer.from(
+      pageJson({ messages, cursor: messages[messages.length - 1]!.cursor, gaps: [], more: false }),
+    ),
     slots: [],
   }),
 };
@@ -38,14 +40,14 @@ export function etagOf(cursor: string): string {
 }
 
 /**
- * The cursors in an `If-None-Match` (RFC 9110 §13.1.2), which compares weakly: `W/` is passed over. `*` and whatever is
- * no entity tag match nothing here.
+ * The cursors in an `If-None-Match` (RFC 9110 §13.1.2), which compares weakly: `W/` is passed over. A tag is opaque to
+ * others, and some change it (`-gzip`): one that is not ours is as if absent, like `*`.
  */
 export function cursorsOf(ifNoneMatch: string | undefined): readonly string[] {
   if (ifNoneMatch === undefined) return [];
-  return [...ifNoneMatch.matchAll(/(?:^|,)\s*(?:W\/)?"([\x21\x23-\x7e]*)"\s*(?=,|$)/g)].map(
-    (match) => match[1]!,
-  );
+  return [...ifNoneMatch.matchAll(/(?:^|,)\s*(?:W\/)?"([\x21\x23-\x7e]*)"\s*(?=,|$)/g)]
+    .map((match) => match[1]!)
+    .filter((tag) => parseCursor(tag) !== undefined);
 }
 
 /** `wait` of a `Prefer` header (RFC 7240 §4.3), in milliseconds. A preference that is not understood is passed over. */

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
-import { formatCursor, parseCursor, parseFrom, type From } from '@everywire/protocol';
+import { formatCursor, parseFrom, type From } from '@everywire/protocol';
+import { isGroupName } from '../../core/groups/name.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import { followInOrder } from '../../http/follow-in-order.ts';
@@ -32,6 +33,12 @@ interface Answer {
   readonly body: string | Buffer;
   readonly cursor: string;
   readonly isGap: boolean;
+  /** With the tag of an earlier answer that ended there, it is the same. */
+  readonly mayMatch: boolean;
+}
+
+interface ReadablePage extends PollPage {
+  readonly mayMatch: boolean;
 }
 
 /** Answers polls, one page for each. */
@@ -66,12 +73,12 @@ export class Polls {
   }
 
   async #answerAtOnce(poll: PollRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { from, known, messagesMax } = poll;
-    // Without a place to read from, the page is the newest messages: unchanged while nothing follows the known one.
+    const { session, request, from, known, messagesMax } = poll;
+    // Without a place to read from, the page is the newest messages, and ends at the known place while nothing follows it.
     const [place] = known;
-    if (from === undefined && place !== undefined && parseCursor(place) !== undefined) {
-      const news = await readPage(poll, { after: place }, 1);
-      if (news.messages.length === 0 && news.gaps.length === 0) return notModified(poll, reply, place);
+    if (from === undefined && place !== undefined) {
+      const isUnchanged = await session.isNewestUnchanged(request.filters, place, messagesMax);
+      if (isUnchanged) return notModified(poll, reply, place);
     }
     return send(poll, reply, answerOf(await readPage(poll, from, messagesMax)));
   }
@@ -107,22 +114,28 @@ export class Polls {
       return send(poll, reply, answerOf(await readPage(poll, start, messagesMax)));
     }
     followed.start();
+    const isBehind = !followed.place.isLive && !isGroupName(filters[0]!);
     const arrival = await this.#wait(sink, waitMs, request);
     switch (arrival.kind) {
       case 'refused':
         throw arrival.error;
       case 'gap': {
-        const page: PollPage = { messages: [], cursor: formatCursor(arrival.gap.next), gaps: [arrival.gap] };
-        return send(poll, reply, answerOf(page));
+        const { gap } = arrival;
+        const cursor = formatCursor(gap.next);
+        return send(poll, reply, answerOf({ ...nothing, cursor, gaps: [gap] }));
       }
       case 'batch': {
         const { batch } = arrival;
+        // A batch is small, and cannot say that there is more.
+        if (isBehind && batch.end.seq < hub.head.seq) {
+          return send(poll, reply, answerOf(await readPage(poll, start, messagesMax)));
+        }
         const cursor = formatCursor(batch.end);
-        return send(poll, reply, { body: batch.as(pollFormat).bytes, cursor, isGap: false });
+        return send(poll, reply, { body: batch.as(pollFormat).bytes, cursor, isGap: false, mayMatch: true });
       }
       case 'nothing': {
         if (isFromKnown) return notModified(poll, reply, known[0]!);
-        return send(poll, reply, answerOf({ messages: [], cursor: followed.place.cursor, gaps: [] }));
+        return send(poll, reply, answerOf({ ...nothing, cursor: followed.place.cursor }));
       }
     }
   }
@@ -145,18 +158,30 @@ async function readPage(
   { session, request }: PollRequest,
   from: From | undefined,
   messagesMax: number,
-): Promise<PollPage> {
-  const { messages, through, gaps } = await session.read(request.filters, from, messagesMax);
-  return { messages, cursor: formatCursor(through), gaps };
+): Promise<ReadablePage> {
+  const { messages, through, gaps, more, hasExpired } = await session.read(
+    request.filters,
+    from,
+    messagesMax,
+  );
+  // An earlier page may have had messages that have expired; without a fixed place, also trimmed ones.
+  const mayMatch = from !== undefined && 'after' in from && !hasExpired;
+  return { messages, cursor: formatCursor(through), gaps, more, mayMatch };
 }
 
-function answerOf(page: PollPage): Answer {
-  return { body: pageJson(page), cursor: page.cursor, isGap: page.gaps.length > 0 };
+const nothing = { messages: [], gaps: [], more: false, mayMatch: true };
+
+function answerOf(page: ReadablePage): Answer {
+  return { body: pageJson(page), cursor: page.cursor, isGap: page.gaps.length > 0, mayMatch: page.mayMatch };
 }
 
-function send(poll: PollRequest, reply: FastifyReply, { body, cursor, isGap }: Answer): FastifyReply {
+function send(
+  poll: PollRequest,
+  reply: FastifyReply,
+  { body, cursor, isGap, mayMatch }: Answer,
+): FastifyReply {
   // A gap is news even to a peer that names the very cursor it is told (BAD-INPUT 2).
-  if (!isGap && poll.known.includes(cursor)) return notModified(poll, reply, cursor);
+  if (!isGap && mayMatch && poll.known.includes(cursor)) return notModified(poll, reply, cursor);
   return withHeaders(poll, reply, cursor)
     .header('Everywire-Continuity', isGap ? 'gap' : 'exact')
     .type(`${pollMediaType}; charset=utf-8`)

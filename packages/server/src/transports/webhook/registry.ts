@@ -1,4 +1,4 @@
-import { EverywireError, toEverywireError, parseFrom } from '@everywire/protocol';
+import { EverywireError, formatCursor, toEverywireError, parseFrom } from '@everywire/protocol';
 import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import { DurableSessions } from '../../core/durable/durable-sessions.ts';
 import type { Identity } from '../../core/sessions/access.ts';
@@ -273,10 +273,17 @@ export class WebhookRegistry {
 
   async #lagOf(identity: Identity, filter: string, cursor: string): Promise<number | null> {
     try {
-      const page = await this.#inSession(identity, (session) =>
-        session.read(filter, { after: cursor }, lagCountedMax),
-      );
-      return page.messages.length;
+      return await this.#inSession(identity, async (session) => {
+        let count = 0;
+        let place = cursor;
+        // A page is also bounded by its bytes.
+        for (;;) {
+          const page = await session.read(filter, { after: place }, lagCountedMax - count);
+          count += page.messages.length;
+          if (!page.more || count >= lagCountedMax) return count;
+          place = formatCursor(page.through);
+        }
+      });
     } catch (caught) {
       if (toEverywireError(caught).code === 'forbidden') return null;
       throw caught;

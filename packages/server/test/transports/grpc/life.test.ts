@@ -24,6 +24,30 @@ function clientOf(server: GrpcServer): MessagingClient {
   return client;
 }
 
+describe('a page', () => {
+  test('ends with the newest message, and says that its bytes left out older ones', async () => {
+    const server = await GrpcServer.start();
+    const client = clientOf(server);
+    const data = Buffer.alloc(50_000);
+    for (let at = 0; at < 40; at += 1) await ask(client, 'publish', { channel: 'large', data });
+    const page = (await ask(client, 'read', { channel: 'large' })) as unknown as ReadPage;
+    const offsets = page.messages!.map(({ offset }) => Number(offset));
+    expect(offsets).toEqual(Array.from({ length: offsets.length }, (_, at) => 41 - offsets.length + at));
+    expect(page.more).toBe(true);
+    const last = (await ask(client, 'read', { channel: 'large', after: page.cursor })) as unknown as ReadPage;
+    expect(last.messages ?? []).toEqual([]);
+    expect(last.more ?? false).toBe(false);
+    await server.stop();
+  });
+});
+
+interface ReadPage {
+  /** Absent when empty, like every default value of proto3 here. */
+  readonly messages?: readonly { readonly offset: string }[];
+  readonly cursor: string;
+  readonly more?: boolean;
+}
+
 describe('a server that stops', () => {
   test('says goaway and UNAVAILABLE on every call, NOT_SERVING to a watching client, and is soon done', async () => {
     const server = await GrpcServer.start();

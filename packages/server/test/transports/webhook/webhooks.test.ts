@@ -154,6 +154,17 @@ describe('delivery', () => {
     expect(Date.parse(view.nextAttempt!) - Date.now()).toBeGreaterThan(3_000_000);
   });
 
+  test('its lag counts messages, however large they are', async () => {
+    const receiver = await receive((_, response) => response.writeHead(410).end());
+    const api = await serve();
+    const { id } = await api.register({ url: receiver.url, filter: 'a' });
+    await api.publish('a', 'x');
+    await api.until(id, ({ state }) => state === 'paused');
+    // Three pages of what one answer may hold.
+    for (let at = 1; at < 50; at += 1) await api.publish('a', 'x'.repeat(60_000));
+    expect(await api.show(id)).toMatchObject({ lag: 50 });
+  });
+
   test('410 ends it until it is resumed', async () => {
     const receiver = await receive((_, response, index) => response.writeHead(index === 0 ? 410 : 200).end());
     const api = await serve();

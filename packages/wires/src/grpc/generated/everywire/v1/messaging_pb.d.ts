@@ -297,6 +297,13 @@ export declare type ReadResponse = Message$1<"everywire.v1.ReadResponse"> & {
    * @generated from field: repeated everywire.v1.Gap gaps = 3;
    */
   gaps: Gap[];
+
+  /**
+   * The page was cut short: read on after the cursor. A page of the newest lacks older messages, for their size.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
 };
 
 /**
