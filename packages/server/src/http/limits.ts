@@ -13,7 +13,8 @@ export const httpLimits = {
   pipelinedRequestsMax: {
     default: 32,
     about:
-      'Requests of one connection that wait behind one that is being answered; each of them could be a long poll.',
+      'Requests of one connection that are in progress while an earlier one is unanswered; each could be a long ' +
+      'poll. The server reads no more from the connection until one of them is done.',
   },
   bodyBytesPerSecondMin: {
     default: 256,

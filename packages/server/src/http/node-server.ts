@@ -27,7 +27,7 @@ import { lookBehindProxy } from './peer.ts';
 import { problemBytes, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
 import type { RawRequests } from './raw-requests.ts';
-import { checkQueue, endQueue, isQueueEnded } from './request-queue.ts';
+import { endQueue, isQueueEnded, isQueueHeld, keepInput, serveInTurn } from './request-queue.ts';
 import { isTakenOver, takeOver } from './take-over.ts';
 import { type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
 
@@ -100,7 +100,9 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
     ...{ shouldUpgradeCallback: wantsWebSocket },
   };
   const answer: Handler = (request, response) => {
-    if (admit(request, response, options)) serve(request, response);
+    serveInTurn(request.socket, response, limits, () => {
+      if (admit(request, response, options)) serve(request, response);
+    });
   };
   const { server, http2 } =
     tls === undefined
@@ -109,23 +111,31 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   server.maxHeadersCount = limits.headerCountMax + 1;
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // RFC 9110 §10.1.1: a refusal comes in place of 100, so that the body is never sent.
-    if (!admit(request, response, options)) return;
-    response.writeContinue();
-    serve(request, response);
+    serveInTurn(request.socket, response, limits, () => {
+      if (!admit(request, response, options)) return;
+      response.writeContinue();
+      serve(request, response);
+    });
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    refuse(request, response, unknownExpectation(), options);
+    serveInTurn(request.socket, response, limits, () => {
+      if (!isOver(request.socket)) refuse(request, response, unknownExpectation(), options);
+    });
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const path = rawPath(targetPath(request.url ?? '/'));
-    const refusal = checkHead(request, limits) ?? options.refusalOf(path);
-    lookBehindProxy(request, isProxy);
-    if (refusal === undefined) upgrades.handle(request, socket, head);
-    else endAfter(socket, problemBytes(refusal, path, limits.retryAfterMs));
+    const handOver = keepInput(socket);
+    afterAnswers(socket, () => {
+      handOver();
+      const path = rawPath(targetPath(request.url ?? '/'));
+      const refusal = checkHead(request, limits) ?? options.refusalOf(path);
+      lookBehindProxy(request, isProxy);
+      if (refusal === undefined) upgrades.handle(request, socket, head);
+      else endAfter(socket, problemBytes(refusal, path, limits.retryAfterMs));
+    });
   });
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     const refusal = new EverywireError('unsupported', 'This server is not a proxy.', { httpStatus: 405 });
-    endAfter(socket, problemBytes(refusal, undefined, limits.retryAfterMs));
+    afterAnswers(socket, () => endAfter(socket, problemBytes(refusal, undefined, limits.retryAfterMs)));
     options.log.debug({ target: request.url }, 'refused a CONNECT');
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -172,11 +182,15 @@ function createSecure(
 
 /** True: the request may be served. Otherwise it has been answered, or is not to be. */
 function admit(request: IncomingMessage, response: ServerResponse, options: NodeServerOptions): boolean {
-  const { socket } = request;
-  if (isTakenOver(socket) || isQueueEnded(socket)) return false;
-  const refusal = refusalOfHead(request, options) ?? checkQueue(socket, response, options.limits);
+  if (isOver(request.socket)) return false;
+  const refusal = refusalOfHead(request, options);
   if (refusal !== undefined) refuse(request, response, refusal, options);
   return refusal === undefined;
+}
+
+/** Whether the last answer of the connection is decided, so that what follows is not a request. */
+function isOver(socket: Socket): boolean {
+  return isTakenOver(socket) || isQueueEnded(socket);
 }
 
 function refusalOfHead(
@@ -230,6 +244,17 @@ interface Answering {
   readonly _httpMessage?: (ServerResponse & { readonly req: IncomingMessage }) | null;
 }
 
+function answering(socket: Socket): NonNullable<Answering['_httpMessage']> | undefined {
+  return (socket as unknown as Answering)._httpMessage ?? undefined;
+}
+
+/** Calls `then` when no request on the connection is unanswered; never, if the connection ends before. */
+function afterAnswers(socket: Socket, then: () => void): void {
+  const current = answering(socket);
+  if (current === undefined) then();
+  else current.once('close', () => socket.destroyed || isOver(socket) || afterAnswers(socket, then));
+}
+
 function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options: NodeServerOptions): void {
   const isTls = (error as { rawPacket?: Buffer }).rawPacket?.[0] === tlsHandshake;
   options.log.debug({ code: error.code, isTls }, 'a connection sent bytes that are not HTTP');
@@ -238,16 +263,18 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options
     socket.destroy();
     return;
   }
+  // The rest of a head that began to arrive is not late: the server does not read it.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isQueueHeld(socket)) return;
   const refusal =
     parserRefusals.get(error.code ?? '')?.() ??
     new EverywireError('malformed', 'The bytes are not an HTTP request.');
   const bytes = problemBytes(refusal, undefined, options.limits.retryAfterMs);
-  const current = (socket as unknown as Answering)._httpMessage ?? undefined;
+  const current = answering(socket);
   if (current === undefined) {
     endAfter(socket, bytes);
   } else if (current.req.complete) {
     // The fault is behind a request that is being answered.
-    current.once('close', () => endAfter(socket, bytes));
+    afterAnswers(socket, () => endAfter(socket, bytes));
   } else if (current.headersSent) {
     socket.destroy();
   } else {

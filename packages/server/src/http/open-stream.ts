@@ -4,6 +4,7 @@ import type { Session } from '../core/seams/session-api.ts';
 import type { Sink } from '../core/seams/sink.ts';
 import type { ViewRequest } from './channel-views.ts';
 import { followInOrder } from './follow-in-order.ts';
+import { whenFirst } from './request-queue.ts';
 import { sendStreamHead } from './stream-head.ts';
 import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
 import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
@@ -28,6 +29,8 @@ async function follow(
   reply: FastifyReply,
   from: From | undefined,
 ): Promise<void> {
+  // The body takes the connection over, so earlier answers must be out.
+  await whenFirst(reply.raw);
   const { filters } = request;
   const response = new StreamedResponse(shared, request.isEnveloped || filters.length > 1);
   const session = openSession(shared, request, response);

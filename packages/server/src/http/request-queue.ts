@@ -1,46 +1,155 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { EverywireError } from '@everywire/protocol';
 import type { HttpLimits } from './limits.ts';
 
 const queue = Symbol('requests on this connection');
 
-/** The state of requests on one connection that came before earlier ones were answered. */
-interface Queue {
-  waiting: number;
-  isRefused: boolean;
-}
+type QueuedSocket = Socket & { [queue]?: RequestQueue | undefined };
 
-type QueuedSocket = Socket & { [queue]?: Queue | undefined };
+type QueueLimits = Pick<HttpLimits, 'pipelinedRequestsMax'>;
 
 /**
- * Counts a request that waits behind another of its connection. Node serves pipelined requests at the same time, and
- * each could be a long poll, so a connection may not have any number of them. Returns the refusal.
+ * Serves a request, now or when fewer of its connection are in progress. Node starts pipelined requests at the same
+ * time, and each could be a long poll, so a connection may not start any number of them. The server does not read from
+ * the connection meanwhile, and refuses nothing: HTTP lets a client send requests ahead (RFC 9112 §9.3.2).
  */
-export function checkQueue(
+export function serveInTurn(
   socket: QueuedSocket,
   response: ServerResponse,
-  { pipelinedRequestsMax }: Pick<HttpLimits, 'pipelinedRequestsMax'>,
-): EverywireError | undefined {
-  // Node gives the socket to the response whose turn it is.
-  if (response.socket !== null) return undefined;
-  const known = queueOf(socket);
-  known.waiting += 1;
-  response.once('close', () => (known.waiting -= 1));
-  return known.waiting > pipelinedRequestsMax
-    ? new EverywireError('rate_limited', `At most ${pipelinedRequestsMax} requests wait on one connection.`)
-    : undefined;
+  { pipelinedRequestsMax }: QueueLimits,
+  serve: () => void,
+): void {
+  // Node gives the socket to the response whose turn it is: nothing before it is unanswered.
+  if (response.socket !== null) serve();
+  else queueOf(socket).add(response, serve, pipelinedRequestsMax);
+}
+
+/** Resolves once all requests before this one on its connection are answered, or the connection is gone. */
+export async function whenFirst(response: ServerResponse): Promise<void> {
+  if (response.socket !== null || response.destroyed) return;
+  await new Promise<void>((resolve) => response.once('socket', () => resolve()).once('close', resolve));
 }
 
 /** The connection's last answer has been decided: what follows is not a request any more (RFC 9112 §9.6). */
 export function endQueue(socket: QueuedSocket): void {
-  queueOf(socket).isRefused = true;
+  queueOf(socket).end();
 }
 
 export function isQueueEnded(socket: QueuedSocket): boolean {
-  return socket[queue]?.isRefused === true;
+  return socket[queue]?.isEnded === true;
 }
 
-function queueOf(socket: QueuedSocket): Queue {
-  return (socket[queue] ??= { waiting: 0, isRefused: false });
+/** Whether requests that came already are not started yet, so that the server does not read from the connection. */
+export function isQueueHeld(socket: QueuedSocket): boolean {
+  return socket[queue]?.isHeld === true;
+}
+
+/** An answer takes the whole connection: requests behind it are never answered. */
+export function dropQueue(socket: QueuedSocket): void {
+  if (socket[queue] === undefined) return;
+  socket[queue].end();
+  socket[queue] = undefined;
+  readAgain(socket);
+}
+
+/**
+ * Another protocol has the connection, once the requests before it are answered. Keeps its input until the function that
+ * is returned is called: HTTP resumes the socket, and would lose it.
+ */
+export function keepInput(socket: QueuedSocket): () => void {
+  const pause = (): void => void socket.pause();
+  socket.on('resume', pause);
+  return () => {
+    socket.off('resume', pause);
+    // As it is when Node upgrades: paused by nothing but the lack of a listener.
+    (socket as { readableFlowing: boolean | null }).readableFlowing = null;
+    readAgain(socket);
+  };
+}
+
+/** What Node's HTTP keeps on a socket. Not documented, so it may be absent. */
+interface ReadParts {
+  readonly _handle?: { reading?: boolean; readStart?(): void } | null;
+}
+
+/** Node's HTTP stops the reading of a paused socket by itself, and starts it again only as long as it has the socket. */
+function readAgain(socket: Socket): void {
+  const handle = (socket as unknown as ReadParts)._handle;
+  if (handle?.reading !== false || handle.readStart === undefined) return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+function queueOf(socket: QueuedSocket): RequestQueue {
+  return (socket[queue] ??= new RequestQueue(socket));
+}
+
+interface HeldRequest {
+  readonly response: ServerResponse;
+  readonly serve: () => void;
+}
+
+/** The requests of one connection that came before earlier ones were answered. */
+class RequestQueue {
+  readonly #socket: Socket;
+  /** Started, while an earlier one was unanswered. */
+  #behind = 0;
+  #held: HeldRequest[] = [];
+  #isEnded = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  get isHeld(): boolean {
+    return this.#held.length > 0;
+  }
+
+  add(response: ServerResponse, serve: () => void, behindMax: number): void {
+    if (this.#behind < behindMax && !this.isHeld) {
+      this.#start({ response, serve });
+      return;
+    }
+    this.#held.push({ response, serve });
+    if (this.#held.length > 1) return;
+    this.#socket.on('resume', this.#stayPaused);
+    this.#socket.pause();
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#held = [];
+    this.#resume();
+  }
+
+  #start({ response, serve }: HeldRequest): void {
+    this.#behind += 1;
+    response.once('close', () => {
+      this.#behind -= 1;
+      this.#startNext();
+    });
+    serve();
+  }
+
+  #startNext(): void {
+    const next = this.#held.shift();
+    if (next === undefined) return;
+    if (this.#socket.destroyed) this.#held = [];
+    else this.#start(next);
+    if (!this.isHeld) this.#resume();
+  }
+
+  #resume(): void {
+    this.#socket.off('resume', this.#stayPaused);
+    if (!this.#socket.destroyed) this.#socket.resume();
+  }
+
+  /** Node resumes the socket for the body of any request on it. */
+  readonly #stayPaused = (): void => {
+    if (this.isHeld) this.#socket.pause();
+  };
 }

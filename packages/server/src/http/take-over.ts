@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { isDeparture } from '../net/guard.ts';
+import { dropQueue } from './request-queue.ts';
 
 /** Node's parser of one connection, as `http` itself uses it. */
 interface HttpParser {
@@ -46,6 +47,7 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
   const { socket } = request;
   const parts = socket as unknown as HttpParts;
   (socket as Takeable)[taken] = true;
+  dropQueue(socket);
   response.detachSocket(socket);
   socket.setTimeout(0);
   const { parser } = parts;

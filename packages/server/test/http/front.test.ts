@@ -1,4 +1,5 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
+import type { Duplex } from 'node:stream';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startRig, type Rig } from './rig.ts';
@@ -7,7 +8,16 @@ import { openGet, WireClient } from '../../../../test/clients/http/wire-client.t
 describe('the HTTP API', () => {
   let rig: Rig;
   beforeAll(async () => {
-    rig = await startRig();
+    rig = await startRig({
+      prepare: ({ upgrades }) => {
+        const echo = (_: unknown, socket: Duplex, head: Buffer): void => {
+          socket.write('echo: ');
+          socket.write(head);
+          socket.pipe(socket);
+        };
+        upgrades.add((path) => path === '/upgraded', echo);
+      },
+    });
   });
   afterAll(async () => {
     await rig.stop();
@@ -230,17 +240,59 @@ describe('the HTTP API', () => {
     expect((await ask('/channels?filter=smuggled')).body).toEqual({ channels: [] });
   });
 
-  it('does not let one connection pile up long polls', async () => {
+  it('starts few of the long polls of one connection at a time, and answers all', async () => {
     await using client = new WireClient(rig.port);
-    const poll = 'GET /channels/slow?wait=200ms HTTP/1.1\r\nHost: localhost\r\n\r\n';
-    await client.send(poll.repeat(200));
-    for (let at = 0; at < 33; at += 1) expect((await client.answer()).status).toBe(200);
-    const refused = await client.answer();
-    expect(refused.status).toBe(429);
-    expect(refused.headers.get('retry-after')).toMatch(/^\d+$/);
+    const poll = 'GET /channels/slow?wait=20ms HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    // More than one read of the socket brings, and the last of them in two pieces.
+    const all = poll.repeat(2_000);
+    await client.send(all.slice(0, -10));
+    expect((await client.answer()).status).toBe(200);
+    expect(rig.hub.figures.sessions.get('poll')).toBeLessThanOrEqual(33);
+    await client.send(all.slice(-10));
+    for (let at = 1; at < 2_000; at += 1) expect((await client.answer()).status).toBe(200);
+    expect(rig.hub.figures.sessions.get('poll')).toBe(0);
+    await client.send('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    expect((await client.answer()).status).toBe(200);
+  });
+
+  it('reads the body of a request that had to wait for its turn', async () => {
+    await using client = new WireClient(rig.port);
+    const poll = 'GET /channels/slow?wait=50ms HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const head = 'POST /channels/late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n';
+    await client.send(poll.repeat(40) + head);
+    await client.send('x'.repeat(60_000) + poll);
+    for (let at = 0; at < 40; at += 1) expect((await client.answer()).status).toBe(200);
+    expect((await client.answer()).status).toBe(201);
+    expect((await client.answer()).status).toBe(200);
+  });
+
+  it('starts a stream when the requests before it are answered', async () => {
+    await using client = new WireClient(rig.port);
+    const one = (target: string, fields = ''): string =>
+      `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`;
+    const stream = one('/channels/turn', 'Accept: text/event-stream\r\n');
+    await client.send(one('/channels/turn?wait=50ms').repeat(40) + stream + one('/livez').repeat(40));
+    for (let at = 0; at < 40; at += 1) expect((await client.answer()).status).toBe(200);
+    await client.until(({ received }) => received.includes('retry:'));
+    await post('/channels/turn', 'now');
+    await client.until(({ received }) => received.includes('data: now'));
+    expect(client.received).not.toContain('live');
     client.socket.end();
     await client.closed();
-    expect(rig.hub.figures.sessions.get('poll')).toBe(0);
+  });
+
+  it('upgrades when the requests before the handshake are answered', async () => {
+    await using client = new WireClient(rig.port);
+    const poll = 'GET /channels/slow?wait=50ms HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    const handshake =
+      'GET /upgraded HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    // Some of the first bytes come with the handshake, some while earlier requests are in progress, and some after.
+    await client.send(`${poll.repeat(40)}${handshake}with it, `);
+    expect((await client.answer()).status).toBe(200);
+    await client.send('before, ');
+    for (let at = 1; at < 40; at += 1) expect((await client.answer()).status).toBe(200);
+    await client.send('after');
+    await client.until(({ received }) => received === 'echo: with it, before, after');
   });
 
   it('writes 100 Continue for a body that it will take', async () => {
