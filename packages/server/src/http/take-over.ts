@@ -21,7 +21,7 @@ interface HttpParts {
   parser?: Partial<HttpParser> | null;
 }
 
-const letGo = ['remove', 'close', 'unconsume'] as const;
+const releasing = ['remove', 'close', 'unconsume'] as const;
 
 /** Slots of a parser that hold callbacks bound to the socket (`kOnMessageBegin` … `kOnTimeout`). */
 const parserCallbacks = 7;
@@ -51,7 +51,7 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
   response.detachSocket(socket);
   socket.setTimeout(0);
   const { parser } = parts;
-  if (!canLetGo(parser)) return socket;
+  if (!canRelease(parser)) return socket;
   if (parser._consumed === true) {
     parser.unconsume();
     parser._consumed = false;
@@ -81,6 +81,6 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
   return socket;
 }
 
-function canLetGo(parser: Partial<HttpParser> | null | undefined): parser is HttpParser {
-  return letGo.every((method) => typeof parser?.[method] === 'function');
+function canRelease(parser: Partial<HttpParser> | null | undefined): parser is HttpParser {
+  return releasing.every((method) => typeof parser?.[method] === 'function');
 }

@@ -32,7 +32,7 @@ interface Admitted {
  *
  * - Over WebSocket a client keeps its place itself, as the last argument of the last event, and comes back with it. So
  *   only what it follows is written, before it is told that it follows it.
- * - A client that polls goes on with the same session after the server was killed between two polls, as if nothing had
+ * - A client that polls continues the same session after the server was killed between two polls, as if nothing had
  *   been. So its session is written before the handshake is answered; the place after a poll's answer before that
  *   answer leaves; and what a POST caused, with the acknowledgements that no poll has carried yet, before the POST is
  *   answered. A client whose request failed never uses that session again: it makes a new one, and recovers as over
@@ -248,7 +248,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
     const connection = new IoConnection(this.#server, engine);
     const poll = new PollSession(connection, this.#records);
     let waiting: readonly string[];
-    const begun: IoSession[] = [];
+    const opened: IoSession[] = [];
     const back: { readonly socket: IoSocket<IoSession>; readonly gaps: readonly Notice[] }[] = [];
     try {
       const state = await poll.comeBack();
@@ -263,12 +263,12 @@ export class EverywireApplication implements IoApplication<IoSession> {
         const parts = this.#partsOf(ioNamespace);
         const session = this.#open(socket, parts, record.identity, { pid, sid: record.sid }, undefined);
         socket.state = session;
-        begun.push(session);
+        opened.push(session);
         const gaps = await session.comeBack(cursor ?? undefined);
         back.push({ socket, gaps });
       }
     } catch (caught) {
-      for (const session of begun) void session.ended('lost');
+      for (const session of opened) void session.ended('lost');
       poll.release();
       const error = toEverywireError(caught);
       if (error.code === 'internal' || error.row.comeBack === 'later') throw error;

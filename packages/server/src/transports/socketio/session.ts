@@ -2,35 +2,27 @@ import {
   EverywireError,
   formatCursor,
   noTag,
-  toEverywireError,
-  matches,
-  parseFilter,
   parseSince,
+  toEverywireError,
   type From,
 } from '@everywire/protocol';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Batch } from '../../core/log/batch.ts';
 import { isGroupName } from '../../core/groups/name.ts';
-import type { DurableHolder, DurableSession } from '../../core/durable/kind.ts';
+import type { DurableHolder } from '../../core/durable/kind.ts';
 import type { SubscriptionProgress } from '../../core/durable/progress.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
-import type { Order, Subscription } from '../../core/seams/subscription-api.ts';
+import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { IoEvent } from './application.ts';
 import { readCommand, type Command } from './commands.ts';
 import { SessionBatch } from './session-batch.ts';
 import type { IoSocket } from './io-socket.ts';
 import { Membership, Memberships, nameInNamespace } from './membership.ts';
-import { Following, laterOf, seqOf } from './following.ts';
-import {
-  followed,
-  recordOf,
-  removed,
-  type SessionRecord,
-  type SessionRecords,
-  type SessionState,
-} from './records.ts';
+import { ClientSubscriptions, laterOf, seqOf, type ClientSubscription } from './client-subscriptions.ts';
+import { SessionRow } from './session-row.ts';
+import type { SessionRecords, SessionState } from './records.ts';
 import {
   continuedItem,
   deliveriesAt,
@@ -70,9 +62,8 @@ export class IoSession implements Sink, DurableHolder {
   readonly sid: string;
   readonly #parts: SessionParts;
   readonly #socket: IoSocket<IoSession>;
-  /** All filters in one order: the peer comes back with the cursor of the last message it saw. */
-  #order!: Order;
-  #followings: readonly Following[] = [];
+  readonly #row: SessionRow;
+  #subscriptions!: ClientSubscriptions;
   /** Once it is a member of a group. */
   #memberships: Memberships | undefined;
   /** Where subscriptions begin that name no place. */
@@ -80,14 +71,10 @@ export class IoSession implements Sink, DurableHolder {
   /** The cursor that the peer had when it came. */
   cameWith: string | undefined;
   #session!: Session;
-  #durable: DurableSession | undefined;
   /** What the peer has, once it has what was sent. */
   #last: Message | string | undefined;
-  #turn: { readonly at: string; readonly isUnclear: boolean } | undefined;
   /** What was sent since a poll's answer was last made durable. */
   hasNews = false;
-  #saving: Promise<void> | undefined;
-  #nextSaving: Promise<void> | undefined;
   #hasEnded = false;
   /** What it followed and may not any more, until it is told. */
   #denied: (readonly string[])[] | undefined;
@@ -105,12 +92,13 @@ export class IoSession implements Sink, DurableHolder {
     this.pid = names.pid;
     this.sid = names.sid;
     this.#after = after;
+    this.#row = new SessionRow(parts.records);
   }
 
   /** Called once, before anything else. */
   begin(session: Session): void {
     this.#session = session;
-    this.#order = session.order({ waitingBytesMax: this.#parts.host.limits.ioOrderBytesMax });
+    this.#subscriptions = new ClientSubscriptions(session, this.#parts.host.limits);
   }
 
   /** The last cursor that was sent. */
@@ -124,12 +112,12 @@ export class IoSession implements Sink, DurableHolder {
 
   /** It can come back to what it follows: no other connection has taken its row. */
   get isKept(): boolean {
-    return this.#durable?.isOpen === true;
+    return this.#row.isOpen;
   }
 
   /** Writes the row of a session that is new. */
   async keep(): Promise<void> {
-    await this.#open();
+    await this.#row.open(this.pid, this, this.identity);
     await this.save();
   }
 
@@ -140,52 +128,26 @@ export class IoSession implements Sink, DurableHolder {
    * @throws EverywireError when it cannot go on exactly there
    */
   async comeBack(cursor: string | undefined): Promise<readonly Notice[]> {
-    const record = await this.#open();
+    const record = await this.#row.open(this.pid, this, this.identity);
     if (record === undefined) throw new EverywireError('not_found', 'The session is gone.');
     this.#last = cursor;
     this.cameWith = cursor;
-    const isAtTurn = cursor !== undefined && cursor === record.turnedAt;
-    if (isAtTurn && record.isTurnUnclear === true) {
+    if (cursor !== undefined && cursor === record.turnedAt && record.isTurnUnclear === true) {
       throw new EverywireError('bad_cursor', 'Whether the peer has what followed cannot be known.');
     }
-    if (record.turnedAt !== undefined) {
-      this.#turn = { at: record.turnedAt, isUnclear: record.isTurnUnclear === true };
-    }
-    const gaps: Notice[] = [];
-    await Promise.all(
-      record.follows.map(async ([filter, floor]) => {
-        const following = new Following(filter);
-        following.floor = floor;
-        this.#followings = [...this.#followings, following];
-        const after = isAtTurn ? floor : laterOf(floor, cursor);
-        const subscription = await this.#unlessDenied(
-          filter,
-          this.#session.subscribe(filter, { from: { after }, tag: following, order: this.#order }),
-        );
-        if (subscription === undefined) {
-          this.#stopFollowing(following);
-          return;
-        }
-        following.subscription = subscription;
-        for (const gap of subscription.startGaps) gaps.push({ kind: 'gap', subscription, gap });
-      }),
+    const gaps = await this.#subscriptions.resume(record, cursor, (name, started) =>
+      this.#unlessDenied(name, started),
     );
     await Promise.all(
       (record.groups ?? []).map((name) => this.#unlessDenied(name, this.#enter(name, undefined))),
     );
-    this.#durable!.adopt();
+    this.#row.adopt();
     return gaps;
   }
 
-  async #open(): Promise<SessionRecord | undefined> {
-    const { session, found } = await this.#parts.records.openSession(this.pid, this, this.identity);
-    this.#durable = session;
-    return found && recordOf(found);
-  }
-
-  async #unlessDenied<T>(name: string, begun: Promise<T>): Promise<T | undefined> {
+  async #unlessDenied<T>(name: string, started: Promise<T>): Promise<T | undefined> {
     try {
-      return await begun;
+      return await started;
     } catch (caught) {
       const error = toEverywireError(caught);
       if (error.code !== 'forbidden') throw error;
@@ -201,9 +163,9 @@ export class IoSession implements Sink, DurableHolder {
       return;
     }
     for (const items of this.#denied ?? []) this.#tell(items);
-    if (this.#denied !== undefined) this.#durable!.saveSoon();
+    if (this.#denied !== undefined) this.#row.saveSoon();
     this.#denied = undefined;
-    for (const { subscription } of this.#followings) subscription!.start();
+    this.#subscriptions.start();
     this.#memberships?.start();
   }
 
@@ -224,11 +186,11 @@ export class IoSession implements Sink, DurableHolder {
   /** Who left on purpose does not come back to what it followed; the rows of all others stay. */
   ended(how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
     this.#hasEnded = true;
-    this.#followings = [];
+    this.#subscriptions.clear();
     this.#memberships?.clear();
     this.#session.end();
-    if (how === 'disconnected' && this.#durable !== undefined) return removed(this.#durable);
-    this.#durable?.release();
+    if (how === 'disconnected') return this.#row.remove();
+    this.#row.release();
     return undefined;
   }
 
@@ -238,8 +200,7 @@ export class IoSession implements Sink, DurableHolder {
   }
 
   subscriptions(): readonly SubscriptionProgress[] {
-    const started = this.#followings.filter(({ floor }) => floor !== '');
-    return started.map(({ filter, floor }) => followed(filter, floor));
+    return this.#subscriptions.progress();
   }
 
   state(): SessionState {
@@ -247,8 +208,7 @@ export class IoSession implements Sink, DurableHolder {
       sid: this.sid,
       ioNamespace: this.#socket.ioNamespace,
       groups: this.#memberships?.names,
-      turnedAt: this.#turn?.at,
-      isTurnUnclear: this.#turn?.isUnclear,
+      ...this.#subscriptions.turn,
     };
   }
 
@@ -284,17 +244,16 @@ export class IoSession implements Sink, DurableHolder {
     switch (notice.kind) {
       case 'gap':
         // With one filter the place to go on from is beyond the gap; others may have to go on from before it.
-        if (this.#followings.length === 1 && !isOfGroup(notice.subscription))
+        if (this.#subscriptions.count === 1 && !isOfGroup(notice.subscription))
           this.#last = formatCursor(notice.gap.next);
         this.#tell(gapItems(notice.gap));
         break;
       case 'ended':
         // What brings nothing more must not be waited for.
         if (isOfGroup(notice.subscription)) this.#memberships?.leave(notice.subscription.tag as Membership);
-        else this.#stopFollowing(notice.subscription.tag as Following);
+        else this.#subscriptions.stop(notice.subscription.tag as ClientSubscription);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
-        // What the row says too much does no harm: whoever comes back to it is judged anew.
-        this.#durable!.saveSoon();
+        this.#row.saveSoon();
         break;
       case 'goaway':
         this.#socket.engine.close(this.#parts.drainCode, 'going_away');
@@ -320,26 +279,9 @@ export class IoSession implements Sink, DurableHolder {
     this.#socket.disconnect();
   }
 
-  /** Writes the record, so that the peer can come back to it. Calls that wait for the same write share one. */
+  /** Writes the row, so that the peer can come back to it. */
   save(): Promise<void> {
-    if (this.#saving === undefined) {
-      this.#saving = this.#write().finally(() => (this.#saving = undefined));
-      return this.#saving;
-    }
-    // The one that runs may have been made before what this is called for.
-    this.#nextSaving ??= this.#saving
-      .catch(() => undefined)
-      .then(() => {
-        this.#nextSaving = undefined;
-        return this.save();
-      });
-    return this.#nextSaving;
-  }
-
-  async #write(): Promise<void> {
-    // It follows nothing any more, and the row is what the peer comes back to; maybe it has, and writes it itself.
-    if (this.#hasEnded) throw new EverywireError('going_away', 'The connection has ended.');
-    await this.#durable!.save();
+    return this.#row.save();
   }
 
   async #run(command: Command): Promise<Answer> {
@@ -360,7 +302,7 @@ export class IoSession implements Sink, DurableHolder {
   /** The row is what the peer comes back to where it shows nothing but a session's id: it must not hold a token that is over. */
   async #refresh(token: string): Promise<Answer> {
     await this.#session.refresh(token);
-    this.#durable!.identity = this.identity;
+    this.#row.identity = this.identity;
     await this.save();
     return okAnswer;
   }
@@ -369,43 +311,26 @@ export class IoSession implements Sink, DurableHolder {
     const { host, channelPrefix } = this.#parts;
     const filter = nameInNamespace(command.filter, channelPrefix, host.limits);
     if (isGroupName(filter)) return this.#join(filter, this.#fromOf(command, host.clock.nowMs()));
-    const known = this.#followingOf(filter);
+    const known = this.#subscriptions.find(filter);
     if (known?.subscription !== undefined && command.after === undefined && command.since === undefined) {
       // Applications subscribe whenever they are connected, and were perhaps recovered: what they follow goes on.
       return { item: continuedItem(laterOf(known.floor, this.cursor)) };
     }
-    const from = this.#fromOf(command, host.clock.nowMs());
-    const following = new Following(filter);
+    const opened = await this.#subscriptions.open(filter, this.#fromOf(command, host.clock.nowMs()));
+    const subscription = opened.subscription!;
     try {
-      // Until it is started it keeps back what the others bring above its place.
-      const subscription = await this.#session.subscribe(channelPrefix + command.filter, {
-        from,
-        tag: following,
-        order: this.#order,
-      });
-      following.subscription = subscription;
-      following.floor = subscription.startCursor;
-      // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
-      const before = this.#followingOf(filter);
       const { cursor } = this;
-      if (cursor !== undefined && seqOf(following.floor) < seqOf(cursor)) await this.#turnBack(following);
-      if (before !== undefined) this.#stopFollowing(before);
-      this.#followings = [...this.#followings, following];
+      if (cursor !== undefined && seqOf(opened.floor) < seqOf(cursor)) await this.#turnBack(opened);
+      this.#subscriptions.add(opened);
       await this.save();
-      return { item: subscribedItem(subscription), start: () => this.#startFollowing(following) };
     } catch (caught) {
-      this.#stopFollowing(following);
+      this.#subscriptions.stop(opened);
       throw caught;
     }
-  }
-
-  #followingOf(filter: string): Following | undefined {
-    return this.#followings.find((following) => following.filter === filter);
-  }
-
-  #stopFollowing(following: Following): void {
-    this.#followings = this.#followings.filter((other) => other !== following);
-    following.subscription?.cancel();
+    const start = (): void => {
+      if (this.#subscriptions.find(filter) === opened) this.#start(subscription);
+    };
+    return { item: subscribedItem(subscription), start };
   }
 
   /** A group that one is a member of goes on where it stands, whatever `from` is. */
@@ -419,26 +344,19 @@ export class IoSession implements Sink, DurableHolder {
       this.#memberships?.leave(membership);
       throw caught;
     }
-    const item = subscribedItem(membership.subscription!);
-    return { item, start: () => this.#startMembership(membership) };
+    const subscription = membership.subscription!;
+    const start = (): void => {
+      if (this.#memberships?.find(name) === membership) this.#start(subscription);
+    };
+    return { item: subscribedItem(subscription), start };
   }
 
   #enter(name: string, from: From | undefined): Promise<Membership> {
     return (this.#memberships ??= new Memberships(this.#session)).enter(name, from);
   }
 
-  /** The answer to the command has been sent. */
-  #startMembership(membership: Membership): void {
-    if (this.#memberships?.find(membership.name) !== membership) return;
-    const subscription = membership.subscription!;
-    for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
-    subscription.start();
-  }
-
-  /** The answer to the command has been sent. */
-  #startFollowing(following: Following): void {
-    if (this.#followingOf(following.filter) !== following) return;
-    const subscription = following.subscription!;
+  /** The answer to the command has been sent, with the first gap in it. */
+  #start(subscription: Subscription): void {
     for (const gap of subscription.startGaps.slice(1)) this.notify({ kind: 'gap', subscription, gap });
     subscription.start();
   }
@@ -447,26 +365,24 @@ export class IoSession implements Sink, DurableHolder {
    * A filter begins before the place that the peer is at, so cursors will run over the same ground again. Where it is
    * must be known exactly then, so what was sent has to have arrived.
    */
-  async #turnBack(following: Following): Promise<void> {
+  async #turnBack(opened: ClientSubscription): Promise<void> {
     const at = this.#offset;
     const { engine } = this.#socket;
     const channel = typeof this.#last === 'object' ? this.#last.channel : undefined;
     await engine.confirmed();
     if (!engine.isOpen) throw new EverywireError('going_away', 'The connection ended while it subscribed.');
-    for (const other of this.#followings) other.floor = laterOf(other.floor, at);
-    const filter = parseFilter(following.filter, this.#parts.host.limits);
-    this.#turn = { at, isUnclear: channel === undefined || matches(filter, channel) };
+    this.#subscriptions.turnBack(opened, at, channel);
   }
 
   async #unsubscribe(name: string): Promise<Answer> {
     const { host, channelPrefix } = this.#parts;
     const filter = nameInNamespace(name, channelPrefix, host.limits);
-    const following = this.#followingOf(filter);
+    const followed = this.#subscriptions.find(filter);
     const membership = this.#memberships?.find(filter);
-    if (following === undefined && membership === undefined) {
+    if (followed === undefined && membership === undefined) {
       throw new EverywireError('not_found', 'This connection does not follow that channel or filter.');
     }
-    if (following !== undefined) this.#stopFollowing(following);
+    if (followed !== undefined) this.#subscriptions.stop(followed);
     if (membership !== undefined) this.#memberships?.leave(membership);
     await this.save();
     return okAnswer;
@@ -504,11 +420,7 @@ export class IoSession implements Sink, DurableHolder {
 
   /** The place that the peer has: with it, it can come back and miss nothing. */
   get #offset(): string {
-    const { cursor } = this;
-    if (cursor !== undefined) return cursor;
-    const floors = this.#followings.map(({ floor }) => floor).filter((floor) => floor !== '');
-    if (floors.length === 0) return formatCursor(this.#parts.host.hub.head);
-    return floors.reduce((left, right) => (seqOf(left) <= seqOf(right) ? left : right));
+    return this.cursor ?? this.#subscriptions.lowestFloor ?? formatCursor(this.#parts.host.hub.head);
   }
 }
 

@@ -66,7 +66,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   /** Who waits until the peer has what was sent; while it polls `pongs` is not asked for. */
   #confirming: { pongs: number; readonly resolve: () => void }[] | undefined;
   #isProbed = false;
-  #postGoesOn: (() => void) | undefined;
+  #resumePost: (() => void) | undefined;
 
   constructor(host: EngineSocketHost<Context>, sid: string, shown: Credentials) {
     this.#host = host;
@@ -160,9 +160,9 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   untilHandled(handled: Promise<unknown>): Promise<void> {
     if (this.#isProbed) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#postGoesOn = resolve;
+      this.#resumePost = resolve;
       handled.then(() => {
-        this.#postGoesOn = undefined;
+        this.#resumePost = undefined;
         resolve();
       }, reject);
     });
@@ -239,8 +239,8 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   /** The peer has tried its WebSocket. */
   probe(): void {
     this.#isProbed = true;
-    this.#postGoesOn?.();
-    this.#postGoesOn = undefined;
+    this.#resumePost?.();
+    this.#resumePost = undefined;
     this.releasePoll();
   }
 
