@@ -47,10 +47,11 @@ export class Tickets {
     this.#forgetOld();
     const { ticketAgeMsMax, ticketsMax, ticketsPerSubjectMax } = this.#limits;
     const ofSubject = this.#countBySubject.get(identity.subject) ?? 0;
-    if (this.#issued.size >= ticketsMax || ofSubject >= ticketsPerSubjectMax) {
+    const isSubjectFull = ofSubject >= ticketsPerSubjectMax;
+    if (this.#issued.size >= ticketsMax || isSubjectFull) {
       throw new EverywireError(
         'rate_limited',
-        'Ticket limit reached. Use the issued tickets, or wait until they expire.',
+        `Ticket limit reached (limits.${isSubjectFull ? 'ticketsPerSubjectMax' : 'ticketsMax'}). Use the issued tickets, or wait until they expire.`,
         {
           retryAfterMs: ticketAgeMsMax,
         },

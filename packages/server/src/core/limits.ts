@@ -124,13 +124,14 @@ export const coreLimits = {
   connectionsPerAddressMax: { default: 20_000 },
   connectionsPerSubjectMax: { default: 10_000 },
   publishesPerSecondMax: {
-    default: 100,
-    about:
-      'What one connection may publish: so many a second for long, and so many at once; 0: as fast as it likes.',
-  },
-  publishesBurstMax: { default: 200 },
-  subjectPublishesPerSecondMax: {
     default: 1_000,
+    about:
+      'Messages that one connection may publish: so many a second for long, and so many at once. A batch ' +
+      'counts each of its messages. 0: as fast as it likes.',
+  },
+  publishesBurstMax: { default: 2_000 },
+  subjectPublishesPerSecondMax: {
+    default: 5_000,
     about:
       'What one subject may publish over all its connections; twice as many at once. 0: as fast as it likes.',
   },

@@ -299,7 +299,10 @@ export class WebSocketPeer<Context> {
     this.#pings = second === this.#pingSecond ? this.#pings + 1 : 1;
     this.#pingSecond = second;
     if (this.#pings > this.#endpoint.limits.pingsPerSecondMax) {
-      this.#fail(1008, `rate_limited: at most ${this.#endpoint.limits.pingsPerSecondMax} pings a second.`);
+      this.#fail(
+        1008,
+        `rate_limited: limits.pingsPerSecondMax is ${this.#endpoint.limits.pingsPerSecondMax}.`,
+      );
       return;
     }
     this.flush();

@@ -12,16 +12,32 @@ export class Bucket {
   readonly #rate: Rate;
   #level: number;
   #atMs: number;
+  /** Asked for since then, granted or not. */
+  #asked = 0;
+  #askedFromMs: number;
+  #askedPerSecondBefore = 0;
 
   constructor(rate: Rate, nowMs: number) {
     this.#rate = rate;
     this.#level = rate.burst;
     this.#atMs = nowMs;
+    this.#askedFromMs = nowMs;
+  }
+
+  /** How fast `take` was asked lately, whether it granted that or not. */
+  get observedPerSecond(): number {
+    return Math.round(Math.max(this.#askedPerSecondBefore, this.#askedPerSecond()));
   }
 
   /** 0: taken. Otherwise nothing was, and so many milliseconds pass until something can be. */
   take(count: number, nowMs: number): number {
     this.#fill(nowMs);
+    if (nowMs - this.#askedFromMs >= 1_000) {
+      this.#askedPerSecondBefore = this.#askedPerSecond();
+      this.#asked = 0;
+      this.#askedFromMs = nowMs;
+    }
+    this.#asked += count;
     const waitMs = this.#missingMs();
     if (waitMs === 0) this.#level -= count;
     return waitMs;
@@ -37,6 +53,10 @@ export class Bucket {
   isFull(nowMs: number): boolean {
     this.#fill(nowMs);
     return this.#level >= this.#rate.burst;
+  }
+
+  #askedPerSecond(): number {
+    return this.#asked / Math.max(1, (this.#atMs - this.#askedFromMs) / 1_000);
   }
 
   #missingMs(): number {
@@ -65,10 +85,11 @@ export class Buckets<K> {
     return this.#buckets.size;
   }
 
-  take(key: K, count: number, nowMs: number): number {
+  /** The bucket to take from. */
+  of(key: K, nowMs: number): Bucket {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) this.#buckets.set(key, (bucket = new Bucket(this.#rate, nowMs)));
-    return bucket.take(count, nowMs);
+    return bucket;
   }
 
   waitMs(key: K, nowMs: number): number {

@@ -12,13 +12,33 @@ export interface Counted {
 
 type Kind = 'publishes' | 'operations';
 
+/** For the sentence of a refusal: an operator must find the setting, and a client the rate that it had. */
+interface Bound {
+  /** With `%` for the observed rate. */
+  readonly whatItDoes: string;
+  readonly setting: string;
+  readonly perSecond: number;
+}
+
+const ofConnection: Readonly<Record<Kind, Omit<Bound, 'perSecond'>>> = {
+  publishes: {
+    whatItDoes: 'this connection publishes about % messages per second',
+    setting: 'limits.publishesPerSecondMax',
+  },
+  operations: {
+    whatItDoes: 'this connection subscribes, reads or lists about % times per second',
+    setting: 'limits.operationsPerSecondMax',
+  },
+};
+
 /** How fast peers that are bounded may publish and ask, by connection and by subject. */
 export class Throttle {
   readonly #clock: Clock;
   readonly #rates: Readonly<Record<Kind, Rate>>;
   readonly #bySubject: Buckets<string>;
   readonly #byChannel = new Map<number, Buckets<string>>();
-  readonly #isSubjectBounded: boolean;
+  /** 0: any number. */
+  readonly #subjectPerSecond: number;
   readonly #onRefused: () => void;
 
   /** @param onRefused is told of each refusal */
@@ -30,7 +50,7 @@ export class Throttle {
       operations: { perSecond: limits.operationsPerSecondMax, burst: limits.operationsBurstMax },
     };
     const perSecond = limits.subjectPublishesPerSecondMax;
-    this.#isSubjectBounded = perSecond > 0;
+    this.#subjectPerSecond = perSecond;
     this.#bySubject = new Buckets({ perSecond, burst: perSecond * 2 });
   }
 
@@ -38,8 +58,13 @@ export class Throttle {
   publishes(identity: Identity, counted: Counted, count: number): void {
     this.#take('publishes', identity, counted, count);
     const { subject } = identity;
-    if (!this.#isSubjectBounded || !isBounded(identity) || subject === undefined) return;
-    this.#refuseFor(this.#bySubject.take(subject, count, this.#clock.monotonicMs()));
+    if (this.#subjectPerSecond === 0 || !isBounded(identity) || subject === undefined) return;
+    const nowMs = this.#clock.monotonicMs();
+    this.#takeFrom(this.#bySubject.of(subject, nowMs), count, nowMs, {
+      whatItDoes: 'the connections of this subject publish about % messages per second together',
+      setting: 'limits.subjectPublishesPerSecondMax',
+      perSecond: this.#subjectPerSecond,
+    });
   }
 
   /** How long `publishes` would refuse from now on; 0: not at all. */
@@ -59,8 +84,12 @@ export class Throttle {
       // One for each rate that the configuration names.
       this.#byChannel.set(perSecond, (buckets = new Buckets({ perSecond, burst: perSecond * 2 })));
     }
-    const waitMs = buckets.take(channel, 1, this.#clock.monotonicMs());
-    this.#refuseFor(waitMs, 'This channel takes no more messages in a second.');
+    const nowMs = this.#clock.monotonicMs();
+    this.#takeFrom(buckets.of(channel, nowMs), 1, nowMs, {
+      whatItDoes: 'about % messages per second are published to this channel',
+      setting: 'publishesPerSecondMax of its namespace',
+      perSecond,
+    });
   }
 
   /** Subscribing, reading, listing. @throws EverywireError `rate_limited` */
@@ -74,16 +103,25 @@ export class Throttle {
     for (const buckets of this.#byChannel.values()) buckets.sweep(nowMs);
   }
 
-  #refuseFor(waitMs: number, why = 'That is more than this token may do in a second.'): void {
+  #takeFrom(bucket: Bucket, count: number, nowMs: number, { whatItDoes, setting, perSecond }: Bound): void {
+    const waitMs = bucket.take(count, nowMs);
     if (waitMs <= 0) return;
     this.#onRefused();
-    throw new EverywireError('rate_limited', why, { retryAfterMs: waitMs });
+    const observed = whatItDoes.replace('%', String(bucket.observedPerSecond));
+    throw new EverywireError(
+      'rate_limited',
+      `Rate limit exceeded: ${observed}, and ${setting} is ${perSecond}.`,
+      {
+        retryAfterMs: waitMs,
+      },
+    );
   }
 
   #take(kind: Kind, identity: Identity, counted: Counted, count: number): void {
     const rate = this.#rates[kind];
     if (rate.perSecond === 0 || !isBounded(identity)) return;
     const nowMs = this.#clock.monotonicMs();
-    this.#refuseFor((counted[kind] ??= new Bucket(rate, nowMs)).take(count, nowMs));
+    const bucket = (counted[kind] ??= new Bucket(rate, nowMs));
+    this.#takeFrom(bucket, count, nowMs, { ...ofConnection[kind], perSecond: rate.perSecond });
   }
 }

@@ -50,8 +50,8 @@ describe('a bucket', () => {
 
 it('buckets that are full again are forgotten', () => {
   const buckets = new Buckets<string>(rate);
-  buckets.take('a', 1, 0);
-  buckets.take('b', 5, 0);
+  buckets.of('a', 0).take(1, 0);
+  buckets.of('b', 0).take(5, 0);
   buckets.sweep(100);
   expect(buckets.size).toBe(1);
   buckets.sweep(500);

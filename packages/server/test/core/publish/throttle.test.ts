@@ -43,6 +43,32 @@ describe('rates', () => {
     expect(hub.figures).toMatchObject({ published: 4, refused: 2 });
   });
 
+  it('name the limit, its setting and the rate that was seen', async () => {
+    const { open } = await start();
+    const session = open('ann');
+    const draft = { payload: Buffer.alloc(0) };
+    await session.publishAll(Array.from({ length: 7 }, () => ({ channel: 'a', draft })));
+    await expect(publishText(session, 'a', 'no')).rejects.toThrow(
+      'Rate limit exceeded: this connection publishes about 8 messages per second, and limits.publishesPerSecondMax is 1.',
+    );
+    const reader = open('ann');
+    for (let count = 0; count < 2; count += 1) await reader.read('a', undefined, 1);
+    await expect(reader.read('a', undefined, 1)).rejects.toThrow(
+      'this connection subscribes, reads or lists about 3 times per second, and limits.operationsPerSecondMax is 1.',
+    );
+    await publishText(open('ann'), 'a', 'the eighth of the subject');
+    await expect(publishText(open('ann'), 'a', 'no')).rejects.toThrow(
+      'the connections of this subject publish about 9 messages per second together, and limits.subjectPublishesPerSecondMax is 4.',
+    );
+  });
+
+  it('fit a backend that publishes a thousand a second, and several of them', () => {
+    const { publishesPerSecondMax, publishesBurstMax, subjectPublishesPerSecondMax } = defaultLimits;
+    expect([publishesPerSecondMax, publishesBurstMax, subjectPublishesPerSecondMax]).toEqual([
+      1_000, 2_000, 5_000,
+    ]);
+  });
+
   it('count sessions of one connection together', async () => {
     const { open } = await start();
     const counted = {};
@@ -92,7 +118,12 @@ describe('rates', () => {
     const [one, other] = [await openSession(hub), await openSession(hub)];
     await publishText(one, 'slow/a', 'yes');
     await publishText(other, 'slow/a', 'yes');
-    await expect(publishText(one, 'slow/a', 'no')).rejects.toMatchObject({ code: 'rate_limited' });
+    await expect(publishText(one, 'slow/a', 'no')).rejects.toMatchObject({
+      code: 'rate_limited',
+      message:
+        'Rate limit exceeded: about 3 messages per second are published to this channel, and ' +
+        'publishesPerSecondMax of its namespace is 1.',
+    });
     one.checkPublish('slow/a', { payload: Buffer.alloc(0) });
     const draft = { payload: Buffer.from('x') };
     const results = await one.publishAll([
