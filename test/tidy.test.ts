@@ -203,7 +203,7 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
-  test('the command line is imported by nobody else', () => {
+  test('no other folder imports the command line', () => {
     const bad = faults(server, (source) =>
       source.path.startsWith(`${server}/cli/`)
         ? []
@@ -269,7 +269,7 @@ function mentions({ text }: Source, words: RegExp): readonly string[] {
   return [...codeOf(text).matchAll(words)].map(([word]) => `says ${word}`);
 }
 
-test('the core has no clock, no chance and no timers of its own: use the injected Clock and Random', () => {
+test('the core makes no clock, no random numbers and no timers: use the injected Clock and Random', () => {
   const words =
     /\b(?:Date\.now|new Date\(\)|Math\.random|performance\.now|setTimeout|setInterval|setImmediate|queueMicrotask|process\.)/g;
   expect(faults(`${server}/core`, (source) => mentions(source, words))).toEqual([]);

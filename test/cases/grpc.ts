@@ -185,7 +185,7 @@ export const cases: readonly GrpcCase[] = [
   ...rows(5, [
     { what: 'length 0xFFFFFFFF', send: withBody(announced(0xffff_ffff)), expect: status(8) },
     {
-      what: 'length 0xFFFFFFFF, and the call goes on',
+      what: 'length 0xFFFFFFFF, and the call continues',
       send: raw(head(one, callHead(paths.publish)), data(one, announced(0xffff_ffff)())),
       expect: status(8),
     },
@@ -222,7 +222,7 @@ export const cases: readonly GrpcCase[] = [
   ]),
   ...rows(8, [
     {
-      what: 'a cursor that is none',
+      what: 'an invalid cursor',
       send: (channel) =>
         Buffer.concat([
           follow(),

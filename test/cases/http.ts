@@ -165,7 +165,7 @@ const framing: readonly Case[] = [
   ...[
     ['a chunk size beyond 64 bits', 'FFFFFFFFFFFFFFFFF\r\n'],
     ['no CRLF behind a chunk', '5\r\nhelloX\r\n0\r\n\r\n'],
-    ['a chunk size that is none', 'xyz\r\n'],
+    ['an invalid chunk size', 'xyz\r\n'],
     ['a negative chunk size', '-1\r\n'],
   ].map(([what, body], at): Case => ({
     id: `1.7.${at + 1}`,
@@ -261,7 +261,7 @@ const framing: readonly Case[] = [
   },
   {
     id: '1.20.3',
-    what: 'a method that is none',
+    what: 'an unknown method',
     send: `BREW / HTTP/1.1\r\n${host}\r\n`,
     status: [400, 405, 501],
     close: true,
@@ -291,7 +291,7 @@ const semantics: readonly Case[] = [
   },
   {
     id: '1.11.3',
-    what: 'a Content-Type that is none',
+    what: 'an invalid Content-Type',
     send: post('/channels/bad', 'Content-Type: nonsense\r\n', 'x'),
     status: [415, 422],
     clause: 'RFC 9110 §15.5.16',
@@ -374,8 +374,8 @@ const semantics: readonly Case[] = [
       ['__proto__', '[{"channel":"bad","data":1,"__proto__":{"polluted":1}}]'],
       ['neither data nor base64', '[{"channel":"bad"}]'],
       ['both data and base64', '[{"channel":"bad","data":1,"base64":""}]'],
-      ['base64 that is none', '[{"channel":"bad","base64":"***"}]'],
-      ['a ttl that is none', '[{"channel":"bad","data":1,"ttl":"soon"}]'],
+      ['invalid base64', '[{"channel":"bad","base64":"***"}]'],
+      ['an invalid ttl', '[{"channel":"bad","data":1,"ttl":"soon"}]'],
       ['headers that are no strings', '[{"channel":"bad","data":1,"headers":{"a":1}}]'],
     ] as const
   ).map(([what, text], at): Case => ({
@@ -493,7 +493,7 @@ const semantics: readonly Case[] = [
   },
   {
     id: '12.9.5',
-    what: 'a TTL that is none',
+    what: 'an invalid TTL',
     send: post('/channels/bad', 'Everywire-TTL: soon\r\n', 'x'),
     status: 400,
     code: 'invalid',
@@ -501,7 +501,7 @@ const semantics: readonly Case[] = [
   },
   {
     id: '12.9.6',
-    what: 'JSON that is none',
+    what: 'invalid JSON',
     send: post('/channels/bad', json, '{"a":'),
     status: 400,
     code: 'malformed',
@@ -565,7 +565,7 @@ const ranges: readonly Case[] = [
   },
   {
     id: '3.1.31',
-    what: 'format that is none',
+    what: 'an unknown format',
     send: get('/channels/bad?format=xml'),
     status: 400,
     code: 'invalid',

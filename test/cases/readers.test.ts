@@ -21,8 +21,8 @@ import { ping } from './websocket/frame-case.ts';
 import { framingCases } from './websocket/framing-cases.ts';
 
 /**
- * Every input of the tables, cut at every byte, on the readers of the server without a socket. What the server answers
- * to each input is tested over sockets, with each input whole.
+ * Gives every input of the tables, cut at every byte, to the readers of the server without a socket. Other tests send
+ * each input whole over a socket, and check the answer of the server.
  */
 interface Input {
   readonly what: string;
@@ -132,7 +132,7 @@ const webSocketInputs: readonly Input[] = frameCases.flatMap(({ id, what, send }
   })),
 );
 
-/** Packets of Socket.IO are told apart by the frames that they come in. */
+/** The frame of a Socket.IO packet determines its kind. */
 function plainPacket(one: Received): unknown {
   if (one.kind !== 'text') return plainMessage(one);
   const packet = parsePacket(one.payload.toString());

@@ -1,4 +1,4 @@
-/** BAD-INPUT section 5: what a peer may say that it may not, as data. */
+/** BAD-INPUT section 5: forbidden inputs of a peer, as data. */
 
 /** A message in a WebSocket: text, or bytes. Over polling, packets of payloads. */
 export type Packet = string | Buffer;
@@ -89,13 +89,13 @@ export const packetCases: readonly PacketCase[] = [
   { ...fatal('DISCONNECT before CONNECT', '41'), isFirst: true },
   { ...fatal('ACK before CONNECT', '431[]'), isFirst: true },
   { ...fatal('bytes before CONNECT', bytes), isFirst: true },
-  harmless('a pong that nobody asked for', '3'),
+  harmless('a pong without a ping', '3'),
   harmless('noop', '6'),
-  harmless('ACK that nobody asked for', '43999[1]'),
+  harmless('ACK without a question', '43999[1]'),
   harmless('ACK of 2^53', '439007199254740992[1]'),
   harmless('ACK of a number beyond all bounds', `43${'9'.repeat(400)}[1]`),
   harmless('ACK of -1', '43-1[1]'),
-  harmless('binary ACK that nobody asked for', `461-7[${place(0)}]`, bytes),
+  harmless('binary ACK without a question', `461-7[${place(0)}]`, bytes),
   harmless('an event with the id 2^53', '429007199254740993["x"]'),
   harmless('an event named by a number', '42[7]'),
   harmless('an event named by 1e400', '42[1e400]'),
@@ -115,7 +115,7 @@ export const packetCases: readonly PacketCase[] = [
 export interface RequestCase {
   readonly what: string;
   readonly method?: string;
-  /** `SID` stands for a session that is open. */
+  /** The test replaces `SID` by the id of an open session. */
   readonly query: string;
   readonly headers?: readonly string[];
   readonly body?: string | Buffer;
@@ -139,7 +139,7 @@ const post = (what: string, body: string | Buffer, rest: Partial<RequestCase>): 
 export const requestCases: readonly RequestCase[] = [
   { what: 'no query', query: '', status: 400, code: 0 },
   { what: 'no transport', query: 'EIO=4', status: 400, code: 0 },
-  { what: 'a transport nobody speaks', query: 'EIO=4&transport=pigeon', status: 400, code: 0 },
+  { what: 'an unknown transport', query: 'EIO=4&transport=pigeon', status: 400, code: 0 },
   { what: 'transport constructor', query: 'EIO=4&transport=constructor', status: 400, code: 0 },
   { what: 'no EIO', query: 'transport=polling', status: 400, code: 5 },
   { what: 'EIO 3', query: 'EIO=3&transport=polling', status: 400, code: 5 },
@@ -147,7 +147,7 @@ export const requestCases: readonly RequestCase[] = [
   { what: 'WebSocket without an upgrade', query: 'EIO=4&transport=websocket', status: 400, code: 3 },
   { what: 'JSONP', query: 'EIO=4&transport=polling&j=0', status: 400, code: 3 },
   {
-    what: 'a sid nobody has',
+    what: 'an unknown sid',
     query: 'EIO=4&transport=polling&sid=aaaaaaaaaaaaaaaaaaaa',
     status: 400,
     code: 1,
@@ -172,7 +172,7 @@ export const requestCases: readonly RequestCase[] = [
     code: 2,
   },
   { what: 'HEAD without a session', method: 'HEAD', query: 'EIO=4&transport=polling', status: 400 },
-  post('POST to a sid nobody has', '40', {
+  post('POST to an unknown sid', '40', {
     query: 'EIO=4&transport=polling&sid=bbbbbbbbbbbbbbbbbbbb',
     code: 1,
   }),

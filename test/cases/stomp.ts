@@ -309,19 +309,19 @@ export const cases: readonly StompCase[] = [
       receipt: 'r',
     },
     {
-      what: 'SEND with a type that is none',
+      what: 'SEND with an invalid type',
       send: frame('SEND\ndestination:/topic/case\ncontent-type:nonsense\nreceipt:r', 'x'),
       code: 'invalid',
       receipt: 'r',
     },
     {
-      what: 'SEND of JSON that is none',
+      what: 'SEND of invalid JSON',
       send: frame('SEND\ndestination:/topic/case\ncontent-type:application/json\nreceipt:r', '{'),
       code: 'malformed',
       receipt: 'r',
     },
     {
-      what: 'SEND with 33 headers of its own',
+      what: 'SEND with 33 application headers',
       send: frame(
         `SEND\ndestination:/topic/case\nreceipt:r${Array.from({ length: 33 }, (_, at) => `\nh${at}:x`).join('')}`,
       ),
@@ -386,13 +386,13 @@ export const cases: readonly StompCase[] = [
       '2abcdef.1.0123456789abcdef',
       '1abcdef.zzzzzzzzzzz.0123456789abcdef',
     ].map((cursor) => ({
-      what: `a cursor that is none: ${cursor.slice(0, 40)}`,
+      what: `an invalid cursor: ${cursor.slice(0, 40)}`,
       send: frame(`SUBSCRIBE\nid:1\ndestination:/topic/case\nreceipt:r\nafter:${cursor}`),
       code: 'bad_cursor',
       receipt: 'r',
     })),
     {
-      what: 'a start that is none',
+      what: 'an invalid start',
       send: frame('SUBSCRIBE\nid:1\ndestination:/topic/case\nsince:last--1'),
       code: 'invalid',
     },
@@ -419,7 +419,7 @@ export const cases: readonly StompCase[] = [
     },
     {
       what: 'ACK of an unknown id',
-      send: frame('ACK\nid:nobody\nreceipt:r'),
+      send: frame('ACK\nid:unknown\nreceipt:r'),
       code: 'not_found',
       receipt: 'r',
       versions: ['1.2'],

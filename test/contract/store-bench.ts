@@ -15,7 +15,7 @@ import type {
 /** What a store is tried with: every call shortened to what the test is about. */
 export class StoreBench implements Feed {
   store: Store;
-  /** What the feed was told, in its order. */
+  /** The messages that the store reported to the feed, in order. */
   readonly fed: Message[] = [];
   readonly droppedChannels: string[] = [];
   interruptions = 0;

@@ -12,7 +12,7 @@ export async function taken(store: Store, name: string): Promise<Lease> {
   return lease;
 }
 
-/** Leases, and fences: writes that are refused once their lease belongs to somebody else. */
+/** Leases, and fences: the store refuses writes once their lease belongs to another owner. */
 export function leaseContract(
   { duty, bench }: ContractPart,
   reopen: () => Promise<void>,
@@ -34,7 +34,7 @@ export function leaseContract(
       const again = await cluster.lease('x');
       expect(again).toBeDefined();
       expect(again!.token).not.toBe(first!.token);
-      // It was given back once already, and is somebody else's by now.
+      // The first owner released it already, and now it belongs to the second.
       await first!.release();
       expect(await write(again!, '1')).toBe('stored');
     });
@@ -60,7 +60,7 @@ export function leaseContract(
       expect(former.lost.aborted).toBe(true);
     });
 
-    duty('that are taken over at once belong to the last who asked, and no other', async () => {
+    duty('that are taken over at the same time belong only to the last owner that asked', async () => {
       const { store } = bench();
       const leases = await Promise.all(Array.from({ length: 10 }, () => taken(store, 'x')));
       expect(new Set(leases.map(({ token }) => token)).size).toBe(10);

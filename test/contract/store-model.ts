@@ -12,7 +12,7 @@ interface ModelMessage {
   isKept: boolean;
 }
 
-/** The whole log, nothing forgotten: what is lost is only marked. */
+/** The whole log. The model deletes nothing: it only marks lost messages. */
 class Model {
   readonly messages: ModelMessage[] = [];
   readonly #lives = new Map<string, number>();
@@ -119,7 +119,7 @@ async function compare(
       expected.filter(({ isKept }) => isKept).map(({ seq, offset }) => [seq, offset]),
     );
     const lost = expected.filter(({ isKept }) => !isKept);
-    // Two lives of a channel cannot be told by one range of offsets.
+    // One range of offsets cannot describe two lives of a channel.
     const vague = new Set(page.gaps.flatMap(({ channel: name, from }) => (from === undefined ? [name] : [])));
     const told = page.gaps.flatMap(({ channel: name, from, to }) =>
       vague.has(name)

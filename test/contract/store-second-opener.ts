@@ -35,7 +35,7 @@ export function secondOpenerContract(
       });
     });
 
-    duty('has one order of messages, whoever appended them', async () => {
+    duty('has one order of messages from all openers', async () => {
       await withAnother(async (one, other) => {
         await Promise.all([one.fill('a', 20), other.fill('a', 20), other.fill('b', 20)]);
         const [mine, theirs] = await Promise.all([
@@ -94,7 +94,7 @@ export function secondOpenerContract(
       });
     });
 
-    duty('goes on for one when the other closes', async () => {
+    duty('still works for one opener when the other closes', async () => {
       await withAnother(async (one, other) => {
         await other.append('a', 'x');
         await other.store.close();

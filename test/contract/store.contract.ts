@@ -18,7 +18,7 @@ export interface StoreContractOptions {
   readonly limits: AllLimits;
 }
 
-/** A kind of store on trial, on a place of its own. */
+/** A store implementation under test, in its own folder or address. */
 export interface StoreOnTrial {
   /** A store on that place; for durable ones, on what an earlier one left there. */
   make(): Store;
@@ -217,7 +217,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
 
       duty('refuse other content', async () => {
         await bench.append('a', 'same', { key: 'k' });
-        for (const other of [{ payload: Buffer.from('x') }, { event: 'e' }, { from: 'somebody' }]) {
+        for (const other of [{ payload: Buffer.from('x') }, { event: 'e' }, { from: 'another' }]) {
           const [result] = await bench.store.append([bench.entry('a', 'same', { key: 'k', ...other })]);
           expect(result).toBeInstanceOf(EverywireError);
           expect(result).toMatchObject({ code: 'conflict' });
@@ -505,7 +505,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect((await bench.append('b', 'next')).offset).toBe(2);
       });
 
-      duty('can leave nothing, and offsets go on', async () => {
+      duty('can leave nothing, and offsets continue', async () => {
         const start = await bench.head();
         await bench.fill('a', 3, { countMax: 0 });
         expect(await bench.store.channels(filterOf('a'), undefined, 1)).toMatchObject([
@@ -516,7 +516,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect((await bench.read('a', page.through)).gaps).toEqual([]);
       });
 
-      duty('for a filter is told channel by channel, and skips nothing of others', async () => {
+      duty('for a filter has a notice for each channel, and skips nothing of others', async () => {
         const start = await bench.head();
         await bench.append('b', 'b-1');
         await bench.fill('a', 6, { countMax: 2 });
@@ -524,7 +524,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         const page = await bench.read('*', start);
         expect(page.gaps).toMatchObject([{ channel: 'a', from: 1, to: 4, reason: 'retention' }]);
         expect(payloads(page.messages)).toEqual(['b-1', 'a-5', 'a-6', 'b-2']);
-        // A reader who only got the gap, and comes back with the cursor in it, still gets everything.
+        // A reader that only got the gap, and comes back with the cursor in it, still gets everything.
         expect(payloads((await bench.read('*', page.gaps[0]!.next)).messages)).toEqual([
           'b-1',
           'a-5',
@@ -576,7 +576,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(await bench.store.drop('never')).toBe(false);
       });
 
-      duty('is told to who had not read everything, and to nobody else', async () => {
+      duty('gives a notice only to readers that had not read everything', async () => {
         const places = await bench.fill('a', 4);
         await bench.store.drop('a');
         const behind = await bench.read('a', positionOf(places[1]!));
@@ -612,7 +612,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect((await bench.read('a', await bench.earliest('a'))).gaps).toEqual([]);
       });
 
-      duty('again and again is told life by life, and summed up beyond', async () => {
+      duty('again and again has a notice for each life, and one for all lives beyond', async () => {
         const start = await bench.head();
         for (let life = 0; life < 3; life += 1) {
           await bench.fill('a', 2);
@@ -1007,7 +1007,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         ]);
       });
 
-      duty('with an older copy put back: what the lost tail gave out is a gap', async () => {
+      duty('with an older copy put back: positions of the lost tail are a gap', async () => {
         const kept = await bench.fill('a', 3);
         await bench.store.close();
         trial.copies!.take();
@@ -1038,7 +1038,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         const kept = await bench.fill('a', 2);
         await bench.store.close();
         trial.copies!.take();
-        // The copy is of a closed store, and the epoch goes on nowhere else: the tail is lost within the next epoch.
+        // The copy is of a closed store, so no other process continues the epoch: the tail is lost within the next epoch.
         await open();
         const lost = await bench.fill('a', 1);
         await bench.store.close();

@@ -66,7 +66,7 @@ export function transportPowers(driver: TransportDriver): void {
     );
 
     power(
-      'goes on under a new token, with nothing lost or repeated',
+      'continues under a new token, with nothing lost or repeated',
       driver.readRefreshably,
       async (read) => {
         const channel = freshChannel();

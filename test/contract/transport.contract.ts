@@ -19,7 +19,7 @@ export async function take(reader: Reader, count: number): Promise<Received[]> {
 
 const textsOf = (messages: readonly Received[]) => messages.map(({ payload }) => payload.toString());
 
-/** What every transport owes its readers and publishers, whatever its bytes look like. */
+/** The duties of every transport to its readers and publishers, independent of its wire format. */
 export function transportContract({ driver, skip = [] }: TransportContract): void {
   const reasons = new Map(skip.flatMap(({ reason, tests }) => tests.map((name) => [name, reason])));
   const used = new Set<string>();
@@ -63,7 +63,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       reader.close();
     });
 
-    promise('goes on after a cursor with nothing lost or repeated', async () => {
+    promise('resumes after a cursor with nothing lost or repeated', async () => {
       const channel = freshChannel();
       const answers = await publishMany(channel, 5);
       const reader = await driver.read(server, channel, { after: answers[1]!.cursor });
@@ -143,21 +143,24 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       reader.close();
     });
 
-    promise('tells a reader behind the retention edge what is gone, and goes on from there', async () => {
-      const channel = freshChannel().replace('contract/', 'contract/short/');
-      const answers = await publishMany(channel, 20);
-      const reader = await driver.read(server, channel, { after: answers[2]!.cursor });
-      expect(reader.continuity).toBe('gap');
-      expect(reader.gap).toMatchObject({
-        channel,
-        from: 4,
-        to: 15,
-        reason: 'retention',
-        cursor: answers[14]!.cursor,
-      });
-      expect(textsOf(await take(reader, 5))).toEqual(['16', '17', '18', '19', '20']);
-      reader.close();
-    });
+    promise(
+      'gives a reader behind the retention edge a gap notice, and continues behind the gap',
+      async () => {
+        const channel = freshChannel().replace('contract/', 'contract/short/');
+        const answers = await publishMany(channel, 20);
+        const reader = await driver.read(server, channel, { after: answers[2]!.cursor });
+        expect(reader.continuity).toBe('gap');
+        expect(reader.gap).toMatchObject({
+          channel,
+          from: 4,
+          to: 15,
+          reason: 'retention',
+          cursor: answers[14]!.cursor,
+        });
+        expect(textsOf(await take(reader, 5))).toEqual(['16', '17', '18', '19', '20']);
+        reader.close();
+      },
+    );
 
     promise('answers a cursor of another log with a gap, never with silence', async () => {
       const channel = freshChannel();
@@ -189,7 +192,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       }
     });
 
-    promise('lets nobody read what is the server’s own', async () => {
+    promise('refuses to read the server’s own channels', async () => {
       await expect(driver.read(server, '$SYS/x')).rejects.toMatchObject({ code: 'bad_name' });
     });
 

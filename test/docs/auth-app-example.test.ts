@@ -52,7 +52,7 @@ describeInChromium('the example with users in Chromium', () => {
     return port;
   }
   async function logIn(name: string): Promise<Page> {
-    // A browser of their own, since the cookie says who it is.
+    // A separate browser context for each user, since the cookie identifies the user.
     const page = await (await browser.newContext()).newPage();
     await page.goto(`${url}/`);
     await page.fill('#name', name);
@@ -92,7 +92,7 @@ describeInChromium('the example with users in Chromium', () => {
     await expect.poll(() => ann.locator('#lines li').last().textContent(), patience).toContain('welcome');
   });
 
-  it('gives no token to who is not logged in', async () => {
+  it('gives no token to a browser that is not logged in', async () => {
     expect((await fetch(`${url}/token`, { method: 'POST' })).status).toBe(401);
     expect((await fetch(`${url}/login`, { method: 'POST', body: '#' })).status).toBe(400);
   });

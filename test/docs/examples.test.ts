@@ -66,7 +66,7 @@ describe('the examples', { timeout: 300_000 }, () => {
     }
   });
 
-  it('sse-reader.ts goes on from the cursor in its file, also after the server was killed', async () => {
+  it('sse-reader.ts resumes from the cursor in its file, also after the server was killed', async () => {
     const cursorFile = join(folder, 'cursor.txt');
     const args = [`${server.http}/channels/demo`, cursorFile];
     const first = start(process.execPath, 'sse-reader.ts', args);
@@ -112,7 +112,7 @@ describe('the examples', { timeout: 300_000 }, () => {
     await expect.poll(texts, patience).toEqual(['one', 'two']);
   });
 
-  it('grpc-reader.ts goes on from the cursor in its file, also after the server was killed', async () => {
+  it('grpc-reader.ts resumes from the cursor in its file, also after the server was killed', async () => {
     const cursorFile = join(folder, 'grpc-cursor.txt');
     const args = [server.grpc!, 'demo/**', cursorFile];
     const first = start(process.execPath, 'grpc-reader.ts', args);

@@ -12,7 +12,7 @@ import { runExample, type RunningExample } from './run-example.ts';
 
 const patience = { timeout: 60_000, interval: 50 };
 
-/** The example as its README says: two processes, a page in each of two tabs, and somebody with curl. */
+/** Runs the example as its README describes it: two processes, a page in each of two tabs, and a publisher with curl. */
 describeInChromium('the Socket.IO example in Chromium', () => {
   let browser: Browser;
   let folder: string;

@@ -9,7 +9,7 @@ import { runExample, type RunningExample } from './run-example.ts';
 const patience = { timeout: 60_000, interval: 20 };
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-/** The command, what it is given before its arguments, and what it prints for a message. */
+/** The command, the arguments before its own, and the line that it prints for a message. */
 const receivers: readonly (readonly [
   tool: string,
   command: string,

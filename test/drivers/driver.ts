@@ -23,9 +23,9 @@ export interface TransportDriver {
   readonly untoldToReaders?: Untold;
   /** A connection to publish by, over this transport itself. */
   readonly connect: Has<(server: Addresses) => Promise<Publisher>>;
-  /** Publishes by a connection of its own. Absent where `connect` lacks. */
+  /** Publishes over a new connection. Absent where `connect` lacks. */
   readonly publish?: (server: Addresses, channel: string, message: Outgoing) => Promise<Answer>;
-  /** What a publisher cannot say, or is not told in the answer. */
+  /** Fields that a publisher cannot send, or does not get in the answer. */
   readonly untoldByPublishers?: Untold;
   /** What refusing a message does to the connection that it came by. */
   readonly refusedPublisher: 'stays' | 'is closed';
@@ -57,7 +57,7 @@ export function has<T extends object>(given: Has<T>): given is T {
 
 export interface Publisher {
   publish(channel: string, message: Outgoing): Promise<Answer>;
-  /** The server has not ended it. Where every request stands alone, it never does. */
+  /** The server has not ended it. Where every request is independent, the server never does. */
   readonly isOpen: boolean;
   close(): void;
 }
@@ -135,11 +135,11 @@ export interface Received {
 export interface Reader {
   readonly continuity: Continuity;
   readonly gap: GapNotice | undefined;
-  /** Where this reader stands: what a client would come back with. */
+  /** The position of this reader, with which a client would come back. */
   readonly cursor: string;
   /** The next message. Rejects once the server ended the connection. */
   next(): Promise<Received>;
-  /** Stops taking bytes from the socket, and goes on. Absent where every request stands alone. */
+  /** Stops taking bytes from the socket; `resume` starts again. Absent where every request is independent. */
   readonly pause?: () => void;
   readonly resume?: () => void;
   /** Ends the connection as a polite client would (FIN). */

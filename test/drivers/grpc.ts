@@ -24,7 +24,7 @@ import {
 } from './driver.ts';
 import { Inbox } from './inbox.ts';
 
-/** A client of `grpc-js`, made from the .proto at run time: somebody else's gRPC and somebody else's protobuf. */
+/** A client of `grpc-js`, made from the .proto at run time: gRPC and protobuf of another project. */
 const definition = loadSync('everywire/v1/messaging.proto', {
   includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))],
   longs: Number,
@@ -90,7 +90,7 @@ const { Messaging } = (
   }
 ).everywire.v1;
 
-/** A connection of its own for each. */
+/** Opens a separate connection for each client. */
 export function openClient({ grpc }: Addresses): MessagingClient {
   return new Messaging(grpc!, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
 }
@@ -101,7 +101,7 @@ export function metadataOf(server: Addresses): Metadata {
   return metadata;
 }
 
-/** The code is the reason of the ErrorInfo in `grpc-status-details-bin`, in which it stands as plain text. */
+/** The code is the reason of the ErrorInfo in `grpc-status-details-bin`, which contains it as plain text. */
 export function refusedBy(error: ServiceError): Refused {
   const [details] = error.metadata.get('grpc-status-details-bin');
   const text = details?.toString('latin1') ?? '';

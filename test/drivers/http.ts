@@ -25,7 +25,7 @@ interface Page {
   readonly gap?: GapNotice;
 }
 
-/** One request, on a connection of its own unless there is an agent; the body is left unread. */
+/** One request, on a new connection unless there is an agent; it does not read the body. */
 function request(url: string, options: http.RequestOptions, body?: Buffer): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const sent = http.request(url, { agent: false, ...options }, resolve);

@@ -10,7 +10,7 @@ export class Inbox<T> {
     else waiting.resolve(item);
   }
 
-  /** Nothing comes any more: whoever waits is told why. */
+  /** No further item comes: rejects all waiting calls with `cause`. */
   end(cause: Error): void {
     this.#end ??= cause;
     for (const { reject } of this.#waiting.splice(0)) reject(this.#end);

@@ -31,7 +31,7 @@ export interface MqttWay {
   readonly qos: Qos;
 }
 
-/** A connection of the `mqtt` package: somebody else's reading of the standard. */
+/** A connection of the `mqtt` package: another project's implementation of the standard. */
 interface Connection {
   readonly client: MqttClient;
   /** What the server sends, messages excepted, from the first packet on. */
@@ -133,7 +133,7 @@ async function nextOf({ packets }: Connection, ...kinds: readonly string[]): Pro
   }
 }
 
-/** Codes that MQTT has a number of its own for, where the words do not begin with the code. */
+/** Codes for which MQTT has a reason code, and whose reason string does not begin with our code. */
 const codesByReason: ReadonlyMap<number, string> = new Map([
   // Bad user name or password, and not authorized, of MQTT 3.1.1.
   [0x04, 'unauthorized'],
@@ -219,7 +219,7 @@ async function read5(
     throw refusalOf(suback, granted);
   }
   const told = suback.properties?.userProperties;
-  // A gap is told with the message behind it.
+  // A gap notice comes with the next message.
   const isGap = valueOf(told, 'continuity') === 'gap';
   const first = isGap ? await messages.next() : undefined;
   let early = first && receivedOf(first);
@@ -253,7 +253,7 @@ function send(client: MqttClient, packet: object): void {
   (client as unknown as { _sendPacket(packet: object): void })._sendPacket(packet);
 }
 
-/** MQTT 3.1.1: a place to begin is part of the filter, and nothing tells where the reader stands. */
+/** MQTT 3.1.1: the start is part of the filter, and the server reports no cursor. */
 async function read3(connection: Connection, filter: string, { qos, from }: ReadOptions): Promise<Reader> {
   const { client, messages } = connection;
   const place = from.after ?? from.since;
@@ -350,7 +350,7 @@ async function connectPublisher(server: Addresses, way: MqttWay): Promise<Publis
 
 const wordless = 'MQTT 3.1.1 refuses a SUBSCRIBE with 0x80, and closes for all else';
 const cannotRefresh: Lacks = {
-  lacks: 'MQTT 3.1.1 has no AUTH: a client comes back, and its session goes on',
+  lacks: 'MQTT 3.1.1 has no AUTH: a client reconnects, and its session continues',
 };
 const cannotSlow = 'there is no answer that could say so: the server reads more slowly';
 const unanswered = 'a PUBLISH at QoS 0 is not answered';

@@ -59,7 +59,7 @@ async function open({ url, token }: Addresses, way: Way): Promise<Connection> {
   return { socket, messages, goodbye: goodbye.promise };
 }
 
-/** A refusal of the namespace has data; that of the request that should have begun it has none. */
+/** A refusal of the namespace has data; a refusal of the first request has none. */
 function refusedBy(cause: Error & { readonly data?: { readonly code?: string } }): Error {
   const { data } = cause;
   return data?.code === undefined ? cause : new Refused(0, data.code, cause.message + JSON.stringify(data));
@@ -77,7 +77,7 @@ function receivedOf(data: unknown, meta: Meta): Received {
 async function ask(socket: Socket, event: string, ...args: readonly unknown[]): Promise<Told> {
   const told = await new Promise<Told>((resolve, reject) => {
     socket.once('disconnect', (reason) => reject(new Error(reason)));
-    // Without a connection the library would keep it for the next one, which there is none of.
+    // Without a connection the library would keep the packet for the next one, but there is no next one.
     if (!socket.connected) reject(new Error('disconnected'));
     socket.emit(event, ...args, resolve);
   });

@@ -15,7 +15,7 @@ import {
 } from './driver.ts';
 import { Inbox } from './inbox.ts';
 
-/** A connection of `@stomp/stompjs`: somebody else's reading of STOMP 1.2. */
+/** A connection of `@stomp/stompjs`: another project's implementation of STOMP 1.2. */
 interface Connection {
   readonly client: Client;
   readonly messages: Inbox<IMessage>;

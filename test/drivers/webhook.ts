@@ -21,7 +21,7 @@ interface View {
   readonly pausedBecause: string | null;
 }
 
-/** How often a view is looked at for the end of a webhook, which is told nowhere else. */
+/** How often the driver reads the view of a webhook: only the view shows its end. */
 const lookEveryMs = 50;
 
 async function ask(server: Addresses, method: string, path: string, body?: object): Promise<Response> {
@@ -37,7 +37,7 @@ async function ask(server: Addresses, method: string, path: string, body?: objec
   throw new Refused(response.status, code, text);
 }
 
-/** An endpoint of its own on loopback, which the server has to be allowed to call, and a webhook that leads to it. */
+/** Starts an endpoint on loopback, which the server must be allowed to call, and registers a webhook for it. */
 async function read(server: Addresses, filter: string, from?: From): Promise<RefreshableReader> {
   const inbox = new Inbox<Envelope>();
   const held: ServerResponse[] = [];
@@ -80,7 +80,7 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
   const look = async (): Promise<View> => (await (await ask(operator, 'GET', path)).json()) as View;
   const view = await look();
   const gap = view.lastGap ?? undefined;
-  // Where it began, whatever has been delivered meanwhile.
+  // The cursor of its start, also after deliveries.
   let cursor = gap?.cursor ?? from?.after ?? view.cursor;
   const remove = (): void => {
     ask(operator, 'DELETE', path).catch(() => undefined);
@@ -133,7 +133,7 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
   };
 }
 
-/** Registers them one after the other; they are the subject's, whatever the connection. */
+/** Registers them one after the other; they belong to the subject, not to a connection. */
 async function readSeveral(server: Addresses, filters: readonly string[]) {
   const paths: string[] = [];
   const close = (): void => {
@@ -158,7 +158,7 @@ export const webhookDriver: TransportDriver = {
   readSeveral,
   readRetained: { lacks: 'a webhook begins at a place in the log, and nothing comes before it' },
   readRefreshably: read,
-  readShared: { lacks: 'an endpoint has a place of its own, which a group has no use for' },
+  readShared: { lacks: 'an endpoint has its own position, but a group has one position for all members' },
   connect: { lacks: 'the server calls, and takes nothing from the answer' },
   refusedPublisher: 'stays',
   goodbyeOfToken: /^paused: unauthorized$/,

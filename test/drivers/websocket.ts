@@ -23,7 +23,7 @@ import { Inbox } from './inbox.ts';
 
 const refreshId = 'refresh';
 
-/** A client of the `ws` package: somebody else's reading of RFC 6455. Frames are kept from the first byte on. */
+/** A client of the `ws` package: another project's implementation of RFC 6455. It keeps frames from the first byte on. */
 interface Open {
   readonly socket: WebSocket;
   readonly response: IncomingMessage;
@@ -73,7 +73,7 @@ function open(server: Addresses, target: string, protocols: readonly string[]): 
   });
 }
 
-/** Close reasons begin with the code, where the close is a refusal that has no number of its own. */
+/** A close reason begins with the code, if the refusal has no close code of the standard. */
 function closedWith(status: number, reason: string): Error {
   const code = status === 1009 ? 'too_large' : /^([a-z_]+): /.exec(reason)?.[1];
   if (code !== undefined) return new Refused(status, code, reason);

@@ -38,7 +38,7 @@ describe('the engine', () => {
     expect(guided!.report!.branchesTaken).toBeGreaterThan(unguided!.report!.branchesTaken);
   }, 120_000);
 
-  test('tells what is slow, pollutes, never ends, takes all memory, ends the thread or grows, and goes on with the rest', async () => {
+  test('reports an input that is slow, pollutes, never ends, takes all memory, ends the thread or grows, and continues with the rest', async () => {
     const faulty = (word: string) =>
       job(word, 'test/fuzz/planted/faults-harness.ts', { inputs: [Buffer.from(word)], runsMax: 1 });
     const words = ['slow', 'pollute', 'hang', 'explode', 'exit', 'fine'];

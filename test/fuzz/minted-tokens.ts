@@ -1,6 +1,6 @@
 /**
- * Keys and tokens for the verifier's harness. Made once, and the private keys were thrown away, so that nobody, the fuzzer
- * included, can sign anything else; fixed, so that what is found can be had again.
+ * Keys and tokens for the verifier's harness. We made them once and deleted the private keys, so neither the fuzzer nor a
+ * person can sign another token. They are constants, so that a run can be repeated.
  */
 export const issuer = 'https://issuer.example';
 export const audience = 'everywire';

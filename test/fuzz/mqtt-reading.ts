@@ -15,7 +15,7 @@ import { Message } from '../../packages/server/src/core/log/message.ts';
 import { readTarget } from '../../packages/server/src/transports/mqtt/targets.ts';
 import { draftOf, propertiesOf } from '../../packages/server/src/transports/mqtt/convert.ts';
 import { rawConnect } from '../clients/mqtt/raw-packets.ts';
-import { portionsOf, takenOrRefused } from './tools.ts';
+import { chunkingsOf, takenOrRefused } from './tools.ts';
 
 /** What the harnesses of MQTT have in common. */
 
@@ -35,12 +35,8 @@ export function connectedReader(version: Version): PacketReader {
 /** Reads `bytes` in every portioning and checks what was read. Whether anything was. */
 export function checkPackets(bytes: Buffer, makeReader: () => PacketReader): boolean {
   const whole = readAll(makeReader(), [Buffer.from(bytes)]);
-  for (const portions of portionsOf(bytes)) {
-    assert.deepEqual(
-      readAll(makeReader(), portions),
-      whole,
-      'what is read does not depend on how it was cut',
-    );
+  for (const chunks of chunkingsOf(bytes)) {
+    assert.deepEqual(readAll(makeReader(), chunks), whole, 'what is read does not depend on how it was cut');
   }
   let taken = 0;
   let connected: Version | undefined;
@@ -73,10 +69,10 @@ export function checkPackets(bytes: Buffer, makeReader: () => PacketReader): boo
   return taken > 0;
 }
 
-/** What a PUBLISH says is what a subscriber of MQTT 5 is told, but for what the server says itself. */
+/** Asserts that a subscriber of MQTT 5 gets the properties of the PUBLISH, besides those of the server. */
 function checkPublish(publish: Publish): void {
   const draft = takenOrRefused(() => checkDraft(draftOf(publish), stamp, defaultLimits));
-  // MQTT may publish to whatever has a name, and say about it what it likes: only limits refuse it.
+  // A PUBLISH may use any valid name and any properties: only limits refuse it.
   if (draft === undefined) return;
   const said = propertiesOf(new Message('a', place, draft), nowMs);
   const given = publish.properties;
@@ -87,10 +83,10 @@ function checkPublish(publish: Publish): void {
   assert.deepEqual(said.userProperties ?? [], kept, 'user properties are kept, in their order');
 }
 
-function readAll(reader: PacketReader, portions: readonly Buffer[]): (Packet | MqttFault)[] {
+function readAll(reader: PacketReader, chunks: readonly Buffer[]): (Packet | MqttFault)[] {
   const read: (Packet | MqttFault)[] = [];
-  for (const portion of portions) {
-    reader.push(portion);
+  for (const chunk of chunks) {
+    reader.push(chunk);
     for (let one = reader.next(); one !== undefined; one = reader.next()) read.push(one);
     assert.ok(reader.pendingBytes <= packetBytesMax);
   }

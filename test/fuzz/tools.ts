@@ -2,7 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 
 /** What harnesses have in common. They are loaded with counters, so they import from here and not the other way. */
 
-/** Whether `decode` returned. A refusal with a code of the error table is none; anything else that is thrown passes. */
+/** Whether `decode` returned. A refusal with a code of the error table gives `false`; every other error is thrown on. */
 export function isTaken(decode: () => void): boolean {
   try {
     decode();
@@ -24,8 +24,8 @@ export function takenOrRefused<T>(decode: () => T): T | undefined {
 
 const bytewiseMax = 96;
 
-/** `input` in other portions than whole: cut in a few places that it chooses itself, and, when it is short, byte by byte. */
-export function portionsOf(input: Buffer): Buffer[][] {
+/** Other ways to cut `input` into chunks: at a few places that its own bytes choose, and, if it is short, byte by byte. */
+export function chunkingsOf(input: Buffer): Buffer[][] {
   const all = [cutAt(input, placesOf(input))];
   if (input.length <= bytewiseMax) all.push([...input].map((byte) => Buffer.of(byte)));
   return all;
@@ -36,9 +36,9 @@ function cutAt(input: Buffer, places: readonly number[]): Buffer[] {
   const ends = [...places.map((place) => place % (input.length + 1)).sort((a, b) => a - b), input.length];
   let from = 0;
   return ends.map((end) => {
-    const portion = Buffer.from(input.subarray(from, end));
+    const chunk = Buffer.from(input.subarray(from, end));
     from = end;
-    return portion;
+    return chunk;
   });
 }
 

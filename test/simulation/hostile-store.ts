@@ -122,7 +122,7 @@ export class HostileStore implements Store {
   }
 
   async follow(filter: Filter): Promise<Position> {
-    // The feed may carry it before anyone was told so; what counts is that it does from the returned place on.
+    // The feed may carry the filter before this call returns. It must carry it from the returned position on.
     this.#following.push(filter);
     return this.#slowly(() => this.#log.store.follow(filter));
   }
@@ -159,7 +159,7 @@ export class HostileStore implements Store {
 
   readonly #tap: Feed = {
     appended: (channel, messages) => {
-      // What nobody follows may be carried all the same.
+      // The feed may also carry messages that no filter follows.
       const isFollowed = this.#following.some((filter) => matches(filter, channel));
       if (!isFollowed && !this.#chance.happens(0.2)) return;
       if (this.#unheardDeletions.has(channel)) return;
@@ -175,9 +175,9 @@ export class HostileStore implements Store {
       this.#carry((feed) => feed.interrupted());
     },
     dropped: (channel) => {
-      // A message does not show which life of its channel it belongs to. Were a deletion lost and the next life heard of,
-      // its offsets could go on where the old ones ended by coincidence, and nobody could see that some are missing. So
-      // a store that loses a deletion has to keep quiet about the channel until it has said that it was deaf.
+      // A message does not show which life of its channel it belongs to. If the feed lost a deletion and then reported the
+      // next life, its offsets could follow the old ones by coincidence, and no reader could see that some are missing. So
+      // a store that loses a deletion must not report the channel until it has reported that it lost events.
       if (!this.#carry((feed) => feed.dropped(channel))) this.#unheardDeletions.add(channel);
     },
   };

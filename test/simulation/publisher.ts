@@ -18,7 +18,7 @@ interface Publish {
 const longTtlMs = 300 * 86_400_000;
 const paddingBytesMax = 400;
 
-/** Publishes through any session, now and then twice, and writes down what it is told. */
+/** Publishes through any session, now and then twice, and records the answers. */
 export class Publisher {
   readonly #world: World;
   /** Publishes with a publish id, to be repeated. */

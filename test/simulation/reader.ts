@@ -25,14 +25,14 @@ export interface DeafTo {
 }
 
 /**
- * Somebody who wants all of some filters from a place on, whatever happens to sessions and nodes meanwhile: it reads by
- * subscription or by polling, leaves, and comes back with its cursor.
+ * A client that wants all messages of some filters from a position on, through all faults of sessions and nodes. It reads
+ * by subscription or by polling, leaves, and comes back with its cursor.
  */
 export class Reader {
   readonly name: string;
   readonly filters: readonly string[];
   readonly deafTo: DeafTo | undefined;
-  /** What it comes back with; `undefined` until it has been told of a place. */
+  /** The cursor for its return; `undefined` until it has received one. */
   cursor: string | undefined;
   readonly #world: World;
   readonly #from: From | undefined;
@@ -134,10 +134,10 @@ export class Reader {
   gap({ channel, from, to, reason, next }: Gap): void {
     const { checker, time, log, problems, remembersAll } = this.#world;
     if (reason === 'restored') {
-      if (!this.#isForged) problems.push(`${this.name} showed a cursor of this log and was told ${reason}`);
+      if (!this.#isForged) problems.push(`${this.name} showed a cursor of this log and got a gap: ${reason}`);
       this.#explainRestart();
     } else if (from === undefined && remembersAll) {
-      problems.push(`${this.name} was told of a gap in ${channel} without its range`);
+      problems.push(`${this.name} got a gap notice for ${channel} without its range`);
     }
     const isOneOfMany = this.filters.length > 1 || (isWildcard(this.filters[0]!) && reason !== 'restored');
     const nextSeq = !isOneOfMany ? next.seq : from === undefined ? log.headSeq : undefined;
@@ -150,8 +150,8 @@ export class Reader {
       to,
       reason,
       nextSeq,
-      // What one filter has lost, another one that matches it too may have had before; and in another log each filter
-      // begins at a place of its own.
+      // One filter may have lost messages that another matching filter delivered before; and in another log each filter
+      // starts at a different position.
       ...(this.#isOverlapping || (reason === 'restored' && this.filters.length > 1)
         ? { isImplied: true as const }
         : {}),
@@ -198,8 +198,9 @@ export class Reader {
   }
 
   /**
-   * A cursor of no place gets one gap for all, and then what is left. What is not left by now is explained by it, so
-   * it is entered channel by channel: anything else that is missing afterwards stays a violation.
+   * A cursor without a position gets one gap for all channels, and then the messages that are left. The gap explains the
+   * messages that are missing now, so the reader records it for each channel. Messages that are missing later are still
+   * a violation.
    */
   #explainRestart(): void {
     const { checker, log, time } = this.#world;

@@ -86,11 +86,11 @@ export class Reading {
     const { from, tag, echo, batches, batchMessagesMax } = this.#options;
     const waitingBytesMax = this.#world.chance.pick([0, 500, 5_000, 1_000_000]);
     const order = this.#peer.session.order({ waitingBytesMax, batches, batchMessagesMax });
-    const begun = await Promise.allSettled(
+    const results = await Promise.allSettled(
       this.#reader.filters.map((filter) => this.#peer.session.subscribe(filter, { from, tag, echo, order })),
     );
-    const subscriptions = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    const refused = begun.find((one) => one.status === 'rejected');
+    const subscriptions = results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const refused = results.find((one) => one.status === 'rejected');
     if (refused !== undefined) {
       for (const subscription of subscriptions) subscription.cancel();
       throw refused.reason;
@@ -132,7 +132,7 @@ export class Reading {
 
   gap(gap: Gap): void {
     if (!this.#isStarted)
-      this.#world.problems.push(`${this.#reader.name} was told of a gap before it was started`);
+      this.#world.problems.push(`${this.#reader.name} got a gap notice before it was started`);
     this.#reader.gap(gap);
   }
 

@@ -14,7 +14,7 @@ export interface Sabotage {
   readonly commit: (store: Store) => Store;
 }
 
-/** A store whose feed is told through `change`. */
+/** A store that reports to its feed through `change`. */
 function withFeed(store: Store, change: (feed: Feed) => Partial<Feed>): Store {
   return delegate(store, {
     open: (feed) =>
@@ -75,7 +75,7 @@ export const sabotages: readonly Sabotage[] = [
     },
   },
   {
-    bug: 'the feed is told before the message is durable, and the flush fails',
+    bug: 'the feed reports the message before it is durable, and the flush fails',
     isShared: false,
     breaks: ['dirty delivery', 'divergence'],
     commit: (store) =>
@@ -83,7 +83,7 @@ export const sabotages: readonly Sabotage[] = [
         appended(channel, messages) {
           const last = messages.at(-1)!;
           feed.appended(channel, messages);
-          // What a crash takes back: a message that nobody will find in the log.
+          // A message that a crash takes back: no reader will find it in the log.
           if (last.seq % 7 === 0) feed.appended(channel, [ghostAfter(last)]);
         },
       })),
@@ -105,7 +105,7 @@ export const sabotages: readonly Sabotage[] = [
     commit: (store) => withPages(store, (page) => ({ ...page, gaps: [] })),
   },
   {
-    bug: 'a gap is told where there is none',
+    bug: 'a gap notice without a gap',
     isShared: false,
     breaks: ['false gap'],
     commit: (store) =>

@@ -52,12 +52,12 @@ export class SharedLog implements Feed {
     await this.store.open(this);
   }
 
-  /** What a node without a front of its own calls in place of opening the store. */
+  /** A node without its own front calls this instead of opening the store. */
   async open(feed: Feed): Promise<void> {
     this.addFeed(feed);
   }
 
-  /** The cluster as another node sees it: with a name of its own, and with the leases of all. */
+  /** The cluster as another node sees it: with the name of that node, and with the leases of all nodes. */
   clusterOfNode(): Cluster {
     const node = `node-${this.#nodes.length + 1}`;
     this.#nodes.push({ node });

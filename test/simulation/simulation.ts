@@ -39,7 +39,7 @@ const mortalChannels = ['mortal/1', 'mortal/2'];
 const filters = [...channels, 'a/*', 'a/**', '**', '**', '*/*', 'mortal/*', 'b/**', 'never'];
 const peersMax = 6;
 const readersMax = 12;
-/** How long after the faults stopped the run goes on. */
+/** How long the run continues after the faults stopped. */
 const calmMs = 8_000;
 const silent: Log = {
   debug: () => undefined,
@@ -255,7 +255,7 @@ class Simulation {
       );
   }
 
-  /** The faults stop; everyone who went away comes back, and everyone must reach the head. */
+  /** The faults stop; every reader that left comes back, and every reader must reach the head. */
   async #calmDown(): Promise<void> {
     const world = this.#world;
     for (const { front } of world.nodes) front?.calmDown();

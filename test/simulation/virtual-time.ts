@@ -11,14 +11,14 @@ interface Due {
 
 const startMs = Date.UTC(2026, 0, 1);
 
-/** Lets promises that can go on do so: after this, only virtual time moves anything. */
+/** Lets all ready promises run: after this, only virtual time moves anything. */
 function settlePromises(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 /**
- * Time, timers and turns of the event loop under a seed: what is due at one instant comes in any order, and a turn may
- * hold one event or several.
+ * Time, timers and turns of the event loop under a seed: timers that are due at one instant run in any order, and a turn
+ * may hold one event or several.
  */
 export class VirtualTime implements Clock {
   readonly #chance: Chance;
@@ -89,7 +89,7 @@ export class VirtualTime implements Clock {
     await settlePromises();
   }
 
-  /** Goes on, turn by turn, until `untilMs` of virtual time and nothing is left to do by then. */
+  /** Runs turn by turn until `untilMs` of virtual time, and until no work due by then is left. */
   async runUntil(untilMs: number): Promise<void> {
     do {
       do await this.endTurn();

@@ -1,6 +1,6 @@
 import { WebSocket } from 'ws';
 
-/** One side of Engine.IO by hand: what a test sends and what came, without a client that knows better. */
+/** One side of Engine.IO by hand: sends the packets of a test and keeps all answers, without the checks of a client library. */
 export class EnginePeer {
   readonly #socket: WebSocket;
   readonly #came: (string | Buffer)[] = [];

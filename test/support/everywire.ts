@@ -41,12 +41,12 @@ const anyPorts = { EVERYWIRE_MQTT_PORT: '0', EVERYWIRE_STOMP_PORT: '0', EVERYWIR
 
 const running = new Set<ChildProcessWithoutNullStreams>();
 
-/** Ends whatever was started and still runs, as after a test that failed halfway. For `afterAll`. */
+/** Ends the processes that still run, as after a test that failed halfway. For `afterAll`. */
 export function endEverything(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-/** Runs `everywire` in a process of its own, by the same Node as the tests. */
+/** Runs `everywire` in a separate process, with the same Node as the tests. */
 export function runEverywire(args: readonly string[], { cwd, env, input }: RunOptions = {}): Running {
   const child = spawn(process.execPath, [main, ...args], {
     cwd: cwd ?? tmpdir(),

@@ -16,12 +16,12 @@ export interface Program {
 
 const running = new Set<ChildProcess>();
 
-/** Ends whatever was started and still runs, as after a test that failed halfway. For `afterAll`. */
+/** Ends the programs that still run, as after a test that failed halfway. For `afterAll`. */
 export function endPrograms(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-/** Runs somebody else's program, with `input` as its standard input. */
+/** Runs a program of another project, with `input` as its standard input. */
 export function runProgram(file: string, args: readonly string[], input = ''): Program {
   const child = spawn(file, args, { stdio: 'pipe' });
   running.add(child);
@@ -46,7 +46,7 @@ export function runProgram(file: string, args: readonly string[], input = ''): P
     if (code !== 0) throw failure(code);
     return lines;
   });
-  // Whoever asks is told; a program that is killed on purpose is asked by nobody.
+  // A test that awaits `done` sees the error; no test awaits a program that it kills on purpose.
   done.catch(() => undefined);
   return {
     child,

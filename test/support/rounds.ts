@@ -16,7 +16,7 @@ export interface RoundsOptions {
 export class Rounds {
   readonly #options: RoundsOptions;
   #startedMs: number | undefined;
-  #begun = 0;
+  #started = 0;
 
   constructor(options: RoundsOptions) {
     this.#options = options;
@@ -27,9 +27,9 @@ export class Rounds {
     return new Rounds({ wanted: count, least: count, budgetMs: Number.POSITIVE_INFINITY });
   }
 
-  /** How many have begun. */
+  /** How many have started. */
   get count(): number {
-    return this.#begun;
+    return this.#started;
   }
 
   get wanted(): number {
@@ -39,8 +39,8 @@ export class Rounds {
   /** Whether one more round begins; it counts from then on. */
   begin(): boolean {
     const { wanted, least } = this.#options;
-    if (this.#begun >= wanted || (this.#begun >= least && this.isOverTime)) return false;
-    this.#begun += 1;
+    if (this.#started >= wanted || (this.#started >= least && this.isOverTime)) return false;
+    this.#started += 1;
     return true;
   }
 
@@ -53,7 +53,7 @@ export class Rounds {
   /** For the log of the run. */
   toString(): string {
     const tookMs = performance.now() - (this.#startedMs ?? performance.now());
-    return `${this.#begun} of ${this.#options.wanted} rounds in ${Math.round(tookMs)} ms`;
+    return `${this.#started} of ${this.#options.wanted} rounds in ${Math.round(tookMs)} ms`;
   }
 }
 

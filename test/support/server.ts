@@ -21,8 +21,8 @@ export interface TestServer {
 }
 
 /**
- * A whole server in this process, on a port of its own. Unless the test says otherwise it keeps its data where users
- * do, in LMDB, in a folder that goes when it stops.
+ * A whole server in this process, on a free port. By default it keeps its data in LMDB, as users do, in a folder that it
+ * removes when it stops.
  */
 export async function startTestServer(config: ConfigInput, parts: ServerParts = {}): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'everywire-test-'));

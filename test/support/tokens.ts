@@ -5,7 +5,7 @@ export const testSecret = 'a secret of tests, long enough for HS256';
 
 export interface MintedClaims {
   readonly sub?: string;
-  /** Filters; `!` in front denies, `{sub}` stands for the subject. */
+  /** Filters; `!` in front denies, `{sub}` is replaced by the subject. */
   readonly subscribe?: readonly string[];
   readonly publish?: readonly string[];
   readonly admin?: boolean;
@@ -16,7 +16,7 @@ export interface MintedClaims {
   readonly jti?: string;
   readonly iss?: string;
   readonly aud?: string | readonly string[];
-  /** Whatever else, also in place of the above. `undefined` takes a claim away. */
+  /** More claims, which replace those above. `undefined` removes a claim. */
   readonly raw?: Readonly<Record<string, unknown>>;
 }
 

@@ -31,7 +31,7 @@ export const commandCases: readonly CommandCase[] = [
   { what: 'an id of 300 characters', send: `{"id":"${'x'.repeat(300)}","op":"ping"}`, code: 'invalid' },
   { what: 'no op', send: '{"id":1}', code: 'invalid', id: 1 },
   { what: 'op 5', send: '{"id":"a","op":5}', code: 'invalid', id: 'a' },
-  { what: 'an op nobody knows', send: '{"id":1,"op":"explode"}', code: 'unsupported', id: 1 },
+  { what: 'an unknown op', send: '{"id":1,"op":"explode"}', code: 'unsupported', id: 1 },
   { what: 'op __proto__', send: '{"id":1,"op":"__proto__"}', code: 'unsupported', id: 1 },
   { what: 'no channel', send: '{"id":1,"op":"subscribe"}', code: 'invalid', id: 1 },
   { what: 'channel 5', send: '{"id":1,"op":"subscribe","channel":5}', code: 'invalid', id: 1 },

@@ -11,7 +11,7 @@ export interface FrameCase {
   readonly id: string;
   readonly what: string;
   readonly send: Buffer;
-  /** Data frames that come back, in order: what was accepted. */
+  /** Data frames that come back, in order: the accepted ones. */
   readonly echoes: readonly DataFrame[];
   readonly pongs?: readonly Buffer[];
   /** Close code of the server; `undefined`: the connection stays open. */

@@ -68,7 +68,7 @@ const loaded = loadPackageDefinition(definition) as unknown as {
   readonly grpc: { readonly health: { readonly v1: { readonly Health: Constructor<HealthClient> } } };
 };
 
-/** A client of grpc-js on a connection of its own. */
+/** A client of grpc-js on a new connection. */
 export function messagingClient(address: string, options: ChannelOptions = {}): MessagingClient {
   return new loaded.everywire.v1.Messaging(address, credentials.createInsecure(), {
     'grpc.use_local_subchannel_pool': 1,

@@ -27,7 +27,7 @@ export function encodeInteger(value: number, prefixBits: number): Buffer {
   return Buffer.from([...bytes, rest]);
 }
 
-/** Reads a block of a peer that was told to keep no dynamic table. */
+/** Reads a block of a peer that keeps no dynamic table, because our SETTINGS forbid it. */
 export function decodeFields(block: Buffer): Record<string, string> {
   const fields: Record<string, string> = {};
   let at = 0;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
-/** One HTTP answer as it came over a socket. */
+/** One HTTP answer, read from a socket. */
 export interface Answer {
   readonly status: number;
   /** Names in lower case. */
@@ -39,7 +39,7 @@ export class WireClient implements AsyncDisposable {
     return this.#isClosed;
   }
 
-  /** Whole, or byte by byte with every byte in a segment of its own. */
+  /** Whole, or byte by byte with every byte in a separate segment. */
   async send(bytes: Buffer | string, bytewise = false): Promise<void> {
     const all = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes, 'latin1');
     if (!bytewise) {
@@ -104,7 +104,7 @@ export class WireClient implements AsyncDisposable {
   }
 }
 
-/** A GET over a connection of its own. */
+/** A GET over a new connection. */
 export async function openGet(port: number, target: string, fields = ''): Promise<WireClient> {
   const client = new WireClient(port);
   await client.send(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`);

@@ -19,7 +19,7 @@ type Of<K extends Kind> = Extract<ServerPacket, { readonly type: K }>;
 
 const patienceMs = 60_000;
 
-/** A client that sends what it is told to, also what no client should, and keeps what comes. */
+/** A client that sends the packets of the test, also invalid ones, and keeps all answers. */
 export class RawClient {
   readonly version: Version;
   readonly packets: ServerPacket[] = [];

@@ -8,7 +8,7 @@ export interface ServerFrame {
   readonly payload: Buffer;
 }
 
-/** A WebSocket client that does only what it is told: no pong, no Close, no checks. */
+/** A WebSocket client that does only what the test calls: no pong, no Close, no checks. */
 export class RawClient {
   readonly socket: Socket;
   /** The head of the answer to the handshake. */
@@ -71,7 +71,7 @@ export class RawClient {
     if (!this.socket.writableEnded) this.socket.write(bytes);
   }
 
-  /** One byte per write, each in a turn of its own so that they are not joined on the way. */
+  /** One byte per write, each in a separate turn so that the socket does not join them. */
   async writeSlowly(bytes: Buffer): Promise<void> {
     for (const byte of bytes) {
       if (this.socket.destroyed) return;

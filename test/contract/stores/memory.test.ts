@@ -11,7 +11,7 @@ storeContract({
       reason: 'it ends with its process',
       tests: [
         'has everything, under a new epoch, and old positions hold',
-        'with an older copy put back: what the lost tail gave out is a gap',
+        'with an older copy put back: positions of the lost tail are a gap',
         'with an older copy of the same opening put back',
         'are counted anew when the store is opened again',
       ],

@@ -33,7 +33,7 @@ describe('store contract: shared log', () => {
   let bench: StoreBench;
   const makeFront = () => new HostileStore(log, time, chance, calm);
 
-  /** Virtual time goes on by itself, as fast as it can. */
+  /** Virtual time advances by itself, as fast as it can. */
   const runTime = async (): Promise<void> => {
     while (!isOver) if (!(await time.runNext())) await turn();
   };

@@ -2,8 +2,9 @@ import { mqttDriver } from '../../drivers/mqtt.ts';
 import { transportContract } from '../transport.contract.ts';
 
 const sys = {
-  reason: '$SYS is where MQTT tells the figures of the broker, and whoever asks for them may',
-  tests: ['lets nobody read what is the server’s own'],
+  reason:
+    'MQTT publishes the figures of the broker under $SYS, and without authentication every client may read them',
+  tests: ['refuses to read the server’s own channels'],
 };
 const unanswered = {
   reason: 'a PUBLISH at QoS 0 is not answered',
@@ -12,7 +13,7 @@ const unanswered = {
     'refuses to publish what is too large or badly named, and stores nothing of it',
   ],
 };
-/** Each test of the contract that reads where a message stands. */
+/** Each test of the contract that reads the position of a message. */
 const placeless = {
   reason: 'MQTT 3.1.1 has a topic and a payload: no cursor, no offset, and no word for what it refuses',
   tests: [
@@ -20,7 +21,7 @@ const placeless = {
     'comes back with the cursor it kept, after a clean end and after a cut',
     'comes back to a quiet channel without having read anything',
     'gives a filter all its channels in the one order of the store',
-    'tells a reader behind the retention edge what is gone, and goes on from there',
+    'gives a reader behind the retention edge a gap notice, and continues behind the gap',
     'answers a cursor of another log with a gap, never with silence',
     'refuses what is no cursor, no start and no name',
     'keeps odd names apart: nothing is normalised',

@@ -5,7 +5,7 @@ transportContract({
   driver: pollDriver,
   skip: [
     {
-      reason: 'every request stands alone: there is no connection to hold or to say goodbye on',
+      reason: 'every request is independent: there is no connection to hold or to say goodbye on',
       tests: [
         'holds a reader that stops taking bytes at its cursor, and catches it up exactly',
         'says goodbye in its own way when the server stops',

@@ -12,7 +12,7 @@ transportContract({
       ],
     },
     {
-      reason: 'it is the server that connects: there is nobody to say goodbye to',
+      reason: 'the server connects to the endpoint, so it has no client to say goodbye to',
       tests: ['says goodbye in its own way when the server stops'],
     },
     {

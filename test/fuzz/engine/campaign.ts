@@ -29,8 +29,8 @@ const residentBytesMax = 256 * 1024 * 1024;
 const heapMibMax = 8_192;
 
 /**
- * Fuzzes in a thread of its own, job after job. A job whose thread had to be ended, or ended itself for lack of memory,
- * has that as a finding; the rest goes on in a new thread.
+ * Fuzzes in a separate thread, job after job. If the thread of a job never returns, or dies for lack of memory, the
+ * campaign records that as a finding and runs the other jobs in a new thread.
  */
 export async function runCampaign(jobs: readonly Job[], options: CampaignOptions = {}): Promise<Result[]> {
   const results: Result[] = [];
@@ -69,7 +69,7 @@ async function runThread(jobs: readonly Job[], options: CampaignOptions): Promis
   });
   worker.on('message', (message: Message) => {
     switch (message.kind) {
-      case 'begun':
+      case 'started':
         ({ name } = message);
         isExecuting = false;
         return;

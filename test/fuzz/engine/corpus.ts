@@ -14,7 +14,7 @@ export class Corpus {
       this.#features.push(feature);
     }
     this.bytes += input.length;
-    // Of its own memory: small buffers are parts of larger ones, which would be kept with them.
+    // A copy in separate memory: a small buffer is a part of a larger one, which would stay in memory too.
     const kept = Buffer.alloc(input.length);
     input.copy(kept);
     this.inputs.push(kept);

@@ -8,7 +8,7 @@ export interface Finding {
   readonly input: Uint8Array;
 }
 
-/** An error by its name and where it came from: what it says may have parts of the input in it. */
+/** The name and the origin of an error, without its message, which may have parts of the input in it. */
 export function signatureOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const place = (error.stack ?? '')

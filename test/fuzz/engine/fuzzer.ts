@@ -17,7 +17,7 @@ export interface FuzzOptions {
   readonly isGuided: boolean;
   /** Inputs beyond the harness's seeds: regressions, and the corpus of an earlier run. */
   readonly inputs: readonly Uint8Array[];
-  /** Told of an input before it is executed, for whoever has to say which one never ended. */
+  /** Called before each input, so that the watching thread knows which input never ended. */
   readonly onInput: (input: Uint8Array) => void;
   readonly onFinding: (finding: Finding) => void;
   readonly onProgress: (progress: Progress) => void;
@@ -186,7 +186,7 @@ class Run {
     this.#options.onFinding({ kind: 'exception', signature, detail: describeError(last), input: smallest });
   }
 
-  /** Measured again in time of this thread's processor: the first time may have been somebody else's. */
+  /** Measures again in processor time of this thread: the first measurement may include the time of other threads. */
   async #checkTime(input: Buffer): Promise<void> {
     let leastMs = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 3; attempt += 1) {

@@ -71,7 +71,7 @@ function groupOf(url: string | undefined): string | undefined {
   return new URL(url).searchParams.get(tag) ?? undefined;
 }
 
-/** The path from the root of one of our own sources. */
+/** The path of one of our sources, from the root of the project. */
 function projectPathOf(url: string): string | undefined {
   if (!url.startsWith('file:')) return undefined;
   const path = fileURLToPath(url).replaceAll('\\', '/');

@@ -1,7 +1,7 @@
 import type { Finding } from './findings.ts';
 import type { Progress, Report } from './fuzzer.ts';
 
-/** What the thread that fuzzes is told at its beginning. */
+/** The work of the fuzzing thread, which it gets at its start. */
 export interface Work {
   readonly jobs: readonly Job[];
   readonly shared: SharedArrayBuffer;
@@ -13,19 +13,19 @@ export interface Job {
   readonly file: string;
   readonly inputs: readonly Uint8Array[];
   readonly seed: number;
-  /** Undefined: what the harness says for the bounded run. */
+  /** Undefined: the number of runs that the harness sets for a bounded run. */
   readonly runsMax: number | undefined;
   readonly durationMsMax: number;
   readonly isGuided: boolean;
 }
 
 export type Message =
-  | { readonly kind: 'begun'; readonly name: string }
+  | { readonly kind: 'started'; readonly name: string }
   | { readonly kind: 'progress'; readonly name: string; readonly progress: Progress }
   | { readonly kind: 'finding'; readonly name: string; readonly finding: Finding }
   | { readonly kind: 'done'; readonly name: string; readonly report: Report };
 
-/** How the input that is being executed is shared: whoever never comes back cannot send it. */
+/** The current input is in shared memory, because a thread that never returns cannot send it. */
 export const inputBytesSharedMax = 64 * 1024;
 const headBytes = 8;
 

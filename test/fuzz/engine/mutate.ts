@@ -29,7 +29,7 @@ const numbersAsText = [
 ];
 const changesMax = 6;
 
-/** Makes inputs out of inputs, in one buffer of its own. */
+/** Makes inputs out of inputs, in one private buffer. */
 export class Mutator {
   readonly #random: SeededRandom;
   readonly #bytes: Buffer;
@@ -155,7 +155,7 @@ export class Mutator {
 
   #insertDictionary(): void {
     const word = this.#word();
-    // A word has its use where another of its kind stands: what is between two marks of the text goes.
+    // A word is useful in the place of another word of its kind, so it replaces the text between two delimiters.
     if (this.#random.oneIn(3) && this.#length > 0) {
       const at = this.#random.below(this.#length);
       let start = at;
@@ -213,7 +213,7 @@ export class Mutator {
   #part(whole: Buffer): Buffer {
     const bytes = 1 + this.#random.below(this.#random.oneIn(4) ? whole.length : Math.min(whole.length, 16));
     const at = this.#random.below(whole.length - bytes + 1);
-    // A copy: what it is part of may move meanwhile.
+    // A copy, because the buffer around it may change meanwhile.
     return Buffer.from(whole.subarray(at, at + bytes));
   }
 }

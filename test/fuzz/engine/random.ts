@@ -21,7 +21,7 @@ export class SeededRandom {
     return result >>> 0;
   }
 
-  /** A whole number below `end`; 0 when there is none. */
+  /** A whole number below `end`; 0 if `end` is 1 or less. */
   below(end: number): number {
     return end <= 1 ? 0 : this.next() % end;
   }

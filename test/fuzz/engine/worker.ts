@@ -16,7 +16,7 @@ loader.install();
 const tell = (message: Message): void => parentPort!.postMessage(message);
 
 for (const { name, file, runsMax, ...options } of jobs) {
-  tell({ kind: 'begun', name });
+  tell({ kind: 'started', name });
   const { module, coverage } = await loader.load(file, name);
   const { harness } = module as { readonly harness: Harness };
   const report = await fuzz(harness, coverage, {

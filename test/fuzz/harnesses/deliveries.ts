@@ -29,7 +29,7 @@ const stamp = { id: '01JD0000000000000000000000', nowMs: 1_800_000_000_000 };
 const place = { epoch: 'k3f9q2', seq: 7, offset: 3, tag: '9f3c0d4e5a6b7c8d' };
 const recordSeparator = '\x1e';
 
-/** What a message may be, whoever publishes it: channel, type, event, subject, headers, payload. It goes out on every wire. */
+/** Any valid message of any publisher: channel, type, event, subject, headers, payload. The harness writes it on every wire. */
 export const harness: Harness = {
   name: 'deliveries',
   inputBytesMax: 500,
@@ -84,7 +84,7 @@ function messageOf(input: Buffer): Message | undefined {
   const type = fields.text();
   const event = fields.optionalText();
   const from = fields.optionalText();
-  // A token's subject has none; whoever is somebody has shown one.
+  // `from` is the subject of a token, and a subject has no control characters.
   if (from !== undefined && /[\u0000-\u001f\u007f-\u009f]/.test(from)) return undefined;
   const headers = new Map<string, string>();
   for (let count = fields.byte() % 8; count > 0; count -= 1) headers.set(fields.text(), fields.text());

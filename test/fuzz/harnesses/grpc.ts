@@ -13,7 +13,7 @@ import {
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import { frameMessage, MessageReader, decoded } from '@everywire/wires/grpc';
 import type { Harness } from '../harness.ts';
-import { portionsOf, takenOrRefused } from '../tools.ts';
+import { chunkingsOf, takenOrRefused } from '../tools.ts';
 
 const messageBytesMax = 300;
 const nowMs = 1_800_000_000_000;
@@ -76,8 +76,8 @@ export const harness: Harness = {
     const schema = schemas[(input[0] ?? 0) % schemas.length]!;
     const bytes = input.subarray(1);
     const whole = readAll([Buffer.from(bytes)]);
-    for (const portions of portionsOf(bytes)) {
-      assert.deepEqual(readAll(portions), whole, 'what is read does not depend on how it was cut');
+    for (const chunks of chunkingsOf(bytes)) {
+      assert.deepEqual(readAll(chunks), whole, 'what is read does not depend on how it was cut');
     }
     let taken = 0;
     for (const message of whole) {
@@ -120,12 +120,12 @@ function refusedAsInternal<T>(decode: () => T): T | undefined {
 }
 
 /** Messages, and at the end perhaps the refusal of what follows. */
-function readAll(portions: readonly Buffer[]): (Buffer | string)[] {
+function readAll(chunks: readonly Buffer[]): (Buffer | string)[] {
   const reader = new MessageReader(messageBytesMax);
   const read: (Buffer | string)[] = [];
   try {
-    for (const portion of portions) {
-      reader.push(portion);
+    for (const chunk of chunks) {
+      reader.push(chunk);
       for (let one = reader.next(); one !== undefined; one = reader.next()) read.push(Buffer.from(one));
     }
   } catch (error) {

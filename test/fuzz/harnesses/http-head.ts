@@ -16,7 +16,7 @@ import { isTaken, takenOrRefused } from '../tools.ts';
 const offers = [{ mediaTypes: ['application/json'] }, { mediaTypes: ['text/event-stream'] }];
 const allowedOrigins = new Set(['https://app.example']);
 const callers = new Callers({
-  hub: { authenticate: () => Promise.reject(new Error('nobody is authenticated here')) },
+  hub: { authenticate: () => Promise.reject(new Error('this harness has no authentication')) },
   allowedOrigins: [...allowedOrigins],
   cookie: 'session',
 });
@@ -76,7 +76,7 @@ export const harness: Harness = {
     const path = targetPath(url);
     assert.equal(rawPath(url).length + rawQuery(url).length + Number(url.includes('?')), url.length);
     const channel = takenOrRefused(() => channelOfTarget(path, '/channels/'));
-    if (channel !== undefined) assert.ok(channel.isWellFormed(), 'a name is Unicode, whatever was sent');
+    if (channel !== undefined) assert.ok(channel.isWellFormed(), 'a name is valid Unicode for any input');
     const isQuery = isTaken(() => readQuery(rawQuery(url)));
     return refused === undefined && channel !== undefined && isQuery;
   },
@@ -109,7 +109,7 @@ function readQuery(text: string): void {
   if (after !== undefined) parseCursor(after);
 }
 
-/** `internal` is what the gRPC protocol wants for a `grpc-timeout` that is none. */
+/** The gRPC protocol wants `internal` for an invalid `grpc-timeout`. */
 function isCallRead(headers: IncomingMessage['headers']): void {
   try {
     const { timeoutMs } = readCallHead(headers, undefined);

@@ -50,7 +50,7 @@ export const harness: Harness = {
     );
     const before = input.length % 7;
     const bytes = Buffer.alloc(before + recordBytes(draft), 0xee);
-    // A ULID has 26 bytes, and the core bounds types: what is longer has no place in a record.
+    // A ULID has 26 bytes, and the core limits types, so a record has no room for longer ones.
     if (Buffer.byteLength(draft.id) > 255) return false;
     assert.equal(writeRecord(bytes, before, message, seed), bytes.length, 'it is as long as was calculated');
     assert.equal(checkRecord(bytes, before, seed), bytes.length);
@@ -60,7 +60,7 @@ export const harness: Harness = {
       message,
       'read is what was written',
     );
-    assert.equal(checkRecord(bytes, before, seed + 1), undefined, 'a record of another channel is none');
+    assert.equal(checkRecord(bytes, before, seed + 1), undefined, 'a record of another channel is refused');
 
     // Any one bit that changes is noticed.
     const at = before + ((flags * 31 + input.length) % (bytes.length - before));

@@ -31,7 +31,7 @@ import {
   type StreamItem,
 } from '@everywire/protocol/http';
 import type { Harness } from '../harness.ts';
-import { portionsOf } from '../tools.ts';
+import { chunkingsOf } from '../tools.ts';
 
 const cursor = '1abcdef.7.0123456789abcdef';
 const fields = { channel: 'a', offset: 7, cursor, id: 'i', timeMs: 0, type: 'application/json' };
@@ -40,14 +40,14 @@ const next = { epoch: 'abcdef', seq: 7, tag: '0123456789abcdef' };
 const notice = gapNotice({ channel: 'a', from: 1, to: 6, reason: 'retention', next });
 const refusal = new EverywireError('rate_limited', 'Slow down.', { retryAfterMs: 5 });
 
-const readEvents = (portions: readonly Buffer[]): readonly SseEvent[] => {
+const readEvents = (chunks: readonly Buffer[]): readonly SseEvent[] => {
   const reader = new SseReader();
-  return portions.flatMap((portion) => reader.push(portion));
+  return chunks.flatMap((chunk) => reader.push(chunk));
 };
 
-const readLines = (portions: readonly Buffer[]): readonly StreamItem[] => {
+const readLines = (chunks: readonly Buffer[]): readonly StreamItem[] => {
   const reader = new NdjsonReader(parseExactly);
-  return portions.flatMap((portion) => reader.push(portion));
+  return chunks.flatMap((chunk) => reader.push(chunk));
 };
 
 /** What clients read of a server: event streams, lines, pages, frames, problems and close reasons. */
@@ -71,9 +71,9 @@ export const harness: Harness = {
   run: (input) => {
     const events = readEvents([input]);
     const items = readLines([input]);
-    for (const portions of portionsOf(input)) {
-      assert.deepEqual(readEvents(portions), events, 'the same events however the bytes are cut');
-      assert.deepEqual(readLines(portions), items, 'the same lines however the bytes are cut');
+    for (const chunks of chunkingsOf(input)) {
+      assert.deepEqual(readEvents(chunks), events, 'the same events however the bytes are cut');
+      assert.deepEqual(readLines(chunks), items, 'the same lines however the bytes are cut');
     }
     const found = [...events.map((event) => sseItem(event, parseExactly)), ...items];
     for (const item of found) {

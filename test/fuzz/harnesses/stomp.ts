@@ -18,7 +18,7 @@ import {
 import { parseAckId } from '../../../packages/server/src/transports/stomp/format.ts';
 import { cases } from '../../cases/stomp.ts';
 import type { Harness } from '../harness.ts';
-import { portionsOf, takenOrRefused } from '../tools.ts';
+import { chunkingsOf, takenOrRefused } from '../tools.ts';
 
 const inputBytesMax = 700;
 const bounds = {
@@ -91,8 +91,8 @@ export const harness: Harness = {
     const version = spoken[(input[0] ?? 0) % spoken.length];
     const bytes = input.subarray(1);
     const whole = readAll(version, [Buffer.from(bytes)]);
-    for (const portions of portionsOf(bytes)) {
-      assert.deepEqual(readAll(version, portions), whole, 'what is read does not depend on how it was cut');
+    for (const chunks of chunkingsOf(bytes)) {
+      assert.deepEqual(readAll(version, chunks), whole, 'what is read does not depend on how it was cut');
     }
     let taken = 0;
     for (const [at, one] of whole.entries()) {
@@ -142,7 +142,7 @@ const wide = { ...bounds, headBytesMax: 10_000, lineBytesMax: 5_000, headersMax:
 
 /** Of what can be read, some has no way to be written: 1.1 and older have no CR, and 1.0 no colon. */
 function isWritable({ command, headers }: Frame, version: Version | undefined): boolean {
-  // CONNECT and CONNECTED are written without escapes, whatever was agreed on before.
+  // CONNECT and CONNECTED are written without escapes, in every agreed version.
   if (version !== undefined && /^CONNECT(ED)?$/.test(command)) return false;
   return [...headers].every(([name, value]) => {
     const text = name + value;
@@ -152,12 +152,12 @@ function isWritable({ command, headers }: Frame, version: Version | undefined): 
   });
 }
 
-function readAll(version: Version | undefined, portions: readonly Buffer[], within = bounds): Received[] {
+function readAll(version: Version | undefined, chunks: readonly Buffer[], within = bounds): Received[] {
   const reader = new FrameReader(within);
   reader.version = version;
   const read: Received[] = [];
-  for (const portion of portions) {
-    reader.push(portion);
+  for (const chunk of chunks) {
+    reader.push(chunk);
     for (let one = reader.next(); one !== undefined; one = reader.next()) {
       // A body may be part of a chunk.
       read.push(

@@ -222,7 +222,7 @@ async function checkSocketIo(kind: 'session' | 'poll', row: Buffer): Promise<boo
   assert.equal(
     (await records.get(table, pid)) !== undefined,
     isFound,
-    'what nobody can come back to is let go of',
+    'a row that no client can come back to is deleted',
   );
   return isFound;
 }
@@ -263,7 +263,7 @@ async function checkMqtt(kind: 'head' | 'window', row: Buffer): Promise<boolean>
     ...(kind === 'window' ? [{ table: windowTable!, key, value: row }] : []),
   ]);
   const loaded = await rows.load(key, 5);
-  if (kind === 'window') assert.ok(loaded !== undefined, 'a session is there, whatever its window is');
+  if (kind === 'window') assert.ok(loaded !== undefined, 'a session exists for any state of its window');
   const isRead = kind === 'head' ? loaded !== undefined : loaded?.found.window !== undefined;
   assert.equal(rows.unreadable, isRead ? 0 : 1, 'a row that cannot be read is counted');
   if (loaded === undefined || !isRead) return false;

@@ -46,7 +46,7 @@ export const harness: Harness = {
       return false;
     }
     assert.ok(isUtf8(input));
-    // Whoever parses it again, as programs do with what we pass on, understands the same.
+    // Programs parse the JSON that we pass on again, and have to get the same value.
     const again: unknown = JSON.parse(text);
     assert.deepEqual(plain(value), again);
     assert.deepEqual(plain(raw), again, 'raw members are JSON of the same value');

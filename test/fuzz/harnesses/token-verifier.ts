@@ -33,7 +33,7 @@ const options = {
   fetchKeySet: () => Promise.resolve(Buffer.from(JSON.stringify(keySet))),
 };
 
-/** All that the private keys have signed; and the secret's, which does not say who may use it. */
+/** All tokens that the private keys have signed, and those of the secret, which have no audience. */
 const bySet = createVerifier({
   ...options,
   issuers: [{ issuer, audience, jwks: 'https://keys.example/set' }],
@@ -122,7 +122,7 @@ export const harness: Harness = {
       const identity = await verified(verifier, body);
       if (identity === undefined) continue;
       accepted += 1;
-      assert.ok(minted.has(body), 'nobody but the issuer makes a token');
+      assert.ok(minted.has(body), 'only the issuer makes a token');
       assert.equal(identity.subject, 'user-1');
       assert.equal(identity.isAdmin, false);
     }
@@ -148,7 +148,7 @@ async function checkSigned(body: string): Promise<boolean> {
   checkIdentity(identity, said);
   const named = await verified(byNamedSecret, token);
   if (named !== undefined) assert.equal(said['iss'], issuer);
-  // Who is remembered is who was verified.
+  // The second time, the verifier returns the remembered identity.
   assert.equal(await verified(bySecret, token), identity);
   return true;
 }
@@ -156,14 +156,14 @@ async function checkSigned(body: string): Promise<boolean> {
 function checkIdentity({ subject, isAdmin, claims }: Identity, said: Record<string, unknown>): void {
   assert.equal(subject, said['sub']);
   assert.ok(subject !== undefined && subject.length > 0 && subject.isWellFormed());
-  assert.doesNotMatch(subject, /[\u0000-\u001f\u007f-\u009f+#*]/, 'it may stand in a rule and in a log line');
-  assert.equal(said['aud'], undefined, 'who was told no name is in no audience');
+  assert.doesNotMatch(subject, /[\u0000-\u001f\u007f-\u009f+#*]/, 'it is safe in a rule and in a log line');
+  assert.equal(said['aud'], undefined, 'a verifier without an audience accepts no token with one');
   assert.ok(typeof said['exp'] === 'number' && said['exp'] * 1_000 > nowMs);
   assert.ok(claims !== undefined && claims.expiresAtMs > nowMs && Number.isSafeInteger(claims.expiresAtMs));
   assert.ok(!Number.isNaN(new Date(claims.expiresAtMs).getTime()));
   if (claims.issuedAtMs !== undefined) assert.ok(claims.issuedAtMs <= nowMs);
   const { admin = false } = (said['everywire'] ?? {}) as { readonly admin?: unknown };
-  assert.equal(isAdmin, admin, 'nobody is an administrator who was not said to be one');
+  assert.equal(isAdmin, admin, 'only the claim makes an administrator');
   for (const rule of [...claims.subscribe, ...claims.publish]) {
     const filter = rule.startsWith('!') ? rule.slice(1) : rule;
     assert.equal(parseFilter(filter, limits).text, filter, 'rules are filters in their one spelling');
@@ -177,7 +177,7 @@ async function verified(verifier: Verifier, token: string): Promise<Identity | u
     if (!(error instanceof EverywireError) || error.code !== 'unauthorized') throw error;
     assert.match(error.message, /^[\x20-\x7e]+$/, 'a refusal has nothing of the token in it');
     for (const part of token.split('.')) {
-      // Words of our own are shorter, and a token may be one of them.
+      // Shorter parts may be words of the message itself, because a token can contain such a word.
       if (part.length >= 16)
         assert.ok(!error.message.includes(part), 'a refusal has no part of the token in it');
     }

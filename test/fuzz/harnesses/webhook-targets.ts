@@ -63,7 +63,7 @@ export const harness: Harness = {
   },
 };
 
-/** Written independently of the rules: whatever was let through without being named is the public Internet over TLS. */
+/** Written independently of the rules: every allowed target that the operator did not list is public and uses TLS. */
 function checkPublic(rules: TargetRules, url: URL): void {
   assert.equal(url.protocol, 'https:');
   assert.equal(url.username + url.password + url.hash, '');
@@ -95,7 +95,7 @@ function isPublicIpv4(address: string): boolean {
   );
 }
 
-/** What is none is an operator's mistake, and named as such. */
+/** An invalid entry is an operator's mistake, and the error names it. */
 function rulesOf(allowed: readonly string[]): TargetRules | undefined {
   try {
     return createTargetRules(allowed);

@@ -25,7 +25,7 @@ export const harness: Harness = {
   dictionary: ['"since":"-5m"', '"base64":', '"type":', '"headers":', '"ttl":', '"__proto__":', 'null'],
   run: (input) => {
     const command = parseCommand(input, defaultLimits);
-    // The answer is JSON with the same id, whatever the id is.
+    // The answer is JSON with the same id, for any id.
     const answer = command.op === 'bad' ? refusedAnswer(command.id, command.error) : okAnswer(command.id);
     const given = (JSON.parse(answer) as { readonly id?: unknown }).id;
     if (command.op === 'bad') {

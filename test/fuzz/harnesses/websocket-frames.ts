@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import { FrameReader, type Received } from '@everywire/wires/websocket';
 import type { Harness } from '../harness.ts';
-import { portionsOf } from '../tools.ts';
+import { chunkingsOf } from '../tools.ts';
 
 const limits = { messageBytesMax: 1_000, fragmentsMax: 8 };
 
@@ -61,8 +61,8 @@ export const harness: Harness = {
   ],
   run: (input) => {
     const whole = readAll([Buffer.from(input)]);
-    for (const portions of portionsOf(input)) {
-      assert.deepEqual(readAll(portions), whole, 'what is read does not depend on how it was cut');
+    for (const chunks of chunkingsOf(input)) {
+      assert.deepEqual(readAll(chunks), whole, 'what is read does not depend on how it was cut');
     }
     let bytes = 0;
     for (const [at, one] of whole.entries()) {
@@ -79,11 +79,11 @@ export const harness: Harness = {
   },
 };
 
-function readAll(portions: readonly Buffer[]): Received[] {
+function readAll(chunks: readonly Buffer[]): Received[] {
   const reader = new FrameReader(limits);
   const read: Received[] = [];
-  for (const portion of portions) {
-    reader.push(portion);
+  for (const chunk of chunks) {
+    reader.push(chunk);
     for (let one = reader.next(); one !== undefined; one = reader.next()) read.push(copied(one));
   }
   return read;

@@ -28,7 +28,7 @@ const pollute = 0x8125e3b3;
 const exit = 0x9409840e;
 const explode = 0x54732c8d;
 
-/** For that much time of this thread's processor, whatever others do meanwhile. */
+/** Works for that much processor time of this thread, independent of other threads. */
 function spin(durationMicros: number): void {
   const { user } = process.threadCpuUsage();
   while (process.threadCpuUsage().user - user < durationMicros);

@@ -30,7 +30,7 @@ export class AckingReader implements Follows {
   #ackedWhenStored = new Set<number>();
   /** A kill came after it was stored. */
   #isStale = false;
-  /** By then, what was delivered is only known to be no higher than the head. */
+  /** Once true, the model knows only that delivered positions are not above the head. */
   #wasEverStale = false;
   /** In the order of delivery. */
   #out: number[] = [];

@@ -74,7 +74,7 @@ export class MortalServer {
     if (this.#feed !== undefined) this.#options.log.removeFeed(this.#feed);
   }
 
-  /** Writes are done one after the other; a kill takes those that were not begun. */
+  /** Does the writes one after the other; a kill drops those that have not started. */
   #records(records: RecordStore): RecordStore {
     let last: Promise<unknown> = Promise.resolve();
     return {

@@ -5,7 +5,7 @@ import type { Credit, Subscription } from '../../../packages/server/src/core/sea
 import type { MortalServer } from './mortal-server.ts';
 import type { Setting } from './setting.ts';
 
-/** What follows one subscription, whatever is behind it. */
+/** The receiver of one subscription: a reader or a member of a group. */
 export interface Follows {
   delivered(batch: Batch, subscription: Subscription): void;
   /** Its session is about to end, or its server was killed. */
@@ -17,7 +17,7 @@ export class Party implements Sink {
   readonly session: Session;
   readonly server: MortalServer;
   readonly follows = new Set<Follows>();
-  /** Of those who count: delivered and not acknowledged, at most so many. */
+  /** Limits the delivered and unacknowledged messages of subscriptions that count. */
   readonly quota: Credit & { readonly max: number; out: number };
   readonly #setting: Setting;
   readonly #holdsOften: number;

@@ -12,7 +12,7 @@ export interface SharingOptions {
 }
 
 interface Known {
-  /** Who has it and has not settled it. */
+  /** The member that has it and has not settled it. */
   holder: Sharer | undefined;
   /** When it was acknowledged for good. */
   ackedAtMs: number | undefined;
@@ -91,7 +91,7 @@ function savedByMs(ackedAtMs: number, refusalsMs: readonly number[], killedMs: n
   return (refusedMs === undefined ? ackedAtMs : refusedMs + retryMs) + savedAfterMs;
 }
 
-/** One member of a group. It does whatever a peer may, also from within a delivery. */
+/** One member of a group. It does everything that a peer may do, also from within a delivery. */
 export class Sharer implements Follows {
   readonly sharing: Sharing;
   readonly #setting: Setting;

@@ -186,7 +186,7 @@ class AcknowledgingSimulation {
       sabotage: this.#sabotage,
     });
     const started = server.hub.start();
-    // What the killed one had begun to append is written by then.
+    // By then, the appends that the killed server had started are written.
     await time.runUntil(time.monotonicMs() + 300);
     await started;
     this.#setting.openedAtSeq = server.hub.head.seq;
@@ -194,7 +194,7 @@ class AcknowledgingSimulation {
     this.#server = server;
   }
 
-  /** The faults stop; somebody is there for every reader and every group, and acks. */
+  /** The faults stop; every reader and every group has a connected client that acknowledges. */
   async #calmDown(): Promise<void> {
     const { time } = this.#setting;
     this.#server.isHostile = false;

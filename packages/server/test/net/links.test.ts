@@ -157,21 +157,21 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     const end = await connect();
     const heard = await opened();
     end.socket.pause();
-    const portion = Buffer.from(Array.from({ length: 1_000 }, (_, at) => at % 251));
+    const chunk = Buffer.from(Array.from({ length: 1_000 }, (_, at) => at % 251));
     const count = 1_000;
-    for (let at = 0; at < count; at += 1) end.write(portion);
+    for (let at = 0; at < count; at += 1) end.write(chunk);
     // Neither the kernel's buffers nor ours hold all the answers, so it stops somewhere on the way.
     let last = -1;
     while (last !== answered || answered === 0) {
       last = answered;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(answered).toBeLessThan(count * portion.length);
+    expect(answered).toBeLessThan(count * chunk.length);
     expect(heard.link.unsentBytes).toBeLessThan(defaultLimits.outboundBytesMax);
     end.socket.resume();
-    await end.until(() => end.socket.bytesRead >= count * portion.length * 12, 20_000);
+    await end.until(() => end.socket.bytesRead >= count * chunk.length * 12, 20_000);
     expect(heard.link.isOpen).toBe(true);
-    expect(answered).toBe(count * portion.length);
+    expect(answered).toBe(count * chunk.length);
   });
 
   test('cuts a peer with more unsent bytes than the bound', async () => {

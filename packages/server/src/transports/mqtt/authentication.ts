@@ -14,8 +14,9 @@ export function isTokenMethod(method: string): boolean {
 }
 
 /**
- * The token of a CONNECT: the data of its method, or the password, so that a client may name a method only in order to
- * authenticate again later. What is empty shows nothing. Bytes that are no UTF-8 are no token, and refused as such.
+ * The token of a CONNECT: the data of its method, or the password. So a client may send the token as the password, and name
+ * a method only to authenticate again later. An empty field is no token. The server refuses bytes that are not UTF-8 as an
+ * invalid token.
  */
 export function tokenOf({ password, properties }: Connect): string | undefined {
   const shown = properties.authenticationData ?? password;

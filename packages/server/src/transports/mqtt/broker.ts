@@ -11,7 +11,7 @@ export interface Answering {
 }
 
 export interface BrokerOptions {
-  /** How often those who follow `$SYS` are told. */
+  /** How often the server sends `$SYS` to its subscribers. */
   readonly sysEveryMs?: number | undefined;
 }
 

@@ -5,7 +5,7 @@ import type { CommandPacer } from '../parts/command-pacer.ts';
 import type { Broker } from './broker.ts';
 import type { OpenSession } from './open-session.ts';
 
-/** A client as the parts of its connection use it: what it publishes, what it subscribes to, what is delivered to it. */
+/** A client, as the parts of its connection see it: publishing, subscriptions and delivery. */
 export interface MqttClient extends Credit {
   readonly broker: Broker;
   readonly link: { readonly kind: 'tcp' | 'websocket'; readonly unsentBytes: number };

@@ -19,7 +19,7 @@ export interface ConnectRefusal {
   readonly detail: string;
 }
 
-/** Why a CONNECT is refused, whoever sent it. */
+/** Why a CONNECT is refused, for every client. */
 export function refusalOfConnect(packet: Connect, limits: MqttLimits): ConnectRefusal | undefined {
   const { version, clientId, cleanStart, properties } = packet;
   const method = properties.authenticationMethod;

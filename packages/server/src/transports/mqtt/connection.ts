@@ -47,7 +47,7 @@ type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
 /** A keep alive is over after one and a half of it [MQTT-3.1.2-22]. */
 const keepAliveShare = 1.5;
 
-/** One connection of an MQTT client: packets become calls on the hub, what the hub delivers becomes packets. */
+/** One connection of an MQTT client: it turns packets into calls on the hub, and deliveries of the hub into packets. */
 export class MqttConnection implements Sink, MqttClient {
   readonly broker: Broker;
   readonly link: Link<MqttConnection>;
@@ -69,11 +69,11 @@ export class MqttConnection implements Sink, MqttClient {
   #isTakenOver = false;
   /** What the client agreed on with CONNECT (§4.12). */
   #authenticationMethod: string | undefined;
-  /** Filters whose subscriptions a new token has ended, until the client is told. */
+  /** Filters whose subscriptions a new token has ended, until the AUTH answer reports them. */
   #unsubscribed: string[] | undefined;
   /** Nothing more goes through the session of the hub. */
   #isDetached = false;
-  /** It was told that it is connected, and stands in the figures. */
+  /** The CONNACK accepted it, and the figures count it. */
   #isCounted = false;
 
   constructor(broker: Broker, link: Link<MqttConnection>) {
@@ -110,7 +110,7 @@ export class MqttConnection implements Sink, MqttClient {
   /** Nothing was heard in time. */
   overdue(): void {
     if (this.#stage !== 'open') this.link.destroy();
-    // It is us who do not read.
+    // The silence is ours: the server does not read now.
     else if (this.#mustWait) this.#touch();
     else
       this.refuse(reasonCodes.keepAliveTimeout, 'Nothing was heard for one and a half times the keep alive.');
@@ -121,7 +121,7 @@ export class MqttConnection implements Sink, MqttClient {
     const { opened, broker } = this;
     const wasConnecting = this.#stage === 'connecting' || !this.#isCounted;
     this.#stage = 'closed';
-    // Who waits for the end of the CONNECT finds it closed, and cleans up.
+    // The code that handles the CONNECT finds the stage closed, and cleans up.
     if (opened === undefined || wasConnecting) return;
     broker.figures.connections -= 1;
     this.#detach();
@@ -130,14 +130,14 @@ export class MqttConnection implements Sink, MqttClient {
     void this.#idle().then(() => broker.sessions.close(opened, this.#closing));
   }
 
-  /** Somebody else opened the session. Resolves when nothing that was published is under way. */
+  /** Another connection opened the session. Resolves when the store has answered every publish of this one. */
   async takenOver(): Promise<void> {
     this.#isTakenOver = true;
     this.refuse(reasonCodes.sessionTakenOver, 'The session was opened by another connection.');
     await this.#idle();
   }
 
-  /** The server stops: what came is still answered, and the client told to come back. */
+  /** The server stops: it still answers the received packets, and then asks the client to come back. */
   goAway(): void {
     if (this.#stage === 'closed' || this.#stage === 'leaving') return;
     const wasOpen = this.#stage === 'open';
@@ -237,7 +237,7 @@ export class MqttConnection implements Sink, MqttClient {
     this.#subscriptionsOf().end(subscription);
   }
 
-  /** Takes down where everything stands, before the hub forgets it: the session may go on in another connection. */
+  /** Records all positions before the hub drops them: the session may continue in another connection. */
   #detach(): void {
     if (this.opened === undefined || !this.#isCounted || this.#isDetached) return;
     this.#isDetached = true;

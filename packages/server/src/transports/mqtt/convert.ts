@@ -33,7 +33,7 @@ const bits = { qos: 0x03, typeIsContentType: 0x04, headersAreUserProperties: 0x0
 /** Names that only the server sets: a client's are dropped, as on every transport. */
 const reservedName = /^everywire-/i;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
-/** The longest a message may live, ten years; what is longer is kept as it was said, and ends with the log. */
+/** The longest time to live of a message, ten years. The server keeps a longer one unchanged for MQTT readers, but does not apply it. */
 const ttlMsMax = 3_650 * 86_400_000;
 
 const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([mqttNativeByte, qos]));
@@ -77,10 +77,10 @@ export function propertiesOf(message: Message, nowMs: number | undefined): Publi
   return { ...said, messageExpiryIntervalSeconds: remainingSeconds(message, expiresAtMs, nowMs) };
 }
 
-/** Names that are the server's towards readers that asked for cursors, who must not take a publisher's word for them. */
+/** Names of properties that only the server may set for readers that asked for cursors: a publisher could forge them. */
 const placeName = /^(?:cursor|offset)$/i;
 
-/** `said`, and where the message stands, and which one it is: for readers that asked for cursors. */
+/** `said`, and the cursor and offset of the message, for readers that asked for cursors. */
 export function withPlace(said: UserProperties | undefined, message: Message): UserProperties {
   const all = (said ?? []).filter(([name]) => !placeName.test(name));
   all.push(['cursor', message.cursor], ['offset', String(message.offset)]);

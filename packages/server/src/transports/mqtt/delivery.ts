@@ -18,13 +18,13 @@ const gapsMax = 16;
 /** What goes to the client: the hub's half hands over batches, the client's acknowledgements free what was in flight. */
 export class Delivery implements RetainedDelivery {
   readonly #client: MqttClient;
-  /** Where everything stands was taken down: nothing more is handed to the client. */
+  /** The positions were recorded: the client receives nothing more. */
   #isClosed = false;
   /** The link takes no bytes. */
   #isFull = false;
   /** Writes of the mapping of packet ids that PUBLISHes wait for. */
   #saves = 0;
-  /** The hub was told to hold. */
+  /** The hub holds its deliveries, because this object asked it to. */
   #isHolding = false;
   /** Made for the first subscription that asks for them. */
   #retained: RetainedRuns | undefined;
@@ -56,7 +56,7 @@ export class Delivery implements RetainedDelivery {
     this.tellGaps(core.tag as MqttSubscription, [gap]);
   }
 
-  /** MQTT 5: with the next PUBLISH. Before, there are no properties: on a topic of its own. */
+  /** MQTT 5: with the next PUBLISH. Earlier versions have no properties, so they get a PUBLISH on `gapTopic`. */
   tellGaps(subscription: MqttSubscription, gaps: readonly Gap[]): void {
     for (const gap of gaps) {
       const notice = gapNotice(gap);
@@ -92,10 +92,10 @@ export class Delivery implements RetainedDelivery {
     this.#retained.add(subscription);
   }
 
-  /** Retained messages that wait for it are not sent; what it awaits from the client still counts. */
+  /** Drops its waiting retained messages. Packets in flight still count until the client acknowledges them. */
   forget(subscription: MqttSubscription): void {
     this.#retained?.remove(subscription);
-    // What stood behind it goes on, when its caller is done.
+    // The subscriptions that waited behind it continue when the caller is done.
     this.#client.broker.host.clock.turn(() => this.continueDelivery());
   }
 
@@ -259,7 +259,7 @@ export class Delivery implements RetainedDelivery {
 
   #hand(batch: Batch, core: Subscription): boolean {
     const subscription = core.tag as MqttSubscription;
-    // Replaced meanwhile: what is unacknowledged comes again from where it stood.
+    // Replaced meanwhile: the new one delivers the unacknowledged messages again, from the old position.
     if (subscription.core !== undefined && subscription.core !== core && subscription.isAcknowledged)
       return true;
     if (subscription.gaps !== undefined) return this.#handEach(batch, core, subscription);
@@ -314,7 +314,7 @@ export class Delivery implements RetainedDelivery {
         packetId: sent.packetId,
       });
       if (piece === undefined) {
-        // It cannot be told, so it is done with [MQTT-3.1.2-25].
+        // Too large for the client, so it counts as delivered [MQTT-3.1.2-25].
         this.#state.complete(sent);
         core.ack(message.seq, true);
         continue;

@@ -17,9 +17,9 @@ export type LinkKind = 'tcp' | 'websocket';
 
 export interface PublishFormatOptions {
   readonly version: Version;
-  /** WebSocket: each packet is a binary frame of its own, so that slices are whole frames. */
+  /** WebSocket: each packet is a separate binary frame, so that slices are whole frames. */
   readonly link: LinkKind;
-  /** What was granted; a message goes out at the lower of this and its own (`deliveryQos`). */
+  /** The granted QoS; a message is delivered at the lower of this and its own QoS (`deliveryQos`). */
   readonly qos: Qos;
   /** `as-published`: the message's own flag; `set`: a retained message at SUBSCRIBE. */
   readonly retain: 'clear' | 'as-published' | 'set';

@@ -17,7 +17,7 @@ export const mqttLimits = {
   mqttUnreleasedMax: {
     default: 4_096,
     about:
-      'QoS 2 packet ids that a client of MQTT 3.1 or 3.1.1, which is told no receive maximum, may leave ' +
+      'QoS 2 packet ids that a client of MQTT 3.1 or 3.1.1, which has no receive maximum, may leave ' +
       'unreleased. It may have written many PUBLISHes before it reads the first answer; some 100 bytes ' +
       'each.',
   },
@@ -30,8 +30,8 @@ export const mqttLimits = {
   mqttKeepAliveSecondsMax: {
     default: 0,
     about:
-      'Longest keep alive of an MQTT client; 0: as it likes, also none. MQTT 5 clients that ask for more ' +
-      'are told this one, older ones are refused with return code 2, as Mosquitto does.',
+      'Longest keep alive of an MQTT client; 0: no limit. If an MQTT 5 client asks for more, the server ' +
+      'uses this one and says so; it refuses an older client with return code 2, as Mosquitto does.',
   },
   sessionsMax: {
     default: 10_000,

@@ -44,9 +44,9 @@ export class OpenSession {
   /** DISCONNECT takes it back [MQTT-3.14.4-3]. */
   will: Will | undefined;
   durable!: DurableSession;
-  /** While its CONNECT is at work on it: resolves when that is done, whatever came of it. */
+  /** While a CONNECT opens it: resolves when the CONNECT has succeeded or failed. */
   opening: Promise<void> | undefined;
-  /** Once its end has begun. */
+  /** Once its end has started. */
   closing: Promise<void> | undefined;
   #expirySeconds: number;
 
@@ -68,7 +68,7 @@ export class OpenSession {
     return this.#expirySeconds === neverExpires ? undefined : this.#expirySeconds * 1_000;
   }
 
-  /** What its row says. Without groups that are held for it, nobody comes back to its subscriptions. */
+  /** The content of its row. If it holds no groups, it never outlives a connection, so the row needs no subscriptions. */
   get stored(): StoredSession {
     const subscriptions = this.holdsGroups ? subscriptionsOf(this.state) : [];
     return { clientId: this.clientId, will: this.will, subscriptions };

@@ -19,9 +19,9 @@ interface Pending {
   readonly packetId: number;
   readonly qos: 0 | 1 | 2;
   readonly hasKey: boolean;
-  /** The server's own names are nobody's to publish to. */
+  /** A name that begins with `$`, to which no client may publish. */
   readonly isServerName: boolean;
-  /** What it holds until it is answered. */
+  /** The memory that it holds until it is answered. */
   readonly bytes: number;
   /** Undefined until it is known. */
   reasonCode: number | undefined;
@@ -58,7 +58,7 @@ export class Publishing {
     return this.#isAtReceiveMax || this.#isAhead;
   }
 
-  /** Who cannot be told that it publishes too fast is read more slowly: nothing is lost then, and nobody cut off. */
+  /** The protocol cannot tell this client that it publishes too fast. So the server reads more slowly: no message is lost, and the client stays connected. */
   get #isAhead(): boolean {
     if (this.#isAnswerable) return false;
     const { session, broker, pacer } = this.#client;
@@ -69,8 +69,8 @@ export class Publishing {
   }
 
   /**
-   * The client has as much unanswered as it may, and the store is at work on some of it: nothing more is received, and so
-   * nobody is cut off who only writes faster than the disk (§4.9).
+   * The client has as many unanswered messages as it may, and the store still works on some of them. The server stops
+   * reading instead of closing, because this client only writes faster than the disk (§4.9).
    */
   get #isAtReceiveMax(): boolean {
     const { version, opened, broker, pacer } = this.#client;
@@ -78,7 +78,7 @@ export class Publishing {
     return this.#qos1Pending + opened!.state.receivedCount >= broker.host.limits.mqttReceiveMax;
   }
 
-  /** Takes a PUBLISH; what is wrong with it ends the client. */
+  /** Takes a PUBLISH; an invalid one ends the connection. */
   receive(packet: Publish): void {
     const client = this.#client;
     const { version, session, opened, broker } = client;
@@ -278,8 +278,8 @@ export class Publishing {
   }
 
   /**
-   * Behind what the hub hands over in this turn, so that a client has its own message before it is told that it is stored,
-   * and answers of one turn leave together.
+   * After the hub's deliveries of this turn, so that a client receives its own message before the acknowledgement, and
+   * answers of one turn leave together.
    */
   #answerSoon(): void {
     if (this.#isAnswerDue) return;

@@ -54,7 +54,7 @@ export class RetainedRuns {
     for (const run of this.#runs ?? []) run.messages = undefined;
   }
 
-  /** One after the other, each in a turn of its own: a client may ask for all there are in hundreds of filters at once. */
+  /** One after the other, each in a separate turn: a client may ask for all retained messages with hundreds of filters at once. */
   #read(run: RetainedRun): void {
     if (run.isReading || run.messages !== undefined) return;
     run.isReading = true;
@@ -97,7 +97,7 @@ export class RetainedRuns {
     this.#runs = left?.length === 0 ? undefined : left;
   }
 
-  /** Sends as many as there is credit for. False: the first run waits, or there is none. */
+  /** Sends as many as the credit allows. False: the first run waits, or there is no run. */
   send(): boolean {
     const run = this.#runs?.[0];
     if (run === undefined) return false;

@@ -13,9 +13,9 @@ import type { Will, WillProperties } from '@everywire/wires/mqtt';
 
 /** Durable rows of a session. What changes rarely is apart from what changes with every acknowledgement. */
 export const tables = {
-  /** Who it is, its will and its subscriptions. */
+  /** The client id, the will and the subscriptions. */
   session: 'mqtt-sessions',
-  /** How far its subscriptions are, and what is in flight to the client. */
+  /** The progress of its subscriptions, and the packets in flight to the client. */
   window: 'mqtt-windows',
   /** A row per packet id that came at QoS 2, written together with the message: `<session>/<packet id>`. */
   received: 'mqtt-received',
@@ -92,7 +92,7 @@ export function windowOf(state: SessionState): StoredWindow {
   for (const sent of state.inFlight.values()) {
     const { packetId, qos, seq, subscription, isReleased, channel, timeMs } = sent;
     const place = [packetId, qos, seq, subscription.no, isReleased ? 1 : 0] as const;
-    // After a crash a group gives it to somebody; at QoS 2 it is this one's all the same.
+    // After a crash the group may give it to another member; at QoS 2 it stays with this session.
     const origin = sent.origin === 'log' && subscription.target.isShared ? 'detached' : sent.origin;
     if (isReleased || origin === 'log') inFlight.push(place);
     else if (sent.origin !== 'log' || qos === 2) inFlight.push([...place, origin, channel, timeMs]);

@@ -29,8 +29,8 @@ interface Remains extends StoredSession {
 }
 
 /**
- * The sessions of the broker: opened, taken over, left, expired, and their wills. The rows say at any moment what
- * a restart has to go on from.
+ * The sessions of the broker: opened, taken over, left, expired, and their wills. At any moment the rows contain all that a
+ * restart needs to continue.
  */
 export class Sessions {
   readonly #host: MqttHost;
@@ -64,7 +64,8 @@ export class Sessions {
   }
 
   /**
-   * Opens the session of a client: the one it left, or a new one. What is said of it in the CONNACK is durable by then.
+   * Opens the session of a client: the one it left, or a new one. When this resolves, everything that the CONNACK will say
+   * about the session is durable.
    * @throws EverywireError `quota_exceeded`, `session_taken`, `store_unavailable`
    */
   async open(request: OpenRequest): Promise<{ readonly session: OpenSession; readonly isPresent: boolean }> {
@@ -139,7 +140,10 @@ export class Sessions {
       if (session.isPersistent) await this.#leave(session, isDrain);
       else await this.#end(session);
     } catch (cause) {
-      this.#host.log.error({ err: cause }, 'an MQTT session could not be saved; what was saved before holds');
+      this.#host.log.error(
+        { err: cause },
+        'an MQTT session could not be saved; its earlier state stays stored',
+      );
     }
   }
 
@@ -188,7 +192,7 @@ export class Sessions {
     if (state.will === undefined) return undefined;
     const delayMs = delayOf(state.will, row.keepMs);
     if (row.presence !== 'drained') return Math.max(0, delayMs - agoMs);
-    // Whom the server sent away is given the time to come back before the world is told that it is gone.
+    // The server itself closed this client, so the client gets time to come back before its will is published.
     return Math.max(delayMs, 2 * this.#host.limits.retryAfterMs);
   }
 
@@ -219,7 +223,7 @@ export function sessionKind(limits: MqttLimits): DurableKind<StoredSession, Stor
   };
 }
 
-/** A client id belongs to who uses it: another's session is another session (T10). Hashed, since ids may be 64 KiB. */
+/** The same client id of another subject is another session (T10). Hashed, since ids may be 64 KiB. */
 function sessionKey(identity: Identity, clientId: string): string {
   return hash('sha256', JSON.stringify([identity.subject ?? null, clientId]), 'base64url');
 }

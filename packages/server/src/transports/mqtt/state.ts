@@ -5,9 +5,9 @@ import type { Target } from './targets.ts';
 import type { Qos } from '@everywire/wires/mqtt';
 
 /**
- * `log`: its subscription brings it again after the connection was lost, and its acknowledgement moves the position there.
- * `retained`: it was sent as the retained message of its channel. `detached`: its subscription is gone or goes on
- * elsewhere. The latter two are looked for again by channel.
+ * `log`: after a lost connection its subscription delivers it again, and its acknowledgement moves the subscription's
+ * position. `retained`: it was sent as the retained message of its channel. `detached`: its subscription is gone or
+ * continues elsewhere. The server finds the last two again by their channel.
  */
 export type Origin = 'log' | 'retained' | 'detached';
 
@@ -21,7 +21,7 @@ export interface InFlight {
   /** When it was published: where to look for it in the log. */
   readonly timeMs: number;
   origin: Origin;
-  /** QoS 2: PUBREC came, PUBREL is owed or was sent. */
+  /** QoS 2: PUBREC came; PUBREL has to be sent, or was sent. */
   isReleased: boolean;
   /** The PUBLISH left on this connection, so it counts against the client's receive maximum. */
   isOnWire: boolean;
@@ -52,12 +52,12 @@ export class MqttSubscription {
   readonly target: Target;
   options: SubscriptionOptions;
   core: Subscription | undefined;
-  /** Where it goes on while there is no `core`. */
+  /** The position to resume from, while there is no `core`. */
   saved: Progress | undefined;
   retained: RetainedPlace | undefined;
   /** What was in flight when the connection was lost, by seq, until it comes again. */
   expected: Map<number, InFlight> | undefined;
-  /** To be told with the next PUBLISH. */
+  /** Sent with the next PUBLISH. */
   gaps: readonly GapNotice[] | undefined;
   /** Kept so that its id is not put together again for each batch; forgotten when the options change. */
   format: WireFormat | undefined;
@@ -107,7 +107,7 @@ export class SessionState {
     return this.#inFlight ?? nothingInFlight;
   }
 
-  /** PUBLISH packets of this connection that are not completed: what a receive maximum bounds (§4.9). */
+  /** PUBLISH packets of this connection that are not completed: the receive maximum limits them (§4.9). */
   get onWire(): number {
     return this.#onWire;
   }
@@ -129,7 +129,7 @@ export class SessionState {
     this.#subscriptions?.delete(filter);
   }
 
-  /** A packet id that is not in use [MQTT-2.2.1-4], and what it stands for. */
+  /** Takes a packet id that is not in use [MQTT-2.2.1-4], and records the message for it. */
   send(
     subscription: MqttSubscription,
     { qos, seq, channel = '', timeMs = 0, origin = 'log' }: Pick<InFlight, 'qos' | 'seq'> & Partial<InFlight>,
@@ -171,8 +171,8 @@ export class SessionState {
   }
 
   /**
-   * The subscription is begun anew. With `isContinued` it brings what is in flight once more, which then is known by its
-   * seq; otherwise that is on its own.
+   * The subscription starts again. With `isContinued` it delivers the messages in flight once more, and the state finds
+   * them by their seq. Otherwise they are detached from it.
    */
   beginAnew(subscription: MqttSubscription, isContinued: boolean): void {
     subscription.expected = undefined;
@@ -183,14 +183,14 @@ export class SessionState {
     }
   }
 
-  /** The subscription ends; what was begun to be sent is finished [MQTT-3.10.4-3]. */
+  /** The subscription ends; its messages in flight are completed [MQTT-3.10.4-3]. */
   detach(subscription: MqttSubscription): void {
     this.beginAnew(subscription, false);
   }
 
   /**
-   * The client is gone. What a group gave it at QoS 2 stays with it, or with nobody when its session ends [MQTT-4.8.2-4, -5],
-   * so the group is told that it is done; what it got at QoS 1 goes to another member.
+   * The client is gone. A message that a group gave it at QoS 2 stays with its session, and is dropped when the session ends
+   * [MQTT-4.8.2-4, -5]. So for the group this message is acknowledged. A message at QoS 1 goes to another member.
    */
   keepFromGroups(): void {
     for (const sent of [...this.inFlight.values()]) {

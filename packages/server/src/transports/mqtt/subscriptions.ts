@@ -28,16 +28,16 @@ export class Subscriptions {
     this.#delivery = delivery;
   }
 
-  /** Answers when what it grants is durable; what it brings comes behind the answer. */
+  /** Answers when the granted subscriptions are durable; their messages follow the answer. */
   async subscribe(packet: Subscribe): Promise<void> {
     const client = this.#client;
     const session = client.opened!;
-    const begun: MqttSubscription[] = [];
+    const started: MqttSubscription[] = [];
     let reasonCodesOf: number[] = [];
     let detail: string | undefined;
     for (const request of packet.filters) {
       try {
-        reasonCodesOf.push(await this.#begin(request, packet.properties, begun));
+        reasonCodesOf.push(await this.#begin(request, packet.properties, started));
       } catch (caught) {
         const error = refusalOf(caught, client.broker.host.log, 'a SUBSCRIBE failed');
         reasonCodesOf.push(subackReason(error));
@@ -51,7 +51,7 @@ export class Subscriptions {
       const error = toEverywireError(caught);
       detail = reasonString(error);
       reasonCodesOf = reasonCodesOf.map(() => subackReason(error));
-      for (const subscription of begun.splice(0)) this.end(subscription);
+      for (const subscription of started.splice(0)) this.end(subscription);
     }
     client.answer({
       type: 'suback',
@@ -59,10 +59,10 @@ export class Subscriptions {
       reasonCodes: reasonCodesOf,
       properties: {
         ...(detail === undefined ? {} : { reasonString: detail }),
-        ...placesOf(begun),
+        ...placesOf(started),
       },
     });
-    for (const subscription of begun) this.#follow(subscription);
+    for (const subscription of started) this.#follow(subscription);
   }
 
   async unsubscribe(packet: Unsubscribe): Promise<void> {
@@ -84,7 +84,7 @@ export class Subscriptions {
     });
   }
 
-  /** Goes on with what the session had, in the order in which it came about. Rights are asked for anew (T14). */
+  /** Resumes the session's subscriptions in the order of their start. Checks their rights again (T14). */
   async resume(): Promise<void> {
     const client = this.#client;
     const session = client.opened!;
@@ -150,7 +150,7 @@ export class Subscriptions {
   async #begin(
     request: FilterRequest,
     properties: SubscribeProperties,
-    begun: MqttSubscription[],
+    started: MqttSubscription[],
   ): Promise<number> {
     if (!request.isWellFormed) return reasonCodes.topicFilterInvalid;
     const { broker, opened } = this.#client;
@@ -188,7 +188,7 @@ export class Subscriptions {
     } else if (wantsRetained && target.kind === 'sys') {
       subscription.retained = { afterSeq: 0, throughSeq: 0 };
     }
-    begun.push(subscription);
+    started.push(subscription);
     return options.qos;
   }
 
@@ -285,7 +285,7 @@ export class Subscriptions {
     }
   }
 
-  /** It brings nothing more. What was begun to be sent is finished. */
+  /** It delivers nothing more; its messages in flight are completed. */
   end(subscription: MqttSubscription): void {
     const { broker, opened } = this.#client;
     if (opened!.state.subscriptions.get(subscription.filter) !== subscription) return;
@@ -326,8 +326,8 @@ function creditOf(subscription: MqttSubscription, client: MqttClient): Credit {
 }
 
 /** Where the subscriptions that asked for cursors begin, in order, and whether that is where they asked to. */
-function placesOf(begun: readonly MqttSubscription[]): AckProperties {
-  const cores = begun.flatMap(({ core, options }) =>
+function placesOf(started: readonly MqttSubscription[]): AckProperties {
+  const cores = started.flatMap(({ core, options }) =>
     options.withCursor && core !== undefined ? [core] : [],
   );
   if (cores.length === 0) return {};

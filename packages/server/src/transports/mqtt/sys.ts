@@ -32,7 +32,7 @@ interface Follower {
   readonly filter: Filter;
 }
 
-/** The broker's own figures under `$SYS/broker`, by the names that Mosquitto gave them. While nobody looks they cost nothing. */
+/** The broker's own figures under `$SYS/broker`, with the names of Mosquitto. Without a subscriber they cost nothing. */
 export class SysTopics {
   readonly #options: SysOptions;
   readonly #startedMs: number;
@@ -74,7 +74,7 @@ export class SysTopics {
     const { identifier } = subscription.options;
     const properties = identifier === undefined ? {} : { subscriptionIdentifiers: [identifier] };
     for (const [topic, value] of topics) {
-      // Who does not read is given the next figures instead of all.
+      // A client that does not read misses these figures, and gets the next ones.
       if (client.link.unsentBytes > heldFromBytes) return;
       if (!matches(filter, topic)) continue;
       client.answer({

@@ -3,7 +3,7 @@ import type { UserProperties } from '@everywire/wires/mqtt';
 
 /** What a filter of SUBSCRIBE asks for, in the hub's terms. */
 export interface Target {
-  /** `log`: channels, by the hub. `sys`: the broker's own figures. `notices`: what the broker tells of gaps. */
+  /** `log`: channels, by the hub. `sys`: the broker's own figures. `notices`: gap notices of the broker. */
   readonly kind: 'log' | 'sys' | 'notices';
   /** For the hub, or for `matches`: without `$since/<start>/`. */
   readonly filter: string;
@@ -12,7 +12,7 @@ export interface Target {
   readonly from: From | undefined;
 }
 
-/** Where MQTT 3.1 and 3.1.1, which have no properties, are told of gaps. */
+/** The topic of gap notices for MQTT 3.1 and 3.1.1, which have no properties. */
 export const gapTopic = '$everywire/gap';
 
 const sincePrefix = '$since/';

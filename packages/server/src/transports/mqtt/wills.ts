@@ -9,8 +9,8 @@ import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 
 /**
  * Publishes a will, in one transaction with the `save` that says it is published: a crash brings either both or
- * none. It is authorised now, whatever was allowed at CONNECT (T18); one that is refused is gone. A token that was revoked
- * publishes nothing. One that has merely expired does: its end is what ended the connection, and that is to be told.
+ * none. It is authorised again now, after the check at CONNECT (T18); a refused will is dropped. A revoked token publishes no
+ * will. A token that has only expired does: its expiry ended the connection, and readers must learn of that.
  */
 export async function publishWill(
   host: MqttHost,
@@ -26,7 +26,7 @@ export async function publishWill(
     });
   } catch (caught) {
     const error = toEverywireError(caught);
-    // Whoever has the session now has its will as well.
+    // The node that owns the session now also owns its will.
     if (error.code === 'store_unavailable' || error instanceof StaleWrite) throw error;
     host.log.warn({ err: error, subject: identity.subject }, 'a will was refused');
     if (records.length > 0) await host.records.write(records, { fences });
