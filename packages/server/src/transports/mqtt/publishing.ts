@@ -64,7 +64,7 @@ export class Publishing {
     const { session, broker, pacer } = this.#client;
     const waitMs = session.publishWaitMs;
     if (waitMs <= 0) return false;
-    pacer.holdFor(waitMs, broker.host.clock);
+    pacer.holdWhile(() => session.publishWaitMs, broker.host.clock);
     return true;
   }
 

@@ -98,15 +98,23 @@ export class CommandPacer {
     }
   }
 
-  /** Takes no command for `delayMs`; a delay that runs already is not made longer. */
-  holdFor(delayMs: number, clock: Clock): void {
-    if (this.#isDelayed) return;
+  /** Takes no command until `waitMs` gives 0. For peers whose protocol cannot refuse a command and continue. */
+  holdWhile(waitMs: () => number, clock: Clock): void {
+    const ms = waitMs();
+    if (ms <= 0 || this.#isDelayed) return;
     this.#isDelayed = true;
     this.hold();
-    clock.after(delayMs, () => {
+    const look = (): void => {
+      // A timer may be early by less than a millisecond.
+      const leftMs = waitMs();
+      if (leftMs > 0) {
+        clock.after(leftMs, look);
+        return;
+      }
       this.#isDelayed = false;
       this.release();
-    });
+    };
+    clock.after(ms, look);
   }
 
   /** Takes no command until `release`, which is called as often. */

@@ -351,7 +351,7 @@ export class StompConnection implements Sink {
       },
     );
     // Slowed down rather than refused: a refusal would end the connection, and all that is under way on it.
-    if (session.publishWaitMs > 0) this.#pacer.holdFor(session.publishWaitMs, this.#shared.host.clock);
+    this.#pacer.holdWhile(() => session.publishWaitMs, this.#shared.host.clock);
     // What is refused at once is known one microtask from now, and what stands behind it must not be done then.
     this.#isYielding = true;
     queueMicrotask(() => {

@@ -109,8 +109,7 @@ export class RawConnection implements Sink {
       (caught) => this.close({ error: refusalOf(caught, this.#host.log, 'a raw WebSocket frame failed') }),
       payload.length,
     );
-    const { publishWaitMs } = this.#session;
     // Slowed down rather than refused, as its frames have no answers.
-    if (publishWaitMs > 0) this.#pacer?.holdFor(publishWaitMs, this.#host.clock);
+    this.#pacer?.holdWhile(() => this.#session.publishWaitMs, this.#host.clock);
   }
 }

@@ -145,9 +145,15 @@ it('takes nothing during a delay, and does not add delays up', () => {
   const { pacer, calls } = rig();
   const due: (() => void)[] = [];
   const clock = { after: (_ms: number, then: () => void) => due.push(then) } as unknown as Clock;
-  pacer.holdFor(10, clock);
-  pacer.holdFor(10, clock);
+  let leftMs = 10;
+  pacer.holdWhile(() => leftMs, clock);
+  pacer.holdWhile(() => leftMs, clock);
   expect([pacer.isBlocked, due.length]).toEqual([true, 1]);
+  // A timer that is early.
+  leftMs = 0.5;
   due[0]!();
+  expect([pacer.isBlocked, due.length]).toEqual([true, 2]);
+  leftMs = 0;
+  due[1]!();
   expect([pacer.isBlocked, calls]).toEqual([false, ['pause', 'resume']]);
 });
