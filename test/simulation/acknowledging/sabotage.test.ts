@@ -101,7 +101,7 @@ describe('the simulation of acknowledgement goes red when', () => {
       'pass',
       (pass) =>
         function (this: Window, position) {
-          pass.call(this, { ...position, seq: position.seq + 2 });
+          return pass.call(this, { ...position, seq: position.seq + 2 });
         },
     );
     expect(found).toBeDefined();

@@ -96,9 +96,8 @@ export const coreLimits = {
   groupSpanMessagesMax: {
     default: 16_384,
     about:
-      'From the oldest message of a group that is not acknowledged to the newest that was delivered; at so ' +
-      'many it waits for that one. It bounds what is remembered of acknowledgements out of order: some 30 ' +
-      "bytes each in the group's record.",
+      'Messages that the members of a group have and have not acknowledged, all together. Each may leave ' +
+      "a range of acknowledgements behind it, of some 60 bytes in the group's record.",
   },
   windowMessagesDefault: {
     default: 64,

@@ -2,13 +2,19 @@ import { Message, type Draft } from '../../src/core/log/message.ts';
 
 /** A message at a place, for tests of pure code. */
 export function makeMessage(
-  given: Partial<Draft> & { channel?: string; seq?: number; offset?: number; tag?: string } = {},
+  given: Partial<Draft> & {
+    channel?: string;
+    seq?: number;
+    offset?: number;
+    tag?: string;
+    epoch?: string;
+  } = {},
 ): Message {
   const seq = given.seq ?? 1;
   return new Message(
     given.channel ?? 'demo',
     {
-      epoch: 'epoch1',
+      epoch: given.epoch ?? 'epoch1',
       seq,
       offset: given.offset ?? seq,
       tag: given.tag ?? seq.toString(16).padStart(16, '0'),

@@ -1,5 +1,5 @@
 import { parseCursor } from '@everywire/protocol';
-import type { Progress } from '../seams/subscription-api.ts';
+import type { AckedRange, Progress } from '../seams/subscription-api.ts';
 
 /** How far one subscription of a durable session is. */
 export interface SubscriptionProgress {
@@ -9,12 +9,12 @@ export interface SubscriptionProgress {
   readonly progress: Progress;
 }
 
-/** As it stands in a row: id, filter, cursor, cursors acknowledged above it, highest seq that was delivered. */
+/** As it stands in a row: id, filter, cursor, what was acknowledged above it, highest seq that was delivered. */
 export type StoredProgress = readonly [
   id: string,
   filter: string,
   cursor: string,
-  acksAboveWatermark: readonly string[],
+  acksAboveWatermark: readonly AckedRange[],
   deliveredWatermark: number,
 ];
 
@@ -38,7 +38,7 @@ export function checkProgress(fields: {
   readonly deliveredWatermark?: unknown;
 }): Progress | undefined {
   const { cursor, acksAboveWatermark, deliveredWatermark } = fields;
-  if (!isCursor(cursor) || !Array.isArray(acksAboveWatermark) || !acksAboveWatermark.every(isCursor))
+  if (!isCursor(cursor) || !Array.isArray(acksAboveWatermark) || !acksAboveWatermark.every(isAckedRange))
     return undefined;
   if (typeof deliveredWatermark !== 'number' || !Number.isSafeInteger(deliveredWatermark)) return undefined;
   return { cursor, acksAboveWatermark, deliveredWatermark };
@@ -64,6 +64,12 @@ export function mayBeDelivered(
     ...named,
     progress: { ...progress, deliveredWatermark: Math.max(progress.deliveredWatermark, seq) },
   }));
+}
+
+/** Earlier versions wrote no ranges. */
+function isAckedRange(value: unknown): value is AckedRange {
+  if (!Array.isArray(value)) return isCursor(value);
+  return value.length === 2 && value.every(isCursor);
 }
 
 function isCursor(value: unknown): value is string {

@@ -270,8 +270,7 @@ export class LogSubscription implements Subscription {
 
   /** Nothing up to `position` is for it. */
   skipTo(position: Position): void {
-    this.#position = position;
-    this.#window?.pass(position);
+    this.#position = this.#window?.pass(position) ?? position;
     this.host.moved?.();
   }
 

@@ -1,8 +1,7 @@
 import { formatCursor, parseCursor, type Position } from '@everywire/protocol';
 import { InFlight } from './in-flight.ts';
 import type { Message } from '../log/message.ts';
-import { isSamePlace } from '../log/page-cache.ts';
-import type { Progress } from '../seams/subscription-api.ts';
+import type { AckedRange, Progress } from '../seams/subscription-api.ts';
 
 export interface WindowOptions {
   /** Messages delivered and not acknowledged, at most. */
@@ -16,30 +15,44 @@ export interface WindowOptions {
  */
 type State = 'out' | 'awaited' | 'acked';
 
-interface Entry {
-  readonly place: Position;
+/** Everything between its two places that this subscription was ever offered. */
+interface Range {
+  readonly first: Position;
+  readonly last: Position;
+}
+
+/** One message, or, once it is acknowledged, also the acknowledged ones next to it. */
+interface Entry extends Range {
+  last: Position;
   state: State;
 }
 
+/** So many single acknowledged entries are not worth a pass that joins them. */
+const singleEntriesMax = 32;
+
 /**
- * What was delivered and is not acknowledged yet, and what was acknowledged out of order above it. Its size is bounded,
- * so a subscription stays a cursor and a window. The acknowledged position passes nothing that this window was not
- * offered since it began, or since it went back: what an earlier one had acknowledged says nothing of what lies between.
+ * What was delivered and is not acknowledged yet, and the ranges that were acknowledged above it. Only what is in flight
+ * counts against the bound: one message without an answer stops nothing behind it. Acknowledged neighbours are one range,
+ * so there is at most one range more than there are messages in flight, and a subscription stays a cursor and a window.
+ * The acknowledged position passes nothing that this window was not offered since it started, or since it went back: what
+ * an earlier one had acknowledged says nothing of what lies between.
  */
 export class Window {
   readonly #messagesMax: number;
   readonly #inFlight = new InFlight<Entry>();
-  /** By seq, from `#first` on: everything that the acknowledged position has not passed. */
+  /** By seq and without overlap, from `#first` on: everything that the acknowledged position has not passed. */
   #entries: Entry[] = [];
   #first = 0;
   #ackedCount = 0;
   #awaitedCount = 0;
   /** Acknowledged in an earlier subscription and not reached again yet, by seq, from `#firstKnown` on. */
-  #known: readonly Position[] = [];
+  #known: readonly Range[] = [];
   #firstKnown = 0;
   #ackedThrough: Position;
-  /** Everything up to here was offered. */
+  /** Everything up to here was offered since it last went back. */
   #passedSeq: number;
+  /** Everything up to here was offered at some time. */
+  #reached: Position;
   #deliveredWatermark: number;
   redeliveredThroughSeq = 0;
 
@@ -47,6 +60,7 @@ export class Window {
     this.#messagesMax = options.messagesMax;
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
+    this.#reached = start;
     this.#deliveredWatermark = start.seq;
     if (options.progress !== undefined) this.restore(options.progress);
   }
@@ -55,9 +69,9 @@ export class Window {
   restore(progress: Progress): void {
     this.redeliveredThroughSeq = progress.deliveredWatermark;
     this.#known = progress.acksAboveWatermark
-      .map((cursor) => parseCursor(cursor))
-      .filter((place) => place !== undefined)
-      .sort((left, right) => left.seq - right.seq);
+      .map((range) => parseRange(range))
+      .filter((range) => range !== undefined)
+      .sort((left, right) => left.last.seq - right.last.seq);
   }
 
   /** Nothing is under way, and nothing was acknowledged out of order. */
@@ -66,11 +80,9 @@ export class Window {
   }
 
   get progress(): Progress {
-    const acksAboveWatermark = this.#known.slice(this.#firstKnown).map((place) => formatCursor(place));
-    for (let at = this.#first; at < this.#entries.length; at += 1) {
-      const { state, place } = this.#entries[at]!;
-      if (state === 'acked') acksAboveWatermark.push(formatCursor(place));
-    }
+    const acksAboveWatermark = this.#known.slice(this.#firstKnown).map(formatRange);
+    for (const entry of joined(this.#entries, this.#first))
+      if (entry.state === 'acked') acksAboveWatermark.push(formatRange(entry));
     return {
       cursor: formatCursor(this.#ackedThrough),
       acksAboveWatermark,
@@ -88,22 +100,18 @@ export class Window {
     return this.#ackedThrough;
   }
 
-  /**
-   * How many more may be delivered. Those acknowledged out of order still count: the position cannot pass the gap.
-   * One is always allowed while nothing is under way, also where an earlier window was larger.
-   */
+  /** How many more may be delivered. */
   get room(): number {
-    const out = this.#inFlight.size;
-    const room = this.#messagesMax - out - this.#ackedCount - (this.#known.length - this.#firstKnown);
-    return out === 0 ? Math.max(1, room) : room;
+    return this.#messagesMax - this.#inFlight.size;
   }
 
   /** Once it is known where the subscription begins. In another log, what was acknowledged in this one means nothing. */
   startAt(start: Position, isOtherLog: boolean): void {
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
+    this.#reached = start;
     this.#deliveredWatermark = start.seq;
-    this.#known = isOtherLog ? [] : this.#known.filter(({ seq }) => seq > start.seq);
+    this.#known = isOtherLog ? [] : this.#known.filter(({ last }) => last.seq > start.seq);
     this.#firstKnown = 0;
   }
 
@@ -111,8 +119,8 @@ export class Window {
   isWanted(message: Message): boolean {
     const entry = this.#isNewest(message.seq) ? undefined : this.#find(message.seq);
     if (entry !== undefined) return entry.state === 'awaited';
-    const at = indexAbove(this.#known, message.seq - 1, this.#firstKnown, (place) => place.seq);
-    return at === this.#known.length || !isSamePlace(this.#known[at]!, message);
+    const at = indexAbove(this.#known, message.seq - 1, this.#firstKnown);
+    return at === this.#known.length || !holds(this.#known[at]!, message);
   }
 
   /** Delivers `messages`; `before` is where the subscription stood. */
@@ -125,18 +133,30 @@ export class Window {
     }
   }
 
-  /** The subscription was offered everything up to `position`. What was to come again and did not has expired or is gone. */
-  pass(position: Position): void {
+  /**
+   * The subscription was offered everything up to `position`. What was to come again and did not has expired or is gone.
+   * Returns where the subscription resumes: nothing in between is wanted, so it need not be read again.
+   */
+  pass(position: Position): Position {
     this.#reachKnown(position.seq);
+    let next = position.seq > this.#reached.seq ? position : this.#reached;
     if (this.#awaitedCount > 0) {
       for (let at = this.#indexAbove(this.#passedSeq); at < this.#entries.length; at += 1) {
         const entry = this.#entries[at]!;
-        if (entry.place.seq > position.seq) break;
-        if (entry.state === 'awaited') this.#set(entry, 'acked');
+        if (entry.state !== 'awaited') continue;
+        if (entry.first.seq > position.seq) {
+          const before = this.#entries[at - 1];
+          next = before !== undefined && before.last.seq > position.seq ? before.last : position;
+          break;
+        }
+        this.#set(entry, 'acked');
+        if (this.#awaitedCount === 0) break;
       }
     }
-    this.#passedSeq = position.seq;
+    if (position.seq > this.#reached.seq) this.#reached = position;
+    this.#passedSeq = next.seq;
     this.#advance();
+    return next;
   }
 
   /**
@@ -173,7 +193,7 @@ export class Window {
     this.redeliveredThroughSeq = Math.max(this.redeliveredThroughSeq, seq);
     this.#set(entry, 'awaited');
     const at = this.#indexAbove(seq - 1);
-    return this.#goBack(position, at === this.#first ? this.#ackedThrough : this.#entries[at - 1]!.place);
+    return this.#goBack(position, at === this.#first ? this.#ackedThrough : this.#entries[at - 1]!.last);
   }
 
   get #length(): number {
@@ -194,26 +214,33 @@ export class Window {
     else if (state === 'awaited') this.#awaitedCount += 1;
   }
 
-  /** What an earlier subscription had acknowledged takes its place among the entries when it is reached. */
+  /** What an earlier subscription had acknowledged takes its place among the entries when it was passed. */
   #reachKnown(throughSeq: number): void {
-    while (this.#firstKnown < this.#known.length && this.#known[this.#firstKnown]!.seq <= throughSeq) {
-      const place = this.#known[this.#firstKnown]!;
+    while (this.#firstKnown < this.#known.length && this.#known[this.#firstKnown]!.last.seq <= throughSeq) {
+      const { first, last } = this.#known[this.#firstKnown]!;
       this.#firstKnown += 1;
-      this.#enter(place, 'acked');
+      this.#insert({ first, last, state: 'out' }, 'acked');
     }
   }
 
   #enter({ epoch, seq, tag }: Position, state: State): Entry {
-    // Another message at its place takes over from one that was acknowledged in an earlier life of the log.
-    if (this.#known[this.#firstKnown]?.seq === seq) this.#firstKnown += 1;
-    const at = this.#isNewest(seq) ? this.#entries.length : this.#indexAbove(seq - 1);
-    let entry = this.#entries[at];
-    if (entry?.place.seq !== seq) {
-      // A place of its own: the message would keep its payload alive.
-      entry = { place: { epoch, seq, tag }, state: 'out' };
-      if (at === this.#entries.length) this.#entries.push(entry);
-      else this.#entries.splice(at, 0, entry);
+    // Another message at its place takes over from what was acknowledged in an earlier life of the log.
+    while ((this.#known[this.#firstKnown]?.first.seq ?? Number.POSITIVE_INFINITY) <= seq)
+      this.#firstKnown += 1;
+    const known = this.#find(seq);
+    if (known !== undefined) {
+      this.#set(known, state);
+      return known;
     }
+    // A copy of the place: the message would keep its payload alive.
+    const place = { epoch, seq, tag };
+    return this.#insert({ first: place, last: place, state: 'out' }, state);
+  }
+
+  #insert(entry: Entry, state: State): Entry {
+    const { seq } = entry.first;
+    if (this.#isNewest(seq)) this.#entries.push(entry);
+    else this.#entries.splice(this.#indexAbove(seq), 0, entry);
     this.#set(entry, state);
     return entry;
   }
@@ -222,8 +249,8 @@ export class Window {
     while (this.#first < this.#entries.length) {
       const entry = this.#entries[this.#first]!;
       // After it went back, what was acknowledged before has to be reached first, or it would be wanted again.
-      if (entry.state !== 'acked' || entry.place.seq > this.#passedSeq) break;
-      this.#ackedThrough = entry.place;
+      if (entry.state !== 'acked' || entry.last.seq > this.#passedSeq) break;
+      this.#ackedThrough = entry.last;
       this.#ackedCount -= 1;
       this.#first += 1;
     }
@@ -233,39 +260,75 @@ export class Window {
     } else if (this.#first > 32 && this.#first > this.#entries.length / 2) {
       this.#entries = this.#entries.slice(this.#first);
       this.#first = 0;
+    } else if (this.#ackedCount > 2 * (this.#length - this.#ackedCount) + singleEntriesMax) {
+      this.#entries = joined(this.#entries, this.#first);
+      this.#first = 0;
+      this.#ackedCount = this.#entries.reduce((count, { state }) => count + (state === 'acked' ? 1 : 0), 0);
     }
   }
 
   #isNewest(seq: number): boolean {
-    return this.#entries.length === 0 || this.#entries[this.#entries.length - 1]!.place.seq < seq;
+    return this.#entries.length === 0 || this.#entries[this.#entries.length - 1]!.last.seq < seq;
   }
 
   #newestOutBelow(seq: number): number | undefined {
     for (let at = this.#indexAbove(seq) - 1; at >= this.#first; at -= 1) {
-      const { state, place } = this.#entries[at]!;
-      if (state === 'out') return place.seq;
+      const { state, last } = this.#entries[at]!;
+      if (state === 'out') return last.seq;
     }
     return undefined;
   }
 
   #find(seq: number): Entry | undefined {
     const entry = this.#entries[this.#indexAbove(seq - 1)];
-    return entry?.place.seq === seq ? entry : undefined;
+    return entry !== undefined && entry.first.seq <= seq ? entry : undefined;
   }
 
-  /** Index of the first entry above `seq`. */
+  /** Index of the first entry that ends above `seq`. */
   #indexAbove(seq: number): number {
-    return indexAbove(this.#entries, seq, this.#first, ({ place }) => place.seq);
+    return indexAbove(this.#entries, seq, this.#first);
   }
 }
 
-function indexAbove<T>(sorted: readonly T[], seq: number, from: number, seqOf: (item: T) => number): number {
+function indexAbove(sorted: readonly Range[], seq: number, from: number): number {
   let low = from;
   let high = sorted.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (seqOf(sorted[middle]!) <= seq) low = middle + 1;
+    if (sorted[middle]!.last.seq <= seq) low = middle + 1;
     else high = middle;
   }
   return low;
+}
+
+/** Acknowledged neighbours as one. An epoch names one log, so a range never reaches into another. */
+function joined(entries: readonly Entry[], from: number): Entry[] {
+  const all: Entry[] = [];
+  for (let at = from; at < entries.length; at += 1) {
+    const entry = entries[at]!;
+    const before = all.at(-1);
+    const isJoined =
+      entry.state === 'acked' && before?.state === 'acked' && before.first.epoch === entry.first.epoch;
+    if (!isJoined) all.push(entry.state === 'acked' ? { ...entry } : entry);
+    else before.last = entry.last;
+  }
+  return all;
+}
+
+/** The log may have lost its end since: then another epoch has other messages there. */
+function holds({ first, last }: Range, { epoch, seq, tag }: Message): boolean {
+  if (seq < first.seq || epoch !== first.epoch) return false;
+  if (seq === first.seq) return tag === first.tag;
+  return seq !== last.seq || tag === last.tag;
+}
+
+function formatRange({ first, last }: Range): AckedRange {
+  return first.seq === last.seq ? formatCursor(first) : [formatCursor(first), formatCursor(last)];
+}
+
+function parseRange(range: AckedRange): Range | undefined {
+  const [from, to] = typeof range === 'string' ? [range, range] : range;
+  const first = parseCursor(from);
+  const last = parseCursor(to);
+  return first === undefined || last === undefined ? undefined : { first, last };
 }

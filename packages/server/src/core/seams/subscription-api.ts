@@ -7,12 +7,15 @@ export interface Credit {
   readonly available: number;
 }
 
+/** Messages that were acknowledged, as cursors: one, or everything of the filter from the first to the last. */
+export type AckedRange = string | readonly [first: string, last: string];
+
 /** Where a subscription stands, for one that is to go on later, maybe in another process. */
 export interface Progress {
   /** Everything up to here was acknowledged, or needs to be no more. */
   readonly cursor: string;
-  /** Cursors of messages above it that were acknowledged one by one. Of meaning only with `acknowledge: 'peer'`. */
-  readonly acksAboveWatermark: readonly string[];
+  /** What above it was acknowledged out of order. Of meaning only with `acknowledge: 'peer'`. */
+  readonly acksAboveWatermark: readonly AckedRange[];
   /**
    * Messages up to here may have been delivered before. Who cannot say that this was stored after the last delivery,
    * because the process may have been killed, gives the highest seq that can have been: `HubFront.head` when it starts.

@@ -41,8 +41,7 @@ class Bench {
   }
 
   #passTo(position: Position): void {
-    this.position = position;
-    this.window.pass(position);
+    this.position = this.window.pass(position);
   }
 }
 
@@ -54,7 +53,7 @@ describe('window', () => {
     window.pass(at(4).position);
     expect(window.room).toBe(0);
     window.ack(3, true);
-    expect(window.room).toBe(0);
+    expect(window.room).toBe(1);
     window.ack(2, true);
     expect(window.room).toBe(2);
     window.ack(99, false);
@@ -92,6 +91,52 @@ describe('window', () => {
     after.window.ack(11, true);
     expect(after.window.isEmpty).toBe(true);
     expect(after.window.ackedThrough.seq).toBe(12);
+  });
+
+  it('one message without an answer stops nothing behind it, and costs no more the further it is behind', () => {
+    const bench = new Bench({ messagesMax: 4 });
+    bench.offer([at(2)]);
+    for (let seq = 3; seq < 10_000; seq += 1) {
+      expect(seqsOf(bench.offer([at(seq)]))).toEqual([seq]);
+      bench.window.ack(seq, true);
+    }
+    const { progress } = bench.window;
+    expect(progress).toMatchObject({
+      cursor: at(1).cursor,
+      acksAboveWatermark: [[at(3).cursor, at(9_999).cursor]],
+    });
+
+    const after = new Bench({ messagesMax: 4, progress });
+    const all = Array.from({ length: 10_005 }, (_, index) => at(index + 2));
+    expect(seqsOf(after.offer(all))).toEqual([2, 10_000, 10_001, 10_002]);
+    after.window.ack(2, true);
+    expect(after.window.ackedThrough.seq).toBe(9_999);
+  });
+
+  it('a range that was acknowledged in a log that lost its end holds for that log only', () => {
+    const before = new Bench({ messagesMax: 9 });
+    before.offer([2, 3, 4, 5, 6].map(at));
+    for (const seq of [3, 4, 5, 6]) before.window.ack(seq, true);
+    const { progress } = before.window;
+    expect(progress.acksAboveWatermark).toEqual([[at(3).cursor, at(6).cursor]]);
+    const after = new Bench({ messagesMax: 9, progress });
+    const others = [5, 6, 7].map((seq) => makeMessage({ seq, epoch: 'other' }));
+    expect(seqsOf(after.offer([at(2), at(3), at(4), ...others]))).toEqual([2, 5, 6, 7]);
+    for (const seq of [2, 5, 6, 7]) after.window.ack(seq, true);
+    expect(after.window.isEmpty).toBe(true);
+  });
+
+  it('goes back for what is to come again only', () => {
+    const bench = new Bench({ messagesMax: 1_000 });
+    const all = Array.from({ length: 1_000 }, (_, index) => at(index + 2));
+    bench.offer(all);
+    for (const { seq } of all) if (seq !== 5 && seq !== 500) bench.window.ack(seq, true);
+    bench.rewind();
+    expect(bench.position.seq).toBe(4);
+    expect(seqsOf(bench.offer([at(5)]))).toEqual([5]);
+    expect(bench.position.seq).toBe(499);
+    expect(seqsOf(bench.offer([at(500)]))).toEqual([500]);
+    expect(bench.position.seq).toBe(1_001);
   });
 
   it('a restored window smaller than what was acknowledged ahead still resumes', () => {
@@ -258,6 +303,7 @@ describe('window beside a naive one', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9 }), steps, (messagesMax, given) => {
         const model = new NaiveWindow();
+        let messagesMaxNow = messagesMax;
         let bench = new Bench({ messagesMax });
         let saved = bench.window.progress;
         let ackedWhenSaved: readonly number[] = [];
@@ -318,6 +364,7 @@ describe('window beside a naive one', () => {
               model.acked.clear();
               for (const seq of ackedWhenSaved) model.acked.add(seq);
               model.out = [];
+              messagesMaxNow = step.messagesMax;
               const deliveredWatermark = Math.max(saved.deliveredWatermark, ...model.everDelivered);
               const from = model.log.find(({ cursor }) => cursor === saved.cursor)?.position ?? start;
               bench = new Bench(
@@ -329,6 +376,7 @@ describe('window beside a naive one', () => {
             }
           }
           expect(bench.window.ackedThrough.seq).toBeLessThan(model.oldestOpen);
+          expect(bench.window.room).toBe(messagesMaxNow - model.out.length);
         }
         // A reader that acknowledges everything reaches the end, with every message acknowledged that still exists.
         for (let round = 0; round < 100; round += 1) {
