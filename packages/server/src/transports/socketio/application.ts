@@ -3,7 +3,7 @@ import type { IoSocket } from './io-socket.ts';
 /** An EVENT of a peer. */
 export interface IoEvent {
   readonly name: string | number;
-  /** Its arguments as they were written in JSON; what is binary is a placeholder. */
+  /** The arguments as raw JSON text; a binary argument is a placeholder. */
   readonly items: readonly string[];
   readonly attachments: readonly Buffer[];
   /** Of the acknowledgement that the peer waits for. */
@@ -18,7 +18,7 @@ export interface Admission<State> {
 
 /** What is done with the sockets of Socket.IO: the server's own commands, or those of a test. */
 export interface IoApplication<State> {
-  /** Admits a peer to a namespace. What it throws is told as CONNECT_ERROR. */
+  /** Admits a peer to a namespace. The peer gets a thrown error as CONNECT_ERROR. */
   connect(socket: IoSocket<State>, auth: Readonly<Record<string, unknown>>): Promise<Admission<State>>;
   /** The CONNECT has been answered. */
   connected(socket: IoSocket<State>): void;

@@ -106,7 +106,7 @@ export class ClientSubscriptions {
     return one;
   }
 
-  /** The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart. */
+  /** The same filter again replaces the earlier one, as in MQTT [MQTT-3.8.4-3]: the peer could not distinguish two of them. */
   add(opened: ClientSubscription): void {
     const before = this.find(opened.filter);
     if (before !== undefined) this.stop(before);

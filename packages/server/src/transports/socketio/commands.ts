@@ -11,7 +11,7 @@ import { placeholderOf } from '@everywire/wires/socketio';
 import type { SocketIoLimits } from './limits.ts';
 import type { PublishDraft } from '../../core/seams/session-api.ts';
 
-/** What a peer asks for with an event: its name, then these arguments. */
+/** A command of a peer: an event with this name, then these arguments. */
 export type Command =
   | {
       readonly op: 'subscribe';
@@ -75,7 +75,7 @@ function readDraft(
   };
 }
 
-/** As in envelopes: `data` is JSON, or a string for a type that is text; what is binary comes as an attachment. */
+/** As in envelopes: `data` is JSON, or a string for a text type; binary data comes as an attachment. */
 function readPayload(
   data: string | undefined,
   type: string | undefined,
@@ -113,7 +113,7 @@ function textOf(value: JsonValue | undefined, what: string): string {
   throw invalid(`${what} is a string.`);
 }
 
-/** The token itself, or what is handed to `auth` when connecting: an object with it. */
+/** The token itself, or an object with it, as `socket.io-client` sends its option `auth`. */
 function tokenOf(value: JsonValue | undefined): string {
   return textOf(typeof value === 'object' ? optionsOf(value).text('token') : value, 'The token');
 }
@@ -131,7 +131,7 @@ class Options {
     this.#members = members;
   }
 
-  /** What a JavaScript program leaves undefined may come as null. */
+  /** An undefined value of a JavaScript program may arrive as null. */
   #member(name: string): JsonValue | undefined {
     return this.#members[name] ?? undefined;
   }

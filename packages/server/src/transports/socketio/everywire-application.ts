@@ -18,25 +18,25 @@ const name = 'socketio';
 const partsMax = 1_000;
 const sidBytes = 15;
 
-/** What admits a peer: made new, or come back. */
+/** The session of an admitted peer: a new one, or one that it came back to. */
 interface Admitted {
   readonly session: IoSession;
   readonly isBack: boolean;
-  /** What it is to be told before anything else. */
+  /** Notices that the peer gets before all other events. */
   readonly notices: readonly Notice[];
 }
 
 /**
- * The server's own application: a namespace is a part of the channel space, and a session lives in the log. What is
- * durable, and why nothing more need be:
+ * The server's own application: a namespace is a part of the channel space, and a session resumes from the log. The
+ * durable state, and why no more is needed:
  *
- * - Over WebSocket a client keeps its place itself, as the last argument of the last event, and comes back with it. So
- *   only what it follows is written, before it is told that it follows it.
- * - A client that polls continues the same session after the server was killed between two polls, as if nothing had
- *   been. So its session is written before the handshake is answered; the place after a poll's answer before that
- *   answer leaves; and what a POST caused, with the acknowledgements that no poll has carried yet, before the POST is
- *   answered. A client whose request failed never uses that session again: it makes a new one, and recovers as over
- *   WebSocket; a client whose request was answered has what was in it.
+ * - Over WebSocket a client keeps its position itself, as the last argument of the last event, and comes back with it. So
+ *   the server writes only the filters that the client follows, before it answers the command to follow.
+ * - A client that polls continues the same session after a kill of the server between two polls. So the server writes the
+ *   session before it answers the handshake. It writes the new position before a poll's answer leaves. And it writes the
+ *   effect of a POST, with the acknowledgements that no poll has carried yet, before it answers the POST. A client whose
+ *   request failed never uses that session again: it makes a new one, and recovers as over WebSocket. A client whose
+ *   request was answered has the content of the answer.
  */
 export class EverywireApplication implements IoApplication<IoSession> {
   readonly persistence: Persistence<IoSession>;
@@ -44,10 +44,10 @@ export class EverywireApplication implements IoApplication<IoSession> {
   readonly #drainCode: number;
   readonly #records: SessionRecords;
   readonly #parts = new Map<string, SessionParts>();
-  /** Who the handshake of an Engine.IO session showed. */
+  /** The identity of the credentials in the handshake of an Engine.IO session. */
   readonly #byHandshake = new WeakMap<object, Promise<Identity>>();
   readonly #admitted = new WeakMap<IoSocket<IoSession>, Admitted>();
-  /** Those that poll. */
+  /** The connections that poll. */
   readonly #polls = new WeakMap<IoConnection<IoSession>, PollSession>();
   #server!: IoServer<IoSession>;
 
@@ -135,8 +135,8 @@ export class EverywireApplication implements IoApplication<IoSession> {
   }
 
   /**
-   * What comes with the CONNECT counts for its namespace, and what came with the handshake for all namespaces that bring
-   * nothing of their own: it is looked at once, since it may be a ticket.
+   * Credentials in the CONNECT apply to its namespace. Those of the handshake apply to all namespaces whose CONNECT has
+   * none; the server verifies them only once, since they may be a ticket.
    */
   async #identify(
     { engine }: IoSocket<IoSession>,
@@ -158,7 +158,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
     return identity;
   }
 
-  /** `undefined`: there is no such session, or it cannot go on exactly where the peer was. */
+  /** `undefined`: there is no such session, or it cannot resume exactly at the peer's position. */
   async #comeBack(
     socket: IoSocket<IoSession>,
     parts: SessionParts,
@@ -242,7 +242,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
   async #restore(
     engine: EngineSession<IoConnection<IoSession>>,
   ): Promise<IoConnection<IoSession> | undefined> {
-    // A sid that nobody has is to cost no lease.
+    // An unknown sid must not cost a lease.
     const isThere = (await this.#records.poll(engine.sid)) !== undefined;
     if (!isThere || this.#host.hub.isDraining) return undefined;
     const connection = new IoConnection(this.#server, engine);
@@ -301,7 +301,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
 }
 
 function gone(): EverywireError {
-  return new EverywireError('not_found', 'The session is gone, or went on elsewhere.');
+  return new EverywireError('not_found', 'The session is gone, or continues on another connection.');
 }
 
 function isTextOrNothing(value: unknown): value is string | null | undefined {

@@ -35,7 +35,7 @@ export function deliveriesAt(ioNamespace: string, place: string): Deliveries {
 /** What all packets of a format have in common. */
 interface Around {
   readonly prefix: string;
-  /** The last argument; the message's own cursor where there is none. */
+  /** The cursor to send as the last argument; absent: the message's own cursor. */
   readonly place: string | undefined;
 }
 
@@ -103,7 +103,7 @@ function encodeFrames(messages: readonly Message[], around: Around): Encoded {
   );
 }
 
-/** Packets that each end in the separator; whoever answers a poll leaves out the last one. */
+/** Packets that each end in the separator; the answer to a poll leaves out the last separator. */
 function encodePackets(messages: readonly Message[], around: Around): Encoded {
   return concatenateText(
     messages.map((message) => {

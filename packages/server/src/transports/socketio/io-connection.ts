@@ -117,7 +117,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
       case 'event':
         return this.#run(socket, packet, attachments);
       case 'ack':
-        // The server asks for none; what nobody asked for is ignored.
+        // The server asks for no acknowledgements, so it ignores them.
         return undefined;
     }
   }
@@ -150,7 +150,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
       const data = error.code === 'not_found' ? undefined : { code: error.code };
       this.engine.sendText(connectErrorPacket(ioNamespace, error.message, data));
       this.#refusals += 1;
-      // Nobody is to try one token after the other for as long as it likes.
+      // A peer must not try tokens without end.
       const isStranger = this.#sockets.length === 0;
       if (isStranger && this.#refusals >= this.#host.refusalsMax) this.engine.close(1008, error.code);
     }

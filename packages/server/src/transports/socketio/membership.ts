@@ -5,8 +5,8 @@ import type { Session } from '../../core/seams/session-api.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
 
 /**
- * A group (`$share/<group>/<filter>`) that a peer is a member of. A group keeps its own place, so it has no part in the one
- * order of the peer's filters, nor in where the peer comes back to: what it brings leaves at once.
+ * A group (`$share/<group>/<filter>`) that a peer is a member of. A group keeps its own position, so it has no part in the
+ * common order of the peer's filters, nor in the position that the peer comes back to: its messages leave at once.
  */
 export class Membership {
   readonly name: string;
@@ -67,8 +67,8 @@ export class Memberships {
 }
 
 /**
- * The one spelling of a filter or group as a peer in a namespace names it. A group is no channel: what is in front of the
- * channels of the namespace goes in front of the group's filter.
+ * The full name of a filter or group that a peer names within its namespace. A group is not a channel: the prefix of the
+ * namespace's channels goes in front of the group's filter.
  * @throws EverywireError `bad_name`
  */
 export function nameInNamespace(

@@ -7,12 +7,12 @@ import type { IoSession } from './session.ts';
 
 const none: readonly SubscriptionProgress[] = [];
 
-/** A connection that polls, as its row has it: it goes on from there when another process gets its next request. */
+/** The row of a connection that polls: another process continues from it if that process gets the next request. */
 export class PollSession implements DurableHolder {
   readonly #connection: IoConnection<IoSession>;
   readonly #records: SessionRecords;
   #durable: DurableSession | undefined;
-  /** As it was written last, to know whether there is anything to write. */
+  /** The state of the last write, to see whether there is anything to write. */
   #state: PollState = { sockets: [], waiting: [] };
   #hasEnded = false;
 
@@ -27,7 +27,7 @@ export class PollSession implements DurableHolder {
     await this.#save([]);
   }
 
-  /** Takes the row from whoever has it. Nothing is written. `undefined`: there is none. */
+  /** Takes the row from its present owner, without a write. `undefined`: there is no row. */
   async comeBack(): Promise<PollState | undefined> {
     const state = await this.#open();
     if (state === undefined) return undefined;
@@ -36,7 +36,7 @@ export class PollSession implements DurableHolder {
     return state;
   }
 
-  /** Before a poll's answer leaves: where the peer is once it has it. */
+  /** Before a poll's answer leaves: writes the position that the peer has with this answer. */
   beforeAnswer(): undefined | Promise<void> {
     const { connected } = this.#connection;
     if (this.#state.waiting.length === 0 && !connected.some(({ state }) => state.hasNews)) return undefined;
@@ -44,7 +44,7 @@ export class PollSession implements DurableHolder {
     return this.#save([], true);
   }
 
-  /** Before a POST is answered: what it brought about, as far as no poll has carried it. */
+  /** Before a POST is answered: writes its effects that no poll has carried yet. */
   afterPost(): undefined | Promise<void> {
     const { connected, engine } = this.#connection;
     const waiting = engine.waitingPackets;
@@ -77,7 +77,7 @@ export class PollSession implements DurableHolder {
     return this.#state;
   }
 
-  /** A poll that waits is answered with nothing, and the next one finds whoever has the session. */
+  /** Answers a waiting poll without messages; the next poll reaches the new owner of the session. */
   lost(): undefined {
     this.#connection.engine.end('lost');
   }
@@ -92,7 +92,7 @@ export class PollSession implements DurableHolder {
     return found?.state;
   }
 
-  /** With `isAnswer`, what was sent to it so far is in the answer. */
+  /** `isAnswer`: the answer carries everything that was sent so far. */
   #save(waiting: readonly string[], isAnswer = false): Promise<void> {
     const before = this.#state.sockets;
     const sockets = this.#connection.connected.map(({ ioNamespace, state }) => {

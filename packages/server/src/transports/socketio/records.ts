@@ -8,8 +8,8 @@ import type { DurableServices } from '../../core/durable/services.ts';
 import type { SocketIoLimits } from './limits.ts';
 
 /**
- * What a peer comes back to, by its `pid`: who it is, what it follows, and from where at least. Its position is not here:
- * the peer brings it, or, while it polls, the row of its engine session has it.
+ * The state that a peer comes back to, by its `pid`: its identity, its filters, and the lowest position of each. The peer's
+ * own position is not here: the peer sends it, or, while it polls, the row of its engine session has it.
  */
 export interface SessionRecord extends SessionState {
   readonly identity: Identity;
@@ -23,13 +23,16 @@ export interface SessionState {
   readonly ioNamespace: string;
   /** Groups that it is a member of; they keep their own positions. */
   readonly groups?: readonly string[] | undefined;
-  /** The last cursor that the peer had when a filter began before that position: who comes back with it has nothing of what followed. */
+  /**
+   * The last cursor that the peer had when a filter started before that position. A peer that comes back with this cursor
+   * has none of the messages that followed.
+   */
   readonly turnedAt?: string | undefined;
   /** `turnedAt` may be the cursor of a message that followed as well. */
   readonly isTurnUnclear?: boolean | undefined;
 }
 
-/** What a session that polls is, by its engine's `sid`. */
+/** The state of a session that polls, by its engine's `sid`. */
 export interface PollState {
   /** Namespaces, each with its session and the last cursor that an answered poll carried. */
   readonly sockets: readonly (readonly [ioNamespace: string, pid: string, cursor: string | null])[];
@@ -52,10 +55,10 @@ const pidShape = /^[0-9a-z]{9}[A-Za-z0-9_-]{24}$/;
 const pidTimeDigits = 9;
 const pidBytes = 18;
 const sweepEveryMs = 60_000;
-/** The row of a session that polls belongs to whoever knows its `sid`; its sessions say whose they are. */
-const nobody: Identity = { subject: undefined, isAdmin: false };
+/** The row of a session that polls has no owner, since any request with its `sid` may use it; its sessions have an owner. */
+const noOwner: Identity = { subject: undefined, isAdmin: false };
 
-/** Sessions that outlive the process, and where those that poll are. */
+/** Sessions that outlive the process, and the positions of those that poll. */
 export class SessionRecords {
   readonly sessions: DurableSessions<SessionState>;
   readonly polls: DurableSessions<PollState>;
@@ -70,7 +73,7 @@ export class SessionRecords {
     this.polls = new DurableSessions(pollKind(limits), durable);
   }
 
-  /** Begins to remove rows that are too old, or too many. */
+  /** Starts to remove rows that are too old, or too many. */
   async start(): Promise<void> {
     await Promise.all([this.sessions.start(), this.polls.start()]);
     this.#sweepLater();
@@ -82,21 +85,21 @@ export class SessionRecords {
     await Promise.all([this.sessions.stop(), this.polls.stop()]);
   }
 
-  /** Begins with the time, so that the oldest come first in the table; the rest cannot be guessed. */
+  /** An id that begins with the time, so that the oldest come first in the table; the rest cannot be guessed. */
   newPid(): string {
     const { durable, random } = this.#options;
     const time = durable.clock.nowMs().toString(36).padStart(pidTimeDigits, '0');
     return time + Buffer.from(random.hex(pidBytes), 'hex').toString('base64url');
   }
 
-  /** Looks at a session without taking it: whoever has it open keeps it. */
+  /** Reads a session without taking it: its present owner keeps it. */
   async session(pid: string): Promise<SessionRecord | undefined> {
     if (!pidShape.test(pid)) return undefined;
     const found = await this.#young(this.sessions, pid);
     return found && recordOf(found);
   }
 
-  /** Takes a session from whoever has it, and returns what there was of it. */
+  /** Takes a session from its present owner, and returns its stored state. */
   openSession(
     pid: string,
     holder: DurableHolder,
@@ -113,10 +116,10 @@ export class SessionRecords {
     sid: string,
     holder: DurableHolder,
   ): Promise<{ readonly session: DurableSession; readonly found: Found<PollState> | undefined }> {
-    return this.polls.open(sid, holder, { identity: nobody, keepMs: this.#options.limits.ioPollAgeMsMax });
+    return this.polls.open(sid, holder, { identity: noOwner, keepMs: this.#options.limits.ioPollAgeMsMax });
   }
 
-  /** Removes rows that nobody has used for long, and the oldest sessions beyond the number of their subject and of all. */
+  /** Removes rows that were not used for long, and the oldest sessions above the limit of their subject and of all. */
   async sweep(): Promise<void> {
     await this.polls.sweep();
     await this.sessions.sweep();
@@ -141,7 +144,7 @@ export class SessionRecords {
   }
 }
 
-/** Never rejects: what cannot be removed at once is removed later. */
+/** Never rejects: if the row cannot be removed at once, a sweep removes it later. */
 export async function removed(session: DurableSession): Promise<void> {
   if (!session.isOpen) return;
   try {
@@ -159,7 +162,7 @@ export function recordOf({ subject, rights, subscriptions, state }: Found<Sessio
   };
 }
 
-/** A filter as a row keeps it: its peer acknowledges nothing, and brings its position itself. */
+/** A filter in a row: its peer acknowledges nothing, and sends its position itself. */
 export function followed(filter: string, floor: string): SubscriptionProgress {
   return { id: '', filter, progress: { cursor: floor, acksAboveWatermark: [], deliveredWatermark: 0 } };
 }

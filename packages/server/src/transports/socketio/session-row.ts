@@ -3,7 +3,7 @@ import type { DurableHolder, DurableSession } from '../../core/durable/kind.ts';
 import type { Identity } from '../../core/sessions/access.ts';
 import { recordOf, removed, type SessionRecord, type SessionRecords } from './records.ts';
 
-/** The row of one session, which its peer comes back to, and the writes of it. */
+/** The row of one session, which its peer comes back to, and its writes. */
 export class SessionRow {
   readonly #records: SessionRecords;
   #durable: DurableSession | undefined;
@@ -20,19 +20,19 @@ export class SessionRow {
     return this.#durable?.isOpen === true;
   }
 
-  /** Takes the row from the connection that has it. `undefined`: there is none yet. */
+  /** Takes the row from the connection that has it. `undefined`: there is no row yet. */
   async open(pid: string, holder: DurableHolder, identity: Identity): Promise<SessionRecord | undefined> {
     const { session, found } = await this.#records.openSession(pid, holder, identity);
     this.#durable = session;
     return found && recordOf(found);
   }
 
-  /** What is there is what the peer goes on with; it was just read, so it is not written. */
+  /** The peer continues with the state in the row; it was just read, so there is no write. */
   adopt(): void {
     this.#durable!.adopt();
   }
 
-  /** Whose it is from the next write on. */
+  /** The owner, from the next write on. */
   set identity(identity: Identity) {
     this.#durable!.identity = identity;
   }
@@ -43,7 +43,7 @@ export class SessionRow {
       this.#saving = this.#write().finally(() => (this.#saving = undefined));
       return this.#saving;
     }
-    // The one that runs may have been made before what this is called for.
+    // The running write may lack the change that this call has to store.
     this.#nextSaving ??= this.#saving
       .catch(() => undefined)
       .then(() => {
@@ -53,7 +53,7 @@ export class SessionRow {
     return this.#nextSaving;
   }
 
-  /** What the row says too much does no harm: a peer that comes back to it is judged anew. */
+  /** Filters in the row that are no longer allowed do no harm: the rights of a peer that comes back are checked again. */
   saveSoon(): void {
     this.#durable!.saveSoon();
   }
@@ -71,7 +71,7 @@ export class SessionRow {
   }
 
   async #write(): Promise<void> {
-    // Its holder follows nothing any more. The peer may have come back meanwhile, and its new connection writes the row.
+    // The holder follows nothing any more. The peer may have come back meanwhile, and its new connection writes the row.
     if (this.#isClosed) throw new EverywireError('going_away', 'The connection has ended.');
     await this.#durable!.save();
   }

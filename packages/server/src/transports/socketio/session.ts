@@ -42,13 +42,13 @@ export interface SessionParts {
   readonly host: SocketIoHost;
   readonly records: SessionRecords;
   readonly deliveries: Deliveries;
-  /** With which the connection closes when the server drains. */
+  /** The close code of the connection when the server drains. */
   readonly drainCode: number;
-  /** In front of the channels of this namespace: nothing, or `chat/`. */
+  /** The prefix of the channels of this namespace: empty, or for example `chat/`. */
   readonly channelPrefix: string;
 }
 
-/** How a command is answered, and what starts after the answer. */
+/** The answer to a command, and the start of a subscription after the answer. */
 interface Answer {
   readonly item: string;
   readonly start?: () => void;
@@ -56,7 +56,7 @@ interface Answer {
 
 const okAnswer: Answer = { item: okItem };
 
-/** A peer in a namespace: its commands become calls on the hub's session, its deliveries events. */
+/** A peer in a namespace: its commands become calls on the hub's session, and deliveries become events. */
 export class IoSession implements Sink, DurableHolder {
   readonly pid: string;
   readonly sid: string;
@@ -66,19 +66,19 @@ export class IoSession implements Sink, DurableHolder {
   #subscriptions!: ClientSubscriptions;
   /** Once it is a member of a group. */
   #memberships: Memberships | undefined;
-  /** Where subscriptions begin that name no place. */
+  /** The start of subscriptions that name no position. */
   readonly #after: string | undefined;
   /** The cursor that the peer had when it came. */
   cameWith: string | undefined;
   #session!: Session;
-  /** What the peer has, once it has what was sent. */
+  /** The position of the peer after it has received everything that was sent. */
   #last: Message | string | undefined;
-  /** What was sent since a poll's answer was last made durable. */
+  /** Something was sent since a poll's answer was last made durable. */
   hasNews = false;
   #hasEnded = false;
-  /** What it followed and may not any more, until it is told. */
+  /** Events for the filters that the peer may no longer follow, until they are sent. */
   #denied: (readonly string[])[] | undefined;
-  /** Why its session was ended before the peer had been answered. */
+  /** Why its session was ended before the answer to the peer. */
   #expelled: EverywireError | undefined;
 
   constructor(
@@ -122,10 +122,11 @@ export class IoSession implements Sink, DurableHolder {
   }
 
   /**
-   * Takes up what the peer followed, from where it was, from the connection that has it: that may not know yet that it is
-   * dead. Nothing is sent before `start`, which tells of what it may not follow any more. Returns what is missing there.
-   * @param cursor the last one that the peer has
-   * @throws EverywireError when it cannot go on exactly there
+   * Resumes the peer's filters at its position. Takes the row from the connection that has it, which may be dead without
+   * knowing it. Sends nothing before `start`, which also reports the filters that the peer may no longer follow.
+   * @param cursor the last cursor that the peer has
+   * @returns the gaps at this position
+   * @throws EverywireError if the session cannot resume exactly there
    */
   async comeBack(cursor: string | undefined): Promise<readonly Notice[]> {
     const record = await this.#row.open(this.pid, this, this.identity);
@@ -156,7 +157,7 @@ export class IoSession implements Sink, DurableHolder {
     }
   }
 
-  /** The peer knows what it follows: what is there for it may go out. */
+  /** The peer has the answer, so the session may send its messages. */
   start(): void {
     if (this.#expelled !== undefined) {
       this.close({ error: this.#expelled });
@@ -183,7 +184,7 @@ export class IoSession implements Sink, DurableHolder {
     if (!this.#hasEnded) this.#session.drained();
   }
 
-  /** Who left on purpose does not come back to what it followed; the rows of all others stay. */
+  /** A peer that left on purpose does not come back to its filters; the rows of all others stay. */
   ended(how: 'disconnected' | 'left' | 'lost'): undefined | Promise<void> {
     this.#hasEnded = true;
     this.#subscriptions.clear();
@@ -217,7 +218,7 @@ export class IoSession implements Sink, DurableHolder {
     return { isAdmin, claims };
   }
 
-  /** Its peer has another connection, which is a member by now: what came here would be lost. */
+  /** The peer has another connection, which is a member by now: messages for this one would be lost. */
   leaveGroups(): void {
     this.#memberships?.leaveAll();
   }
@@ -228,7 +229,7 @@ export class IoSession implements Sink, DurableHolder {
       this.hasNews = true;
       return this.#send(batch, this.#parts.deliveries);
     }
-    // Where nothing else has been sent, the peer has nothing: each filter begins at its own floor when it comes back.
+    // Without an earlier event the peer has no cursor: each filter starts at its own floor when the peer comes back.
     const place = this.cursor ?? formatCursor({ epoch: this.#parts.host.hub.head.epoch, seq: 0, tag: noTag });
     return this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place));
   }
@@ -243,13 +244,13 @@ export class IoSession implements Sink, DurableHolder {
   notify(notice: Notice): void {
     switch (notice.kind) {
       case 'gap':
-        // With one filter the place to go on from is beyond the gap; others may have to go on from before it.
+        // With one filter the peer resumes behind the gap; with several, another filter may have to resume before it.
         if (this.#subscriptions.count === 1 && !isOfGroup(notice.subscription))
           this.#last = formatCursor(notice.gap.next);
         this.#tell(gapItems(notice.gap));
         break;
       case 'ended':
-        // What brings nothing more must not be waited for.
+        // The order must not wait for a filter that has ended.
         if (isOfGroup(notice.subscription)) this.#memberships?.leave(notice.subscription.tag as Membership);
         else this.#subscriptions.stop(notice.subscription.tag as ClientSubscription);
         this.#tell(endedItems(notice.subscription.filter, notice.error));
@@ -272,10 +273,10 @@ export class IoSession implements Sink, DurableHolder {
       this.#expelled = error;
       return;
     }
-    // What no poll has fetched is not for it any more. The place that the peer has is before that then, and stays what it is.
+    // Drops the messages that no poll has fetched. If there are any, the peer's cursor is before them and stays unchanged.
     const isCutShort = engine.discard(this);
     this.#socket.emit([...errorItems(error), ...(isCutShort ? [] : [JSON.stringify(this.#offset)])]);
-    // Other namespaces of the connection may be there with other tokens.
+    // Other namespaces of the connection may have other tokens.
     this.#socket.disconnect();
   }
 
@@ -299,7 +300,7 @@ export class IoSession implements Sink, DurableHolder {
     }
   }
 
-  /** The row is what the peer comes back to where it shows nothing but a session's id: it must not hold a token that is over. */
+  /** A peer may come back to the row with only a session id, so the row must not hold the rights of an expired token. */
   async #refresh(token: string): Promise<Answer> {
     await this.#session.refresh(token);
     this.#row.identity = this.identity;
@@ -313,7 +314,7 @@ export class IoSession implements Sink, DurableHolder {
     if (isGroupName(filter)) return this.#join(filter, this.#fromOf(command, host.clock.nowMs()));
     const known = this.#subscriptions.find(filter);
     if (known?.subscription !== undefined && command.after === undefined && command.since === undefined) {
-      // Applications subscribe whenever they are connected, and were perhaps recovered: what they follow goes on.
+      // Applications subscribe on every connect, also after a recovery: the existing subscription continues.
       return { item: continuedItem(laterOf(known.floor, this.cursor)) };
     }
     const opened = await this.#subscriptions.open(filter, this.#fromOf(command, host.clock.nowMs()));
@@ -333,7 +334,7 @@ export class IoSession implements Sink, DurableHolder {
     return { item: subscribedItem(subscription), start };
   }
 
-  /** A group that one is a member of goes on where it stands, whatever `from` is. */
+  /** The group of an existing member continues at its own position, for any `from`. */
   async #join(name: string, from: From | undefined): Promise<Answer> {
     const known = this.#memberships?.find(name)?.subscription;
     if (known !== undefined) return { item: continuedItem(known.cursor) };
@@ -362,8 +363,8 @@ export class IoSession implements Sink, DurableHolder {
   }
 
   /**
-   * A filter begins before the place that the peer is at, so cursors will run over the same ground again. Where it is
-   * must be known exactly then, so what was sent has to have arrived.
+   * A filter starts before the peer's position, so later cursors will repeat earlier ones. The server must then know the
+   * peer's position exactly, so it waits until the peer has received everything that was sent.
    */
   async #turnBack(opened: ClientSubscription): Promise<void> {
     const at = this.#offset;
@@ -418,7 +419,7 @@ export class IoSession implements Sink, DurableHolder {
     this.#socket.emit([...items, JSON.stringify(offset)]);
   }
 
-  /** The place that the peer has: with it, it can come back and miss nothing. */
+  /** The position of the peer: with it, the peer can come back and miss nothing. */
   get #offset(): string {
     return this.cursor ?? this.#subscriptions.lowestFloor ?? formatCursor(this.#parts.host.hub.head);
   }

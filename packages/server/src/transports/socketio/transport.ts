@@ -19,7 +19,7 @@ export interface SocketIoFront {
 export interface SocketIoTransportOptions {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** What peers are told when the server drains: 1001 going away, or 1012 when it will be back (IANA registry). */
+  /** The close code for peers when the server drains: 1001 going away, or 1012 service restart (IANA registry). */
   readonly drainCode?: 1001 | 1012 | undefined;
 }
 

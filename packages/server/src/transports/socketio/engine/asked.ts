@@ -9,7 +9,7 @@ export interface Asked {
   readonly sid: string | undefined;
 }
 
-/** What the query asks for. @throws EverywireError for a query that is none */
+/** Reads the query of a request. @throws EverywireError for an invalid query */
 export function readAsked(request: IncomingMessage): Asked | Refusal {
   const query = new Query(rawQuery(request.url ?? ''));
   const transport = query.one('transport');

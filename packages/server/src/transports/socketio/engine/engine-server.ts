@@ -30,13 +30,13 @@ export interface EngineOptions<Context> {
   readonly log: Log;
   /** Origins whose pages may connect, beside this server's own; absent: any. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** A cookie may show who makes the request that opens a session. */
+  /** A cookie may be the credentials of the request that opens a session. */
   readonly takesCookies?: boolean | undefined;
   /** Largest message and largest body of a POST, in bytes. */
   readonly payloadBytesMax: number;
   /** The same until a session is trusted; absent: all are from the beginning. */
   readonly untrustedBytesMax?: number | undefined;
-  /** What the request that opens a session shows of who makes it; absent: its address. */
+  /** The credentials of the request that opens a session; absent: its address. */
   readonly credentialsOf?: ((request: IncomingMessage) => Credentials) | undefined;
   readonly pingIntervalMs?: number;
   readonly pingTimeoutMs?: number;
@@ -45,14 +45,14 @@ export interface EngineOptions<Context> {
 /** What Engine.IO servers commonly use, and its clients' documentation says. */
 const pingIntervalMsDefault = 25_000;
 const pingTimeoutMsDefault = 20_000;
-/** A poll that comes while an upgrade is being tried is let go after this, or the peer would not be done with polling. */
+/** A poll during an upgrade is answered after this time, or the peer could not finish polling. */
 const upgradingPollMs = 100;
 /** 15 bytes in base64url: as long as the ids of other servers. */
 const sidBytes = 15;
 const sidShape = /^[A-Za-z0-9_-]{20}$/;
 const restoringMax = 256;
 
-/** Engine.IO 4: sessions over HTTP long polling and WebSocket. It owns no port: whoever does hands over what comes in. */
+/** Engine.IO 4: sessions over HTTP long polling and WebSocket. It owns no port: the owner of the port passes requests to it. */
 export class EngineServer<Context> implements EngineSocketHost<Context>, UpgradeHost<Context> {
   readonly handlers: EngineHandlers<Context>;
   readonly limits: SocketIoLimits;
@@ -333,7 +333,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
     return { ...shown, connection: connectionKey(request.socket) };
   }
 
-  /** Whoever polls comes by several connections, none of which shows anything but the session's id. */
+  /** A peer that polls uses several connections, and each shows only the session id. */
   #cameBy(socket: EngineSocket<Context>, request: IncomingMessage): void {
     const connection = connectionKey(request.socket);
     if (connection === undefined || connection === socket.shown.connection) return;

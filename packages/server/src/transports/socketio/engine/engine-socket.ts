@@ -57,13 +57,13 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   #out: Outgoing[] | undefined;
   #outBytes = 0;
   #isFlushDue = false;
-  /** `sendEncoded` answered false and `writable` is owed. */
+  /** `sendEncoded` returned false, so `writable` has to be called. */
   #isHeld = false;
   /** The last poll's answer had something in it, and no poll has come since. */
   #isUnconfirmed = false;
   #pingsSent = 0;
   #pongsSeen = 0;
-  /** Who waits until the peer has what was sent; while it polls `pongs` is not asked for. */
+  /** Callers that wait until the peer has everything that was sent; while it polls, `pongs` is not used. */
   #confirming: { pongs: number; readonly resolve: () => void }[] | undefined;
   #isProbed = false;
   #resumePost: (() => void) | undefined;
@@ -259,14 +259,14 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   takePoll(poll: Poll): boolean {
     if (this.#poll !== undefined) return false;
     this.#poll = poll;
-    // Who polls again has the last answer.
+    // A peer that polls again has received the last answer.
     this.#isUnconfirmed = false;
     poll.response.once('close', () => {
       if (this.#poll === poll) {
         this.#poll = undefined;
         this.#isAnswering = false;
       }
-      // Who did not get an answer cannot know what was in it, and never polls here again.
+      // A peer that did not get an answer cannot know its content, and never polls here again.
       if (!poll.response.writableFinished) this.end('lost');
     });
     if (this.#out !== undefined) {

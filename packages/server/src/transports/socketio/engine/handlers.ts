@@ -6,7 +6,7 @@ export interface EngineSession<Context> {
   readonly sid: string;
   /** What `open` or `restore` returned. */
   context: Context;
-  /** What the handshake showed of who it is, and which connection the last request came by. */
+  /** The credentials of the handshake, and the connection of the last request. */
   shown: Credentials;
   readonly address: string | undefined;
   /** What the rates of all its namespaces are counted by. */
@@ -47,16 +47,16 @@ export interface EngineSession<Context> {
 export interface EngineHandlers<Context> {
   /** A poll or POST of a session came by another connection than the request before it. */
   cameBy?(socket: EngineSession<Context>, connection: string): void;
-  /** A session begins; what is returned belongs to it. */
+  /** A session begins; the returned context belongs to it. */
   open(socket: EngineSession<Context>): Context;
   /** Called before an HTTP handshake is answered. The answer waits for the promise, and is a 503 if that rejects. */
   beforeHandshake?(socket: EngineSession<Context>): Promise<void>;
   /**
-   * A message, in the order of sending. What a POST brought is answered when all promises of it have resolved: whoever
-   * was told `ok` need not fear that the server forgets it. The bytes may be part of a larger chunk.
+   * A message, in the order of sending. The answer `ok` to a POST waits for the promises of all its messages, so a peer
+   * with that answer can rely on their effect. The bytes may be part of a larger chunk.
    */
   message(socket: EngineSession<Context>, data: string | Buffer): undefined | Promise<unknown>;
-  /** What a POST brought was handled. Its answer waits for the promise. */
+  /** All messages of a POST were handled. Its answer waits for the promise. */
   afterPost?(socket: EngineSession<Context>): undefined | Promise<void>;
   /** `sendEncoded` or `sendFrames` had answered false; the peer takes bytes again. */
   writable(socket: EngineSession<Context>): void;
@@ -67,15 +67,15 @@ export interface EngineHandlers<Context> {
   /** Called before the answer to a poll leaves, with what is in it. The answer waits for the promise, and is a 503 if that rejects. */
   beforeAnswer?(socket: EngineSession<Context>): undefined | Promise<void>;
   /**
-   * A session that this process does not know was asked for by HTTP. What is resolved with belongs to it; `undefined`:
-   * there is none. `open` is not called.
+   * An HTTP request named a session that this process does not know. Resolves with the context of the session, or with
+   * `undefined` if there is no such session. `open` is not called.
    */
   restore?(socket: EngineSession<Context>): Promise<Context | undefined>;
 }
 
 /** Packets that are encoded once for many sockets. They must not change. */
 export interface EncodedBatch {
-  /** Who may take it back. */
+  /** The only object that may discard it. */
   readonly sender: object;
   /** For WebSocket whole frames; for polling packets that each end in the separator. */
   bytes(kind: 'polling' | 'websocket'): Buffer;

@@ -62,7 +62,7 @@ export async function takePost<Context>(
     await (hasEnded(socket) ? socket.goodbye : afterPost?.(socket));
     answer(response, 200, headers, 'ok');
   } catch (caught) {
-    // A body that broke off: what was in it is not known.
+    // The body broke off, so its content is unknown.
     if (toEverywireError(caught).code !== 'too_large') socket.close();
     throw caught;
   } finally {

@@ -69,7 +69,7 @@ export class Upgrade<Context> implements WebSocketSide {
     this.peer.close(1002, 'no upgrade');
   }
 
-  /** The session goes on polling. */
+  /** The session continues to poll. */
   giveUp(): void {
     if (this.#stage !== 'done') this.peer.close(1002, 'no upgrade');
   }

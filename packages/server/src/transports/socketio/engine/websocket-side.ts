@@ -1,6 +1,6 @@
 import type { WebSocketHandlers, WebSocketPeer } from '../../../websocket/peer.ts';
 
-/** Whoever a WebSocket belongs to at the time: a session, or one that is being tried for a session. */
+/** The present owner of a WebSocket: a session, or the probe of an upgrade. */
 export interface WebSocketSide {
   onText(peer: WebSocketPeer<WebSocketSide>, text: Buffer): void;
   onBinary(peer: WebSocketPeer<WebSocketSide>, data: Buffer): void;
