@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 
 /** One input and the answer its standard requires (BAD-INPUT §0). */
 export interface Case {
@@ -17,6 +18,7 @@ export interface Case {
   readonly isLong?: true;
 }
 
+const { payloadBytesMax } = defaultLimits;
 const host = 'Host: localhost\r\n';
 
 export function get(target: string, fields = ''): string {
@@ -211,7 +213,7 @@ const framing: readonly Case[] = [
   {
     id: '1.9.1',
     what: 'a body one byte over the limit, announced and not sent',
-    send: `POST /channels/bad HTTP/1.1\r\n${host}Content-Length: 65537\r\n\r\n`,
+    send: `POST /channels/bad HTTP/1.1\r\n${host}Content-Length: ${payloadBytesMax + 1}\r\n\r\n`,
     status: 413,
     code: 'too_large',
     close: true,
@@ -220,7 +222,7 @@ const framing: readonly Case[] = [
   {
     id: '1.9.2',
     what: 'a body one byte over the limit, chunked',
-    send: `${chunked}10001\r\n${'x'.repeat(65_537)}\r\n0\r\n\r\n`,
+    send: `${chunked}${(payloadBytesMax + 1).toString(16)}\r\n${'x'.repeat(payloadBytesMax + 1)}\r\n0\r\n\r\n`,
     status: 413,
     code: 'too_large',
     close: true,

@@ -1,3 +1,4 @@
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import {
   empty,
   field,
@@ -67,6 +68,7 @@ const subscribe5 = (filter: Part, options = 0, given: Buffer = properties()) =>
   packet(0x82, uint16(1), given, filter, options);
 const connect5 = (given: Buffer, payload: Part[] = ['c']) => rawConnect(5, { properties: given, payload });
 
+const { payloadBytesMax } = defaultLimits;
 const hugeConnect = Buffer.concat([Buffer.from([0x10]), varint(256_000_000), Buffer.alloc(8)]);
 const hugePublish = Buffer.concat([Buffer.from([0x30]), varint(200_000_000), Buffer.alloc(8)]);
 
@@ -351,7 +353,7 @@ export const cases: readonly MqttCase[] = [
     },
     {
       what: 'a payload over the limit',
-      send: publish5(0x32, topic, 1, properties(), 'x'.repeat(65_537)),
+      send: publish5(0x32, topic, 1, properties(), 'x'.repeat(payloadBytesMax + 1)),
       answer: ack('puback', 0x97),
     },
   ]),

@@ -1,5 +1,11 @@
 /** BAD-INPUT section 5: forbidden inputs of a peer, as data. */
 
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
+import { messageBytesMax } from '../../packages/server/src/core/message-bounds.ts';
+
+/** As its handshake announces it. */
+const maxPayload = messageBytesMax(defaultLimits, 'json');
+
 /** A message in a WebSocket: text, or bytes. Over polling, packets of payloads. */
 export type Packet = string | Buffer;
 
@@ -82,8 +88,8 @@ export const packetCases: readonly PacketCase[] = [
   fatal(
     'attachments that are too large together',
     `452-["x",${place(0)},${place(1)}]`,
-    Buffer.alloc(80_000),
-    Buffer.alloc(80_000),
+    Buffer.alloc(maxPayload / 2 + 1),
+    Buffer.alloc(maxPayload / 2 + 1),
   ),
   { ...fatal('an event before CONNECT', '42["x"]'), isFirst: true },
   { ...fatal('DISCONNECT before CONNECT', '41'), isFirst: true },
@@ -179,8 +185,8 @@ export const requestCases: readonly RequestCase[] = [
   post('DELETE', '', { method: 'DELETE', status: 405 }),
   post('the other transport', '', { method: 'GET', query: 'EIO=4&transport=websocket&sid=SID', code: 3 }),
   post('the other version', '', { method: 'GET', query: 'EIO=3&transport=polling&sid=SID', code: 3 }),
-  post('a body over the limit', Buffer.alloc(147_457, '4'), { status: 413 }),
-  post('a chunked body over the limit', Buffer.alloc(200_000, '4'), { isChunked: true, status: 413 }),
+  post('a body over the limit', Buffer.alloc(maxPayload + 1, '4'), { status: 413 }),
+  post('a chunked body over the limit', Buffer.alloc(maxPayload + 1, '4'), { isChunked: true, status: 413 }),
   post('an empty body', '', { code: 3, endsSession: true }),
   post('a separator at the end', '3\x1e', { code: 3, endsSession: true }),
   post('two separators', '3\x1e\x1e3', { code: 3, endsSession: true }),

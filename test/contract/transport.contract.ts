@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import { publishByPost } from '../drivers/http.ts';
 import type { Answer, Outgoing, Reader, Received, TransportDriver } from '../drivers/driver.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
@@ -269,7 +270,10 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     promise('refuses to publish what is too large or badly named, and stores nothing of it', async () => {
       const channel = freshChannel();
       await expect(
-        driver.publish!(server, channel, { payload: Buffer.alloc(65_537, 'x'), type: 'text/plain' }),
+        driver.publish!(server, channel, {
+          payload: Buffer.alloc(defaultLimits.payloadBytesMax + 1, 'x'),
+          type: 'text/plain',
+        }),
       ).rejects.toMatchObject({
         code: 'too_large',
       });

@@ -351,7 +351,7 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
   it('delivers an event that is too large in its own process, and continues', async () => {
     const [a, b] = [await connect(apps[0]!), await connect(apps[1]!)];
     await enter('r', a, b);
-    const [large, tooLargeForAFrame] = ['x'.repeat(100_000), 'y'.repeat(200_000)];
+    const [large, tooLargeForAFrame] = ['x'.repeat(2 ** 20 + 1), 'y'.repeat(7 * 2 ** 20)];
     a.socket.emit('say', 'r', 'before');
     a.socket.emit('say', 'r', large);
     a.socket.emit('say', 'r', tooLargeForAFrame);

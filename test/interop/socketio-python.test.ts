@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import { debianPython, socketIoForPython } from '../../scripts/tools.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { ways } from './socketio-client.ts';
@@ -65,5 +66,33 @@ describeWith(socketIoForPython, 'python-socketio', () => {
     running.stdin.write('["leave"]\n');
     await once(running, 'close');
     expect(lines.at(-1)).toEqual(['disconnected']);
+  });
+
+  // Its payloads have at most 16 packets; one more, and it disconnects.
+  it.each(ways)('catches up with a backlog, and with the largest payload in it, by $name', async (way) => {
+    const channel = `python/backlog/${way.transports.join('-')}`;
+    const post = (body: string | Uint8Array<ArrayBuffer>, type: string): Promise<Response> =>
+      fetch(`${server.url}/channels/${channel}`, { method: 'POST', body, headers: { 'Content-Type': type } });
+    const largest = '\u0001'.repeat(defaultLimits.payloadBytesMax);
+    const texts = Array.from({ length: 100 }, (_, at) => `text ${at}`);
+    const binaries = Array.from({ length: 40 }, (_, at) => [255, at]);
+    for (const text of texts) await post(text, 'text/plain');
+    for (const bytes of binaries) await post(Uint8Array.from(bytes), 'application/octet-stream');
+    await post(largest, 'text/plain');
+    await post('behind it', 'text/plain');
+    const running = start(way.transports);
+    await expect.poll(() => lines, patience).toEqual([['connected']]);
+    await call('subscribe', channel, { since: 'earliest' });
+    // It runs the handlers of events in threads, each its own, so their order is the offset.
+    const data = (): unknown[] =>
+      lines
+        .filter(([kind]) => kind === 'event')
+        .sort(([, , , left], [, , , right]) => Number(left) - Number(right))
+        .map((event) => event[2]);
+    await expect.poll(() => data().length, patience).toBe(142);
+    expect(data()).toEqual([...texts, ...binaries, largest, 'behind it']);
+    expect(lines).not.toContainEqual(['disconnected']);
+    running.stdin.write('["leave"]\n');
+    await once(running, 'close');
   });
 });

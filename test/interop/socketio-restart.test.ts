@@ -46,6 +46,21 @@ it('a session that polls continues with the next process after a kill between tw
   expect(dataOf(await poller.poll())).toEqual(['last']);
 });
 
+it('a session that polls goes on behind the last piece that it fetched of a long backlog', async () => {
+  const poller = await Poller.connect(server.http);
+  const texts = Array.from({ length: 60 }, (_, at) => `text ${at}`);
+  for (const text of texts) await post('pieces', text);
+  await poller.emit('subscribe', 'pieces', { since: 'earliest' });
+  const seen: unknown[] = [];
+  while (seen.length < texts.length) {
+    const packets = await poller.poll();
+    expect(packets.length).toBeLessThanOrEqual(16);
+    seen.push(...dataOf(packets));
+    await restart();
+  }
+  expect(seen).toEqual(texts);
+});
+
 it('keeps the acknowledgement of a stored message, and an entered namespace', async () => {
   const poller = await Poller.connect(server.http);
   const acked = await poller.emit('publish', 'acked', 'once', { key: 'the only one' });

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { IoClient, post as postTo, ways, type ClientOptions } from './socketio-client.ts';
 import { startProxy, type Proxy } from './socketio-proxy.ts';
@@ -118,7 +119,7 @@ describe.each(ways)('socket.io-client by $name', ({ transports }) => {
     expect(await codes('publish', 'a/+/b', 1)).toBe('bad_name');
     expect(await codes('publish', 'a')).toBe('invalid');
     expect(await codes('publish', 'a', { in: Buffer.from('binary inside JSON') })).toBe('invalid');
-    expect(await codes('publish', 'a', 'x'.repeat(65_537))).toBe('too_large');
+    expect(await codes('publish', 'a', 'x'.repeat(defaultLimits.payloadBytesMax + 1))).toBe('too_large');
     expect(await codes('no such event', 1)).toBe('unsupported');
     const told = new Promise<readonly unknown[]>((resolve) => {
       client.socket.once('everywire.error', (...args: unknown[]) => resolve(args));

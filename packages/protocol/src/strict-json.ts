@@ -58,8 +58,9 @@ class Found extends Error {
 
 const numberShape = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const spaceShape = /[ \t\n\r]*/y;
-// A string up to its closing quote: no control characters (§7), and only the escapes that exist.
-const stringShape = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y;
+// What a string is made of: no control characters (§7), and only the escapes that exist. In pieces, as a match of a million
+// escapes would be too much for the stack of the matcher.
+const stringPiece = /(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,1024}/y;
 const words: ReadonlyMap<string, null | boolean> = new Map([
   ['null', null],
   ['true', true],
@@ -153,8 +154,14 @@ class Reader {
   }
 
   #string(): string {
-    const literal = this.#match(stringShape);
-    if (literal === undefined) this.#fail('A string is missing, is not closed, or has a bad escape.');
+    const start = this.#at;
+    let isClosed = false;
+    if (this.#take('"')) {
+      while (this.#match(stringPiece) !== undefined);
+      isClosed = this.#take('"');
+    }
+    if (!isClosed) this.#fail('A string is missing, is not closed, or has a bad escape.', start);
+    const literal = this.#text.slice(start, this.#at);
     if (!literal.includes('\\')) return literal.slice(1, -1);
     const text = JSON.parse(literal) as string;
     // The source is well-formed; only escapes can make half a pair.

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { base64OfBytes, bytesOfBase64 } from '../src/base64.ts';
+import { base64OfBytes, bytesOfBase64, isBase64 } from '../src/base64.ts';
 import {
   gapNotice,
   payloadMember,
@@ -151,6 +151,8 @@ describe('base64', () => {
     );
     const long = new Uint8Array(100_000).map((_, at) => at);
     expect(bytesOfBase64(base64OfBytes(long))).toEqual(long);
+    expect(isBase64('AAAA'.repeat(2 ** 21))).toBe(true);
+    expect(isBase64(`${'AAAA'.repeat(2 ** 21)}?`)).toBe(false);
   });
 
   it.each(['a', 'ab', 'abc', 'ab=c', 'ab==cd==', ' abcd', 'ab-_', 'abcd\n'])('is not %j', (one) => {

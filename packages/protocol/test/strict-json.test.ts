@@ -85,5 +85,8 @@ describe('strict JSON', () => {
   it('reads a long string with escapes', () => {
     const text = 'a\n"'.repeat(300_000);
     expect(parse(JSON.stringify(text))).toBe(text);
+    // A character class matches it in one go, an escape by itself: eight million of these are beyond any stack.
+    const escapes = '\u0001'.repeat(2 ** 20);
+    expect(parse(JSON.stringify(escapes))).toBe(escapes);
   });
 });

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { defaultLimits } from '../../../packages/server/src/config/limits.ts';
 import { has, type Addresses, type Publisher, type Reader } from '../../drivers/driver.ts';
 import { Cell, expectRefused, expectStateAfterRefusal, joinsGroups, payloadsOf, take, text } from './cell.ts';
 
@@ -7,7 +8,7 @@ export type Rule = (cell: Cell) => Promise<string | undefined> | Promise<void>;
 
 /** So many filters may a connection of the server of these rules have, and so many webhooks a subject. */
 export const subscriptionsMax = 4;
-export const payloadBytesMax = 64 * 1024;
+export const { payloadBytesMax } = defaultLimits;
 
 const everything = { subscribe: ['**'], publish: ['**'] };
 

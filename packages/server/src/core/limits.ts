@@ -20,9 +20,10 @@ export const payloadBytesHardMax = 1024 * kib;
 export const coreLimits = {
   payloadBytesMax: {
     max: payloadBytesHardMax,
-    default: 64 * kib,
+    default: 1024 * kib,
     about:
-      'Largest payload of a message. 64 KiB: what one frame of every wire carries comfortably; at most 1 MiB.',
+      'Largest payload of a message. Bounds of frames, bodies and transactions follow it: each takes the largest ' +
+      'message in its longest form, in JSON six times as many bytes.',
   },
   nameBytesMax: {
     default: 255,
@@ -53,7 +54,8 @@ export const coreLimits = {
   batchBytesMax: {
     default: 32 * kib,
     about:
-      'Bytes (payload and estimated envelope) in one batch: what a peer that stops reading can be left holding.',
+      'Bytes (payload and estimated envelope) in one batch, which may be one larger message: the most that the ' +
+      'server holds for a peer that stops reading.',
   },
   outboundHeldFromBytes: {
     default: 8 * kib,
@@ -61,7 +63,9 @@ export const coreLimits = {
   },
   outboundBytesMax: {
     default: 1024 * kib,
-    about: 'Answers and deliveries a connection may leave unsent before the server stops reading from it.',
+    about:
+      'Answers that a connection may leave unsent beside the batch that it was sent; with more it is cut. Also the ' +
+      'bytes of a page.',
   },
   messageHeadersMax: {
     default: 32,

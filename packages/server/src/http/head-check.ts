@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { EverywireError } from '@everywire/protocol';
+import { messageBytesMax } from '../core/message-bounds.ts';
 import type { HttpLimits } from './limits.ts';
 import { HttpRefusal } from './problem.ts';
 import { rawPath } from './percent.ts';
@@ -7,14 +8,19 @@ import { rawPath } from './percent.ts';
 // RFC 3986 §3.2.2 and §3.2.3: a name, an IPv4 address or a bracketed IPv6 address, and perhaps a port.
 const hostShape = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
 
-/** Largest body of `POST /publish`: JSON around payloads, some of them in base64. */
-export function publishBodyBytesMax(limits: HttpLimits): number {
-  return Math.max(1024 * 1024, limits.payloadBytesMax * 2);
+const cloudEventType = /^\s*application\/cloudevents\+json\s*(?:;|$)/i;
+
+/** Largest body of a request: a payload as it is, or JSON around it. */
+export function bodyBytesMax({ url, headers }: RequestHead, limits: HttpLimits): number {
+  const isJson =
+    rawPath(targetPath(url ?? '')) === '/publish' || cloudEventType.test(headers['content-type'] ?? '');
+  return isJson ? Math.max(batchBodyBytesMin, messageBytesMax(limits, 'json')) : limits.payloadBytesMax;
 }
 
-export function bodyBytesMax(url: string, limits: HttpLimits): number {
-  return rawPath(url) === '/publish' ? publishBodyBytesMax(limits) : limits.payloadBytesMax;
-}
+type RequestHead = Pick<IncomingMessage, 'url' | 'headers'>;
+
+/** A batch of small messages may have so much, however small the largest message is. */
+const batchBodyBytesMin = 1024 * 1024;
 
 /**
  * Looks at a request's head, before anything else is done with it, for what two readers of the same bytes could take
@@ -24,7 +30,7 @@ export function bodyBytesMax(url: string, limits: HttpLimits): number {
 export function checkHead(
   request: IncomingMessage,
   limits: HttpLimits,
-  bytesMax = bodyBytesMax(targetPath(request.url ?? ''), limits),
+  bytesMax = bodyBytesMax(request, limits),
 ): EverywireError | undefined {
   const { headers, rawHeaders } = request;
   const url = request.url ?? '';

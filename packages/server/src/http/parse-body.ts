@@ -25,7 +25,7 @@ export function addBodyParser(
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
     const { takesJson } = request.routeOptions.config;
     if (takesJson === true && !jsonType.test(request.headers['content-type'] ?? '')) throw jsonOnly();
-    const bytes = await readBody(request.raw, { bytesMax: bodyBytesMax(request.url, limits), limits, clock });
+    const bytes = await readBody(request.raw, { bytesMax: bodyBytesMax(request.raw, limits), limits, clock });
     return takesJson === true ? parseControlJson(bytes, limits) : bytes;
   });
 }

@@ -17,16 +17,23 @@ export interface OutboundOwner {
 export interface OutboundBounds {
   /** With more than this, nothing more is delivered to it, and nothing more is read from it that must be answered. */
   readonly outboundHeldFromBytes: number;
-  /** With more than this, it is cut: it sends and does not listen. */
+  /** With more answers than this, it is cut: it sends and does not listen. */
   readonly outboundBytesMax: number;
 }
 
 const nothing = Buffer.alloc(0);
 
-/** How well a peer takes its answers. `slow`: nothing more is read from it for now. `deaf`: it is to be cut. */
-export function listeningOf(unsentBytes: number, bounds: OutboundBounds): 'prompt' | 'slow' | 'deaf' {
+/**
+ * How well a peer takes its answers. `slow`: nothing more is read from it for now. `deaf`: it is to be cut.
+ * Deliveries do not count for that: one message may be larger than all answers together.
+ */
+export function listeningOf(
+  unsentBytes: number,
+  bounds: OutboundBounds,
+  deliveredBytes = 0,
+): 'prompt' | 'slow' | 'deaf' {
   if (unsentBytes <= bounds.outboundHeldFromBytes) return 'prompt';
-  return unsentBytes <= bounds.outboundBytesMax ? 'slow' : 'deaf';
+  return unsentBytes - deliveredBytes <= bounds.outboundBytesMax ? 'slow' : 'deaf';
 }
 
 /**
@@ -38,6 +45,7 @@ export class Outbound {
   readonly #heldFromBytes: number;
   readonly #owner: OutboundOwner;
   #isHeld = false;
+  #deliveredBytes = 0;
   #isStalled = false;
   /** A write whose callback will report the drain is under way. */
   #isDrainAwaited = false;
@@ -59,9 +67,15 @@ export class Outbound {
     return this.#isStalled;
   }
 
-  /** Nothing more is delivered until `continueDelivery`. */
-  hold(): void {
+  /** The deliveries that may be unsent. */
+  get deliveredBytes(): number {
+    return this.#deliveredBytes;
+  }
+
+  /** Nothing more is delivered until `continueDelivery`: a delivery of `bytes` was one too many. */
+  hold(bytes = 0): void {
     this.#isHeld = true;
+    this.#deliveredBytes += bytes;
     this.#awaitDrain();
   }
 
@@ -82,6 +96,7 @@ export class Outbound {
     const wasStalled = this.#isStalled;
     this.#isHeld = false;
     this.#isStalled = false;
+    this.#deliveredBytes = 0;
     if (wasHeld) this.#owner.continueDelivery();
     // What was delivered just now may have filled it again.
     if (wasStalled && !this.isStalled) this.#owner.continueReading?.();

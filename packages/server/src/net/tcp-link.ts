@@ -117,7 +117,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.flush();
     this.#socket.write(ready);
     if (this.#socket.writableLength <= this.#group.limits.outboundHeldFromBytes) return true;
-    this.#outboundOf().hold();
+    this.#outboundOf().hold(ready.length);
     return false;
   }
 
@@ -141,7 +141,8 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.#answerBytes = 0;
     if (this.#stage !== 'open') return;
     this.#socket.write(joined);
-    const listening = listeningOf(this.#socket.writableLength, this.#group.limits);
+    const { writableLength } = this.#socket;
+    const listening = listeningOf(writableLength, this.#group.limits, this.#outbound?.deliveredBytes);
     if (listening === 'deaf') this.destroy();
     if (listening !== 'slow') return;
     this.#socket.pause();

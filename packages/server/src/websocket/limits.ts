@@ -5,7 +5,8 @@ export const websocketLimits = {
   fragmentsMax: {
     default: 64,
     about:
-      'WebSocket: frames per message, and unanswerable or malformed commands before the connection is closed.',
+      'WebSocket: frames per message, beside one for each KiB of it, and unanswerable or malformed commands before ' +
+      'the connection is closed.',
   },
   badCommandsMax: { default: 10 },
 } satisfies LimitDeclarations;

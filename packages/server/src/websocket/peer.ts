@@ -132,7 +132,7 @@ export class WebSocketPeer<Context> {
     this.flush();
     this.#socket.write(frames);
     if (this.#socket.writableLength <= this.#endpoint.limits.outboundHeldFromBytes) return true;
-    this.#outboundOf().hold();
+    this.#outboundOf().hold(frames.length);
     return false;
   }
 
@@ -332,7 +332,8 @@ export class WebSocketPeer<Context> {
 
   #answer(frames: Buffer): void {
     this.#socket.write(frames);
-    const listening = listeningOf(this.#socket.writableLength, this.#endpoint.limits);
+    const { writableLength } = this.#socket;
+    const listening = listeningOf(writableLength, this.#endpoint.limits, this.#outbound?.deliveredBytes);
     if (listening === 'slow') this.#outboundOf().stall();
     if (listening !== 'deaf') return;
     this.#leave(slowPeerCode);

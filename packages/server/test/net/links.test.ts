@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { frame, opcodes } from '@everywire/wires/websocket';
 import { defaultLimits } from '../../src/config/limits.ts';
 import { startLinks, type FarEnd, type Heard, type LinkRig, type LinkRigOptions } from './links.ts';
 
@@ -172,6 +173,23 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     await end.until(() => end.socket.bytesRead >= count * chunk.length * 12, 20_000);
     expect(heard.link.isOpen).toBe(true);
     expect(answered).toBe(count * chunk.length);
+  });
+
+  test('answers behind bytes that were sent ready, however many they are', async () => {
+    await start({
+      limits: { outboundBytesMax: 65_536 },
+      onData: (link) => link.answer(Buffer.from('answer')),
+    });
+    const end = await connect();
+    const heard = await opened();
+    end.socket.pause();
+    const large = Buffer.alloc(16 * 1024 * 1024);
+    expect(heard.link.send(kind === 'tcp' ? large : frame(opcodes.binary, large))).toBe(false);
+    end.write(Buffer.from('x'));
+    await turn();
+    end.socket.resume();
+    await end.until(() => end.socket.bytesRead >= large.length + 'answer'.length, 20_000);
+    expect(heard.link.isOpen).toBe(true);
   });
 
   test('cuts a peer with more unsent bytes than the bound', async () => {

@@ -95,5 +95,12 @@ describe('the back-pressure of a connection', () => {
     [65, 'deaf'],
   ] as const)('takes a peer with %i bytes unsent for %s', (unsentBytes, listening) => {
     expect(listeningOf(unsentBytes, { outboundHeldFromBytes: 8, outboundBytesMax: 64 })).toBe(listening);
+    // Beside a delivery the answers alone are judged.
+    const beside = listeningOf(
+      1_000 + unsentBytes,
+      { outboundHeldFromBytes: 8, outboundBytesMax: 64 },
+      1_000,
+    );
+    expect(beside).toBe(unsentBytes > 64 ? 'deaf' : 'slow');
   });
 });

@@ -256,6 +256,21 @@ describe('a peer that does not read', () => {
     client.destroy();
   });
 
+  test('is answered behind a delivery that is larger than all answers may be together', async () => {
+    rig = new Rig({ onText: (peer) => peer.sendText('answer') }, { outboundBytesMax: 65_536 });
+    const client = await rig.open();
+    client.socket.pause();
+    const [peer] = rig.peers;
+    const large = 16 * 1024 * 1024;
+    expect(peer!.send(frame(opcodes.binary, Buffer.alloc(large)))).toBe(false);
+    client.write(textFrame('command'));
+    client.socket.resume();
+    await client.until(() => client.texts.includes('answer'), 20_000);
+    expect(client.frames[0]!.payload).toHaveLength(large);
+    expect(rig.closed).toEqual([]);
+    client.destroy();
+  });
+
   test('is cut when its unsent bytes pass the bound', async () => {
     rig = new Rig(
       {

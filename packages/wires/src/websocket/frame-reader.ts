@@ -6,7 +6,7 @@ import { utf8Progress } from './utf8.ts';
 export interface FrameReaderLimits {
   /** Payload of one message, over all its frames. */
   readonly messageBytesMax: number;
-  /** Frames in one message. */
+  /** Frames in one message; beyond it one more for each KiB, as some libraries cut a long message into frames of 4 KiB. */
   readonly fragmentsMax: number;
 }
 
@@ -31,6 +31,8 @@ export interface Broken {
 const nothing = Buffer.alloc(0);
 /** First capacity of the buffer that gathers a message; it doubles, so that an announced length reserves nothing. */
 const gatherBytesMin = 512;
+/** Each of these in a long message allows one more frame. */
+const bytesPerFragment = 1024;
 const noCode = 1005;
 
 /**
@@ -150,8 +152,8 @@ export class FrameReader {
     if (opcode > opcodes.binary) return protocol('This opcode is reserved (§5.2).');
     if (opcode === opcodes.continuation) {
       if (this.#message === 0) return protocol('There is no message to continue (§5.4).');
-      if (this.#fragments >= this.limits.fragmentsMax) {
-        return tooBig(`A message has at most ${this.limits.fragmentsMax} frames.`);
+      if (this.#fragments >= this.limits.fragmentsMax + Math.floor(this.#gatheredBytes / bytesPerFragment)) {
+        return tooBig(`A message has at most ${this.limits.fragmentsMax} frames, and one more for each KiB.`);
       }
       return undefined;
     }

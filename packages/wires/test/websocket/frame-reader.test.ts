@@ -172,6 +172,16 @@ describe('bounds', () => {
     expect(read(more(9))).toMatchObject([{ kind: 'broken', code: 1009 }]);
   });
 
+  test('a long message may come in frames of 4 KiB, and no shorter ones than one KiB', () => {
+    const inFrames = (bytes: number) => [
+      textFrame('a'.repeat(bytes), false),
+      ...Array.from({ length: Math.floor(60_000 / bytes) }, () => continuation('b'.repeat(bytes), false)),
+      continuation('', true),
+    ];
+    expect(read(inFrames(4_096))).toMatchObject([{ kind: 'text' }]);
+    expect(read(inFrames(512))).toMatchObject([{ kind: 'broken', code: 1009 }]);
+  });
+
   test('a new message may be as long again: nothing is carried over', () => {
     const one = [textFrame('a'.repeat(40_000), false), continuation('b', true)];
     expect(read([...one, ...one])).toHaveLength(2);

@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { Timer } from '../../core/clock.ts';
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Http2Connection } from '../../http/http2-connections.ts';
 import {
   StreamRequestSchema,
@@ -18,8 +19,6 @@ import { oneRequest, UnaryCall, type UnaryMethod } from './unary-call.ts';
 import type { GrpcHost } from './limits.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
-/** What a request message may be beyond its payload: names, headers, and the framing of fields. */
-const requestRoomBytes = 32 * 1024;
 const okHead = { ':status': 200, 'content-type': 'application/grpc+proto' } as const;
 
 /** Paths that are answered here, without a library between the bytes and the socket. */
@@ -66,7 +65,7 @@ export class Http2Call implements ResponseWriter {
     this.#stream = stream;
     this.#connection = connection;
     this.#forget = forget;
-    this.#reader = new MessageReader(host.limits.payloadBytesMax + requestRoomBytes);
+    this.#reader = new MessageReader(messageBytesMax(host.limits, 'bytes'));
     stream.respond(okHead, { waitForTrailers: true });
     stream.on('wantTrailers', () => this.#sendTrailers());
     stream.on('drain', () => this.#outbound?.drained());
@@ -104,7 +103,10 @@ export class Http2Call implements ResponseWriter {
     this.#stream.write(framed);
     this.#connection.sent();
     const { limits } = this.#host;
-    const listening = listeningOf(this.#stream.writableLength, limits);
+    // Answers and deliveries come the same way: the bytes that held it count as a delivery.
+    const outbound = this.#outbound;
+    const deliveredBytes = outbound?.isHeld === true ? outbound.deliveredBytes : framed.length;
+    const listening = listeningOf(this.#stream.writableLength, limits, deliveredBytes);
     if (listening === 'prompt') return true;
     if (listening === 'deaf') {
       this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
@@ -119,7 +121,7 @@ export class Http2Call implements ResponseWriter {
       this.#stream.pause();
       this.#outbound.stall();
     }
-    this.#outbound.hold();
+    this.#outbound.hold(this.#outbound.isHeld ? 0 : framed.length);
     return false;
   }
 

@@ -1,12 +1,12 @@
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { EverywireError } from '@everywire/protocol';
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Peer } from '../../http/peer.ts';
 import { refusalOf } from '../parts/refusal.ts';
 import type { GrpcHost } from './limits.ts';
 import { addServices, contextOf, type Admitted, type ServiceOptions } from './service.ts';
 
-const messageRoomBytes = 32 * 1024;
 /** The longest time that a timer can wait. */
 const timeoutMsMax = 2 ** 31 - 1;
 
@@ -29,7 +29,8 @@ export class LibraryCalls {
 
   constructor(host: GrpcHost, options: ServiceOptions) {
     this.#host = host;
-    this.messageBytesMax = host.limits.payloadBytesMax + messageRoomBytes;
+    // Connect also speaks JSON, where a payload is base64.
+    this.messageBytesMax = messageBytesMax(host.limits, 'base64');
     this.#adapter = connectNodeAdapter({
       routes: (router) => {
         addServices(router, host, options);

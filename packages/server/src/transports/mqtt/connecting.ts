@@ -8,6 +8,7 @@ import {
   type Version,
 } from '@everywire/wires/mqtt';
 import type { Random } from '../../core/clock.ts';
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import { isTokenMethod } from './authentication.ts';
 import type { MqttLimits } from './limits.ts';
 import { connackReason } from './reasons.ts';
@@ -69,7 +70,7 @@ export function offerOf(packet: Connect, clientId: string, limits: MqttLimits): 
   const { authenticationMethod } = packet.properties;
   return {
     receiveMaximum: limits.mqttReceiveMax,
-    maximumPacketSizeBytes: limits.payloadBytesMax + limits.headerBytesMax,
+    maximumPacketSizeBytes: messageBytesMax(limits, 'bytes'),
     topicAliasMaximum: limits.mqttTopicAliasMax,
     ...(authenticationMethod === undefined ? {} : { authenticationMethod }),
     ...(packet.clientId === '' ? { assignedClientIdentifier: clientId } : {}),

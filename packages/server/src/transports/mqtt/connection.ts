@@ -1,3 +1,4 @@
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Batch } from '../../core/log/batch.ts';
 import { checkLogin } from '../../core/sessions/login.ts';
 import type { Session } from '../../core/seams/session-api.ts';
@@ -402,7 +403,7 @@ export class MqttConnection implements Sink, MqttClient {
     });
     this.#isCounted = true;
     countConnection(broker.figures);
-    this.#reader.packetBytesMax = limits.payloadBytesMax + limits.headerBytesMax;
+    this.#reader.packetBytesMax = messageBytesMax(limits, 'bytes');
     link.trust();
     this.#stage = 'open';
     this.pacer.hold();

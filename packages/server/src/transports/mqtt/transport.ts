@@ -1,3 +1,4 @@
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import {
   ByteProtocolServer,
@@ -61,7 +62,7 @@ class MqttTransport implements Transport {
       subprotocols,
       isSubprotocolRequired: true,
       frames: 'binary',
-      messageBytesMax: 2 * (limits.payloadBytesMax + limits.headerBytesMax),
+      messageBytesMax: 2 * messageBytesMax(limits, 'bytes'),
       open: (link: MqttConnection['link']) => (hub.isDraining ? undefined : new MqttConnection(broker, link)),
     } as const;
     this.#server = await ByteProtocolServer.serve<MqttConnection>(protocol, host, this.#front, this.#options);

@@ -41,7 +41,7 @@ export class PollSession implements DurableHolder {
     const { connected } = this.#connection;
     if (this.#state.waiting.length === 0 && !connected.some(({ state }) => state.hasNews)) return undefined;
     for (const { state } of connected) state.hasNews = false;
-    return this.#save([], true);
+    return this.#save(this.#connection.engine.waitingPackets, true);
   }
 
   /** Before a POST is answered: writes its effects that no poll has carried yet. */
@@ -97,7 +97,7 @@ export class PollSession implements DurableHolder {
     const before = this.#state.sockets;
     const sockets = this.#connection.connected.map(({ ioNamespace, state }) => {
       const known = before.find(([name]) => name === ioNamespace);
-      const cursor = isAnswer ? state.cursor : known === undefined ? state.cameWith : known[2];
+      const cursor = isAnswer ? state.polledCursor : known === undefined ? state.cameWith : known[2];
       return [ioNamespace, state.pid, cursor ?? null] as const;
     });
     this.#state = { sockets, waiting };

@@ -73,6 +73,9 @@ export class IoSession implements Sink, DurableHolder {
   #session!: Session;
   /** The position of the peer after it has received everything that was sent. */
   #last: Message | string | undefined;
+  /** Pieces of batches that wait for a poll, and the last cursor of those that were taken before them. */
+  #piecesWaiting = 0;
+  #takenCursor: string | undefined;
   /** Something was sent since a poll's answer was last made durable. */
   hasNews = false;
   #hasEnded = false;
@@ -104,6 +107,11 @@ export class IoSession implements Sink, DurableHolder {
   /** The last cursor that was sent. */
   get cursor(): string | undefined {
     return typeof this.#last === 'object' ? this.#last.cursor : this.#last;
+  }
+
+  /** The cursor that answered polls have brought the peer to. */
+  get polledCursor(): string | undefined {
+    return this.#piecesWaiting === 0 ? this.cursor : this.#takenCursor;
   }
 
   get identity(): Identity {
@@ -225,20 +233,29 @@ export class IoSession implements Sink, DurableHolder {
 
   deliver(batch: Batch, { tag }: Subscription): boolean {
     if (!(tag instanceof Membership)) {
+      if (this.#piecesWaiting === 0) this.#takenCursor = this.cursor;
       this.#last = batch.messages[batch.messages.length - 1]!;
       this.hasNews = true;
-      return this.#send(batch, this.#parts.deliveries);
+      return this.#send(batch, this.#parts.deliveries, true);
     }
     // Without an earlier event the peer has no cursor: each filter starts at its own floor when the peer comes back.
     const place = this.cursor ?? formatCursor({ epoch: this.#parts.host.hub.head.epoch, seq: 0, tag: noTag });
-    return this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place));
+    return this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place), false);
   }
 
-  #send(batch: Batch, deliveries: Deliveries): boolean {
+  /** The answer to a poll leaves with a piece of a batch, which brings the peer to the cursor `place`. */
+  pieceTaken(place: string): void {
+    this.#piecesWaiting -= 1;
+    this.#takenCursor = place;
+    this.hasNews = true;
+  }
+
+  #send(batch: Batch, deliveries: Deliveries, movesPlace: boolean): boolean {
     const { engine } = this.#socket;
-    return engine.kind === 'websocket'
-      ? engine.sendFrames(batch.as(deliveries.websocket).bytes)
-      : engine.sendEncoded(new SessionBatch(this, batch, deliveries));
+    if (engine.kind === 'websocket') return engine.sendFrames(batch.as(deliveries.websocket).bytes);
+    const pieces = SessionBatch.piecesOf(this, batch, deliveries, movesPlace);
+    if (movesPlace) this.#piecesWaiting += pieces.length;
+    return engine.sendEncoded(pieces);
   }
 
   notify(notice: Notice): void {

@@ -1,3 +1,4 @@
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
@@ -25,7 +26,6 @@ export interface SocketIoTransportOptions {
 
 const name = 'socketio';
 const path = '/socket.io';
-const kib = 1024;
 
 /** Socket.IO 5 on Engine.IO 4, by WebSocket and by HTTP long polling, at `/socket.io/`. */
 export function createSocketIoTransport(
@@ -54,8 +54,7 @@ class SocketIoTransport implements Transport {
 
   async start(host: SocketIoHost): Promise<void> {
     const { limits, clock, random, log } = host;
-    // The largest payload in base64, or as a string with an escape for every other character, and the rest.
-    const payloadBytesMax = 2 * limits.payloadBytesMax + 16 * kib;
+    const payloadBytesMax = messageBytesMax(limits, 'json');
     const application = new EverywireApplication(host, this.#drainCode);
     const server = new IoServer<IoSession>({
       application,

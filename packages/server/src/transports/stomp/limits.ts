@@ -30,7 +30,7 @@ export const stompLimits = {
     default: 64,
     about: 'STOMP: open transactions of a connection, and what they hold together until COMMIT.',
   },
-  stompTransactionBytesMax: { default: 1024 * kib },
+  stompTransactionBytesMax: { default: 4096 * kib },
   stompBeatMsMin: {
     default: 1_000,
     about: 'STOMP: the shortest and the longest time between heart-beats that is agreed to.',

@@ -36,7 +36,8 @@ export class Transactions {
   addEntry(name: string, entry: PublishEntry, receipt: string | undefined): void {
     const transaction = this.#find(name);
     const bytes = sizeOf(entry);
-    if (this.#bytes + bytes > this.#limits.stompTransactionBytesMax) {
+    // One message is always taken, however large messages may be.
+    if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.stompTransactionBytesMax) {
       throw new EverywireError(
         'quota_exceeded',
         `The open transactions of a connection hold at most ${this.#limits.stompTransactionBytesMax} bytes.`,

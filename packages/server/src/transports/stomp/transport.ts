@@ -1,3 +1,4 @@
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import { Deadlines } from '../../core/deadlines.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import {
@@ -64,7 +65,7 @@ class StompTransport implements Transport {
       subprotocols,
       frames: 'text',
       // A message may hold several frames, and one frame may come in several messages.
-      messageBytesMax: 2 * limits.payloadBytesMax + limits.headerBytesMax,
+      messageBytesMax: 2 * messageBytesMax(limits, 'bytes'),
       open: (link: ConstructorParameters<typeof StompConnection>[1]) => new StompConnection(shared, link),
     } as const;
     this.#server = await ByteProtocolServer.serve<StompConnection>(

@@ -2,6 +2,7 @@ import { EverywireError, parseFrom } from '@everywire/protocol';
 import { closeOf, everywireProtocol } from '@everywire/protocol/everywire-v1';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import type { Session } from '../../core/seams/session-api.ts';
@@ -37,7 +38,6 @@ export interface WebSocketTransportOptions {
 const name = 'websocket';
 const commandPath = '/ws';
 const rawPrefix = '/channels/';
-const kib = 1024;
 
 const rawHandlers: WebSocketHandlers<RawConnection> = {
   onText: ({ context }, text) => context.receive('text', text),
@@ -104,8 +104,7 @@ class WebSocketTransport implements Transport {
     this.#commands = new PeerGroup({
       ...shared,
       handlers: commandHandlers,
-      // The largest payload in base64, or as a string with an escape for every other character, and the rest.
-      messageBytesMax: 2 * limits.payloadBytesMax + 16 * kib,
+      messageBytesMax: messageBytesMax(limits, 'json'),
     });
     const { allowedOrigins } = this.#options;
     const rawRules = { allowedOrigins: allowedOrigins === undefined ? undefined : new Set(allowedOrigins) };

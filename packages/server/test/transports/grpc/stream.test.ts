@@ -57,7 +57,7 @@ describe('Stream', () => {
       refused: { code: 'conflict' },
     });
     expect(await stream.ask(publish('$x', 'x'))).toMatchObject({ id: '4', refused: { code: 'bad_name' } });
-    expect(await stream.ask(publish('a', 'x'.repeat(65_537)))).toMatchObject({
+    expect(await stream.ask(publish('a', 'x'.repeat(defaultLimits.payloadBytesMax + 1)))).toMatchObject({
       refused: { code: 'too_large' },
     });
     expect(await stream.ask(subscribe('a', { after: '?' }))).toMatchObject({

@@ -5,6 +5,7 @@ import type { SocketIoLimits } from '../limits.ts';
 import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';
+import { listeningOf } from '../../../net/outbound.ts';
 import { answer } from './answers.ts';
 import type { EncodedBatch, EngineHandlers, EngineSession } from './handlers.ts';
 import type { WebSocketSide } from './websocket-side.ts';
@@ -34,6 +35,8 @@ export interface EngineSocketHost<Context> {
 type Outgoing = string | Buffer | EncodedBatch;
 
 const noPackets = Buffer.alloc(0);
+/** Packets in the answer to one poll: python-engineio takes no more, and ends the session at the next one. */
+export const pollPacketsMax = 16;
 
 /** One Engine.IO session: packets in, packets out, whether by polling or by WebSocket, and the way from one to the other. */
 export class EngineSocket<Context> implements EngineSession<Context>, WebSocketSide {
@@ -56,6 +59,8 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   /** Waits for the next poll. */
   #out: Outgoing[] | undefined;
   #outBytes = 0;
+  /** The batches among them. */
+  #batchBytes = 0;
   #isFlushDue = false;
   /** `sendEncoded` returned false, so `writable` has to be called. */
   #isHeld = false;
@@ -113,8 +118,12 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     return this.#carrier!.send(frames);
   }
 
-  sendEncoded(batch: EncodedBatch): boolean {
-    this.#keep(batch, batch.bytes('polling').length);
+  sendEncoded(batches: readonly EncodedBatch[]): boolean {
+    for (const batch of batches) {
+      const bytes = batch.bytes('polling').length;
+      this.#batchBytes += bytes;
+      this.#keep(batch, bytes);
+    }
     const takesMore = this.isPolled && this.#outBytes <= this.#host.limits.outboundHeldFromBytes;
     if (!takesMore) this.#isHeld = true;
     return takesMore;
@@ -171,7 +180,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   discard(sender: object): boolean {
     const discarded = this.#out?.filter((one) => isEncodedBy(one, sender)) ?? [];
     if (discarded.length === 0) return false;
-    for (const batch of discarded) this.#outBytes -= batch.bytes('polling').length;
+    for (const batch of discarded) this.#countOut(batch);
     const kept = this.#out!.filter((one) => !isEncodedBy(one, sender));
     this.#out = kept.length === 0 ? undefined : kept;
     return true;
@@ -191,7 +200,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
       return;
     }
     this.#keep(packets.close, 1);
-    if (!this.#isAnswering) this.#answerPoll();
+    if (!this.#isAnswering) this.#answerPoll(Number.POSITIVE_INFINITY);
     this.end('lost');
   }
 
@@ -201,10 +210,9 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     if (!this.#isAnswering && this.#poll !== undefined) {
       // A poll that is left over learns that there is nothing, and the next one that the session is gone.
       this.#keep(packets.noop, 1, true);
-      this.#answerPoll();
+      this.#answerPoll(Number.POSITIVE_INFINITY);
     }
-    this.#out = undefined;
-    this.#outBytes = 0;
+    this.#dropOut();
     this.#confirm(Number.POSITIVE_INFINITY);
     this.#host.closed(this, how);
   }
@@ -220,8 +228,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     if (this.isPolled) this.#release();
     this.#carry(peer);
     const waiting = this.#out ?? [];
-    this.#out = undefined;
-    this.#outBytes = 0;
+    this.#dropOut();
     let takesMore = true;
     for (const one of waiting) {
       if (typeof one === 'string') peer.sendText(one);
@@ -282,15 +289,17 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   flush(): void {
     this.#isFlushDue = false;
     if (!this.#isOpen || this.#out === undefined || !this.isPolled) return;
+    const poll = this.#poll!;
+    const bytes = this.#takeOut(pollPacketsMax);
+    this.#isAnswering = true;
     const ready = this.#host.handlers.beforeAnswer?.(this);
     if (ready === undefined) {
-      this.#answerPoll();
+      answer(poll.response, 200, poll.headers, bytes);
+      this.#isAnswering = false;
+      this.#poll = undefined;
       this.#afterAnswer();
       return;
     }
-    const poll = this.#poll!;
-    const bytes = this.#takeOut();
-    this.#isAnswering = true;
     ready.then(
       () => {
         answer(poll.response, 200, poll.headers, bytes);
@@ -360,9 +369,9 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     if (!this.#isOpen && !isLast) return;
     (this.#out ??= []).push(one);
     this.#outBytes += bytes;
-    if (this.#outBytes > this.#host.limits.outboundBytesMax) {
+    if (listeningOf(this.#outBytes, this.#host.limits, this.#batchBytes) === 'deaf') {
       // It sends and does not listen.
-      this.#out = undefined;
+      this.#dropOut();
       this.end('lost');
       return;
     }
@@ -371,25 +380,45 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     this.#host.flushSoon(this);
   }
 
-  #takeOut(): Buffer {
+  /** Takes the first that come to no more than `packetsMax`, and one in any case. */
+  #takeOut(packetsMax: number): Buffer {
     const pieces: Buffer[] = [];
-    for (const one of this.#out ?? []) {
+    const out = this.#out ?? [];
+    let count = 0;
+    for (const one of out) {
+      count += packetsOf(one);
+      if (pieces.length > 0 && count > packetsMax) break;
       if (one !== packets.noop) this.#isUnconfirmed = true;
       if (typeof one === 'string') pieces.push(Buffer.from(one + separator));
       else if (Buffer.isBuffer(one)) pieces.push(Buffer.from(base64Packet(one) + separator));
       else pieces.push(one.bytes('polling'));
+      this.#countOut(one);
+      if (isEncoded(one)) one.taken();
     }
-    this.#out = undefined;
-    this.#outBytes = 0;
+    if (pieces.length === out.length) this.#dropOut();
+    else this.#out = out.slice(pieces.length);
     const all = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
     return all.length === 0 ? noPackets : all.subarray(0, all.length - 1);
   }
 
-  #answerPoll(): void {
+  #answerPoll(packetsMax: number): void {
     const poll = this.#poll;
     if (poll === undefined) return;
     this.#poll = undefined;
-    answer(poll.response, 200, poll.headers, this.#takeOut());
+    answer(poll.response, 200, poll.headers, this.#takeOut(packetsMax));
+  }
+
+  #dropOut(): void {
+    this.#out = undefined;
+    this.#outBytes = 0;
+    this.#batchBytes = 0;
+  }
+
+  /** It waits no more. */
+  #countOut(one: Outgoing): void {
+    const bytes = isEncoded(one) ? one.bytes('polling').length : one.length;
+    this.#outBytes -= bytes;
+    if (isEncoded(one)) this.#batchBytes -= bytes;
   }
 
   /** Answers the poll with what waits, or with the packet that says nothing. */
@@ -421,8 +450,16 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   }
 }
 
+function isEncoded(one: Outgoing): one is EncodedBatch {
+  return typeof one === 'object' && !Buffer.isBuffer(one);
+}
+
 function isEncodedBy(one: Outgoing, sender: object): one is EncodedBatch {
-  return typeof one === 'object' && !Buffer.isBuffer(one) && one.sender === sender;
+  return isEncoded(one) && one.sender === sender;
+}
+
+function packetsOf(one: Outgoing): number {
+  return isEncoded(one) ? one.packetsMax : 1;
 }
 
 const nothingToDo = { done: undefined } as const;

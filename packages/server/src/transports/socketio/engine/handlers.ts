@@ -22,7 +22,7 @@ export interface EngineSession<Context> {
   /** Over WebSocket: whole frames, which are shared and must not change. False: enough is unsent; `writable` will be called. */
   sendFrames(frames: Buffer): boolean;
   /** While polling: sends at the end of this turn if a poll waits. False: `writable` will be called. */
-  sendEncoded(batch: EncodedBatch): boolean;
+  sendEncoded(batches: readonly EncodedBatch[]): boolean;
   /** Reads no more until `resume`. A peer that polls is slowed by the answers to its POSTs. */
   pause(): void;
   resume(): void;
@@ -79,4 +79,8 @@ export interface EncodedBatch {
   readonly sender: object;
   /** For WebSocket whole frames; for polling packets that each end in the separator. */
   bytes(kind: 'polling' | 'websocket'): Buffer;
+  /** The most packets that it is while polling. */
+  readonly packetsMax: number;
+  /** It is in the answer to a poll that leaves next. */
+  taken(): void;
 }
