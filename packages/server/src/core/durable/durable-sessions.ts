@@ -6,7 +6,7 @@ import type { Commit, DurableHolder, DurableKind, DurableSession, Found, ParkedS
 import { KindRows, type Loaded } from './kind-rows.ts';
 import { OpenSession, type SessionEntry, type SessionTable } from './open-session.ts';
 import { Quotas } from './quotas.ts';
-import { recoverSessions } from './recover.ts';
+import { leftByCrash, recoverSessions } from './recover.ts';
 import type { DurableRow } from './row.ts';
 import type { DurableServices } from './services.ts';
 import type { SaveLane } from './saver.ts';
@@ -82,7 +82,7 @@ export class DurableSessions<State, Window = undefined> {
       },
       count: (entry, identity) => this.#quotas.take(entry, identity),
       takeLease: (entry) => this.#takeLease(entry),
-      uncount: (entry) => this.#quotas.remove(entry),
+      uncount: (entry) => this.#uncount(entry),
       away: (entry, keepMs, wakeMs) => this.#away(entry, keepMs, wakeMs),
       awayAsBefore: (entry) => this.#watch(entry),
       settle: (entry) => this.#settle(entry),
@@ -109,6 +109,7 @@ export class DurableSessions<State, Window = undefined> {
     for await (const recovered of recoverSessions(this.#kind, this.rows, this.#services)) {
       const { key, row, agoMs } = recovered;
       const entry = this.#entryOf(key);
+      entry.hasRows = true;
       this.#quotas.add(entry, row.subject);
       const keepMs = row.keepMs && Math.max(0, row.keepMs - agoMs);
       this.#away(entry, keepMs, this.#kind.found?.(recovered));
@@ -139,6 +140,7 @@ export class DurableSessions<State, Window = undefined> {
         const mayBeThere = wasCounted || this.#mayBeUnknown;
         if (keeps || mayBeThere) await this.#takeLease(entry);
         let loaded = mayBeThere ? await this.#load(entry) : undefined;
+        if (loaded !== undefined) entry.hasRows = true;
         if (loaded !== undefined && this.#isExpired(entry, loaded.row)) {
           if (this.#kind.due !== undefined) await this.#endExpired(entry, loaded);
           loaded = undefined;
@@ -149,7 +151,7 @@ export class DurableSessions<State, Window = undefined> {
         entry.open = session;
         return { session, found: loaded?.found };
       } catch (cause) {
-        if (keeps && !wasCounted) this.#quotas.remove(entry);
+        if (keeps && !wasCounted) this.#uncount(entry);
         throw cause;
       }
     });
@@ -320,10 +322,14 @@ export class DurableSessions<State, Window = undefined> {
   }
 
   #away(entry: SessionEntry<State, Window>, keepMs: number | undefined, wakeMs: number | undefined): void {
+    this.#setDue(entry, keepMs, wakeMs);
+    this.#watch(entry);
+  }
+
+  #setDue(entry: SessionEntry<State, Window>, keepMs: number | undefined, wakeMs: number | undefined): void {
     const nowMs = this.#services.clock.monotonicMs();
     entry.expiresAtMs = keepMs === undefined ? Number.POSITIVE_INFINITY : nowMs + keepMs;
     entry.wakesAtMs = wakeMs === undefined ? Number.POSITIVE_INFINITY : nowMs + wakeMs;
-    this.#watch(entry);
   }
 
   #watch(entry: SessionEntry<State, Window>): void {
@@ -332,9 +338,7 @@ export class DurableSessions<State, Window = undefined> {
       this.#unwatch(entry);
       return;
     }
-    const delayMs = Math.max(0, dueMs - this.#services.clock.monotonicMs());
-    if (entry.deadline === undefined) entry.deadline = this.#deadlines.start(entry, delayMs);
-    else entry.deadline.restart(delayMs);
+    this.#lookAgain(entry, Math.max(0, dueMs - this.#services.clock.monotonicMs()));
   }
 
   #unwatch(entry: SessionEntry<State, Window>): void {
@@ -342,9 +346,17 @@ export class DurableSessions<State, Window = undefined> {
     entry.deadline = undefined;
   }
 
+  /** Its rows are gone, or were never written. */
+  #uncount(entry: SessionEntry<State, Window>): void {
+    entry.hasRows = false;
+    this.#quotas.remove(entry);
+  }
+
   #settle(entry: SessionEntry<State, Window>): void {
     const isBusy = entry.open ?? entry.unsaved ?? entry.ending ?? entry.tail;
     if (isBusy !== undefined) return;
+    // Its holder left before the first save.
+    if (!entry.hasRows) this.#uncount(entry);
     const { lease } = entry;
     entry.lease = undefined;
     lease
@@ -377,7 +389,8 @@ export class DurableSessions<State, Window = undefined> {
       await this.#exclusively(forgotten.key, async (entry) => {
         // Whoever opened it meanwhile began it anew.
         if (entry.open !== undefined || entry.isCounted) return;
-        if (entry.lease === undefined && !(await this.#takeIfFree(entry))) return;
+        if (!(await this.#mayEnd(entry))) return;
+        entry.hasRows = false;
         entry.unsaved = this.rows.removal(entry.key);
         this.#services.saver.saveSoon(this.#lane, entry);
       });
@@ -397,7 +410,7 @@ export class DurableSessions<State, Window = undefined> {
         const nowMs = this.#services.clock.monotonicMs();
         const isExpired = entry.expiresAtMs <= nowMs;
         if (entry.open !== undefined || !entry.isCounted || (!isExpired && entry.wakesAtMs > nowMs)) return;
-        if (entry.lease === undefined && !(await this.#takeIfFree(entry))) return;
+        if (!(await this.#mayEnd(entry))) return;
         await this.#saveRest(entry);
         const loaded = await this.#load(entry);
         if (loaded === undefined || isExpired) {
@@ -413,9 +426,56 @@ export class DurableSessions<State, Window = undefined> {
         { err: cause, key: due.key },
         'a durable session could not be ended; it is tried again',
       );
-      due.deadline ??= this.#deadlines.start(due, retryMs);
-      due.deadline.restart(retryMs);
+      this.#lookAgain(due, retryMs);
     }
+  }
+
+  /** Takes the lease. False: another node has the session, or had it since, so that it is due later. */
+  async #mayEnd(entry: SessionEntry<State, Window>): Promise<boolean> {
+    if (entry.lease === undefined && !(await this.#takeIfFree(entry))) {
+      this.#keepCounted(entry);
+      this.#lookAgain(entry, retryMs);
+      return false;
+    }
+    if (!this.#services.isShared) return true;
+    const bytes = await this.#services.records.get(this.#kind.table, entry.key);
+    const decoded = bytes && this.rows.decode(entry.key, bytes);
+    const { node } = this.#services.cluster;
+    if (decoded?.row.node === undefined || decoded.row.node === node) return true;
+    await this.#adopt(entry, decoded);
+    if (Math.min(entry.expiresAtMs, entry.wakesAtMs) <= this.#services.clock.monotonicMs()) return true;
+    this.#keepCounted(entry);
+    this.#watch(entry);
+    return false;
+  }
+
+  /** Another node had it last, and has left it or is gone: its row says when it is due. */
+  async #adopt(
+    entry: SessionEntry<State, Window>,
+    { row, state }: { readonly row: DurableRow; readonly state: State },
+  ): Promise<void> {
+    const { key } = entry;
+    const nowMs = this.#services.clock.nowMs();
+    const isLeft = row.presence === 'away';
+    if (!isLeft) {
+      const away = leftByCrash(row, this.#services);
+      await this.#write({
+        records: [this.rows.rowWrite(key, away, entry.lease!.token)],
+        fences: entry.fences,
+      });
+    }
+    const agoMs = isLeft ? Math.max(0, nowMs - row.sinceMs) : 0;
+    const keepMs = row.keepMs && Math.max(0, row.keepMs - agoMs);
+    this.#setDue(entry, keepMs, this.#kind.found?.({ key, row, state, agoMs }));
+  }
+
+  #keepCounted(entry: SessionEntry<State, Window>): void {
+    if (!entry.isCounted) this.#quotas.add(entry, entry.subject);
+  }
+
+  #lookAgain(entry: SessionEntry<State, Window>, delayMs: number): void {
+    if (entry.deadline === undefined) entry.deadline = this.#deadlines.start(entry, delayMs);
+    else entry.deadline.restart(delayMs);
   }
 
   async #endExpired(
@@ -449,7 +509,7 @@ export class DurableSessions<State, Window = undefined> {
     entry.unsaved = undefined;
     this.#lane.dirty.delete(entry);
     this.#unwatch(entry);
-    this.#quotas.remove(entry);
+    this.#uncount(entry);
   }
 
   readonly #onSaved = (entry: SessionEntry<State, Window>): void => this.#settle(entry);

@@ -20,6 +20,8 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
   lease: Lease | undefined;
   /** It counts against the quotas: it has rows, or is about to. */
   isCounted = false;
+  /** Rows of it may be in the store: they were read, or were written. */
+  hasRows = false;
   /** Whose share it counts against. */
   subject: string | undefined;
   /** The last rows of a session that was left or removed, until they are durable. */

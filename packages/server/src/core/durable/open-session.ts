@@ -92,6 +92,8 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     if (rows !== 'row') lane.dirty.delete(entry);
     // Whoever leaves while this is under way leaves a session that is there.
     this.#isSaved = true;
+    const hadRows = entry.hasRows;
+    entry.hasRows = true;
     const before = entry.unsaved;
     try {
       await commit(save);
@@ -100,6 +102,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
       if (this.isOpen && !isFirst) saver.saveSoon(lane, entry);
       if (this.isOpen && isFirst) {
         this.#isSaved = false;
+        entry.hasRows = hadRows;
         if (!wasCounted) this.#table.uncount(entry);
       }
       throw cause instanceof StaleWrite ? taken() : cause;
@@ -181,6 +184,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
   adopt(): void {
     this.#checkOpen();
     this.#isSaved = true;
+    this.#entry.hasRows = true;
   }
 
   release(): void {

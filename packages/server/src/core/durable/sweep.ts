@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import { Counts } from '../sessions/counts.ts';
 import { boundedSubject as subjectBoundedBy } from '../sessions/subject-quotas.ts';
 import type { RecordStore } from '../seams/store.ts';
+import { writeGuarded, type GuardedWrites } from './guarded-writes.ts';
 import type { DurableKind } from './kind.ts';
 import type { KindRows } from './kind-rows.ts';
 import type { DurableRow } from './row.ts';
@@ -24,14 +25,15 @@ export interface SweepOptions<State, Window> {
  * Reads a page at a time, so the number of sessions takes no memory.
  */
 export async function sweepOldest<State, Window>(
-  { quota }: DurableKind<State, Window>,
+  { quota, table }: DurableKind<State, Window>,
   options: SweepOptions<State, Window>,
 ): Promise<void> {
   const perSubjectMax = quota.perSubjectMax ?? Number.POSITIVE_INFINITY;
+  const from = { ...options, table };
   const bySubject = new Counts();
   let kept = 0;
   let excess = 0;
-  await removeAll(options, Number.POSITIVE_INFINITY, (key, row) => {
+  await removeAll(from, Number.POSITIVE_INFINITY, (key, row) => {
     const ageMs = options.clock.nowMs() - (row?.sinceMs ?? Number.NEGATIVE_INFINITY);
     const keepMs = row?.keepMs ?? Number.POSITIVE_INFINITY;
     const isKnown = options.isKnown(key);
@@ -45,18 +47,18 @@ export async function sweepOldest<State, Window>(
     if (bySubject.of(subject) > perSubjectMax) excess += 1;
     return false;
   });
-  kept -= await removeAll(options, excess, (key, row) => {
+  kept -= await removeAll(from, excess, (key, row) => {
     const subject = row && boundedSubject(row);
     if (options.isKnown(key) || subject === undefined || bySubject.of(subject) <= perSubjectMax) return false;
     bySubject.remove(subject);
     return true;
   });
-  await removeAll(options, kept - quota.max, (key) => !options.isKnown(key));
+  await removeAll(from, kept - quota.max, (key) => !options.isKnown(key));
 }
 
 /** Removes at most `most` of the rows that `isOne` says, in key order, and returns how many. */
 async function removeAll<State, Window>(
-  { rows, records, isStopped }: SweepOptions<State, Window>,
+  { rows, records, isStopped, table }: SweepOptions<State, Window> & { readonly table: string },
   most: number,
   isOne: (key: string, row: DurableRow | undefined) => boolean,
 ): Promise<number> {
@@ -64,13 +66,15 @@ async function removeAll<State, Window>(
   if (most <= 0) return removed;
   for await (const page of rows.pages(sweepRows)) {
     if (isStopped()) break;
-    const gone: string[] = [];
+    const gone: GuardedWrites[] = [];
     for (const { key, value } of page) {
       if (removed + gone.length >= most) break;
-      if (isOne(key, rows.decode(key, value)?.row)) gone.push(key);
+      if (isOne(key, rows.decode(key, value)?.row))
+        gone.push({ table, key, expected: value, writes: rows.removal(key) });
     }
-    if (gone.length > 0) await records.write(gone.flatMap((key) => rows.removal(key)));
-    removed += gone.length;
+    // A row that changed meanwhile belongs to a session that its client came back to, maybe at another node.
+    const kept = await writeGuarded(records, gone);
+    removed += gone.length - kept.size;
     if (removed >= most) break;
   }
   return removed;

@@ -414,6 +414,34 @@ describe('quotas', () => {
     await begin(next.sessions, 'b', { identity: party('bob') });
   });
 
+  it('count no session that its holder left before the first save', async () => {
+    const { store, clock, sessions } = await start({ kind: { quota } });
+    const asked = { identity: party('eve'), keepMs: undefined };
+    for (let at = 0; at < 3; at += 1) {
+      const { session } = await sessions.open(`e${at}`, new TestHolder(), asked);
+      await session.leave();
+    }
+    expect(sessions.stored).toBe(0);
+    // Neither one whose first save failed, nor one that was taken over before it.
+    store.failures = 1;
+    await expect(begin(sessions, 'f', { identity: party('eve') })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
+    const first = new TestHolder();
+    first.session = (await sessions.open('t', first, asked)).session;
+    const second = await sessions.open('t', new TestHolder(), asked);
+    await second.session.leave();
+    await sessions.remove('f');
+    await clock.pass(1_000);
+    expect([sessions.stored, store.tokens.size]).toEqual([0, 0]);
+    // And one that was there before is still counted.
+    const { holder } = await begin(sessions, 'kept', { identity: party('eve') });
+    await holder.session.leave();
+    const peek = await sessions.open('kept', new TestHolder(), asked);
+    await peek.session.leave();
+    expect(sessions.stored).toBe(1);
+  });
+
   it('may be asked before anything is done', async () => {
     const { sessions } = await start({
       kind: { quota: { policy: 'refuse', max: 1, perSubjectMax: undefined } },
@@ -519,6 +547,65 @@ describe('expiry', () => {
   });
 });
 
+describe('with other nodes on the same store', () => {
+  const both = ['n1', 'n2'];
+  const due = { due: async ({ remove }: { readonly remove: () => Promise<void> }) => remove() };
+
+  it('a start overwrites no row that another node writes meanwhile', async () => {
+    const rig = await start();
+    const { holder } = await begin(rig.sessions, 'k');
+    holder.note = 'before';
+    await holder.session.save();
+    const { store, clock } = rig;
+    const release = store.hold();
+    const starting = start({ store, clock, name: 'n2', living: ['n2', 'n3'] });
+    await settle();
+    const other = new TestNode(store, clock, 'n3', ['n3', 'n2']);
+    const sessions = new DurableSessions(makeKind(), other.services);
+    const [row] = await listed(rig.sessions);
+    const changed = { ...row!.row, node: 'n3', state: { note: 'after' } };
+    store.rows.apply([sessions.rows.rowWrite('k', changed, 'token of n3')]);
+    release();
+    const { sessions: started } = await starting;
+    expect((await listed(started))[0]!.row).toMatchObject({ node: 'n3', state: { note: 'after' } });
+    expect(started.stored).toBe(1);
+  });
+
+  it.each([
+    ['with a protocol that is asked', due],
+    ['without', {}],
+  ])('one that another node has open ends after that node is gone, in a kind %s', async (_how, kind) => {
+    const { store, clock, sessions } = await start({ kind, living: both });
+    const { holder } = await begin(sessions, 'k', { keepMs: 1_000 });
+    await holder.session.leave();
+    const second = await start({ store, clock, kind, name: 'n2', living: both });
+    const there = await begin(second.sessions, 'k', { keepMs: 1_000 });
+    await clock.pass(20_000);
+    expect(there.holder.session.isOpen).toBe(true);
+    expect([(await listed(sessions)).length, sessions.stored]).toEqual([1, 1]);
+    second.node.kill();
+    store.endLeasesOf('n2');
+    // It is away from when its node was found to be gone.
+    await clock.pass(20_000);
+    expect([(await listed(sessions)).length, sessions.stored, store.tokens.size]).toEqual([0, 0, 0]);
+  });
+
+  it('one that another node left is kept as long as its row says', async () => {
+    const { store, clock, sessions } = await start({ kind: due, living: both });
+    const { holder } = await begin(sessions, 'k', { keepMs: 10_000 });
+    await holder.session.leave();
+    await clock.pass(9_000);
+    const second = await start({ store, clock, kind: due, name: 'n2', living: both });
+    const there = await begin(second.sessions, 'k', { keepMs: 10_000 });
+    await there.holder.session.leave();
+    second.node.kill();
+    await clock.pass(8_000);
+    expect((await listed(sessions)).length).toBe(1);
+    await clock.pass(3_000);
+    expect((await listed(sessions)).length).toBe(0);
+  });
+});
+
 describe('rows', () => {
   it.each([
     ['of a later format', '{"durable":2}', 'it has the format 2'],
@@ -575,6 +662,21 @@ describe('a kind that evicts', () => {
     const [row, ...others] = await listed(sessions);
     expect([row!.key, row!.row.sinceMs, others.map(({ key }) => key)]).toEqual(['1', clock.nowMs(), ['4']]);
     expect(store.tokens.size).toBe(2);
+  });
+
+  it('removes no row that another node writes meanwhile', async () => {
+    const { store, clock, sessions } = await start({ kind: { quota } });
+    const { holder } = await begin(sessions, 'k', { keepMs: 1_000 });
+    await holder.session.leave();
+    await clock.pass(2_000);
+    const release = store.hold();
+    const sweeping = sessions.sweep();
+    await settle();
+    const [row] = await listed(sessions);
+    store.rows.apply([sessions.rows.rowWrite('k', { ...row!.row, sinceMs: clock.nowMs() }, 'token of n2')]);
+    release();
+    await sweeping;
+    expect((await listed(sessions)).map(({ key }) => key)).toEqual(['k']);
   });
 
   it('keeps nothing in memory of a client that is away', async () => {

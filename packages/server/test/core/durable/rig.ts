@@ -83,7 +83,10 @@ export class TestStore {
     };
   }
 
-  async write(writes: readonly RecordWrite[], { fences = [] }: WriteConditions = {}): Promise<void> {
+  async write(
+    writes: readonly RecordWrite[],
+    { fences = [], guards = [] }: WriteConditions = {},
+  ): Promise<void> {
     if (this.#gate !== undefined) await this.#gate;
     this.writes += 1;
     if (this.failures > 0) {
@@ -93,7 +96,7 @@ export class TestStore {
     for (const { name, token } of fences) {
       if (this.tokens.get(name)?.token !== token) throw new StaleWrite();
     }
-    this.rows.apply(writes);
+    this.rows.apply(writes, { guards });
   }
 
   take(name: string, node: string): Lease {

@@ -92,6 +92,21 @@ describe('a durable subscription', () => {
     expect(await first.bodies(1)).toEqual(['now']);
   });
 
+  it('that could not begin takes no place among those that are kept', async () => {
+    const most = 2;
+    const small = await startTestServer({ limits: { stompDurablesMax: most } });
+    const subscribe = async (name: string, more: Readonly<Record<string, string>>) => {
+      const client = await StompClient.open(small.stomp!);
+      clients.push(client);
+      await client.connect({ 'accept-version': '1.2', 'client-id': name });
+      return client.ask('SUBSCRIBE', { id: 's', destination: '/topic/a', durable: 'true', ...more });
+    };
+    for (let at = 0; at <= most; at += 1)
+      expect((await subscribe(`bad-${at}`, { after: 'no cursor' })).headers['message']).toBe('bad_cursor');
+    expect((await subscribe('good', {})).command).toBe('RECEIPT');
+    await small.stop();
+  });
+
   it('is forgotten by UNSUBSCRIBE with durable:true', async () => {
     const { destination, id } = fresh();
     const first = await durable(id, destination);
