@@ -80,6 +80,73 @@ export function transportPowers(driver: TransportDriver): void {
       },
     );
 
+    power(
+      'brings what was not acknowledged again, marked, and nothing else',
+      driver.readAcknowledging,
+      async (read) => {
+        const channel = freshChannel();
+        const reader = await read(addresses, channel);
+        for (const payload of ['1', '2', '3']) await publish(channel, payload);
+        expect(textOf(await reader.next())).toBe('1');
+        await reader.ack();
+        expect(textOf(await reader.next())).toBe('2');
+        const heir = await reader.abandon();
+        const again = await heir.next();
+        expect({ text: textOf(again), isRepeated: again.isRepeated }).toEqual({
+          text: '2',
+          isRepeated: true,
+        });
+        await heir.ack();
+        expect(textOf(await heir.next())).toBe('3');
+        await heir.ack();
+        await publish(channel, '4');
+        const next = await heir.next();
+        expect({ text: textOf(next), isRepeated: next.isRepeated }).toEqual({ text: '4', isRepeated: false });
+        await heir.ack();
+        heir.close();
+      },
+    );
+
+    power(
+      'brings a client that comes back what it missed, though it names no place',
+      driver.readDurably,
+      async (read) => {
+        const channel = freshChannel();
+        const reader = await read(addresses, channel);
+        await publish(channel, '1');
+        expect(textOf(await reader.next())).toBe('1');
+        reader.cut();
+        for (const payload of ['2', '3']) await publish(channel, payload);
+        const back = await reader.comeBack();
+        let next = await back.next();
+        // Its acknowledgement may have been on the way when the connection broke.
+        if (next.isRepeated === true && textOf(next) === '1') next = await back.next();
+        expect([textOf(next), textOf(await back.next())]).toEqual(['2', '3']);
+        await publish(channel, '4');
+        expect(textOf(await back.next())).toBe('4');
+        back.close();
+      },
+    );
+
+    power('brings a connection its own messages too, in order', driver.readAndPublish, async (read) => {
+      const channel = freshChannel();
+      const both = await read(addresses, channel);
+      await both.publish(channel, text('own'));
+      await publish(channel, 'other');
+      expect(textOf(await both.next())).toBe('own');
+      expect(textOf(await both.next())).toBe('other');
+      both.close();
+    });
+
+    power('spares a connection its own messages when it asks for that', driver.readOthers, async (read) => {
+      const channel = freshChannel();
+      const both = await read(addresses, channel);
+      await both.publish(channel, text('own'));
+      await publish(channel, 'other');
+      expect(textOf(await both.next())).toBe('other');
+      both.close();
+    });
+
     power('gives each message of a consumer group to one member', driver.readShared ?? {}, async () => {
       const channel = freshChannel();
       const members = [

@@ -17,6 +17,14 @@ export interface TransportDriver {
   readonly readRefreshably: Has<
     (server: Addresses, filter: string, from?: From) => Promise<RefreshableReader>
   >;
+  /** Reads so that a message is done with only when the client has acknowledged it. */
+  readonly readAcknowledging: Has<(server: Addresses, filter: string) => Promise<AcknowledgingReader>>;
+  /** Reads as a client whose place the server keeps while it is away. */
+  readonly readDurably: Has<(server: Addresses, filter: string) => Promise<DurableReader>>;
+  /** Reads and publishes by one connection. */
+  readonly readAndPublish: Has<(server: Addresses, filter: string) => Promise<PublishingReader>>;
+  /** The same, and what the connection publishes does not come back to it. */
+  readonly readOthers: Has<(server: Addresses, filter: string) => Promise<PublishingReader>>;
   /** Absent: a reader of `$share/<group>/<filter>` is a member of the group from its beginning to its end. */
   readonly readShared?: Lacks;
   /** What a delivery has no place for; absent: it has one for everything. */
@@ -56,7 +64,7 @@ export function has<T extends object>(given: Has<T>): given is T {
 }
 
 export interface Publisher {
-  publish(channel: string, message: Outgoing): Promise<Answer>;
+  readonly publish: (channel: string, message: Outgoing) => Promise<Answer>;
   /** The server has not ended it. Where every request is independent, the server never does. */
   readonly isOpen: boolean;
   close(): void;
@@ -130,6 +138,8 @@ export interface Received {
   readonly type: string;
   readonly event?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Marked as one that was delivered before. Only where the reader acknowledges or is durable. */
+  readonly isRepeated?: boolean | undefined;
 }
 
 export interface Reader {
@@ -154,6 +164,38 @@ export interface RefreshableReader extends Reader {
   /** Shows a new token; resolves once it is taken. Rejects with `Refused` when it is not. */
   refresh(token: string): Promise<void>;
 }
+
+/** A connection that reads and publishes. */
+export type PublishingReader = Reader & Pick<Publisher, 'publish'>;
+
+export interface AcknowledgingReader extends Reader {
+  /** Acknowledges what `next` returned last. */
+  ack(): Promise<void>;
+  /** Leaves with what is not acknowledged. Resolves with the reader that gets it now. */
+  abandon(): Promise<AcknowledgingReader>;
+}
+
+export interface DurableReader extends Reader {
+  /** After `cut`: the same client with a new connection, which names no place. */
+  comeBack(): Promise<DurableReader>;
+}
+
+const sameClient = 'a client publishes by another request than it reads by';
+
+/** For transports on which the server keeps nothing of a reader. */
+export const keepsItsOwnPlace = {
+  readAcknowledging: { lacks: 'nothing is acknowledged: a reader comes back with its cursor' },
+  readDurably: { lacks: 'nothing is kept: a reader comes back with its cursor' },
+} as const;
+
+/** For transports whose readers publish by requests of their own. */
+export const publishesApart = {
+  readAndPublish: { lacks: sameClient },
+  readOthers: { lacks: sameClient },
+} as const;
+
+/** For transports on which a connection cannot ask to be spared its own messages. */
+export const hearsItself: Lacks = { lacks: 'a subscription has no option for it' };
 
 /** The server said no, in the transport's own terms; `code` is the row of the error table. */
 export class Refused extends Error {

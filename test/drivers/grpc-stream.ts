@@ -1,9 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import type { ServiceError } from '@grpc/grpc-js';
 import {
+  hearsItself,
   publishOver,
   Refused,
+  type AcknowledgingReader,
   type Addresses,
   type Publisher,
+  type PublishingReader,
   type RefreshableReader,
   type TransportDriver,
 } from './driver.ts';
@@ -68,7 +72,10 @@ class Call {
 }
 
 async function read(server: Addresses, filter: string, from: object = {}): Promise<RefreshableReader> {
-  const call = new Call(server);
+  return readOn(new Call(server), filter, from);
+}
+
+async function readOn(call: Call, filter: string, from: object = {}): Promise<RefreshableReader> {
   const { cursor: startCursor, exact } = await subscribe(call, filter, from);
   let gap = exact ? undefined : noticeOf((await call.deliveries.next()).gap!);
   let cursor = gap?.cursor ?? startCursor;
@@ -109,8 +116,53 @@ async function subscribe(call: Call, channel: string, from: object) {
   }
 }
 
-async function connect(server: Addresses): Promise<Publisher> {
+/** A member of a group of its own. The next member joins before it leaves, since a group ends with its last one. */
+async function readAcknowledging(server: Addresses, filter: string): Promise<AcknowledgingReader> {
+  const member = async (shared: string): Promise<AcknowledgingReader> => {
+    const call = new Call(server);
+    // A subscription is known by the id of its command.
+    const { id: subscription, subscribed } = await call.ask({
+      subscribe: { channel: shared, acknowledge: true },
+    });
+    let { cursor } = subscribed!;
+    return {
+      continuity: 'exact',
+      gap: undefined,
+      get cursor() {
+        return cursor;
+      },
+      async next() {
+        const { message, redelivered } = await call.deliveries.next();
+        ({ cursor } = message!);
+        return { ...receivedOf(message!), isRepeated: redelivered };
+      },
+      async ack() {
+        await call.ask({ ack: { subscription, cursor, only: true } });
+      },
+      async abandon() {
+        const heir = await member(shared);
+        call.close();
+        return heir;
+      },
+      close: () => call.close(),
+      cut: () => call.close(),
+      goodbye: call.goodbye,
+    };
+  };
+  return member(`$share/${randomUUID()}/${filter}`);
+}
+
+async function readAndPublish(server: Addresses, filter: string): Promise<PublishingReader> {
   const call = new Call(server);
+  const { publish } = publisherOn(call);
+  return Object.assign(await readOn(call, filter), { publish });
+}
+
+async function connect(server: Addresses): Promise<Publisher> {
+  return publisherOn(new Call(server));
+}
+
+function publisherOn(call: Call): Publisher {
   return {
     publish: async (channel, { payload, ...rest }) =>
       (await call.ask({ publish: { channel, data: payload, ...rest } })).published!,
@@ -132,6 +184,10 @@ export const grpcStreamDriver: TransportDriver = {
   },
   readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
   readRefreshably: read,
+  readAcknowledging,
+  readDurably: { lacks: 'nothing is kept of one reader: it comes back with its cursor' },
+  readAndPublish,
+  readOthers: hearsItself,
   connect,
   publish: publishOver(connect),
   refusedPublisher: 'stays',

@@ -11,6 +11,8 @@ import {
 import { loadSync } from '@grpc/proto-loader';
 import type { GapNotice } from '@everywire/protocol';
 import {
+  keepsItsOwnPlace,
+  publishesApart,
   bearer,
   publishOver,
   Refused,
@@ -52,17 +54,23 @@ export interface ProtoGap {
 
 interface Response {
   readonly kind: 'subscribed' | 'message' | 'gap' | 'goaway';
-  readonly subscribed?: { readonly cursor: string; readonly exact: boolean };
+  readonly subscribed?: Subscribed;
   readonly message?: ProtoMessage;
   readonly gap?: ProtoGap;
 }
 
+interface Subscribed {
+  readonly cursor: string;
+  readonly exact: boolean;
+}
+
 export interface StreamResponse {
   readonly id: number;
+  readonly redelivered: boolean;
   readonly kind: 'message' | 'gap' | 'subscribed' | 'published' | 'done' | 'refused' | 'goaway';
   readonly message?: ProtoMessage;
   readonly gap?: ProtoGap;
-  readonly subscribed?: { readonly cursor: string; readonly exact: boolean };
+  readonly subscribed?: Subscribed;
   readonly published?: Answer;
   readonly refused?: { readonly code: string; readonly message: string };
 }
@@ -187,6 +195,8 @@ export const grpcDriver: TransportDriver = {
   transport: 'grpc',
   read: (server, filter, from) => subscribe(server, [filter], from),
   readSeveral: (server, filters) => subscribe(server, filters),
+  ...keepsItsOwnPlace,
+  ...publishesApart,
   readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
   readRefreshably: { lacks: 'a Subscribe call has one request: a reader comes back with the cursor' },
   connect,

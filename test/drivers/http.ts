@@ -2,6 +2,8 @@ import http, { type IncomingMessage } from 'node:http';
 import type { Continuity, Envelope, GapNotice } from '@everywire/protocol';
 import {
   bearer,
+  keepsItsOwnPlace,
+  publishesApart,
   publishOver,
   Refused,
   type Addresses,
@@ -83,6 +85,8 @@ const publishing = {
   connect: connectToPost,
   publish: publishOver(connectToPost),
   refusedPublisher: 'stays',
+  ...keepsItsOwnPlace,
+  ...publishesApart,
 } as const;
 const retainsNothing: Lacks = { lacks: 'a reader begins at a place in the log, and nothing comes before it' };
 

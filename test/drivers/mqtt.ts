@@ -5,15 +5,19 @@ import type { GapNotice } from '@everywire/protocol';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
 import { WebSocket } from 'ws';
 import {
+  hearsItself,
   publishOver,
   Refused,
   untold,
+  type AcknowledgingReader,
   type Addresses,
   type Answer,
+  type DurableReader,
   type From,
   type Lacks,
   type Outgoing,
   type Publisher,
+  type PublishingReader,
   type Reader,
   type Received,
   type RefreshableReader,
@@ -55,17 +59,35 @@ interface Told {
 
 type UserProperties = Readonly<Record<string, string | string[]>>;
 
-async function open(server: Addresses, { version, link }: MqttWay): Promise<Connection> {
+interface OpenOptions {
+  /** Opens the session of that client, which is kept. */
+  readonly clientId?: string;
+  /** Acknowledges nothing by itself, and is sent one message at a time. */
+  readonly acksByHand?: boolean;
+}
+
+async function open(
+  server: Addresses,
+  { version, link }: MqttWay,
+  { clientId, acksByHand = false }: OpenOptions = {},
+): Promise<Connection> {
   const url = link === 'TCP' ? server.mqtt! : `${server.url.replace('http', 'ws')}/mqtt`;
   let webSocket: WebSocket | undefined;
   const client = mqtt.connect(url, {
     protocolVersion: version === '5' ? 5 : 4,
     reconnectPeriod: 0,
     ...(server.token === undefined ? {} : { username: '', password: server.token }),
-    // A client that names a method may show another token later.
-    ...(server.token === undefined || version !== '5'
+    ...(clientId === undefined ? {} : { clientId, clean: false }),
+    ...(version !== '5'
       ? {}
-      : { properties: { authenticationMethod: tokenMethod } }),
+      : {
+          properties: {
+            // A client that names a method may show another token later.
+            ...(server.token === undefined ? {} : { authenticationMethod: tokenMethod }),
+            ...(clientId === undefined ? {} : { sessionExpiryInterval: 3_600 }),
+            ...(acksByHand ? { receiveMaximum: 1 } : {}),
+          },
+        }),
     createWebsocket: (address, protocols) =>
       (webSocket = new WebSocket(address, protocols, { perMessageDeflate: false })),
   });
@@ -97,7 +119,7 @@ async function open(server: Addresses, { version, link }: MqttWay): Promise<Conn
   let release: (() => void) | undefined;
   let isPaused = false;
   client.handleMessage = (_packet, done) => {
-    if (isPaused) release = done;
+    if (isPaused || acksByHand) release = done;
     else done();
   };
   try {
@@ -193,6 +215,8 @@ function gapOf({ properties }: IPublishPacket): GapNotice | undefined {
 
 interface ReadOptions {
   readonly qos: Qos;
+  /** Not what this connection publishes. */
+  readonly isWithoutEcho?: boolean;
   readonly from: From;
   /** Whether what is retained is wanted first. */
   readonly isRetained: boolean;
@@ -205,11 +229,16 @@ async function read5(
   options: ReadOptions,
 ): Promise<RefreshableReader> {
   const { client, messages } = connection;
-  const { qos, from, isRetained } = options;
+  const { qos, from, isRetained, isWithoutEcho = false } = options;
   // Its answer is read as a packet, for what the library does not hand on; then its callback says no more.
   client.subscribe(
     filter,
-    { qos, rh: isRetained ? 0 : 2, properties: { userProperties: { cursor: 'on', ...from } } },
+    {
+      qos,
+      nl: isWithoutEcho,
+      rh: isRetained ? 0 : 2,
+      properties: { userProperties: { cursor: 'on', ...from } },
+    },
     () => undefined,
   );
   const suback = await nextOf(connection, 'suback');
@@ -318,7 +347,15 @@ async function publish(
 }
 
 async function read(server: Addresses, way: MqttWay, filter: string, options: Partial<ReadOptions>) {
-  const connection = await open(server, way);
+  return readOn(await open(server, way), way, filter, options);
+}
+
+function readOn(
+  connection: Connection,
+  way: MqttWay,
+  filter: string,
+  options: Partial<ReadOptions> = {},
+): Promise<Reader> {
   const all = { qos: way.qos, from: {}, isRetained: false, ...options };
   return way.version === '5' ? read5(connection, filter, all) : read3(connection, filter, all);
 }
@@ -337,8 +374,70 @@ async function readSeveral(server: Addresses, way: MqttWay, filters: readonly st
   return { close: () => void client.end() };
 }
 
-async function connectPublisher(server: Addresses, way: MqttWay): Promise<Publisher> {
+async function readAndPublish(
+  server: Addresses,
+  way: MqttWay,
+  filter: string,
+  options: Partial<ReadOptions> = {},
+): Promise<PublishingReader> {
   const connection = await open(server, way);
+  return Object.assign(await readOn(connection, way, filter, options), {
+    publish: publisherOn(connection, way).publish,
+  });
+}
+
+/** The messages of a session that was kept, which needs no new SUBSCRIBE. */
+function resumed(connection: Connection): Reader {
+  return {
+    ...endings(connection),
+    continuity: 'exact',
+    gap: undefined,
+    cursor: untold.cursor,
+    next: async () => repeatable(await connection.messages.next()),
+  };
+}
+
+function repeatable(packet: IPublishPacket): Received {
+  return { ...receivedOf(packet), isRepeated: packet.dup };
+}
+
+async function readDurably(server: Addresses, way: MqttWay, filter: string): Promise<DurableReader> {
+  const clientId = randomUUID();
+  const comeBack = async (): Promise<DurableReader> => ({
+    ...resumed(await open(server, way, { clientId })),
+    comeBack,
+  });
+  const connection = await open(server, way, { clientId });
+  await readOn(connection, way, filter);
+  return { ...resumed(connection), comeBack };
+}
+
+/** A session whose client has at most one message that it has not acknowledged, so an ack has come when the next one does. */
+async function readAcknowledging(
+  server: Addresses,
+  way: MqttWay,
+  filter: string,
+): Promise<AcknowledgingReader> {
+  const clientId = randomUUID();
+  const openSession = () => open(server, way, { clientId, acksByHand: true });
+  const readerOn = (connection: Connection): AcknowledgingReader => ({
+    ...resumed(connection),
+    ack: async () => connection.resume(),
+    async abandon() {
+      connection.cut();
+      return readerOn(await openSession());
+    },
+  });
+  const connection = await openSession();
+  await readOn(connection, way, filter);
+  return readerOn(connection);
+}
+
+async function connectPublisher(server: Addresses, way: MqttWay): Promise<Publisher> {
+  return publisherOn(await open(server, way), way);
+}
+
+function publisherOn(connection: Connection, way: MqttWay): Publisher {
   return {
     publish: (channel, message) => publish(connection, way, channel, message),
     get isOpen() {
@@ -353,6 +452,10 @@ const cannotRefresh: Lacks = {
   lacks: 'MQTT 3.1.1 has no AUTH: a client reconnects, and its session continues',
 };
 const cannotSlow = 'there is no answer that could say so: the server reads more slowly';
+const unbounded = 'MQTT 3.1.1 has no receive maximum, so nothing tells when a PUBACK has come';
+const unacknowledged = 'a message at QoS 0 is not acknowledged';
+const acknowledgedEarly = 'the library answers PUBREC before its program has the message';
+const lostOnTheWay = 'a message at QoS 0 that was written to a broken connection is gone';
 const unanswered = 'a PUBLISH at QoS 0 is not answered';
 
 export function mqttDriver(way: MqttWay): TransportDriver {
@@ -368,6 +471,15 @@ export function mqttDriver(way: MqttWay): TransportDriver {
       ? cannotRefresh
       : async (server, filter, from = {}) =>
           read5(await open(server, way), filter, { qos, from, isRetained: false }),
+    readAcknowledging:
+      qos === 1 && !isOld
+        ? (server, filter) => readAcknowledging(server, way, filter)
+        : { lacks: qos === 1 ? unbounded : qos === 0 ? unacknowledged : acknowledgedEarly },
+    readDurably: qos === 0 ? { lacks: lostOnTheWay } : (server, filter) => readDurably(server, way, filter),
+    readAndPublish: (server, filter) => readAndPublish(server, way, filter),
+    readOthers: isOld
+      ? hearsItself
+      : (server, filter) => readAndPublish(server, way, filter, { isWithoutEcho: true }),
     connect: (server) => connectPublisher(server, way),
     publish: publishOver((server) => connectPublisher(server, way)),
     refusedPublisher: isOld || qos === 0 ? 'is closed' : 'stays',

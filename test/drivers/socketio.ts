@@ -1,11 +1,14 @@
+import { once, type EventEmitter } from 'node:events';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Continuity, GapNotice } from '@everywire/protocol';
 import { io, type Socket } from 'socket.io-client';
 import {
+  hearsItself,
   publishOver,
   Refused,
   type Addresses,
   type Answer,
+  type DurableReader,
   type From,
   type Outgoing,
   type Publisher,
@@ -32,7 +35,16 @@ interface Told extends Answer {
   readonly error?: { readonly code: string };
 }
 
-async function open({ url, token }: Addresses, way: Way): Promise<Connection> {
+interface OpenOptions {
+  /** It comes back to the same socket when its connection is gone. */
+  readonly comesBack?: boolean;
+}
+
+async function open(
+  { url, token }: Addresses,
+  way: Way,
+  { comesBack = false }: OpenOptions = {},
+): Promise<Connection> {
   const auth = token === undefined ? {} : { auth: { token } };
   const socket = io(url, { transports: [way], forceNew: true, reconnection: false, ...auth });
   const messages = new Inbox<Received>();
@@ -44,6 +56,7 @@ async function open({ url, token }: Addresses, way: Way): Promise<Connection> {
     if (args.length === 3) messages.push(receivedOf(args[0], args[1] as Meta));
   });
   socket.on('disconnect', (reason) => {
+    if (comesBack) return;
     messages.end(new Error(`the server ended it: ${reason} ${code}`));
     goodbye.resolve(code === '' ? `ended: ${reason}` : `${code}: ${reason}`);
   });
@@ -112,7 +125,32 @@ async function read(
   filter: string,
   from: From = {},
 ): Promise<RefreshableReader> {
-  const { socket, messages, goodbye } = await open(server, way);
+  return readOn(await open(server, way), way, filter, from);
+}
+
+/** A session that its library recovers. */
+async function readDurably(server: Addresses, way: Way, filter: string): Promise<DurableReader> {
+  const connection = await open(server, way, { comesBack: true });
+  const { socket } = connection;
+  const reader = await readOn(connection, way, filter);
+  return {
+    ...reader,
+    async comeBack() {
+      const isBack = once(socket as unknown as EventEmitter, 'connect');
+      socket.connect();
+      await isBack;
+      if (!socket.recovered) throw new Error('the session was not recovered');
+      return this;
+    },
+  };
+}
+
+async function readOn(
+  { socket, messages, goodbye }: Connection,
+  way: Way,
+  filter: string,
+  from: From = {},
+): Promise<RefreshableReader> {
   const told = await subscribe(socket, filter, from);
   let { cursor } = told;
   return {
@@ -142,7 +180,10 @@ async function read(
 }
 
 async function connect(server: Addresses, way: Way): Promise<Publisher> {
-  const { socket } = await open(server, way);
+  return publisherOn(await open(server, way));
+}
+
+function publisherOn({ socket }: Connection): Publisher {
   return {
     publish(channel, message) {
       const { type, event, headers, key } = message;
@@ -167,6 +208,17 @@ function socketIoDriver(way: Way): TransportDriver {
     },
     readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
     readRefreshably: (server, filter, from) => read(server, way, filter, from),
+    readAcknowledging: {
+      lacks: 'the server asks for no acknowledgement: a client comes back with its cursor',
+    },
+    readDurably: (server, filter) => readDurably(server, way, filter),
+    async readAndPublish(server, filter) {
+      const connection = await open(server, way);
+      return Object.assign(await readOn(connection, way, filter), {
+        publish: publisherOn(connection).publish,
+      });
+    },
+    readOthers: hearsItself,
     connect: (server) => connect(server, way),
     publish: publishOver((server) => connect(server, way)),
     refusedPublisher: 'stays',

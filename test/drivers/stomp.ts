@@ -1,15 +1,20 @@
 /* eslint-disable @typescript-eslint/no-unsafe-class-instance-assignment, @typescript-eslint/no-misused-spread --
    the library declares plain options and headers as classes */
+import { randomUUID } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { Client, type IFrame, type IMessage, type StompHeaders } from '@stomp/stompjs';
 import type { Continuity, GapNotice } from '@everywire/protocol';
 import { WebSocket } from 'ws';
 import {
+  hearsItself,
   publishOver,
   Refused,
+  type AcknowledgingReader,
   type Addresses,
+  type DurableReader,
   type Outgoing,
   type Publisher,
+  type Reader,
   type Received,
   type TransportDriver,
 } from './driver.ts';
@@ -70,7 +75,7 @@ class TcpAsWebSocket {
 
 const receiptOf = (what: string): StompHeaders => ({ receipt: what });
 
-async function open(server: Addresses, link: Link): Promise<Connection> {
+async function open(server: Addresses, link: Link, clientId?: string): Promise<Connection> {
   let tcp: TcpAsWebSocket | undefined;
   let webSocket: WebSocket | undefined;
   const messages = new Inbox<IMessage>();
@@ -86,7 +91,10 @@ async function open(server: Addresses, link: Link): Promise<Connection> {
       });
       return webSocket;
     },
-    connectHeaders: server.token === undefined ? {} : { passcode: server.token },
+    connectHeaders: {
+      ...(server.token === undefined ? {} : { passcode: server.token }),
+      ...(clientId === undefined ? {} : { 'client-id': clientId }),
+    },
     reconnectDelay: 0,
     heartbeatIncoming: 0,
     heartbeatOutgoing: 0,
@@ -144,38 +152,85 @@ function receivedOf({ headers, binaryBody }: IMessage): Received {
   };
 }
 
+async function readOn(connection: Connection, filter: string, options: StompHeaders = {}): Promise<Reader> {
+  const { client, messages, receipts, goodbye, socket } = connection;
+  const headers = { id: 'sub-0', ...options, ...receiptOf('subscribed') };
+  client.subscribe(prefix + filter, (message) => messages.push(message), headers);
+  const { headers: told } = await receipts.next();
+  const gaps = told['everywire-gap'];
+  let cursor = told['cursor']!;
+  return {
+    continuity: told['continuity'] as Continuity,
+    gap: gaps === undefined ? undefined : (JSON.parse(gaps) as readonly GapNotice[])[0],
+    get cursor() {
+      return cursor;
+    },
+    async next() {
+      const message = receivedOf(await messages.next());
+      ({ cursor } = message);
+      return message;
+    },
+    pause: () => void socket().pause(),
+    resume: () => void socket().resume(),
+    close: () => void client.deactivate(),
+    cut: () => void socket().resetAndDestroy(),
+    goodbye,
+  };
+}
+
+const durable: StompHeaders = { durable: 'true' };
+
+/** A durable subscription of a client that acknowledges each message. */
+async function readAcknowledging(
+  server: Addresses,
+  link: Link,
+  filter: string,
+  clientId: string,
+): Promise<AcknowledgingReader> {
+  const connection = await open(server, link, clientId);
+  const reader = await readOn(connection, filter, { ...durable, ack: 'client-individual' });
+  let last: IMessage;
+  return {
+    ...reader,
+    async next() {
+      last = await connection.messages.next();
+      return { ...receivedOf(last), isRepeated: last.headers['redelivered'] === 'true' };
+    },
+    async ack() {
+      last.ack(receiptOf('acknowledged'));
+      await connection.receipts.next();
+    },
+    abandon() {
+      reader.cut();
+      return readAcknowledging(server, link, filter, clientId);
+    },
+  };
+}
+
+/** The same with an acknowledgement for each message that its program takes. */
+async function readDurably(
+  server: Addresses,
+  link: Link,
+  filter: string,
+  clientId: string,
+): Promise<DurableReader> {
+  const reader = await readAcknowledging(server, link, filter, clientId);
+  return {
+    ...reader,
+    async next() {
+      const message = await reader.next();
+      await reader.ack();
+      return message;
+    },
+    comeBack: () => readDurably(server, link, filter, clientId),
+  };
+}
+
 function stompDriver(link: Link): TransportDriver {
   return {
     name: `stomp ${link}`,
     transport: 'stomp',
-    async read(server, filter, from = {}) {
-      const { client, messages, receipts, goodbye, socket } = await open(server, link);
-      client.subscribe(prefix + filter, (message) => messages.push(message), {
-        id: 'sub-0',
-        ...from,
-        ...receiptOf('subscribed'),
-      });
-      const { headers } = await receipts.next();
-      const gaps = headers['everywire-gap'];
-      let cursor = headers['cursor']!;
-      return {
-        continuity: headers['continuity'] as Continuity,
-        gap: gaps === undefined ? undefined : (JSON.parse(gaps) as readonly GapNotice[])[0],
-        get cursor() {
-          return cursor;
-        },
-        async next() {
-          const message = receivedOf(await messages.next());
-          ({ cursor } = message);
-          return message;
-        },
-        pause: () => void socket().pause(),
-        resume: () => void socket().resume(),
-        close: () => void client.deactivate(),
-        cut: () => void socket().resetAndDestroy(),
-        goodbye,
-      };
-    },
+    read: async (server, filter, from = {}) => readOn(await open(server, link), filter, { ...from }),
     async readSeveral(server, filters) {
       const { client, receipts } = await open(server, link);
       try {
@@ -191,6 +246,14 @@ function stompDriver(link: Link): TransportDriver {
     },
     readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
     readRefreshably: { lacks: 'the token is shown with CONNECT, which comes once' },
+    readAcknowledging: (server, filter) => readAcknowledging(server, link, filter, randomUUID()),
+    readDurably: (server, filter) => readDurably(server, link, filter, randomUUID()),
+    async readAndPublish(server, filter) {
+      const connection = await open(server, link);
+      const { publish } = publisherOn(connection);
+      return Object.assign(await readOn(connection, filter), { publish });
+    },
+    readOthers: hearsItself,
     connect: (server) => connectPublisher(server, link),
     publish: publishOver((server) => connectPublisher(server, link)),
     refusedPublisher: 'is closed',
@@ -199,7 +262,10 @@ function stompDriver(link: Link): TransportDriver {
 }
 
 async function connectPublisher(server: Addresses, link: Link): Promise<Publisher> {
-  const { client, receipts } = await open(server, link);
+  return publisherOn(await open(server, link));
+}
+
+function publisherOn({ client, receipts }: Connection): Publisher {
   return {
     async publish(channel, { payload, type, event, headers, key }: Outgoing) {
       if (!client.connected) throw new Error('the connection is closed');

@@ -5,8 +5,11 @@ import type { Envelope, GapNotice } from '@everywire/protocol';
 import { Webhook } from 'standardwebhooks';
 import {
   bearer,
+  publishesApart,
   Refused,
+  type AcknowledgingReader,
   type Addresses,
+  type DurableReader,
   type From,
   type Received,
   type RefreshableReader,
@@ -17,6 +20,7 @@ import { Inbox } from './inbox.ts';
 
 interface View {
   readonly cursor: string;
+  readonly failures: number;
   readonly lastGap: GapNotice | null;
   readonly pausedBecause: string | null;
 }
@@ -37,11 +41,28 @@ async function ask(server: Addresses, method: string, path: string, body?: objec
   throw new Refused(response.status, code, text);
 }
 
+interface WebhookReader extends RefreshableReader {
+  /** Answers what waits. */
+  answer(status: 204 | 503): void;
+  /** Stops listening. */
+  readonly leave: () => void;
+  /** Listens again, at the same address. */
+  readonly comeBack: () => Promise<void>;
+  /** Resolves when the server has seen an attempt fail. */
+  failed(): Promise<void>;
+}
+
 /** Starts an endpoint on loopback, which the server must be allowed to call, and registers a webhook for it. */
-async function read(server: Addresses, filter: string, from?: From): Promise<RefreshableReader> {
-  const inbox = new Inbox<Envelope>();
+async function read(
+  server: Addresses,
+  filter: string,
+  from?: From,
+  acksByHand = false,
+): Promise<WebhookReader> {
+  const inbox = new Inbox<Received>();
+  const seen = new Set<string>();
   const held: ServerResponse[] = [];
-  let isPaused = false;
+  let isPaused = acksByHand;
   let isOpen = true;
   let verify: (body: string, headers: Record<string, string>) => unknown = () => undefined;
   const endpoint = createServer((request, response) => {
@@ -50,7 +71,9 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString();
       verify(body, request.headers as Record<string, string>);
-      inbox.push(JSON.parse(body) as Envelope);
+      const id = request.headers['webhook-id'] as string;
+      inbox.push({ ...fromEnvelope(JSON.parse(body) as Envelope), isRepeated: seen.has(id) });
+      seen.add(id);
       if (isPaused) held.push(response);
       else response.writeHead(204).end();
     });
@@ -85,6 +108,13 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
   const remove = (): void => {
     ask(operator, 'DELETE', path).catch(() => undefined);
   };
+  const answer = (status: 204 | 503): void => {
+    for (const response of held.splice(0)) response.writeHead(status).end();
+  };
+  // Every change retries a failing endpoint at once.
+  const retry = async (): Promise<void> => {
+    await ask(operator, 'PATCH', path, { state: 'active' });
+  };
   let goodbye: Promise<string> | undefined;
   // It is the server that connects: that it does so no more can only be seen by looking.
   const watch = async (): Promise<string> => {
@@ -105,9 +135,9 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
       return cursor;
     },
     async next(): Promise<Received> {
-      const envelope = await inbox.next();
-      ({ cursor } = envelope);
-      return fromEnvelope(envelope);
+      const message = await inbox.next();
+      ({ cursor } = message);
+      return message;
     },
     async refresh(token) {
       await ask({ ...server, token }, 'PATCH', path, { paused: false });
@@ -117,7 +147,21 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
     },
     resume: () => {
       isPaused = false;
-      for (const response of held.splice(0)) response.writeHead(204).end();
+      answer(204);
+    },
+    answer,
+    leave: () => {
+      endpoint.close();
+      endpoint.closeAllConnections();
+    },
+    async comeBack() {
+      endpoint.listen(port, '127.0.0.1');
+      await once(endpoint, 'listening');
+      await retry();
+    },
+    async failed() {
+      while ((await look()).failures === 0) await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+      await retry();
     },
     close: () => {
       remove();
@@ -131,6 +175,32 @@ async function read(server: Addresses, filter: string, from?: From): Promise<Ref
       return (goodbye ??= watch());
     },
   };
+}
+
+/** An answer of 2xx acknowledges; an endpoint that says 503 is asked again. */
+async function readAcknowledging(server: Addresses, filter: string): Promise<AcknowledgingReader> {
+  const reader = await read(server, filter, undefined, true);
+  return Object.assign(reader, {
+    ack: async () => reader.answer(204),
+    async abandon() {
+      reader.answer(503);
+      await reader.failed();
+      return this as AcknowledgingReader;
+    },
+  });
+}
+
+/** An endpoint that cannot be reached for a while. */
+async function readDurably(server: Addresses, filter: string): Promise<DurableReader> {
+  const reader = await read(server, filter);
+  const { comeBack, leave } = reader;
+  return Object.assign(reader, {
+    cut: leave,
+    async comeBack() {
+      await comeBack();
+      return this as DurableReader;
+    },
+  });
 }
 
 /** Registers them one after the other; they belong to the subject, not to a connection. */
@@ -158,7 +228,10 @@ export const webhookDriver: TransportDriver = {
   readSeveral,
   readRetained: { lacks: 'a webhook begins at a place in the log, and nothing comes before it' },
   readRefreshably: read,
-  readShared: { lacks: 'an endpoint has its own position, but a group has one position for all members' },
+  readAcknowledging,
+  readDurably,
+  ...publishesApart,
+  readShared: { lacks: 'an endpoint has a place of its own, which a group has no use for' },
   connect: { lacks: 'the server calls, and takes nothing from the answer' },
   refusedPublisher: 'stays',
   goodbyeOfToken: /^paused: unauthorized$/,

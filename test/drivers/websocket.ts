@@ -5,6 +5,8 @@ import type { Continuity, Envelope, GapNotice } from '@everywire/protocol';
 import { WebSocket } from 'ws';
 import {
   bearer,
+  hearsItself,
+  keepsItsOwnPlace,
   publishOver,
   Refused,
   untold,
@@ -137,6 +139,9 @@ export const rawWebSocketDriver: TransportDriver = {
   readSeveral: { lacks: 'a connection has one filter, which is in its address' },
   readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
   readRefreshably: { lacks: 'every frame is a message: a reader comes back with the cursor' },
+  ...keepsItsOwnPlace,
+  readAndPublish: { lacks: 'a frame names no channel: the test of connect sees that it comes back' },
+  readOthers: hearsItself,
   connect: connectRaw,
   publish: publishOver(connectRaw),
   untoldByPublishers: {
@@ -198,7 +203,10 @@ async function readCommands(server: Addresses, filter: string, from?: From): Pro
 }
 
 async function connectCommands(server: Addresses): Promise<Publisher> {
-  const opened = await open(server, '/ws', ['everywire.v1']);
+  return publisherOn(await open(server, '/ws', ['everywire.v1']));
+}
+
+function publisherOn(opened: Open): Publisher {
   return {
     publish(channel, message: Outgoing): Promise<Answer> {
       const { payload, ...rest } = message;
@@ -222,6 +230,12 @@ export const everywireDriver: TransportDriver = {
   },
   readRetained: { lacks: 'a reader begins at a place in the log, and nothing comes before it' },
   readRefreshably: readCommands,
+  ...keepsItsOwnPlace,
+  async readAndPublish(server, filter) {
+    const { opened, start } = await openCommands(server, [filter]);
+    return Object.assign(readerOf(opened, start), { publish: publisherOn(opened).publish });
+  },
+  readOthers: hearsItself,
   connect: connectCommands,
   publish: publishOver(connectCommands),
   refusedPublisher: 'stays',
