@@ -133,9 +133,9 @@ describe('everywire explain', () => {
   test.each([
     [['explain', '-', 'read', 'a'], 'It is: everywire explain'],
     [['explain', '-', 'subscribe'], 'It is: everywire explain'],
-    [['explain', '-', 'publish', 'a/*'], 'A channel name has none'],
+    [['explain', '-', 'publish', 'a/*'], 'A channel name must not contain'],
     [['explain', 'subscribe', 'a'], 'There is no token'],
-    [['explain', 'a b', 'subscribe', 'a'], 'characters of none'],
+    [['explain', 'a b', 'subscribe', 'a'], 'characters that no token has'],
   ])('%j is exit code 2', async (args, words) => {
     const ended = await runEverywire(args, { env: secret, input: token }).ended;
     expect(ended).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(words) });

@@ -219,7 +219,7 @@ async function findClosedPort(): Promise<number> {
 
 describe('usage', () => {
   test.each([
-    [['subscribe', 'ftp://localhost/a'], 'ftp: is no scheme of Everywire'],
+    [['subscribe', 'ftp://localhost/a'], 'ftp: is not a scheme of Everywire'],
     [['subscribe', 'localhost'], 'is not a URL'],
     [['subscribe', 'http://localhost/a', '--count', '0'], 'at least 1'],
     [['subscribe', 'http://localhost/a', '--timeout', 'soon'], '--timeout is a length of time'],

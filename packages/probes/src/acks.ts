@@ -4,5 +4,5 @@ import type { Wire } from './target.ts';
 
 /** Of wires that have no acknowledgement of a message. @throws Unsendable */
 export function refuseManualAcks({ acks }: FollowOptions, wire: Wire): void {
-  if (acks === 'manual') throw new Unsendable(`Messages are not acknowledged by ${wire}.`);
+  if (acks === 'manual') throw new Unsendable(`${wire} has no acknowledgements.`);
 }

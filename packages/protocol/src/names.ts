@@ -16,8 +16,7 @@ const control = /[\u0000-\u001f\u007f-\u009f]/;
  */
 export function checkChannel(name: string, limits: NameLimits): string {
   checkText(name, 'channel', limits);
-  if (/[+#*]/.test(name))
-    throw new EverywireError('bad_name', 'A channel name has none of the characters + # *.');
+  if (/[+#*]/.test(name)) throw new EverywireError('bad_name', 'A channel name must not contain + # or *.');
   if (name.startsWith('$'))
     throw new EverywireError('bad_name', 'Names that begin with $ belong to the server.');
   return name;
@@ -25,12 +24,14 @@ export function checkChannel(name: string, limits: NameLimits): string {
 
 /** What names of channels and filters have in common. */
 export function checkText(name: string, what: 'channel' | 'filter', limits: NameLimits): void {
-  if (name.length === 0) throw new EverywireError('bad_name', `A ${what} name has at least one character.`);
-  if (!name.isWellFormed()) throw new EverywireError('bad_name', `A ${what} name is well-formed Unicode.`);
+  if (name.length === 0) throw new EverywireError('bad_name', `A ${what} name must not be empty.`);
+  if (!name.isWellFormed())
+    throw new EverywireError('bad_name', `A ${what} name must be well-formed Unicode.`);
   if (exceedsBytes(name, limits.nameBytesMax)) {
     throw new EverywireError('bad_name', `A ${what} name has at most ${limits.nameBytesMax} bytes of UTF-8.`);
   }
-  if (control.test(name)) throw new EverywireError('bad_name', `A ${what} name has no control characters.`);
+  if (control.test(name))
+    throw new EverywireError('bad_name', `A ${what} name must not contain control characters.`);
   let levels = 1;
   for (let at = name.indexOf('/'); at >= 0; at = name.indexOf('/', at + 1)) levels += 1;
   if (levels > limits.nameLevelsMax) {

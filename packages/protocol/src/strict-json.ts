@@ -36,7 +36,7 @@ export interface StrictJsonOptions {
  * overflows (§6), and nesting beyond `depthMax`. Returns the fault as a value.
  */
 export function parseStrictJson(text: string, options: StrictJsonOptions): JsonValue | JsonFault {
-  if (!text.isWellFormed()) return new JsonFault('The JSON has half a surrogate pair.', 0);
+  if (!text.isWellFormed()) return new JsonFault('The JSON has an unpaired surrogate.', 0);
   const reader = new Reader(text, options);
   try {
     return reader.document();
@@ -89,7 +89,7 @@ class Reader {
   }
 
   document(): JsonValue {
-    if (this.#text.startsWith('\uFEFF')) this.#fail('JSON does not begin with a byte order mark.');
+    if (this.#text.startsWith('\uFEFF')) this.#fail('JSON must not begin with a byte order mark.');
     const value = this.#value();
     if (this.#at < this.#text.length) this.#fail('Text follows the JSON value.');
     return value;
@@ -120,7 +120,7 @@ class Reader {
         this.#space();
         const nameAt = this.#at;
         const name = this.#string();
-        if (name in members) this.#fail(`An object has a name twice.`, nameAt);
+        if (name in members) this.#fail(`An object has the same name twice.`, nameAt);
         this.#space();
         this.#expect(':');
         members[name] = this.#options.isRaw?.(name, this.#depth) === true ? this.#rawValue() : this.#value();
@@ -165,7 +165,7 @@ class Reader {
     if (!literal.includes('\\')) return literal.slice(1, -1);
     const text = JSON.parse(literal) as string;
     // The source is well-formed; only escapes can make half a pair.
-    if (!text.isWellFormed()) this.#fail('A string has half a surrogate pair.');
+    if (!text.isWellFormed()) this.#fail('A string has an unpaired surrogate.');
     return text;
   }
 
@@ -206,7 +206,7 @@ class Reader {
   }
 
   #expect(mark: string): void {
-    if (!this.#take(mark)) this.#fail(`Here a ${mark} is missing.`);
+    if (!this.#take(mark)) this.#fail(`A ${mark} is missing.`);
   }
 
   #match(shape: RegExp): string | undefined {

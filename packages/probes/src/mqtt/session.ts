@@ -91,7 +91,7 @@ class MqttSession implements Session {
   async publish(channel: string, publication: Publication): Promise<string> {
     const { payload, type, headers = [], event, key, retain = false, ttl } = publication;
     if (/[+#]/.test(channel)) {
-      throw new Unsendable(`${channel} is a filter, and what is published goes to one channel.`);
+      throw new Unsendable(`${channel} is a filter; a message must be published to one channel.`);
     }
     const messageExpiryIntervalSeconds = ttl === undefined ? undefined : secondsOf(ttl);
     const puback = await this.#ask((packetId) => ({

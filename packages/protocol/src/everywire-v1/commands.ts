@@ -142,7 +142,7 @@ function readPayload(fields: Fields, type: string | undefined): Pick<Publication
   if ((data === undefined) === (base64 === undefined)) {
     fields.fail('A publication must have either data or base64.');
   } else if (base64 !== undefined) {
-    if (!isBase64(base64)) fields.fail('base64 is not base64 (RFC 4648 §4).');
+    if (!isBase64(base64)) fields.fail('base64 is not valid (RFC 4648 §4).');
     return { payload: { kind: 'base64', base64 }, type: type ?? bytesType };
   } else if (type === undefined || shapeOfType(type) === 'json') {
     return { payload: { kind: 'json', text: data! }, type: type ?? jsonType };

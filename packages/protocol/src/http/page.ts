@@ -8,7 +8,7 @@ export interface Page {
   readonly cursor: string;
   readonly continuity: Continuity;
   readonly gaps: readonly GapNotice[];
-  /** The page was cut short: read on after `cursor`. A page of the newest lacks older messages, for their size. */
+  /** The page is not complete: read the next one after `cursor`. A page of the newest messages lacks older ones because of their size. */
   readonly more: boolean;
 }
 

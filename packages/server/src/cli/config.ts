@@ -17,7 +17,7 @@ export async function show(flags: ServeFlags, asJson: boolean): Promise<void> {
 export async function check(flags: ServeFlags): Promise<void> {
   const { settings } = loadHere(flags);
   const given = settings.filter(({ source }) => source !== 'default').length;
-  say(`The configuration is good; ${given} of its values are given, the others are defaults.`);
+  say(`The configuration is valid; ${given} of its values are given, the others are defaults.`);
 }
 
 export async function schema(): Promise<void> {

@@ -18,7 +18,7 @@ export function chooseToken(option: string | undefined): string | undefined {
 export function checkToken(text: string): string {
   const token = text.trim();
   if (!shape.test(token))
-    throw new CommandError('usage', 'What was given as a token has characters of none.');
+    throw new CommandError('usage', 'The given token has characters that no token has.');
   return token;
 }
 

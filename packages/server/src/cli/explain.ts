@@ -9,7 +9,7 @@ export function toCommandError(error: unknown, { hasPort, link, port }: UrlTarge
     const hint =
       hasPort || link === 'tcp'
         ? ''
-        : `; the URL names no port, so ${port} was tried, and a server listens on 8080 unless it was told otherwise`;
+        : `; the URL names no port, so the client tried ${port}, but the default port of a server is 8080`;
     return new CommandError('unreachable', `${error.message}${hint}.`, error);
   }
   if (error instanceof Unsendable)

@@ -20,7 +20,7 @@ const rows: readonly FlagRow[] = [
   {
     option: '--durability <level>',
     path: ['durability'],
-    help: 'fsync, os or memory: what a message has survived when its publisher is answered (default fsync)',
+    help: 'fsync, os or memory: where a message is stored before its publisher gets the answer (default fsync)',
   },
   { option: '--insecure', path: ['insecure'], help: 'listen on a public address without authentication' },
   { option: '--ready-file <path>', path: ['readyFile'], help: 'write pid and URLs there once ready' },

@@ -25,7 +25,7 @@ The scheme of a URL picks the transport, and its path is the channel:
 Exit codes: 0 done, 1 failed or timed out, 2 usage, 3 unreachable, 130 interrupted.`;
 
 const subscribeExamples = `
-Each message is a line of JSON on standard output. After a cut it goes on from its cursor, so that nothing is missed.
+Each message is a line of JSON on standard output. After a cut the command resumes from its cursor and misses no message.
 
 Examples:
   everywire subscribe sse+http://localhost:8080/chat/room-1 | jq .data
@@ -209,7 +209,8 @@ function collect(value: string, earlier: readonly string[] = []): readonly strin
 }
 
 function parseCount(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It is a whole number of at least 1.');
+  if (!/^[1-9]\d{0,14}$/.test(text))
+    throw new InvalidArgumentError('It must be a whole number of at least 1.');
   return Number(text);
 }
 

@@ -1,7 +1,7 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, basename, join } from 'node:path';
 
-/** What whoever waits for the server finds in the ready file. */
+/** The content of the ready file, for programs that wait for the server. */
 export interface Ready {
   readonly pid: number;
   readonly http: string;
@@ -15,8 +15,8 @@ export interface Ready {
 }
 
 /**
- * Writes the file under another name first, so that whoever sees it sees all of it. Synchronously, as is its removal,
- * which must also happen in the last moment of a process.
+ * Writes the file under another name first, so that a reader never sees a part of it. Writes synchronously, like the
+ * removal, which must also happen in the last moment of a process.
  */
 export function writeReadyFile(path: string, ready: Ready): void {
   const unfinished = join(dirname(path), `.${basename(path)}.${process.pid}`);

@@ -25,13 +25,10 @@ export async function serve(flags: ServeFlags): Promise<void> {
   const log = createLog(config.log);
   const server = createServer(givenConfig(loaded), {
     log,
-    // Whoever supervises this process starts it again, on a store that is then verified. The memory of the native part
-    // is damaged, and an orderly exit would walk through it and may hang: the process ends itself by a signal.
+    // The supervisor starts the process again, and the new process verifies the store. The memory of the native part is
+    // damaged, and an orderly exit would use it and may hang: so the process kills itself with a signal.
     onFatal: (error) => {
-      log.error(
-        { err: error },
-        'the store cannot go on in this process; nothing that was acknowledged is lost',
-      );
+      log.error({ err: error }, 'the store cannot continue in this process; no acknowledged message is lost');
       process.kill(process.pid, 'SIGKILL');
     },
   });
@@ -64,9 +61,8 @@ function explainStart(error: unknown, { http: { host, port } }: Config): string 
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE')
     return `port ${port} on ${host} is taken; choose another with --port, or 0 for any.`;
-  if (code === 'EACCES')
-    return `port ${port} on ${host} is not ours to use; ports below 1024 belong to root.`;
-  if (code === 'EADDRNOTAVAIL') return `${host} is no address of this machine.`;
+  if (code === 'EACCES') return `port ${port} on ${host} is not permitted; ports below 1024 need root.`;
+  if (code === 'EADDRNOTAVAIL') return `${host} is not an address of this machine.`;
   return message;
 }
 

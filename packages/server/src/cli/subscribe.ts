@@ -53,7 +53,7 @@ export async function subscribe(url: string, options: SubscribeOptions): Promise
 
 function readStart({ after, since }: SubscribeOptions): Start {
   if (after !== undefined && since !== undefined) {
-    throw new CommandError('usage', '--after and --since are two answers to one question; give one.');
+    throw new CommandError('usage', 'Give either --after or --since, not both.');
   }
   if (since !== undefined) {
     try {

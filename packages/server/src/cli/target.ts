@@ -65,10 +65,10 @@ export function parseTarget(text: string): UrlTarget {
   if (query !== undefined) {
     throw new CommandError(
       'usage',
-      'A URL has no query here; use options such as --after, and %3F for a ? in a name.',
+      'The URL must not have a query; use options such as --after, and %3F for a ? in a name.',
     );
   }
-  if (path === '') throw new CommandError('usage', `${text} names no channel; its path is the channel.`);
+  if (path === '') throw new CommandError('usage', `${text} names no channel; put the channel in its path.`);
   const { wire, link, isSecure } = found;
   return { wire, link, isSecure, channel: decodeLevels(path), ...parseAuthority(authority!, found) };
 }
@@ -83,7 +83,7 @@ function parseAuthority(authority: string, standard: Scheme): Pick<UrlTarget, 'h
   if (url.username !== '' || url.password !== '') {
     throw new CommandError(
       'usage',
-      'A URL carries no user or password here: others could read them in the process list.',
+      'The URL must not contain a user or password: other users could read them in the process list.',
     );
   }
   const port = /:(\d+)$/.exec(authority)?.[1];
@@ -107,5 +107,5 @@ function decodeLevels(path: string): string {
 }
 
 function describeUnknown(scheme: string): string {
-  return `${scheme}: is no scheme of Everywire. There are ${schemesText}.`;
+  return `${scheme}: is not a scheme of Everywire. The schemes are ${schemesText}.`;
 }

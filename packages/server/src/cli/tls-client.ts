@@ -25,7 +25,11 @@ export function useTls({ ca, clientCert, clientKey }: TlsOptions): ClientCertifi
     tls.createSecureContext(certificate);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new CommandError('usage', `${clientCert} and ${clientKey} are no pair in PEM (${code}).`, cause);
+    throw new CommandError(
+      'usage',
+      `${clientCert} and ${clientKey} are not a matching pair in PEM (${code}).`,
+      cause,
+    );
   }
   return certificate;
 }
@@ -41,7 +45,7 @@ function trust(pem: string, path: string): void {
   try {
     setDefaultCACertificates([...getCACertificates('default'), pem]);
   } catch (cause) {
-    throw new CommandError('usage', `--ca ${path} holds no certificate in PEM.`, cause);
+    throw new CommandError('usage', `--ca ${path} has no certificate in PEM.`, cause);
   }
 }
 

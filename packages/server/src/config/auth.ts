@@ -44,7 +44,7 @@ export function findTokenProblems({ auth: { jwt, issuers } }: Config): readonly 
   const keyless = (['issuer', 'audience', 'algorithm'] as const).filter((name) => jwt[name] !== undefined);
   if (!hasKey(jwt)) {
     for (const name of keyless)
-      problems.push(`auth.jwt.${name} is set, and no key: one of auth.jwt.secret, publicKey and jwks.`);
+      problems.push(`auth.jwt.${name} needs a key: one of auth.jwt.secret, publicKey and jwks.`);
   } else {
     if (issuers.length > 0)
       problems.push('auth.jwt and auth.issuers both have keys: make auth.jwt one of auth.issuers.');
@@ -53,9 +53,9 @@ export function findTokenProblems({ auth: { jwt, issuers } }: Config): readonly 
   const names = new Set<string>();
   for (const [at, entry] of issuers.entries()) {
     const where = `auth.issuers[${at}]`;
-    if (!hasKey(entry)) problems.push(`${where} has no key: one of secret, publicKey and jwks.`);
+    if (!hasKey(entry)) problems.push(`${where} needs a key: one of secret, publicKey and jwks.`);
     else problems.push(...findKeyProblems(where, entry));
-    if (names.has(entry.issuer)) problems.push(`${where}.issuer is that of an earlier one.`);
+    if (names.has(entry.issuer)) problems.push(`${where}.issuer is already used by an earlier issuer.`);
     names.add(entry.issuer);
   }
   return problems;

@@ -50,7 +50,10 @@ const namespace = Type.Object(
     ),
     durability: Type.Optional(durability),
     payloadBytesMax: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'Largest payload here, within limits.payloadBytesMax.' }),
+      Type.Integer({
+        minimum: 0,
+        description: 'Largest payload on these channels, at most limits.payloadBytesMax.',
+      }),
     ),
     publishesPerSecondMax: Type.Optional(
       Type.Integer({
@@ -85,7 +88,8 @@ const issuer = {
   ),
   algorithm: Type.Optional(
     Type.Union([Type.Literal('HS256'), Type.Literal('RS256'), Type.Literal('ES256'), Type.Literal('EdDSA')], {
-      description: 'The algorithm of the key. The key itself may name it too, a token never does.',
+      description:
+        'The algorithm of the key. The key itself may name it too; the server never takes it from a token.',
     }),
   ),
 };
@@ -93,7 +97,7 @@ const issuer = {
 const leeway = {
   minimum: 0,
   maximum: 60,
-  description: 'How much later tokens expire, for clocks that differ.',
+  description: 'Extra time before a token expires, for clocks that differ.',
 };
 
 const issuers = Type.Array(
@@ -109,7 +113,7 @@ const issuers = Type.Array(
     default: [],
     secret: true,
     description:
-      'Several issuers in place of auth.jwt, with the same options each; the iss claim of a token chooses. They share one set of subjects.',
+      'Several issuers instead of auth.jwt, each with the same options; the iss claim of a token selects the issuer. They share one set of subjects.',
   },
 );
 
@@ -134,7 +138,7 @@ export const configSchema = Type.Object(
         trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
           default: [],
           description:
-            'Addresses and networks of your proxies: their X-Forwarded-For is believed, and they have no limits by address.',
+            'Addresses and networks of your proxies: the server trusts their X-Forwarded-For and does not limit them by address.',
         }),
       },
       strict,
@@ -223,7 +227,7 @@ export const configSchema = Type.Object(
           Type.String({
             pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
             description:
-              'Cookie that may carry the token, from pages of this server and of allowedOrigins; none unless it is named.',
+              'Name of a cookie that may carry the token, from pages of this server and of allowedOrigins. Without it, cookies are not read.',
           }),
         ),
         jwt: Type.Object(
@@ -243,7 +247,9 @@ export const configSchema = Type.Object(
               }),
             ),
             publish: Type.Optional(
-              Type.Array(Type.String(), { description: 'What they may publish to, likewise.' }),
+              Type.Array(Type.String(), {
+                description: 'Filters to which they may publish, in the same form.',
+              }),
             ),
             admin: Type.Boolean({ default: false, description: 'Whether they are administrators.' }),
           },
@@ -267,7 +273,7 @@ export const configSchema = Type.Object(
     }),
     workers: Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('auto')], {
       default: 1,
-      description: 'Worker processes: not built yet beyond 1.',
+      description: 'Worker processes: more than 1 is not built yet.',
     }),
     limits: Type.Object(limitSchemas(), strict),
     log: Type.Object(
@@ -290,7 +296,11 @@ export const configSchema = Type.Object(
       strict,
     ),
     readyFile: Type.Optional(
-      Type.String({ minLength: 1, description: 'Written with pid and URLs once ready, removed at exit.' }),
+      Type.String({
+        minLength: 1,
+        description:
+          'File that the server writes when it is ready, with its pid and URLs, and removes at exit.',
+      }),
     ),
   },
   strict,

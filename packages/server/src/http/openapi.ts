@@ -27,7 +27,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
       tags: [
         { name: 'channels', description: 'Named, ordered, append-only logs.' },
         { name: 'tokens', description: 'While authentication is on.' },
-        { name: 'operation', description: 'For those who run the server.' },
+        { name: 'operation', description: 'For operators of the server.' },
       ],
     },
     transform: ({ schema, url, route }) => {

@@ -40,7 +40,7 @@ const place = {
 };
 
 const format = Type.Optional(
-  Type.String({ enum: ['raw', 'envelope'], description: 'What event streams carry.' }),
+  Type.String({ enum: ['raw', 'envelope'], description: 'The format of events in a stream.' }),
 );
 
 const readHeaders = Type.Object({
@@ -77,7 +77,7 @@ export const streamDocs: RouteDocs = {
   summary: 'Read several channels and filters in one response',
   tags: ['channels'],
   querystring: Type.Object({
-    channel: Type.Array(Type.String(), { description: 'Once for each filter.' }),
+    channel: Type.Array(Type.String(), { description: 'Repeat it for each filter.' }),
     ...place,
   }),
   headers: readHeaders,
@@ -95,14 +95,14 @@ export const publishDocs: RouteDocs = {
     'Everywire-Event': Type.Optional(Type.String({ description: 'A label.' })),
     'Everywire-Retain': Type.Optional(Type.String({ enum: ['true', 'false'] })),
     'Everywire-TTL': Type.Optional(
-      Type.String({ description: 'Not delivered after this time, such as 60s.' }),
+      Type.String({ description: 'The message expires after this time, such as 60s.' }),
     ),
     'Idempotency-Key': Type.Optional(
       Type.String({ description: 'The same key on the same channel is stored once.' }),
     ),
   }),
   response: {
-    200: { description: 'The key was used before: the first answer.', ...receiptContent },
+    200: { description: 'The key was used before: the answer repeats the first one.', ...receiptContent },
     201: { description: 'Stored durably.', ...receiptContent },
     ...problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503, 507),
   },
@@ -126,7 +126,7 @@ export const listDocs: RouteDocs = {
   tags: ['channels'],
   querystring: Type.Object({
     filter: Type.Optional(Type.String({ default: '**' })),
-    after: Type.Optional(Type.String({ description: 'A channel name: those behind it.' })),
+    after: Type.Optional(Type.String({ description: 'A channel name: lists the channels after it.' })),
     limit: place.limit,
   }),
   response: {
@@ -167,7 +167,7 @@ export const revokeDocs: RouteDocs = {
   consumes: ['application/json'],
   response: {
     200: {
-      description: 'Durable; the sessions that it hits have been ended.',
+      description: 'The revocation is stored, and its sessions have ended.',
       content: { 'application/json': { schema: revokedSchema } },
     },
     ...problems(400, 401, 403, 404, 415, 422, 429, 503),

@@ -24,7 +24,7 @@ const noStore = { 'Cache-Control': 'no-store' };
 export function addTokenRoutes(app: FastifyInstance, { hub, limits, tokens }: TokenRoutesOptions): void {
   const whileOn = (): Tokens => {
     if (tokens !== undefined) return tokens;
-    throw new EverywireError('not_found', 'Authentication is off: there are no tokens, and none is needed.');
+    throw new EverywireError('not_found', 'Authentication is off, so there are no tokens.');
   };
 
   app.post('/tickets', { config: { authenticates, docs: ticketDocs } }, async (request, reply) => {

@@ -14,7 +14,9 @@ export const receiptSchema = Type.Object(
     id: Type.String(),
     time: Type.String({ format: 'date-time' }),
     duplicate: Type.Optional(
-      Type.Literal(true, { description: 'The publish id was used before: the first answer.' }),
+      Type.Literal(true, {
+        description: 'The publish id was used before: the answer repeats the first one.',
+      }),
     ),
   },
   { title: 'Receipt' },
@@ -78,7 +80,7 @@ export const pageSchema = Type.Object(
     more: Type.Optional(
       Type.Literal(true, {
         description:
-          'The page was cut short: read on after `cursor`. A page of the newest lacks older messages, for their size.',
+          'The page is not complete: read the next one after `cursor`. A page of the newest messages lacks older ones because of their size.',
       }),
     ),
   },
@@ -145,7 +147,7 @@ function revocation(name: object): TSchema {
       minimum: 0,
       maximum: secondsMax,
       description:
-        'When the last of them expires, in seconds since 1970: it need not be remembered after that.',
+        'When the last of these tokens expires, in seconds since 1970: the server keeps the revocation until then.',
     }),
   );
   const sub = Type.String({ ...name, description: 'All tokens of this subject, issued until now.' });

@@ -128,7 +128,7 @@ export class StreamedResponse implements Sink, Quiet {
    * @throws EverywireError `going_away`: its session ended, or the server drains; nothing has been written
    */
   begin(reply: FastifyReply, place: StreamPlace, start: StreamStart): void {
-    if (this.#isOver) throw new EverywireError('going_away', 'The stream ended before it began.');
+    if (this.#isOver) throw new EverywireError('going_away', 'The stream ended before its first byte.');
     reply.hijack();
     if (this.#isClosed) return;
     const shared = this.#shared;

@@ -64,7 +64,7 @@ function parseCertificate(what: string, path: string, pem: Buffer): X509Certific
   try {
     return new X509Certificate(pem);
   } catch {
-    throw new CertificateError(`${what} ${path} holds no certificate in PEM.`);
+    throw new CertificateError(`${what} ${path} has no certificate in PEM.`);
   }
 }
 

@@ -12,9 +12,9 @@ export interface TransportOptions {
   readonly front: HttpFront;
   /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
   readonly allowedOrigins: readonly string[] | undefined;
-  /** Where those with a port of their own listen. */
+  /** The addresses of transports with a separate port. */
   readonly listen: Readonly<Record<'mqtt' | 'stomp' | 'grpc' | 'mqtts' | 'stomps', ListenAddress>>;
-  /** Absent: nothing is spoken over TLS. */
+  /** Absent: the server uses no TLS. */
   readonly tls: TlsEnd | undefined;
   readonly webhooks: WebhookSettings;
 }

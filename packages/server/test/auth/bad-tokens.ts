@@ -303,13 +303,13 @@ export const expShapes: readonly {
   { what: 'the year 10000', text: () => '253402300800' },
   { what: 'with a fraction, past', text: (now) => `${now - 1}.75`, refused: /expired/ },
   { what: 'zero', text: () => '0', refused: /expired/ },
-  { what: 'negative', text: () => '-1', refused: /exp of a token is a number/ },
-  { what: 'text', text: (now) => `"${now + 60}"`, refused: /exp of a token is a number/ },
-  { what: 'a date', text: () => '"2999-01-01T00:00:00Z"', refused: /exp of a token is a number/ },
-  { what: 'a list', text: (now) => `[${now + 60}]`, refused: /exp of a token is a number/ },
-  { what: 'an object', text: () => '{}', refused: /exp of a token is a number/ },
-  { what: 'true', text: () => 'true', refused: /exp of a token is a number/ },
-  { what: 'null', text: () => 'null', refused: /exp of a token is a number/ },
+  { what: 'negative', text: () => '-1', refused: /exp of a token must be a number/ },
+  { what: 'text', text: (now) => `"${now + 60}"`, refused: /exp of a token must be a number/ },
+  { what: 'a date', text: () => '"2999-01-01T00:00:00Z"', refused: /exp of a token must be a number/ },
+  { what: 'a list', text: (now) => `[${now + 60}]`, refused: /exp of a token must be a number/ },
+  { what: 'an object', text: () => '{}', refused: /exp of a token must be a number/ },
+  { what: 'true', text: () => 'true', refused: /exp of a token must be a number/ },
+  { what: 'null', text: () => 'null', refused: /exp of a token must be a number/ },
   { what: 'more than a number can be', text: () => '1e400', refused: /number is too large/ },
   { what: 'missing', text: () => undefined, refused: /has no exp claim/ },
 ];
@@ -331,7 +331,7 @@ const dates: readonly TokenCase[] = [
         zero: is('0'),
         missing: () => ({ payload: { [name]: undefined } }),
       }),
-      row(name, new RegExp(`${name} of a token is a number`), {
+      row(name, new RegExp(`${name} of a token must be a number`), {
         text: (context) => ({ payload: { [name]: `"${ago(context)}"` } }),
         'a list': (context) => ({ payload: { [name]: `[${ago(context)}]` } }),
         null: is('null'),
@@ -482,7 +482,7 @@ const form = rows(
         .map(encode)
         .join('.'),
   }),
-  row('form', /in its one spelling/, {
+  row('form', /canonical base64url/, {
     'spare bits that are set': (context) =>
       // 32 bytes take 43 letters, the last of which has two bits that mean nothing.
       replaceLast(build(context), (letter) => letters[letters.indexOf(letter) ^ 1]!),

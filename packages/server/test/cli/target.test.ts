@@ -56,9 +56,9 @@ test.each([
   ['http://h/a?after=x', '--after'],
   ['http://h:99999/a', 'is not a host'],
   ['http:///a', 'is not a host'],
-  ['http://me:hunter2@h/a', 'no user or password'],
+  ['http://me:hunter2@h/a', 'must not contain a user or password'],
   ['http://h/%E0%A4', 'percent-encoded'],
-  ['ftp://h/a', 'ftp: is no scheme of Everywire. There are http:'],
+  ['ftp://h/a', 'ftp: is not a scheme of Everywire. The schemes are http:'],
 ])('%s is a usage error', (url, words) => {
   const refusal = expect(() => parseTarget(url));
   refusal.toThrow(CommandError);

@@ -112,8 +112,8 @@ describe('refused, without a byte of the key', () => {
     [{ jwt: { jwks: 'hunter2' } }, /is no URL/],
     [{ jwt: { jwks: 'file:///hunter2' } }, /not by https/],
     [{ jwt: { secret: testSecret, jwks: 'https://keys.example' } }, /more than one/],
-    [{ jwt: { issuer: 'https://a.example' } }, /^auth\.jwt\.issuer is set, and no key/],
-    [{ issuers: [{ issuer: 'a' }] }, /^auth\.issuers\[0\] has no key/],
+    [{ jwt: { issuer: 'https://a.example' } }, /^auth\.jwt\.issuer needs a key/],
+    [{ issuers: [{ issuer: 'a' }] }, /^auth\.issuers\[0\] needs a key/],
     [{ issuers: [{ issuer: 'a', secret: hidden }] }, /^auth\.issuers\[0\]\.secret: /],
     [
       {
@@ -122,7 +122,7 @@ describe('refused, without a byte of the key', () => {
           { issuer: 'a', jwks: 'https://a.example' },
         ],
       },
-      /^auth\.issuers\[1\]\.issuer is that of an earlier one/,
+      /^auth\.issuers\[1\]\.issuer is already used by an earlier issuer/,
     ],
     [{ jwt: { secret: testSecret }, issuers: [{ issuer: 'a', secret: testSecret }] }, /both have keys/],
     [{ issuers: [{ secret: hidden }] as never }, /auth\.issuers\.0 must have required properties issuer/],

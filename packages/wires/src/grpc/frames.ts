@@ -67,10 +67,10 @@ export class MessageReader {
     const isEnd = flags !== prefixFlags.none && flags === this.#endFlag;
     if (flags === prefixFlags.compressed) {
       // The gRPC protocol: a compressed message without a grpc-encoding that says how is an INTERNAL error.
-      throw new EverywireError('internal', 'A message is compressed, and grpc-encoding is missing.');
+      throw new EverywireError('internal', 'A message is compressed, but grpc-encoding is missing.');
     }
     if (flags !== prefixFlags.none && !isEnd)
-      throw new EverywireError('internal', 'A message has flags that gRPC does not have.');
+      throw new EverywireError('internal', 'A message has unknown gRPC flags.');
     const length = prefix.readUInt32BE(1);
     if (length > this.#bytesMax)
       throw new EverywireError('too_large', `A message has at most ${this.#bytesMax} bytes here.`);

@@ -38,14 +38,14 @@ const rules = {
 
 export function readPacketId(fields: Fields): number {
   const packetId = fields.readUint16();
-  if (packetId === 0) fields.refuse('protocol', rules.packetId, 'A packet identifier is 0.');
+  if (packetId === 0) fields.refuse('protocol', rules.packetId, 'A packet identifier must not be 0.');
   return packetId;
 }
 
 export function readReasonCode(fields: Fields, use: ReasonUse): number {
   const code = fields.readByte();
   if (!fields.hasFault() && !allowedReasonCodes[use].has(code)) {
-    fields.refuse('protocol', reasonRules[use], 'A packet of this type has no such reason code.');
+    fields.refuse('protocol', reasonRules[use], 'This packet type does not allow that reason code.');
   }
   return code;
 }
@@ -93,7 +93,11 @@ export function decodeDisconnect(fields: Fields, from: 'client' | 'server'): Dis
   const reasonCode = readReasonCode(fields, `${from}-disconnect`);
   const properties = fields.isAtEnd() ? noProperties : readProperties(fields, 'disconnect');
   if (from === 'server' && properties.sessionExpiryIntervalSeconds !== undefined) {
-    fields.refuse('protocol', rules.expiryByServer, 'A server does not change the session expiry interval.');
+    fields.refuse(
+      'protocol',
+      rules.expiryByServer,
+      'A DISCONNECT of the server must not change the session expiry interval.',
+    );
   }
   return finish(fields, { type: 'disconnect', reasonCode, properties });
 }
@@ -103,10 +107,10 @@ export function decodeAuth(fields: Fields, from: 'client' | 'server'): Auth | Mq
   const reasonCode = isShort ? 0 : readReasonCode(fields, `${from}-auth`);
   const properties = isShort || fields.isAtEnd() ? noProperties : readProperties(fields, 'auth');
   if (isShort && from === 'client') {
-    fields.refuse('protocol', reasonRules['client-auth'], 'A client does not send AUTH with success.');
+    fields.refuse('protocol', reasonRules['client-auth'], 'A client must not send AUTH with success.');
   }
   if (!isShort && properties.authenticationMethod === undefined) {
-    fields.refuse('protocol', rules.method, 'AUTH has no authentication method.');
+    fields.refuse('protocol', rules.method, 'AUTH must have an authentication method.');
   }
   return finish(fields, { type: 'auth', reasonCode, properties });
 }
@@ -115,6 +119,6 @@ const leftOver = rule('§2.1.4', '§2.2.3');
 
 /** The packet, if nothing was wrong and nothing is left. */
 export function finish<P>(fields: Fields, packet: P): P | MqttFault {
-  if (!fields.isAtEnd()) fields.refuse('malformed', leftOver, 'The packet has bytes left over.');
+  if (!fields.isAtEnd()) fields.refuse('malformed', leftOver, 'The packet has bytes after its end.');
   return fields.fault ?? packet;
 }

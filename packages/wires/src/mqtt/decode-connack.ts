@@ -20,7 +20,7 @@ export function decodeConnack(fields: Fields): Connack | MqttFault {
   const sessionPresent = fields.version !== 3 && (flags & 1) === 1;
   const reasonCode = fields.version === 5 ? readReasonCode(fields, 'connack') : readReturnCode(fields);
   if (sessionPresent && reasonCode !== 0) {
-    fields.refuse('protocol', rules.sessionPresent, 'A refused connection has no session.');
+    fields.refuse('protocol', rules.sessionPresent, 'A refused connection must not have session present.');
   }
   const properties = readProperties(fields, 'connack');
   return finish(fields, { type: 'connack', sessionPresent, reasonCode, properties });
@@ -29,7 +29,7 @@ export function decodeConnack(fields: Fields): Connack | MqttFault {
 function readReturnCode(fields: Fields): number {
   const reasonCode = reasonCodeOfReturn(fields.readByte());
   if (reasonCode === undefined) {
-    fields.refuse('malformed', rules.returnCode, 'There is no such return code.');
+    fields.refuse('malformed', rules.returnCode, 'Unknown return code.');
     return 0;
   }
   return reasonCode;

@@ -58,7 +58,7 @@ function readVersion(fields: Fields, headerFlags: number): Version | undefined {
   }
   const version = isOld ? (level === 3 ? 3 : undefined) : level === 4 || level === 5 ? level : undefined;
   if (version === undefined) {
-    fields.refuse('version', rules.version, 'The protocol version is not spoken here.');
+    fields.refuse('version', rules.version, 'The protocol version is not supported.');
     // The high bit is how Mosquitto's bridges mark themselves.
     const plainLevel = level & 0x7f;
     answerIn(fields, plainLevel === 3 || plainLevel === 4 || (isOld && plainLevel === 5) ? 4 : 5);
@@ -92,7 +92,7 @@ function readConnect(fields: Fields, version: Version): Connect {
   const will = (bits & flags.will) === 0 ? undefined : readWill(fields, bits);
   const userName = (bits & flags.userName) === 0 ? undefined : fields.readName(rules.userNameText);
   const password = (bits & flags.password) === 0 ? undefined : fields.readBinary();
-  if (!fields.isAtEnd()) fields.refuse('malformed', rules.leftOver, 'A CONNECT has bytes left over.');
+  if (!fields.isAtEnd()) fields.refuse('malformed', rules.leftOver, 'A CONNECT has bytes after its end.');
   return {
     type: 'connect',
     version,
@@ -115,14 +115,14 @@ function checkFlags(fields: Fields, version: Version, bits: number): void {
   if (willQos === 3) fields.refuse('malformed', rules.willQos, 'The will QoS is 3.');
   if ((bits & flags.will) === 0) {
     if (willQos !== 0) {
-      fields.refuse('malformed', rules.willQosWithoutWill, 'There is a will QoS without a will.');
+      fields.refuse('malformed', rules.willQosWithoutWill, 'The will QoS is set without a will.');
     }
     if ((bits & flags.willRetain) !== 0) {
       fields.refuse('malformed', rules.willRetainWithoutWill, 'The will retain flag is set without a will.');
     }
   }
   if (version !== 5 && (bits & flags.password) !== 0 && (bits & flags.userName) === 0) {
-    fields.refuse('malformed', rules.passwordWithoutUser, 'There is a password without a user name.');
+    fields.refuse('malformed', rules.passwordWithoutUser, 'A password needs a user name.');
   }
 }
 
@@ -131,11 +131,11 @@ function readClientId(fields: Fields, version: Version, cleanStart: boolean): st
   if (fields.hasFault()) return '';
   // 3.1 also says 23 bytes at most; Mosquitto has long taken more, and clients rely on it.
   if (version === 3 && clientId === '') {
-    fields.refuse('identifier', rules.clientId31, 'In MQTT 3.1 a client id is not empty.');
+    fields.refuse('identifier', rules.clientId31, 'In MQTT 3.1 a client id must not be empty.');
   } else if (version === 4 && clientId === '' && !cleanStart) {
     fields.refuse('identifier', rules.clientId, 'An empty client id needs a clean session.');
   } else if (version === 5 && control.test(clientId)) {
-    fields.refuse('identifier', rules.clientId, 'A client id has no control characters.');
+    fields.refuse('identifier', rules.clientId, 'A client id must not contain control characters.');
   }
   return clientId;
 }
@@ -146,9 +146,9 @@ function readWill(fields: Fields, bits: number): Will {
   const properties = fields.version === 5 ? readProperties(fields, 'will') : noProperties;
   const topic = fields.readName(rules.willTopicText);
   if (!fields.hasFault() && topic === '') {
-    fields.refuse('topic', rules.emptyTopic, 'A will topic has at least one character.');
+    fields.refuse('topic', rules.emptyTopic, 'A will topic must not be empty.');
   } else if (hasWildcard(topic)) {
-    fields.refuse('topic', rules.willTopic, 'A will topic has no wildcards.');
+    fields.refuse('topic', rules.willTopic, 'A will topic must not contain wildcards.');
   }
   return {
     topic,

@@ -17,7 +17,8 @@ export function decodePublish(fields: Fields, flags: number, from: 'client' | 's
   const qos = ((flags >> 1) & 3) as Qos;
   const topic = fields.readName(rules.topicText);
   const packetId = qos === 0 ? 0 : fields.readUint16();
-  if (qos > 0 && packetId === 0) fields.refuse('protocol', rules.packetId, 'A packet identifier is 0.');
+  if (qos > 0 && packetId === 0)
+    fields.refuse('protocol', rules.packetId, 'A packet identifier must not be 0.');
   const properties: PublishProperties =
     fields.version === 5 ? readProperties(fields, 'publish') : noProperties;
   if (!fields.hasFault()) checkPublish(fields, topic, properties, from);
@@ -44,16 +45,16 @@ function checkPublish(
 ): void {
   if (topic === '') {
     if (properties.topicAlias === undefined) {
-      fields.refuse('protocol', rules.empty, 'There is neither a topic nor a topic alias.');
+      fields.refuse('protocol', rules.empty, 'A PUBLISH must have a topic or a topic alias.');
     }
   } else if (hasWildcard(topic)) {
-    fields.refuse('topic', rules.wildcard, 'A topic name has no wildcards.');
+    fields.refuse('topic', rules.wildcard, 'A topic name must not contain wildcards.');
   }
   if (from === 'client' && properties.subscriptionIdentifiers !== undefined) {
     fields.refuse(
       'protocol',
       rules.subscriptionIdentifier,
-      'A client puts no subscription identifier on a PUBLISH.',
+      'A PUBLISH of a client must not have a subscription identifier.',
     );
   }
 }

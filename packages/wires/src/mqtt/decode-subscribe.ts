@@ -23,7 +23,7 @@ export function decodeSubscribe(fields: Fields): Subscribe | MqttFault {
   const packetId = readPacketId(fields);
   const properties = readProperties(fields, 'subscribe');
   if (!fields.hasFault() && fields.isAtEnd()) {
-    fields.refuse('protocol', rules.none, 'A SUBSCRIBE has at least one filter.');
+    fields.refuse('protocol', rules.none, 'A SUBSCRIBE must have at least one filter.');
   }
   const filters: FilterRequest[] = [];
   while (!fields.isAtEnd()) filters.push(readRequest(fields));
@@ -34,7 +34,7 @@ export function decodeUnsubscribe(fields: Fields): Unsubscribe | MqttFault {
   const packetId = readPacketId(fields);
   const properties = readProperties(fields, 'unsubscribe');
   if (!fields.hasFault() && fields.isAtEnd()) {
-    fields.refuse('protocol', rules.unsubscribeNone, 'An UNSUBSCRIBE has at least one filter.');
+    fields.refuse('protocol', rules.unsubscribeNone, 'An UNSUBSCRIBE must have at least one filter.');
   }
   const filters: Unsubscribe['filters'][number][] = [];
   while (!fields.isAtEnd()) {
@@ -63,7 +63,7 @@ function checkOptions(fields: Fields, options: number, filter: string): void {
   if (fields.hasFault()) return;
   if (fields.version !== 5) {
     // The reserved bits and QoS 3 break one statement together.
-    if (options > 2) fields.refuse('malformed', rules.qos, 'The requested QoS is not 0, 1 or 2.');
+    if (options > 2) fields.refuse('malformed', rules.qos, 'The requested QoS must be 0, 1 or 2.');
     return;
   }
   if ((options & 0xc0) !== 0) {
@@ -73,7 +73,7 @@ function checkOptions(fields: Fields, options: number, filter: string): void {
   } else if ((options & 0x30) === 0x30) {
     fields.refuse('protocol', rules.retainHandling, 'The retain handling is 3.');
   } else if ((options & 0x04) !== 0 && isShared(filter)) {
-    fields.refuse('protocol', rules.noLocal, 'A shared subscription has no No Local.');
+    fields.refuse('protocol', rules.noLocal, 'A shared subscription must not have No Local.');
   }
 }
 
@@ -86,13 +86,13 @@ function checkFilter(fields: Fields, filter: string): boolean {
   if (fields.hasFault()) return false;
   const broken = brokenFilterRule(filter);
   if (broken === 'empty') {
-    fields.refuse('malformed', rules.empty, 'A filter has at least one character.');
+    fields.refuse('malformed', rules.empty, 'A filter must not be empty.');
     return false;
   }
   if (broken !== undefined) {
     if (fields.version === 5) return false;
     const broke = broken === 'multi-level' ? rules.multiLevel : rules.singleLevel;
-    fields.refuse('malformed', broke, 'A wildcard does not stand alone in its level, or # not at the end.');
+    fields.refuse('malformed', broke, 'A wildcard must be alone in its level, and # must be at the end.');
     return false;
   }
   return !isShared(filter) || isWellFormedShare(filter);

@@ -79,14 +79,19 @@ export function checkFirstByte(
       kind: 'protocol',
       rule: rules.first,
       version,
-      detail: 'The first packet is not CONNECT.',
+      detail: 'The first packet must be CONNECT.',
     });
   }
   if (type === 0 || (type === packetTypes.auth && version !== 5)) {
-    return fault({ kind: 'malformed', rule: rules.type, version, detail: 'There is no such packet type.' });
+    return fault({ kind: 'malformed', rule: rules.type, version, detail: 'Unknown packet type.' });
   }
   if (from === 'client' && type === packetTypes.connect) {
-    return fault({ kind: 'protocol', rule: rules.second, version, detail: 'There is a second CONNECT.' });
+    return fault({
+      kind: 'protocol',
+      rule: rules.second,
+      version,
+      detail: 'The connection has a second CONNECT.',
+    });
   }
   const badFlags = checkFlags(type, first & 0x0f, version);
   if (badFlags !== undefined) return badFlags;
@@ -94,7 +99,7 @@ export function checkFirstByte(
     (from === 'client' ? serverOnly : clientOnly).has(type) ||
     (from === 'server' && isFromClient(type, version))
   ) {
-    const detail = `A ${from} does not send packets of this type.`;
+    const detail = `A ${from} must not send packets of this type.`;
     return fault({ kind: 'protocol', rule: rules.direction, version, detail });
   }
   return undefined;
@@ -114,7 +119,7 @@ function checkFlags(type: number, flags: number, version: Version): MqttFault | 
   }
   // MQTT 3.1 gave these bits a meaning (DUP, QoS), which Mosquitto does not look at either.
   if (version === 3 || flags === neededFlags(type)) return undefined;
-  const detail = 'The flags of the header are not those of its packet type.';
+  const detail = 'The header flags are invalid for this packet type.';
   return fault({ kind: 'malformed', rule: flagRules.get(type) ?? rules.flags, version, detail });
 }
 

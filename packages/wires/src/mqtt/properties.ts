@@ -162,7 +162,7 @@ function readProperty(fields: Fields, owner: number, found: Partial<Record<keyof
   const definition = byId[fields.readVarint()];
   if (fields.hasFault()) return;
   if (definition === undefined) {
-    fields.refuse('malformed', unknown, 'There is no property of that identifier.');
+    fields.refuse('malformed', unknown, 'Unknown property identifier.');
     return;
   }
   const { name, form } = definition;
@@ -174,7 +174,7 @@ function readProperty(fields: Fields, owner: number, found: Partial<Record<keyof
     return;
   }
   if (before !== undefined && (definition.repeats & owner) === 0) {
-    fields.refuse('protocol', definition.rule, `The property ${name} is given twice.`);
+    fields.refuse('protocol', definition.rule, `The property ${name} must not be given twice.`);
     return;
   }
   if (typeof value === 'number') checkNumber(fields, definition, value);
@@ -226,8 +226,9 @@ function checkNumber(
 }
 
 function checkResponseTopic(fields: Fields, { rule }: Definition, topic: string): void {
-  if (topic === '') fields.refuse('protocol', emptyTopic, 'A response topic has at least one character.');
-  else if (hasWildcard(topic)) fields.refuse('protocol', rule, 'A response topic has no wildcards.');
+  if (topic === '') fields.refuse('protocol', emptyTopic, 'A response topic must not be empty.');
+  else if (hasWildcard(topic))
+    fields.refuse('protocol', rule, 'A response topic must not contain wildcards.');
 }
 
 const emptyTopic = rule('4.7.3-1');

@@ -105,7 +105,7 @@ export class FrameReader {
       return this.#failCommand();
     }
     if (nulAt >= 0) {
-      return this.#fail('malformed', 'NUL ends a frame, after an empty line that ends its head.');
+      return this.#fail('malformed', 'A frame head must end with an empty line before NUL.');
     }
     if (fits < end) {
       return isCommand
@@ -162,7 +162,7 @@ export class FrameReader {
       return this.#fail('malformed', 'In a header, CR is written as \\r.');
     }
     const colon = text.indexOf(':');
-    if (colon < 1) return this.#fail('malformed', 'A header is a name, a colon and a value.');
+    if (colon < 1) return this.#fail('malformed', 'A header must be a name, a colon and a value.');
     const escapes: Escapes = this.version ?? 'none';
     const name = unescapeText(text.slice(0, colon), escapes);
     const value = unescapeText(text.slice(colon + 1), escapes);
@@ -172,7 +172,8 @@ export class FrameReader {
     const headers = this.#headers!;
     // The examples of 1.0 have a space behind the colon; later versions forbid trimming (1.2, Value Encoding).
     if (!headers.has(name)) headers.set(name, this.version === '1.0' ? value.trim() : value);
-    else if (name === 'content-length') return this.#fail('malformed', 'A frame has one content-length.');
+    else if (name === 'content-length')
+      return this.#fail('malformed', 'A frame must have at most one content-length.');
     return undefined;
   }
 
@@ -183,7 +184,7 @@ export class FrameReader {
       this.#bodyBytes = -1;
     } else {
       if (!wholeNumber.test(length))
-        return this.#fail('malformed', 'content-length is a whole number of bytes.');
+        return this.#fail('malformed', 'content-length must be a whole number of bytes.');
       this.#bodyBytes = Number(length);
       if (this.#bodyBytes > bodyBytesMax) return this.#failBody();
     }
@@ -218,7 +219,7 @@ export class FrameReader {
       return undefined;
     }
     if (this.#chunk[end] !== 0) {
-      return this.#fail('malformed', 'A body is followed by NUL, where content-length says that it ends.');
+      return this.#fail('malformed', 'NUL must follow the body, after content-length bytes.');
     }
     const part = this.#chunk.subarray(this.#at, end);
     this.#at = end + 1;
@@ -260,7 +261,7 @@ export class FrameReader {
   }
 
   #failCommand(): Fault {
-    return this.#fail('malformed', 'A frame begins with its command in capitals.');
+    return this.#fail('malformed', 'A frame must begin with its command in capitals.');
   }
 
   #failBody(): Fault {

@@ -83,7 +83,8 @@ function structured(body: Buffer, { jsonDepthMax }: CloudEventLimits): CloudEven
     attributes.set(name, String(given));
   }
   const { data, data_base64: base64 } = members;
-  if (data !== undefined && base64 !== undefined) throw invalid('A CloudEvent has data or data_base64.');
+  if (data !== undefined && base64 !== undefined)
+    throw invalid('A CloudEvent must have either data or data_base64.');
   const type = attributes.get('datacontenttype');
   return checked({ attributes, data: dataOf(data, base64, type), type: type ?? 'application/json' });
 }
@@ -114,9 +115,9 @@ function checked(event: CloudEvent): CloudEvent {
   const { attributes } = event;
   for (const name of required)
     if ((attributes.get(name) ?? '') === '') throw invalid(`A CloudEvent must have the attribute ${name}.`);
-  if (attributes.get('specversion') !== '1.0') throw invalid('specversion is 1.0.');
+  if (attributes.get('specversion') !== '1.0') throw invalid('specversion must be 1.0.');
   for (const name of attributes.keys())
-    if (!attributeName.test(name)) throw invalid('Names of attributes are lower-case letters and digits.');
+    if (!attributeName.test(name)) throw invalid('Attribute names must be lower-case letters and digits.');
   return event;
 }
 

@@ -29,7 +29,7 @@ export function checkSecret(text: string): string {
   if (!isWhole || key.length < keyBytesMin || key.length > keyBytesMax) {
     throw new EverywireError(
       'invalid',
-      `secret is ${prefix} and ${keyBytesMin} to ${keyBytesMax} bytes in base64.`,
+      `secret must be ${prefix} and ${keyBytesMin} to ${keyBytesMax} bytes in base64.`,
       { pointers: ['/secret'] },
     );
   }

@@ -112,7 +112,7 @@ export class FrameReader {
     } else if (length === 127) {
       if (chunk.length - at < 10) return 'incomplete';
       const high = chunk.readUInt32BE(at + 2);
-      if (high >= 0x80000000) return protocol('The highest bit of a 64-bit length is 0 (§5.2).');
+      if (high >= 0x80000000) return protocol('The highest bit of a 64-bit length must be 0 (§5.2).');
       length = high * 0x100000000 + chunk.readUInt32BE(at + 6);
       if (length < 0x10000) return notMinimal;
       maskAt = at + 10;
@@ -139,13 +139,15 @@ export class FrameReader {
 
   #checkStart(first: number, second: number): Broken | undefined {
     const opcode = first & 0x0f;
-    if ((first & 0x70) !== 0) return protocol('Reserved bits are 0 without an extension (§5.2).');
+    if ((first & 0x70) !== 0) return protocol('Reserved bits must be 0 without an extension (§5.2).');
     if (second >= maskBit !== this.#isServer) {
-      return protocol(`Frames from a ${this.#isServer ? 'client are' : 'server are not'} masked (§5.1).`);
+      return protocol(
+        `Frames from a ${this.#isServer ? 'client must' : 'server must not'} be masked (§5.1).`,
+      );
     }
     if (opcode >= opcodes.close) {
       if (opcode > opcodes.pong) return protocol('This opcode is reserved (§5.2).');
-      if (first < 0x80) return protocol('Control frames are not fragmented (§5.5).');
+      if (first < 0x80) return protocol('Control frames must not be fragmented (§5.5).');
       if ((second & 0x7f) > controlBytesMax) return protocol('Control frames have at most 125 bytes (§5.5).');
       return undefined;
     }
@@ -157,7 +159,7 @@ export class FrameReader {
       }
       return undefined;
     }
-    return this.#message === 0 ? undefined : protocol('The message before has not ended (§5.4).');
+    return this.#message === 0 ? undefined : protocol('The previous message has not ended (§5.4).');
   }
 
   #readControl(): Received | 'incomplete' {
@@ -250,9 +252,9 @@ export class FrameReader {
 
 function readClose(payload: Buffer): Received {
   if (payload.length === 0) return { kind: 'close', code: noCode, reason: '' };
-  if (payload.length === 1) return protocol('A Close body has no bytes, or two and more (§5.5.1).');
+  if (payload.length === 1) return protocol('A Close body must have no bytes, or two or more (§5.5.1).');
   const code = payload.readUInt16BE(0);
-  if (!isCloseCode(code)) return protocol('This close code is not for sending (§7.4).');
+  if (!isCloseCode(code)) return protocol('A Close frame must not contain this close code (§7.4).');
   const reason = payload.subarray(2);
   return isUtf8(reason) ? { kind: 'close', code, reason: reason.toString() } : notUtf8;
 }
@@ -265,5 +267,5 @@ function tooBig(reason: string): Broken {
   return { kind: 'broken', code: 1009, reason };
 }
 
-const notMinimal = protocol('A length takes the fewest bytes that hold it (§5.2).');
-const notUtf8: Broken = { kind: 'broken', code: 1007, reason: 'Text is UTF-8 (§8.1).' };
+const notMinimal = protocol('A length must use the fewest possible bytes (§5.2).');
+const notUtf8: Broken = { kind: 'broken', code: 1007, reason: 'Text must be UTF-8 (§8.1).' };

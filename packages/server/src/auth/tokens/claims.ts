@@ -109,7 +109,7 @@ function readDate(payload: JsonObject, name: 'exp' | 'nbf' | 'iat'): number | un
   const seconds = payload[name];
   if (seconds === undefined) return undefined;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0)
-    refuse(`The ${name} of a token is a number: seconds since 1970.`);
+    refuse(`The ${name} of a token must be a number: seconds since 1970.`);
   return Math.min(lastMs, Math.floor(seconds * 1_000));
 }
 

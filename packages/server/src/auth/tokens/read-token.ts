@@ -70,6 +70,6 @@ function readObject(part: string, what: 'header' | 'payload', { jsonDepthMax }: 
 function decode(part: string): Buffer {
   const bytes = Buffer.from(part, 'base64url');
   // Spare bits that are not zero, or a letter too many, would be a second spelling of the same bytes.
-  if (bytes.toString('base64url') !== part) refuse('The parts of a token are base64url in its one spelling.');
+  if (bytes.toString('base64url') !== part) refuse('The parts of a token must be canonical base64url.');
   return bytes;
 }

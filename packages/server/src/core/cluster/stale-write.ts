@@ -6,6 +6,6 @@ import { EverywireError } from '@everywire/protocol';
  */
 export class StaleWrite extends EverywireError {
   constructor() {
-    super('conflict', 'Somebody else changed this meanwhile, and nothing was stored. Read it again.');
+    super('conflict', 'Another request changed this meanwhile, so nothing was stored. Read it again.');
   }
 }

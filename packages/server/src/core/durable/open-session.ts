@@ -283,5 +283,5 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
 }
 
 function taken(): EverywireError {
-  return new EverywireError('session_taken', 'This session goes on with another connection, or has ended.');
+  return new EverywireError('session_taken', 'This session continues on another connection, or has ended.');
 }

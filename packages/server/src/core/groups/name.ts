@@ -35,7 +35,7 @@ export function parseGroupName(text: string, limits: NameLimits): GroupName {
   if (!isGroupName(text) || group === '' || /[+#*]/.test(group)) {
     throw new EverywireError(
       'bad_name',
-      'A shared subscription is $share/<group>/<filter>; the group has none of / + # *.',
+      'A shared subscription must have the form $share/<group>/<filter>; the group must not contain / + # or *.',
     );
   }
   checkText(group, 'filter', limits);

@@ -38,7 +38,9 @@ export function checkDraft(
   }
   const type = given.type ?? defaultType;
   if (type.length > limits.typeBytesMax || !mediaType.test(type)) {
-    throw new EverywireError('invalid', 'type is a media type such as text/plain.', { pointers: ['/type'] });
+    throw new EverywireError('invalid', 'type must be a media type such as text/plain.', {
+      pointers: ['/type'],
+    });
   }
   const isRemoval = given.retain === true && given.payload.length === 0;
   if (!isRemoval && shapeOfType(type) === 'json') checkJson(given.payload);
@@ -74,7 +76,7 @@ function checkEvent(given: string | undefined, limits: Limits): string | undefin
   const event = checkText('event', given, limits.eventBytesMax);
   // Or a publisher could tell an EventSource of a gap that there is not.
   if (event?.startsWith(reservedEvent) !== true) return event;
-  throw new EverywireError('invalid', `Events that begin with ${reservedEvent} are the server's own.`, {
+  throw new EverywireError('invalid', `Only the server may use events that begin with ${reservedEvent}.`, {
     pointers: ['/event'],
   });
 }
@@ -84,7 +86,7 @@ function checkText(field: 'event' | 'key', text: string | undefined, bytesMax: n
   if (text === '' || !text.isWellFormed() || control.test(text) || Buffer.byteLength(text) > bytesMax) {
     throw new EverywireError(
       'invalid',
-      `${field} is 1 to ${bytesMax} bytes of UTF-8 without control characters.`,
+      `${field} must be 1 to ${bytesMax} bytes of UTF-8 without control characters.`,
       {
         pointers: [`/${field}`],
       },
@@ -103,12 +105,12 @@ function checkHeaders(
   for (const [name, value] of headers) {
     if (reservedHeader.test(name)) continue;
     if (name === '' || control.test(name) || !name.isWellFormed()) {
-      throw new EverywireError('invalid', 'A header name has at least one and no control characters.', {
+      throw new EverywireError('invalid', 'A header name must not be empty or contain control characters.', {
         pointers: ['/headers'],
       });
     }
     if (control.test(value) || !value.isWellFormed()) {
-      throw new EverywireError('invalid', 'A header value has no control characters.', {
+      throw new EverywireError('invalid', 'A header value must not contain control characters.', {
         pointers: ['/headers'],
       });
     }
@@ -129,7 +131,7 @@ function checkNative(native: Buffer | undefined, limits: Limits): Buffer | undef
   if (native.length > limits.messageHeaderBytesMax) {
     throw new EverywireError(
       'too_large',
-      `What goes with a message has at most ${limits.messageHeaderBytesMax} bytes.`,
+      `The properties of a message have at most ${limits.messageHeaderBytesMax} bytes.`,
     );
   }
   return native;
@@ -138,5 +140,7 @@ function checkNative(native: Buffer | undefined, limits: Limits): Buffer | undef
 function checkTtl(ttlMs: number): number {
   // Ten years: enough for everyone, and far from where dates overflow.
   if (Number.isFinite(ttlMs) && ttlMs > 0 && ttlMs <= 3_650 * 86_400_000) return Math.ceil(ttlMs);
-  throw new EverywireError('invalid', 'ttl is more than 0 and at most 3650 days.', { pointers: ['/ttl'] });
+  throw new EverywireError('invalid', 'ttl must be more than 0 and at most 3650 days.', {
+    pointers: ['/ttl'],
+  });
 }

@@ -8,8 +8,5 @@ import type { Identity } from './access.ts';
  */
 export function checkLogin({ subject, claims }: Identity, name: string | undefined): void {
   if (claims === undefined || name === undefined || name === '' || name === subject) return;
-  throw new EverywireError(
-    'unauthorized',
-    'The user name is not the subject of the token; it may be left out.',
-  );
+  throw new EverywireError('unauthorized', 'The user name must be the subject of the token, or absent.');
 }

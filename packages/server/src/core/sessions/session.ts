@@ -111,7 +111,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     const identity = await this.#parts.authenticate({ token, address: this.hello.address });
     this.#checkOpen();
     if (identity.subject !== this.#identity.subject) {
-      throw new EverywireError('forbidden', 'A connection stays with the subject that opened it.');
+      throw new EverywireError('forbidden', 'The new token must have the same subject as the connection.');
     }
     this.#identity = identity;
     this.#parts.refreshed(this);
@@ -328,7 +328,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
 
   #parseFilter(text: string): Filter {
     if (isGroupName(text))
-      throw new EverywireError('bad_name', 'A group is joined by a subscription; nothing else reads it.');
+      throw new EverywireError('bad_name', 'A group can only be read with a subscription.');
     return parseFilter(text, this.#parts.limits);
   }
 
@@ -389,12 +389,9 @@ export class HubSession implements Session, SubscriptionHost, Author {
     this.#authorize(name.filter);
     this.#checkCount();
     if (options.order !== undefined)
-      throw new EverywireError('invalid', 'A group has an order of its own: follow it alone.');
+      throw new EverywireError('invalid', 'A group has a separate order: follow it without other filters.');
     if (options.echo === false)
-      throw new EverywireError(
-        'invalid',
-        'A member of a group gets what it publishes itself like any other.',
-      );
+      throw new EverywireError('invalid', 'A group does not support `echo: false`.');
     const group = groups.find(name, placeOf(options.from));
     if (options.keepGroup === true) groups.keep(group);
     const isNew = !group.hasStarted;
@@ -448,7 +445,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
       if (this.#ended !== undefined) throw endOf(this.#ended);
       // Its right may have been withdrawn meanwhile: that is the reason then.
       this.#parts.access.authorizeSubscribe(this.#identity, subscription.fanout.filter);
-      throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+      throw new EverywireError('going_away', 'The connection ended before the subscription started.');
     }
     return subscription;
   }

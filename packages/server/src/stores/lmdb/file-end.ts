@@ -44,7 +44,8 @@ export function checkFirstPage(folder: string): void {
 }
 
 /** For an operator whose data file cannot be opened. */
-export const whatToDo = 'Put a backup of the folder back, or move it away to start with an empty store.';
+export const whatToDo =
+  'Restore a backup of the folder, or move the folder away to start with an empty store.';
 
 /** LMDB names what it found by a code alone, which tells an operator nothing. */
 export function explainDamage(caught: unknown, path: string): unknown {

@@ -211,7 +211,7 @@ class LmdbStore implements Store {
     if (!this.#isFull) return { ok: true };
     return {
       ok: true,
-      detail: `There is no room left for ${this.#options.path}: publishes are refused, reading continues. Free some space.`,
+      detail: `The disk has no space left for ${this.#options.path}: publishes are refused, reading continues. Free some space.`,
     };
   }
 

@@ -15,8 +15,8 @@ export interface CallHead {
 const timeoutMsMax = 2 ** 31 - 1;
 
 /**
- * How a call's messages are written, by its content type (gRPC over HTTP/2, Requests). `undefined`: it is none of gRPC,
- * which is answered with 415.
+ * The encoding of a call's messages, from its content type (gRPC over HTTP/2, Requests). `undefined`: it is not a type of
+ * gRPC, and the answer is 415.
  */
 export function encodingOf(contentType: string | undefined): 'proto' | 'json' | undefined {
   const match = /^application\/grpc(?:\+(proto|json))?\s*(?:;|$)/i.exec(contentType ?? '');
@@ -31,18 +31,21 @@ export function readCallHead(
 ): CallHead {
   const encoding = headers['grpc-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
-    throw new EverywireError('unsupported', 'Messages are not compressed here: grpc-encoding is identity.');
+    throw new EverywireError(
+      'unsupported',
+      'Compressed messages are not supported; grpc-encoding must be identity.',
+    );
   }
   // Without it there is a proxy in between which would lose the trailers, and with them the status.
-  if (headers['te'] !== 'trailers') throw new EverywireError('malformed', 'te is trailers.');
+  if (headers['te'] !== 'trailers') throw new EverywireError('malformed', 'te must be trailers.');
   for (const [name, value] of Object.entries(headers)) {
     if (name.endsWith('-bin') && !isBase64(String(value)))
-      throw new EverywireError('malformed', 'Metadata whose name ends in -bin is base64.');
+      throw new EverywireError('malformed', 'Metadata whose name ends in -bin must be base64.');
   }
   const timeout = headers['grpc-timeout'] as string | undefined;
   const timeoutMs = timeout === undefined ? undefined : parseTimeoutMs(timeout);
   if (timeout !== undefined && timeoutMs === undefined)
-    throw new EverywireError('internal', 'grpc-timeout is up to eight digits and a unit.');
+    throw new EverywireError('internal', 'grpc-timeout must be up to eight digits and a unit.');
   if (timeoutMs === 0) throw new EverywireError('timed_out', 'The deadline of the call has passed.');
   return {
     caller: { ...from, token: bearerToken(headers.authorization) },

@@ -1,7 +1,7 @@
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Peer } from '../../http/peer.ts';
 
-/** Who calls, and what has been found out about them before the call begins. */
+/** The caller, with all that the server knows before the call begins. */
 export interface Caller {
   readonly token: string | undefined;
   readonly address: string | undefined;
@@ -10,7 +10,7 @@ export interface Caller {
   readonly connection?: string | undefined;
 }
 
-/** A caller who has been let in. */
+/** An authenticated caller. */
 export interface Party extends Peer {
   readonly identity: Identity;
 }

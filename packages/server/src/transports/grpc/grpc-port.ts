@@ -121,7 +121,7 @@ export class GrpcPort {
       refuse(stream, trailersOnly(admitted.refusal));
       return;
     }
-    // Only here: these objects listen to the stream too, and would send trailers of their own.
+    // Only here: these objects listen to the stream too, and would send a second set of trailers.
     const { request, response } = exchangeOf(stream, headers, rawHeaders, socket);
     this.#library.answer(admitted, request, response);
   }
@@ -149,7 +149,7 @@ export class GrpcPort {
         this.calls.add(new Http2Call(this.#host, stream, { method, head, connection, forget }));
         return undefined;
       }
-      if (!this.#library.serves(path)) throw new EverywireError('unsupported', 'There is no such method.');
+      if (!this.#library.serves(path)) throw new EverywireError('unsupported', 'The method does not exist.');
       // The library takes neither parameters nor any deadline that a timer cannot wait for.
       headers['content-type'] = `application/grpc+${encoding}`;
       if (head.timeoutMs === undefined) delete headers['grpc-timeout'];
@@ -180,7 +180,7 @@ function trailersOnly(error: EverywireError): OutgoingHttpHeaders {
   };
 }
 
-/** Answers with a head alone, whatever the peer is still about to send. */
+/** Answers with a head alone, without reading the rest of the request. */
 function refuse(stream: ServerHttp2Stream, head: OutgoingHttpHeaders): void {
   stream.on('error', () => undefined);
   stream.respond(head, { endStream: true });

@@ -16,8 +16,8 @@ const known: ReadonlySet<string> = new Set(['', Messaging.typeName]);
 const lookEveryMs = 1_000;
 
 /**
- * grpc.health.v1: serving as long as the node takes traffic, by the same rule as `/readyz`. When the server stops, who
- * watches is told so, and the call ends.
+ * grpc.health.v1: serving as long as the node takes traffic, by the same rule as `/readyz`. When the server stops, each
+ * watching call gets that status and ends.
  */
 export function addHealth(router: ConnectRouter, host: GrpcHost, stopping: AbortSignal): void {
   const statusOf = (service: string): ServingStatus => {
@@ -26,7 +26,7 @@ export function addHealth(router: ConnectRouter, host: GrpcHost, stopping: Abort
   };
   router.service(Health, {
     check({ service }) {
-      if (!known.has(service)) throw new ConnectError('There is no such service.', Code.NotFound);
+      if (!known.has(service)) throw new ConnectError('The service does not exist.', Code.NotFound);
       return { status: statusOf(service) };
     },
     async *watch({ service }, { signal }: HandlerContext) {

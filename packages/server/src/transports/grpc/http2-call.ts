@@ -81,7 +81,7 @@ export class Http2Call implements ResponseWriter {
     );
   }
 
-  /** Nothing of the call was read before: nobody knew who it was that sent. */
+  /** Starts to read the call; before authentication the server reads nothing of it. */
   #begin(method: Http2CallOptions['method'], party: Party): void {
     if (this.#hasEnded) return;
     const host = this.#host;
@@ -186,8 +186,8 @@ export class Http2Call implements ResponseWriter {
   #sendTrailers(): void {
     this.#stream.sendTrailers(this.#trailers);
     if (this.#stream.readableEnded) return;
-    // A peer that goes on sending is told that nobody listens (RFC 9113 §8.1); not at once, as a reset may overtake the
-    // trailers where the peer reads slowly.
+    // Resets the stream if the peer still sends (RFC 9113 §8.1). Not at once: the reset could overtake the trailers if the
+    // peer reads slowly.
     this.#closing = this.#host.clock.after(this.#host.limits.closeTimeoutMs, () =>
       this.#stream.close(constants.NGHTTP2_NO_ERROR),
     );
@@ -198,7 +198,7 @@ export class Http2Call implements ResponseWriter {
     this.end(error);
   }
 
-  /** What a unary call has begun goes on to its end; nobody hears of it. */
+  /** A unary call still completes its work, but without an answer. */
   #leave(): void {
     if (!(this.#call instanceof UnaryCall)) this.#call?.ended();
   }

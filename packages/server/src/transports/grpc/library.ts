@@ -12,7 +12,7 @@ const timeoutMsMax = 2 ** 31 - 1;
 
 /** The caller of a method that needs no token, such as the health check. */
 export const unknownCaller: Admitted = {
-  refusal: new EverywireError('unauthorized', 'Who calls is not known.'),
+  refusal: new EverywireError('unauthorized', 'The caller is not authenticated.'),
 };
 
 type Adapter = ReturnType<typeof connectNodeAdapter>;
@@ -24,7 +24,7 @@ export class LibraryCalls {
   readonly #host: GrpcHost;
   readonly #adapter: Adapter;
   readonly #paths = new Set<string>();
-  /** The library does not pass on who made a request. */
+  /** The authenticated caller of each request: the library does not pass it to the handlers. */
   readonly #admitted = new WeakMap<object, Admitted>();
 
   constructor(host: GrpcHost, options: ServiceOptions) {

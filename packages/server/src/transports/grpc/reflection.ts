@@ -24,8 +24,8 @@ const files = withImports([
 const registry = createRegistry(...files.values());
 
 /**
- * Server reflection, v1 and v1alpha, which differ in their package only: what tools such as grpcurl ask. Like all
- * but health it is for those who are let in.
+ * Server reflection for tools such as grpcurl, v1 and v1alpha, which differ only in their package. Like all services but
+ * health, it needs an authenticated caller.
  */
 export function addReflection(
   router: ConnectRouter,

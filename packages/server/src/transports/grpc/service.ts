@@ -31,11 +31,11 @@ import { inSession, publish, read } from './unary-call.ts';
 import { prefixBytes } from '@everywire/wires/grpc';
 import type { GrpcHost } from './limits.ts';
 
-/** Who calls, which was found out before anything of the request was read; or why they are not let in. */
+/** The caller, authenticated before the server read any of the request; or the refusal. */
 export type Admitted = { readonly party: Party } | { readonly refusal: EverywireError };
 
 export const admittedKey = createContextKey<Admitted>({
-  refusal: new EverywireError('unauthorized', 'Nobody was asked who calls.'),
+  refusal: new EverywireError('unauthorized', 'The call was not authenticated.'),
 });
 
 /** For the library's adapter, which does not tell handlers where a request comes from. */
@@ -43,7 +43,7 @@ export function contextOf(admitted: Admitted): ContextValues {
   return createContextValues().set(admittedKey, admitted);
 }
 
-/** @throws ConnectError for who was not let in */
+/** @throws ConnectError for a refused caller */
 export function partyOf({ values }: HandlerContext): Party {
   const admitted = values.get(admittedKey);
   if ('refusal' in admitted) throw connectErrorOf(admitted.refusal);
@@ -66,7 +66,7 @@ export function peerOn(socket: Socket, { admission }: GrpcHost): Peer {
 }
 
 export interface ServiceOptions {
-  /** Streaming calls that are open, to be told when the server stops. */
+  /** The open streaming calls, which get a notice when the server stops. */
   readonly calls: Set<StreamCall | SubscribeCall>;
   /** Aborts when the server stops. */
   readonly stopping: AbortSignal;
@@ -157,7 +157,7 @@ async function* whileItLasts<Desc extends DescMessage>(
   }
 }
 
-/** One request after the other, while their answers are taken: who sends and does not read is not read either. */
+/** Takes one request after the other while the peer takes the answers: it does not read from a peer that does not read. */
 async function feed(
   call: StreamCall,
   requests: AsyncIterable<StreamRequest>,

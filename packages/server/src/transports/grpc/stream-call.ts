@@ -144,7 +144,7 @@ export class StreamCall implements Sink {
         });
         break;
       case undefined:
-        this.#refuse(id, new EverywireError('invalid', 'A request has a command.'));
+        this.#refuse(id, new EverywireError('invalid', 'A request must have a command.'));
         break;
     }
   }
@@ -155,9 +155,9 @@ export class StreamCall implements Sink {
   }
 
   async #subscribe(id: bigint, request: Follow): Promise<void> {
-    if (id === 0n) throw new EverywireError('invalid', 'A subscription has an id that is not 0.');
+    if (id === 0n) throw new EverywireError('invalid', 'The id of a subscription must not be 0.');
     if (this.#subscriptions.has(id))
-      throw new EverywireError('invalid', 'This stream has a subscription with that id.');
+      throw new EverywireError('invalid', 'This stream already has a subscription with that id.');
     const followed: ClientSubscription = { id, subscription: undefined, isCancelled: false };
     this.#subscriptions.set(id, followed);
     try {
@@ -204,7 +204,7 @@ export class StreamCall implements Sink {
   #acknowledge(id: bigint, { subscription, cursor, only, release }: Ack): void {
     const position = parseCursor(cursor);
     if (position === undefined)
-      throw new EverywireError('bad_cursor', 'cursor is that of a delivered message.');
+      throw new EverywireError('bad_cursor', 'cursor must be the cursor of a delivered message.');
     const followed = this.#find(subscription);
     if (release) followed.subscription?.release(position.seq);
     else followed.subscription?.ack(position.seq, only);
@@ -241,7 +241,7 @@ export class StreamCall implements Sink {
       return;
     }
     if (!this.#isHalfClosed) return;
-    // A client that only listens may close its half: its subscriptions go on.
+    // A client that only listens may close its half: its subscriptions continue.
     if (this.#subscriptions.size === 0) this.#finish();
   }
 }

@@ -37,14 +37,17 @@ export class SubscribeCall implements Sink {
     this.#responses = responses;
   }
 
-  /** Never rejects: what the hub refuses ends the call. */
+  /** Never rejects: a refusal of the hub ends the call. */
   async start(request: SubscribeRequest): Promise<void> {
     try {
       if (this.#host.hub.isDraining) throw new EverywireError('going_away', 'The server is shutting down.');
       const filters = [...new Set(request.channels)];
       const { subscriptionsMax } = this.#host.limits;
       if (filters.length === 0 || filters.length > subscriptionsMax) {
-        throw new EverywireError('invalid', `channels has 1 to ${subscriptionsMax} channels or filters.`);
+        throw new EverywireError(
+          'invalid',
+          `channels must have 1 to ${subscriptionsMax} channels or filters.`,
+        );
       }
       const from = fromOf(request, this.#host.clock.nowMs());
       if (this.#hasEnded) return;

@@ -93,5 +93,5 @@ export class UnaryCall {
 
 /** gRPC's word for a wrong number of requests is UNIMPLEMENTED. */
 export function oneRequest(): EverywireError {
-  return new EverywireError('unsupported', 'This method takes one request.');
+  return new EverywireError('unsupported', 'This method must have exactly one request.');
 }

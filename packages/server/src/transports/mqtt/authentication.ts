@@ -29,8 +29,9 @@ export function faultOfAuth(
   method: string | undefined,
 ): string | undefined {
   if (method === undefined || properties.authenticationMethod !== method)
-    return 'AUTH has the authentication method of the CONNECT.';
-  if (reasonCode !== reasonCodes.reauthenticate) return 'There is no authentication that could be continued.';
+    return 'AUTH must have the authentication method of the CONNECT.';
+  if (reasonCode !== reasonCodes.reauthenticate)
+    return 'AUTH cannot continue: no authentication is in progress.';
   return undefined;
 }
 

@@ -27,14 +27,14 @@ export function refusalOfConnect(packet: Connect, limits: MqttLimits): ConnectRe
   if (method !== undefined && !isTokenMethod(method)) {
     return {
       reasonCode: reasonCodes.badAuthenticationMethod,
-      detail: 'The authentication method here is jwt; its data is a token.',
+      detail: 'The authentication method must be jwt, with a token as its data.',
     };
   }
   const reasonCode = reasonCodes.clientIdentifierNotValid;
   if (clientId === '' && version !== 5 && !cleanStart)
-    return { reasonCode, detail: 'A session that is kept needs a client id.' };
+    return { reasonCode, detail: 'A session without clean start needs a client id.' };
   if (version !== 5 && serverKeepAliveSeconds(packet, limits) !== undefined)
-    return { reasonCode, detail: 'The keep alive is longer than is allowed.' };
+    return { reasonCode, detail: 'The keep alive is longer than limits.mqttKeepAliveSecondsMax.' };
   return undefined;
 }
 

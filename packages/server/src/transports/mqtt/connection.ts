@@ -114,7 +114,10 @@ export class MqttConnection implements Sink, MqttClient {
     // The silence is ours: the server does not read now.
     else if (this.#mustWait) this.#touch();
     else
-      this.refuse(reasonCodes.keepAliveTimeout, 'Nothing was heard for one and a half times the keep alive.');
+      this.refuse(
+        reasonCodes.keepAliveTimeout,
+        'The client sent nothing for one and a half times its keep alive.',
+      );
   }
 
   /** The link is gone. */
@@ -310,7 +313,7 @@ export class MqttConnection implements Sink, MqttClient {
         return;
       case 'subscribe':
         if (packet.filters.some(({ filter, noLocal }) => noLocal && filter.startsWith('$share/'))) {
-          this.refuse(reasonCodes.protocolError, 'No Local is not for shared subscriptions.');
+          this.refuse(reasonCodes.protocolError, 'A shared subscription must not have No Local.');
         } else {
           this.#whenStored(() => this.#subscriptionsOf().subscribe(packet));
         }
@@ -474,7 +477,10 @@ export class MqttConnection implements Sink, MqttClient {
     const opened = this.opened!;
     const expirySeconds = properties.sessionExpiryIntervalSeconds;
     if (!opened.isPersistent && expirySeconds !== undefined && expirySeconds > 0) {
-      this.refuse(reasonCodes.protocolError, 'A session that was to end with its connection cannot be kept.');
+      this.refuse(
+        reasonCodes.protocolError,
+        'DISCONNECT must not set a session expiry if the CONNECT set none.',
+      );
       return;
     }
     if (expirySeconds !== undefined) opened.expireAfter(expirySeconds);

@@ -118,7 +118,7 @@ export class Publishing {
       this.#refuse(
         packet,
         reasonCodes.payloadFormatInvalid,
-        'The payload is not the UTF-8 that it says it is.',
+        'The payload is not UTF-8, but its payload format says so.',
       );
       return;
     }
@@ -181,7 +181,7 @@ export class Publishing {
     }
     const known = this.#aliases?.get(topicAlias);
     if (known === undefined) {
-      this.#client.refuse(reasonCodes.protocolError, 'The topic alias was not set on this client.');
+      this.#client.refuse(reasonCodes.protocolError, 'The topic alias was not set on this connection.');
     }
     return known;
   }

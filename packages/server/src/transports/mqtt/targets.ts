@@ -30,7 +30,8 @@ export function readTarget(text: string, properties: UserProperties | undefined,
   );
   if (text.startsWith(sincePrefix)) {
     const end = text.indexOf('/', sincePrefix.length);
-    if (end < 0) throw new EverywireError('bad_name', 'A replay is $since/<start>/<filter>.');
+    if (end < 0)
+      throw new EverywireError('bad_name', 'A replay topic must have the form $since/<start>/<filter>.');
     const from = asked ?? readStart(text.slice(sincePrefix.length, end), nowMs);
     return { kind: 'log', filter: text.slice(end + 1), isShared: false, from };
   }

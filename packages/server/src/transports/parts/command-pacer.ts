@@ -67,7 +67,7 @@ export class CommandPacer {
     }
   }
 
-  /** Runs a command, which answers by itself. What it throws is answered by `refuse`. */
+  /** Runs a command, which sends its own answer. `refuse` answers a thrown error. */
   async run(command: () => Promise<unknown>, refuse: (caught: unknown) => void, bytes = 0): Promise<void> {
     this.begin(bytes);
     try {

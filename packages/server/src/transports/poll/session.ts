@@ -180,7 +180,7 @@ function send(
   reply: FastifyReply,
   { body, cursor, isGap, mayMatch }: Answer,
 ): FastifyReply {
-  // A gap is news even to a peer that names the very cursor it is told (BAD-INPUT 2).
+  // A gap is news even to a peer that already names the cursor in the notice (BAD-INPUT 2).
   if (!isGap && mayMatch && poll.known.includes(cursor)) return notModified(poll, reply, cursor);
   return withHeaders(poll, reply, cursor)
     .header('Everywire-Continuity', isGap ? 'gap' : 'exact')

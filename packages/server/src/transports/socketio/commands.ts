@@ -55,7 +55,7 @@ export function readCommand(
     case 'auth':
       return { op: name, token: tokenOf(read(0)) };
     default:
-      throw new EverywireError('unsupported', 'The events are subscribe, unsubscribe, publish and auth.');
+      throw new EverywireError('unsupported', 'Unknown event; use subscribe, unsubscribe, publish or auth.');
   }
 }
 
@@ -82,20 +82,20 @@ function readPayload(
   attachments: readonly Buffer[],
   limits: Pick<SocketIoLimits, 'jsonDepthMax'>,
 ): { readonly payload: Buffer; readonly type: string } {
-  if (data === undefined) throw invalid('A publication has data.');
+  if (data === undefined) throw invalid('A publication must have data.');
   if (attachments.length > 0) {
     const num = placeholderOf(JSON.parse(data));
     if (typeof num === 'number' && attachments.length === 1) {
       return { payload: attachments[num]!, type: type ?? 'application/octet-stream' };
     }
-    throw invalid('Binary data is published by itself: JSON has no place for it.');
+    throw invalid('Binary data must be the whole payload; JSON cannot contain it.');
   }
   const value = parseItem(data, limits);
   if (type === undefined || shapeOfType(type) === 'json') {
     return { payload: Buffer.from(data), type: type ?? 'application/json' };
   }
   if (typeof value === 'string') return { payload: Buffer.from(value), type };
-  throw invalid('data of a type that is not JSON is a string, or binary.');
+  throw invalid('data of a type that is not JSON must be a string or binary.');
 }
 
 function parseItem(
@@ -110,7 +110,7 @@ function parseItem(
 
 function textOf(value: JsonValue | undefined, what: string): string {
   if (typeof value === 'string') return value;
-  throw invalid(`${what} is a string.`);
+  throw invalid(`${what} must be a string.`);
 }
 
 /** The token itself, or an object with it, as `socket.io-client` sends its option `auth`. */
@@ -120,7 +120,7 @@ function tokenOf(value: JsonValue | undefined): string {
 
 function optionsOf(value: JsonValue | undefined): Options {
   if (value === undefined || value === null) return new Options({});
-  if (typeof value !== 'object' || Array.isArray(value)) throw invalid('The options are an object.');
+  if (typeof value !== 'object' || Array.isArray(value)) throw invalid('The options must be an object.');
   return new Options(value as Readonly<Record<string, JsonValue>>);
 }
 
@@ -139,13 +139,13 @@ class Options {
   text(name: string): string | undefined {
     const value = this.#member(name);
     if (value === undefined || typeof value === 'string') return value;
-    throw invalid(`${name} is a string.`);
+    throw invalid(`${name} must be a string.`);
   }
 
   flag(name: string): boolean | undefined {
     const value = this.#member(name);
     if (value === undefined || typeof value === 'boolean') return value;
-    throw invalid(`${name} is true or false.`);
+    throw invalid(`${name} must be true or false.`);
   }
 
   durationMs(name: string): number | undefined {
@@ -153,7 +153,7 @@ class Options {
     if (value === undefined) return undefined;
     const durationMs =
       typeof value === 'string' || typeof value === 'number' ? parseDurationMs(String(value)) : undefined;
-    if (durationMs === undefined) throw invalid(`${name} is seconds, or a length of time such as "5m".`);
+    if (durationMs === undefined) throw invalid(`${name} must be seconds, or a length of time such as "5m".`);
     return durationMs;
   }
 
@@ -162,7 +162,7 @@ class Options {
     if (value === undefined) return undefined;
     const entries = typeof value === 'object' && !Array.isArray(value) ? Object.entries(value!) : undefined;
     if (entries?.every(([, text]) => typeof text === 'string') !== true) {
-      throw invalid('headers is an object of strings.');
+      throw invalid('headers must be an object of strings.');
     }
     return new Map(entries as [string, string][]);
   }

@@ -95,9 +95,12 @@ export class EverywireApplication implements IoApplication<IoSession> {
     const parts = this.#partsOf(socket.ioNamespace);
     const { token, ticket, after, pid, offset } = auth;
     if (hub.isDraining)
-      throw new EverywireError('going_away', 'The server is stopping; come back elsewhere.');
+      throw new EverywireError(
+        'going_away',
+        'The server is stopping. Reconnect later, or to another server.',
+      );
     if (!isTextOrNothing(token) || !isTextOrNothing(ticket)) {
-      throw new EverywireError('unauthorized', 'token and ticket are strings.');
+      throw new EverywireError('unauthorized', 'token and ticket must be strings.');
     }
     if (after !== undefined && after !== null && !isCursor(after)) {
       throw new EverywireError('bad_cursor', '`after` is not a valid cursor.');
@@ -110,7 +113,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
     // Another connection may have come back to it while this one did.
     if (!socket.engine.isOpen || !session.isKept) {
       void session.ended('lost');
-      throw new EverywireError('going_away', 'The connection ended while it was admitted.');
+      throw new EverywireError('going_away', 'The connection ended before it was admitted.');
     }
     this.#admitted.set(socket, admitted);
     return { answer: { sid: session.sid, pid: session.pid }, state: session };

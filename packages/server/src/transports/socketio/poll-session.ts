@@ -87,7 +87,7 @@ export class PollSession implements DurableHolder {
     this.#durable = session;
     if (this.#hasEnded) {
       session.release();
-      throw new EverywireError('going_away', 'The connection ended while it was opened.');
+      throw new EverywireError('going_away', 'The connection ended before the session was opened.');
     }
     return found?.state;
   }

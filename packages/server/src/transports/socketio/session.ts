@@ -142,7 +142,10 @@ export class IoSession implements Sink, DurableHolder {
     this.#last = cursor;
     this.cameWith = cursor;
     if (cursor !== undefined && cursor === record.turnedAt && record.isTurnUnclear === true) {
-      throw new EverywireError('bad_cursor', 'Whether the peer has what followed cannot be known.');
+      throw new EverywireError(
+        'bad_cursor',
+        'The server cannot know which messages reached the peer; subscribe again.',
+      );
     }
     const gaps = await this.#subscriptions.resume(record, cursor, (name, started) =>
       this.#unlessDenied(name, started),
@@ -388,7 +391,8 @@ export class IoSession implements Sink, DurableHolder {
     const { engine } = this.#socket;
     const channel = typeof this.#last === 'object' ? this.#last.channel : undefined;
     await engine.confirmed();
-    if (!engine.isOpen) throw new EverywireError('going_away', 'The connection ended while it subscribed.');
+    if (!engine.isOpen)
+      throw new EverywireError('going_away', 'The connection ended before the subscription started.');
     this.#subscriptions.turnBack(opened, at, channel);
   }
 

@@ -6,7 +6,7 @@ import type { AckMode } from './commands.ts';
 import type { Durable } from './durables.ts';
 import type { SharedFormat } from './message-formats.ts';
 
-/** Gaps that wait for the next message to be told with. Only a filter can have several. */
+/** Gaps that the server will report with the next message. Only a filter can have several. */
 const gapsMax = 8;
 
 /** One subscription of a connection, from SUBSCRIBE to UNSUBSCRIBE. */
@@ -17,14 +17,14 @@ export class ClientSubscription {
   readonly first: SharedFormat;
   /** For repetitions. */
   readonly again: SharedFormat;
-  /** Undefined until the hub has begun it. */
+  /** Undefined until the hub has opened it. */
   subscription: Subscription | undefined;
   gaps: Gap[] | undefined;
   /** Where its position is kept. */
   durable: Durable | undefined;
-  /** A durable one that all who know its name share. */
+  /** A durable subscription that all clients share by its name. */
   isShared = false;
-  /** Of a durable one that acknowledges by itself: what an earlier connection may have been given. */
+  /** For a durable subscription with `ack: auto`: messages up to here may have gone to an earlier connection. */
   againThroughSeq = 0;
   /** Delivered and neither ACKed nor NACKed, in the order of delivery: seq → tag. */
   #unsettled: Map<number, string> | undefined;
@@ -103,8 +103,5 @@ export function gapHeader(gaps: readonly Gap[]): readonly [string, string] {
 }
 
 export function unknownMessage(): EverywireError {
-  return new EverywireError(
-    'not_found',
-    'No message of that id waits to be acknowledged on that subscription.',
-  );
+  return new EverywireError('not_found', 'No unacknowledged message of that subscription has that id.');
 }

@@ -8,7 +8,7 @@ export type AckMode = 'auto' | 'client' | 'client-individual';
 
 export interface Connect {
   readonly op: 'connect';
-  /** The newest that both speak; `undefined`: there is none. */
+  /** The newest version that both sides support; `undefined`: there is no such version. */
   readonly version: Version | undefined;
   readonly token: string | undefined;
   readonly login: string | undefined;
@@ -85,7 +85,7 @@ export function parseCommand(
   const isConnect = command === 'CONNECT' || command === 'STOMP';
   // Clients typed by hand, and RabbitMQ's own tests, end CONNECT with one more line.
   if (body.length > 0 && command !== 'SEND' && !(isConnect && /^[\r\n]*$/.test(body.toString('latin1')))) {
-    throw new EverywireError('malformed', `${command} has no body.`);
+    throw new EverywireError('malformed', `${command} must not have a body.`);
   }
   const fields = new Fields(headers, limits);
   switch (command) {
@@ -110,7 +110,7 @@ export function parseCommand(
     case 'DISCONNECT':
       return { op: 'disconnect' };
     default:
-      throw new EverywireError('malformed', 'This is no command of a STOMP client.');
+      throw new EverywireError('malformed', 'Unknown STOMP command.');
   }
 }
 
@@ -134,7 +134,10 @@ function readConnect(fields: Fields): Connect {
 function readHeartBeat(text: string): readonly [number, number] {
   const match = /^\s*(\d{1,15})\s*,\s*(\d{1,15})\s*$/.exec(text);
   if (match === null) {
-    throw new EverywireError('malformed', 'heart-beat is two whole numbers of milliseconds with a comma.');
+    throw new EverywireError(
+      'malformed',
+      'heart-beat must be two whole numbers of milliseconds, separated by a comma.',
+    );
   }
   return [Number(match[1]), Number(match[2])];
 }
@@ -172,13 +175,13 @@ function readSubscribe(fields: Fields, version: Version, limits: StompLimits): S
   if (fields.text('selector') !== undefined) {
     throw new EverywireError(
       'unsupported',
-      'There are no selectors here: part messages by channels, and filter by * and **.',
+      'Selectors are not supported. Use channels, and filters with * and **.',
     );
   }
   const id = version === '1.0' ? fields.optionalId('id') : fields.id('id');
   const ack = fields.text('ack') ?? 'auto';
   if (ack !== 'auto' && ack !== 'client' && ack !== 'client-individual') {
-    throw new EverywireError('invalid', 'ack is auto, client or client-individual.');
+    throw new EverywireError('invalid', 'ack must be auto, client or client-individual.');
   }
   return {
     op: 'subscribe',
@@ -195,11 +198,11 @@ function readSubscribe(fields: Fields, version: Version, limits: StompLimits): S
 
 function readUnsubscribe(fields: Fields, version: Version): Unsubscribe {
   const destination = fields.text('destination');
-  // A durable subscription may be forgotten by its name alone, when nobody is subscribed.
+  // The name alone may delete a durable subscription that is not in use.
   const isNamed = fields.explicitDurableName() !== undefined;
   const id = version === '1.0' || isNamed ? fields.optionalId('id') : fields.id('id');
   if (id === undefined && destination === undefined && !isNamed) {
-    throw new EverywireError('malformed', 'UNSUBSCRIBE has an id or a destination.');
+    throw new EverywireError('malformed', 'UNSUBSCRIBE must have an id or a destination.');
   }
   return { op: 'unsubscribe', id, destination, durableName: fields.durableName(id) };
 }
@@ -257,7 +260,7 @@ class Fields {
     // Python's clients write True and False.
     const word = value.toLowerCase();
     if (word === 'true' || word === 'false') return word === 'true';
-    throw new EverywireError('invalid', `${name} is true or false.`);
+    throw new EverywireError('invalid', `${name} must be true or false.`);
   }
 
   durationMs(name: string): number | undefined {
@@ -265,14 +268,15 @@ class Fields {
     if (value === undefined) return undefined;
     const durationMs = parseDurationMs(value);
     if (durationMs !== undefined) return durationMs;
-    throw new EverywireError('invalid', `${name} is seconds, or a length of time such as 5m.`);
+    throw new EverywireError('invalid', `${name} must be seconds, or a length of time such as 5m.`);
   }
 
   /** RabbitMQ's `prefetch-count`, ActiveMQ's `activemq.prefetchSize`; 0, and more than is kept, is the most there is. */
   windowMessages({ stompWindowMessagesDefault, stompWindowMessagesMax }: StompLimits): number {
     const value = this.text('prefetch-count') ?? this.text('activemq.prefetchSize');
     if (value === undefined) return stompWindowMessagesDefault;
-    if (!/^\d{1,9}$/.test(value)) throw new EverywireError('invalid', 'prefetch-count is a whole number.');
+    if (!/^\d{1,9}$/.test(value))
+      throw new EverywireError('invalid', 'prefetch-count must be a whole number.');
     return Number(value) === 0 ? stompWindowMessagesMax : Math.min(Number(value), stompWindowMessagesMax);
   }
 
@@ -284,7 +288,7 @@ class Fields {
     const name = this.explicitDurableName();
     if (name !== undefined || (this.flag('durable') ?? this.flag('persistent')) !== true) return name;
     if (id !== undefined) return id;
-    throw new EverywireError('malformed', 'A durable subscription has an id, which is its name.');
+    throw new EverywireError('malformed', 'A durable subscription must have an id, which is its name.');
   }
 
   explicitDurableName(): string | undefined {

@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Spelling } from './format.ts';
 
-/** What a destination stands for. */
+/** The meaning of a destination. */
 export interface Destination {
   /** The channel, or for SUBSCRIBE the filter. */
   readonly name: string;
@@ -25,8 +25,8 @@ const supported = '/topic/…, /queue/…, /channels/…, /user/… and any othe
 
 /**
  * A destination without its leading `/` is the channel: `/topic/greetings` → `topic/greetings`; `/channels/x` is `x`;
- * `/user/…` is `user/<subject>/…`; what has no leading `/` is the channel as it is.
- * @throws EverywireError `unsupported`, or `unauthorized` for `/user/` of nobody
+ * `/user/…` is `user/<subject>/…`; a destination without a leading `/` is the name of the channel itself.
+ * @throws EverywireError `unsupported`, or `unauthorized` for `/user/` without a subject
  */
 export function parseDestination(text: string, subject: string | undefined): Destination {
   for (const [prefix, why] of unsupported) {
@@ -46,15 +46,15 @@ function spelled(text: string, put: string, strip: string): { name: string; spel
   return { name: strip + text.slice(put.length), spelling: { put, strip } };
 }
 
-/** A subject that could stand for several would be a way to other people's channels (T15). */
+/** A subject with several levels or wildcards could reach the channels of other subjects (T15). */
 function checkSubject(subject: string | undefined): string {
   if (subject === undefined) {
-    throw new EverywireError('unauthorized', '/user/… needs to know who asks: give login, or a token.');
+    throw new EverywireError('unauthorized', '/user/… needs a subject: give login, or a token.');
   }
   if (subject === '' || /[/+#*]/.test(subject) || !subject.isWellFormed()) {
     throw new EverywireError(
       'unauthorized',
-      '/user/… is for subjects that are one level of a name, without + # *.',
+      '/user/… needs a subject that is one level of a name, without + # or *.',
     );
   }
   return subject;
@@ -65,13 +65,13 @@ export function queueFilter(name: string): string {
   if (/[+#*]/.test(name)) {
     throw new EverywireError(
       'unsupported',
-      'A queue is read by its name; a pattern would read it beside its consumers. Use $share/<group>/<filter>.',
+      'A queue destination must not be a pattern. Use $share/<group>/<filter>.',
     );
   }
   return `$share/${queueGroup}/${name}`;
 }
 
-/** The group behind a durable subscription of clients that have no id of their own: one per name. */
+/** The group behind a durable subscription of clients without a `client-id`: one per name. */
 export function sharedDurable(name: string, filter: string): string {
   return `$share/durable-${encodeURIComponent(name).replaceAll('*', '%2A')}/${filter}`;
 }

@@ -6,7 +6,7 @@ import type { DurableRow } from '../../core/durable/row.ts';
 import type { Progress, Subscription } from '../../core/seams/subscription-api.ts';
 import type { StompHost, StompLimits } from './limits.ts';
 
-/** Who a durable subscription belongs to. A client id means nothing without the subject it was used by (T10). */
+/** The owner of a durable subscription. A client id counts only together with its subject (T10). */
 export interface DurableOwner {
   readonly subject: string | undefined;
   readonly clientId: string;
@@ -15,13 +15,13 @@ export interface DurableOwner {
 /** A durable subscription that a connection has taken. */
 export interface TakenDurable {
   readonly holder: Durable;
-  /** Where it stood, for one that goes on. */
+  /** The stored progress of a subscription that resumes. */
   readonly found: { readonly filter: string; readonly progress: Progress } | undefined;
 }
 
 /**
- * The durable subscriptions of all clients: each is a durable session with one subscription and no state of its own. While
- * its client is away nothing is queued and nothing is written.
+ * The durable subscriptions of all clients: each is a durable session with one subscription and no further state. While
+ * its client is away, the server queues and writes nothing for it.
  */
 export class Durables {
   readonly #sessions: DurableSessions<null>;
@@ -36,7 +36,7 @@ export class Durables {
     return [subject ?? '', clientId, name].map(encodeURIComponent).join('/');
   }
 
-  /** Finds what there is, and forgets what nobody has come back for. */
+  /** Lists the stored subscriptions, and deletes those that have expired. */
   async start(): Promise<void> {
     await this.#sessions.start();
   }
@@ -47,9 +47,9 @@ export class Durables {
   }
 
   /**
-   * Takes it from whoever has it. It is kept from `Durable.follow` on.
+   * Takes it from its present owner. The server keeps it from `Durable.follow` on.
    * @param onLost ends the connection: another one has taken the subscription
-   * @throws EverywireError `quota_exceeded`: that subject has, or all have, as many as may be kept
+   * @throws EverywireError `quota_exceeded`: the limit of that subject, or of all subjects, is reached
    */
   async take(key: string, filter: string, identity: Identity, onLost: () => void): Promise<TakenDurable> {
     const holder = new Durable(filter, onLost);
@@ -86,7 +86,7 @@ export class Durable implements DurableHolder {
     await this.session.save();
   }
 
-  /** It moved: what was acknowledged within the last moment before a crash is delivered again, marked. */
+  /** Its position moved. Acknowledgements of the last moment before a crash are lost, so those messages come again, marked. */
   touch(): void {
     this.session.saveSoon();
   }
@@ -124,7 +124,7 @@ export function durableKind(limits: StompLimits): DurableKind<null> {
   };
 }
 
-/** Version 0.1 wrote rows without a format. `undefined` for one that is none of them either. */
+/** Version 0.1 wrote rows without a format. `undefined`: it is not such a row either. */
 function readEarlierRow(value: Buffer, key: string): DurableRow | undefined {
   const row = JSON.parse(value.toString()) as Readonly<Record<string, unknown>>;
   const { filter, cursor, ahead, through, isOpen, timeMs } = row;

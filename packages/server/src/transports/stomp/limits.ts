@@ -39,8 +39,8 @@ export const stompLimits = {
   stompDurablesMax: {
     default: 10_000,
     about:
-      'STOMP: durable subscriptions that are kept, in all, and of one subject, which holds while ' +
-      'authentication is on and not for administrators; and for how long when nobody comes back for one.',
+      'STOMP: how many durable subscriptions the server keeps in all and for one subject, and how long it ' +
+      'keeps an unused one. The limit per subject needs authentication and excludes administrators.',
   },
   stompDurablesPerSubjectMax: { default: 1_000 },
   stompDurableIdleMs: { default: 30 * 24 * 3_600_000 },

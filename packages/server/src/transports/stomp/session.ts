@@ -50,7 +50,7 @@ const slack = 2;
 const goodbyeCode = 1000;
 const noHeaders: Headers = [];
 
-/** `connecting`: CONNECT is awaited, or judged · `leaving`: what was asked is still answered · `over`: nothing is. */
+/** `connecting`: waits for CONNECT, or checks it · `leaving`: still answers received frames · `over`: answers nothing. */
 type Stage = 'connecting' | 'connected' | 'leaving' | 'over';
 
 /** One STOMP connection: its frames become calls on the hub's session, its deliveries MESSAGE frames. */
@@ -67,7 +67,7 @@ export class StompConnection implements Sink {
   #subscriptions: Subscriptions | undefined;
   #transactions: Transactions | undefined;
   readonly #pacer: CommandPacer;
-  /** Reading goes on behind the microtasks that are due now. */
+  /** Reading continues after the microtasks that are due now. */
   #isYielding = false;
   /** How long the client may be silent; `undefined`: as long as it likes. */
   #silenceMs: number | undefined;
@@ -122,12 +122,12 @@ export class StompConnection implements Sink {
     }
     const detail =
       this.#stage === 'connecting'
-        ? 'CONNECT did not come in time.'
-        : 'A heart-beat, or the rest of a frame, did not come in time.';
+        ? 'CONNECT did not arrive in time.'
+        : 'A heart-beat, or the rest of a frame, did not arrive in time.';
     this.#fail(new EverywireError('timed_out', detail));
   }
 
-  /** Called in every half of the agreed time: what was sent in it is a heart-beat as well. */
+  /** Called in every half of the agreed time. Any frame that was sent in it counts as a heart-beat. */
   beatDue(): void {
     if (this.#stage !== 'connected') return;
     if (!this.#hasSent) this.#link.send(this.#shared.beatBytes[this.#link.kind]);
@@ -141,7 +141,7 @@ export class StompConnection implements Sink {
     this.#leave(() => {
       const error = new EverywireError(
         'going_away',
-        'The server is stopping; come back later or elsewhere.',
+        'The server is stopping. Reconnect later, or to another server.',
         {
           retryAfterMs,
         },
@@ -186,7 +186,7 @@ export class StompConnection implements Sink {
     this.#watch();
   }
 
-  /** A frame that has begun has to end, and a client that promised heart-beats has to be heard. */
+  /** Limits the time for the rest of a started frame, and the silence of a client that promised heart-beats. */
   #watch(): void {
     if (this.#stage !== 'connected') return;
     const { handshakeTimeoutMs } = this.#shared.host.limits;
@@ -204,7 +204,10 @@ export class StompConnection implements Sink {
     try {
       const isConnect = frame.command === 'CONNECT' || frame.command === 'STOMP';
       if ((this.#stage === 'connecting') !== isConnect) {
-        throw new EverywireError('malformed', 'A connection begins with CONNECT, and has one.');
+        throw new EverywireError(
+          'malformed',
+          'The first frame must be CONNECT, and it must be the only CONNECT.',
+        );
       }
       this.#run(parseCommand(frame, this.#version, this.#shared.host.limits), receipt);
     } catch (caught) {
@@ -255,12 +258,18 @@ export class StompConnection implements Sink {
   #connect(connect: Connect): void {
     const { hub } = this.#shared.host;
     if (connect.version === undefined) {
-      const error = new EverywireError('unsupported', `Versions spoken here are ${versions.join(', ')}.`);
+      const error = new EverywireError(
+        'unsupported',
+        `Unsupported version. The server supports ${versions.join(', ')}.`,
+      );
       this.#fail(error, undefined, { headers: [['version', versions.join(',')]] });
       return;
     }
     if (hub.isDraining)
-      throw new EverywireError('going_away', 'The server is stopping; come back elsewhere.');
+      throw new EverywireError(
+        'going_away',
+        'The server is stopping. Reconnect later, or to another server.',
+      );
     const { version, token } = connect;
     this.#pacer.hold();
     const { ticket, certificate, address, connection } = this.#link;
@@ -280,7 +289,7 @@ export class StompConnection implements Sink {
     this.#reader.bounds = bounds;
     this.#link.trust();
     this.#link.deadline(undefined);
-    // Where there are no tokens, everybody is whom they say.
+    // Without tokens, the login is the subject.
     this.#subject = identity.claims === undefined ? (identity.subject ?? connect.login) : identity.subject;
     if (connect.clientId !== undefined) {
       this.#owner = { subject: identity.subject, clientId: connect.clientId };
@@ -316,7 +325,7 @@ export class StompConnection implements Sink {
     this.#pacer.release();
   }
 
-  /** What each side can send and wants: what the client asks for is agreed to, within bounds; 0 is none. */
+  /** Agrees on the heart-beat intervals that the client asks for, within limits; 0 means no heart-beats. */
   #agreeOnBeats({ sendsEveryMs, wantsEveryMs }: Connect): string {
     if (this.#version === '1.0') return '0,0';
     const { stompBeatMsMin, stompBeatMsMax } = this.#shared.host.limits;
@@ -352,7 +361,7 @@ export class StompConnection implements Sink {
     );
     // Slowed down rather than refused: a refusal would end the connection, and all that is under way on it.
     this.#pacer.holdWhile(() => session.publishWaitMs, this.#shared.host.clock);
-    // What is refused at once is known one microtask from now, and what stands behind it must not be done then.
+    // An immediate refusal is known one microtask from now, and the server must then ignore the later frames.
     this.#isYielding = true;
     queueMicrotask(() => {
       this.#isYielding = false;
@@ -387,8 +396,8 @@ export class StompConnection implements Sink {
   }
 
   /**
-   * What the frames behind this one do may depend on it, so they wait; and so does it for those before it: what was sent
-   * before SUBSCRIBE is not among what comes from now on.
+   * Later frames may depend on this one, so they wait for it. It also waits for the earlier frames: a subscription that
+   * starts now must not receive messages that the client sent before SUBSCRIBE.
    */
   async #alone(receipt: string | undefined, work: () => Promise<Answer>): Promise<void> {
     await this.#pacer.alone(async () => {
@@ -456,7 +465,7 @@ export class StompConnection implements Sink {
 }
 
 function taken(): CloseReason {
-  return { error: new EverywireError('session_taken', 'This client-id has connected again.') };
+  return { error: new EverywireError('session_taken', 'Another connection uses this client-id now.') };
 }
 
 function publishedHeaders({ offset, cursor, id, duplicate }: Published): Headers {

@@ -48,7 +48,7 @@ export class Subscriptions {
     this.#options = options;
   }
 
-  /** Before the session ends: what it has of others. */
+  /** Called before the session ends: gives back messages and leases. */
   end(): void {
     this.#hasEnded = true;
     for (const followed of this.#all) this.#release(followed);
@@ -60,7 +60,7 @@ export class Subscriptions {
     const destination = parseDestination(command.destination, this.#options.subject);
     const key = command.id ?? keyOfDestination(command.destination);
     if (this.#find(key) !== undefined) {
-      throw new EverywireError('conflict', 'This connection has a subscription with that id.');
+      throw new EverywireError('conflict', 'This connection already has a subscription with that id.');
     }
     const from = parseFrom(command, this.#options.shared.host.clock.nowMs());
     const followed = this.#add(key, command, destination);
@@ -119,7 +119,7 @@ export class Subscriptions {
     options: SubscribeOptions,
   ): Promise<void> {
     if (this.#options.owner === undefined) {
-      // As RabbitMQ has it, the name is everybody's: who subscribes by it shares what comes.
+      // As in RabbitMQ, all clients share the name, and its subscribers share the messages.
       followed.subscription = await this.#options.session.subscribe(sharedDurable(name, filter), {
         ...options,
         keepGroup: true,
@@ -130,7 +130,10 @@ export class Subscriptions {
     const { durables } = this.#options.shared;
     const key = Durables.keyOf(this.#options.owner, name);
     if (this.#all.some(({ durable }) => durable?.key === key)) {
-      throw new EverywireError('conflict', 'This connection has a durable subscription of that name.');
+      throw new EverywireError(
+        'conflict',
+        'This connection already has a durable subscription with that name.',
+      );
     }
     const { session, onTakenOver } = this.#options;
     const { holder, found } = await durables.take(key, filter, session.identity, onTakenOver);
@@ -150,7 +153,7 @@ export class Subscriptions {
 
   /** A method, since it changes while something is awaited. */
   #checkOpen(): void {
-    if (this.#hasEnded) throw new EverywireError('going_away', 'The connection ended meanwhile.');
+    if (this.#hasEnded) throw new EverywireError('going_away', 'The connection ended during this operation.');
   }
 
   async unsubscribe({ id, destination, durableName }: Unsubscribe): Promise<Answer> {
@@ -244,7 +247,7 @@ function formatOf(followed: ClientSubscription, seq: number, againThroughSeq: nu
   return seq <= againThroughSeq ? followed.again : followed.first;
 }
 
-/** Of a subscription that has no id, as 1.0 allows. NUL cannot be in a header, so it is nobody's id. */
+/** The key of a subscription without an id, which 1.0 allows. A header cannot contain NUL, so no id equals it. */
 function keyOfDestination(destination: string): string {
   return `\0${destination}`;
 }

@@ -23,7 +23,8 @@ export class Transactions {
   }
 
   begin(name: string): void {
-    if (this.#open.has(name)) throw new EverywireError('conflict', 'A transaction of this name is open.');
+    if (this.#open.has(name))
+      throw new EverywireError('conflict', 'A transaction with this name is already open.');
     if (this.#open.size >= this.#limits.stompTransactionsMax) {
       throw new EverywireError(
         'quota_exceeded',
@@ -68,7 +69,7 @@ export class Transactions {
   #find(name: string): Transaction {
     const transaction = this.#open.get(name);
     if (transaction !== undefined) return transaction;
-    throw new EverywireError('not_found', 'No transaction of this name is open.');
+    throw new EverywireError('not_found', 'No transaction with this name is open.');
   }
 
   #checkCount({ entries, acknowledgements }: Transaction): void {

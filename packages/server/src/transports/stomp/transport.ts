@@ -15,7 +15,7 @@ import { beat } from '@everywire/wires/stomp';
 import type { StompHost } from './limits.ts';
 
 export interface StompTransportOptions extends ByteProtocolPlaces {
-  /** What WebSocket peers are told when the server drains: 1001 going away, or 1012 when it will be back. */
+  /** The close code for WebSocket peers when the server drains: 1001 going away, or 1012 service restart. */
   readonly drainCode?: 1001 | 1012 | undefined;
 }
 
@@ -102,7 +102,7 @@ function shareAmongConnections(host: StompHost, drainCode: number): StompShared 
     beats: new Deadlines<StompConnection>({ clock, onDue: (connection) => connection.beatDue() }),
     beatBytes: { tcp: beat, websocket: frame(opcodes.text, beat) },
     byClient: new Map(),
-    // Nobody is known yet: 16 KiB in all. CONNECT has no body, but some clients put an end of line there.
+    // Before authentication: 16 KiB in all. CONNECT has no body, but some clients put an end of line there.
     firstBounds: {
       ...bounds,
       headBytesMax: limits.headerBytesMax - limits.stompLineBytesMax,

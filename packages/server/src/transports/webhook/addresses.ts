@@ -2,8 +2,8 @@ import { BlockList, isIPv6 } from 'node:net';
 
 /**
  * Which addresses a webhook may never reach unless an operator says so: everything that is not the public Internet
- * (the special-purpose registries of IANA: RFC 6890 and its updates). An attacker who may name a URL must not be able to
- * make this server speak to its own network (T40).
+ * (the special-purpose registries of IANA: RFC 6890 and its updates). An attacker with the right to register a URL must not
+ * be able to make this server call its own network (T40).
  */
 const blockedNetworks: readonly (readonly [
   address: string,
@@ -38,12 +38,12 @@ const blocked = new BlockList();
 for (const [address, prefixLength, family] of blockedNetworks)
   blocked.addSubnet(address, prefixLength, family);
 
-/** Of IPv6 only this much is given out as public at all (RFC 4291 §2.4), and what stands for IPv4 is judged as that. */
+/** The only public part of IPv6 (RFC 4291 §2.4). An address that embeds an IPv4 address is checked as that IPv4 address. */
 const maybePublic = new BlockList();
 maybePublic.addSubnet('2000::', 3, 'ipv6');
 maybePublic.addSubnet('::ffff:0:0', 96, 'ipv6');
 
-/** Whether `address`, as the resolver or a URL gives it, is none of the public Internet. */
+/** Whether `address`, from the resolver or from a URL, is outside the public Internet. */
 export function isBlockedAddress(address: string): boolean {
   // BlockList knows that ::ffff:a.b.c.d is a.b.c.d; a zone (fe80::1%eth0) is only given to local addresses.
   const at = address.indexOf('%');

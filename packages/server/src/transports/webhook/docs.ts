@@ -7,7 +7,7 @@ const strict = { additionalProperties: false };
 const format = Type.Optional(
   Type.Union(
     deliveryFormats.map((name) => Type.Literal(name)),
-    { default: 'envelope', description: 'How a delivery is written.' },
+    { default: 'envelope', description: 'The format of a delivery.' },
   ),
 );
 const secret = Type.Optional(
@@ -49,19 +49,20 @@ const webhook = Type.Object(
     state: Type.String({ enum: ['active', 'failing', 'paused'] }),
     pausedBecause: Type.Unsafe<string | null>({
       enum: ['asked', 'gone', 'unauthorized', null],
-      description: 'By PATCH; by 410 of the receiver; or because its token has ended.',
+      description: 'Why it is paused: a PATCH, a 410 of the receiver, or the end of its token.',
     }),
     expires: Type.Unsafe<string | null>({
       type: ['string', 'null'],
       format: 'date-time',
-      description: 'When the token that it runs by ends, and it pauses; null for never.',
+      description: 'When its token expires and the webhook pauses; null: never.',
     }),
-    cursor: Type.String({ description: 'Everything up to here was taken.' }),
+    cursor: Type.String({ description: 'The endpoint has taken all messages up to here.' }),
     lag: Type.Unsafe<number | null>({
       type: ['integer', 'null'],
-      description: 'Messages behind it, counted up to 1,000; null for who may not read them.',
+      description:
+        'Messages that it has not taken yet, counted up to 1,000; null without permission to read them.',
     }),
-    failures: Type.Integer({ description: 'Attempts that failed in a row.' }),
+    failures: Type.Integer({ description: 'Failed attempts in a row.' }),
     lastError: nullable('string'),
     nextAttempt: nullable('string'),
     lastGap: nullable('object'),
@@ -88,7 +89,7 @@ export const listDocs: RouteDocs = {
   summary: 'List webhooks',
   tags,
   querystring: Type.Object({
-    after: Type.Optional(Type.String({ description: 'An id: those behind it.' })),
+    after: Type.Optional(Type.String({ description: 'An id: lists the webhooks after it.' })),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 100 })),
   }),
   response: {
@@ -132,7 +133,7 @@ export const testDocs: RouteDocs = {
   params,
   response: {
     200: {
-      description: 'What the endpoint answered.',
+      description: 'The status of the last answer.',
       ...json(
         Type.Object({
           delivered: Type.Boolean(),

@@ -35,9 +35,9 @@ export interface EndpointOptions {
 const rewriteMs = 1_000;
 
 /**
- * One webhook at work: a durable subscription whose peer is an HTTP endpoint. In each channel one message is on its way
- * at a time, and the next leaves when the place after it is durable, so a crash repeats at most that one.
- * While an endpoint fails, all of its channels wait: what is behind it waits in the log.
+ * One active webhook: a durable subscription whose peer is an HTTP endpoint. Each channel has at most one message on its way
+ * at a time. The next one leaves when the position after it is durable, so a crash repeats at most that one.
+ * While an endpoint fails, all of its channels wait, and later messages stay in the log.
  */
 export class Endpoint implements Sink {
   row: WebhookRow;
@@ -51,7 +51,7 @@ export class Endpoint implements Sink {
   #waiting = new Map<string, Message[]>();
   #sending = new Set<string>();
   #retryTimer: Timer | undefined;
-  /** Counts up whenever it is stopped or moved: what was on its way then does not count any more. */
+  /** Goes up with each stop or move: the results of earlier attempts no longer count. */
   #life = 0;
   #hasGap = false;
   #isStopping = false;
@@ -91,8 +91,8 @@ export class Endpoint implements Sink {
   }
 
   /**
-   * Sets it going from where its row stands, or from `from`. Nothing is sent before the row says so durably.
-   * @throws EverywireError when it may not read that, or the place is none
+   * Starts it at the position in its row, or at `from`. Sends nothing before the row with this position is durable.
+   * @throws EverywireError if it may not read the filter, or if the position is invalid
    */
   async start(from?: From): Promise<void> {
     this.#halt();
@@ -175,7 +175,7 @@ export class Endpoint implements Sink {
     this.#goOn();
   }
 
-  /** Goes on from another place. @throws EverywireError when that is none */
+  /** Continues at another position. @throws EverywireError for an invalid position */
   async moveTo(from: From): Promise<void> {
     await this.stop();
     this.row = { ...this.row, lastGap: undefined };
@@ -229,7 +229,7 @@ export class Endpoint implements Sink {
     return this.#subscription?.progress ?? this.#place;
   }
 
-  /** The subscription is gone although nobody asked for that: come back from the place that is kept. */
+  /** The subscription ended without a request to stop: subscribes again at the stored position. */
   #broke(error: EverywireError | undefined): void {
     if (error !== undefined && endsRights(error)) {
       this.#pauseWithoutRights(error);
@@ -253,7 +253,7 @@ export class Endpoint implements Sink {
     this.#retryTimer = clock.after(delayMs, () => void this.startOrRetry());
   }
 
-  /** Its place is kept, and it goes on there for whoever resumes it. */
+  /** Pauses it and keeps its position, so that a subject with the right to read can resume it. */
   #pauseWithoutRights({ message }: EverywireError): void {
     const { id } = this.row;
     this.#options.host.log.warn({ webhook: id, reason: message }, 'a webhook was paused');
@@ -401,7 +401,7 @@ export class Endpoint implements Sink {
   }
 
   async #write(): Promise<void> {
-    if (this.#isDiscarded) throw new EverywireError('not_found', 'There is no such webhook.');
+    if (this.#isDiscarded) throw new EverywireError('not_found', 'The webhook does not exist.');
     await this.#durable!.save();
   }
 

@@ -44,10 +44,10 @@ export interface WebhookView {
   readonly format: DeliveryFormat;
   readonly state: 'active' | 'failing' | 'paused';
   readonly pausedBecause: 'asked' | 'gone' | 'unauthorized' | null;
-  /** When the token that it runs by ends, and it pauses; null for never. */
+  /** When its token expires and the webhook pauses; null: never. */
   readonly expires: string | null;
   readonly cursor: string;
-  /** Messages that wait behind the cursor; counted up to `lagCountedMax`. Null for who may not read them. */
+  /** Messages after the cursor; counted up to `lagCountedMax`. Null without permission to read them. */
   readonly lag: number | null;
   readonly failures: number;
   readonly lastError: string | null;
@@ -60,9 +60,9 @@ export interface WebhookView {
 const dateMsMax = 8.64e15;
 /** Beyond this a lag is not counted on: reading the log costs more than the figure is worth. */
 export const lagCountedMax = 1_000;
-/** How long the secret before a new one goes on signing. */
+/** How long an old secret still signs after it was replaced. */
 const rotationMs = 24 * 3_600_000;
-/** Webhooks that are taken up at the same time at start. */
+/** How many webhooks start in parallel when the server starts. */
 const startedTogetherMax = 1_000;
 
 /** The webhooks of this store, and what may be done with them. Refusals are `EverywireError`. */
@@ -129,7 +129,7 @@ export class WebhookRegistry {
     };
     this.#making.push(subject);
     try {
-      // Before the endpoint is called: who may not read this must not make us call anybody.
+      // Before the endpoint is called: a subject without the right to read must not make the server call other machines.
       await this.#checkRight(identity, row.filter);
       if (verify && !rules.isNamed(url)) await this.#verify(row);
     } finally {
@@ -166,7 +166,7 @@ export class WebhookRegistry {
     const { row } = endpoint;
     const url = change.url === undefined ? undefined : rules.check(change.url);
     const secret = change.secret === undefined ? undefined : checkSecret(change.secret);
-    // Whoever resumes it, or says where its messages go, answers for that with their own rights.
+    // A subject that resumes it, or changes its URL, needs the right to read its messages.
     const isTakenOver = change.paused === false || url !== undefined;
     if (isTakenOver) await this.#checkRight(identity, row.filter);
     if (url !== undefined && url.href !== row.url && verify && !rules.isNamed(url)) {
@@ -182,7 +182,7 @@ export class WebhookRegistry {
         : { secrets: [secret, row.secrets[0]!], rotationEndsMs: host.clock.nowMs() + rotationMs }),
       ...(isTakenOver ? { runsAs: keptIdentity(identity) } : {}),
       paused,
-      // Whoever mends an endpoint wants to see at once whether it is mended.
+      // The operator of a repaired endpoint wants to see the result at once.
       failures: 0,
       nextAttemptMs: undefined,
       ...(paused === undefined ? { lastError: undefined } : {}),
@@ -198,7 +198,7 @@ export class WebhookRegistry {
   ): Promise<WebhookView> {
     const endpoint = this.#find(identity, id);
     const from = parseFrom(to, this.#options.host.clock.nowMs());
-    if (from === undefined) throw new EverywireError('invalid', 'Either after or since says where to.');
+    if (from === undefined) throw new EverywireError('invalid', 'Give either after or since, not both.');
     await endpoint.moveTo(from);
     return this.#view(identity, endpoint);
   }
@@ -214,7 +214,7 @@ export class WebhookRegistry {
     }
   }
 
-  /** Sends one signed message that is in no channel, now, whatever the state. */
+  /** Sends one signed message that is in no channel, now, in any state. */
   async test(identity: Identity, id: string): Promise<Attempt> {
     const { row } = this.#find(identity, id);
     return this.#post(row, (messageId, nowMs) => testBody(messageId, nowMs));
@@ -224,7 +224,7 @@ export class WebhookRegistry {
     const challenge = this.#options.host.random.hex(16);
     const attempt = await this.#post(row, (id, nowMs) => challengeBody(id, nowMs, challenge));
     if (attempt.kind === 'taken' && hasChallenge(attempt.body, challenge)) return;
-    const reason = attempt.kind === 'failed' ? attempt.reason : 'Its answer does not have it.';
+    const reason = attempt.kind === 'failed' ? attempt.reason : 'The answer does not contain the challenge.';
     throw new EverywireError(
       'invalid',
       `The endpoint did not give back the challenge that it was sent. ${reason}`,
@@ -300,11 +300,11 @@ export class WebhookRegistry {
       throw new EverywireError('quota_exceeded', `There are at most ${webhooksInAllMax} webhooks.`);
   }
 
-  /** One that is somebody else's is not there, which tells a stranger nothing. */
+  /** The webhook of another subject does not exist for this one, so that its id reveals nothing. */
   #find(identity: Identity, id: string): Endpoint {
     const endpoint = this.#endpoints.get(id);
     if (endpoint === undefined || !maySee(identity, endpoint.row)) {
-      throw new EverywireError('not_found', 'There is no such webhook.');
+      throw new EverywireError('not_found', 'The webhook does not exist.');
     }
     return endpoint;
   }

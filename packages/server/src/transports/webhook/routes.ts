@@ -58,7 +58,7 @@ export function addWebhookRoutes(
       const { state, ...change } = bodyOf(request) as Change;
       const paused = state === undefined ? change.paused : state === 'paused';
       if (change.paused !== undefined && paused !== change.paused) {
-        throw new EverywireError('invalid', 'paused and state say different things.', {
+        throw new EverywireError('invalid', 'paused and state contradict each other.', {
           pointers: ['/state'],
         });
       }

@@ -15,9 +15,9 @@ export interface WebhookRow {
   readonly secrets: readonly string[];
   /** Until then the second secret signs too. */
   readonly rotationEndsMs?: number | undefined;
-  /** Who registered it: only they and administrators see it. */
+  /** The subject that registered it: only this subject and administrators see it. */
   readonly subject?: string | undefined;
-  /** With whose rights its messages are read. Rows of before there were tokens have none. */
+  /** The rights for reading its messages. Rows from before tokens existed have none. */
   readonly runsAs?: Identity | undefined;
   readonly createdMs: number;
   /**
@@ -34,8 +34,8 @@ export interface WebhookRow {
 }
 
 /**
- * An identity as a webhook keeps it. What an administrator sets going goes on after the token that was used for it, until
- * that or its subject is revoked.
+ * The identity that a webhook keeps. The webhook of an administrator continues after the token expires, until an
+ * administrator revokes the token or its subject.
  */
 export function keptIdentity({ subject, isAdmin, claims }: Identity): Identity {
   if (claims === undefined) return { subject, isAdmin };

@@ -64,7 +64,7 @@ export class Sender {
     });
   }
 
-  /** Never rejects: whatever goes wrong is a failed attempt. */
+  /** Never rejects: every error is a failed attempt. */
   async post({ url, headers, body }: Outgoing): Promise<Attempt> {
     // One controller for each attempt: a signal that lives as long as the server would remember all that it was joined to.
     const cut = new AbortController();
@@ -105,7 +105,7 @@ export class Sender {
     await this.#agent.destroy();
   }
 
-  /** Reads to the bound; what is beyond it is cut off together with the connection. */
+  /** Reads up to the limit, then closes the connection. */
   async #readAnswer(body: AsyncIterable<Buffer> & { destroy(): unknown }): Promise<string> {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -169,8 +169,8 @@ function blocked(): Error {
 
 const knownFailures: ReadonlyMap<string, string> = new Map([
   ['ENOTFOUND', 'The host was not found.'],
-  ['EAI_AGAIN', 'The host could not be looked up just now.'],
-  ['ECONNREFUSED', 'Nobody listens there.'],
+  ['EAI_AGAIN', 'The DNS lookup of the host failed. Try again later.'],
+  ['ECONNREFUSED', 'The connection was refused.'],
   ['ECONNRESET', 'The connection was reset.'],
 ]);
 
@@ -187,7 +187,7 @@ function explain(caught: unknown, timeoutMs: number): string {
     error instanceof errors.HeadersTimeoutError
   )
     return `No complete answer within ${timeoutMs} ms.`;
-  if (error.name === 'AbortError') return 'The server stopped meanwhile.';
+  if (error.name === 'AbortError') return 'The server stopped during the attempt.';
   if (error.code === blockedCode) return error.message;
   if (error instanceof errors.HeadersOverflowError) return 'The header section of the answer is too long.';
   const known = knownFailures.get(error.code ?? '');

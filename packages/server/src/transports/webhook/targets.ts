@@ -3,13 +3,13 @@ import { EverywireError } from '@everywire/protocol';
 import { isBlockedAddress } from './addresses.ts';
 
 /**
- * Where webhooks may go. The public Internet over https is allowed to everyone; whatever else (http, private addresses,
- * odd ports) only where `webhooks.allowTargets` of the configuration names it.
+ * The allowed targets of webhooks. Every subject may use the public Internet over https. All other targets (http, private
+ * addresses, other ports) are allowed only if `webhooks.allowTargets` of the configuration names them.
  */
 export interface TargetRules {
-  /** @throws EverywireError `invalid` for a URL that is none, or that cannot be allowed whatever it resolves to */
+  /** @throws EverywireError `invalid` for an invalid URL, or for one that is forbidden for every address */
   check(url: string): URL;
-  /** Asked with every address, at every connection: names resolve to something else tomorrow (T40). */
+  /** Called with every address, at every connection: a name may resolve to another address later (T40). */
   mayConnect(host: string, port: number, address: string): boolean;
   /** The operator has named this target, so it needs no proof that it wants to be called. */
   isNamed(url: URL): boolean;
@@ -27,7 +27,7 @@ interface Rule {
   matchesAddress(address: string): boolean;
 }
 
-/** @throws RangeError that names the entry which is none */
+/** @throws RangeError that names the invalid entry */
 export function createTargetRules(allowed: readonly string[]): TargetRules {
   const rules = allowed.map(parseRule);
   const portMatches = (rule: Rule, port: number): boolean => rule.port === undefined || rule.port === port;
@@ -43,13 +43,11 @@ export function createTargetRules(allowed: readonly string[]): TargetRules {
       // A name may still resolve to an allowed network, which is only known when it is connected to.
       if (namedBy(host, port) || (isIP(host) === 0 && rules.length > 0)) return url;
       if (url.protocol !== 'https:')
-        throw refused('url begins with https://, unless the operator allows that target.');
+        throw refused('url must begin with https://, unless the operator allows that target.');
       if (port !== httpsPort && port < unprivilegedFrom)
         throw refused(`Port ${port} is not allowed as a target.`);
-      if (isIP(host) !== 0 && isBlockedAddress(host))
-        throw refused('url leads to an address that is not public.');
-      if (/(^|\.)(localhost|internal|local)$/.test(host))
-        throw refused('url leads to a name that is not public.');
+      if (isIP(host) !== 0 && isBlockedAddress(host)) throw refused('url must have a public address.');
+      if (/(^|\.)(localhost|internal|local)$/.test(host)) throw refused('url must have a public host name.');
       return url;
     },
     mayConnect(host, port, address) {
@@ -74,18 +72,18 @@ export function endpointOf(url: URL): { readonly host: string; readonly port: nu
 
 /** The parser of URLs has made one spelling of an address from all of them: `127.1`, `0x7f.1`, `2130706433`. */
 function parseTarget(text: string): URL {
-  if (text.length > urlLengthMax || !URL.canParse(text)) throw refused('url is an absolute URL.');
-  // Backslashes and white space are repaired by the parser; whoever writes them wants to be read in two ways.
-  if (/[\s\\]/.test(text)) throw refused('url has no spaces and no backslashes.');
+  if (text.length > urlLengthMax || !URL.canParse(text)) throw refused('url must be an absolute URL.');
+  // The URL parser repairs backslashes and white space, so two programs could read the same URL in different ways.
+  if (/[\s\\]/.test(text)) throw refused('url must not contain spaces or backslashes.');
   const url = new URL(text);
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refused('url begins with https://.');
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refused('url must begin with https://.');
   if (
     url.username !== '' ||
     url.password !== '' ||
     text.slice(0, text.indexOf(url.pathname, 8)).includes('@')
   )
-    throw refused('url has no user name and no password.');
-  if (url.hash !== '') throw refused('url has no fragment.');
+    throw refused('url must not contain a user name or a password.');
+  if (url.hash !== '') throw refused('url must not have a fragment.');
   if (url.port === '0') throw refused('Port 0 is not allowed as a target.');
   return url;
 }
@@ -122,7 +120,7 @@ function parseRule(text: string): Rule {
 }
 
 function noRule(text: string): RangeError {
-  return new RangeError(`webhooks.allowTargets: ${text} is no host, address or network.`);
+  return new RangeError(`webhooks.allowTargets: ${text} is not a host, an address or a network.`);
 }
 
 function refused(detail: string): EverywireError {

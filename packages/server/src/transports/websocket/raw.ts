@@ -11,7 +11,7 @@ import { CommandPacer } from '../parts/command-pacer.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
 export interface RawRequest {
-  /** A channel, or a filter for those who only read. */
+  /** A channel, or a filter for clients that only read. */
   readonly channel: string;
   readonly from: From | undefined;
   readonly format: 'raw' | 'envelope';

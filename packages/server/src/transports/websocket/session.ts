@@ -24,7 +24,7 @@ const policyCode = 1008;
 
 /** One filter that a connection follows, from the command on. */
 class ClientSubscription {
-  /** Undefined until the hub has begun it. */
+  /** Undefined until the hub has opened it. */
   subscription: Subscription | undefined;
   isCancelled = false;
 }
@@ -39,7 +39,7 @@ export class CommandConnection implements Sink {
   #subscriptions: Map<string, ClientSubscription> | undefined;
   #pacer!: CommandPacer;
   #badCommands = 0;
-  /** The server is going away: what was asked before is answered, and nothing more is taken. */
+  /** The server is stopping: it answers the earlier commands, and takes no more. */
   #isLeaving = false;
 
   constructor(host: WebSocketHost, drainCode: number) {
@@ -133,10 +133,10 @@ export class CommandConnection implements Sink {
 
   async #subscribe(command: Command & { op: 'subscribe' }): Promise<void> {
     const { id, channel } = command;
-    // From now on means from this command: what is published by the next one is not missed, however long this takes.
+    // "From now on" means from this command, so that the subscriber gets the messages of the next command.
     const from = parseFrom(command, this.#host.clock.nowMs());
     const key = spellingOf(channel, this.#host.limits);
-    // The same filter again begins anew, as in MQTT [MQTT-3.8.4-3]: two of them could not be told apart.
+    // The same filter again replaces the earlier one, as in MQTT [MQTT-3.8.4-3]: a client could not distinguish the two.
     this.#drop(key);
     const followed = new ClientSubscription();
     this.#subscriptions ??= new Map();
@@ -165,7 +165,7 @@ export class CommandConnection implements Sink {
     }
   }
 
-  /** One still being begun is cancelled when it has. */
+  /** Cancels a subscription that is still being opened as soon as it is open. */
   #drop(key: string): boolean {
     const followed = this.#subscriptions?.get(key);
     if (followed === undefined) return false;
@@ -194,7 +194,7 @@ export class CommandConnection implements Sink {
     this.#badCommands += 1;
     this.#peer.sendText(refusedAnswer(id, error));
     if (this.#badCommands >= this.#host.limits.badCommandsMax) {
-      this.#peer.close(policyCode, `${error.code}: too many frames in a row that are no commands.`);
+      this.#peer.close(policyCode, `${error.code}: too many frames in a row are not commands.`);
     }
   }
 }

@@ -31,7 +31,7 @@ export interface WebSocketFront {
 export interface WebSocketTransportOptions {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** What peers are told when the server drains: 1001 going away, or 1012 when it will be back (IANA registry). */
+  /** The close code for peers when the server drains: 1001 going away, or 1012 service restart (IANA registry). */
   readonly drainCode?: 1001 | 1012 | undefined;
 }
 
@@ -46,7 +46,7 @@ const rawHandlers: WebSocketHandlers<RawConnection> = {
   onDrain: ({ context }) => context.drained(),
 };
 
-const textOnly = closeOf(new EverywireError('unsupported', 'Commands are text frames.'));
+const textOnly = closeOf(new EverywireError('unsupported', 'Commands must be text frames.'));
 
 const commandHandlers: WebSocketHandlers<CommandConnection> = {
   onText: ({ context }, text) => context.receive(text),
@@ -132,7 +132,7 @@ class WebSocketTransport implements Transport {
     });
   }
 
-  /** Everything before 101: the handshake, who it is, and what `open` finds out. What it throws is answered here. */
+  /** All work before 101: the handshake, the identity, and the checks of `open`. Answers thrown errors itself. */
   #admit(
     request: IncomingMessage,
     socket: Duplex,
@@ -149,7 +149,9 @@ class WebSocketTransport implements Transport {
       refuseUpgrade(socket, path, error, retryAfterMs);
     };
     if (this.#host.hub.isDraining) {
-      refuse(new EverywireError('going_away', 'The server is stopping; come back elsewhere.'));
+      refuse(
+        new EverywireError('going_away', 'The server is stopping. Reconnect later, or to another server.'),
+      );
       return;
     }
     this.#front.callers
@@ -166,7 +168,7 @@ class WebSocketTransport implements Transport {
     connection.begin(session, peer);
   }
 
-  /** The subscription is begun before the answer, which says whether it is exact, and refuses what is no cursor. */
+  /** Opens the subscription before the answer, so that the answer can say whether it is exact, or refuse a bad cursor. */
   async #openRaw(
     { handshake, identity, address }: Admitted,
     request: IncomingMessage,
@@ -209,7 +211,7 @@ interface Admitted {
 function readRawRequest(request: IncomingMessage, nowMs: number): RawRequest {
   const channel = percentDecode(pathOf(request).slice(rawPrefix.length), 'channel name');
   const query = new Query(rawQuery(request.url ?? ''));
-  // Payloads of many channels cannot be told apart without an envelope.
+  // A client cannot distinguish payloads of many channels without an envelope.
   const isFilter = /[+#*]/.test(channel);
   return {
     channel,

@@ -306,7 +306,7 @@ describe('a full disk', () => {
     ).rejects.toMatchObject({ code: 'store_full' });
     expect(bench.store.health()).toMatchObject({
       ok: true,
-      detail: expect.stringContaining('no room') as unknown,
+      detail: expect.stringContaining('no space') as unknown,
     });
     expect((await bench.read('a', await bench.earliest('a'))).messages).toHaveLength(1);
     monotonicMs += 1_000;

@@ -44,7 +44,7 @@ describe('signatures', () => {
     `whsec_${'A'.repeat(31)}!`,
     `whsec_${Buffer.alloc(65).toString('base64')}`,
   ])('no secret: %j', (text) => {
-    expect(() => checkSecret(text)).toThrow(/secret is whsec_/);
+    expect(() => checkSecret(text)).toThrow(/secret must be whsec_/);
   });
 
   test.each([24, 32, 64])('a secret of %i bytes', (bytes) => {

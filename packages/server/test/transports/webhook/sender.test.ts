@@ -145,7 +145,7 @@ describe('receivers that misbehave', () => {
     for (const stop of stops.splice(0)) await stop();
     expect(await post(makeSender(), `http://127.0.0.1:${port}/`)).toEqual({
       kind: 'failed',
-      reason: 'Nobody listens there.',
+      reason: 'The connection was refused.',
     });
   });
 });

@@ -352,7 +352,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
     let restoring = this.#restoring.get(sid);
     if (restoring === undefined) {
       if (this.#restoring.size >= restoringMax) {
-        throw new EverywireError('rate_limited', 'Many sessions come back at the same time.');
+        throw new EverywireError('rate_limited', 'Too many sessions come back at the same time.');
       }
       const socket = this.#make(sid, this.#shownBy(request));
       restoring = this.handlers
