@@ -30,7 +30,10 @@ export class Caretaker {
       for (const sweep of sweeps) sweep(clock.monotonicMs() - sweepEveryMs);
       store
         .sweep(clock.nowMs(), (channel) => namespaces.rulesOf(channel).retention)
-        .catch((cause: unknown) => log.error({ err: cause }, 'the store could not trim by age'))
+        .catch((cause: unknown) => {
+          // The store ends a sweep when it closes.
+          if (!this.#isStopped) log.error({ err: cause }, 'the store could not trim by age');
+        })
         .finally(() => {
           if (!this.#isStopped) this.start();
         });

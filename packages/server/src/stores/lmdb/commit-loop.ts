@@ -47,9 +47,12 @@ export class CommitLoop<B> {
     queueMicrotask(() => void this.#run());
   }
 
-  /** Resolves when nothing is waiting or on its way. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** Resolves when nothing is waiting or on its way, while it is running. */
   idle(): Promise<void> {
-    if (!this.#isRunning) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 

@@ -30,7 +30,7 @@ import { isShortOfRoom, type OpenedLog, type OpenedLogOptions } from './opened-l
 import { openFolder, openLog, type OpeningOptions } from './opening.ts';
 import { getRecord, listRecords } from './records.ts';
 import { readRetained } from './retained.ts';
-import { purgeDeleted, sweepChannels, sweepRetained } from './sweep.ts';
+import { purgeDeleted, sweepChannels, sweepRetained, type CurrentLog } from './sweep.ts';
 
 export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax' | 'leases'> {
   /** The data folder; made when it is not there. */
@@ -110,7 +110,8 @@ class LmdbStore implements Store {
 
   async close(): Promise<void> {
     if (this.#feed === undefined) return;
-    await this.#loop.idle();
+    // A publisher may append again when its last commit is answered.
+    while (this.#loop.isRunning) await this.#loop.idle();
     this.#feed = undefined;
     const opened = this.#opened;
     this.#opened = undefined;
@@ -199,10 +200,11 @@ class LmdbStore implements Store {
 
   async sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void> {
     const submit = (work: (batch: CommitBatch) => void): Promise<void> => this.#submit(0, work);
+    const log = this.#currentLog();
     // First what frees most: on a full disk the others need room.
-    await purgeDeleted(this.#log, submit);
-    this.#sweptThrough = await sweepChannels(this.#log, nowMs, retentionOf, submit, this.#sweptThrough);
-    await sweepRetained(this.#log, nowMs, submit);
+    await purgeDeleted(log, submit);
+    this.#sweptThrough = await sweepChannels(log, nowMs, retentionOf, submit, this.#sweptThrough);
+    await sweepRetained(log, nowMs, submit);
   }
 
   health(): Health {
@@ -221,6 +223,14 @@ class LmdbStore implements Store {
       throw new EverywireError('store_unavailable', 'The store is being opened again after a failure.');
     }
     return this.#opened;
+  }
+
+  #currentLog(): CurrentLog {
+    const log = this.#log;
+    return () => {
+      if (this.#log === log) return log;
+      throw new EverywireError('store_unavailable', 'The store was opened again during this sweep.');
+    };
   }
 
   #assertOpen(): void {
@@ -275,7 +285,7 @@ class LmdbStore implements Store {
   /** The channel is deleted, whether its pages can be freed now or by the next sweep. */
   async #freePages(): Promise<void> {
     try {
-      await purgeDeleted(this.#log, (work) => this.#submit(0, work));
+      await purgeDeleted(this.#currentLog(), (work) => this.#submit(0, work));
       this.#fullUntilMs = -Infinity;
     } catch (caught) {
       this.#options.log.warn({ err: caught }, 'the pages of a deleted channel are not free yet');

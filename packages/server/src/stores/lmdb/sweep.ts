@@ -9,6 +9,12 @@ import { decodeRetained } from './retained.ts';
 
 type Submit = (work: (batch: CommitBatch) => void) => Promise<void>;
 
+/**
+ * The log that the sweep works on; throws `store_unavailable` once it is closed, or was opened again after a failure. A
+ * sweep takes several turns, so it asks after each wait: a read from a closed file can end the process.
+ */
+export type CurrentLog = () => OpenedLog;
+
 /** Channels looked at before others get their turn: about 2 ms. */
 const channelsPerTurn = 64;
 /**
@@ -23,7 +29,7 @@ const removedPerCommit = 2_000;
  * with the name where the next sweep begins; `undefined` for the first.
  */
 export async function sweepChannels(
-  log: OpenedLog,
+  currentLog: CurrentLog,
   nowMs: number,
   retentionOf: (channel: string) => Retention,
   submit: Submit,
@@ -31,6 +37,7 @@ export async function sweepChannels(
 ): Promise<string | undefined> {
   let after = begin;
   for (let looked = 0; looked < channelsPerSweep; looked += channelsPerTurn) {
+    const log = currentLog();
     const names = take(log.channels.names(after), channelsPerTurn);
     if (names.length === 0) return undefined;
     const due = names.flatMap((name) => {
@@ -63,7 +70,8 @@ function needsSweep(log: OpenedLog, channel: Channel, oldestMs: number): boolean
 }
 
 /** Removes retained messages that have expired. */
-export async function sweepRetained(log: OpenedLog, nowMs: number, submit: Submit): Promise<void> {
+export async function sweepRetained(currentLog: CurrentLog, nowMs: number, submit: Submit): Promise<void> {
+  const log = currentLog();
   const expired: { readonly key: Buffer; readonly seq: number }[] = [];
   for (const { key, value } of log.database.range('retained', {})) {
     const message = decodeRetained(nameOfKey(key), value, log.history);
@@ -72,11 +80,12 @@ export async function sweepRetained(log: OpenedLog, nowMs: number, submit: Submi
     }
   }
   while (expired.length > 0) {
-    const some = expired.splice(0, removableRows(log.database, removedPerCommit));
+    const some = expired.splice(0, removableRows(currentLog().database, removedPerCommit));
     await submit((batch) => {
+      const { database } = currentLog();
       for (const { key, seq } of some) {
         // Another one may have been retained since.
-        const row = log.database.get('retained', key);
+        const row = database.get('retained', key);
         const now = row && decodeRetained(nameOfKey(key), row, log.history);
         if (now?.seq === seq) batch.write('retained', key, undefined);
       }
@@ -85,10 +94,10 @@ export async function sweepRetained(log: OpenedLog, nowMs: number, submit: Submi
 }
 
 /** Removes the rows of deleted channels, some with each commit. */
-export async function purgeDeleted(log: OpenedLog, submit: Submit): Promise<void> {
+export async function purgeDeleted(currentLog: CurrentLog, submit: Submit): Promise<void> {
   const prefix = Buffer.from('purge/');
   const waiting = Array.from(
-    log.database.keys('meta', { from: prefix, to: Buffer.from('purge0') }),
+    currentLog().database.keys('meta', { from: prefix, to: Buffer.from('purge0') }),
     (key) => ({
       key: Buffer.from(key),
       no: Number(key.toString('latin1', prefix.length)),
@@ -96,7 +105,7 @@ export async function purgeDeleted(log: OpenedLog, submit: Submit): Promise<void
   );
   for (const { key, no } of waiting) {
     for (let isDone = false; !isDone;) {
-      const doomed = rowsOf(log, no);
+      const doomed = rowsOf(currentLog(), no);
       isDone = doomed.length === 0;
       await submit((batch) => {
         for (const row of doomed) batch.write(row.table, row.key, undefined);

@@ -30,6 +30,8 @@ let bench: StoreBench;
 let fault: Fault | undefined;
 let commits: (readonly Write[])[];
 let opened: number;
+/** What was read of a file that had been closed, where lmdb may end the process. */
+let readClosed: string[];
 let freeBytes: number | undefined;
 let fatal: unknown[];
 let monotonicMs: number;
@@ -55,15 +57,23 @@ const clock: Clock = {
 function faulty(options: Parameters<typeof openLmdb>[0]): Database {
   const database = openLmdb(options);
   opened += 1;
+  let isClosed = false;
+  const read = (what: string): Database => {
+    if (isClosed) readClosed.push(what);
+    return database;
+  };
   return {
-    get: (table, key) => database.get(table, key),
-    range: (table, range) => database.range(table, range),
-    keys: (table, range) => database.keys(table, range),
-    count: (table) => database.count(table),
+    get: (table, key) => read(`get ${table}`).get(table, key),
+    range: (table, range) => read(`range ${table}`).range(table, range),
+    keys: (table, range) => read(`keys ${table}`).keys(table, range),
+    count: (table) => read(`count ${table}`).count(table),
     freeBytes: () => freeBytes ?? database.freeBytes(),
     fileBytes: () => database.fileBytes(),
     reusableBytes: () => database.reusableBytes(),
-    close: () => database.close(),
+    close: () => {
+      isClosed = true;
+      return database.close();
+    },
     commit: (writes) => {
       commits.push(writes);
       return fault === undefined ? database.commit(writes) : fault(() => database.commit(writes));
@@ -102,6 +112,7 @@ beforeEach(async () => {
   fault = undefined;
   commits = [];
   opened = 0;
+  readClosed = [];
   freeBytes = undefined;
   fatal = [];
   monotonicMs = 0;
@@ -113,6 +124,7 @@ beforeEach(async () => {
 afterEach(async () => {
   fault = undefined;
   await bench.store.close();
+  expect(readClosed).toEqual([]);
   rmSync(folder, { recursive: true });
 });
 
@@ -447,4 +459,74 @@ it('a second store on the folder is refused, and the first continues', async () 
   const second = make();
   await expect(second.open(bench)).rejects.toThrow(`process ${process.pid}`);
   expect((await bench.append('a', 'x')).offset).toBe(1);
+});
+
+describe('closing', () => {
+  const keepNothing = () => ({ countMax: 1_000, ageMsMax: 0, bytesMax: 1e9 });
+
+  /** Closes the store while the first commit of `work` is being flushed. */
+  async function closeDuring(work: () => Promise<unknown>): Promise<void> {
+    const { promise: held, resolve: release } = Promise.withResolvers<undefined>();
+    fault = async (commit) => {
+      await commit();
+      await held;
+    };
+    commits.length = 0;
+    const done = work();
+    await until(() => commits.length === 1);
+    const closed = bench.store.close();
+    release(undefined);
+    await closed;
+    await expect(done).rejects.toMatchObject({ code: 'store_unavailable' });
+  }
+
+  it('ends a sweep before it looks at the file again', async () => {
+    await Promise.all(Array.from({ length: 200 }, (_, at) => bench.append(`c/${at}`, 'x')));
+    await closeDuring(() => bench.store.sweep(1e12, keepNothing));
+  });
+
+  it('ends the purge of a deleted channel and of retained messages', async () => {
+    await Promise.all(
+      Array.from({ length: 200 }, (_, at) => bench.append(`c/${at}`, 'x', { retain: true, expiresAtMs: 1 })),
+    );
+    for (let at = 0; at < 50; at += 1) await bench.store.drop(`c/${at}`);
+    await closeDuring(() => bench.store.sweep(1e12, keepNothing));
+  });
+
+  it('a reopening after a failure ends a sweep that had begun on the failed file', async () => {
+    await Promise.all(Array.from({ length: 200 }, (_, at) => bench.append(`c/${at}`, 'x')));
+    let isFirst = true;
+    fault = async (commit) => {
+      if (!isFirst) throw Object.assign(new Error('EIO: input/output error'), { code: 5 });
+      isFirst = false;
+      await commit();
+      void bench.append('a', 'x').catch(() => undefined);
+    };
+    const swept = expect(bench.store.sweep(1e12, keepNothing)).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
+    await until(() => !bench.store.health().ok);
+    pass(100);
+    fault = undefined;
+    await swept;
+    await until(() => opened === 2 && bench.store.health().ok);
+    await bench.store.sweep(1e12, keepNothing);
+  });
+
+  it('waits for what a publisher appends in answer to the last commit, or refuses it', async () => {
+    const results: string[] = [];
+    const publisher = (async () => {
+      for (let at = 0; at < 20; at += 1) {
+        await bench.append('a', `${at}`).then(
+          () => results.push('stored'),
+          ({ code }: EverywireError) => results.push(code),
+        );
+      }
+    })();
+    await bench.store.close();
+    await publisher;
+    expect(new Set(results).size).toBeLessThanOrEqual(2);
+    expect(results.at(-1)).toBe('store_unavailable');
+    expect(logged).toEqual([]);
+  });
 });
