@@ -23,9 +23,9 @@ const phrases: readonly Phrase[] = [
   {
     shape: /\b(?:is|are|was|were|be|been) told\b/gi,
     instead: 'say who tells: "the client gets …"',
-    max: 0,
+    max: 24,
   },
-  { shape: /\b(?:is|are|was|were) owed\b/gi, instead: '"must still receive"', max: 4 },
+  { shape: /\b(?:is|are|was|were) owed\b/gi, instead: '"must still receive"', max: 0 },
   { shape: /\bof (?:its|their|our|his) own\b/gi, instead: '"separate", "its own …"', max: 13 },
   { shape: /\bstands?\b/gi, instead: '"is", "is at"', max: 15 },
   { shape: /\bportions?\b/gi, instead: '"chunk", "page"', max: 0 },
