@@ -37,6 +37,8 @@ export interface TransportDriver {
   readonly untoldByPublishers?: Untold;
   /** What refusing a message does to the connection that it came by. */
   readonly refusedPublisher: 'stays' | 'is closed';
+  /** What happens to a message that is too large, where it is not refused. */
+  readonly publishedTooLarge?: Exception<'is dropped'>;
   /** What happens to a message that comes too fast, where that is something else. */
   readonly publishedTooFast?: Exception<'is delayed'>;
   /** A refusal of this transport has no room for the code; this is what it is seen as. */

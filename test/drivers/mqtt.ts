@@ -456,6 +456,8 @@ const unbounded = 'MQTT 3.1.1 has no receive maximum, so nothing tells when a PU
 const unacknowledged = 'a message at QoS 0 is not acknowledged';
 const acknowledgedEarly = 'the library answers PUBREC before its program has the message';
 const lostOnTheWay = 'a message at QoS 0 that was written to a broken connection is gone';
+const cannotRefuse =
+  'it may only be acknowledged, or the connection closed, and then the client sends it again';
 const unanswered = 'a PUBLISH at QoS 0 is not answered';
 
 export function mqttDriver(way: MqttWay): TransportDriver {
@@ -489,6 +491,7 @@ export function mqttDriver(way: MqttWay): TransportDriver {
     ...(isOld
       ? {
           codeOfRefusals: { reason: wordless, is: /^(refused|closed)$/ },
+          publishedTooLarge: { reason: cannotRefuse, is: 'is dropped' as const },
           untoldToReaders: {
             reason: 'MQTT 3.1.1 has a topic and a payload, and no properties',
             fields: ['cursor', 'offset', 'type', 'headers'],

@@ -37,6 +37,8 @@ export function serveWebSocketLinks<Context>(options: WebSocketLinksOptions<Cont
     limits,
     messageBytesMax,
     firstMessageBytesMax: untrustedMessageBytesMax,
+    // A protocol in binary frames has its own bound, and more to say about it [MQTT-6.0.0-2].
+    passesLongBinary: options.answersAs === 'binary',
     clock,
     log,
   });

@@ -11,6 +11,8 @@ export interface PeerGroupOptions<Context> {
   readonly messageBytesMax: number;
   /** The same until `peer.trust()`; default: no other. */
   readonly firstMessageBytesMax?: number | undefined;
+  /** After `trust`: longer binary messages come in pieces, for protocols that are a stream of bytes. */
+  readonly passesLongBinary?: boolean | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -38,13 +40,14 @@ export class PeerGroup<Context> implements WebSocketEndpoint<Context> {
     this.limits = options.limits;
     this.readerLimits = {
       messageBytesMax: options.messageBytesMax,
+      passesLongBinary: options.passesLongBinary,
       fragmentsMax: options.limits.fragmentsMax,
     };
     const { firstMessageBytesMax } = options;
     this.firstReaderLimits =
       firstMessageBytesMax === undefined
         ? this.readerLimits
-        : { ...this.readerLimits, messageBytesMax: firstMessageBytesMax };
+        : { ...this.readerLimits, messageBytesMax: firstMessageBytesMax, passesLongBinary: false };
     this.clock = options.clock;
     this.log = options.log;
   }

@@ -144,6 +144,8 @@ export interface Publish {
   /** 0 at QoS 0, which has none. */
   readonly packetId: number;
   readonly properties: PublishProperties;
+  /** Set by a reader: the packet had so many bytes, more than its limit, and the payload was not kept. */
+  readonly oversizeBytes?: number;
 }
 
 interface Ack<Type extends string> {

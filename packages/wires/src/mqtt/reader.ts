@@ -1,12 +1,15 @@
 import { checkFirstByte, decodePacket, type Sender } from './decode.ts';
 import { fault, rule } from './fault.ts';
 import { Fields } from './fields.ts';
+import { OversizeReader } from './oversize.ts';
 import type { ClientPacket, MqttFault, Packet, ServerPacket, Version } from './packets.ts';
 
 export interface PacketReaderOptions {
   /** Largest packet, fixed header included. Before the peer is authenticated: `unauthenticatedBytesMax`. */
   readonly packetBytesMax: number;
 }
+
+const publishType = 3;
 
 const rules = {
   tooLarge: rule('3.1.4-1', '3.1.4-1'),
@@ -43,6 +46,8 @@ export class PacketReader<Received extends Packet = Packet> {
   #partialBytes = 0;
   /** Bytes of that packet, header included; 0 until its length is known. */
   #packetBytes = 0;
+  /** A packet that is too large and is read to its end all the same. */
+  #oversize: OversizeReader | undefined;
   #isBroken = false;
 
   constructor(from: Sender, version: Version | undefined, { packetBytesMax }: PacketReaderOptions) {
@@ -69,9 +74,15 @@ export class PacketReader<Received extends Packet = Packet> {
     this.#at = 0;
   }
 
+  /** A client's PUBLISH before MQTT 5 that is too large comes without its payload: a fault could not tell that client why. */
   next(): Received | MqttFault | undefined {
     if (this.#isBroken) return undefined;
-    const result = this.#partial === undefined ? this.#fromChunk() : this.#fromPartial();
+    const result =
+      this.#oversize !== undefined
+        ? this.#pass()
+        : this.#partial === undefined
+          ? this.#fromChunk()
+          : this.#fromPartial();
     if (result?.type === 'fault') this.#break();
     else if (result?.type === 'connect') this.#version = result.version;
     // The first byte has told that it is of those that this side sends.
@@ -84,6 +95,10 @@ export class PacketReader<Received extends Packet = Packet> {
     const from = this.#at;
     const bytes = this.#readHeader(chunk, from, chunk.length);
     if (typeof bytes === 'object') return bytes;
+    if (bytes !== undefined && bytes > this.packetBytesMax) {
+      this.#oversize = new OversizeReader(bytes);
+      return this.#pass();
+    }
     if (bytes === undefined || from + bytes > chunk.length) {
       this.#keep(chunk, from, bytes ?? 0);
       return undefined;
@@ -98,15 +113,43 @@ export class PacketReader<Received extends Packet = Packet> {
     if (this.#packetBytes === 0) {
       const known = this.#completeHeader();
       if (known !== true) return known;
+      if (this.#packetBytes > this.packetBytesMax) {
+        this.#oversize = new OversizeReader(this.#packetBytes);
+        this.#oversize.take(this.#partial!.subarray(0, this.#partialBytes));
+        this.#dropPartial();
+        return this.#pass();
+      }
     }
     this.#take(this.#packetBytes - this.#partialBytes);
     if (this.#partialBytes < this.#packetBytes) return undefined;
     const packet = this.#partial!;
     const end = this.#packetBytes;
+    this.#dropPartial();
+    return this.#decode(packet, 0, end);
+  }
+
+  #dropPartial(): void {
     this.#partial = undefined;
     this.#partialBytes = 0;
     this.#packetBytes = 0;
-    return this.#decode(packet, 0, end);
+  }
+
+  /** Goes through a packet that is too large, of which only the beginning is kept. */
+  #pass(): Packet | MqttFault | undefined {
+    const chunk = this.#chunk;
+    const oversize = this.#oversize!;
+    if (chunk === undefined) return undefined;
+    this.#at += oversize.take(chunk.subarray(this.#at));
+    if (this.#at === chunk.length) {
+      this.#chunk = undefined;
+      this.#at = 0;
+    }
+    if (oversize.bytesLeft > 0) return undefined;
+    this.#oversize = undefined;
+    const head = oversize.withoutPayload();
+    const packet = this.#decode(head, 0, head.length);
+    if (packet.type !== 'publish') return packet;
+    return { ...packet, oversizeBytes: oversize.packetBytes };
   }
 
   /** Takes the header byte by byte: it has five at most. True once the length is known. */
@@ -136,7 +179,9 @@ export class PacketReader<Received extends Packet = Packet> {
       if (byte < 0x80) {
         if (byte === 0 && index > 0 && this.#version === 5) return this.#notMinimal();
         const packetBytes = 2 + index + length;
-        return packetBytes > this.packetBytesMax ? this.#tooLarge() : packetBytes;
+        return packetBytes > this.packetBytesMax && !this.#mayPass(bytes[from]!)
+          ? this.#tooLarge()
+          : packetBytes;
       }
     }
     const detail = 'The remaining length has more than four bytes.';
@@ -147,6 +192,12 @@ export class PacketReader<Received extends Packet = Packet> {
   #notMinimal(): MqttFault {
     const detail = 'The remaining length is longer than needed.';
     return fault({ kind: 'malformed', rule: rules.varint, version: 5, detail });
+  }
+
+  /** It has no reason codes, and its client sends the same again when it is cut for it [MQTT-4.4.0-1]. */
+  #mayPass(firstByte: number): boolean {
+    const isOld = this.#version !== undefined && this.#version !== 5;
+    return isOld && this.#from === 'client' && firstByte >> 4 === publishType;
   }
 
   #tooLarge(): MqttFault {
@@ -198,6 +249,7 @@ export class PacketReader<Received extends Packet = Packet> {
 
   #break(): void {
     this.#isBroken = true;
+    this.#oversize = undefined;
     this.#chunk = undefined;
     this.#partial = undefined;
     this.#partialBytes = 0;

@@ -6,6 +6,8 @@ import { utf8Progress } from './utf8.ts';
 export interface FrameReaderLimits {
   /** Payload of one message, over all its frames. */
   readonly messageBytesMax: number;
+  /** A longer binary message comes in pieces, each as a message, for protocols that are a stream of bytes. Absent: 1009. */
+  readonly passesLongBinary?: boolean | undefined;
   /** Frames in one message; beyond it one more for each KiB, as some libraries cut a long message into frames of 4 KiB. */
   readonly fragmentsMax: number;
 }
@@ -59,6 +61,9 @@ export class FrameReader {
   #fragments = 0;
   #gathered: Buffer = nothing;
   #gatheredBytes = 0;
+  /** The message is longer than messages may be, and comes in pieces. */
+  #isPassing = false;
+  #passedBytes = 0;
   /** How much of it is known to be whole characters. */
   #checkedBytes = 0;
 
@@ -119,7 +124,9 @@ export class FrameReader {
     }
     const isData = (first & 0x0f) < opcodes.close;
     if (isData && this.#gatheredBytes + length > this.limits.messageBytesMax) {
-      return tooBig(`A message has at most ${this.limits.messageBytesMax} bytes.`);
+      const isBinary = (first & 0x0f || this.#message) === opcodes.binary;
+      if (!isBinary || this.limits.passesLongBinary !== true)
+        return tooBig(`A message has at most ${this.limits.messageBytesMax} bytes.`);
     }
     const payloadAt = this.#isServer ? maskAt + maskBytes : maskAt;
     if (chunk.length < payloadAt) return 'incomplete';
@@ -133,6 +140,7 @@ export class FrameReader {
     if (isData) {
       if (this.#opcode !== opcodes.continuation) this.#message = this.#opcode;
       this.#fragments += 1;
+      if (this.#gatheredBytes + length > this.limits.messageBytesMax) this.#isPassing = true;
     }
     return undefined;
   }
@@ -154,7 +162,8 @@ export class FrameReader {
     if (opcode > opcodes.binary) return protocol('This opcode is reserved (§5.2).');
     if (opcode === opcodes.continuation) {
       if (this.#message === 0) return protocol('There is no message to continue (§5.4).');
-      if (this.#fragments >= this.limits.fragmentsMax + Math.floor(this.#gatheredBytes / bytesPerFragment)) {
+      const more = Math.floor((this.#gatheredBytes + this.#passedBytes) / bytesPerFragment);
+      if (this.#fragments >= this.limits.fragmentsMax + more) {
         return tooBig(`A message has at most ${this.limits.fragmentsMax} frames, and one more for each KiB.`);
       }
       return undefined;
@@ -178,6 +187,7 @@ export class FrameReader {
   /** `undefined`: the frame has ended, the message continues. */
   #readData(): Received | 'incomplete' | undefined {
     const end = this.#at + this.#left;
+    if (this.#isPassing) return this.#pass(Math.min(end, this.#chunk.length));
     if (this.#isFinal && this.#gatheredBytes === 0 && this.#phase === 0 && end <= this.#chunk.length) {
       const payload = this.#takePayload(end);
       if (this.#message === opcodes.text && !isUtf8(payload)) return this.#fail(notUtf8);
@@ -197,6 +207,27 @@ export class FrameReader {
     if (this.#message === opcodes.text && this.#checkedBytes < this.#gatheredBytes)
       return this.#fail(notUtf8);
     return this.#endMessage(this.#gathered.subarray(0, this.#gatheredBytes));
+  }
+
+  /** A piece of a message that is too long to be gathered. */
+  #pass(end: number): Received | 'incomplete' | undefined {
+    const gathered = this.#gathered.subarray(0, this.#gatheredBytes);
+    this.#gathered = nothing;
+    this.#gatheredBytes = 0;
+    if (gathered.length > 0) {
+      this.#passedBytes += gathered.length;
+      return { kind: 'binary', payload: gathered };
+    }
+    const piece = this.#takePayload(end);
+    this.#passedBytes += piece.length;
+    this.#left -= piece.length;
+    if (this.#left === 0) {
+      this.#left = -1;
+      if (this.#isFinal) this.#endMessage(nothing);
+    } else if (piece.length === 0) {
+      return 'incomplete';
+    }
+    return piece.length === 0 ? undefined : { kind: 'binary', payload: piece };
   }
 
   #takePayload(end: number): Buffer {
@@ -227,6 +258,8 @@ export class FrameReader {
     this.#fragments = 0;
     this.#gathered = nothing;
     this.#gatheredBytes = 0;
+    this.#isPassing = false;
+    this.#passedBytes = 0;
     this.#checkedBytes = 0;
     return { kind, payload };
   }

@@ -43,6 +43,21 @@ describe('the announced length', () => {
     ]);
   });
 
+  test('of a PUBLISH before MQTT 5 is read to its end, cut anywhere, and only its beginning is kept', () => {
+    const large = encodePacket(publish(Buffer.alloc(1_000, 'z')), 4)!;
+    const behind = encodePacket({ type: 'pingreq' }, 4)!;
+    const bytes = Buffer.concat([large, behind]);
+    for (let cut = 1; cut < bytes.length; cut += 1) {
+      const reader = connectedReader(4);
+      reader.packetBytesMax = 300;
+      const { topic, qos, packetId } = publish(Buffer.alloc(0));
+      expect(readAll(reader, [bytes.subarray(0, cut), bytes.subarray(cut)])).toMatchObject([
+        { type: 'publish', topic, qos, packetId, payload: Buffer.alloc(0), oversizeBytes: large.length },
+        { type: 'pingreq' },
+      ]);
+    }
+  });
+
   test('is judged by the limit of the moment: raised once the peer is known', () => {
     const reader = serverReader({ packetBytesMax: 100 });
     reader.push(

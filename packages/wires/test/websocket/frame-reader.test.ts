@@ -182,6 +182,23 @@ describe('bounds', () => {
     expect(read(inFrames(512))).toMatchObject([{ kind: 'broken', code: 1009 }]);
   });
 
+  test('a binary message over the limit comes in pieces where its protocol is a stream of bytes, and no text does', () => {
+    const passing = { messageBytesMax: 10, fragmentsMax: 8, passesLongBinary: true };
+    const sent = Buffer.from(Array.from({ length: 40 }, (_, at) => at));
+    const frames = Buffer.concat([
+      clientFrame({ opcode: 2, payload: sent.subarray(0, 8), fin: false }),
+      clientFrame({ opcode: 0, payload: sent.subarray(8), fin: true }),
+      clientFrame({ opcode: 2, payload: Buffer.from('next') }),
+    ]);
+    for (let at = 1; at < frames.length; at += 1) {
+      const said = read([frames.subarray(0, at), frames.subarray(at)], passing) as { hex: string }[];
+      expect(said.map(({ hex }) => hex).join('')).toBe(
+        sent.toString('hex') + Buffer.from('next').toString('hex'),
+      );
+    }
+    expect(read([textFrame('01234567890')], passing)).toMatchObject([{ code: 1009 }]);
+  });
+
   test('a new message may be as long again: nothing is carried over', () => {
     const one = [textFrame('a'.repeat(40_000), false), continuation('b', true)];
     expect(read([...one, ...one])).toHaveLength(2);

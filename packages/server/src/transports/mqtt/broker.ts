@@ -1,3 +1,4 @@
+import { ThrottledLog } from '../../core/throttled-log.ts';
 import type { WireFormat } from '../../core/log/batch.ts';
 import { noFigures, type MqttFigures } from './figures.ts';
 import { Sessions } from './sessions.ts';
@@ -21,6 +22,8 @@ const sysEveryMsDefault = 10_000;
 export class Broker {
   readonly host: MqttHost;
   readonly figures: MqttFigures = noFigures();
+  /** Refusals that the protocol has no words for. */
+  readonly refusals: ThrottledLog;
   readonly formats = new Formats();
   readonly sessions: Sessions;
   readonly sys: SysTopics;
@@ -28,6 +31,7 @@ export class Broker {
 
   constructor(host: MqttHost, { sysEveryMs }: BrokerOptions) {
     this.host = host;
+    this.refusals = new ThrottledLog(host.clock, host.log);
     this.sessions = new Sessions(host);
     this.sys = new SysTopics({
       clock: host.clock,

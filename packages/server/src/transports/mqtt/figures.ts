@@ -9,6 +9,8 @@ export interface MqttFigures {
   bytesReceived: number;
   bytesSent: number;
   publishReceived: number;
+  /** Acknowledged, too large, and not stored. */
+  publishDropped: number;
   publishSent: number;
   publishBytesReceived: number;
 }
@@ -23,6 +25,7 @@ export function noFigures(): MqttFigures {
     bytesReceived: 0,
     bytesSent: 0,
     publishReceived: 0,
+    publishDropped: 0,
     publishSent: 0,
     publishBytesReceived: 0,
   };

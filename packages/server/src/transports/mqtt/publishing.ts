@@ -29,6 +29,7 @@ interface Pending {
 }
 
 const nothing: AckProperties = {};
+const empty = Buffer.alloc(0);
 /** What one holds beside its payload, about: its name, its properties, and itself. */
 const pendingBytes = 200;
 
@@ -82,7 +83,7 @@ export class Publishing {
   receive(packet: Publish): void {
     const client = this.#client;
     const { version, session, opened, broker } = client;
-    const { qos, packetId, payload, properties } = packet;
+    const { qos, packetId, payload, properties, oversizeBytes } = packet;
     broker.figures.publishReceived += 1;
     broker.figures.publishBytesReceived += payload.length;
     const topic = version === 5 ? this.#resolve(packet) : packet.topic;
@@ -127,13 +128,14 @@ export class Publishing {
     const event = version === 5 ? propertyOf(properties.userProperties, eventProperty) : undefined;
     const draft: PublishDraft = key === undefined && event === undefined ? given : { ...given, key, event };
     if (qos === 0 || version !== 5) {
-      // There is no answer to say no with, so a refusal is fatal, and known before anything behind it is read.
-      try {
-        session.checkPublish(topic, draft);
-      } catch (refusal) {
-        const error = toEverywireError(refusal);
-        const reasonCode = topic.startsWith('$') ? reasonCodes.notAuthorized : disconnectReason(error);
-        client.refuse(reasonCode, reasonString(error));
+      const error = this.#refusalOf(topic, draft);
+      const isTooLarge = error?.code === 'too_large' || (error === undefined && oversizeBytes !== undefined);
+      if (isTooLarge && version !== 5) {
+        this.#drop(packet, oversizeBytes ?? payload.length);
+        return;
+      }
+      if (error !== undefined) {
+        this.#refuseFatally(topic, error);
         return;
       }
     }
@@ -148,6 +150,39 @@ export class Publishing {
     }
     this.#entries.push({ channel: topic, draft });
     this.#entriesOf.push(pending);
+  }
+
+  /** There is no answer to say no with, so a refusal is fatal, and known before anything behind it is read. */
+  #refuseFatally(topic: string, error: EverywireError): void {
+    const reasonCode = topic.startsWith('$') ? reasonCodes.notAuthorized : disconnectReason(error);
+    this.#client.refuse(reasonCode, reasonString(error));
+  }
+
+  #refusalOf(topic: string, draft: PublishDraft): EverywireError | undefined {
+    try {
+      this.#client.session.checkPublish(topic, draft);
+      return undefined;
+    } catch (refusal) {
+      return toEverywireError(refusal);
+    }
+  }
+
+  /**
+   * Acknowledges a message that is too large, and forgets it. The server has no way of informing such a client: it may only
+   * acknowledge or close (§3.3.5), and a client that is cut for it connects and sends the same again, for ever. Mosquitto
+   * decides likewise.
+   */
+  #drop(packet: Publish, bytes: number): void {
+    const { broker, opened } = this.#client;
+    broker.figures.publishDropped += 1;
+    broker.refusals.info(
+      { client: opened!.clientId, topic: packet.topic, bytes },
+      'an MQTT message was too large: it was acknowledged and dropped (limits.payloadBytesMax)',
+    );
+    if (packet.qos === 0) return;
+    this.#add({ ...packet, payload: empty }, false).reasonCode = reasonCodes.success;
+    if (packet.qos === 1) this.#qos1Pending += 1;
+    this.#answerSoon();
   }
 
   /** The client will not send it again: its packet id is free. */

@@ -111,6 +111,7 @@ export class SysTopics {
       'store/messages/count': hubFigures.published,
       'publish/messages/received': figures.publishReceived,
       'publish/messages/sent': figures.publishSent,
+      'publish/messages/dropped': figures.publishDropped,
       'publish/bytes/received': figures.publishBytesReceived,
       'bytes/received': figures.bytesReceived,
       'bytes/sent': figures.bytesSent,

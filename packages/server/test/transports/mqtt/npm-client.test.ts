@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { defaultLimits } from '../../../src/config/limits.ts';
 import { connect, startTestServer, ways, type TestServer } from './clients.ts';
 
 let server: TestServer;
@@ -90,6 +91,27 @@ describe.each(ways)('$name', (way) => {
     expect(await later.next()).toMatchObject({ retain: false, payload: Buffer.from('live') });
     await Promise.all([writer, reader, later].map(({ mqtt }) => mqtt.endAsync()));
   });
+
+  test.runIf(way.protocolVersion === 4).each([0, 1, 2] as const)(
+    'a message that is too large at QoS %d is dropped, not sent again for ever',
+    async (qos) => {
+      const topic = `npm/large/${way.name}/${qos}`;
+      const reader = await connect(server, way);
+      await reader.mqtt.subscribeAsync(topic, { qos: 1 });
+      // As devices are: what is not acknowledged is sent again after a reconnect.
+      const writer = await connect(server, way, { clean: false, clientId: topic, reconnectPeriod: 50 });
+      let closes = 0;
+      writer.mqtt.on('close', () => (closes += 1));
+      const { payloadBytesMax } = defaultLimits;
+      // One that the server reads whole, and one beyond the bound of packets and of WebSocket messages.
+      for (const bytes of [payloadBytesMax + 1, 4 * payloadBytesMax])
+        await writer.mqtt.publishAsync(topic, Buffer.alloc(bytes, 'x'), { qos });
+      await writer.mqtt.publishAsync(topic, 'behind it', { qos });
+      expect((await reader.next()).payload.toString()).toBe('behind it');
+      expect(closes).toBe(0);
+      await Promise.all([writer, reader].map(({ mqtt }) => mqtt.endAsync()));
+    },
+  );
 
   test('a will is published when the connection is lost, and not after a goodbye', async () => {
     const topic = `npm/will/${way.name}`;
