@@ -46,6 +46,12 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
     return lease === undefined ? [] : [{ name: lease.name, token: lease.token }];
   }
 
+  /** It is due no more. */
+  unwatch(): void {
+    this.deadline?.cancel();
+    this.deadline = undefined;
+  }
+
   save(): Save | undefined {
     // A session that was opened and not saved yet stands for nothing: what its predecessor left still has to be written.
     const records = this.open?.movingRows() ?? this.unsaved;
