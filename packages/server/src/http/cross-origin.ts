@@ -24,12 +24,14 @@ export class CrossOrigin {
    * @throws EverywireError `forbidden` when there is a list and the page's origin is neither on it nor this server's
    */
   headersFor(request: OriginRequest): Readonly<Record<string, string>> {
-    const { origin } = request.headers;
+    if (!this.#isListed(request.headers.origin)) this.#check(request);
+    return this.fieldsOf(request);
+  }
+
+  /** The same for an answer that is a refusal already, so that a listed page can read it; other pages get no welcome. */
+  fieldsOf({ headers: { origin } }: OriginRequest): Readonly<Record<string, string>> {
     const vary = { Vary: this.#allowed === undefined ? 'Accept' : 'Accept, Origin' };
-    if (!this.#isListed(origin)) {
-      this.#check(request);
-      return vary;
-    }
+    if (!this.#isListed(origin)) return vary;
     return { ...vary, ...this.#welcome(origin), 'Access-Control-Expose-Headers': exposedHeaders };
   }
 

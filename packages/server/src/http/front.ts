@@ -95,6 +95,8 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   const upgrades = new UpgradeRouter();
   const requests = new RawRequests();
   const allowed = new AllowedMethods();
+  const callers = new Callers(options);
+  const crossOrigin = new CrossOrigin(options.allowedOrigins, callers);
   let isDraining = false;
   let isListening = false;
   const refusalOf = (path: string): EverywireError | undefined =>
@@ -115,12 +117,20 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     rewriteUrl: (request) => targetPath(request.url ?? '/'),
     // The channel is taken from the raw target; the router must not mind how long or how encoded it is.
     routerOptions: { maxParamLength: limits.urlBytesMax },
-    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, options),
+    // Hooks do not run for these.
+    frameworkErrors: (error, request, reply) =>
+      void answerError(error, request, reply.headers(crossOrigin.fieldsOf(request.raw)), options),
     ajv: {
       customOptions: { allErrors: true, coerceTypes: false, removeAdditional: false, useDefaults: false },
     },
     serverFactory: (handler) => {
-      const { server, http2 } = createNodeServer(handler, { ...options, upgrades, requests, refusalOf });
+      const { server, http2 } = createNodeServer(handler, {
+        ...options,
+        upgrades,
+        requests,
+        refusalOf,
+        fieldsOf: (request) => crossOrigin.fieldsOf(request),
+      });
       if (http2 !== undefined) http2Fronts.push(http2);
       return server;
     },
@@ -129,8 +139,6 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
   answerUnknown(app, { allowed, upgrades });
   addBodyParser(app, options);
-  const callers = new Callers(options);
-  const crossOrigin = new CrossOrigin(options.allowedOrigins, callers);
   // Before anything else is found out, so that a page may read refusals as well.
   app.addHook('onRequest', async ({ raw }, reply) => {
     reply.headers(raw.method === 'OPTIONS' ? crossOrigin.preflight(raw) : crossOrigin.headersFor(raw));

@@ -91,7 +91,6 @@ function checkHost({ headers: { host } }: IncomingMessage): EverywireError | und
 
 function checkFraming(request: IncomingMessage): EverywireError | undefined {
   const coding = request.headers['transfer-encoding'];
-  const hasBody = coding !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
   if (coding !== undefined) {
     // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty; an unknown coding is 501.
     if (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)
@@ -102,11 +101,27 @@ function checkFraming(request: IncomingMessage): EverywireError | undefined {
       });
     }
   }
-  // RFC 9110 §9.3.1: content in a GET has no meaning, and can be a request smuggled past a proxy.
-  if (hasBody && (request.method === 'GET' || request.method === 'HEAD')) {
-    return malformed(`A ${request.method} request must not have a body.`);
-  }
-  return undefined;
+  return isRead(request) && Number(request.headers['content-length'] ?? 0) > 0
+    ? noContent(request)
+    : undefined;
+}
+
+/** Whether content has no meaning for the request (RFC 9110 §9.3.1). */
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+/**
+ * Whether a request without content may still have some: some proxies send an empty body in chunks with every request
+ * whose length they do not know.
+ */
+export function mayHaveContent(request: IncomingMessage): boolean {
+  return isRead(request) && request.headers['transfer-encoding'] !== undefined;
+}
+
+/** Content in a GET can be a request that was smuggled past a proxy. */
+export function noContent({ method }: IncomingMessage): EverywireError {
+  return malformed(`A ${method} request must not have a body.`);
 }
 
 function checkLength(length: string | undefined, bytesMax: number): EverywireError | undefined {

@@ -1,5 +1,6 @@
 import {
   createServer,
+  type IncomingHttpHeaders,
   type IncomingMessage,
   type OutgoingHttpHeaders,
   type Server,
@@ -10,7 +11,7 @@ import { constants } from 'node:http2';
 import { createServer as createSecureServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, toEverywireError } from '@everywire/protocol';
 import { problemMediaType, problemOf } from '@everywire/protocol/http';
 import type { Admission } from '../core/sessions/admission.ts';
 import type { Clock } from '../core/clock.ts';
@@ -19,9 +20,10 @@ import type { Log } from '../core/seams/log.ts';
 import { guard } from '../net/guard.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
 import type { IsProxy } from '../net/trusted-proxies.ts';
-import { checkHead, targetPath } from './head-check.ts';
+import { checkHead, mayHaveContent, noContent, targetPath } from './head-check.ts';
 import { Http2Front, unknownExpectation } from './http2-front.ts';
 import { endHttp2, fieldsFor, http2StreamOf } from './http2-request.ts';
+import { readBody } from './body.ts';
 import { endAfter } from './linger.ts';
 import { lookBehindProxy } from './peer.ts';
 import { problemBytes, problemHeaders } from './problem.ts';
@@ -48,6 +50,8 @@ export interface NodeServerOptions {
   readonly requests: RawRequests;
   /** A reason to refuse every request with this path, such as draining. */
   readonly refusalOf: (path: string) => EverywireError | undefined;
+  /** Fields that every answer to a request has, refusals included. */
+  readonly fieldsOf: (request: Pick<IncomingMessage, 'headers'>) => OutgoingHttpHeaders;
 }
 
 /** The first byte of a TLS connection (RFC 8446 §5.1). */
@@ -82,7 +86,9 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   const { limits, upgrades, tls, admission, isProxy = () => false } = options;
   const serve: Handler = (request, response) => {
     lookBehindProxy(request, isProxy);
-    (options.requests.find(request)?.handle ?? handler)(request, response);
+    const handle = options.requests.find(request)?.handle ?? handler;
+    if (mayHaveContent(request)) void serveWithoutContent(request, response, { ...options, handle });
+    else handle(request, response);
   };
   const bounds: ServerOptions = {
     maxHeaderSize: limits.headerBytesMax,
@@ -109,6 +115,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
       ? { server: createServer(bounds, answer), http2: undefined }
       : createSecure({ bounds, answer, serve }, tls, options);
   server.maxHeadersCount = limits.headerCountMax + 1;
+  answerHalfClosed(server, tls === undefined ? 'connection' : 'secureConnection', options);
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // RFC 9110 §10.1.1: a refusal comes in place of 100, so that the body is never sent.
     serveInTurn(request.socket, response, limits, () => {
@@ -119,7 +126,8 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   });
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     serveInTurn(request.socket, response, limits, () => {
-      if (!isOver(request.socket)) refuse(request, response, unknownExpectation(), options);
+      if (!isOver(request.socket))
+        refuse(request, response, unknownExpectation(), options, options.fieldsOf(request));
     });
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
@@ -163,7 +171,8 @@ function createSecure(
     log,
     idleMs: keepAliveMs,
     refusalOf: (request) => refusalOfHead(request, options),
-    refuse: (request, response, refusal) => refuse(request, response, refusal, options),
+    refuse: (request, response, refusal) =>
+      refuse(request, response, refusal, options, options.fieldsOf(request)),
     serve,
   });
   const serveHttp1 = server.listeners('secureConnection');
@@ -180,12 +189,46 @@ function createSecure(
   return { server, http2 };
 }
 
+/**
+ * Answers requests whose client has closed its half of the connection. One that is gone looks the same, so an answer
+ * that takes longer than `closeTimeoutMs` from then is not waited for.
+ */
+function answerHalfClosed(
+  server: Server,
+  event: 'connection' | 'secureConnection',
+  { clock, limits }: NodeServerOptions,
+): void {
+  Object.assign(server, { httpAllowHalfOpen: true });
+  const cutLater = function (this: Socket): void {
+    const timer = clock.after(limits.closeTimeoutMs, () => this.destroy());
+    this.once('close', () => timer.cancel());
+  };
+  server.on(event, (socket: Socket) => void socket.on('end', cutLater));
+}
+
 /** True: the request may be served. Otherwise it has been answered, or is not to be. */
 function admit(request: IncomingMessage, response: ServerResponse, options: NodeServerOptions): boolean {
   if (isOver(request.socket)) return false;
   const refusal = refusalOfHead(request, options);
-  if (refusal !== undefined) refuse(request, response, refusal, options);
+  if (refusal !== undefined) refuse(request, response, refusal, options, options.fieldsOf(request));
   return refusal === undefined;
+}
+
+/** Judges the body of a GET by its content: an empty one means nothing. */
+async function serveWithoutContent(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: NodeServerOptions & { readonly handle: Handler },
+): Promise<void> {
+  try {
+    await readBody(request, { ...options, bytesMax: 0 });
+  } catch (caught) {
+    const error = toEverywireError(caught);
+    const refusal = error.code === 'too_large' ? noContent(request) : error;
+    if (!isOver(request.socket)) refuse(request, response, refusal, options, options.fieldsOf(request));
+    return;
+  }
+  options.handle(request, response);
 }
 
 /** Whether the last answer of the connection is decided, so that what follows is not a request. */
@@ -197,10 +240,10 @@ function refusalOfHead(
   request: IncomingMessage,
   { limits, requests, refusalOf }: NodeServerOptions,
 ): EverywireError | undefined {
-  const url = request.url ?? '/';
-  return (
-    checkHead(request, limits, requests.find(request)?.bodyBytesMax) ?? refusalOf(rawPath(targetPath(url)))
-  );
+  const refusal = checkHead(request, limits, requests.find(request)?.bodyBytesMax);
+  // A page can read the refusal of its request only if the preflight before it succeeds (Fetch §4.9).
+  if (refusal !== undefined || request.method === 'OPTIONS') return refusal;
+  return refusalOf(rawPath(targetPath(request.url ?? '/')));
 }
 
 /**
@@ -255,8 +298,20 @@ function afterAnswers(socket: Socket, then: () => void): void {
   else current.once('close', () => socket.destroyed || isOver(socket) || afterAnswers(socket, then));
 }
 
+/** The bytes in which Node's parser found an error. */
+function packetOf(error: Error): Buffer | undefined {
+  return (error as { readonly rawPacket?: Buffer }).rawPacket;
+}
+
+/** The Origin of a head that could not be parsed: with it, a page can read that its head was too large. */
+function originIn(error: Error): IncomingHttpHeaders {
+  const packet = packetOf(error)?.toString('latin1') ?? '';
+  const origin = /\r\norigin:[ \t]*([^\r\n]*)\r\n/i.exec(packet)?.[1]?.trim();
+  return origin === undefined ? {} : { origin };
+}
+
 function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options: NodeServerOptions): void {
-  const isTls = (error as { rawPacket?: Buffer }).rawPacket?.[0] === tlsHandshake;
+  const isTls = packetOf(error)?.[0] === tlsHandshake;
   options.log.debug({ code: error.code, isTls }, 'a connection sent bytes that are not HTTP');
   if (isTakenOver(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -268,8 +323,10 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options
   const refusal =
     parserRefusals.get(error.code ?? '')?.() ??
     new EverywireError('malformed', 'The bytes are not an HTTP request.');
-  const bytes = problemBytes(refusal, undefined, options.limits.retryAfterMs);
   const current = answering(socket);
+  const headers = current?.req.complete === false ? current.req.headers : originIn(error);
+  const more = options.fieldsOf({ headers });
+  const bytes = problemBytes(refusal, undefined, options.limits.retryAfterMs, more);
   if (current === undefined) {
     endAfter(socket, bytes);
   } else if (current.req.complete) {

@@ -10,6 +10,8 @@ export type OpenBody = Socket | ServerHttp2Stream;
 /** The listener of a body. One function per event for all bodies: the differences are in the body, which is `this`. */
 export interface BodyListeners {
   readonly onDrain: (this: OpenBody) => void;
+  /** The peer closed its half of an HTTP/1.1 connection. */
+  readonly onHalfClosed: (this: OpenBody) => void;
   /** The peer has gone, or cannot be sent more. */
   readonly onGone: (this: OpenBody) => void;
 }
@@ -23,7 +25,7 @@ export function openBody(
   request: IncomingMessage,
   response: ServerResponse,
   head: { readonly fields: OutgoingHttpHeaders; readonly first: string },
-  { onDrain, onGone }: BodyListeners,
+  { onDrain, onHalfClosed, onGone }: BodyListeners,
 ): OpenBody | undefined {
   const stream = http2StreamOf(response);
   if (stream !== undefined) {
@@ -36,14 +38,11 @@ export function openBody(
     return stream;
   }
   const socket = takeOver(request, response);
-  // A peer that only closes its sending half is gone for good as well: there is nothing it could still say.
-  socket.on('drain', onDrain).on('close', onGone).on('end', onGone).on('error', onGone);
-  if (socket.destroyed || socket.readableEnded) {
-    socket.destroy();
-    return undefined;
-  }
-  socket.resume();
+  socket.on('drain', onDrain).on('close', onGone).on('error', onGone);
+  if (socket.destroyed) return undefined;
   socket.write(headText(head.fields) + head.first);
+  if (socket.readableEnded) queueMicrotask(() => onHalfClosed.call(socket));
+  else socket.on('end', onHalfClosed).resume();
   return socket;
 }
 

@@ -82,10 +82,13 @@ export class StreamedResponses {
 const owner = Symbol('streamed response');
 type OwnedBody = OpenBody & { [owner]?: StreamedResponse };
 
-const listeners = { onDrain, onGone };
+const listeners = { onDrain, onHalfClosed, onGone };
 
 function onDrain(this: OwnedBody): void {
   this[owner]?.drained();
+}
+function onHalfClosed(this: OwnedBody): void {
+  this[owner]?.end();
 }
 function onGone(this: OwnedBody): void {
   this[owner]?.cut();
@@ -193,6 +196,14 @@ export class StreamedResponse implements Sink, Quiet {
 
   drained(): void {
     this.#outbound?.drained();
+  }
+
+  /**
+   * Ends the body after what was written. A peer that closed its half of the connection has an answer then; most such
+   * peers are gone, so the body does not continue.
+   */
+  end(): void {
+    this.#finish('');
   }
 
   /** The connection is gone, or is made to be. */

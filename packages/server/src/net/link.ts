@@ -56,6 +56,11 @@ export interface LinkHandlers<Context> {
    * for a link that was refused.
    */
   onClose(link: Link<Context>, how: 'left' | 'lost'): void;
+  /**
+   * The peer of a TCP link sends nothing more. Calls `end` once everything that came before is answered, which ends the
+   * link; after `closeTimeoutMs` it ends anyway. Absent: the link ends at once.
+   */
+  onPeerEnd?(link: Link<Context>, end: () => void): void;
   /** The link's deadline is over. Absent: the link is destroyed. */
   onDeadline?(link: Link<Context>): void;
 }

@@ -197,7 +197,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     (this as LinkSocket)[linkOfSocket].#outbound?.drained();
   };
 
-  /** The peer closed its half. In these protocols such a peer waits for nothing more. */
+  /** The peer closed its half, and may wait for answers to what it sent before. */
   static readonly #onEnd = function (this: Socket): void {
     const link = (this as LinkSocket)[linkOfSocket];
     link.#hasPeerEnded = true;
@@ -221,9 +221,16 @@ export class TcpLink<Context> implements GroupedLink<Context> {
    * before it.
    */
   #endWithPeer(): void {
-    if (this.#isPaused) return;
-    this.end();
-    this.#stage = 'over';
+    if (this.#isPaused || this.#stage !== 'open') return;
+    // A peer that is gone looks the same.
+    this.#cutLater();
+    const end = (): void => {
+      this.end();
+      this.#stage = 'over';
+    };
+    const { handlers } = this.#group;
+    if (handlers.onPeerEnd === undefined) end();
+    else handlers.onPeerEnd(this, end);
   }
 
   #readOn(): void {

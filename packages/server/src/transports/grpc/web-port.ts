@@ -2,9 +2,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toEverywireError, type EverywireError } from '@everywire/protocol';
 import type { Callers } from '../../http/credentials.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
+import { onHalfClosed } from '../../http/half-closed.ts';
 import { peerOf } from '../../http/peer.ts';
+import { rawPath } from '../../http/percent.ts';
 import { problemHeaders } from '../../http/problem.ts';
 import type { RawRequests } from '../../http/raw-requests.ts';
+import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
 import type { LibraryCalls } from './library.ts';
 import type { GrpcHost } from './limits.ts';
 import { webRefusal } from './web-refusal.ts';
@@ -69,6 +72,8 @@ export class WebPort {
       this.#refuse(admitted.refusal, request, response);
       return;
     }
+    // A stream does not outlive its client, whose half of the connection is how it leaves.
+    if (!isUnary(request)) onHalfClosed(request, () => response.destroy());
     this.#library.answer(admitted, request, response);
   }
 
@@ -79,6 +84,12 @@ export class WebPort {
     if (!hasShortBody(request, this.#host.limits)) response.shouldKeepAlive = false;
     response.writeHead(status, { ...fields, 'Content-Length': body.length }).end(body);
   }
+}
+
+/** Whether its method has one answer. */
+function isUnary({ url = '' }: IncomingMessage): boolean {
+  const name = rawPath(url).slice(webPrefix.length);
+  return Messaging.methods.find((method) => method.name === name)?.methodKind === 'unary';
 }
 
 /** Whether its body is known to be no longer than the server reads before it knows the caller. */

@@ -108,6 +108,10 @@ export class MqttConnection implements Sink, MqttClient {
     this.#delivery?.drained();
   }
 
+  peerEnded(end: () => void): void {
+    this.pacer.whenIdle(end);
+  }
+
   /** Nothing was heard in time. */
   overdue(): void {
     if (this.#stage !== 'open') this.link.destroy();

@@ -34,6 +34,8 @@ export interface ByteConnection {
   receive(bytes: Buffer): void;
   /** The link takes bytes again. */
   drained(): void;
+  /** Nothing more comes. Calls `end` once everything that came before is answered. */
+  peerEnded(end: () => void): void;
   /** The link is gone. */
   ended(): void;
   /** The link's deadline is over. */
@@ -92,6 +94,7 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
     const handlers: LinkHandlers<Connection> = {
       onData: ({ context }, bytes) => context.receive(bytes),
       onDrain: ({ context }) => context.drained(),
+      onPeerEnd: ({ context }, end) => context.peerEnded(end),
       onClose: ({ context }) => context.ended(),
       onDeadline: ({ context }) => context.overdue(),
     };

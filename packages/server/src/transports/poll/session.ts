@@ -4,6 +4,7 @@ import { isGroupName } from '../../core/groups/name.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import { followInOrder } from '../../http/follow-in-order.ts';
+import { onHalfClosed } from '../../http/half-closed.ts';
 import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 import {
   cursorsOf,
@@ -146,9 +147,11 @@ export class Polls {
     // Pipelined polls wait on one socket, so many listeners there are no leak to warn of.
     raw.socket.setMaxListeners(this.#host.limits.pipelinedRequestsMax * 2);
     raw.socket.once('close', giveUp);
+    const stop = onHalfClosed(raw, giveUp);
     if (raw.socket.destroyed) giveUp();
     const arrival = await sink.arrival;
     raw.socket.off('close', giveUp);
+    stop();
     timer.cancel();
     return arrival;
   }

@@ -94,6 +94,10 @@ export class StompConnection implements Sink {
     this.#session?.drained();
   }
 
+  peerEnded(end: () => void): void {
+    this.#pacer.whenIdle(end);
+  }
+
   /** For the pacer. */
   pause(): void {
     this.#link.pause();

@@ -37,13 +37,17 @@ export function refuse(
 }
 
 /** Answers what Engine.IO has no code for. */
-export function answerProblem(response: ServerResponse, error: EverywireError): void {
-  const headers = error.row.comeBack === 'later' ? { 'Retry-After': '1' } : {};
+export function answerProblem(
+  response: ServerResponse,
+  error: EverywireError,
+  headers: Readonly<Record<string, string>>,
+): void {
+  const retry = error.row.comeBack === 'later' ? { 'Retry-After': '1' } : {};
   // The rest of a body that is not wanted is not read as a request either.
   const isCut = error.code === 'too_large' || error.code === 'timed_out';
   const closing = isCut && http2StreamOf(response) === undefined ? { Connection: 'close' } : {};
   const body = JSON.stringify({ code: refusals.badRequest.code, message: error.message });
-  answer(response, error.httpStatus, { ...headers, ...closing }, body, 'application/json');
+  answer(response, error.httpStatus, { ...headers, ...retry, ...closing }, body, 'application/json');
 }
 
 /** Answers a handshake. */

@@ -116,9 +116,11 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
       await this.#serve(request, response);
     } catch (caught) {
       const error = refusalOf(caught, this.#options.log, 'an Engine.IO request failed');
-      if (error.code === 'forbidden') refuse(response, refusals.forbidden);
-      else if (error.code === 'malformed' || error.code === 'invalid') refuse(response, refusals.badRequest);
-      else answerProblem(response, error);
+      const headers = this.#crossOrigin.fieldsOf(request);
+      if (error.code === 'forbidden') refuse(response, refusals.forbidden, headers);
+      else if (error.code === 'malformed' || error.code === 'invalid')
+        refuse(response, refusals.badRequest, headers);
+      else answerProblem(response, error, headers);
     }
   }
 

@@ -6,6 +6,7 @@ import { frame, opcodes } from '@everywire/wires/websocket';
 import type { WebSocketPeer } from '../../../websocket/peer.ts';
 import { base64Packet, packets, parsePacket, separator, type EnginePacket } from '@everywire/wires/socketio';
 import { listeningOf } from '../../../net/outbound.ts';
+import { onHalfClosed } from '../../../http/half-closed.ts';
 import { answer } from './answers.ts';
 import type { EncodedBatch, EngineHandlers, EngineSession } from './handlers.ts';
 import type { WebSocketSide } from './websocket-side.ts';
@@ -268,7 +269,10 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     this.#poll = poll;
     // A peer that polls again has received the last answer.
     this.#isUnconfirmed = false;
+    // A session does not outlive its poll: the client's half of the connection is how it leaves.
+    const stop = onHalfClosed(poll.response.req, () => poll.response.destroy());
     poll.response.once('close', () => {
+      stop();
       if (this.#poll === poll) {
         this.#poll = undefined;
         this.#isAnswering = false;
