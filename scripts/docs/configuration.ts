@@ -30,8 +30,8 @@ export function variablesOf({ path }: Leaf): readonly string[] {
 function describe({ schema }: Leaf): string {
   const values = schema.patternProperties === undefined ? describeSchema(schema) : 'a section per filter';
   const text = schema.description ?? '';
-  // Descriptions say in words what a regular expression would say here.
-  const isSaid = values === 'text' || values.includes('text like');
+  // Their descriptions have the examples already.
+  const isSaid = values === 'text' || values.includes(' such as ');
   return isSaid ? text : `${text} (${values})`.trim();
 }
 

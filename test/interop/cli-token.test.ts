@@ -130,6 +130,15 @@ describe('everywire explain', () => {
     }
   });
 
+  test('nonsense is no token, also while authentication is off', async () => {
+    for (const nonsense of ['nonsense', 'a.b.c', '....']) {
+      const ended = await runEverywire(['explain', nonsense, 'subscribe', 'a']).ended;
+      expect(ended).toMatchObject({ code: 1, stdout: expect.stringContaining('no: that is not a token') });
+    }
+    const real = await runEverywire(['explain', '-', 'subscribe', 'a'], { input: token }).ended;
+    expect(real).toMatchObject({ code: 0, stdout: expect.stringContaining('authentication is off') });
+  });
+
   test.each([
     [['explain', '-', 'read', 'a'], 'It is: everywire explain'],
     [['explain', '-', 'subscribe'], 'It is: everywire explain'],

@@ -304,6 +304,85 @@ describe('config and doctor', () => {
   });
 });
 
+describe('one judge', () => {
+  test.each([
+    {
+      what: 'a host without an address',
+      args: ['--insecure', '--host', 'no-such-host.invalid'],
+      words: 'does not resolve',
+    },
+    {
+      what: 'a host of another machine',
+      args: ['--insecure', '--host', '192.0.2.1'],
+      words: 'not an address of this machine',
+    },
+    {
+      what: 'a store that does not exist',
+      args: ['--store', 'redis://u:secret@h'],
+      words: 'no store for "redis:"',
+    },
+    {
+      what: 'a target of webhooks that is not a host',
+      env: { EVERYWIRE_WEBHOOKS__ALLOW_TARGETS: 'a b' },
+      words: 'a b is no host',
+    },
+    {
+      what: 'a certificate that is not there',
+      args: ['--tls-cert', '/none.pem', '--tls-key', '/none.key'],
+      words: 'cannot be read (ENOENT)',
+    },
+  ])('config check, doctor and serve refuse $what', async ({ args = [], env = {}, words }) => {
+    const options = { env: { EVERYWIRE_STORE: 'memory:', ...env } };
+    const checked = await runEverywire(['config', 'check', ...args], options).ended;
+    expect(checked).toMatchObject({ code: 2, stderr: expect.stringContaining(words) });
+    const examined = await runEverywire(['doctor', '--port', '0', ...args], options).ended;
+    expect(examined).toMatchObject({ code: 1, stdout: expect.stringContaining(words) });
+    const served = await runEverywire(['serve', '--port', '0', ...args], options).ended;
+    expect(served).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(words) });
+    for (const { stdout, stderr } of [checked, examined, served])
+      expect(stdout + stderr).not.toContain('secret');
+  });
+});
+
+describe('a port of another protocol', () => {
+  let server: ServedEverywire;
+  beforeAll(async () => {
+    server = await serveEverywire();
+  });
+  afterAll(() => server.dispose());
+
+  test.each(['grpc', 'mqtt', 'stomp', 'http', 'ws', 'sio+http'])(
+    '%s: says what may be wrong',
+    async (scheme) => {
+      const own: Readonly<Record<string, string | undefined>> = {
+        grpc: server.grpc,
+        mqtt: server.mqtt && new URL(server.mqtt).host,
+        stomp: server.stomp && new URL(server.stomp).host,
+      };
+      const isOwn = scheme in own;
+      const others = isOwn ? [new URL(server.http).host] : [];
+      for (const [name, place] of Object.entries(own)) if (name !== scheme) others.push(place!);
+      for (const place of others) {
+        const { code, stderr } = await runEverywire(['publish', `${scheme}://${place}/a`, 'x']).ended;
+        expect(stderr).toMatch(
+          isOwn
+            ? /is \S+ the port of (MQTT|STOMP|gRPC) \(\d+ by default\)\?/
+            : /is \S+ the port of HTTP \(8080 by default\)\?/,
+        );
+        expect([code, stderr.includes('    at ')]).toEqual([1, false]);
+      }
+    },
+  );
+
+  test('a subscriber says so too, and how long it waited', async () => {
+    const url = `grpc://${new URL(server.http).host}/a`;
+    const { code, stderr } = await runEverywire(['subscribe', url, '--timeout', '2']).ended;
+    expect(code).toBe(1);
+    expect(stderr).toContain('the port of gRPC (50051 by default)?; resuming');
+    expect(stderr).toContain('timed out after 2 s with 0 messages.');
+  });
+});
+
 describe('doctor on a data folder', () => {
   let folder: string;
   beforeAll(() => {
@@ -428,6 +507,34 @@ describe('serve', () => {
     expect((await running.ended).code).toBe(130);
     expect(existsSync(readyFile)).toBe(false);
     rmSync(folder, { recursive: true });
+  });
+
+  test('a second start leaves the ready file of the first alone, and its own end that of another', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'everywire-ready-'));
+    const readyFile = join(folder, 'ready.json');
+    const args = ['serve', '--store', 'memory:', '--ready-file', readyFile];
+    const first = runEverywire([...args, '--port', '0']);
+    await first.until('stdout', (text) => text.includes('curl'));
+    const { http } = JSON.parse(readFileSync(readyFile, 'utf8')) as { readonly http: string };
+    const second = await runEverywire([...args, '--port', new URL(http).port]).ended;
+    expect(second.code).toBe(1);
+    expect(JSON.parse(readFileSync(readyFile, 'utf8'))).toMatchObject({ pid: first.child.pid });
+    const third = runEverywire([...args, '--port', '0']);
+    await third.until('stdout', (text) => text.includes('curl'));
+    first.child.kill('SIGTERM');
+    await first.ended;
+    expect(JSON.parse(readFileSync(readyFile, 'utf8'))).toMatchObject({ pid: third.child.pid });
+    third.child.kill('SIGKILL');
+    await third.ended;
+    const after = await runEverywire([...args, '--port', '0', '--host', '192.0.2.1', '--insecure']).ended;
+    expect(after.code).toBe(1);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('ends quietly when the reader of its table goes, as with | head -1', async () => {
+    const running = runEverywire(['serve', '--port', '0', '--store', 'memory:']);
+    running.child.stdout.destroy();
+    expect(await running.ended).toMatchObject({ code: 0, stderr: expect.not.stringMatching(/rror|Warning/) });
   });
 
   test('SIGTERM ends every kind of subscriber and exits 0', async () => {

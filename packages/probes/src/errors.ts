@@ -19,12 +19,15 @@ export class Refused extends Error {
   readonly isPassing: boolean;
   /** The server asks for this wait before another attempt. */
   readonly retryAfterMs: number | undefined;
+  /** The answer was not one that a server of this protocol sends. */
+  readonly isForeign: boolean;
 
   /** `ending`: how the protocol refused. Empty: the answer was not one that a server of this protocol sends. */
   constructor(message: string, ending: Ending = {}, retryAfterMs?: number) {
     super(message);
     this.code = ending.code;
     this.retryAfterMs = retryAfterMs;
+    this.isForeign = Object.values(ending).every((one) => one === undefined);
     this.isPassing = Object.values(ending).some((one) => one !== undefined) && isPassing(ending);
   }
 }

@@ -22,15 +22,31 @@ const durationUnitsMs: ReadonlyMap<string, number> = new Map([
 // RFC 3339 §5.6, with a four-digit year; a space instead of T is not accepted.
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
 
+const amount = String.raw`\d{1,12}(?:\.\d{1,3})?`;
+/** ISO 8601-1 §5.5.2.3 without years and months, which have no fixed length. */
+const isoPattern = String.raw`P(?=[\dT])(?:(\d{1,12})W|(?:(\d{1,12})D)?(?:T(?=\d)(?:(\d{1,12})H)?(?:(\d{1,12})M)?(?:(${amount})S)?)?)`;
+const isoUnitsMs = [7 * 86_400_000, 86_400_000, 3_600_000, 60_000, 1_000] as const;
+
+/** The texts that `parseDurationMs` reads, as a pattern of JSON Schema. */
+export const durationPattern = `^(?:${amount}(?:ms|s|m|h|d)?|${isoPattern})$`;
+
+const isoDuration = new RegExp(`^${isoPattern}$`);
+
 /**
- * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` for other text. A
- * length beyond the exact numbers of milliseconds (285,000 years) is taken for that.
+ * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`, or `PT30S` and `P7D` of ISO 8601; a bare number is seconds.
+ * `undefined` for other text. A length beyond the exact numbers of milliseconds (285,000 years) is taken for that.
  */
 export function parseDurationMs(text: string): number | undefined {
   const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text);
+  const durationMs =
+    match === null ? parseIsoDurationMs(text) : Number(match[1]) * durationUnitsMs.get(match[2] ?? 's')!;
+  return durationMs === undefined ? undefined : Math.min(Math.round(durationMs), Number.MAX_SAFE_INTEGER);
+}
+
+function parseIsoDurationMs(text: string): number | undefined {
+  const match = isoDuration.exec(text);
   if (match === null) return undefined;
-  const durationMs = Math.round(Number(match[1]) * durationUnitsMs.get(match[2] ?? 's')!);
-  return Math.min(durationMs, Number.MAX_SAFE_INTEGER);
+  return isoUnitsMs.reduce((sum, unitMs, at) => sum + Number(match[at + 1] ?? 0) * unitMs, 0);
 }
 
 /**

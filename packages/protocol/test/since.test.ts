@@ -47,11 +47,32 @@ describe('duration', () => {
     ['250ms', 250],
     ['2h', 7_200_000],
     ['1d', 86_400_000],
+    ['PT30S', 30_000],
+    ['PT0.5S', 500],
+    ['P7D', 604_800_000],
+    ['P2W', 1_209_600_000],
+    ['P1DT2H3M4S', 93_784_000],
   ])('%s', (text, ms) => {
     expect(parseDurationMs(text)).toBe(ms);
   });
 
-  it.each(['', '-1s', '1e9s', 's', '1w', 'Infinity', ' 1s'])('refuses %j', (text) => {
+  it.each([
+    '',
+    '-1s',
+    '1e9s',
+    's',
+    '1w',
+    'Infinity',
+    ' 1s',
+    'P',
+    'PT',
+    'P1DT',
+    'P1Y',
+    'P1M',
+    'p1d',
+    'PT1S ',
+    'P1W1D',
+  ])('refuses %j', (text) => {
     expect(parseDurationMs(text)).toBeUndefined();
   });
 

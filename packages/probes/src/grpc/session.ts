@@ -35,6 +35,7 @@ class GrpcSession implements Session {
   readonly #manager: Http2SessionManager;
   readonly #tap: Tap;
   readonly #closing = new AbortController();
+  #isLost = false;
 
   constructor(target: Target, tap: Tap) {
     const baseUrl = originOf(target);
@@ -105,14 +106,26 @@ class GrpcSession implements Session {
 
   close(): void {
     this.#closing.abort();
-    this.#manager.abort();
-    this.#tap.finish(0);
+    if (!this.#isLost) {
+      this.#manager.abort();
+      this.#tap.finish(0);
+      return;
+    }
+    // A peer that does not speak HTTP/2 is an error of the session, which comes later than that of the call. The manager
+    // no longer listens to it after `abort`, and nothing else would keep it from ending the process.
+    this.#tap.destroy();
+    setImmediate(() => setImmediate(() => this.#manager.abort()));
   }
 
   #explain(caught: unknown): Error {
     if (this.#closing.signal.aborted) return new Cut('this side closed the connection');
-    const { errored } = this.#tap;
-    return errored instanceof Cut ? errored : explainGrpc(caught);
+    this.#isLost = true;
+    const { errored, destroyed, readableEnded } = this.#tap;
+    if (errored instanceof Cut) return errored;
+    const isClosed = destroyed || readableEnded;
+    if (isClosed && ConnectError.from(caught).code === Code.Canceled)
+      return new Cut('the server closed the connection', { cause: caught });
+    return explainGrpc(caught);
   }
 }
 

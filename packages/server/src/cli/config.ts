@@ -1,5 +1,6 @@
 import { loadConfig, type LoadedConfig } from '../config/load.ts';
 import { configJsonSchema } from '../config/schema.ts';
+import { ConfigError } from '../config/settings.ts';
 import { showConfig, showConfigJson } from '../config/show.ts';
 import type { ServeFlags } from './flags.ts';
 import { say, write } from './output.ts';
@@ -15,7 +16,10 @@ export async function show(flags: ServeFlags, asJson: boolean): Promise<void> {
 }
 
 export async function check(flags: ServeFlags): Promise<void> {
-  const { settings } = loadHere(flags);
+  const { config, settings } = loadHere(flags);
+  const { findHindrances } = await import('./judge.ts');
+  const problems = await findHindrances(config);
+  if (problems.length > 0) throw new ConfigError(problems);
   const given = settings.filter(({ source }) => source !== 'default').length;
   say(`The configuration is valid; ${given} of its values are given, the others are defaults.`);
 }

@@ -7,6 +7,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/schema.ts';
 import { maskPassword } from '../config/show.ts';
+import { findStoreProblem } from '../stores/index.ts';
 import type { Finding } from './doctor-machine.ts';
 import { write } from './output.ts';
 
@@ -16,6 +17,7 @@ const scheme = 'lmdb:';
 
 /** Room on the disk, and the data folder, judged as `serve` does: writable, free, of a known format, and whole. */
 export async function checkStore({ store: url }: Config): Promise<readonly Finding[]> {
+  if (findStoreProblem(url) !== undefined) return [];
   if (!url.startsWith(scheme))
     return [{ verdict: 'good', text: `The store ${maskPassword(url)} keeps nothing on disk` }];
   const folder = resolve(url.slice(scheme.length));

@@ -6,11 +6,11 @@ const dayMs = 24 * 3_600_000;
 /** Renewals commonly happen 30 days before the end, so something is wrong when this few are left. */
 const daysWanted = 14;
 
-/** The files of TLS, read and tried as `serve` does; nothing without TLS. */
+/** The certificate, as `serve` loads it; nothing without TLS, and for files that cannot be used, a hindrance by themselves. */
 export async function checkTls({ tls }: Config): Promise<readonly Finding[]> {
   const { cert, key } = tls;
   if (cert === undefined || key === undefined) return [];
-  const { loadCertificate } = await import('../tls/certificate.ts');
+  const { CertificateError, loadCertificate } = await import('../tls/certificate.ts');
   try {
     const { names, validFromMs, validToMs } = await loadCertificate({ ...tls, cert, key });
     const nowMs = systemClock.nowMs();
@@ -23,7 +23,8 @@ export async function checkTls({ tls }: Config): Promise<readonly Finding[]> {
     const text = `${about} is valid until ${dateOf(validToMs)}, for ${days} more days`;
     return [{ verdict: days >= daysWanted ? 'good' : 'doubtful', text }];
   } catch (error) {
-    return [{ verdict: 'bad', text: (error as Error).message }];
+    if (!(error instanceof CertificateError)) throw error;
+    return [];
   }
 }
 

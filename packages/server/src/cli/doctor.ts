@@ -1,3 +1,4 @@
+import { findHindrances } from './judge.ts';
 import { loadHere } from './config.ts';
 import {
   checkAddress,
@@ -27,6 +28,7 @@ export async function diagnose(flags: ServeFlags): Promise<void> {
     checkNode(process.versions.node),
     checkFiles(),
     checkAddress(config),
+    ...(await findHindrances(config)).map((text): Finding => ({ verdict: 'bad', text })),
     await checkPort(config.http),
     ...(await checkOwnPort('mqtt', loaded)),
     ...(await checkOwnPort('stomp', loaded)),

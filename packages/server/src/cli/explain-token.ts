@@ -2,6 +2,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { EverywireError, exactFilter, parseFilter, type Filter, checkChannel } from '@everywire/protocol';
 import { explain, type Explanation } from '../auth/explain.ts';
 import { createPermissions } from '../auth/permissions.ts';
+import { readToken } from '../auth/tokens/read-token.ts';
 import { createVerifier } from '../auth/tokens/verifier.ts';
 import { issuersOf } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
@@ -70,13 +71,16 @@ function isAction(text: string): text is Action {
 async function judge({ token, action, name }: Question, config: Config): Promise<Explanation> {
   const filter = name === undefined ? undefined : readName(action, name, config);
   const issuers = issuersOf(config);
-  if (issuers.length === 0)
+  if (issuers.length === 0) {
+    const problem = findTokenProblem(token, config);
+    if (problem !== undefined) return { isAllowed: false, reasons: ['no: that is not a token', problem] };
     return {
       isAllowed: true,
       reasons: [
         'yes: authentication is off here (no key in auth.jwt or auth.issuers), everyone may do everything',
       ],
     };
+  }
   let identity: Identity;
   try {
     const log = createLog({ ...config.log, level: 'silent' });
@@ -98,6 +102,17 @@ async function judge({ token, action, name }: Question, config: Config): Promise
     isAllowed: found.isAllowed,
     reasons: [`${may} ${what}`, ...found.reasons, ...describe(subject, isAdmin, claims)],
   };
+}
+
+/** Without a key only the form can be judged. */
+function findTokenProblem(token: string, { limits }: Config): string | undefined {
+  try {
+    readToken(token, limits);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof EverywireError)) throw error;
+    return error.message;
+  }
 }
 
 /** What the server would check of the name first. */

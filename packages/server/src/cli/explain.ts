@@ -1,10 +1,11 @@
-import { Cut, Refused, Unreachable, Unsendable } from '@everywire/probes';
+import { Cut, Refused, Unreachable, Unsendable, type Wire } from '@everywire/probes';
 import { CommandError } from './exit.ts';
 import { say } from './output.ts';
 import type { UrlTarget } from './target.ts';
 
 /** What a failed exchange means to the user of the command; any other error is returned as it is. */
-export function toCommandError(error: unknown, { hasPort, link, port }: UrlTarget): unknown {
+export function toCommandError(error: unknown, target: UrlTarget): unknown {
+  const { hasPort, link, port } = target;
   if (error instanceof Unreachable) {
     const hint =
       hasPort || link === 'tcp'
@@ -14,9 +15,22 @@ export function toCommandError(error: unknown, { hasPort, link, port }: UrlTarge
   }
   if (error instanceof Unsendable)
     return new CommandError('usage', `${error.isOption ? '--' : ''}${error.message}`, error);
-  if (error instanceof Refused || error instanceof Cut)
-    return new CommandError('failed', error.message, error);
+  if (error instanceof Cut || (error instanceof Refused && error.isForeign))
+    return new CommandError('failed', `${error.message}${portHint(target)}`, error);
+  if (error instanceof Refused) return new CommandError('failed', error.message, error);
   return error;
+}
+
+const ownPorts: ReadonlyMap<Wire, readonly [name: string, defaultPort: number]> = new Map([
+  ['mqtt', ['MQTT', 1883]],
+  ['stomp', ['STOMP', 61_613]],
+  ['grpc', ['gRPC', 50_051]],
+]);
+
+/** A port of another protocol answers in that protocol, or closes the connection. */
+export function portHint({ link, wire, host, port }: UrlTarget): string {
+  const [name, defaultPort] = (link === 'tcp' ? ownPorts.get(wire) : undefined) ?? ['HTTP', 8080];
+  return `; is ${host}:${port} the port of ${name} (${defaultPort} by default)?`;
 }
 
 /** A URL that was copied from `curl` names another channel than the user means. */

@@ -11,26 +11,32 @@ export function sayError(text: string): void {
 
 /** Writes data, and waits while the reader of the pipe is slower. */
 export async function write(data: string | Uint8Array): Promise<void> {
-  if (process.stdout.write(data)) return;
-  await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
+  const { stdout } = process;
+  if (stdout.write(data) || stdout.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const settle = (): void => {
+      for (const event of ['drain', 'close'] as const) stdout.off(event, settle);
+      resolve();
+    };
+    for (const event of ['drain', 'close'] as const) stdout.once(event, settle);
+  });
 }
 
 /** Ends quietly when the reader of a pipe has gone (`… | head -1`): it has what it wanted. */
 export function endOnClosedPipe(): void {
-  onPipeError(() => process.exit(0));
+  for (const stream of [process.stdout, process.stderr]) onPipeError(stream, () => process.exit(0));
 }
 
-/** Keeps running without output: a server outlives the reader of its log. */
-export function outliveClosedPipe(): void {
-  onPipeError(() => undefined);
+/** A server outlives the reader of its log. Where the reader of its table has gone, it calls `stop`. */
+export function outliveClosedLog(stop: () => void): void {
+  onPipeError(process.stdout, stop);
+  onPipeError(process.stderr, () => undefined);
 }
 
-function onPipeError(closed: () => void): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.removeAllListeners('error');
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      closed();
-    });
-  }
+function onPipeError(stream: NodeJS.WriteStream, closed: () => void): void {
+  stream.removeAllListeners('error');
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    closed();
+  });
 }

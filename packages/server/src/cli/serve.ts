@@ -1,12 +1,13 @@
 import { createServer, version, type EverywireServer } from '../server.ts';
 import { createLog } from '../telemetry/log.ts';
+import { findHindrances } from './judge.ts';
 import { givenConfig } from '../config/load.ts';
 import { loadHere } from './config.ts';
 import { describeEndpoints } from './endpoints.ts';
 import { CommandError, endWith, exitCodes } from './exit.ts';
 import type { ServeFlags } from './flags.ts';
-import { outliveClosedPipe, write } from './output.ts';
-import { removeReadyFile, writeReadyFile } from './ready-file.ts';
+import { outliveClosedLog, write } from './output.ts';
+import { removeReadyFile, removeStaleReadyFile, writeReadyFile } from './ready-file.ts';
 import type { Config } from '../config/schema.ts';
 import { maskPassword } from '../config/show.ts';
 import type { Log } from '../core/seams/log.ts';
@@ -22,6 +23,8 @@ const patienceMs = 2_000;
 export async function serve(flags: ServeFlags): Promise<void> {
   const loaded = loadHere(flags);
   const { config } = loaded;
+  const [hindrance] = await findHindrances(config);
+  if (hindrance !== undefined) throw new CommandError('failed', hindrance);
   const log = createLog(config.log);
   const server = createServer(givenConfig(loaded), {
     log,
@@ -33,11 +36,9 @@ export async function serve(flags: ServeFlags): Promise<void> {
     },
   });
   warnOfWhatIsNotBuilt(config, log);
-  outliveClosedPipe();
   const { readyFile } = config;
   if (readyFile !== undefined) {
-    // A server that was killed has left its own behind.
-    removeReadyFile(readyFile);
+    removeStaleReadyFile(readyFile);
     process.once('exit', () => removeReadyFile(readyFile));
   }
   survive(log);
@@ -58,11 +59,12 @@ export async function serve(flags: ServeFlags): Promise<void> {
 }
 
 function explainStart(error: unknown, { http: { host, port } }: Config): string {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, message, syscall } = error as NodeJS.ErrnoException;
+  if (syscall !== 'listen') return message;
   if (code === 'EADDRINUSE')
     return `port ${port} on ${host} is taken; choose another with --port, or 0 for any.`;
-  if (code === 'EACCES') return `port ${port} on ${host} is not permitted; ports below 1024 need root.`;
-  if (code === 'EADDRNOTAVAIL') return `${host} is not an address of this machine.`;
+  if (code === 'EACCES')
+    return `port ${port} on ${host} is not permitted; ports below 1024 need root. Choose another with --port.`;
   return message;
 }
 
@@ -79,22 +81,32 @@ function survive(log: Log): void {
 
 function stopOnSignals(server: EverywireServer, config: Config, log: Log): void {
   let isStopping = false;
-  const stop = (signal: 'SIGTERM' | 'SIGINT'): void => {
-    const isInterrupt = signal === 'SIGINT';
-    if (isStopping) process.exit(isInterrupt ? exitCodes.interrupted : exitCodes.failed);
+  const stop = (exitCode: number, why: object, level: 'info' | 'debug' = 'info'): void => {
     isStopping = true;
-    log.info({ signal }, 'stopping; a second signal stops at once');
+    log[level](why, 'stopping; a second signal stops at once');
     const stuck = setTimeout(() => {
       log.error({}, 'stopping took too long');
       process.exit(exitCodes.failed);
     }, config.limits.drainMs + patienceMs);
     stuck.unref();
-    void server.stop().then(() => endWith(isInterrupt ? exitCodes.interrupted : exitCodes.done));
+    void server.stop().then(() => endWith(exitCode));
   };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
+  const { done, failed, interrupted } = exitCodes;
+  for (const [signal, first, second] of [
+    ['SIGTERM', done, failed],
+    ['SIGINT', interrupted, interrupted],
+  ] as const) {
+    process.on(signal, () => {
+      if (isStopping) process.exit(second);
+      stop(first, { signal });
+    });
+  }
   whenShellEnds(() => {
-    if (!isStopping) stop('SIGTERM');
+    if (!isStopping) stop(done, { reason: 'the shell that started this server has ended' });
+  });
+  // `serve | head -1` ends quietly, as other programs do.
+  outliveClosedLog(() => {
+    if (!isStopping) stop(done, { reason: 'the reader of standard output has gone' }, 'debug');
   });
 }
 

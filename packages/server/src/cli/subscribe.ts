@@ -10,7 +10,7 @@ import {
 import { setTimeout as delay } from 'node:timers/promises';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
-import { noteResourcePath, toCommandError } from './explain.ts';
+import { noteResourcePath, portHint, toCommandError } from './explain.ts';
 import { say, write } from './output.ts';
 import { parseTarget, type UrlTarget } from './target.ts';
 import { useTls, type TlsOptions } from './tls-client.ts';
@@ -116,7 +116,8 @@ function moveTo(arrival: Arrival, from: Start): Start {
 
 /** Why a connection ended, when another is worth trying. @throws CommandError when none is */
 function explainEnd(error: unknown, target: UrlTarget, wasOpen: boolean): string {
-  if (error instanceof Cut || (error instanceof Refused && error.isPassing && wasOpen)) return error.message;
+  if (error instanceof Cut) return wasOpen ? error.message : `${error.message}${portHint(target)}`;
+  if (error instanceof Refused && error.isPassing && wasOpen) return error.message;
   if (error instanceof Unreachable && wasOpen) return error.message;
   throw toCommandError(error, target);
 }
@@ -125,7 +126,7 @@ function timedOut(count: number, options: SubscribeOptions): CommandError {
   const wanted = options.count === undefined ? '' : ` of ${options.count}`;
   return new CommandError(
     'failed',
-    `timed out after ${options.timeout ?? ''} with ${count}${wanted} messages.`,
+    `timed out after ${(parseDurationMs(options.timeout ?? '') ?? 0) / 1_000} s with ${count}${wanted} messages.`,
   );
 }
 

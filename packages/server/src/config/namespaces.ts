@@ -7,6 +7,7 @@ import {
 } from '../core/log/namespaces.ts';
 import type { Retention } from '../core/seams/store.ts';
 import type { Config } from './schema.ts';
+import { parseSizeBytes } from './units.ts';
 
 /**
  * The properties of each channel, in the form that the core reads. @throws EverywireError `bad_name` for an invalid
@@ -59,16 +60,8 @@ function readAgeMs(text: string): number {
   return ageMs;
 }
 
-const units: ReadonlyMap<string, number> = new Map([
-  ['', 1],
-  ['KiB', 1024],
-  ['MiB', 1024 ** 2],
-  ['GiB', 1024 ** 3],
-]);
-
 function readBytes(text: string): number {
-  const [, digits, unit] = /^(\d+)(\D*)$/.exec(text) ?? [];
-  const factor = units.get(unit ?? '');
-  if (digits === undefined || factor === undefined) throw new RangeError(`${text} is not a number of bytes`);
-  return Number(digits) * factor;
+  const bytes = parseSizeBytes(text);
+  if (bytes === undefined) throw new RangeError(`${text} is not a number of bytes`);
+  return bytes;
 }

@@ -1,3 +1,4 @@
+import { durationPattern } from '@everywire/protocol';
 import Type, { type TInteger } from 'typebox';
 import { portSchema, strict } from '../net/port-schema.ts';
 import { grpcSection } from '../transports/grpc/limits.ts';
@@ -5,6 +6,7 @@ import { mqttSection } from '../transports/mqtt/limits.ts';
 import { stompSection } from '../transports/stomp/limits.ts';
 import { webhooksSection } from '../transports/webhook/limits.ts';
 import { limitDeclarations, type AllLimits } from './limits.ts';
+import { patternOf, sizePattern, unitOfName, type Unit } from './units.ts';
 
 /**
  * The whole configuration, once: its types, its defaults, `config schema`, and what flags, environment and file are
@@ -25,16 +27,23 @@ const count = Type.Union([Type.Integer({ minimum: 1 }), Type.Literal('unlimited'
 const age = Type.Union(
   [
     Type.Integer({ minimum: 1 }),
-    Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }),
+    Type.String({
+      pattern: durationPattern,
+      words: 'a length of time',
+      examples: ['30s', '12h', '7d', 'P7D'],
+    }),
     Type.Literal('unlimited'),
   ],
-  { default: '7d', description: 'How long messages are kept: 30s, 15m, 12h, 7d; a bare number is seconds.' },
+  {
+    default: '7d',
+    description: 'How long messages are kept: 30s, 15m, 12h, 7d or P7D; a bare number is seconds.',
+  },
 );
 
 const bytes = Type.Union(
   [
     Type.Integer({ minimum: 1 }),
-    Type.String({ pattern: '^\\d{1,9}(KiB|MiB|GiB)$' }),
+    Type.String({ pattern: sizePattern, words: 'a size', examples: ['512KiB', '64MiB', '1GiB'] }),
     Type.Literal('unlimited'),
   ],
   { default: '1GiB', description: 'Payload bytes kept per channel: 512KiB, 64MiB, 1GiB, or a number.' },
@@ -52,6 +61,7 @@ const namespace = Type.Object(
     payloadBytesMax: Type.Optional(
       Type.Integer({
         minimum: 0,
+        unit: 'bytes',
         description: 'Largest payload on these channels, at most limits.payloadBytesMax.',
       }),
     ),
@@ -97,6 +107,7 @@ const issuer = {
 const leeway = {
   minimum: 0,
   maximum: 60,
+  unit: 'seconds',
   description: 'Extra time before a token expires, for clocks that differ.',
 };
 
@@ -120,9 +131,18 @@ const issuers = Type.Array(
 function limitSchemas(): Record<keyof AllLimits, TInteger> {
   const entries = Object.entries(limitDeclarations).map(([name, declaration]) => [
     name,
-    Type.Integer({ default: declaration.default, minimum: 0 }),
+    Type.Integer({
+      default: declaration.default,
+      minimum: 0,
+      ...unitOption(name),
+    }),
   ]);
   return Object.fromEntries(entries) as Record<keyof AllLimits, TInteger>;
+}
+
+function unitOption(name: string): { readonly unit?: Unit } {
+  const unit = unitOfName(name);
+  return unit === undefined ? {} : { unit };
 }
 
 export const configSchema = Type.Object(
@@ -216,16 +236,21 @@ export const configSchema = Type.Object(
     namespaces: Type.Record(Type.String(), namespace, {
       description: 'Settings by channel filter, such as "chat/**"; the most specific filter wins.',
     }),
-    allowedOrigins: Type.Array(Type.String({ pattern: '^https?://[^/\\s*]+$' }), {
-      default: [],
-      description: 'Other origins whose web pages may use this server, such as https://app.example.',
-    }),
+    allowedOrigins: Type.Array(
+      Type.String({ pattern: '^https?://[^/\\s*]+$', words: 'an origin', examples: ['https://app.example'] }),
+      {
+        default: [],
+        description: 'Other origins whose web pages may use this server, such as https://app.example.',
+      },
+    ),
     webhooks: webhooksSection,
     auth: Type.Object(
       {
         cookie: Type.Optional(
           Type.String({
             pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            words: 'the name of a cookie',
+            examples: ['session'],
             description:
               'Name of a cookie that may carry the token, from pages of this server and of allowedOrigins. Without it, cookies are not read.',
           }),
@@ -327,6 +352,11 @@ export interface SchemaNode {
   readonly items?: SchemaNode;
   readonly const?: unknown;
   readonly pattern?: string;
+  /** What a text that fits `pattern` is, and some: people are not shown a pattern. */
+  readonly words?: string;
+  readonly examples?: readonly string[];
+  /** What a number counts; a text that names its unit is read too. */
+  readonly unit?: Unit;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly default?: unknown;
@@ -351,11 +381,22 @@ export function listLeaves(schema: SchemaNode = configSchema, path: readonly str
  */
 export function configJsonSchema(): unknown {
   const withoutRequired = JSON.parse(
-    JSON.stringify(configSchema, (key, value: unknown) => (key === 'required' ? undefined : value)),
+    JSON.stringify(configSchema, (key, value: unknown) =>
+      key === 'required' || key === 'words' ? undefined : withTexts(value),
+    ),
   ) as object;
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'everywire.yaml',
     ...withoutRequired,
   };
+}
+
+/** A number with a unit may be written as text too. */
+function withTexts(node: unknown): unknown {
+  if (typeof node !== 'object' || node === null || !('unit' in node)) return node;
+  const { unit, description, default: value, type, minimum, maximum } = node as SchemaNode;
+  if (unit === undefined) return node;
+  const texts = { type: 'string', pattern: patternOf(unit) };
+  return { description, default: value, anyOf: [{ type, minimum, maximum }, texts] };
 }

@@ -1,6 +1,7 @@
 import { Check, Errors } from 'typebox/value';
 import { configSchema, listLeaves, type SchemaNode } from './schema.ts';
 import { nearest } from './suggest.ts';
+import { describeUnit, readInUnit } from './units.ts';
 
 /** One given value and the place where it was given, in words for people. */
 export interface Setting {
@@ -34,8 +35,9 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
     const source = sourceOf(path);
     const childOf = childSchemas(schema);
     if (childOf === undefined) {
-      const problem = findProblem({ path, value, source }, schema);
-      if (problem === undefined) settings.push({ path, value, source });
+      const setting = { path, value: readInUnits(schema, value), source };
+      const problem = findProblem(setting, schema);
+      if (problem === undefined) settings.push(setting);
       else problems.push(problem);
       return;
     }
@@ -62,14 +64,30 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
 export function readText(path: readonly string[], text: string, source: string): Layer {
   const schema = schemaAt(path);
   if (schema?.patternProperties !== undefined) return readRecord(path, text, source);
+  if (schema === undefined) return { settings: [], problems: [`${source}: no such key.`] };
   const value =
-    candidatesOf(text).find((candidate) => schema !== undefined && Check(schema, candidate)) ??
-    (schema?.items?.properties === undefined ? text : (parseList(text) ?? text));
-  const problem =
-    schema === undefined ? `${source}: no such key.` : findProblem({ path, value, source }, schema);
+    candidatesOf(text)
+      .map((candidate) => readInUnits(schema, candidate))
+      .find((candidate) => Check(schema, candidate)) ??
+    (schema.items?.properties === undefined ? text : (parseList(text) ?? text));
+  const problem = findProblem({ path, value, source }, schema);
   return problem === undefined
     ? { settings: [{ path, value, source }], problems: [] }
     : { settings: [], problems: [problem] };
+}
+
+/** With the members of a list of sections, whose keys have units too. */
+function readInUnits(schema: SchemaNode, value: unknown): unknown {
+  const members = schema.items?.properties;
+  if (members === undefined || !Array.isArray(value)) return readInUnit(schema.unit, value);
+  return value.map((item: unknown) => {
+    if (typeof item !== 'object' || item === null) return item;
+    const entries = Object.entries(item).map(([name, member]: [string, unknown]) => {
+      const unit = Object.hasOwn(members, name) ? members[name]!.unit : undefined;
+      return [name, readInUnit(unit, member)];
+    });
+    return Object.fromEntries(entries) as unknown;
+  });
 }
 
 export function schemaAt(path: readonly string[]): SchemaNode | undefined {
@@ -170,6 +188,11 @@ function describePath(path: readonly string[]): string {
 export function describeSchema(schema: SchemaNode): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map(describeSchema).join(' or ');
   if (schema.const !== undefined) return JSON.stringify(schema.const);
+  if (schema.unit !== undefined) {
+    const { unit, minimum = 0, maximum } = schema;
+    if (maximum === undefined) return describeUnit(unit);
+    return `a whole number from ${minimum} to ${maximum}, or ${describeUnit(unit)}`;
+  }
   if (schema.type === 'integer') {
     if (schema.maximum !== undefined)
       return `a whole number from ${schema.minimum ?? 0} to ${schema.maximum}`;
@@ -178,7 +201,8 @@ export function describeSchema(schema: SchemaNode): string {
   if (schema.type === 'boolean') return 'true or false';
   if (schema.type === 'object') return 'a section';
   if (schema.type === 'array') return `a list, each ${describeSchema(schema.items ?? {})}`;
-  return schema.pattern === undefined ? 'text' : `text like ${schema.pattern}`;
+  const { words = 'text', examples = [] } = schema;
+  return examples.length === 0 ? words : `${words} such as ${examples.join(', ')}`;
 }
 
 const somethingElse = 'something else';

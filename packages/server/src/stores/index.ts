@@ -51,18 +51,23 @@ export function findDurabilityProblem(url: string, durability: Durability): stri
   );
 }
 
+/** Why there is no store at `url`; `undefined` when there is one. One sentence for an operator. */
+export function findStoreProblem(url: string): string | undefined {
+  const colon = url.indexOf(':');
+  if (colon >= 0 && kinds.has(url.slice(0, colon))) return undefined;
+  const known = [...kinds.keys()].map((name) => `${name}:`).join(', ');
+  // The rest of it may have a password.
+  const begin = colon < 0 ? url : url.slice(0, colon + 1);
+  return `There is no store for "${begin}". A store URL begins with one of: ${known}`;
+}
+
 /**
  * Makes the store that `url` names: `memory:` or `lmdb:<folder>`. It still has to be opened.
  * @throws Error that tells an operator which URLs there are
  */
 export async function createStore(url: string, options: StoreOptions): Promise<Store> {
+  const problem = findStoreProblem(url);
+  if (problem !== undefined) throw new Error(problem);
   const colon = url.indexOf(':');
-  const kind = colon < 0 ? undefined : kinds.get(url.slice(0, colon));
-  if (kind === undefined) {
-    const known = [...kinds.keys()].map((name) => `${name}:`).join(', ');
-    // The rest of it may have a password.
-    const begin = colon < 0 ? url : url.slice(0, colon + 1);
-    throw new Error(`There is no store for "${begin}". A store URL begins with one of: ${known}`);
-  }
-  return kind.make(url.slice(colon + 1), options);
+  return kinds.get(url.slice(0, colon))!.make(url.slice(colon + 1), options);
 }

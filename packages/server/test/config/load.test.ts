@@ -10,8 +10,10 @@ import {
   type Flag,
   type LoadedConfig,
 } from '../../src/config/load.ts';
-import type { ConfigInput } from '../../src/config/schema.ts';
-import { ConfigError } from '../../src/config/settings.ts';
+import { namespacesOf } from '../../src/config/namespaces.ts';
+import { configJsonSchema, listLeaves, type ConfigInput } from '../../src/config/schema.ts';
+import { ConfigError, describeSchema } from '../../src/config/settings.ts';
+import { webhooksOf } from '../../src/config/webhooks.ts';
 import { defaultLimits } from '../../src/config/limits.ts';
 
 let folder: string;
@@ -148,6 +150,76 @@ describe('environment', () => {
       EVERYWIRE_SERVICE_PORT: '80',
     };
     expect(load({ env }).config.http.port).toBe(8080);
+  });
+});
+
+describe('units', () => {
+  test.each([
+    ['256KiB', 262_144],
+    ['1MiB', 1_048_576],
+    ['0.5MiB', 524_288],
+    ['64kB', 64_000],
+    ['1000', 1_000],
+  ])('a size may be written as %s', (text, bytes) => {
+    const file = `limits: { payloadBytesMax: ${text} }\nnamespaces: { a: { payloadBytesMax: ${text} } }`;
+    const { limits, namespaces } = load({ file }).config;
+    expect([limits.payloadBytesMax, namespaces['a']!.payloadBytesMax]).toEqual([bytes, bytes]);
+    const env = { EVERYWIRE_LIMITS__PAYLOAD_BYTES_MAX: text };
+    expect(load({ env }).config.limits.payloadBytesMax).toBe(bytes);
+    expect(namespacesOf(load({ file: `retention: { bytes: ${text} }` }).config).rulesOf('x')).toMatchObject({
+      retention: { bytesMax: bytes },
+    });
+  });
+
+  test.each([
+    ['1500ms', 1_500],
+    ['10s', 10_000],
+    ['7d', 604_800_000],
+    ['PT1M', 60_000],
+    ['P1DT1H', 90_000_000],
+    // In the unit of the key.
+    ['250', 250],
+  ])('a length of time may be written as %s', (text, durationMs) => {
+    expect(load({ file: `limits: { waitMsMax: ${text} }` }).config.limits.waitMsMax).toBe(durationMs);
+    expect(load({ env: { EVERYWIRE_LIMITS__WAIT_MS_MAX: text } }).config.limits.waitMsMax).toBe(durationMs);
+  });
+
+  test('the other lengths of time read the same', () => {
+    const file =
+      'auth: { jwt: { leewaySeconds: PT20S } }\nretention: { age: P7D }\n' +
+      'webhooks: { retryDelays: [PT5S, 1h] }\nlimits: { mqttKeepAliveSecondsMax: 2m }';
+    const { config } = load({ file });
+    expect(config.auth.jwt.leewaySeconds).toBe(20);
+    expect(config.limits.mqttKeepAliveSecondsMax).toBe(120);
+    expect(webhooksOf(config).retryDelaysMs).toEqual([5_000, 3_600_000]);
+    expect(namespacesOf(config).rulesOf('x').retention.ageMsMax).toBe(604_800_000);
+    const issuers = JSON.stringify([{ issuer: 'a', jwks: 'https://a.example/jwks', leewaySeconds: '7s' }]);
+    expect(load({ env: { EVERYWIRE_AUTH__ISSUERS: issuers } }).config.auth.issuers).toMatchObject([
+      { leewaySeconds: 7 },
+    ]);
+  });
+
+  test('every limit that counts bytes or time says so, and no problem shows a pattern', () => {
+    for (const { path, schema } of listLeaves()) {
+      const [section, name = ''] = path;
+      if (section === 'limits' && /Bytes|Ms(Max|Min)?$/.test(name))
+        expect([name, schema.unit]).not.toContain(undefined);
+      expect(describeSchema(schema)).not.toMatch(/[\\^$]/);
+    }
+    const [problem] = problemsOf({ file: 'limits: { drainMs: soon }' });
+    expect(problem).toMatch(
+      /limits\.drainMs is a length of time such as 500ms, 10s, 7d or PT1M, or a number of milliseconds, not "soon"\.$/,
+    );
+    const [age] = problemsOf({ file: 'retention: { age: 7 weeks }' });
+    expect(age).toContain('a length of time such as 30s, 12h, 7d, P7D');
+  });
+
+  test('the JSON Schema takes texts too', () => {
+    const schema = JSON.stringify(configJsonSchema());
+    expect(schema).toMatch(
+      /"payloadBytesMax":\{[^}]*"anyOf":\[\{"type":"integer"[^\]]*"type":"string","pattern"/,
+    );
+    expect(schema).not.toMatch(/"(words|unit)":/);
   });
 });
 

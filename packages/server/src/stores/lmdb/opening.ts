@@ -33,7 +33,7 @@ export async function openFolder(options: OpeningOptions): Promise<OpenedFolder>
     return { opened, unlock };
   } catch (caught) {
     unlock();
-    throw explainDamage(caught, path);
+    throw explainDamage(explainFolder(caught, path), path);
   }
 }
 

@@ -1,3 +1,4 @@
+import { durationPattern } from '@everywire/protocol';
 import Type from 'typebox';
 import type { LimitDeclarations, LimitsOf } from '../../core/limits.ts';
 import type { Host } from '../../core/seams/transport.ts';
@@ -45,12 +46,15 @@ export const webhooksSection = Type.Object(
       default: true,
       description: 'Ask a new endpoint to give back a challenge, unless allowTargets names it.',
     }),
-    retryDelays: Type.Array(Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }), {
-      default: ['5s', '30s', '2m', '10m', '30m', '2h', '5h', '10h'],
-      minItems: 1,
-      description:
-        'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
-    }),
+    retryDelays: Type.Array(
+      Type.String({ pattern: durationPattern, words: 'a length of time', examples: ['5s', '2m', 'PT10H'] }),
+      {
+        default: ['5s', '30s', '2m', '10m', '30m', '2h', '5h', '10h'],
+        minItems: 1,
+        description:
+          'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
+      },
+    ),
   },
   strict,
 );

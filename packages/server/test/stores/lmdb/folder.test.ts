@@ -6,6 +6,7 @@ import { StoreBench } from '../../../../../test/contract/store-bench.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../../src/runtime/random.ts';
+import { explainFolder } from '../../../src/stores/lmdb/opening.ts';
 import { createLmdbStore } from '../../../src/stores/lmdb/store.ts';
 
 let parent: string;
@@ -41,4 +42,14 @@ it('that the server makes is private', async () => {
 it('that the operator has made stays as it is', async () => {
   chmodSync(parent, 0o750);
   expect(await modeOfOpened(parent)).toBe(0o750);
+});
+
+it('that cannot be written is named, with what to do, and is no problem of a port', () => {
+  const error = Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES', syscall: 'mkdir' });
+  const explained = explainFolder(error, '/srv/data') as Error;
+  expect(explained.message).toBe(
+    'The data folder /srv/data cannot be written by the user that runs this server (EACCES). ' +
+      'Choose another with --store lmdb:<folder>.',
+  );
+  expect(explained).not.toHaveProperty('code');
 });
