@@ -1,9 +1,9 @@
-import { EverywireError, exactFilter, type Position } from '@everywire/protocol';
+import { exactFilter, type Position } from '@everywire/protocol';
 import { Caretaker } from './caretaker.ts';
 import type { Clock, Random } from './clock.ts';
 import { createDurableServices, type DurableServices } from './durable/services.ts';
+import { closeBroken } from './fanout/close-broken.ts';
 import { Dispatcher } from './fanout/dispatcher.ts';
-import type { SubscriptionHost } from './fanout/subscription.ts';
 import { createFigures } from './figures.ts';
 import { Groups } from './groups/groups.ts';
 import type { Limits } from './limits.ts';
@@ -31,13 +31,6 @@ export interface HubOptions {
   readonly log: Log;
 }
 
-/** What a sink was delivering for when it threw. */
-interface BrokenSubscription {
-  readonly filter: string;
-  readonly host: SubscriptionHost;
-  cancel(): void;
-}
-
 export function createHub(options: HubOptions): Hub {
   return new Hub(options);
 }
@@ -50,7 +43,6 @@ export class Hub implements HubFront {
   readonly groups: Groups;
   readonly figures = createFigures();
   readonly #access: Access;
-  readonly #log: Log;
   readonly #caretaker: Caretaker;
   readonly #sessions: Sessions;
 
@@ -59,9 +51,7 @@ export class Hub implements HubFront {
     const { figures } = this;
     this.store = store;
     this.#access = access;
-    this.#log = log;
-    const broken = (subscription: BrokenSubscription, cause: unknown): void =>
-      this.#broken(subscription, cause);
+    const broken = closeBroken(log);
     const dispatcher = new Dispatcher({ ...options, figures, broken });
     const durable = createDurableServices({
       records: store.records,
@@ -141,14 +131,5 @@ export class Hub implements HubFront {
 
   forgetGroup(name: string): void {
     this.groups.forget(name);
-  }
-
-  /** A sink threw, which is a fault in a transport: it costs that one peer, who may come back with its cursor. */
-  #broken(subscription: BrokenSubscription, cause: unknown): void {
-    const { filter, host } = subscription;
-    this.#log.error({ err: cause, filter }, 'a delivery failed; the connection is closed');
-    subscription.cancel();
-    const detail = 'A delivery failed; come back with the cursor.';
-    host.close({ error: new EverywireError('internal', detail, { cause }) });
   }
 }
