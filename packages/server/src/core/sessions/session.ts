@@ -39,7 +39,14 @@ import type { Store } from '../seams/store.ts';
 import type { Order, OrderOptions, SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
 import type { Access, Credentials, Identity } from './access.ts';
 import type { Queries } from './queries.ts';
-import { checkCursor, placeOf, restrictionsOf, startOf, windowMessagesOf } from './subscribe-options.ts';
+import {
+  checkCursor,
+  checkGroupOptions,
+  memberOptionsOf,
+  placeOf,
+  restrictionsOf,
+  startOf,
+} from './subscribe-options.ts';
 
 /** What all sessions share. */
 export interface SessionParts {
@@ -388,25 +395,15 @@ export class HubSession implements Session, SubscriptionHost, Author {
     this.#countOperation();
     this.#authorize(name.filter);
     this.#checkCount();
-    if (options.order !== undefined)
-      throw new EverywireError('invalid', 'A group has a separate order: follow it without other filters.');
-    if (options.echo === false)
-      throw new EverywireError('invalid', 'A group does not support `echo: false`.');
+    checkGroupOptions(options);
     const group = groups.find(name, placeOf(options.from));
     if (options.keepGroup === true) groups.keep(group);
     const isNew = !group.hasStarted;
-    const acknowledges = options.acknowledge === 'peer';
+    const mayDeliver = access.deliverable(this.#identity, name.filter);
+    const { batchBytesMax } = dispatcher;
     const member = new GroupMember(group, this, {
       filter: text,
-      tag: options.tag,
-      mayDeliver: access.deliverable(this.#identity, name.filter),
-      acknowledges,
-      windowMessages: acknowledges ? windowMessagesOf(options, limits) : Number.POSITIVE_INFINITY,
-      windowBytes: limits.groupMemberBytesMax,
-      batchBytesMax: dispatcher.batchBytesMax,
-      credit: options.credit,
-      batches: options.batches ?? Number.POSITIVE_INFINITY,
-      batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
+      ...memberOptionsOf(options, { mayDeliver, batchBytesMax, limits }),
     });
     this.#add(member);
     group.join(member);

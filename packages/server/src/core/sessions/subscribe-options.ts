@@ -2,6 +2,7 @@ import { EverywireError, parseCursor, type From, type Position } from '@everywir
 import type { StartAt } from '../fanout/find-start.ts';
 import type { MayDeliver } from '../fanout/readable-gap.ts';
 import type { Restrictions } from '../fanout/subscription.ts';
+import type { MemberOptions } from '../groups/member.ts';
 import type { Limits } from '../limits.ts';
 import type { SubscribeOptions } from '../seams/subscription-api.ts';
 
@@ -51,7 +52,33 @@ export function restrictionsOf(
   };
 }
 
-export function windowMessagesOf({ windowMessages }: SubscribeOptions, limits: Limits): number {
+/** @throws EverywireError `invalid` for what a member of a group cannot have */
+export function checkGroupOptions({ order, echo }: SubscribeOptions): void {
+  if (order !== undefined)
+    throw new EverywireError('invalid', 'A group has a separate order: follow it without other filters.');
+  if (echo === false) throw new EverywireError('invalid', 'A group does not support `echo: false`.');
+}
+
+export function memberOptionsOf(
+  options: SubscribeOptions,
+  given: Pick<MemberOptions, 'mayDeliver' | 'batchBytesMax'> & { readonly limits: Limits },
+): Omit<MemberOptions, 'filter'> {
+  const { limits, mayDeliver, batchBytesMax } = given;
+  const acknowledges = options.acknowledge === 'peer';
+  return {
+    tag: options.tag,
+    mayDeliver,
+    acknowledges,
+    windowMessages: acknowledges ? windowMessagesOf(options, limits) : Number.POSITIVE_INFINITY,
+    windowBytes: limits.groupMemberBytesMax,
+    batchBytesMax,
+    credit: options.credit,
+    batches: options.batches ?? Number.POSITIVE_INFINITY,
+    batchMessagesMax: options.batchMessagesMax ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+function windowMessagesOf({ windowMessages }: SubscribeOptions, limits: Limits): number {
   const { windowMessagesDefault, windowMessagesMax } = limits;
   return Math.min(windowMessages ?? windowMessagesDefault, windowMessagesMax);
 }
