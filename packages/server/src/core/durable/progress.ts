@@ -9,7 +9,7 @@ export interface SubscriptionProgress {
   readonly progress: Progress;
 }
 
-/** As it stands in a row: id, filter, cursor, what was acknowledged above it, highest seq that was delivered. */
+/** As it stands in a row: id, filter, cursor, acknowledgements above it, highest seq that was delivered. */
 export type StoredProgress = readonly [
   id: string,
   filter: string,

@@ -1,27 +1,101 @@
-import { epochLength, type Filter, literalPrefix, matches } from '@everywire/protocol';
-import type { Message } from '../../core/log/message.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { epochLength, type Filter } from '@everywire/protocol';
+import { estimateBytes, type Message } from '../../core/log/message.ts';
 import type { Log } from '../../core/seams/log.ts';
+import type { PageLimit, RetainedPage } from '../../core/seams/store.ts';
 import type { EpochHistory } from '../epoch-history.ts';
-import { endOfPrefix, nameKey, nameOfKey } from './keys.ts';
-import type { OpenedLog } from './opened-log.ts';
+import { RetainedIndex } from '../retained-index.ts';
+import type { ChannelDraft } from './channel-draft.ts';
+import type { Database } from './database.ts';
+import { nameKey, nameOfKey } from './keys.ts';
 import { checkRecord, crcSeed, readRecord, seqOfRecord } from './record.ts';
 
-/**
- * Retained messages of matching channels, in seq order. One that the file has and the log does not show yet is left out:
- * it comes by the feed.
- */
-export function readRetained({ database, history, head }: OpenedLog, filter: Filter, log: Log): Message[] {
-  const prefix = nameKey(literalPrefix(filter));
-  const range = prefix.length === 0 ? {} : { from: prefix, to: endOfPrefix(prefix) };
-  const found: Message[] = [];
-  for (const { key, value } of database.range('retained', range)) {
-    const name = nameOfKey(key);
-    if (!matches(filter, name)) continue;
-    const message = decodeRetained(name, value, history);
-    if (message === undefined) log.error({ channel: name }, 'a retained message fails its checksum');
-    else if (message.seq <= head.seq) found.push(message);
+/** Bytes of rows that are read before others get their turn, while the index is made. */
+const bytesPerTurn = 1024 * 1024;
+
+/** What reading retained messages needs of the log. */
+export interface RetainedSource {
+  readonly database: Database;
+  readonly history: EpochHistory;
+  readonly head: { readonly seq: number };
+}
+
+/** The retained messages of one opening of the log. Their index is made when somebody asks for it, from the file. */
+export class Retained {
+  readonly #source: RetainedSource;
+  readonly #log: Log;
+  readonly #index = new RetainedIndex();
+  #ready: Promise<void> | undefined;
+
+  constructor(source: RetainedSource, log: Log) {
+    this.#source = source;
+    this.#log = log;
   }
-  return found.sort((a, b) => a.seq - b.seq);
+
+  /** A commit is shown. */
+  committed(drafts: Iterable<ChannelDraft>): void {
+    // Nothing was read yet: the file has it.
+    if (this.#ready === undefined) return;
+    for (const { state, retained } of drafts) {
+      if (retained === 'removed') this.#index.delete(state.name);
+      else if (retained !== undefined) this.#index.set(retained);
+    }
+  }
+
+  /** A message that the file has and the log does not show yet is left out: it comes by the feed. */
+  async page(filter: Filter, afterSeq: number, { messagesMax, bytesMax }: PageLimit): Promise<RetainedPage> {
+    await (this.#ready ??= this.#make());
+    const { database, history, head } = this.#source;
+    const messages: Message[] = [];
+    let bytes = 0;
+    for (const { channel, seq } of this.#index.after(filter, afterSeq)) {
+      if (seq > head.seq) break;
+      const row = database.get('retained', nameKey(channel));
+      const message = row && decodeRetained(channel, row, history);
+      if (row !== undefined && message === undefined)
+        this.#log.error({ channel }, 'a retained message fails its checksum');
+      if (message?.seq !== seq) continue;
+      bytes += estimateBytes(message);
+      if (messages.length >= messagesMax || (messages.length > 0 && bytes > bytesMax))
+        return { messages, atEnd: false };
+      messages.push(message);
+    }
+    return { messages, atEnd: true };
+  }
+
+  /** Retained messages that have expired, without a look at the others. */
+  async expired(nowMs: number): Promise<readonly { readonly channel: string; readonly seq: number }[]> {
+    await (this.#ready ??= this.#make());
+    return this.#index.expired(nowMs);
+  }
+
+  /** The row is gone. */
+  swept(channel: string): void {
+    this.#index.delete(channel);
+  }
+
+  async #make(): Promise<void> {
+    const { database, history } = this.#source;
+    let from: Buffer | undefined;
+    for (;;) {
+      let bytes = 0;
+      let isCut = false;
+      for (const { key, value } of database.range('retained', from === undefined ? {} : { from })) {
+        if (bytes >= bytesPerTurn) {
+          from = Buffer.from(key);
+          isCut = true;
+          break;
+        }
+        bytes += value.length;
+        const channel = nameOfKey(key);
+        const message = decodeRetained(channel, value, history);
+        if (message === undefined) this.#log.error({ channel }, 'a retained message fails its checksum');
+        else this.#index.set(message);
+      }
+      if (!isCut) return;
+      await turn();
+    }
+  }
 }
 
 /** A row is the epoch of the channel's life, then the record. `undefined` when it is damaged. */
