@@ -67,6 +67,11 @@ export class StoreBench implements Feed {
     return placed(result);
   }
 
+  async retained(filter: string, messagesMax: number): Promise<readonly Message[]> {
+    const limit = { messagesMax, bytesMax: Number.POSITIVE_INFINITY };
+    return (await this.store.retained(filterOf(filter), 0, limit)).messages;
+  }
+
   /** Appends `count` messages, one call each, all on their way at once. */
   async fill(
     channel: string,

@@ -123,7 +123,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect([...message!.headers!]).toEqual([...draft.headers]);
         expect(message!.payload.equals(draft.payload)).toBe(true);
         expect(message!.native?.equals(draft.native)).toBe(true);
-        const [retained] = await bench.store.retained(filterOf('**'), 1);
+        const [retained] = await bench.retained('**', 1);
         expect(retained!.native?.equals(draft.native)).toBe(true);
         await bench.append('채널/a', 'plain');
         const { messages } = await bench.read('채널/a', message!.position);
@@ -570,7 +570,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(
           (await bench.store.channels(filterOf('**'), undefined, 10)).map(({ channel }) => channel),
         ).toEqual(['b']);
-        expect(await bench.store.retained(filterOf('**'), 10)).toEqual([]);
+        expect(await bench.retained('**', 10)).toEqual([]);
         expect((await bench.readAll('**', await bench.earliest('**'))).messages).toHaveLength(1);
         expect(await bench.store.drop('a')).toBe(false);
         expect(await bench.store.drop('never')).toBe(false);
@@ -742,20 +742,52 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         await bench.append('a/2', 'second', { retain: true }, { countMax: 1 });
         await bench.append('a/1', 'third', { retain: true });
         await bench.append('a/2', 'not kept', {}, { countMax: 1 });
-        expect(payloads(await bench.store.retained(filterOf('a/*'), 10))).toEqual(['second', 'third']);
-        expect(payloads(await bench.store.retained(filterOf('a/1'), 10))).toEqual(['third']);
-        expect(await bench.store.retained(filterOf('b'), 10)).toEqual([]);
-        expect(payloads(await bench.store.retained(filterOf('**'), 1))).toEqual(['second']);
+        expect(payloads(await bench.retained('a/*', 10))).toEqual(['second', 'third']);
+        expect(payloads(await bench.retained('a/1', 10))).toEqual(['third']);
+        expect(await bench.retained('b', 10)).toEqual([]);
+        expect(payloads(await bench.retained('**', 1))).toEqual(['second']);
         const place = await bench.append('a/1', '', { retain: true });
         expect(place.offset).toBe(3);
-        expect(payloads(await bench.store.retained(filterOf('**'), 10))).toEqual(['second']);
+        expect(payloads(await bench.retained('**', 10))).toEqual(['second']);
+      });
+
+      duty('come in pages, in seq order, each with what the one before did not have', async () => {
+        const names = Array.from({ length: 30 }, (_, at) => `p/${(at * 7) % 30}`);
+        for (const name of names) await bench.append(name, name, { retain: true });
+        // Replaced and removed, first and in between.
+        for (const name of ['p/0', 'p/14']) await bench.append(name, `${name} again`, { retain: true });
+        await bench.append('p/21', '', { retain: true });
+        const left = names.filter((name) => !['p/0', 'p/14', 'p/21'].includes(name));
+        const wanted = [...left, 'p/0 again', 'p/14 again'];
+        for (const limit of [
+          { messagesMax: 7, bytesMax: 1e9 },
+          { messagesMax: 1_000, bytesMax: 1_000 },
+          { messagesMax: 1_000, bytesMax: 1 },
+        ]) {
+          const seen: Message[] = [];
+          for (let afterSeq = 0, atEnd = false; !atEnd; afterSeq = seen.at(-1)!.seq) {
+            const page = await bench.store.retained(filterOf('p/*'), afterSeq, limit);
+            expect(page.messages.length).toBeLessThanOrEqual(limit.messagesMax);
+            if (limit.bytesMax === 1) expect(page.messages).toHaveLength(1);
+            seen.push(...page.messages);
+            ({ atEnd } = page);
+          }
+          expect(payloads(seen)).toEqual(wanted);
+        }
+        const { seq } = (await bench.retained('p/0', 1))[0]!;
+        const none = await bench.store.retained(filterOf('p/0'), seq, { messagesMax: 1, bytesMax: 1 });
+        expect(none).toEqual({ messages: [], atEnd: true });
+        // One that was swept, dropped or published anew since is not in the way.
+        await bench.store.drop('p/14');
+        await bench.append('p/1', 'newest', { retain: true });
+        expect(payloads(await bench.retained('p/**', 100)).slice(-2)).toEqual(['p/0 again', 'newest']);
       });
 
       duty('that have expired are swept', async () => {
         await bench.append('a', 'x', { retain: true, expiresAtMs: nowMs + 10 });
         await bench.append('b', 'y', { retain: true });
         await bench.store.sweep(nowMs + 11, () => ({ countMax: 100, ageMsMax: 1e15, bytesMax: 1e12 }));
-        expect(payloads(await bench.store.retained(filterOf('**'), 10))).toEqual(['y']);
+        expect(payloads(await bench.retained('**', 10))).toEqual(['y']);
       });
     });
 
@@ -831,7 +863,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
           'stored',
           'quota_exceeded',
         ]);
-        expect(await bench.store.retained(filterOf('**'), 1_000)).toHaveLength(30);
+        expect(await bench.retained('**', 1_000)).toHaveLength(30);
       });
 
       duty('are counted anew when the store is opened again', async () => {
@@ -988,7 +1020,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(await bench.store.channels(filterOf('a'), undefined, 1)).toEqual([listed]);
         expect(payloads((await bench.read('a', positionOf(places[2]!))).messages)).toEqual(['a-4', 'a-5']);
         expect((await bench.read('a', positionOf(places[2]!))).gaps).toEqual([]);
-        expect(payloads(await bench.store.retained(filterOf('**'), 10))).toEqual(['kept']);
+        expect(payloads(await bench.retained('**', 10))).toEqual(['kept']);
         expect((await bench.store.records.get('t', 'k'))?.toString()).toBe('v');
         expect((await bench.append('r', 'kept', { key: 'k', event: 'e' })).duplicate).toBe(true);
         const next = await bench.append('a', 'a-6', {}, { countMax: 4 });

@@ -16,7 +16,7 @@ export function delegate(inner: Store, overrides: Partial<Store>): Store {
     follow: (filter) => inner.follow(filter),
     unfollow: (filter) => inner.unfollow(filter),
     channels: (filter, after, limit) => inner.channels(filter, after, limit),
-    retained: (filter, limit) => inner.retained(filter, limit),
+    retained: (filter, afterSeq, limit) => inner.retained(filter, afterSeq, limit),
     drop: (channel) => inner.drop(channel),
     sweep: (nowMs, retentionOf) => inner.sweep(nowMs, retentionOf),
     health: () => inner.health(),

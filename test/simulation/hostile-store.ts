@@ -11,6 +11,7 @@ import type {
   Page,
   PageLimit,
   RecordStore,
+  RetainedPage,
   Retention,
   Store,
   StoreTraits,
@@ -139,8 +140,8 @@ export class HostileStore implements Store {
     return this.#slowly(() => this.#log.store.channels(filter, after, limit));
   }
 
-  async retained(filter: Filter, limit: number): Promise<readonly Message[]> {
-    return this.#slowly(() => this.#log.store.retained(filter, limit));
+  async retained(filter: Filter, afterSeq: number, limit: PageLimit): Promise<RetainedPage> {
+    return this.#slowly(() => this.#log.store.retained(filter, afterSeq, limit));
   }
 
   async drop(channel: string): Promise<boolean> {

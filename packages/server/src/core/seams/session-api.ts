@@ -13,6 +13,13 @@ export interface Hello {
   readonly counted?: Counted | undefined;
 }
 
+export interface RetainedMessages {
+  /** Those that the session may read and that have not expired: there may be none although others follow. */
+  readonly messages: readonly Message[];
+  /** The page has everything up to here; `Infinity`: nothing follows. */
+  readonly throughSeq: number;
+}
+
 /** The hub's half of an admitted party. Every method authorises and enforces limits; refusals are `EverywireError`. */
 export interface Session {
   /** Another one after `refresh`. */
@@ -49,7 +56,8 @@ export interface Session {
   read(filters: string | readonly string[], from: From | undefined, messagesMax: number): Promise<ReadPage>;
   /** Whether the page of the newest is still the one that ended at `cursor`; false where that cannot be known. */
   isNewestUnchanged(filters: readonly string[], cursor: string, messagesMax: number): Promise<boolean>;
-  retained(filter: string, limit: number): Promise<readonly Message[]>;
+  /** Retained messages above `afterSeq`, in seq order: as many as go out at once. */
+  retained(filter: string, afterSeq?: number): Promise<RetainedMessages>;
   channels(filter: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]>;
   drop(channel: string): Promise<boolean>;
   /** The peer takes bytes again: what `deliver` answered false to goes on. */

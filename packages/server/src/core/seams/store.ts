@@ -42,8 +42,11 @@ export interface Store {
   unfollow(filter: Filter): Promise<void>;
   /** Channels that match, by name in code-unit order, after the name `after`. */
   channels(filter: Filter, after: string | undefined, limit: number): Promise<readonly ChannelInfo[]>;
-  /** Retained messages of matching channels, in seq order. They outlive retention. */
-  retained(filter: Filter, limit: number): Promise<readonly Message[]>;
+  /**
+   * The retained messages of matching channels above `afterSeq`, in seq order. They outlive retention. A page must cost no
+   * more for the messages of other pages: one anonymous SUBSCRIBE may ask for all of them.
+   */
+  retained(filter: Filter, afterSeq: number, limit: PageLimit): Promise<RetainedPage>;
   /** Deletes a channel's log, its publish ids and its retained message. False when there was none. */
   drop(channel: string): Promise<boolean>;
   /** Trims by age what `append` has no occasion to trim, and forgets what only time makes old. */
@@ -134,6 +137,12 @@ export interface Page {
   readonly atHead: boolean;
   /** Empty means exact: nothing between `after` and `through` is missing. */
   readonly gaps: readonly Gap[];
+}
+
+export interface RetainedPage {
+  readonly messages: readonly Message[];
+  /** False when the limit cut the page: read again above the last seq. */
+  readonly atEnd: boolean;
 }
 
 export interface Gap {

@@ -4,7 +4,7 @@ import type { Dispatcher } from '../fanout/dispatcher.ts';
 import { readableGaps } from '../fanout/readable-gap.ts';
 import type { Limits } from '../limits.ts';
 import type { Message } from '../log/message.ts';
-import type { ListedChannel, ReadPage } from '../seams/session-api.ts';
+import type { ListedChannel, ReadPage, RetainedMessages } from '../seams/session-api.ts';
 import type { ChannelInfo, Page, PageLimit, Store } from '../seams/store.ts';
 import type { Access, Identity } from './access.ts';
 import { mergePages, newest } from './merge-pages.ts';
@@ -153,10 +153,15 @@ export class Queries {
     return { messagesMax, bytesMax: this.#parts.limits.outboundBytesMax };
   }
 
-  async retained(identity: Identity, filter: Filter, limit: number): Promise<readonly Message[]> {
-    const mayDeliver = this.#parts.access.deliverable(identity, filter);
-    const messages = this.#unexpired(await this.#parts.store.retained(filter, limit));
-    return mayDeliver === undefined ? messages : messages.filter(({ channel }) => mayDeliver(channel));
+  async retained(identity: Identity, filter: Filter, afterSeq: number): Promise<RetainedMessages> {
+    const { access, store, limits } = this.#parts;
+    const mayDeliver = access.deliverable(identity, filter);
+    const page = await store.retained(filter, afterSeq, this.#limit(limits.retainedMax));
+    const throughSeq = page.atEnd ? Number.POSITIVE_INFINITY : page.messages.at(-1)!.seq;
+    const messages = this.#unexpired(page.messages).filter(
+      ({ channel }) => mayDeliver === undefined || mayDeliver(channel),
+    );
+    return { messages, throughSeq };
   }
 
   async channels(

@@ -33,6 +33,7 @@ import type {
   PublishResult,
   ReadPage,
   Session,
+  RetainedMessages,
 } from '../seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
 import type { Store } from '../seams/store.ts';
@@ -232,10 +233,10 @@ export class HubSession implements Session, SubscriptionHost, Author {
     return this.#parts.queries.isNewestUnchanged(this.#identity, filters, checkCursor(cursor), messagesMax);
   }
 
-  async retained(text: string, limit: number): Promise<readonly Message[]> {
+  async retained(text: string, afterSeq = 0): Promise<RetainedMessages> {
     // It comes with a subscription, which was counted.
     const filter = this.#authorize(this.#parseFilter(text));
-    return this.#parts.queries.retained(this.#identity, filter, limit);
+    return this.#parts.queries.retained(this.#identity, filter, afterSeq);
   }
 
   async channels(text: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]> {

@@ -11,6 +11,7 @@ import type { Database, Write } from './database.ts';
 import type { BatchBase } from './channel-draft.ts';
 import { CommitBatch } from './commit-batch.ts';
 import { numberKey, numberOfKey } from './keys.ts';
+import { Retained } from './retained.ts';
 import { decodeEpochs, encodeEpochs, seal, unseal } from './rows.ts';
 import { Segments } from './segments.ts';
 import { LmdbView } from './view.ts';
@@ -37,11 +38,13 @@ export class OpenedLog {
   readonly channels: Channels;
   readonly segments: Segments;
   readonly blocks: Blocks;
+  readonly retained: Retained;
   readonly #options: OpenedLogOptions;
   readonly #history: EpochHistory;
   readonly #tags: Tags;
   #head: Position;
   #nextChannelNo: number;
+  #isClosed = false;
   /** As much of the file as was free when LMDB could not use it. */
   #fragmentedBytes = 0;
 
@@ -62,6 +65,7 @@ export class OpenedLog {
     this.#options = options;
     this.segments = new Segments(database, options.seqsRememberedMax);
     this.blocks = new Blocks(database, history);
+    this.retained = new Retained(this, options.log);
     this.#tags = new Tags(options.random);
     const newest = this.segments.newest();
     this.channels = new Channels(database, history, options.log, newest?.seq ?? 0);
@@ -70,6 +74,16 @@ export class OpenedLog {
         ? { epoch: history.origin.epoch, seq: 0, tag: noTag }
         : { epoch: history.epochOf(newest.seq), ...newest };
     this.#nextChannelNo = unusedChannelNo(database);
+  }
+
+  /** Nothing may read the file afterwards: LMDB may end the process then. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.database.close();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** The newest message that is durable and shown. */
@@ -158,6 +172,7 @@ export class OpenedLog {
     if (batch.newest !== undefined) this.#head = batch.newest.position;
     this.#nextChannelNo = batch.nextChannelNo;
     this.#options.leases.apply(batch.leases);
+    this.retained.committed(batch.drafts);
     for (const draft of batch.drafts) {
       if (draft.state === draft.channel?.state) continue;
       this.channels.committed(draft.state, draft.channel?.state).doomed = draft.doomed;

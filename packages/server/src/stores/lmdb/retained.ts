@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { epochLength, type Filter } from '@everywire/protocol';
+import { epochLength, EverywireError, type Filter } from '@everywire/protocol';
 import { estimateBytes, type Message } from '../../core/log/message.ts';
 import type { Log } from '../../core/seams/log.ts';
 import type { PageLimit, RetainedPage } from '../../core/seams/store.ts';
@@ -18,6 +18,8 @@ export interface RetainedSource {
   readonly database: Database;
   readonly history: EpochHistory;
   readonly head: { readonly seq: number };
+  /** The file must not be read any more. */
+  readonly isClosed: boolean;
 }
 
 /** The retained messages of one opening of the log. Their index is made when somebody asks for it, from the file. */
@@ -44,7 +46,7 @@ export class Retained {
 
   /** A message that the file has and the log does not show yet is left out: it comes by the feed. */
   async page(filter: Filter, afterSeq: number, { messagesMax, bytesMax }: PageLimit): Promise<RetainedPage> {
-    await (this.#ready ??= this.#make());
+    await this.#whenReady();
     const { database, history, head } = this.#source;
     const messages: Message[] = [];
     let bytes = 0;
@@ -65,13 +67,27 @@ export class Retained {
 
   /** Retained messages that have expired, without a look at the others. */
   async expired(nowMs: number): Promise<readonly { readonly channel: string; readonly seq: number }[]> {
-    await (this.#ready ??= this.#make());
+    await this.#whenReady();
     return this.#index.expired(nowMs);
   }
 
-  /** The row is gone. */
-  swept(channel: string): void {
-    this.#index.delete(channel);
+  /** The row of that message is gone. */
+  swept({ channel, seq }: { readonly channel: string; readonly seq: number }): void {
+    this.#index.delete(channel, seq);
+  }
+
+  async #whenReady(): Promise<void> {
+    this.#ready ??= this.#make().catch((cause: unknown) => {
+      this.#ready = undefined;
+      throw cause;
+    });
+    await this.#ready;
+    this.#checkOpen();
+  }
+
+  #checkOpen(): void {
+    if (this.#source.isClosed)
+      throw new EverywireError('store_unavailable', 'The store was closed meanwhile.');
   }
 
   async #make(): Promise<void> {
@@ -94,6 +110,7 @@ export class Retained {
       }
       if (!isCut) return;
       await turn();
+      this.#checkOpen();
     }
   }
 }

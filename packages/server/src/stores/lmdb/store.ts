@@ -17,6 +17,7 @@ import type {
   PageLimit,
   RecordRow,
   RecordStore,
+  RetainedPage,
   RecordWrite,
   Retention,
   Store,
@@ -29,7 +30,6 @@ import { checkRecordKeys, type CommitBatch } from './commit-batch.ts';
 import { isShortOfRoom, type OpenedLog, type OpenedLogOptions } from './opened-log.ts';
 import { openFolder, openLog, type OpeningOptions } from './opening.ts';
 import { getRecord, listRecords } from './records.ts';
-import { readRetained } from './retained.ts';
 import { purgeDeleted, sweepChannels, sweepRetained, type CurrentLog } from './sweep.ts';
 
 export interface LmdbStoreOptions extends Omit<OpenedLogOptions, 'seqsRememberedMax' | 'leases'> {
@@ -115,7 +115,7 @@ class LmdbStore implements Store {
     this.#feed = undefined;
     const opened = this.#opened;
     this.#opened = undefined;
-    await opened?.database.close();
+    await opened?.close();
     this.#unlock?.();
     this.#unlock = undefined;
   }
@@ -187,8 +187,8 @@ class LmdbStore implements Store {
     return found;
   }
 
-  async retained(filter: Filter, limit: number): Promise<readonly Message[]> {
-    return readRetained(this.#log, filter, this.#options.log).slice(0, limit);
+  async retained(filter: Filter, afterSeq: number, limit: PageLimit): Promise<RetainedPage> {
+    return this.#log.retained.page(filter, afterSeq, limit);
   }
 
   async drop(channel: string): Promise<boolean> {
@@ -377,10 +377,10 @@ class LmdbStore implements Store {
       try {
         const failed = this.#opened;
         this.#opened = undefined;
-        await failed?.database.close();
+        await failed?.close();
         const opened = await openLog(this.#opening);
         if (this.#isClosed()) {
-          await opened.database.close();
+          await opened.close();
           return;
         }
         this.#opened = opened;

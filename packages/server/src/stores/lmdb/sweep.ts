@@ -3,7 +3,7 @@ import type { Retention } from '../../core/seams/store.ts';
 import type { Channel } from './channels.ts';
 import type { TableName } from './database.ts';
 import type { CommitBatch } from './commit-batch.ts';
-import { channelSeqKey, nameOfKey, numberKey } from './keys.ts';
+import { channelSeqKey, nameKey, numberKey } from './keys.ts';
 import { isShortOfRoom, type OpenedLog, removableRows } from './opened-log.ts';
 import { decodeRetained } from './retained.ts';
 
@@ -72,24 +72,20 @@ function needsSweep(log: OpenedLog, channel: Channel, oldestMs: number): boolean
 /** Removes retained messages that have expired. */
 export async function sweepRetained(currentLog: CurrentLog, nowMs: number, submit: Submit): Promise<void> {
   const log = currentLog();
-  const expired: { readonly key: Buffer; readonly seq: number }[] = [];
-  for (const { key, value } of log.database.range('retained', {})) {
-    const message = decodeRetained(nameOfKey(key), value, log.history);
-    if (message !== undefined && (message.expiresAtMs ?? Infinity) <= nowMs) {
-      expired.push({ key: Buffer.from(key), seq: message.seq });
-    }
-  }
+  const expired = [...(await log.retained.expired(nowMs))];
   while (expired.length > 0) {
     const some = expired.splice(0, removableRows(currentLog().database, removedPerCommit));
     await submit((batch) => {
       const { database } = currentLog();
-      for (const { key, seq } of some) {
+      for (const { channel, seq } of some) {
+        const key = nameKey(channel);
         // Another one may have been retained since.
         const row = database.get('retained', key);
-        const now = row && decodeRetained(nameOfKey(key), row, log.history);
+        const now = row && decodeRetained(channel, row, log.history);
         if (now?.seq === seq) batch.write('retained', key, undefined);
       }
     });
+    for (const one of some) log.retained.swept(one);
   }
 }
 

@@ -4,7 +4,7 @@ import { createSingleNode } from '../../core/cluster/single-node.ts';
 import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Clock, Random } from '../../core/clock.ts';
 import type { Limits } from '../../core/limits.ts';
-import { type Draft, Message, type Place } from '../../core/log/message.ts';
+import { type Draft, estimateBytes, Message, type Place } from '../../core/log/message.ts';
 import type { Cluster } from '../../core/seams/cluster.ts';
 import type {
   Appended,
@@ -17,6 +17,7 @@ import type {
   PageLimit,
   Placement,
   RecordStore,
+  RetainedPage,
   Retention,
   Store,
   StoreTraits,
@@ -26,6 +27,7 @@ import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
 import { EpochHistory, newEpoch } from '../epoch-history.ts';
 import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { Reader } from '../reader.ts';
+import { RetainedIndex } from '../retained-index.ts';
 import { Catalogue } from './catalogue.ts';
 import type { ChannelLog } from './channel-log.ts';
 import { MemoryRecords } from './records.ts';
@@ -65,6 +67,7 @@ class MemoryStore implements Store {
   readonly #steps: Step[] = [];
   readonly #holdings: Holdings;
   #retainedCount = 0;
+  readonly #retained = new RetainedIndex();
   #feed: Feed | undefined;
 
   constructor({ clock, random, limits, seqsRememberedMax = 1_000_000 }: MemoryStoreOptions) {
@@ -178,12 +181,22 @@ class MemoryStore implements Store {
     }));
   }
 
-  async retained(filter: Filter, limit: number): Promise<readonly Message[]> {
+  async retained(
+    filter: Filter,
+    afterSeq: number,
+    { messagesMax, bytesMax }: PageLimit,
+  ): Promise<RetainedPage> {
     this.#openFeed();
-    const found: Message[] = [];
-    for (const log of this.#catalogue.matching(filter))
-      if (log.retained !== undefined) found.push(log.retained);
-    return found.sort((a, b) => a.seq - b.seq).slice(0, limit);
+    const messages: Message[] = [];
+    let bytes = 0;
+    for (const { channel } of this.#retained.after(filter, afterSeq)) {
+      const message = this.#catalogue.get(channel)!.retained!;
+      bytes += estimateBytes(message);
+      if (messages.length >= messagesMax || (messages.length > 0 && bytes > bytesMax))
+        return { messages, atEnd: false };
+      messages.push(message);
+    }
+    return { messages, atEnd: true };
   }
 
   drop(channel: string): Promise<boolean> {
@@ -328,6 +341,8 @@ class MemoryStore implements Store {
   #retain(log: ChannelLog, message: Message | undefined): void {
     this.#retainedCount += Number(message !== undefined) - Number(log.retained !== undefined);
     log.retained = message;
+    if (message === undefined) this.#retained.delete(log.name);
+    else this.#retained.set(message);
   }
 
   #addChannel(name: string): ChannelLog {

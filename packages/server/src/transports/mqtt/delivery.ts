@@ -205,7 +205,7 @@ export class Delivery implements RetainedDelivery {
   async #look({ origin, channel, seq, timeMs }: InFlight): Promise<Message | undefined> {
     const { session, broker } = this.#client;
     if (origin === 'retained') {
-      const [message] = await session.retained(channel, 1);
+      const [message] = (await session.retained(channel)).messages;
       if (message?.seq === seq) return message;
     }
     const { pageMessagesMax } = broker.host.limits;

@@ -13,8 +13,8 @@ interface RetainedRun {
   messages: readonly Message[] | undefined;
   isReading: boolean;
   at: number;
-  /** There are more than were kept. */
-  hasMore: boolean;
+  /** Everything up to here was read; `Infinity`: nothing follows. */
+  readThroughSeq: number;
 }
 
 /** What retained messages are sent by. */
@@ -44,7 +44,13 @@ export class RetainedRuns {
   add(subscription: MqttSubscription): void {
     // Asked for again before all were sent: from the beginning.
     const others = this.#runs?.filter((run) => run.subscription !== subscription) ?? [];
-    const run: RetainedRun = { subscription, messages: undefined, isReading: false, at: 0, hasMore: false };
+    const run: RetainedRun = {
+      subscription,
+      messages: undefined,
+      isReading: false,
+      at: 0,
+      readThroughSeq: 0,
+    };
     this.#runs = [...others, run];
     this.#read(this.#runs[0]!);
   }
@@ -63,25 +69,16 @@ export class RetainedRuns {
     });
   }
 
+  /** One page: the rest is read when it is sent, so that a subscription to everything does not hold everything. */
   #readNow(run: RetainedRun): void {
-    const { session, broker } = this.#client;
-    const { subscription } = run;
-    const { limits } = broker.host;
-    session.retained(subscription.target.filter, limits.retainedMax).then(
-      (found) => {
+    const { session } = this.#client;
+    const { target, retained } = run.subscription;
+    session.retained(target.filter, retained!.afterSeq).then(
+      ({ messages, throughSeq }) => {
         if (this.#runs?.includes(run) !== true) return;
         run.isReading = false;
-        const { afterSeq, throughSeq } = subscription.retained!;
-        const wanted = found.filter(({ seq }) => seq > afterSeq && seq <= throughSeq);
-        let bytes = 0;
-        let count = 0;
-        // The rest is read again when these are sent, so that a subscription to everything does not hold everything.
-        while (count < wanted.length && (count === 0 || bytes < limits.outboundBytesMax)) {
-          bytes += estimateBytes(wanted[count]!);
-          count += 1;
-        }
-        run.messages = wanted.slice(0, count);
-        run.hasMore = count < wanted.length;
+        run.messages = messages.filter(({ seq }) => seq <= retained!.throughSeq);
+        run.readThroughSeq = throughSeq;
         run.at = 0;
         this.#delivery.continueDelivery();
       },
@@ -107,7 +104,9 @@ export class RetainedRuns {
       return false;
     }
     if (run.at >= messages.length) {
-      if (run.hasMore) {
+      const { retained } = subscription;
+      if (run.readThroughSeq < retained!.throughSeq) {
+        retained!.afterSeq = run.readThroughSeq;
         run.messages = undefined;
         this.#read(run);
         return false;

@@ -57,7 +57,7 @@ async function refuses(session: Session, code: string): Promise<void> {
   ).rejects.toMatchObject({ code });
   await expect(follow(session, 'a', {})).rejects.toMatchObject({ code });
   await expect(session.read('a', undefined, 1)).rejects.toMatchObject({ code });
-  await expect(session.retained('a', 1)).rejects.toMatchObject({ code });
+  await expect(session.retained('a')).rejects.toMatchObject({ code });
   await expect(session.channels('a', undefined, 1)).rejects.toMatchObject({ code });
   await expect(session.drop('a')).rejects.toMatchObject({ code });
   expect(() => session.checkPublish('a', { payload: Buffer.alloc(0) })).toThrow(EverywireError);

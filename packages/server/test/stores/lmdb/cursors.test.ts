@@ -91,7 +91,7 @@ describe('cursors of LMDB', () => {
         expect(openRanges, `locating ${start.kind} in ${filter.text}`).toBe(0);
       }
       await store.channels(filter, undefined, 2);
-      await store.retained(filter, 1);
+      await store.retained(filter, 0, { messagesMax: 1, bytesMax: 1 });
     }
     await store.drop('w/3');
     await store.sweep(Date.now(), () => ({ countMax: 2, ageMsMax: 1, bytesMax: 100 }));

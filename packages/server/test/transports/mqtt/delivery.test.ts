@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Batch } from '../../../src/core/log/batch.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import type { Message } from '../../../src/core/log/message.ts';
+import type { RetainedMessages } from '../../../src/core/seams/session-api.ts';
 import type { Subscription } from '../../../src/core/seams/subscription-api.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import type { MqttConnection } from '../../../src/transports/mqtt/connection.ts';
@@ -24,7 +25,10 @@ class Rig {
 
   constructor() {
     const session = {
-      retained: () => new Promise<readonly Message[]>((resolve) => this.reads.push(resolve)),
+      retained: () =>
+        new Promise<RetainedMessages>((resolve) =>
+          this.reads.push((messages) => resolve({ messages, throughSeq: Number.POSITIVE_INFINITY })),
+        ),
       drained: () => (this.drainedCount += 1),
       creditAvailable: () => undefined,
     };
