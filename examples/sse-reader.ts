@@ -33,7 +33,8 @@ for (;;) {
 function handle({ id, name, data }: ServerEvent): void {
   // The server reports lost offsets as an event of this name; it never skips them without a notice.
   if (name === 'everywire.gap') console.error(`gap: ${data}`);
-  else if (data !== undefined) console.log(data);
+  // Other events of the server, such as everywire.position, only move the cursor.
+  else if (data !== undefined && !name.startsWith('everywire.')) console.log(data);
   if (id === undefined) return;
   // After the work, so that a crash in between repeats the message instead of losing it.
   cursor = id;

@@ -191,7 +191,7 @@ function eventParser(): (line: string, to: Lines) => void {
         const value = JSON.parse(data.join('\n')) as Envelope & GapNotice & { readonly code: string };
         if (event === 'everywire.gap') to.gap(value);
         else if (event === 'everywire.error') to.error(value);
-        else to.message(value);
+        else if (event !== 'everywire.position') to.message(value);
       }
       event = '';
       data = [];

@@ -20,11 +20,12 @@ import {
   ndjsonGoaway,
   readPage,
   readProblem,
-  sseBegin,
   sseGap,
   sseGoaway,
   sseItem,
   sseMessage,
+  ssePosition,
+  sseRetry,
   SseReader,
   writePage,
   type SseEvent,
@@ -55,7 +56,11 @@ export const harness: Harness = {
   name: 'server-answers',
   inputBytesMax: 400,
   seeds: [
-    sseBegin(cursor, 2_000) + sseMessage(cursor, 'tick', envelope) + sseGap(notice) + sseGoaway(5),
+    sseRetry(2_000) +
+      ssePosition(cursor) +
+      sseMessage(cursor, 'tick', envelope) +
+      sseGap(notice) +
+      sseGoaway(5),
     'event: everywire.error\ndata: {"status":503,"code":"going_away","detail":"Bye."}\n\n',
     `\n${envelope}\n${ndjsonGap(notice)}${ndjsonGoaway(5)}`,
     writePage([envelope], { cursor, gaps: [notice, notice], more: true }),

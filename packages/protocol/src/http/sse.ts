@@ -1,18 +1,31 @@
 import { readEnvelope, readGapNotice, type GapNotice } from '../envelope.ts';
+import { asRecord } from '../exact-json.ts';
 import { LineReader } from './lines.ts';
 import { readProblem, type Problem } from './problem.ts';
 import { notJson, parseItem, type ParseJson, type StreamItem } from './stream-item.ts';
 
 /**
- * Server-Sent Events (HTML §9.2). `id` is the cursor, so a browser that reconnects resumes by itself. An event without
- * data is not dispatched, but its id is kept.
+ * Server-Sent Events (HTML §9.2). `id` is the cursor, so a browser that reconnects resumes by itself.
+ *
+ * A blank line only ever ends an event that has data. Browsers dispatch no event without data, but widely used libraries
+ * do (fetch-event-source at every blank line, httpx-sse once it has seen an id), and applications then parse the empty
+ * text as JSON. So news of the server are comments and fields without a blank line, or named events with JSON.
  */
 
 export const sseMediaType = 'text/event-stream';
 
 const gapEvent = 'everywire.gap';
+/** Moves the id of a reader that gets no message. */
+const positionEvent = 'everywire.position';
 /** EventSource itself has events named `error`, for lost connections. */
 const failureEvent = 'everywire.error';
+/** Names that belong to the server; a label of an older store might begin so. */
+const ownEventPrefix = 'everywire.';
+/**
+ * EventSource dispatches these itself, to the same listeners: a label `error` would look like a lost connection. Such a
+ * message is an unnamed one, and only its envelope has the label.
+ */
+const eventSourceEvents: ReadonlySet<string> = new Set(['open', 'error', 'message']);
 /** A comment, which an EventSource passes over; the `retry` behind it says when to come back. */
 const goawayComment = 'goaway';
 
@@ -26,27 +39,36 @@ export function sseData(text: string): string {
 
 /** A message. `data` is its envelope, which has no line breaks, or its payload by `sseData`. */
 export function sseMessage(cursor: string, event: string | undefined, data: string): string {
-  // The core refuses control characters; an older store might hold some, and a line break would forge a field.
-  const name = event === undefined ? '' : `event: ${event.replace(/[\r\n]/g, ' ')}\n`;
-  return `id: ${cursor}\n${name}data: ${data}\n\n`;
+  return `id: ${cursor}\n${eventField(event)}data: ${data}\n\n`;
 }
 
-/** A reader that is cut off before the first message resumes here. */
-export const sseBegin = (cursor: string, retryMs: number): string => `retry: ${retryMs}\nid: ${cursor}\n\n`;
+function eventField(event: string | undefined): string {
+  if (event === undefined || eventSourceEvents.has(event) || event.startsWith(ownEventPrefix)) return '';
+  // The core refuses control characters; an older store might hold some, and a line break would forge a field.
+  return `event: ${event.replace(/[\r\n]/g, ' ')}\n`;
+}
 
-/** `cursor`: a reader that is up to date may move there; absent while it is not. */
-export const sseHeartbeat = (cursor: string | undefined): string =>
-  cursor === undefined ? ':\n\n' : `:\nid: ${cursor}\n\n`;
+/** A reader applies it at once (HTML §9.2.6). */
+export const sseRetry = (retryMs: number): string => `retry: ${retryMs}\n`;
+
+/** Belongs to the next event. Libraries that take each field at once resume here, also before that comes. */
+export const sseId = (cursor: string): string => `id: ${cursor}\n`;
+
+/** A reader that is cut off before the next message resumes here. */
+export const ssePosition = (cursor: string): string =>
+  `id: ${cursor}\nevent: ${positionEvent}\ndata: {"cursor":"${cursor}"}\n\n`;
+
+export const sseHeartbeat = ':\n';
 
 export const sseGap = (notice: GapNotice): string =>
   `id: ${notice.cursor}\nevent: ${gapEvent}\ndata: ${JSON.stringify(notice)}\n\n`;
 
-export const sseGoaway = (retryAfterMs: number): string => `: ${goawayComment}\nretry: ${retryAfterMs}\n\n`;
+export const sseGoaway = (retryAfterMs: number): string => `: ${goawayComment}\n${sseRetry(retryAfterMs)}`;
 
 export const sseFailure = (problem: Problem): string =>
   `event: ${failureEvent}\ndata: ${JSON.stringify(problem)}\n\n`;
 
-/** The lines up to an empty line. Applications get an event only if it has data. */
+/** The lines up to an empty line, or a comment, or the `retry` that follows one. Applications get an event only if it has data. */
 export interface SseEvent {
   readonly name: string;
   readonly id: string | undefined;
@@ -70,9 +92,15 @@ export class SseReader {
     const events: SseEvent[] = [];
     for (const line of this.#lines.push(chunk)) {
       if (line !== '') this.#read(line);
-      else if (!this.#isEmpty) events.push(this.#take());
+      // A comment by itself is news: the server writes it between events, without a blank line.
+      if (!this.#isEmpty && (line === '' || this.#isNews(line))) events.push(this.#take());
     }
     return events;
+  }
+
+  #isNews(line: string): boolean {
+    if (this.#data !== undefined || this.#name !== '') return false;
+    return line.startsWith(':') ? this.#comment !== goawayComment : this.#comment !== undefined;
   }
 
   #read(line: string): void {
@@ -116,6 +144,11 @@ export function sseItem(event: SseEvent, parse: ParseJson = JSON.parse): StreamI
   // A message may be labelled with any name, also with those of the server, so its members decide.
   const envelope = readEnvelope(value);
   if (envelope !== undefined) return { kind: 'message', cursor: envelope.cursor, envelope };
+  if (name === positionEvent) {
+    const cursor = asRecord(value)?.['cursor'];
+    if (typeof cursor !== 'string') return undefined;
+    return { kind: 'position', cursor, ...(retryMs === undefined ? {} : { retryMs }) };
+  }
   const notice = name === gapEvent ? readGapNotice(value) : undefined;
   if (notice !== undefined) return { kind: 'gap', notice };
   const refusal = name === failureEvent ? readProblem(value) : undefined;

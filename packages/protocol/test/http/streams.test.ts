@@ -14,14 +14,16 @@ import {
 } from '../../src/http/ndjson.ts';
 import { problemOf } from '../../src/http/problem.ts';
 import {
-  sseBegin,
   sseData,
   sseFailure,
   sseGap,
   sseGoaway,
   sseHeartbeat,
+  sseId,
   sseItem,
   sseMessage,
+  ssePosition,
+  sseRetry,
   SseReader,
 } from '../../src/http/sse.ts';
 import type { StreamItem } from '../../src/http/stream-item.ts';
@@ -62,9 +64,12 @@ const ndjsonItems: readonly StreamItem[] = [
 
 const events = ['everywire.gap', 'everywire.error', undefined];
 const sse =
-  sseBegin(cursor, 2_000) +
-  sseHeartbeat(undefined) +
-  sseHeartbeat(cursor) +
+  sseRetry(2_000) +
+  ssePosition(cursor) +
+  sseHeartbeat +
+  sseId(cursor) +
+  sseHeartbeat +
+  ssePosition(cursor) +
   texts.map((text) => sseMessage(cursor, undefined, envelopeOf(text))).join('') +
   events.map((event) => sseMessage(cursor, event, envelopeOf('x', event))).join('') +
   sseGap(notice) +
@@ -74,6 +79,7 @@ const sse =
 const sseItems: readonly StreamItem[] = [
   { kind: 'position', cursor, retryMs: 2_000 },
   { kind: 'heartbeat' },
+  { kind: 'position', cursor },
   { kind: 'position', cursor },
   ...texts.map((text) => messageItem(text)),
   ...events.map((event) => messageItem('x', event)),

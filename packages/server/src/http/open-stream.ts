@@ -39,7 +39,8 @@ async function follow(
   try {
     const followed = await followInOrder(session, filters, { from, host: shared.host });
     const { cursor, startGaps: gaps } = followed.place;
-    response.begin(reply, followed.place, { cursor, gaps, commonHeaders: request.commonHeaders });
+    const { commonHeaders } = request;
+    response.begin(reply, followed.place, { cursor, gaps, commonHeaders, isPassing: isPassing(from) });
     followed.start();
   } catch (refusal) {
     session.end();
@@ -69,6 +70,11 @@ async function answerHead(
       commonHeaders: request.commonHeaders,
     });
   });
+}
+
+/** Whether the same request would begin at another place later. */
+function isPassing(from: From | undefined): boolean {
+  return from === undefined || ('since' in from && from.since.kind !== 'earliest');
 }
 
 function openSession(shared: StreamedResponses, request: ViewRequest, sink: Sink): Session {

@@ -6,6 +6,8 @@ import type { StreamWire } from './stream-wire.ts';
 export interface StreamStart {
   readonly cursor: string;
   readonly gaps: readonly Gap[];
+  /** The same request would begin at another place later. */
+  readonly isPassing?: boolean;
   readonly commonHeaders: Readonly<Record<string, string>>;
 }
 

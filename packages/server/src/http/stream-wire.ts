@@ -7,11 +7,16 @@ export interface StreamWire {
   /** `Content-Type` of the answer. */
   readonly contentType: string;
   readonly format: (isEnveloped: boolean) => WireFormat;
-  /** The first bytes: the reader's cursor, and when to come back. */
-  begin(start: { readonly cursor: string; readonly retryMs: number }): string;
+  /**
+   * The first bytes: the reader's cursor, and when to come back. `isPassing`: a reader that is cut off before the first
+   * message needs the cursor, as the same request would begin at another place then.
+   */
+  begin(start: { readonly cursor: string; readonly retryMs: number; readonly isPassing: boolean }): string;
   gap(gap: Gap): string;
-  /** Against silence. `cursor`: a reader that is up to date may move there; absent while it is not. */
-  heartbeat(cursor: string | undefined): string;
+  /** Against silence. */
+  heartbeat(): string;
+  /** In place of a heartbeat: a reader that is up to date moves to this cursor. */
+  position(cursor: string): string;
   goodbye(retryAfterMs: number): string;
   failure(error: EverywireError): string;
 }

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { parseCursor } from '@everywire/protocol';
 import { EverywireError } from '@everywire/protocol';
 import type { Batch, WireFormat } from '../core/log/batch.ts';
 import type { Clock } from '../core/clock.ts';
@@ -79,6 +80,16 @@ export class StreamedResponses {
   }
 }
 
+/**
+ * A quiet reader is given its place anew when the store has moved on by so many messages: long before the store forgets
+ * which message a cursor named, and too rarely for a reader that takes it for a message to notice.
+ */
+const positionEverySeqs = 10_000;
+
+function seqOf(cursor: string): number {
+  return parseCursor(cursor)?.seq ?? 0;
+}
+
 const owner = Symbol('streamed response');
 type OwnedBody = OpenBody & { [owner]?: StreamedResponse };
 
@@ -107,6 +118,8 @@ export class StreamedResponse implements Sink, Quiet {
   /** Once it had too much unsent. */
   #outbound: Outbound | undefined;
   #isClosed = false;
+  /** Of a cursor that the peer was given; messages have given it later ones since. */
+  #knownSeq = 0;
   /** `end` was called; the connection may still be open. */
   #isOver = false;
   wroteAtTick = 0;
@@ -130,14 +143,15 @@ export class StreamedResponse implements Sink, Quiet {
    * Takes the connection over and writes the head and the first bytes, before its source is started.
    * @throws EverywireError `going_away`: its session ended, or the server drains; nothing has been written
    */
-  begin(reply: FastifyReply, place: StreamPlace, start: StreamStart): void {
+  begin(reply: FastifyReply, reader: StreamPlace, start: StreamStart): void {
     if (this.#isOver) throw new EverywireError('going_away', 'The stream ended before its first byte.');
     reply.hijack();
     if (this.#isClosed) return;
     const shared = this.#shared;
     const { wire } = shared;
     const gaps = start.gaps.map((gap) => wire.gap(gap)).join('');
-    const first = wire.begin({ cursor: start.cursor, retryMs: shared.retryMs }) + gaps;
+    const { cursor, isPassing = false } = start;
+    const first = wire.begin({ cursor, isPassing, retryMs: shared.retryMs }) + gaps;
     const body: OwnedBody | undefined = openBody(
       reply.request.raw,
       reply.raw,
@@ -150,7 +164,8 @@ export class StreamedResponse implements Sink, Quiet {
     }
     body[owner] = this;
     this.#body = body;
-    this.#place = place;
+    this.#place = reader;
+    this.#knownSeq = seqOf(cursor);
     shared.add(this);
   }
 
@@ -191,7 +206,15 @@ export class StreamedResponse implements Sink, Quiet {
     // A peer that does not take what was written needs no sign of life from us.
     if (this.#outbound?.isHeld === true) return;
     const place = this.#place!;
-    this.#write(this.#shared.wire.heartbeat(place.isLive ? place.cursor : undefined));
+    const { wire } = this.#shared;
+    const cursor = place.isLive ? place.cursor : undefined;
+    const seq = cursor === undefined ? 0 : seqOf(cursor);
+    if (cursor === undefined || seq - this.#knownSeq < positionEverySeqs) {
+      this.#write(wire.heartbeat());
+      return;
+    }
+    this.#knownSeq = seq;
+    this.#write(wire.position(cursor));
   }
 
   drained(): void {

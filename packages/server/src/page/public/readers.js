@@ -48,7 +48,8 @@ export function followSse(channel, hear) {
     stop,
     /** An EventSource only hears of events whose names it knows; going back to the cursor brings what it dropped. */
     learn(name) {
-      if (names.has(name)) return;
+      // The server sends these as `message`: EventSource dispatches them itself.
+      if (names.has(name) || name === 'open' || name === 'error') return;
       names.add(name);
       stop();
       attempts.begin();

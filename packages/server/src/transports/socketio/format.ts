@@ -70,9 +70,12 @@ function packetOf(
   return { text: `42${prefix}[${JSON.stringify(name)},${data},${rest}`, attachment: undefined };
 }
 
+/** python-socketio calls its handler for all other events by the first of these, and ends its client at the second. */
+const pythonEvents: ReadonlySet<string> = new Set(['*', '__disconnect_final']);
+
 /** Whether an event of that name would be taken for one of the client library or of this server. */
 function isKept(event: string): boolean {
-  return reservedEvents.has(event) || event.startsWith(ownEventPrefix);
+  return reservedEvents.has(event) || pythonEvents.has(event) || event.startsWith(ownEventPrefix);
 }
 
 /** The envelope without the payload. */

@@ -1,14 +1,16 @@
 import { gapNotice } from '@everywire/protocol';
 import {
   problemOf,
-  sseBegin,
   sseData,
   sseFailure,
   sseGap,
   sseGoaway,
   sseHeartbeat,
+  sseId,
   sseMediaType,
   sseMessage,
+  ssePosition,
+  sseRetry,
 } from '@everywire/protocol/http';
 import { shapeOf } from '../../core/log/media.ts';
 import { concatenateText, type WireFormat } from '../../core/log/batch.ts';
@@ -29,8 +31,11 @@ export const sseEnvelope: WireFormat = {
 };
 
 function toRawEvent(message: Message): string {
-  if (shapeOf(message) === 'binary') return toEnvelopeEvent(message);
-  return sseMessage(message.cursor, message.event, sseData(message.payload.toString()));
+  const shape = shapeOf(message);
+  if (shape === 'binary') return toEnvelopeEvent(message);
+  const text = message.payload.toString();
+  // An empty payload of any type takes a retained message away, but is not JSON that a reader could parse.
+  return sseMessage(message.cursor, message.event, shape === 'json' && text === '' ? 'null' : sseData(text));
 }
 
 function toEnvelopeEvent(message: Message): string {
@@ -40,9 +45,11 @@ function toEnvelopeEvent(message: Message): string {
 export const sseWire: StreamWire = {
   contentType: `${sseMediaType}; charset=utf-8`,
   format: (isEnveloped) => (isEnveloped ? sseEnvelope : sseRaw),
-  begin: ({ cursor, retryMs }) => sseBegin(cursor, retryMs),
+  begin: ({ cursor, retryMs, isPassing }) =>
+    sseRetry(retryMs) + (isPassing ? ssePosition(cursor) : sseId(cursor)),
   gap: (gap) => sseGap(gapNotice(gap)),
-  heartbeat: sseHeartbeat,
+  heartbeat: () => sseHeartbeat,
+  position: ssePosition,
   goodbye: sseGoaway,
   failure: (error) => sseFailure(problemOf(error, undefined)),
 };

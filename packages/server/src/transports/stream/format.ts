@@ -25,6 +25,8 @@ export const ndjsonWire: StreamWire = {
   begin: () => ndjsonHeartbeat,
   gap: (gap) => ndjsonGap(gapNotice(gap)),
   heartbeat: () => ndjsonHeartbeat,
+  // Every line that moves a reader is a message.
+  position: () => ndjsonHeartbeat,
   goodbye: ndjsonGoaway,
   failure: (error) => ndjsonFailure(problemOf(error, undefined)),
 };

@@ -142,9 +142,20 @@ describe('deliveries', () => {
     fc.record({
       type: fc.constantFrom('application/json', 'text/plain', 'application/octet-stream'),
       value: fc.string({ unit: 'binary', maxLength: 30 }).map((text) => text.toWellFormed()),
-      event: fc.option(fc.constantFrom('greeting', 'connect', 'error', 'everywire.gap', '__proto__'), {
-        nil: undefined,
-      }),
+      event: fc.option(
+        fc.constantFrom(
+          'greeting',
+          'connect',
+          'error',
+          'everywire.gap',
+          '__proto__',
+          '*',
+          '__disconnect_final',
+        ),
+        {
+          nil: undefined,
+        },
+      ),
     }),
     { minLength: 1, maxLength: 6 },
   );

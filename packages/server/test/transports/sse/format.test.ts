@@ -107,12 +107,34 @@ describe('SSE otherwise', () => {
     expect(JSON.parse(event!.data)).toMatchObject({ channel: 'demo', from: 1, to: 6, reason: 'retention' });
   });
 
-  it('dispatches nothing for what is not a message', () => {
-    const quiet =
-      sseWire.begin({ cursor: '1abcdef.7.0123456789abcdef', retryMs: 2000 }) +
-      sseWire.heartbeat(undefined) +
-      sseWire.heartbeat('1abcdef.8.0123456789abcdef') +
-      sseWire.goodbye(3000);
-    expect(read(Buffer.from(quiet)).filter(({ data }) => data !== '')).toEqual([]);
+  it('dispatches nothing for what is not a message, and has no blank line that a library takes for an event', () => {
+    const quiet = sseWire.heartbeat() + sseWire.goodbye(3000);
+    expect(read(Buffer.from(quiet))).toEqual([]);
+    expect(quiet).not.toMatch(/(^|\n)\n/);
+  });
+
+  it('moves a reader by a named event with JSON', () => {
+    const cursor = '1abcdef.7.0123456789abcdef';
+    const places = sseWire.begin({ cursor, retryMs: 2000, isPassing: true }) + sseWire.position(cursor);
+    const event = { id: cursor, event: 'everywire.position', data: `{"cursor":"${cursor}"}` };
+    expect(read(Buffer.from(places))).toEqual([event, event]);
+  });
+
+  it.each(['error', 'open', 'message', 'everywire.gap', 'everywire.position'])(
+    'sends a message with the label %s as one without, which only its envelope has',
+    (label) => {
+      const one = message('{"a":1}', 'application/json', label);
+      expect(read(sseRaw.encode([one]).bytes)).toEqual([
+        { id: one.cursor, event: undefined, data: '{"a":1}' },
+      ]);
+      const [event] = read(sseEnvelope.encode([one]).bytes);
+      expect(event!.event).toBeUndefined();
+      expect(JSON.parse(event!.data)).toMatchObject({ event: label, data: { a: 1 } });
+    },
+  );
+
+  it('has data that is JSON where the type says so, also of an empty payload', () => {
+    const [event] = read(sseRaw.encode([message('', 'application/json')]).bytes);
+    expect(event!.data).toBe('null');
   });
 });

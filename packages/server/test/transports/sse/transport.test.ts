@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { formatCursor } from '@everywire/protocol';
 import { EventSource } from 'eventsource';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openGet, WireClient } from '../../../../../test/clients/http/wire-client.ts';
@@ -38,7 +39,7 @@ describe('an event stream', () => {
     await start();
     await publish('before');
     await using client = await openGet(rig.port, '/channels/demo', sse);
-    await client.until(({ received }) => /\nid: .+\n\n/.test(received));
+    await client.until(({ received }) => /\nid: [^]+\n\n/.test(received));
     const [head, body] = client.received.split('\r\n\r\n');
     expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     expect(head).toMatch(/Content-Type: text\/event-stream/);
@@ -46,7 +47,7 @@ describe('an event stream', () => {
     expect(head).toMatch(/X-Accel-Buffering: no/);
     expect(head).toMatch(/Everywire-Continuity: exact/);
     expect(head).toMatch(/Vary: Accept/);
-    expect(body).toMatch(/^retry: \d+\nid: \S+\n\n$/);
+    expect(body).toMatch(/^retry: \d+\nid: (\S+)\nevent: everywire\.position\ndata: \{"cursor":"\1"\}\n\n$/);
     const [cursor] = ids(body!);
     client.socket.destroy();
     await publish('while away');
@@ -99,10 +100,39 @@ describe('an event stream', () => {
   it('keeps silence away, and moves the reader along while other channels grow', async () => {
     await start({ limits: { heartbeatEveryMs: 40 } });
     await using client = await openGet(rig.port, '/channels/quiet', sse);
-    await client.until(({ received }) => /\n:\nid: .+\n\n/.test(received));
-    const head = await publish('elsewhere', 'loud');
-    await client.until(({ received }) => received.includes(`:\nid: ${head}\n\n`));
-    expect(client.received).not.toContain('data:');
+    await client.until(({ received }) => /\n:\n:\n/.test(received));
+    const entries = Array.from({ length: 1_000 }, () => ({ channel: 'loud', data: 1 }));
+    for (let at = 0; at < 10; at += 1) {
+      await fetch(`${rig.front.url}/publish`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(entries),
+      });
+    }
+    const head = formatCursor(rig.hub.head);
+    await client.until(({ received }) => received.includes(`id: ${head}\nevent: everywire.position\n`));
+    // No blank line but the ends of these two events.
+    expect(client.received.split('\r\n\r\n')[1]!.match(/\n\n/g)).toHaveLength(2);
+    expect(client.received.match(/^data: /gm)).toHaveLength(2);
+  });
+
+  it('says where it begins by an event only to a reader whose request would begin elsewhere later', async () => {
+    await start();
+    const cursor = await publish('one');
+    for (const [query, count] of [
+      ['', 1],
+      ['?since=latest', 1],
+      ['?since=-5m', 1],
+      ['?since=earliest', 0],
+      [`?after=${cursor}`, 0],
+    ] as const) {
+      await using client = await openGet(rig.port, `/channels/demo${query}`, sse);
+      await client.until(({ received }) => received.includes('\nid: '));
+      const marker = `end of ${query}`;
+      await publish(marker);
+      await client.until(({ received }) => received.includes(`data: ${marker}`));
+      expect(client.received.match(/everywire\.position/g) ?? []).toHaveLength(count);
+    }
   });
 
   it('answers HEAD with the head alone and leaves nothing behind', async () => {
@@ -193,7 +223,7 @@ describe('an event stream', () => {
     await client.closed();
     client.socket.destroy();
     await drained;
-    expect(client.received).toMatch(/: goaway\nretry: \d+\n\n$/);
+    expect(client.received).toMatch(/: goaway\nretry: \d+\n$/);
     expect(rig.hub.figures.subscriptions).toBe(0);
   });
 

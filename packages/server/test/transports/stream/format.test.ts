@@ -43,7 +43,7 @@ describe('NDJSON', () => {
     expect(JSON.parse(gap)).toEqual({
       gap: { channel: 'demo', from: 1, to: 6, reason: 'retention', cursor: '1abcdef.7.0123456789abcdef' },
     });
-    expect(ndjsonWire.heartbeat(undefined)).toBe('\n');
+    expect(ndjsonWire.heartbeat()).toBe('\n');
     expect(JSON.parse(ndjsonWire.goodbye(3000))).toEqual({ goaway: { retryAfterMs: 3000 } });
   });
 });
