@@ -119,9 +119,33 @@ export const retryAfterMsMax = 24 * 3_600_000;
 export function parseRetryAfterMs(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,15}$/.test(text.trim())) return Math.min(Number(text) * 1_000, retryAfterMsMax);
-  // Only the date of HTTP: `Date.parse` alone would take "-1" for a year.
-  if (!/^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text.trim())) return undefined;
-  const atMs = Date.parse(text);
-  if (Number.isNaN(atMs)) return undefined;
+  const atMs = parseHttpDateMs(text.trim(), nowMs);
+  if (atMs === undefined) return undefined;
   return Math.min(Math.max(0, atMs - nowMs), retryAfterMsMax);
+}
+
+// RFC 9110 §5.6.7: a recipient accepts all three forms, all of them in UTC. `Date.parse` alone would take "-1" for a year.
+const httpDates = [
+  /^[A-Z][a-z]{2}, (?<day>\d\d) (?<month>[A-Z][a-z]{2}) (?<year>\d{4}) (?<time>\d\d:\d\d:\d\d) GMT$/,
+  /^[A-Z][a-z]{5,8}, (?<day>\d\d)-(?<month>[A-Z][a-z]{2})-(?<year>\d\d) (?<time>\d\d:\d\d:\d\d) GMT$/,
+  /^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d\d:\d\d:\d\d) (?<year>\d{4})$/,
+];
+
+function parseHttpDateMs(text: string, nowMs: number): number | undefined {
+  for (const shape of httpDates) {
+    const found = shape.exec(text)?.groups;
+    if (found === undefined) continue;
+    const { day, month, time, year } = found as Record<'day' | 'month' | 'time' | 'year', string>;
+    const fullYear = year.length === 4 ? year : yearOf(year, nowMs);
+    const atMs = Date.parse(`${day.trim()} ${month} ${fullYear} ${time} GMT`);
+    return Number.isNaN(atMs) ? undefined : atMs;
+  }
+  return undefined;
+}
+
+/** Two digits that would be more than 50 years ahead are those of the century before. */
+function yearOf(twoDigits: string, nowMs: number): number {
+  const thisYear = new Date(nowMs).getUTCFullYear();
+  const year = thisYear - (thisYear % 100) + Number(twoDigits);
+  return year > thisYear + 50 ? year - 100 : year;
 }

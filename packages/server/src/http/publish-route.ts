@@ -15,7 +15,7 @@ import { peerOf } from './peer.ts';
 import { channelOfTarget } from './percent.ts';
 import { draftOfRequest } from './publish-request.ts';
 import type { RawRoute } from './raw-requests.ts';
-import { targetPath } from './head-check.ts';
+import { bodyBytesMax, targetPath } from './head-check.ts';
 
 export interface PublishRouteOptions {
   readonly hub: HubFront;
@@ -35,12 +35,11 @@ const mediaType = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
  * backends send thousands a second.
  */
 export class PublishRoute implements RawRoute {
-  readonly bodyBytesMax: number;
+  readonly bodyBytesMax = undefined;
   readonly #options: PublishRouteOptions;
 
   constructor(options: PublishRouteOptions) {
     this.#options = options;
-    this.bodyBytesMax = options.limits.payloadBytesMax;
   }
 
   readonly matches = (path: string, method: string): boolean => method === 'POST' && path.startsWith(prefix);
@@ -76,7 +75,7 @@ export class PublishRoute implements RawRoute {
     const identity = await callers.authenticate(request);
     const type = request.headers['content-type'];
     if (type !== undefined && !mediaType.test(type)) throw unreadableType();
-    const payload = await readBody(request, { bytesMax: this.bodyBytesMax, limits, clock });
+    const payload = await readBody(request, { bytesMax: bodyBytesMax(request, limits), limits, clock });
     const channel = channelOfTarget(targetPath(request.url ?? ''), prefix);
     const draft = draftOfRequest(request, payload);
     const event = cloudEventDraft(request.headers, payload, limits);

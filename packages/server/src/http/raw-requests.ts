@@ -9,8 +9,8 @@ export interface RawRoute {
   readonly matches: (path: string, method: string) => boolean;
   /** From here on the request is the transport's, errors included. */
   readonly handle: Handle;
-  /** Largest body; the head of a longer one is refused already. */
-  readonly bodyBytesMax: number;
+  /** Largest body; the server refuses a longer one by its head. `undefined`: as for all other requests. */
+  readonly bodyBytesMax: number | undefined;
 }
 
 /**

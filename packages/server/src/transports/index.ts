@@ -3,6 +3,7 @@ import type { HttpFront } from '../http/front.ts';
 import type { WebhookSettings } from './webhook/transport.ts';
 import type { ListenAddress } from '../net/listener.ts';
 import type { TlsEnd } from '../net/tls-end.ts';
+import { cloudEventNativeByte } from '@everywire/wires/webhook';
 import { mqttNativeByte } from './mqtt/limits.ts';
 import { socketioNativeByte } from './socketio/limits.ts';
 import { stompNativeByte } from './stomp/limits.ts';
@@ -63,6 +64,7 @@ export const nativeBytes: Readonly<Partial<Record<TransportName, number>>> = {
   mqtt: mqttNativeByte,
   stomp: stompNativeByte,
   socketio: socketioNativeByte,
+  webhook: cloudEventNativeByte,
 };
 
 /** Two transports with one byte would read each other's. @throws RangeError: a programmer's mistake, found at start */

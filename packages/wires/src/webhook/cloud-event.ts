@@ -1,13 +1,54 @@
 /** A CloudEvent 1.0, in whichever mode of the HTTP binding it came. */
 export interface CloudEvent {
-  /** Context attributes by name (§3.1), `specversion` among them. */
-  readonly attributes: ReadonlyMap<string, string>;
-  readonly data: Buffer;
-  /** Media type of the data. */
-  readonly type: string;
+  /** Context attributes by name (§3.1), `specversion` among them, with the types that they came with. */
+  readonly attributes: ReadonlyMap<string, AttributeValue>;
+  /** Absent where the event has none, which is not the same as data of no bytes. */
+  readonly data: Buffer | undefined;
+  /** Media type of the data; absent where nothing tells it. */
+  readonly type: string | undefined;
+  /** `data_base64`, or a body whose type nothing tells: without `datacontenttype` only the member `data` implies JSON. */
+  readonly isBinary: boolean;
 }
+
+/** The types that JSON has for attributes (JSON format §2.2). */
+export type AttributeValue = string | number | boolean;
 
 /** Headers of a message that was published as a CloudEvent, and header fields of the binary mode, begin with it. */
 export const cloudEventHeaderPrefix = 'ce-';
 /** `type` of a CloudEvent made from a message without an event name. Read again, it means no event name. */
 export const plainEventType = 'everywire.message';
+
+/** The first byte of `Draft.native` in messages that were published as CloudEvents. It is stored: never change it. */
+export const cloudEventNativeByte = 4;
+
+/**
+ * What a message was as a CloudEvent and its payload, type and headers cannot say: behind `cloudEventNativeByte` as JSON. So
+ * it leaves as it came.
+ */
+export interface CloudEventForm {
+  /** As `datacontenttype` told it; absent: nothing did. */
+  readonly type?: string | undefined;
+  readonly hasData: boolean;
+  readonly isBinary: boolean;
+  /** Attributes that are no strings. */
+  readonly values: Readonly<Record<string, number | boolean>>;
+}
+
+export function writeForm({ attributes, data, isBinary }: CloudEvent): Buffer {
+  const values: Record<string, number | boolean> = {};
+  for (const [name, value] of attributes) if (typeof value !== 'string') values[name] = value;
+  const told = attributes.get('datacontenttype');
+  const form: CloudEventForm = {
+    ...(told === undefined ? {} : { type: String(told) }),
+    hasData: data !== undefined,
+    isBinary,
+    values,
+  };
+  return Buffer.concat([Buffer.from([cloudEventNativeByte]), Buffer.from(JSON.stringify(form))]);
+}
+
+/** `undefined`: it was not published as a CloudEvent, or by a version that kept nothing of this. */
+export function readForm(native: Buffer | undefined): CloudEventForm | undefined {
+  if (native?.[0] !== cloudEventNativeByte) return undefined;
+  return JSON.parse(native.toString('utf8', 1)) as CloudEventForm;
+}

@@ -1,7 +1,20 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { EverywireError, JsonFault, parseStrictJson, RawJson, type JsonObject } from '@everywire/protocol';
-import { cloudEventHeaderPrefix, plainEventType, type CloudEvent } from './cloud-event.ts';
+import {
+  EverywireError,
+  JsonFault,
+  parseStrictJson,
+  RawJson,
+  shapeOfType,
+  type JsonObject,
+} from '@everywire/protocol';
+import {
+  cloudEventHeaderPrefix,
+  plainEventType,
+  writeForm,
+  type AttributeValue,
+  type CloudEvent,
+} from './cloud-event.ts';
 
 const structuredType = /^\s*application\/cloudevents\+json\s*(?:;|$)/i;
 const batchType = /^\s*application\/cloudevents-batch/i;
@@ -12,6 +25,7 @@ const required = ['specversion', 'id', 'source', 'type'] as const;
 const dataMembers: ReadonlySet<string> = new Set(['data', 'data_base64']);
 /** A longer publish id is hashed, because a channel bounds them. */
 const plainKeyLengthMax = 200;
+const nothing = Buffer.alloc(0);
 
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -22,10 +36,12 @@ export interface CloudEventLimits {
 /** A CloudEvent as something to publish. */
 export interface CloudEventDraft {
   readonly payload: Buffer;
-  readonly type: string;
+  /** Absent where nothing tells it. */
+  readonly type: string | undefined;
   readonly headers: ReadonlyMap<string, string>;
   readonly event: string | undefined;
   readonly key: string;
+  readonly native: Buffer;
 }
 
 /**
@@ -75,27 +91,30 @@ function structured(body: Buffer, { jsonDepthMax }: CloudEventLimits): CloudEven
   if (value === null || typeof value !== 'object' || Array.isArray(value) || value instanceof RawJson)
     throw invalid('A CloudEvent must be a JSON object.');
   const members = value as JsonObject;
-  const attributes = new Map<string, string>();
+  const attributes = new Map<string, AttributeValue>();
   for (const [name, given] of Object.entries(members)) {
     if (dataMembers.has(name) || given === null) continue;
     if (typeof given !== 'string' && typeof given !== 'boolean' && typeof given !== 'number')
       throw invalid(`The attribute ${name} must be a string, a boolean or an integer.`);
-    attributes.set(name, String(given));
+    attributes.set(name, given);
   }
   const { data, data_base64: base64 } = members;
   if (data !== undefined && base64 !== undefined)
     throw invalid('A CloudEvent must have either data or data_base64.');
-  const type = attributes.get('datacontenttype');
-  return checked({ attributes, data: dataOf(data, base64, type), type: type ?? 'application/json' });
+  const type = textOf(attributes, 'datacontenttype');
+  const isBinary = base64 !== undefined;
+  // §3.1.2: without datacontenttype, the member `data` implies JSON, and nothing else does.
+  const implied = data instanceof RawJson ? 'application/json' : undefined;
+  return checked({ attributes, data: dataOf(data, base64, type), type: type ?? implied, isBinary });
 }
 
-function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffer {
+function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffer | undefined {
   if (base64 !== undefined) {
     if (typeof base64 !== 'string' || Buffer.from(base64, 'base64').toString('base64') !== base64)
       throw invalid('data_base64 is not valid base64 (RFC 4648 §4).');
     return Buffer.from(base64, 'base64');
   }
-  if (!(data instanceof RawJson)) return Buffer.alloc(0);
+  if (!(data instanceof RawJson)) return undefined;
   // §3.1.1: under a type that is not JSON, a string is the text itself.
   const isJson = type === undefined || /[/+]json\s*(?:;|$)/i.test(type);
   return Buffer.from(!isJson && data.text.startsWith('"') ? (JSON.parse(data.text) as string) : data.text);
@@ -103,38 +122,54 @@ function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffe
 
 /** HTTP binding §3.1: attributes are header fields, percent-encoded where they are not ASCII. */
 function binary(headers: Fields, type: string | undefined, body: Buffer): CloudEvent {
-  const attributes = new Map<string, string>();
+  const attributes = new Map<string, AttributeValue>();
   for (const [field, given] of Object.entries(headers)) {
     if (!field.startsWith(cloudEventHeaderPrefix) || typeof given !== 'string') continue;
     attributes.set(field.slice(cloudEventHeaderPrefix.length), percentDecode(field, given));
   }
-  return checked({ attributes, data: body, type: type ?? 'application/octet-stream' });
+  // §3.1.1: the field Content-Type is the attribute.
+  if (type !== undefined) attributes.set('datacontenttype', type);
+  return checked({
+    attributes,
+    data: body.length === 0 ? undefined : body,
+    type,
+    isBinary: type === undefined,
+  });
 }
 
 function checked(event: CloudEvent): CloudEvent {
   const { attributes } = event;
   for (const name of required)
-    if ((attributes.get(name) ?? '') === '') throw invalid(`A CloudEvent must have the attribute ${name}.`);
+    if (typeof attributes.get(name) !== 'string' || attributes.get(name) === '')
+      throw invalid(`A CloudEvent must have the attribute ${name}.`);
   if (attributes.get('specversion') !== '1.0') throw invalid('specversion must be 1.0.');
   for (const name of attributes.keys())
     if (!attributeName.test(name)) throw invalid('Attribute names must be lower-case letters and digits.');
   return event;
 }
 
-function draftOf({ attributes, data, type }: CloudEvent): CloudEventDraft {
+function draftOf(event: CloudEvent): CloudEventDraft {
+  const { attributes, data, type } = event;
   const headers = new Map<string, string>();
   for (const [name, value] of attributes) {
     if (name !== 'specversion' && name !== 'type' && name !== 'datacontenttype')
-      headers.set(cloudEventHeaderPrefix + name, value);
+      headers.set(cloudEventHeaderPrefix + name, String(value));
   }
-  const event = attributes.get('type')!;
+  const eventType = textOf(attributes, 'type')!;
   return {
-    payload: data,
-    type,
+    payload: data ?? nothing,
+    // An event without data may tell a type of JSON, which no bytes are not.
+    type: data === undefined && type !== undefined && shapeOfType(type) === 'json' ? undefined : type,
     headers,
-    event: event === plainEventType ? undefined : event,
-    key: keyOf(attributes.get('source')!, attributes.get('id')!),
+    event: eventType === plainEventType ? undefined : eventType,
+    key: keyOf(textOf(attributes, 'source')!, textOf(attributes, 'id')!),
+    native: writeForm(event),
   };
+}
+
+function textOf(attributes: CloudEvent['attributes'], name: string): string | undefined {
+  const value = attributes.get(name);
+  return value === undefined ? undefined : String(value);
 }
 
 /** Source and id together name one event for ever (§3.1), so they are its publish id: a producer may send it again. */

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { shapeOfType } from '@everywire/protocol';
-import { cloudEventHeaderPrefix, plainEventType } from './cloud-event.ts';
+import { cloudEventHeaderPrefix, plainEventType, readForm, type AttributeValue } from './cloud-event.ts';
 
 /** A message to write as a CloudEvent. */
 export interface CloudEventMessage {
@@ -13,16 +13,24 @@ export interface CloudEventMessage {
   readonly payload: Buffer;
   readonly event?: string | undefined;
   readonly headers?: Iterable<readonly [name: string, value: string]> | undefined;
+  readonly native?: Buffer | undefined;
 }
 
 /** The type, without parameters that a field of HTTP cannot carry (RFC 9110 §5.5): such a request would never be sent. */
-function contentTypeOf({ type }: CloudEventMessage): string {
+function contentTypeOf(type: string): string {
   return /^[\t\x20-\x7e]*$/.test(type) ? type : type.slice(0, type.indexOf(';')).trim();
 }
 
 /** CloudEvents 1.0, JSON format §3: JSON data is copied in unchanged, text is a string, other data is base64. */
 export function cloudEventJson(message: CloudEventMessage): string {
-  const ofType = shapeOfType(message.type);
+  const told = toldType(message);
+  const attributes = JSON.stringify({
+    ...attributesOf(message),
+    ...(told === undefined ? {} : { datacontenttype: told }),
+  });
+  const form = readForm(message.native);
+  if (form?.hasData === false) return attributes;
+  const ofType = form?.isBinary === true && told === undefined ? 'binary' : shapeOfType(told ?? message.type);
   // Bytes that are not UTF-8 are binary, also under a text type.
   const shape = isUtf8(message.payload) ? ofType : 'binary';
   const text = shape === 'binary' ? message.payload.toString('base64') : message.payload.toString();
@@ -30,7 +38,6 @@ export function cloudEventJson(message: CloudEventMessage): string {
     shape === 'binary'
       ? `"data_base64":"${text}"`
       : `"data":${shape === 'json' ? text || 'null' : JSON.stringify(text)}`;
-  const attributes = JSON.stringify({ ...attributesOf(message), datacontenttype: message.type });
   return `${attributes.slice(0, -1)},${data}}`;
 }
 
@@ -40,20 +47,35 @@ export function cloudEventJson(message: CloudEventMessage): string {
  */
 export function cloudEventHeaders(message: CloudEventMessage): Record<string, string> {
   const attributes = Object.entries(attributesOf(message)).map(
-    ([name, value]) => [cloudEventHeaderPrefix + name, percentEncode(value)] as const,
+    ([name, value]) => [cloudEventHeaderPrefix + name, percentEncode(String(value))] as const,
   );
-  return { 'Content-Type': contentTypeOf(message), ...Object.fromEntries(attributes) };
+  const form = readForm(message.native);
+  // In a body, data that was JSON by being the member `data` has to say so.
+  const implied = form?.hasData === true && !form.isBinary ? 'application/json' : undefined;
+  const told = toldType(message) ?? implied;
+  return {
+    ...(told === undefined ? {} : { 'Content-Type': contentTypeOf(told) }),
+    ...Object.fromEntries(attributes),
+  };
+}
+
+/** The `datacontenttype` that the event came with; the type of any other message. */
+function toldType(message: CloudEventMessage): string | undefined {
+  const form = readForm(message.native);
+  return form === undefined ? message.type : form.type;
 }
 
 /**
  * Context attributes. Those of a message that was published as a CloudEvent are given back; our own are extensions, whose
  * names are lower-case letters and digits (§3.1).
  */
-function attributesOf(message: CloudEventMessage): Record<string, string> {
+function attributesOf(message: CloudEventMessage): Record<string, AttributeValue> {
+  const { values = {} } = readForm(message.native) ?? {};
   const given = [...(message.headers ?? [])]
     .filter(([name]) => name.startsWith(cloudEventHeaderPrefix))
     .map(([name, value]) => [name.slice(cloudEventHeaderPrefix.length), value] as const)
-    .filter(([name]) => /^[a-z0-9]+$/.test(name));
+    .filter(([name]) => /^[a-z0-9]+$/.test(name))
+    .map(([name, value]) => [name, values[name] ?? value] as const);
   const isCloudEvent = given.some(([name]) => name === 'id') && given.some(([name]) => name === 'source');
   const own = {
     id: message.id,

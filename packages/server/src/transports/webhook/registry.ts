@@ -222,7 +222,7 @@ export class WebhookRegistry {
 
   async #verify(row: WebhookRow): Promise<void> {
     const challenge = this.#options.host.random.hex(16);
-    const attempt = await this.#post(row, (id, nowMs) => challengeBody(id, nowMs, challenge));
+    const attempt = await this.#post(row, (id, nowMs) => challengeBody(id, nowMs, challenge), true);
     if (attempt.kind === 'taken' && hasChallenge(attempt.body, challenge)) return;
     const reason = attempt.kind === 'failed' ? attempt.reason : 'The answer does not contain the challenge.';
     throw new EverywireError(
@@ -232,7 +232,7 @@ export class WebhookRegistry {
     );
   }
 
-  #post(row: WebhookRow, bodyOf: (id: string, nowMs: number) => Buffer): Promise<Attempt> {
+  #post(row: WebhookRow, bodyOf: (id: string, nowMs: number) => Buffer, wantsBody = false): Promise<Attempt> {
     const { host, sender } = this.#options;
     const nowMs = host.clock.nowMs();
     const id = `msg_${host.random.hex(12)}`;
@@ -242,7 +242,7 @@ export class WebhookRegistry {
       'Everywire-Webhook': row.id,
       ...signedHeaders(row, id, nowMs, body),
     };
-    return sender.post({ url: new URL(row.url), headers, body });
+    return sender.post({ url: new URL(row.url), headers, body, wantsBody });
   }
 
   async #checkRight(identity: Identity, filter: string): Promise<void> {

@@ -32,12 +32,18 @@ export interface SenderOptions {
 
 export interface Outgoing {
   readonly url: URL;
+  /** The body of the answer is looked at, so all of it is waited for; otherwise the head is enough. */
+  readonly wantsBody?: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
 
 /** What an address that may not be reached is reported as. */
 const blockedCode = 'EBLOCKED';
+/** The server reads a body that it does not need for so long, to use the connection again. */
+const bodyGraceMs = 1_000;
+/** Errors of a connection that the receiver closed. */
+const resetCodes: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
 /**
  * Posts to endpoints. Every connection is judged by the address it goes to, after the name was resolved, and goes to
@@ -65,32 +71,21 @@ export class Sender {
   }
 
   /** Never rejects: every error is a failed attempt. */
-  async post({ url, headers, body }: Outgoing): Promise<Attempt> {
+  async post(outgoing: Outgoing): Promise<Attempt> {
     // One controller for each attempt: a signal that lives as long as the server would remember all that it was joined to.
     const cut = new AbortController();
     this.#underWay.add(cut);
     const timer = setTimeout(() => cut.abort(new errors.BodyTimeoutError()), this.#options.timeoutMs);
     try {
-      const response = await request(url, {
-        method: 'POST',
-        dispatcher: this.#agent,
-        headers: { 'User-Agent': this.#options.userAgent, ...headers },
-        body,
-        signal: cut.signal,
-      });
-      const text = await this.#readAnswer(response.body);
-      const { statusCode } = response;
-      if (statusCode >= 200 && statusCode < 300) return { kind: 'taken', status: statusCode, body: text };
-      const retryAfter = response.headers['retry-after'];
-      return {
-        kind: 'failed',
-        status: statusCode,
-        reason:
-          statusCode >= 300 && statusCode < 400
-            ? `${statusCode}: redirects are not followed`
-            : `${statusCode}`,
-        retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-      };
+      for (;;) {
+        // A receiver may close an idle connection in the moment in which it is used again. That is no failure.
+        const isReused = this.#hasIdleConnection(outgoing.url);
+        try {
+          return await this.#attempt(outgoing, cut.signal);
+        } catch (caught) {
+          if (!isReused || !resetCodes.has((caught as NodeJS.ErrnoException).code)) throw caught;
+        }
+      }
     } catch (caught) {
       return failed(explain(caught, this.#options.timeoutMs));
     } finally {
@@ -105,14 +100,51 @@ export class Sender {
     await this.#agent.destroy();
   }
 
-  /** Reads up to the limit, then closes the connection. */
-  async #readAnswer(body: AsyncIterable<Buffer> & { destroy(): unknown }): Promise<string> {
+  /** @throws what undici does, when there is no whole head of an answer */
+  async #attempt({ url, headers, body, wantsBody }: Outgoing, signal: AbortSignal): Promise<Attempt> {
+    const response = await request(url, {
+      method: 'POST',
+      dispatcher: this.#agent,
+      headers: { 'User-Agent': this.#options.userAgent, ...headers },
+      body,
+      signal,
+    });
+    const text = await this.#readAnswer(response.body, wantsBody === true);
+    const { statusCode } = response;
+    if (statusCode >= 200 && statusCode < 300) return { kind: 'taken', status: statusCode, body: text };
+    const retryAfter = response.headers['retry-after'];
+    return {
+      kind: 'failed',
+      status: statusCode,
+      reason:
+        statusCode >= 300 && statusCode < 400 ? `${statusCode}: redirects are not followed` : `${statusCode}`,
+      retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
+    };
+  }
+
+  #hasIdleConnection({ origin }: URL): boolean {
+    const stats = this.#agent.stats[origin];
+    return stats !== undefined && 'free' in stats && stats.free > 0;
+  }
+
+  /**
+   * Reads up to the limit, then closes the connection. The head decides the attempt, so a body that breaks off or does not
+   * end changes nothing.
+   */
+  async #readAnswer(body: AnswerBody, isWanted: boolean): Promise<string> {
     const chunks: Buffer[] = [];
     let bytes = 0;
-    for await (const chunk of body) {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes > this.#options.answerBytesMax) break;
+    const graceTimer = isWanted ? undefined : setTimeout(() => body.destroy(), bodyGraceMs);
+    try {
+      for await (const chunk of body) {
+        bytes += chunk.length;
+        chunks.push(chunk);
+        if (bytes > this.#options.answerBytesMax) break;
+      }
+    } catch {
+      // The part that came is the answer.
+    } finally {
+      clearTimeout(graceTimer);
     }
     return Buffer.concat(chunks).subarray(0, this.#options.answerBytesMax).toString();
   }
@@ -162,6 +194,8 @@ export class Sender {
     };
   }
 }
+
+type AnswerBody = AsyncIterable<Buffer> & { destroy(): unknown };
 
 function blocked(): Error {
   return Object.assign(new Error('The target has an address that is not allowed.'), { code: blockedCode });

@@ -82,7 +82,7 @@ const answers: readonly (readonly [name: string, answer: (socket: Socket) => voi
       const timer = setInterval(() => socket.write('x'), 50);
       socket.on('close', () => clearInterval(timer));
     },
-    { kind: 'failed', reason: 'No complete answer within 1000 ms.' },
+    { kind: 'taken', status: 200 },
   ],
   [
     'an endless flood: read up to the bound',
@@ -130,7 +130,17 @@ const answers: readonly (readonly [name: string, answer: (socket: Socket) => voi
   [
     'closed within the body',
     (socket) => socket.end(`${head('200 OK', 'Content-Length: 100')}abc`),
-    { kind: 'failed' },
+    { kind: 'taken', status: 200 },
+  ],
+  [
+    'reset within the body',
+    (socket) => socket.write(head('200 OK', 'Content-Length: 100'), () => socket.resetAndDestroy()),
+    { kind: 'taken', status: 200 },
+  ],
+  [
+    '410 whose body does not come',
+    (socket) => socket.write(head('410 Gone', 'Content-Length: 100')),
+    { kind: 'failed', status: 410, reason: '410' },
   ],
 ];
 
@@ -138,6 +148,23 @@ describe('receivers that misbehave', () => {
   test.each(answers)('%s', async (_name, answer, expected) => {
     const { port } = await listen(answer);
     expect(await post(makeSender(), `http://127.0.0.1:${port}/`)).toMatchObject(expected);
+  });
+
+  test('an idle connection that is reset when it is used again: sent again at once, and no failure', async () => {
+    let requests = 0;
+    const { port } = await listen((socket) => {
+      requests += 1;
+      socket.write(head('200 OK', 'Content-Length: 0'));
+      socket.once('data', () => {
+        requests += 1;
+        socket.resetAndDestroy();
+      });
+    });
+    const sender = makeSender();
+    for (let at = 0; at < 3; at += 1)
+      expect(await post(sender, `http://127.0.0.1:${port}/`)).toMatchObject({ kind: 'taken', status: 200 });
+    // More than three: at least one was sent twice.
+    expect(requests).toBeGreaterThan(3);
   });
 
   test('no listener', async () => {
