@@ -190,7 +190,7 @@ export const keepsItsOwnPlace = {
   readDurably: { lacks: 'nothing is kept: a reader comes back with its cursor' },
 } as const;
 
-/** For transports whose readers publish by requests of their own. */
+/** For transports whose readers publish with separate requests. */
 export const publishesApart = {
   readAndPublish: { lacks: sameClient },
   readOthers: { lacks: sameClient },

@@ -116,7 +116,7 @@ async function subscribe(call: Call, channel: string, from: object) {
   }
 }
 
-/** A member of a group of its own. The next member joins before it leaves, since a group ends with its last one. */
+/** A member of a private group. The next member joins before it leaves, since a group ends with its last member. */
 async function readAcknowledging(server: Addresses, filter: string): Promise<AcknowledgingReader> {
   const member = async (shared: string): Promise<AcknowledgingReader> => {
     const call = new Call(server);

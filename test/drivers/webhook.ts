@@ -231,7 +231,7 @@ export const webhookDriver: TransportDriver = {
   readAcknowledging,
   readDurably,
   ...publishesApart,
-  readShared: { lacks: 'an endpoint has a place of its own, which a group has no use for' },
+  readShared: { lacks: 'an endpoint has its own position, but a group has one position for all members' },
   connect: { lacks: 'the server calls, and takes nothing from the answer' },
   refusedPublisher: 'stays',
   goodbyeOfToken: /^paused: unauthorized$/,

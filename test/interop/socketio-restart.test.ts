@@ -46,7 +46,7 @@ it('a session that polls continues with the next process after a kill between tw
   expect(dataOf(await poller.poll())).toEqual(['last']);
 });
 
-it('a session that polls goes on behind the last piece that it fetched of a long backlog', async () => {
+it('a session that polls resumes after the last chunk that it fetched of a long backlog', async () => {
   const poller = await Poller.connect(server.http);
   const texts = Array.from({ length: 60 }, (_, at) => `text ${at}`);
   for (const text of texts) await post('pieces', text);

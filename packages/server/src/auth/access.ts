@@ -50,7 +50,7 @@ class TokenAccess implements Access {
 
   checkCurrent(identity: Identity): void {
     const { claims } = identity;
-    // Kept from when authentication was off, when everyone was an administrator.
+    // Stored while authentication was off, when every client was an administrator.
     if (claims === undefined) throw unauthorized('A token is required.');
     if (claims.expiresAtMs <= this.#options.clock.nowMs()) throw unauthorized('The token has expired.');
     if (this.#options.revocations.isRevoked(identity)) throw unauthorized('The token was revoked.');

@@ -1,7 +1,7 @@
 import { contains, overlaps, type Filter } from '@everywire/protocol';
 import type { Rules } from './permissions.ts';
 
-/** Whether something is allowed, and each rule that has to do with it, in words. */
+/** Whether an action is allowed, and each rule that decides about it, in words. */
 export interface Explanation {
   readonly isAllowed: boolean;
   readonly reasons: readonly string[];

@@ -10,9 +10,9 @@ import { Tickets } from './tickets.ts';
 import { createVerifier, type Issuer } from './tokens/verifier.ts';
 
 export interface AuthOptions {
-  /** Whose tokens are believed. */
+  /** The trusted issuers of tokens. */
   readonly issuers: readonly Issuer[];
-  /** Absent: a client certificate alone opens nothing. */
+  /** Absent: a client certificate alone gives no access. */
   readonly certificates?: CertificateRights | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -23,7 +23,10 @@ export interface AuthOptions {
 export interface Auth {
   readonly access: Access;
   readonly tokens: Tokens;
-  /** Learns what was revoked, before anybody may come in; the store is open. @throws Error for the operator */
+  /**
+   * Reads the revocations. Call it when the store is open and before any client may connect.
+   * @throws Error for the operator
+   */
   start(records: RecordStore): Promise<void>;
   stop(): void;
 }

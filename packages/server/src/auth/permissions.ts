@@ -9,20 +9,20 @@ import {
 import type { Claims } from '../core/sessions/access.ts';
 import type { Limits } from '../core/limits.ts';
 
-/** Answers that the rules of one token remember: a peer commonly reads a few channels, again and again. */
+/** How many answers the rules of one token remember: a peer commonly reads a few channels, again and again. */
 const rememberedMax = 64;
 
 /** The rules of a token for one kind of action, `subscribe` or `publish`. */
 export interface Rules {
   readonly allow: readonly Filter[];
   readonly deny: readonly Filter[];
-  /** Whether a subscription to `filter` is granted: one rule that allows contains it, and none that denies does. */
+  /** Whether a subscription to `filter` is granted: an allowing rule contains it, and no denying rule does. */
   grants(filter: Filter): boolean;
-  /** Whether that channel may be used: one rule that allows matches it, and none that denies does. */
+  /** Whether the channel may be used: an allowing rule matches it, and no denying rule does. */
   allows(channel: string): boolean;
   /**
-   * Which channels of `filter` may be delivered. `undefined` means all: a rule that allows contains it, and none that
-   * denies has a name in common with it.
+   * Which channels of `filter` may be delivered. `undefined` means all of them: an allowing rule contains the filter,
+   * and no denying rule matches any of its names.
    */
   deliverable(filter: Filter): ((channel: string) => boolean) | undefined;
 }
@@ -35,8 +35,8 @@ export interface Permissions {
 type FilterLimits = Pick<Limits, 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'>;
 
 /**
- * Reads filters as `Claims` have them; one with `!` in front denies. A list with a rule that cannot be read grants
- * nothing: it was kept while the limits allowed more, and leaving one rule out could grant what it denied.
+ * Reads filters in the form of `Claims`; one with `!` in front denies. A list with an unreadable rule grants nothing.
+ * Such a list was stored under larger limits; if one rule were left out, the rest could grant what that rule denied.
  */
 export function compileRules(texts: readonly string[], limits: FilterLimits): Rules {
   const allow: Filter[] = [];

@@ -2,7 +2,7 @@ import type { Revocable } from '../core/sessions/access.ts';
 
 export type Revocation = Revocable & { readonly revokedAtMs: number };
 
-/** A revocation as it lies in the store: one line of JSON. */
+/** The stored form of a revocation: one line of JSON. */
 export function encodeRevocation(revocation: Revocation): Buffer {
   return Buffer.from(JSON.stringify(revocation));
 }

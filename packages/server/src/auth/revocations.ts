@@ -63,7 +63,7 @@ export class Revocations {
     return claims?.tokenId !== undefined && this.#byTokenId.has(claims.tokenId);
   }
 
-  /** Called for each revocation once it is durable. */
+  /** Adds a listener that is called for each revocation once it is durable. */
   onAdded(listener: (isHit: IsHit) => void): void {
     this.#listeners.push(listener);
   }
@@ -97,7 +97,7 @@ export class Revocations {
     for (const listener of this.#listeners) listener(isHit);
   }
 
-  /** The date of a token is in whole seconds: one of the same second may be older. */
+  /** The date of a token is in whole seconds, so a token of the same second may be older than the revocation. */
   #isFrom(issuedAtMs: number | undefined, { revokedAtMs }: Revocation): boolean {
     return issuedAtMs === undefined || Math.floor(issuedAtMs / 1000) * 1000 <= revokedAtMs + this.#leewayMs;
   }
@@ -112,7 +112,7 @@ export class Revocations {
     else this.#bySubject.set(subject, revocation);
   }
 
-  /** Expired entries make room when there is no room left. */
+  /** Removes expired entries when the limit is reached. */
   async #forgetOld(records: RecordStore): Promise<void> {
     if (this.#bySubject.size + this.#byTokenId.size < this.#countMax) return;
     const nowMs = this.#clock.nowMs();
@@ -128,7 +128,7 @@ export class Revocations {
   }
 }
 
-/** Token issuers choose the names, and a key of the store has a bound and no zero bytes. */
+/** Issuers choose the names, but a key of the store has a limited length and no zero bytes. */
 function keyOf({ subject, tokenId }: Revocation): string {
   const name = subject === undefined ? `jti:${tokenId}` : `sub:${subject}`;
   return createHash('sha256').update(name).digest('hex');

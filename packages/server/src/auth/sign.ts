@@ -2,13 +2,13 @@ import { createPrivateKey, createSecretKey, type JsonWebKey, type KeyObject } fr
 import { SignJWT, type JWTPayload } from 'jose';
 import type { Algorithm } from './tokens/keys.ts';
 
-/** What tokens are signed with: the half of a key that a server which only checks them does not have. */
+/** The key that signs tokens: the half that a server needs only if it issues them. */
 export interface SigningKey {
   readonly algorithm: Algorithm;
   readonly key: KeyObject;
 }
 
-/** A key that cannot be signed with. The message has no byte of it. */
+/** A key that cannot sign. The message has no byte of the key. */
 export class SigningKeyError extends Error {
   override readonly name = 'SigningKeyError';
 }
@@ -31,7 +31,7 @@ export function readSigningKey(text: string): SigningKey {
   throw new SigningKeyError('a key is RSA (RS256), of the curve P-256 (ES256), or Ed25519 (EdDSA)');
 }
 
-/** Signs the claims as they are; RFC 7519 §7.1. */
+/** Signs the claims unchanged (RFC 7519 §7.1). */
 export function signToken(
   { algorithm, key }: SigningKey,
   claims: JWTPayload,

@@ -10,7 +10,7 @@ const randomBytes = 32;
 
 interface Issued {
   readonly identity: Identity;
-  /** On this server's own clock. */
+  /** Monotonic time of this server. */
   readonly untilMs: number;
 }
 
@@ -25,14 +25,14 @@ export function isTicket(text: string): boolean {
 }
 
 /**
- * Tickets that were issued and not used. They live in this process: a restart forgets them, and their clients ask for
- * new ones. Kept by their hashes, so that a memory dump has no usable ticket.
+ * Tickets that were issued and not used. They live in this process: a restart drops them, and their clients ask for new
+ * ones. The tickets are stored by their hashes, so that a memory dump has no usable ticket.
  */
 export class Tickets {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: TicketsOptions['limits'];
-  /** In the order in which they end. */
+  /** In the order of their expiry. */
   readonly #issued = new Map<string, Issued>();
   readonly #countBySubject = new Map<string | undefined, number>();
 
@@ -64,7 +64,7 @@ export class Tickets {
     return { ticket, expiresAtMs: Math.min(expiresAtMs, identity.claims?.expiresAtMs ?? expiresAtMs) };
   }
 
-  /** Whose it is. It is used up by that. @throws EverywireError `unauthorized` */
+  /** Returns the identity of a ticket, and removes the ticket. @throws EverywireError `unauthorized` */
   take(ticket: string): Identity {
     this.#forgetOld();
     const hash = hashOf(ticket);

@@ -5,7 +5,7 @@ import { showConfig, showConfigJson } from '../config/show.ts';
 import type { ServeFlags } from './flags.ts';
 import { say, write } from './output.ts';
 
-/** The configuration that a server started here and now would have. @throws ConfigError */
+/** The configuration of a server that starts now in this folder. @throws ConfigError */
 export function loadHere({ flags, file }: ServeFlags): LoadedConfig {
   return loadConfig({ flags, file, env: process.env, folder: process.cwd() });
 }

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { CommandError } from './exit.ts';
 
-/** As `Authorization: Bearer` can carry it (RFC 6750 §2.1), and tickets too. */
+/** The characters of a bearer token (RFC 6750 §2.1); tickets use them too. */
 const shape = /^[\w.~+/=-]+$/;
 
 /**
- * The token to show: the option's, else that of `EVERYWIRE_TOKEN`, else of the file that `EVERYWIRE_TOKEN_FILE` names.
+ * The token for the server: from the option, else from `EVERYWIRE_TOKEN`, else from the file that
+ * `EVERYWIRE_TOKEN_FILE` names.
  * @throws CommandError `usage`
  */
 export function chooseToken(option: string | undefined): string | undefined {
@@ -14,7 +15,10 @@ export function chooseToken(option: string | undefined): string | undefined {
   return given === undefined ? undefined : checkToken(given);
 }
 
-/** The token without the white space that editors and pipes add. Never shown, also when it is not a token. @throws CommandError `usage` */
+/**
+ * Removes the white space that editors and pipes add. Never prints the text, also if it is not a token.
+ * @throws CommandError `usage`
+ */
 export function checkToken(text: string): string {
   const token = text.trim();
   if (!shape.test(token))

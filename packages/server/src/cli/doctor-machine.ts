@@ -5,7 +5,7 @@ import { isDefault, type LoadedConfig } from '../config/load.ts';
 import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';
 
-/** What one look found. `bad` keeps a server from starting, `doubtful` from lasting. */
+/** The result of one check. `bad`: the server cannot start. `doubtful`: it may fail later. */
 export interface Finding {
   readonly verdict: 'good' | 'doubtful' | 'bad';
   readonly text: string;
@@ -37,7 +37,7 @@ export function checkFiles(): Finding {
     : { verdict: 'doubtful', text: `${text}; raise it with ulimit -n for more than a few thousand peers` };
 }
 
-/** A configuration that would be refused never comes here. */
+/** The configuration is valid here, since `loadHere` refuses an invalid one. */
 export function checkAddress(config: Config): Finding {
   const { http } = config;
   if (isLoopback(http.host)) {
@@ -47,7 +47,7 @@ export function checkAddress(config: Config): Finding {
   return { verdict: 'doubtful', text: `${http.host} is reachable from elsewhere, ${why}` };
 }
 
-/** Listens for an instant. */
+/** Listens for a moment. */
 export async function checkPort({ host, port }: Pick<Config['http'], 'host' | 'port'>): Promise<Finding> {
   const server = createServer();
   try {

@@ -15,7 +15,7 @@ const freeBytesWanted = 1024 ** 3;
 const mib = 1024 ** 2;
 const scheme = 'lmdb:';
 
-/** Room on the disk, and the data folder, judged as `serve` does: writable, free, of a known format, and whole. */
+/** Checks the free space of the disk and the data folder, as `serve` does: writable, of a known format, and undamaged. */
 export async function checkStore({ store: url }: Config): Promise<readonly Finding[]> {
   if (findStoreProblem(url) !== undefined) return [];
   if (!url.startsWith(scheme))
@@ -37,7 +37,7 @@ function nearestExisting(folder: string): string {
   return existing;
 }
 
-/** Whether files can be made in the folder, or the folder itself where it would be. */
+/** Whether the process can create files in the folder, or the folder itself. */
 async function findUnusable(folder: string, existing: string): Promise<Finding | undefined> {
   const { explainFolder } = await import('../stores/lmdb/opening.ts');
   try {

@@ -18,8 +18,8 @@ import { styleText } from 'node:util';
 const colours = { good: 'green', doubtful: 'yellow', bad: 'red' } as const;
 
 /**
- * `everywire doctor`: looks for what would keep a server with this configuration from starting or from lasting.
- * @throws CommandError `failed` when something would keep it from starting
+ * `everywire doctor`: looks for problems that would stop a server with this configuration, now or later.
+ * @throws CommandError `failed` if the server could not start
  */
 export async function diagnose(flags: ServeFlags): Promise<void> {
   const loaded = loadHere(flags);

@@ -22,13 +22,13 @@ type Action = (typeof actions)[number];
 interface Question {
   readonly token: string;
   readonly action: Action;
-  /** Absent with `admin`. */
+  /** The channel or filter; absent with the action `admin`. */
   readonly name: string | undefined;
 }
 
 /**
- * `everywire explain TOKEN|- ACTION CHANNEL`: says whether a server with the configuration here would let that token do
- * it, and why. Exit code 0 for yes, 1 for no. The token is in nothing that is printed.
+ * `everywire explain TOKEN|- ACTION CHANNEL`: says whether a server with the configuration here would allow the action
+ * with that token, and why. Exit code 0 for yes, 1 for no. Never prints the token.
  */
 export async function explainToken(flags: ServeFlags, args: readonly string[]): Promise<void> {
   const { config } = loadHere(flags);
@@ -115,7 +115,7 @@ function findTokenProblem(token: string, { limits }: Config): string | undefined
   }
 }
 
-/** What the server would check of the name first. */
+/** The check of the name that the server does first. */
 function readName(action: Action, name: string, { limits }: Config): Filter {
   try {
     if (action === 'publish') return exactFilter(checkChannel(name, limits));

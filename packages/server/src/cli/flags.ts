@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Flag } from '../config/load.ts';
 
 interface FlagRow {
-  /** As commander wants it. */
+  /** In the syntax of commander. */
   readonly option: string;
   readonly path: readonly string[];
   readonly help: string;
@@ -77,7 +77,7 @@ export const flagsByKey: ReadonlyMap<string, string> = new Map(
 
 export interface ServeFlags {
   readonly flags: readonly Flag[];
-  /** The configuration file that was asked for. */
+  /** The path of the configuration file, if the user gave one. */
   readonly file: string | undefined;
 }
 
@@ -87,7 +87,7 @@ export function addFlags(command: Command): Command {
   return command;
 }
 
-/** Those that say whose tokens are good. */
+/** The flags for trusted tokens. */
 export function addTokenFlags(command: Command): Command {
   command.option('--config <path>', 'configuration file (default everywire.yaml, if there is one)');
   for (const { option, path, help } of rows) if (path[0] === 'auth') command.option(option, help);

@@ -1,8 +1,8 @@
 const secretOptions = ['--token', '--jwt-secret'] as const;
 
 /**
- * Arguments are shown to every user of the machine by `ps`. Where one is a secret, the process list has the command's
- * name from now on; the shell's history, and a process list read in the moments before, still have it.
+ * `ps` shows arguments to every user of the machine. If one is a secret, the process list shows only the command's name
+ * from now on. The shell's history still has the secret, and so does a process list read in the moments before.
  */
 export function hideSecretArguments(args: readonly string[]): void {
   const [command = ''] = args;

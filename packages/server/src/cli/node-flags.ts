@@ -1,12 +1,12 @@
 /**
- * How far V8's space for new objects may grow, in MiB. It halves the memory of an idle connection, and made neither
- * fan-out nor publishing slower where it was measured. V8 reads it only when a process starts.
+ * The limit of V8's space for new objects, in MiB. It halves the memory of an idle connection, and in our measurements
+ * it made neither fan-out nor publishing slower. V8 reads it only when a process starts.
  */
 const semiSpaceFlag = '--max-semi-space-size=2';
 
 /**
- * Starts Node anew in this process, with the same pid, when the server was started without the flags that it was measured
- * with: by `npx everywire`, an installed command or a service. An operator's own value stays.
+ * Restarts Node in this process, with the same pid, if the server was started without the measured flags: by `npx
+ * everywire`, an installed command or a service. A value that the operator set stays.
  */
 export function startWithFlags(argv: readonly string[]): void {
   if (argv[2] !== 'serve' || process.platform === 'win32' || process.execve === undefined) return;

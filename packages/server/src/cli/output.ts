@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 
-/** Words for people, on standard error, so that standard output stays data. */
+/** Prints text for people to standard error, so that standard output stays data. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -22,7 +22,7 @@ export async function write(data: string | Uint8Array): Promise<void> {
   });
 }
 
-/** Ends quietly when the reader of a pipe has gone (`… | head -1`): it has what it wanted. */
+/** Ends quietly when the reader of a pipe has gone (`… | head -1`), because it has enough. */
 export function endOnClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr]) onPipeError(stream, () => process.exit(0));
 }

@@ -214,16 +214,16 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
-/** Ctrl-C is how a subscription commonly ends: at once, and with the code that says so. */
+/** Users commonly end a subscription with Ctrl-C: the process ends at once, with the exit code for it. */
 async function endOnInterrupt(command: Promise<void>): Promise<void> {
   process.once('SIGINT', () => process.exit(exitCodes.interrupted));
   await command;
 }
 
-/** Tells what went wrong, and returns the exit code. */
+/** Prints the error, and returns the exit code. */
 async function report(error: unknown): Promise<number> {
   if (error instanceof CommanderError) {
-    // Commander has printed it. Help and version that were asked for are no errors.
+    // Commander has printed it. A request for help or version is not an error.
     return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   }
   if (error instanceof CommandError) {

@@ -20,7 +20,7 @@ export interface PublishOptions extends TlsOptions {
   readonly token?: string;
 }
 
-/** How long the server may take for everything. */
+/** How long the whole exchange may take. */
 const answerWithinMs = 30_000;
 
 /** `everywire publish URL [data|-]`: publishes one message and prints its receipt, once the server has stored it. */
@@ -49,7 +49,7 @@ async function readPayload(data: string | undefined): Promise<Buffer> {
   return buffer(process.stdin);
 }
 
-/** Nothing is guessed from how the payload looks beyond whether it is text. */
+/** The only guess from the payload is whether it is text. */
 function chooseType(payload: Buffer, { type, json }: PublishOptions): string {
   if (type !== undefined) return type;
   if (json === true) return 'application/json';

@@ -12,7 +12,7 @@ import type { Config } from '../config/schema.ts';
 import { maskPassword } from '../config/show.ts';
 import type { Log } from '../core/seams/log.ts';
 
-/** Beyond `limits.drainMs`, for connections that are stuck. */
+/** Additional time after `limits.drainMs`, for stuck connections. */
 const patienceMs = 2_000;
 
 /**
@@ -72,7 +72,7 @@ function warnOfWhatIsNotBuilt({ workers }: Config, log: Log): void {
   if (workers !== 1) log.warn({ workers }, 'worker processes are not built yet; this is one process');
 }
 
-/** An unhandled rejection is our fault in one place; it must not end everyone's connections. */
+/** An unhandled rejection is a local fault of ours; it must not end all connections. */
 function survive(log: Log): void {
   process.on('unhandledRejection', (cause) => {
     log.error({ err: cause, stage: 'unhandledRejection' }, 'unhandled promise rejection');
@@ -113,8 +113,8 @@ function stopOnSignals(server: EverywireServer, config: Config, log: Log): void 
 const lookEveryMs = 200;
 
 /**
- * npm and its like start a shell, which starts the server. They pass SIGTERM on to the shell, and that ends without
- * passing it on: the server sees only that its parent is another process than before.
+ * npm and similar tools start a shell, which starts the server. They send SIGTERM to the shell, and the shell ends
+ * without passing it on. The server only sees that it has another parent process.
  */
 function whenShellEnds(stop: () => void): void {
   const { npm_lifecycle_event: script, npm_command: command } = process.env;

@@ -114,7 +114,7 @@ function moveTo(arrival: Arrival, from: Start): Start {
   return arrival.kind === 'open' || arrival.cursor === undefined ? from : { after: arrival.cursor };
 }
 
-/** Why a connection ended, when another is worth trying. @throws CommandError when none is */
+/** Why a connection ended, if a new one may succeed. @throws CommandError if it cannot */
 function explainEnd(error: unknown, target: UrlTarget, wasOpen: boolean): string {
   if (error instanceof Cut) return wasOpen ? error.message : `${error.message}${portHint(target)}`;
   if (error instanceof Refused && error.isPassing && wasOpen) return error.message;

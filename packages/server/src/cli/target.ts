@@ -13,7 +13,7 @@ interface Scheme {
   readonly wire: Wire;
   readonly link: LinkKind;
   readonly isSecure: boolean;
-  /** Of a URL that names none. */
+  /** The default port. */
   readonly port: number;
 }
 

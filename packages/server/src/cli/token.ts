@@ -34,17 +34,17 @@ export interface TokenOptions {
   readonly admin?: boolean;
   readonly expires: string;
   readonly jti?: string;
-  /** More claims, as a JSON object. The other options win over what it says. */
+  /** More claims, as a JSON object. The other options override them. */
   readonly claims?: string;
   /** File of a private key. */
   readonly key?: string;
-  /** `kid`: which key of a set it is. */
+  /** `kid`: the name of the key in its set. */
   readonly kid?: string;
 }
 
 /**
- * `everywire token`: prints a token, signed by a private key or by the secret of the configuration that a server here would
- * have, and nothing else. Claims that this server would refuse are no claims to sign.
+ * `everywire token`: prints only a token, signed with a private key or with the secret of the configuration here.
+ * Refuses claims that the server would refuse.
  */
 export async function token(flags: ServeFlags, options: TokenOptions): Promise<void> {
   const { config } = loadHere(flags);
@@ -114,12 +114,12 @@ function readMore({ claims: text }: TokenOptions): JsonObject {
   throw new CommandError('usage', `--claims is a JSON object such as '{"aud":"app"}', with each name once.`);
 }
 
-/** Without the members that have no value. */
+/** A copy without the undefined members. */
 function present(members: Readonly<Record<string, unknown>>): JsonObject {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as JsonObject;
 }
 
-/** What any server would refuse; which issuers one believes is another question. */
+/** Checks the claims that every server checks; each server decides itself which issuers it trusts. */
 function checkClaims(claims: JsonObject, issuer: Issuer | undefined, limits: AuthLimits): void {
   const rules = {
     issuer: issuer?.issuer,
@@ -141,7 +141,7 @@ function anyOf(audience: JsonValue | undefined): string | undefined {
   return typeof first === 'string' ? first : undefined;
 }
 
-/** A key of another server is not a mistake; a key that does not fit this configuration may be one. */
+/** Prints a note if this configuration would refuse the token: the key may belong to another server, or be a mistake. */
 async function noteIfRefused(signed: string, config: Config, { key: path }: TokenOptions): Promise<void> {
   const issuers = issuersOf(config);
   if (path === undefined || issuers.length === 0 || issuers.some(({ jwks }) => jwks !== undefined)) return;

@@ -3,7 +3,7 @@ import { listLeaves, type Leaf } from './schema.ts';
 import { readText, type Layer, type Setting } from './settings.ts';
 import { nearest } from './suggest.ts';
 
-/** The environment of the process, as `process.env` has it. */
+/** The environment of the process, in the form of `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const prefix = 'EVERYWIRE_';
@@ -22,15 +22,19 @@ export const shortNames: ReadonlyMap<string, readonly string[]> = new Map([
   ['LOG_FORMAT', ['log', 'format']],
 ]);
 
-/** Read elsewhere: the file's name by `loadConfig`, what to show to a server by the command line, `LONG` by the test scripts. */
+/**
+ * Variables that other code reads: `loadConfig` the name of the file, the command line the token, the test scripts
+ * `LONG`.
+ */
 const notSettings: ReadonlySet<string> = new Set(['CONFIG', 'LONG', 'TOKEN', 'TOKEN_FILE']);
 
-/** What Kubernetes puts into every container beside a service that is named `everywire`, with `EVERYWIRE_PORT=tcp://…`. */
+/** Variables that Kubernetes sets in every container beside a service named `everywire`, such as `EVERYWIRE_PORT=tcp://…`. */
 const serviceLink = /^(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)$/;
 
 /**
- * Reads `EVERYWIRE_*` (sections parted by `__`, so `EVERYWIRE_HTTP__PORT`), the short names, and `PORT`.
- * `EVERYWIRE_<secret>_FILE` names a file that holds the value, also for keys that are none but long. Empty variables count as unset.
+ * Reads `EVERYWIRE_*` (`__` separates sections, so `EVERYWIRE_HTTP__PORT`), the short names, and `PORT`.
+ * `EVERYWIRE_<secret>_FILE` names a file with the value; this also works for long values that are not secret. Empty
+ * variables count as unset.
  */
 export function readEnvironment(env: Environment): Layer {
   const leaves = new Map(listLeaves().map((leaf) => [normalize(longName(leaf)), leaf]));
@@ -55,7 +59,7 @@ export function readEnvironment(env: Environment): Layer {
     const short = shortNames.get(name);
     const leaf = leaves.get(normalize(name));
     const fromFile = findSecret(name, leaves);
-    // The long name is the more deliberate of the two, so it wins.
+    // If both names are set, the long name wins, because it is the more specific one.
     if (short !== undefined) take(short, text, source, 1);
     else if (leaf !== undefined) take(leaf.path, text, source, 2);
     else if (fromFile !== undefined) {
@@ -72,7 +76,7 @@ function longName({ path }: Leaf): string {
   return path.map((name) => name.replace(/[A-Z]/g, '_$&').toUpperCase()).join('__');
 }
 
-/** `PUBLIC_KEY` and `PUBLICKEY` are the same key; only `__` parts sections. */
+/** `PUBLIC_KEY` and `PUBLICKEY` are the same key; only `__` separates sections. */
 function normalize(name: string): string {
   return name
     .toUpperCase()
@@ -94,7 +98,7 @@ function readSecret(
   source: string,
 ): { readonly text: string; readonly problem?: undefined } | { readonly problem: string } {
   try {
-    // Editors and `echo` end a file with a line break that is no part of the secret.
+    // Editors and `echo` end a file with a line break that does not belong to the secret.
     return { text: readFileSync(path, 'utf8').replace(/\r?\n$/, '') };
   } catch (error) {
     return {

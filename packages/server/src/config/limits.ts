@@ -59,7 +59,7 @@ interface Relation {
   readonly holds: (limits: AllLimits) => boolean;
 }
 
-/** The bounds that depend on each other, all of them. */
+/** All limits that depend on each other. */
 export const limitRelations: readonly Relation[] = [
   {
     rule: 'limits.pageMessagesDefault must not exceed limits.pageMessagesMax',
@@ -76,7 +76,10 @@ export const limitRelations: readonly Relation[] = [
   },
 ];
 
-/** Throws when a bound is no number that it may be, or when bounds contradict each other: an operator's mistake, found at start. */
+/**
+ * Throws if a limit is not an allowed number, or if limits contradict each other: a mistake of the operator, found at
+ * start.
+ */
 export function checkLimits(limits: AllLimits): AllLimits {
   for (const [name, { max }] of Object.entries(limitDeclarations)) {
     const value = limits[name as keyof AllLimits];

@@ -5,7 +5,7 @@ import { findContradictions } from './rules.ts';
 import { listLeaves, type Config, type ConfigInput } from './schema.ts';
 import { ConfigError, readText, readTree, type Layer, type Setting } from './settings.ts';
 
-/** A flag as it was given, with the key that it sets. */
+/** One given flag, with the key that it sets. */
 export interface Flag {
   readonly flag: string;
   readonly path: readonly string[];
@@ -15,9 +15,9 @@ export interface Flag {
 export interface ConfigSources {
   readonly flags: readonly Flag[];
   readonly env: Environment;
-  /** The file that was asked for; it must exist. */
+  /** The file that the user named; it must exist. */
   readonly file?: string | undefined;
-  /** Where `everywire.yaml` is looked for otherwise. */
+  /** Without `file`: the folder of `everywire.yaml`. */
   readonly folder: string;
 }
 
@@ -30,10 +30,7 @@ export interface LoadedConfig {
 const defaultSource = 'default';
 const defaultFileName = 'everywire.yaml';
 
-/**
- * Flags > environment > file > defaults.
- * @throws ConfigError with everything that is wrong, not only the first
- */
+/** Flags > environment > file > defaults. @throws ConfigError with all problems, not only the first */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const asked = sources.file ?? (sources.env['EVERYWIRE_CONFIG'] || undefined);
   const file = readConfigFile(asked ?? join(sources.folder, defaultFileName));
@@ -43,10 +40,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   return settle(layers, missing);
 }
 
-/**
- * Completes what a program gives with the defaults.
- * @throws ConfigError
- */
+/** Completes the values that a program gives with the defaults. @throws ConfigError */
 export function completeConfig(input: ConfigInput): LoadedConfig {
   return settle([readTree(input, () => 'given')], []);
 }
@@ -64,7 +58,7 @@ export function givenConfig({ settings }: LoadedConfig): ConfigInput {
 function settle(layers: readonly Layer[], more: readonly string[]): LoadedConfig {
   const settings = new Map<string, Setting>();
   for (const { path, schema } of listLeaves()) {
-    // Without a default, the key's place in the order is kept all the same.
+    // A key without a default keeps its place in the order.
     const value = schema.patternProperties === undefined ? schema.default : {};
     settings.set(keyOf(path), { path, value, source: defaultSource });
   }
@@ -72,7 +66,7 @@ function settle(layers: readonly Layer[], more: readonly string[]): LoadedConfig
     for (const setting of layer.settings) settings.set(keyOf(setting.path), setting);
   const problems = [...more, ...layers.flatMap((layer) => layer.problems)];
   const config = assemble(settings.values());
-  // Contradictions of values that are wrong anyway would only repeat the news.
+  // Contradictions between values that are invalid anyway would only repeat the problem.
   if (problems.length === 0)
     problems.push(
       ...findContradictions(config, (path) => settings.get(keyOf(path))?.source !== defaultSource),
@@ -106,7 +100,7 @@ function enter(section: Section, name: string): Section {
   return section[name] as Section;
 }
 
-/** Not by assignment, which for `__proto__` would change what the section inherits. */
+/** Not by assignment, because an assignment to `__proto__` would change the prototype of the section. */
 function define(section: Section, name: string, value: unknown): void {
   Object.defineProperty(section, name, { value, enumerable: true, configurable: true, writable: true });
 }

@@ -32,7 +32,7 @@ interface Given {
   readonly bytes?: number | string;
 }
 
-/** Bounds that were not given are absent; the schema has checked how those that were are written. */
+/** Limits that were not given are absent. The schema has checked the syntax of the given ones. */
 function readRetention(given: Config['retention']): Retention;
 function readRetention(given: Given): Partial<Retention>;
 function readRetention({ count, age, bytes }: Given): Partial<Retention> {
@@ -44,8 +44,8 @@ function readRetention({ count, age, bytes }: Given): Partial<Retention> {
 }
 
 /**
- * Stores do arithmetic with bounds, so `unlimited` is a number that nothing reaches, not `Infinity`; and so is what would be
- * larger. A bare number is in units of `unit`.
+ * Stores do arithmetic with limits, so `unlimited` is a number that no store reaches, not `Infinity`. A larger value
+ * becomes that number too. A bare number is in units of `unit`.
  */
 function readBound(value: number | string, unit: number, read: (text: string) => number): number {
   if (value === 'unlimited') return Number.MAX_SAFE_INTEGER;

@@ -16,7 +16,7 @@ export function isLoopback(host: string): boolean {
   return loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
 }
 
-/** Problems of a configuration whose keys are each right by themselves. One sentence each; empty is good. */
+/** Problems of a configuration whose keys are valid one by one. One sentence each; an empty list is good. */
 export function findContradictions(
   config: Config,
   isGiven: (path: readonly string[]) => boolean,
@@ -29,7 +29,7 @@ export function findContradictions(
   ];
 }
 
-/** Settings that would leave the server more open than its operator believes. */
+/** Settings that would make the server more open than its operator expects. */
 function findOpenDoors(config: Config): readonly string[] {
   const { http, insecure } = config;
   const problems = [...findTokenProblems(config), ...findCertificateProblems(config)];
@@ -42,7 +42,7 @@ function findOpenDoors(config: Config): readonly string[] {
   return problems;
 }
 
-/** TLS that is asked for and could not be. */
+/** Settings that ask for TLS, but lack something that TLS needs. */
 function findHalfTls(
   { tls, mqtt, stomp }: Config,
   isGiven: (path: readonly string[]) => boolean,

@@ -9,9 +9,9 @@ import { limitDeclarations, type AllLimits } from './limits.ts';
 import { patternOf, sizePattern, unitOfName, type Unit } from './units.ts';
 
 /**
- * The whole configuration, once: its types, its defaults, `config schema`, and what flags, environment and file are
- * checked against are all derived from here. A leaf marked `secret` is never shown and can be read from a file; one marked
- * `mayBeFile` can be read from a file too.
+ * The whole configuration. Its types, its defaults, `config schema`, and the checks of flags, environment and file all
+ * come from this schema. A leaf marked `secret` is never shown and can be read from a file; one marked `mayBeFile` can
+ * be read from a file too.
  */
 
 const durability = Type.Union([Type.Literal('fsync'), Type.Literal('os'), Type.Literal('memory')], {
@@ -75,7 +75,7 @@ const namespace = Type.Object(
   strict,
 );
 
-/** Of `auth.jwt` and of each of `auth.issuers`. */
+/** The keys of `auth.jwt` and of each entry of `auth.issuers`. */
 const issuer = {
   secret: Type.Optional(
     Type.String({ secret: true, description: 'Shared signing key for HS256, at least 32 bytes.' }),
@@ -343,7 +343,7 @@ type Partially<T> = T extends readonly unknown[]
 /** The differences from the defaults. */
 export type ConfigInput = Partially<Config>;
 
-/** The node types of the schema tree, as far as walking it needs to know. */
+/** The node types of the schema tree, as far as the code here needs them. */
 export interface SchemaNode {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, SchemaNode>>;

@@ -10,7 +10,7 @@ export interface Setting {
   readonly source: string;
 }
 
-/** What one source (flags, environment, file) says, and what is wrong in it. */
+/** The settings of one source (flags, environment, file), and its problems. */
 export interface Layer {
   readonly settings: readonly Setting[];
   readonly problems: readonly string[];
@@ -41,7 +41,7 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
       else problems.push(problem);
       return;
     }
-    // A section whose keys are all commented out is null in YAML.
+    // In YAML, a section whose keys are all commented out is null.
     if (value === null || value === undefined) return;
     if (typeof value !== 'object' || Array.isArray(value)) {
       problems.push(
@@ -60,7 +60,7 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
   return { settings, problems };
 }
 
-/** Reads the text of a flag or of an environment variable as the schema at `path` wants it. */
+/** Reads the text of a flag or of an environment variable by the schema at `path`. */
 export function readText(path: readonly string[], text: string, source: string): Layer {
   const schema = schemaAt(path);
   if (schema?.patternProperties !== undefined) return readRecord(path, text, source);
@@ -114,7 +114,7 @@ function readRecord(path: readonly string[], text: string, source: string): Laye
   try {
     tree = JSON.parse(text);
   } catch (error) {
-    // The parser's own words would repeat the text; where it is written is enough to find it.
+    // The message of the parser would repeat the text, which may be secret; the position is enough to find it.
     if (!(error instanceof SyntaxError)) throw error;
     return { settings: [], problems: [`${source}: ${describePath(path)} must be JSON.`] };
   }
@@ -133,7 +133,7 @@ const words: ReadonlyMap<string, boolean> = new Map([
   ['off', false],
 ]);
 
-/** All readings of a text; the schema picks the first that fits. */
+/** All values that a text can mean; the schema takes the first one that fits. */
 function candidatesOf(text: string): readonly unknown[] {
   const list = text
     .split(',')
@@ -143,7 +143,7 @@ function candidatesOf(text: string): readonly unknown[] {
   return [...number, words.get(text.toLowerCase()), parseList(text), list, text];
 }
 
-/** A list that is written as JSON, as one of sections must be. */
+/** A list in JSON; a list of sections must be in JSON. */
 function parseList(text: string): unknown {
   if (!text.trimStart().startsWith('[')) return undefined;
   try {
@@ -159,7 +159,7 @@ const nameless = { keyword: '', instancePath: '', message: 'is wrong' };
 function findProblem({ path, value, source }: Setting, schema: SchemaNode): string | undefined {
   if (Check(schema, value)) return undefined;
   if (schema.items?.properties !== undefined) {
-    // Where in the list it is, and nothing of what is there.
+    // The place in the list, without the value, which may be secret.
     const [{ keyword, instancePath, message } = nameless] = Errors(schema, value);
     const where = describePath(path) + instancePath.replaceAll('/', '.');
     return `${source}: ${where} ${keyword === 'boolean' ? 'is not a key' : message}.`;
@@ -171,7 +171,7 @@ function findProblem({ path, value, source }: Setting, schema: SchemaNode): stri
 function describeUnknown(schema: SchemaNode, path: readonly string[], source: string): string {
   const name = path.at(-1)!;
   const sibling = nearest(name, Object.keys(schema.properties ?? {}));
-  // A key in the wrong section (`port` at the top) is as common as a misspelt one.
+  // A key in the wrong section (`port` at the top) is as common as a misspelt key.
   const elsewhere = listLeaves().find((leaf) => leaf.path.at(-1) === name)?.path;
   const meant = sibling === undefined ? elsewhere : [...path.slice(0, -1), sibling];
   if (meant === undefined && hasSecrets(path))
@@ -207,7 +207,7 @@ export function describeSchema(schema: SchemaNode): string {
 
 const somethingElse = 'something else';
 
-/** A secret that was put one level too high must not appear in the log. */
+/** A secret that was written one level too high must not appear in the log. */
 function hasSecrets([section]: readonly string[]): boolean {
   return section === 'auth' || section === 'tls';
 }

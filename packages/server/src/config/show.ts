@@ -3,7 +3,7 @@ import { schemaAt, type Setting } from './settings.ts';
 
 const mask = '********';
 
-/** The configuration as YAML that can be used as a file, each value with its source behind it; secrets are masked. */
+/** The configuration as valid YAML, each value with its source behind it; secrets are masked. */
 export function showConfig(settings: readonly Setting[]): string {
   const rows: { readonly text: string; readonly source: string | undefined }[] = [];
   let open: readonly string[] = [];
@@ -47,7 +47,7 @@ function maskSecret(path: readonly string[], value: unknown): unknown {
   return path[0] === 'store' ? maskPassword(value) : mask;
 }
 
-/** A store's URL as it may be shown. A password that is written with `/` or `@` in it is one all the same. */
+/** The URL of a store without its password. The function also finds a password that contains `/` or `@`. */
 export function maskPassword(storeUrl: string): string {
   return storeUrl.replace(/(:\/\/[^:@/]*):.*@/, `$1:${mask}@`);
 }

@@ -1,7 +1,7 @@
-/** The candidate that `word` was probably meant to be, or `undefined` when none is near. */
+/** The candidate that the user probably meant with `word`, or `undefined` if none is near. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
-  // A third of the letters may be wrong; short words may have one wrong, or everything would be near.
+  // A third of the letters may be wrong. A short word may have one wrong letter; with more, every word would be near.
   let best = Math.max(1, Math.floor(wanted.length / 3)) + 1;
   let found: string | undefined;
   for (const candidate of candidates) {

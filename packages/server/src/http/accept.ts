@@ -50,7 +50,7 @@ function fit(wanted: string, subtype: string | undefined): number | false {
   return wanted === subtype && 3;
 }
 
-/** Elements that do not parse are passed over: a client that says one thing well is understood. */
+/** Ignores elements that do not parse: one good element is enough. */
 function parseRange(text: string): readonly Range[] {
   const match = element.exec(text);
   if (match === null) return [];

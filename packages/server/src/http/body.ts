@@ -38,7 +38,7 @@ export async function readBody(request: IncomingMessage, options: BodyOptions): 
   const bytes = await collect(request, options);
   if (decode === undefined || bytes.length === 0) return bytes;
   try {
-    // The bound holds while inflating: a bomb is never unpacked (T22).
+    // The limit holds during decompression, so a compressed bomb never unfolds (T22).
     return await decode(bytes, { maxOutputLength: options.bytesMax });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(options.bytesMax);
@@ -62,8 +62,8 @@ function collect(request: IncomingMessage, options: BodyOptions): Buffer | Promi
 }
 
 /**
- * A body that came with its head, as most do: it needs no listener and no timer. Node says `complete` a little later, in
- * the same turn.
+ * A body that came in one read with its head, like most bodies: it needs no listener and no timer. Node sets `complete`
+ * a little later, in the same turn.
  */
 function wholeBody(request: IncomingMessage, bytesMax: number): Buffer | undefined {
   const length = request.readableLength;
@@ -72,7 +72,7 @@ function wholeBody(request: IncomingMessage, bytesMax: number): Buffer | undefin
   if (length > bytesMax) throw tooLarge(bytesMax);
   const bytes = request.read() as Buffer;
   (request as Readable)[wasRead] = true;
-  // Or Node would keep the request until the connection ends.
+  // Without this, Node would keep the request until the connection ends.
   request.resume();
   return bytes;
 }

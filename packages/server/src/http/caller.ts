@@ -4,7 +4,7 @@ import type { Callers } from './credentials.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Authentication comes before the body is read, which may be a thousand times the size of a head. */
+    /** The server authenticates before it reads the body, which may be a thousand times larger than the head. */
     readonly authenticates?: boolean;
   }
   interface FastifyRequest {

@@ -6,17 +6,17 @@ import type { Peer } from './peer.ts';
 import { HttpRefusal } from './problem.ts';
 import type { Query } from './query.ts';
 
-/** A GET of channels, checked as far as all views have it in common. Names and cursors are the hub's to check. */
+/** A GET of channels, after the checks that all views share. The hub checks names and cursors. */
 export interface ViewRequest {
-  /** One for `/channels/<name>`, all `channel=` for `/stream`. */
+  /** One filter for `/channels/<name>`; all values of `channel=` for `/stream`. */
   readonly filters: readonly string[];
-  /** Every message says its channel: filters with wildcards, several filters, or `format=envelope`. */
+  /** Every message names its channel: filters with wildcards, several filters, or `format=envelope`. */
   readonly isEnveloped: boolean;
   readonly query: Query;
   readonly headers: IncomingHttpHeaders;
   readonly identity: Identity;
   readonly peer: Peer;
-  /** Header fields alone are wanted, and no subscription may be left behind (RFC 9110 §9.3.2). */
+  /** A HEAD request: only header fields, and no subscription may remain (RFC 9110 §9.3.2). */
   readonly isHead: boolean;
   readonly raw: IncomingMessage;
   /** Fields that every answer to this request carries. */
@@ -25,11 +25,11 @@ export interface ViewRequest {
 
 /** One representation of the log of channels. Transports register theirs; a disabled transport has none. */
 export interface ChannelView {
-  /** The first is what the answer says; the others are names that clients use for the same. */
+  /** The answer uses the first type; clients use the others as names for the same view. */
   readonly mediaTypes: readonly string[];
   /** Among equally acceptable views the smallest comes first. */
   readonly rank: number;
-  /** Answers by `reply`, or hijacks it. Refusals are thrown. */
+  /** Answers with `reply`, or hijacks it. Throws a refusal. */
   answer(request: ViewRequest, reply: FastifyReply): Promise<unknown>;
 }
 
@@ -43,8 +43,9 @@ export class ChannelViews {
   }
 
   /**
-   * @param fallback the media type to prefer where the request leaves it open
-   * @throws EverywireError `unsupported` (406) that names what there is
+   * Chooses the view for an `Accept` field.
+   * @param fallback the media type to prefer if the request does not decide
+   * @throws EverywireError `unsupported` (406) that names the available types
    */
   choose(accept: string | undefined, fallback?: string): ChannelView {
     const views =

@@ -15,13 +15,13 @@ export interface CallersOptions {
   readonly hub: Pick<HubFront, 'authenticate'>;
   /** Origins whose pages a cookie may come from, beside this server's own. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** The cookie that may carry a token; absent: cookies are not looked at. */
+  /** The name of the cookie that may carry a token; absent: the server ignores cookies. */
   readonly cookie?: string | undefined;
-  /** The subject that a connection's verified client certificate was mapped to; absent: there are none. */
+  /** The subject of a connection's verified client certificate; absent: the server uses no client certificates. */
   readonly certificateOf?: ((socket: Socket) => string | undefined) | undefined;
 }
 
-/** Authenticates the requests on the HTTP port: one reading of credentials for all that is served there. */
+/** Authenticates the requests on the HTTP port: the only code that reads credentials there. */
 export class Callers {
   readonly #hub: Pick<HubFront, 'authenticate'>;
   readonly #allowedOrigins: ReadonlySet<string>;
@@ -41,8 +41,8 @@ export class Callers {
   }
 
   /**
-   * The credentials of a request or handshake. A token in the address is ignored, because addresses end up in logs and
-   * histories (RFC 6750 §5.3): there, only a ticket counts, which is good once.
+   * The credentials of a request or handshake. A token in the address is ignored, because addresses appear in logs and
+   * histories (RFC 6750 §5.3). An address may only have a ticket, which is valid once.
    * @throws EverywireError `malformed` for a ticket or cookie given twice
    */
   credentialsOf(request: IncomingMessage): Credentials {
@@ -75,8 +75,8 @@ export class Callers {
   }
 
   /**
-   * Browsers send cookies with requests of any page, so a cookie counts only where the browser says that the page is
-   * ours or listed: by Origin, or for requests without Origin, by Sec-Fetch-Site (Fetch Metadata §2.3).
+   * Browsers send cookies with requests of any page. So a cookie counts only if the browser says that the page is from
+   * this server or a listed origin: by Origin, or for requests without Origin, by Sec-Fetch-Site (Fetch Metadata §2.3).
    */
   #cookieOf(request: IncomingMessage): string | undefined {
     const name = this.#cookie;
@@ -88,14 +88,14 @@ export class Callers {
   }
 }
 
-/** One cookie of a `Cookie` field (RFC 6265 §4.2.1). @throws EverywireError `malformed` when it is there twice */
+/** The value of one cookie in a `Cookie` field (RFC 6265 §4.2.1). @throws EverywireError `malformed` if it occurs twice */
 function readCookie(field: string, name: string): string | undefined {
   const values = field
     .split(';')
     .map((pair) => pair.trim())
     .filter((pair) => pair.startsWith(`${name}=`))
     .map((pair) => pair.slice(name.length + 1));
-  // A neighbouring host can add one of the same name, and which is whose cannot be seen (RFC 6265 §8.6).
+  // A neighbouring host can set a cookie with the same name, and the field does not show the host (RFC 6265 §8.6).
   if (values.length > 1)
     throw new EverywireError('malformed', `The request has the cookie ${name} more than once.`);
   return values[0];

@@ -2,14 +2,14 @@ import { EverywireError } from '@everywire/protocol';
 import { isOriginAllowed, type OriginRequest } from './origin.ts';
 
 export interface CrossOriginOptions {
-  /** Pages may show cookies (Fetch §3.2.5): only where one can carry a token. */
+  /** Whether pages may send cookies (Fetch §3.2.5): only if a cookie can carry a token. */
   readonly takesCookies?: boolean | undefined;
 }
 
 const exposedHeaders =
   'ETag, Everywire-Continuity, Everywire-Cursor, Preference-Applied, Retry-After, WWW-Authenticate';
 
-/** Which pages of other origins may use this server (Fetch §3.2). Without a list no page of another origin may. */
+/** The pages of other origins that may use this server (Fetch §3.2). Without a list, no such page may. */
 export class CrossOrigin {
   readonly #allowed: ReadonlySet<string> | undefined;
   readonly #takesCookies: boolean;
@@ -21,7 +21,7 @@ export class CrossOrigin {
 
   /**
    * Fields for the answer to a request.
-   * @throws EverywireError `forbidden` when there is a list and the page's origin is neither on it nor this server's
+   * @throws EverywireError `forbidden` if there is a list, and the page's origin is neither on it nor this server's
    */
   headersFor(request: OriginRequest): Readonly<Record<string, string>> {
     if (!this.#isListed(request.headers.origin)) this.#check(request);
@@ -36,7 +36,7 @@ export class CrossOrigin {
   }
 
   /**
-   * Fields for the answer to OPTIONS, which is a preflight where a page is behind it; none for other requests.
+   * Fields for the answer to OPTIONS, if it is a preflight request of a page; no fields for other requests.
    * @throws EverywireError `forbidden` as above
    */
   preflight(request: OriginRequest): Readonly<Record<string, string>> {

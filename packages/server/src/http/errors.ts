@@ -11,7 +11,7 @@ import { HttpRefusal, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
 import { targetPath } from './head-check.ts';
 
-/** What Fastify's own errors carry, as far as it is looked at. */
+/** The used fields of Fastify's errors. */
 interface FrameworkError {
   readonly code?: string;
   readonly statusCode?: number;
@@ -27,7 +27,7 @@ export const unreadableType = (): EverywireError =>
     headers: { 'Accept-Post': '*/*' },
   });
 
-/** What errors of Fastify itself mean. */
+/** Our errors for the errors of Fastify. */
 const frameworkRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
   ['FST_ERR_CTP_INVALID_MEDIA_TYPE', unreadableType],
   ['FST_ERR_CTP_INVALID_CONTENT_TYPE', unreadableType],
@@ -53,12 +53,13 @@ export function answerError(
   if (error.code === 'internal')
     log.error({ err: error.cause ?? error, path: rawPath(request.url) }, 'a request failed');
   if (isBodyDue(request.raw, reply.raw)) {
-    // A body that is not wanted is not waited for either.
+    // The server does not wait for a body that it will not use.
     reply.hijack();
     refuse(request.raw, reply.raw, error, { limits }, reply.getHeaders() as OutgoingHttpHeaders);
     return reply;
   }
-  // Fastify would close after a body that it could not parse; this one was read to its end, so the framing is sound.
+  // Fastify would close the connection after a body that it could not parse. This body was read to its end, so the next
+  // request can follow.
   return reply
     .removeHeader('connection')
     .code(error.httpStatus)
@@ -67,7 +68,7 @@ export function answerError(
     .send(JSON.stringify(withErrors(problemOf(error, rawPath(request.url)), thrown as FrameworkError)));
 }
 
-/** The same for a request that no framework serves. `fields` are those that its answer has anyway. */
+/** The same for a request outside Fastify. `fields` are further fields of the answer. */
 export function answerRawError(
   thrown: unknown,
   request: IncomingMessage,
@@ -114,10 +115,10 @@ function refusalOf(thrown: FrameworkError): EverywireError {
   return toEverywireError(thrown);
 }
 
-/** Places named in one answer. A thousand entries may all lack the same member. */
+/** The largest number of pointers in one answer. A thousand entries may all lack the same member. */
 const errorsMax = 20;
 
-/** One entry for each thing that is wrong with the shape, with a pointer to it (RFC 9457 §3, RFC 6901). */
+/** One entry for each violation of the schema, with a pointer to its place (RFC 9457 §3, RFC 6901). */
 function withErrors(problem: Problem, { validation }: FrameworkError): Problem {
   if (validation === undefined) return problem;
   const errors = validation.slice(0, errorsMax).map(({ instancePath, message, params }) => {

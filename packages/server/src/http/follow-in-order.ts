@@ -7,19 +7,19 @@ import type { Order, OrderOptions, Subscription } from '../core/seams/subscripti
 export interface FollowOptions extends Omit<OrderOptions, 'waitingBytesMax'> {
   readonly from: From | undefined;
   readonly host: { readonly hub: HubFront; readonly limits: Limits };
-  /** Of a group: it does not end while its members are away. */
+  /** For a group: keep it while its members are away. */
   readonly keepGroup?: boolean;
 }
 
-/** What one response follows, and is not started yet. */
+/** The subscriptions of one response, before their start. */
 export interface Followed {
-  /** Where it is: of one filter its subscription, of several their order. */
+  /** The source of the position: the subscription of one filter, or the order of several. */
   readonly place: Pick<Order, 'cursor' | 'isLive' | 'startGaps'>;
   readonly subscriptions: readonly Subscription[];
   readonly start: () => void;
 }
 
-/** Subscribes to the filters of one response, in the order of the store. @throws EverywireError what the hub refuses */
+/** Subscribes to the filters of one response, in the order of the store. @throws EverywireError for a refusal of the hub */
 export async function followInOrder(
   session: Session,
   filters: readonly string[],
@@ -31,7 +31,8 @@ export async function followInOrder(
     return { place, subscriptions: [place], start: () => place.start() };
   }
   const order = session.order({ waitingBytesMax: host.limits.outboundBytesMax, ...bounds });
-  // "From now" is one place for all filters, or what comes between their beginnings would be on one side only.
+  // "From now" must be one position for all filters. Otherwise a message between two subscriptions would reach only one
+  // of them.
   const start = from ?? { after: formatCursor(host.hub.head) };
   const subscriptions: Subscription[] = [];
   for (const filter of filters) subscriptions.push(await session.subscribe(filter, { from: start, order }));

@@ -36,27 +36,27 @@ export interface HttpFrontOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** What `/metrics` says. */
+  /** The content of `/metrics`. */
   readonly metrics: MetricsPage;
   /** Origins whose pages may use this server; absent: no page of another origin may. */
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Given while authentication is on. */
   readonly tokens?: Tokens | undefined;
-  /** The cookie that may carry a token; absent: cookies are not looked at. */
+  /** The name of the cookie that may carry a token; absent: the server ignores cookies. */
   readonly cookie?: string | undefined;
   readonly certificateOf?: CallersOptions['certificateOf'];
   /** Access to `/metrics`; default: every peer that can reach it. */
   readonly metricsAccess?: 'open' | 'admin' | undefined;
   /** Absent: clear text. */
   readonly tls?: TlsEnd | undefined;
-  /** Decides about each connection; absent: all are welcome. */
+  /** Decides about each connection; absent: the server accepts all. */
   readonly admission?: Admission | undefined;
-  /** The proxies whose `X-Forwarded-For` is believed; absent: none. */
+  /** The proxies whose `X-Forwarded-For` the server trusts; absent: none. */
   readonly isProxy?: IsProxy | undefined;
   readonly version: string;
 }
 
-/** The common part of the HTTP port for all that is served on it. Transports register at it before it listens. */
+/** The common part of the HTTP port. Transports register on it before it listens. */
 export interface HttpFront {
   readonly views: ChannelViews;
   readonly upgrades: UpgradeRouter;
@@ -64,7 +64,7 @@ export interface HttpFront {
   readonly requests: RawRequests;
   /** Authenticates requests. */
   readonly callers: Callers;
-  /** Where it can be reached, once it listens. */
+  /** The URL of the server, once it listens. */
   readonly url: string;
   /** Serves a fixed document, such as the page at `/`. Only before `listen()`. */
   page(
@@ -75,18 +75,18 @@ export interface HttpFront {
   ): void;
   /** Adds routes of a transport's own resource, with the front's bodies and problems. Only before `listen()`. */
   extend(register: (app: FastifyInstance) => void): void;
-  /** @throws Error that names the address, when it is taken or not ours */
+  /** Starts to listen. @throws Error that names the address, if it is taken or not permitted */
   listen(): Promise<void>;
-  /** `/readyz` says no, and everything else is refused with 503, from here on. */
+  /** From here on `/readyz` fails, and the server refuses all other requests with 503. */
   drain(): void;
   /** Stops listening and closes idle connections; cuts the remaining requests after `graceMs`. */
   close(graceMs?: number): Promise<void>;
 }
 
-/** How long answers that are on their way may take when the front closes. */
+/** How long unfinished answers may take when the front closes. */
 const closeGraceMs = 2_000;
 
-/** Paths that answer while the node drains: they are how an operator watches it go. */
+/** Paths that answer while the node drains: an operator watches the drain with them. */
 const servedWhileDraining: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics']);
 
 export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFront> {
@@ -109,13 +109,13 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   const http2Fronts: Http2Front[] = [];
   const app: FastifyInstance = fastify({
     logger: false,
-    // Ours come first (see createNodeServer), and say it with the right document.
+    // Our own refusal comes first (see createNodeServer), and is a problem document.
     return503OnClosing: false,
     clientErrorHandler: () => undefined,
     exposeHeadRoutes: false,
     bodyLimit: Number.MAX_SAFE_INTEGER,
     rewriteUrl: (request) => targetPath(request.url ?? '/'),
-    // The channel is taken from the raw target; the router must not mind how long or how encoded it is.
+    // The channel comes from the raw target, so the router must not limit its length or encoding.
     routerOptions: { maxParamLength: limits.urlBytesMax },
     // Hooks do not run for these.
     frameworkErrors: (error, request, reply) =>
@@ -139,7 +139,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply, options));
   answerUnknown(app, { allowed, upgrades });
   addBodyParser(app, options);
-  // Before anything else is found out, so that a page may read refusals as well.
+  // Runs first, so that a page of a listed origin can read refusals too.
   app.addHook('onRequest', async ({ raw }, reply) => {
     reply.headers(raw.method === 'OPTIONS' ? crossOrigin.preflight(raw) : crossOrigin.headersFor(raw));
   });

@@ -10,7 +10,7 @@ const hostShape = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,
 
 const cloudEventType = /^\s*application\/cloudevents\+json\s*(?:;|$)/i;
 
-/** Largest body of a request: a payload as it is, or JSON around it. */
+/** Largest body of a request: a plain payload, or JSON around it. */
 export function bodyBytesMax({ url, headers }: RequestHead, limits: HttpLimits): number {
   const isJson =
     rawPath(targetPath(url ?? '')) === '/publish' || cloudEventType.test(headers['content-type'] ?? '');
@@ -19,13 +19,12 @@ export function bodyBytesMax({ url, headers }: RequestHead, limits: HttpLimits):
 
 type RequestHead = Pick<IncomingMessage, 'url' | 'headers'>;
 
-/** A batch of small messages may have so much, however small the largest message is. */
+/** The least limit for a batch, also if messages are limited to fewer bytes. */
 const batchBodyBytesMin = 1024 * 1024;
 
 /**
- * Looks at a request's head, before anything else is done with it, for what two readers of the same bytes could take
- * for two different things, and for what is too large. Returns the refusal; the connection is then closed. `bytesMax` is
- * of the body.
+ * Checks a request's head first. Refuses heads that two readers could understand in different ways, and heads that are
+ * too large. Returns the refusal; the caller then closes the connection. `bytesMax` limits the body.
  */
 export function checkHead(
   request: IncomingMessage,
@@ -34,7 +33,7 @@ export function checkHead(
 ): EverywireError | undefined {
   const { headers, rawHeaders } = request;
   const url = request.url ?? '';
-  // Node drops what exceeds its `maxHeadersCount`, which is set one above ours.
+  // Node drops fields beyond its `maxHeadersCount`, which is set one above our limit.
   if (rawHeaders.length > limits.headerCountMax * 2) {
     return new HttpRefusal('too_large', `A request has at most ${limits.headerCountMax} header fields.`, {
       httpStatus: 431,
@@ -54,7 +53,7 @@ export function checkHead(
   );
 }
 
-/** The target with scheme and authority of the absolute form taken off (RFC 9112 §3.2.2). */
+/** The target without the scheme and authority of the absolute form (RFC 9112 §3.2.2). */
 export function targetPath(url: string): string {
   const match = /^https?:\/\/[^/?]*/i.exec(url);
   if (match === null) return url;
@@ -68,7 +67,7 @@ function checkTarget(method: string, url: string): EverywireError | undefined {
   return malformed('The request target must be a path; write # in a name as %23.');
 }
 
-/** Fields of which two readers could take different ones. */
+/** Repeated fields of which two readers could use different ones. */
 function checkRepeated(request: IncomingMessage, rawHeaders: readonly string[]): EverywireError | undefined {
   let hosts = 0;
   let authorizations = 0;
@@ -78,13 +77,13 @@ function checkRepeated(request: IncomingMessage, rawHeaders: readonly string[]):
     else if (name.length === 13) authorizations += Number(name.toLowerCase() === 'authorization');
   }
   const isNeeded = request.httpVersionMajor === 1 && request.httpVersionMinor >= 1;
-  // RFC 9112 §3.2: none, or more than one, is a 400.
+  // RFC 9112 §3.2: a missing or a second Host is a 400.
   if (hosts > 1 || (hosts === 0 && isNeeded)) return malformed('A request must have exactly one Host field.');
-  // Node takes the first of several; a proxy that has checked the last one would have admitted another client.
+  // Node uses the first of several. A proxy that checked the last one would have admitted another client.
   return authorizations > 1 ? malformed('A request has at most one Authorization field.') : undefined;
 }
 
-/** In HTTP/2 it may have come as :authority. */
+/** In HTTP/2, Host may come as :authority. */
 function checkHost({ headers: { host } }: IncomingMessage): EverywireError | undefined {
   return host === undefined || hostShape.test(host) ? undefined : malformed('Host is not a valid host name.');
 }
@@ -92,7 +91,7 @@ function checkHost({ headers: { host } }: IncomingMessage): EverywireError | und
 function checkFraming(request: IncomingMessage): EverywireError | undefined {
   const coding = request.headers['transfer-encoding'];
   if (coding !== undefined) {
-    // RFC 9112 §6.1: in HTTP/1.0 the framing is faulty; an unknown coding is 501.
+    // RFC 9112 §6.1: Transfer-Encoding in HTTP/1.0 is a framing error; an unknown coding is 501.
     if (request.httpVersionMajor === 1 && request.httpVersionMinor === 0)
       return malformed('HTTP/1.0 does not allow Transfer-Encoding.');
     if (coding.trim().toLowerCase() !== 'chunked') {

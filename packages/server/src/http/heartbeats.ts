@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../core/clock.ts';
 
-/** A peer that should not be left in silence. */
+/** A peer that needs heartbeats. */
 export interface Quiet {
-  /** The tick at which something was last written to it. */
+  /** The tick of the last write to it. */
   wroteAtTick: number;
   readonly isClosed: boolean;
   /** Writes a heartbeat. */
@@ -12,8 +12,8 @@ export interface Quiet {
 const tickMs = 1_000;
 
 /**
- * One timer for all connections of a transport: peers wait in buckets, one per tick, and are looked at when they could
- * have been silent for the whole interval. A peer that was written to meanwhile waits for the rest of its interval.
+ * One timer for all connections of a transport. Peers wait in buckets, one per tick, and the timer checks a peer when
+ * it could have been silent for the whole interval. A peer with a write in between waits for the rest of its interval.
  */
 export class Heartbeats {
   readonly #clock: Clock;
@@ -22,7 +22,7 @@ export class Heartbeats {
   readonly #buckets: Quiet[][];
   #timer: Timer | undefined;
   #added = 0;
-  /** Counts up; a peer stores its value at the last write. */
+  /** Goes up by one each tick; a peer stores the value of its last write. */
   tick = 0;
 
   constructor(clock: Clock, everyMs: number) {
@@ -44,7 +44,8 @@ export class Heartbeats {
   }
 
   add(peer: Quiet): void {
-    // Peers that came in one storm are spread over a fifth of the interval, or they would beat in one storm for ever.
+    // Spreads peers that connected at the same time over a fifth of the interval, or their heartbeats would always be
+    // due at the same time.
     this.#added += 1;
     const early = this.#added % Math.max(1, Math.floor(this.#ticks / 5));
     peer.wroteAtTick = this.tick - early;

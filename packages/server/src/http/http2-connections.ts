@@ -11,12 +11,12 @@ import type { HttpLimits } from './limits.ts';
 import type { Log } from '../core/seams/log.ts';
 import { Deadlines, type Deadline } from '../core/deadlines.ts';
 
-/** HTTP/2 sessions that leave so many of our pings unanswered have gone without a word. */
+/** A session that leaves so many of our pings unanswered has vanished without a close. */
 const pingsUnansweredMax = 2;
 
-/** What nghttp2 calls the faults that Node tells peers as INTERNAL_ERROR, and what HTTP/2 calls them (RFC 9113 §7). */
+/** Error codes of nghttp2 that Node reports to peers as INTERNAL_ERROR, with their HTTP/2 codes (RFC 9113 §7). */
 const codesOfFaults: ReadonlyMap<number, number> = new Map([
-  // Node's own: more streams were refused than it cares to refuse.
+  // Node's own code: too many refused streams.
   [-902, constants.NGHTTP2_ENHANCE_YOUR_CALM],
   // Not a preface.
   [-903, constants.NGHTTP2_PROTOCOL_ERROR],
@@ -27,14 +27,14 @@ const codesOfFaults: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * Calls that a peer may break off at once, and for each second after that: rapid reset, CVE-2023-44487. Node's own count
- * comes some resets later, for those that never become a call, and tells peers INTERNAL_ERROR.
+ * How many calls a peer may reset at once, and per second after that: rapid reset, CVE-2023-44487. Node's own limit
+ * comes some resets later, counts resets that never become a call, and reports INTERNAL_ERROR to peers.
  */
 const resetsMax = 100;
 const resetsPerSecond = 10;
 const resetBounds = { streamResetBurst: 10 * resetsMax, streamResetRate: 10 * resetsPerSecond };
 
-/** The bounds for Node's HTTP/2 servers; `streamsMax` is the number of concurrent streams of one connection. */
+/** The limits for Node's HTTP/2 servers; `streamsMax` is the number of concurrent streams of one connection. */
 export function http2Bounds(limits: HttpLimits, streamsMax: number): ServerOptions {
   return {
     settings: { maxConcurrentStreams: streamsMax, maxHeaderListSize: limits.headerBytesMax },
@@ -49,7 +49,7 @@ export interface Http2ConnectionsOptions {
   readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly log: Log;
-  /** A connection without a request for that long is closed; absent: it may wait as long as it likes. */
+  /** A connection without a request for this long is closed; absent: it may stay idle. */
   readonly idleMs?: number | undefined;
 }
 
@@ -57,13 +57,13 @@ export interface Http2ConnectionsOptions {
 export class Http2Connection {
   readonly session: ServerHttp2Session;
   readonly socket: Socket;
-  /** For its preface and its first call. */
+  /** The deadline for its preface and its first call. */
   readonly deadline: Deadline;
   hasSpoken = false;
   hasCalled = false;
-  /** Calls that are not over. */
+  /** The number of open calls. */
   open = 0;
-  /** Our pings that it owes an answer. */
+  /** Our pings that it has not answered. */
   unanswered = 0;
   #asked = 0;
   #askedSinceMs = 0;
@@ -76,21 +76,21 @@ export class Http2Connection {
     this.deadline = begin(this);
   }
 
-  /** A session that was closed before waits for its peer to close the socket, for ever; so the socket is cut too. */
+  /** A closed session waits without limit for its peer to close the socket, so the socket is destroyed too. */
   cut(): void {
     this.session.destroy();
     this.socket.destroy();
   }
 
   /**
-   * Something was sent on it. Clients measure a connection by a ping for what they receive, some for each frame, so those
-   * do not count (gRPC proposal A8).
+   * Called after each write. Some clients measure a connection with a ping for each frame that they receive, so such
+   * pings do not count (gRPC proposal A8).
    */
   sent(): void {
     this.#asked = 0;
   }
 
-  /** The peer has sent a frame that must be answered. Returns how many in this second. */
+  /** The peer has sent a frame that needs an answer. Returns how many it sent in this second. */
   asked(nowMs: number): number {
     if (nowMs - this.#askedSinceMs >= 1_000) {
       this.#askedSinceMs = nowMs;
@@ -100,7 +100,7 @@ export class Http2Connection {
     return this.#asked;
   }
 
-  /** The peer has broken off a call. False: it does so too often. */
+  /** The peer has reset a call. Returns false if it does so too often. */
   reset(nowMs: number): boolean {
     const forgotten = ((nowMs - this.#resetsAtMs) / 1_000) * resetsPerSecond;
     this.#resets = Math.max(0, this.#resets - forgotten) + 1;
@@ -110,8 +110,8 @@ export class Http2Connection {
 }
 
 /**
- * The connections of an HTTP/2 server, with the bounds that Node's has not: silence before the preface, before the first
- * call, and for ever; and frames that cost an answer each.
+ * The connections of an HTTP/2 server, with limits that Node lacks: the time before the preface, before the first call
+ * and between calls, and the rate of frames that need an answer.
  */
 export class Http2Connections {
   readonly #options: Http2ConnectionsOptions;
@@ -128,10 +128,10 @@ export class Http2Connections {
     });
   }
 
-  /** From here on its sessions are looked after. */
+  /** Watches the sessions of this server from here on. */
   watch(server: Http2Server): void {
     const { log } = this.#options;
-    // Before the listener that makes a session of it and tells of that at once.
+    // Runs before the listener that makes a session and reports it at once.
     server.prependListener('connection', (socket: Socket) => {
       this.#accepted = socket;
     });
@@ -140,7 +140,7 @@ export class Http2Connections {
     this.#pingLater();
   }
 
-  /** A call begins. `undefined`: its connection has already gone. */
+  /** A call begins. Returns `undefined` if its connection has already gone. */
   called(stream: ServerHttp2Stream): Http2Connection | undefined {
     const connection = this.#open.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return undefined;
@@ -182,7 +182,7 @@ export class Http2Connections {
     this.#open.set(session, connection);
     const asked = (): void => {
       if (connection.asked(clock.monotonicMs()) <= pingsPerSecondMax) return;
-      // Each of these costs an answer: floods of them are CVE-2019-9512 and CVE-2019-9515.
+      // Each of these frames needs an answer: floods of them are CVE-2019-9512 and CVE-2019-9515.
       calm(session);
     };
     tellWhy(session);
@@ -215,7 +215,7 @@ export class Http2Connections {
       return;
     }
     session.close();
-    // It may be within the head of a call, and stay there.
+    // The peer may stay inside the head of a call.
     deadline.restart(this.#options.limits.closeTimeoutMs);
   }
 
@@ -243,11 +243,11 @@ export class Http2Connections {
 /** GOAWAY with ENHANCE_YOUR_CALM, and the end. */
 function calm(session: ServerHttp2Session): void {
   if (session.destroyed) return;
-  // Its types know errors only; a number is the code of the GOAWAY.
+  // The types allow only an error, but a number works too: it is the code of the GOAWAY.
   session.destroy(constants.NGHTTP2_ENHANCE_YOUR_CALM as never);
 }
 
-/** Node knows why it ends a session, and tells its peer that it was at fault itself. */
+/** Sends the right code: when Node ends a session because of the peer, it reports an internal error of its own. */
 function tellWhy(session: ServerHttp2Session): void {
   const destroy = session.destroy.bind(session);
   session.destroy = (error, code) => {

@@ -12,17 +12,17 @@ export interface Http2FrontOptions {
   readonly limits: HttpLimits;
   readonly clock: Clock;
   readonly log: Log;
-  /** As long as connections of HTTP/1.1 are kept. */
+  /** The idle time-out, the same as for HTTP/1.1. */
   readonly idleMs: number;
-  /** Why a request is not served, by its head. */
+  /** The refusal of a request by its head; `undefined`: it is served. */
   readonly refusalOf: (request: IncomingMessage) => EverywireError | undefined;
   readonly refuse: (request: IncomingMessage, response: ServerResponse, refusal: EverywireError) => void;
   readonly serve: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
 /**
- * HTTP/2 on connections that another listener has accepted: requests are served like those of HTTP/1.1. WebSocket on a
- * stream (RFC 8441) is not announced, so browsers open a connection of HTTP/1.1 for it.
+ * HTTP/2 on connections that another listener has accepted. The server handles the requests like those of HTTP/1.1. It
+ * does not announce WebSocket on a stream (RFC 8441), so browsers open an HTTP/1.1 connection for it.
  */
 export class Http2Front {
   readonly #server: ReturnType<typeof createServer>;
@@ -34,7 +34,7 @@ export class Http2Front {
     this.#options = options;
     this.#server = createServer({
       ...http2Bounds(limits, limits.http2StreamsMax),
-      // And the four that say method, scheme, authority and path.
+      // Plus the four pseudo-fields for method, scheme, authority and path.
       maxHeaderListPairs: limits.headerCountMax + 4,
     });
     this.#connections = new Http2Connections(options);
@@ -91,7 +91,7 @@ export class Http2Front {
     }
   }
 
-  /** Node enforces our settings once the peer has acknowledged them; the first packet need not obey them. */
+  /** Node enforces our settings only after the peer has acknowledged them, so the first packet may exceed them. */
   #tooLarge(rawHeaders: readonly string[]): EverywireError | undefined {
     const { headerBytesMax } = this.#options.limits;
     return headBytesOf(rawHeaders) > headerBytesMax

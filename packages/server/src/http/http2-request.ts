@@ -10,48 +10,48 @@ import type { Socket } from 'node:net';
 import { shareCounted } from '../net/counted.ts';
 import { certificateOf, setCertificate } from '../net/tls-end.ts';
 
-/** A request of HTTP/2 and its answer, as code that was written for HTTP/1.1 takes them. */
+/** A request of HTTP/2 and its answer, in the form that code for HTTP/1.1 expects. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
 
-/** @param socket what the connection of the stream runs over */
+/** Makes an exchange of a stream. @param socket the socket or TLS socket of the connection */
 export function exchangeOf(
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   rawHeaders: readonly string[],
   socket: Socket,
 ): Exchange {
-  // RFC 9113 §8.3.1: what Host says in HTTP/1.1.
+  // RFC 9113 §8.3.1: the value of Host in HTTP/1.1.
   headers.host ??= headers[':authority'];
-  // A body without a length, which HTTP/2 frames: this is how HTTP/1.1 says that one comes.
+  // HTTP/2 frames a body without a length; in HTTP/1.1 this field announces such a body.
   if (hasBody(stream, headers) && headers['content-length'] === undefined)
     headers['transfer-encoding'] = 'chunked';
-  // Until what it holds is read, Node does not tell that a stream which the peer has broken off is closed.
+  // Node reports the close of an aborted stream only after its buffered data was read.
   stream.on('aborted', () => stream.resume());
   const request = new Http2ServerRequest(stream, headers, {}, withoutPseudo(rawHeaders));
-  // Node's replacement throws once the connection has gone, and its listeners cannot be removed.
+  // Node's replacement for the socket throws once the connection has gone, and its listeners cannot be removed.
   Object.defineProperty(request, 'socket', { value: new StreamSocket(stream, socket) });
   const response = new Http2ServerResponse(stream);
-  // Node's `finished()` would wait for ever for the end of an answer whose peer has gone, and so would its callers.
+  // Node's `finished()` would wait without end for an answer whose peer has gone, and so would its callers.
   const hasGone = { get: (): boolean => stream.closed || stream.destroyed };
   Object.defineProperties(response, { closed: hasGone, destroyed: hasGone });
-  // Node means them to be used for one another.
+  // Node intends these types to be interchangeable.
   return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse };
 }
 
-/** One may come although the request has no meaning for it: it is not read, and takes its stream with it. */
+/** A body may come although the request has no use for it. The server does not read it, and it closes with its stream. */
 function hasBody(stream: ServerHttp2Stream, { ':method': method }: IncomingHttpHeaders): boolean {
   return !stream.endAfterHeaders && method !== 'GET' && method !== 'HEAD';
 }
 
-/** Bytes of a head as HTTP/2 counts them (RFC 9113 §6.5.2). */
+/** The size of a head by the rule of HTTP/2 (RFC 9113 §6.5.2). */
 export function headBytesOf(rawHeaders: readonly string[]): number {
   return rawHeaders.reduce((sum, text) => sum + text.length, rawHeaders.length * 16);
 }
 
-/** The stream that an answer goes out on; `undefined`: it is one of HTTP/1.1. */
+/** The stream of an answer; `undefined`: the answer is HTTP/1.1. */
 export function http2StreamOf(response: ServerResponse): ServerHttp2Stream | undefined {
   const given: unknown = response;
   return given instanceof Http2ServerResponse ? given.stream : undefined;
@@ -62,7 +62,10 @@ export function hasOpenBody(stream: ServerHttp2Stream): boolean {
   return !stream.endAfterHeaders && !stream.readableEnded;
 }
 
-/** Ends an answer whose request may still be coming: tells the peer that the rest is not read (RFC 9113 §8.1). */
+/**
+ * Ends an answer while the request may still arrive: tells the peer that the server does not read the rest (RFC 9113
+ * §8.1).
+ */
 export function endHttp2(response: ServerResponse, stream: ServerHttp2Stream, body: string | Buffer): void {
   if (hasOpenBody(stream)) {
     stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
@@ -79,21 +82,21 @@ const connectionFields: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** For HTTP/2 the fields without those; for HTTP/1.1 as they are. */
+/** The fields for the answer: HTTP/2 does not allow those about the connection. */
 export function fieldsFor<T extends OutgoingHttpHeaders>(request: IncomingMessage, fields: T): T {
   if (request.httpVersionMajor < 2) return fields;
   const left = Object.entries(fields).filter(([name]) => !connectionFields.has(name.toLowerCase()));
   return Object.fromEntries(left) as T;
 }
 
-/** They come first (RFC 9113 §8.3). */
+/** Pseudo-fields come first (RFC 9113 §8.3). */
 function withoutPseudo(rawHeaders: readonly string[]): string[] {
   let at = 0;
   while (rawHeaders[at]?.startsWith(':') === true) at += 2;
   return rawHeaders.slice(at);
 }
 
-/** The state of a request's socket: the peer's address, and whether it has closed, which a stream does alone. */
+/** The parts of a socket that code for HTTP/1.1 reads: the peer's address, and whether the stream has closed. */
 class StreamSocket {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;

@@ -41,9 +41,9 @@ export interface NodeServerOptions {
   readonly log: Log;
   /** Absent: HTTP/1.1 in clear text. Otherwise HTTP/1.1 and HTTP/2 over TLS. */
   readonly tls?: TlsEnd | undefined;
-  /** Decides about each connection; absent: all are welcome. */
+  /** Decides about each connection; absent: the server accepts all. */
   readonly admission?: Admission | undefined;
-  /** The proxies whose `X-Forwarded-For` is believed; absent: none. */
+  /** The proxies whose `X-Forwarded-For` the server trusts; absent: none. */
   readonly isProxy?: IsProxy | undefined;
   readonly upgrades: UpgradeRouter;
   /** Requests that do not go to the handler. */
@@ -64,7 +64,7 @@ const headsCheckedEveryMs = 1_000;
  */
 const keepAliveMs = 65_000;
 
-/** What an error of Node's parser means. All else is plain nonsense: 400. */
+/** Our errors for the errors of Node's parser. All others are invalid bytes: 400. */
 const parserRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
   ['HPE_HEADER_OVERFLOW', () => tooLarge('The request head is too large.', 431)],
   ['HPE_CHUNK_EXTENSIONS_OVERFLOW', () => tooLarge('The chunk extensions are too large.', 413)],
@@ -81,7 +81,10 @@ export interface NodeServer {
   readonly http2: Http2Front | undefined;
 }
 
-/** Node's HTTP server with our bounds, in front of Fastify: strict about heads, and every answer a problem document. */
+/**
+ * Node's HTTP server with our limits, in front of Fastify. It is strict about heads, and each refusal is a problem
+ * document.
+ */
 export function createNodeServer(handler: Handler, options: NodeServerOptions): NodeServer {
   const { limits, upgrades, tls, admission, isProxy = () => false } = options;
   const serve: Handler = (request, response) => {
@@ -93,14 +96,14 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   const bounds: ServerOptions = {
     maxHeaderSize: limits.headerBytesMax,
     headersTimeout: limits.handshakeTimeoutMs,
-    // Bodies are timed by their rate, where they are read: a large one may take its time.
+    // No limit here: `readBody` limits the rate of a body, so a large one may take longer.
     requestTimeout: 0,
     connectionsCheckingInterval: headsCheckedEveryMs,
     keepAliveTimeout: keepAliveMs,
     // Checked with the rest of the head, so that the answer is a problem document.
     requireHostHeader: false,
     insecureHTTPParser: false,
-    // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
+    // The server holds a socket with this much unsent. Node emits `drain` only for sockets above this mark.
     highWaterMark: limits.outboundHeldFromBytes,
     // Other upgrades, such as the h2c that curl offers, may be ignored (RFC 9110 §7.8).
     ...{ shouldUpgradeCallback: wantsWebSocket },
@@ -117,7 +120,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   server.maxHeadersCount = limits.headerCountMax + 1;
   answerHalfClosed(server, tls === undefined ? 'connection' : 'secureConnection', options);
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    // RFC 9110 §10.1.1: a refusal comes in place of 100, so that the body is never sent.
+    // RFC 9110 §10.1.1: a refusal replaces the 100, so that the client never sends the body.
     serveInTurn(request.socket, response, limits, () => {
       if (!admit(request, response, options)) return;
       response.writeContinue();
@@ -153,7 +156,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
   return { server, http2 };
 }
 
-/** The same server over TLS, and beside it one of HTTP/2: which of them serves a connection is agreed on within TLS. */
+/** The same server over TLS, and a server of HTTP/2 beside it. ALPN within TLS decides which of them serves a connection. */
 function createSecure(
   {
     bounds,
@@ -206,7 +209,7 @@ function answerHalfClosed(
   server.on(event, (socket: Socket) => void socket.on('end', cutLater));
 }
 
-/** True: the request may be served. Otherwise it has been answered, or is not to be. */
+/** Returns true if the request may be served. Otherwise it was answered, or must not be answered. */
 function admit(request: IncomingMessage, response: ServerResponse, options: NodeServerOptions): boolean {
   if (isOver(request.socket)) return false;
   const refusal = refusalOfHead(request, options);
@@ -231,7 +234,7 @@ async function serveWithoutContent(
   options.handle(request, response);
 }
 
-/** Whether the last answer of the connection is decided, so that what follows is not a request. */
+/** Whether the connection already has its last answer, so that later bytes are not a request. */
 function isOver(socket: Socket): boolean {
   return isTakenOver(socket) || isQueueEnded(socket);
 }
@@ -247,8 +250,8 @@ function refusalOfHead(
 }
 
 /**
- * Answers and closes: what follows a bad head on the same connection must not be read as a request. `more` are fields that
- * the answer has anyway.
+ * Answers and closes, because the bytes after a bad head must not be read as a request. `more`: further fields of the
+ * answer.
  */
 export function refuse(
   request: IncomingMessage,
@@ -266,7 +269,7 @@ export function refuse(
   };
   const stream = http2StreamOf(response);
   if (stream !== undefined) {
-    // What follows on the same connection is framed by itself.
+    // Other streams of the connection are independent.
     if (stream.headersSent) stream.close(constants.NGHTTP2_CANCEL);
     else endHttp2(response.writeHead(refusal.httpStatus, fieldsFor(request, fields)), stream, body);
     return;
@@ -276,13 +279,13 @@ export function refuse(
     endAfter(takeOver(request, response), bytes);
     return;
   }
-  // Answers to earlier requests on this connection are still due, and come first.
+  // Earlier requests on this connection get their answers first.
   endQueue(request.socket);
   response.writeHead(refusal.httpStatus, { ...fields, Connection: 'close' });
   response.end(body);
 }
 
-/** The response that is being written on a socket; Node does not document where it keeps it. */
+/** The current response of a socket; Node does not document where it keeps it. */
 interface Answering {
   readonly _httpMessage?: (ServerResponse & { readonly req: IncomingMessage }) | null;
 }
@@ -318,7 +321,7 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options
     socket.destroy();
     return;
   }
-  // The rest of a head that began to arrive is not late: the server does not read it.
+  // The rest of a started head is not late: the server itself does not read it.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && isQueueHeld(socket)) return;
   const refusal =
     parserRefusals.get(error.code ?? '')?.() ??
@@ -330,7 +333,7 @@ function answerParserError(error: NodeJS.ErrnoException, socket: Socket, options
   if (current === undefined) {
     endAfter(socket, bytes);
   } else if (current.req.complete) {
-    // The fault is behind a request that is being answered.
+    // The fault comes after a request that still waits for its answer.
     afterAnswers(socket, () => endAfter(socket, bytes));
   } else if (current.headersSent) {
     socket.destroy();

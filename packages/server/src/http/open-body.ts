@@ -12,14 +12,14 @@ export interface BodyListeners {
   readonly onDrain: (this: OpenBody) => void;
   /** The peer closed its half of an HTTP/1.1 connection. */
   readonly onHalfClosed: (this: OpenBody) => void;
-  /** The peer has gone, or cannot be sent more. */
+  /** The peer has gone, or can receive nothing more. */
   readonly onGone: (this: OpenBody) => void;
 }
 
 /**
- * Starts an answer whose body continues until it is ended, and returns the target of the body: in HTTP/1.1 the socket
- * itself, taken from Node's HTTP, where the body ends with the connection (RFC 9112 §6.3); in HTTP/2 one stream of its
- * connection. The bytes of the body are the same. `undefined`: the peer has gone already.
+ * Starts an answer with an endless body, and returns the target of the body. In HTTP/1.1 this is the socket itself,
+ * taken from Node's HTTP, and the body ends with the connection (RFC 9112 §6.3). In HTTP/2 it is one stream of the
+ * connection. The bytes of the body are the same. `undefined`: the peer has already gone.
  */
 export function openBody(
   request: IncomingMessage,
@@ -33,7 +33,7 @@ export function openBody(
     stream.on('drain', onDrain).on('close', onGone);
     stream.respond({ ':status': 200, ...fieldsFor(request, head.fields) });
     stream.write(head.first);
-    // Further input of the peer has no meaning; unread it would keep its share of the window.
+    // Discards further input of the peer: unread, it would use up the flow-control window.
     stream.resume();
     return stream;
   }
@@ -46,11 +46,11 @@ export function openBody(
   return socket;
 }
 
-/** Sends the last bytes. Once they are out the peer sees the end, even if it still sends. */
+/** Sends the last bytes. The peer then sees the end of the body, even if it still sends. */
 export function endBody(body: OpenBody, text: string): void {
   body.end(text);
   body.once('finish', () => {
-    // `allowHalfOpen` is how Node's HTTP server sets its sockets up, so our end alone would not close it.
+    // Node's HTTP server sets `allowHalfOpen`, so our end alone would not close the socket.
     if (!isStream(body)) body.destroySoon();
     else if (hasOpenBody(body)) body.close(constants.NGHTTP2_NO_ERROR);
   });

@@ -10,8 +10,8 @@ import { StreamedResponse, type StreamedResponses } from './streamed-response.ts
 import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
 
 /**
- * Answers a GET with an endless response, or HEAD with the header fields it would have.
- * @throws EverywireError for a refusal of the hub, before anything has been written
+ * Answers GET with an endless response, and HEAD with the same header fields.
+ * @throws EverywireError for a refusal of the hub, before any byte was written
  */
 export async function openStream(
   shared: StreamedResponses,
@@ -29,7 +29,7 @@ async function follow(
   reply: FastifyReply,
   from: From | undefined,
 ): Promise<void> {
-  // The body takes the connection over, so earlier answers must be out.
+  // The body takes over the connection, so earlier answers must be sent first.
   await whenFirst(reply.raw);
   const { filters } = request;
   const response = new StreamedResponse(shared, request.isEnveloped || filters.length > 1);
@@ -50,7 +50,7 @@ async function follow(
   }
 }
 
-/** Reads one message's worth: that checks names, rights and the cursor, and leaves nothing behind. */
+/** Reads one message: this checks names, rights and the cursor, and leaves no subscription behind. */
 async function answerHead(
   shared: StreamedResponses,
   request: ViewRequest,
@@ -82,7 +82,7 @@ function openSession(shared: StreamedResponses, request: ViewRequest, sink: Sink
   return shared.host.hub.open(request.identity, hello, sink);
 }
 
-/** Until the response has taken the socket, only the request can tell that the peer is gone. */
+/** Before the response has taken the socket, only the request shows that the peer is gone. */
 function watchForLoss(request: ViewRequest, response: StreamedResponse): { stop(): void } {
   const { socket } = request.raw;
   const lost = (): void => response.cut();

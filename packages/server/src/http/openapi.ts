@@ -22,7 +22,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
       components: {
         securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       },
-      // Either: authentication may be off.
+      // Either with or without a token: authentication may be off.
       security: [{ token: [] }, {}],
       tags: [
         { name: 'channels', description: 'Named, ordered, append-only logs.' },
@@ -32,7 +32,7 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
     },
     transform: ({ schema, url, route }) => {
       const docs = route.config?.docs;
-      // Bodies are in the schema, since they are checked; the rest is description only.
+      // The schema contains bodies, because the server checks them; the rest is description only.
       if (docs === undefined) return { schema: { hide: true }, url };
       return {
         schema: { ...schema, ...docs },

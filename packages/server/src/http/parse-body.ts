@@ -9,14 +9,14 @@ import { HttpRefusal } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The body is JSON that the server itself reads, and is parsed strictly; otherwise it stays bytes. */
+    /** Whether the server itself reads the body as JSON, and parses it strictly; otherwise the body stays bytes. */
     readonly takesJson?: boolean;
   }
 }
 
 const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
 
-/** Reads every body, of any type, by our rules. */
+/** Reads all bodies of any type with our own parser. */
 export function addBodyParser(
   app: FastifyInstance,
   { limits, clock }: { readonly limits: HttpLimits; readonly clock: Clock },
@@ -30,7 +30,7 @@ export function addBodyParser(
   });
 }
 
-/** RFC 9110 §15.5.16: says what would be taken. */
+/** RFC 9110 §15.5.16: names the accepted type. */
 export function jsonOnly(): HttpRefusal {
   return new HttpRefusal('unsupported', 'The body must be JSON with Content-Type application/json.', {
     headers: { 'Accept-Post': 'application/json' },
@@ -40,7 +40,7 @@ export function jsonOnly(): HttpRefusal {
 function parseControlJson(bytes: Buffer, { jsonDepthMax }: HttpLimits): unknown {
   const parsed = parseJsonBytes(bytes, {
     depthMax: jsonDepthMax,
-    // The payload of a message stays as its publisher wrote it: [{"data": …}].
+    // The payload of a message stays unchanged: [{"data": …}].
     isRaw: (name, depth) => name === 'data' && depth === 2,
   });
   if (parsed instanceof JsonFault) {

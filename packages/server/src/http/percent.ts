@@ -4,13 +4,13 @@ import { EverywireError } from '@everywire/protocol';
 const escape = /%([0-9a-f]{2})?/gi;
 
 /**
- * Decodes percent-encoding (RFC 3986 §2.1) strictly: a stray `%` or bytes that are not UTF-8 are refused, since turning
- * them into U+FFFD would make two names one (T32). `what` names the part of the request for the answer.
+ * Decodes percent-encoding (RFC 3986 §2.1) strictly. Refuses a single `%` and bytes that are not UTF-8: U+FFFD in their
+ * place would make two names equal (T32). `what` names the part of the request for the error.
  * @throws EverywireError `malformed`
  */
 export function percentDecode(text: string, what: string): string {
   if (!needsDecoding.test(text)) return text;
-  // Node gives the request target as Latin-1: each unit is one byte of what was sent.
+  // Node gives the request target as Latin-1: each character is one sent byte.
   const bytes = Buffer.from(
     text.replace(escape, (_, hex: string | undefined) => {
       if (hex === undefined) {
@@ -29,20 +29,20 @@ export function percentDecode(text: string, what: string): string {
 
 const needsDecoding = /[%\u0080-\uffff]/;
 
-/** The path of a request target without its query, as it was sent. */
+/** The raw path of a request target, without its query. */
 export function rawPath(url: string): string {
   const end = url.indexOf('?');
   return end < 0 ? url : url.slice(0, end);
 }
 
-/** What follows the first `?`, as it was sent. */
+/** The raw query, after the first `?`. */
 export function rawQuery(url: string): string {
   const at = url.indexOf('?');
   return at < 0 ? '' : url.slice(at + 1);
 }
 
 /**
- * The channel or filter in `/channels/<name>`: everything behind the prefix, so that empty levels, `..` and a slash at
+ * The channel or filter in `/channels/<name>`: everything after the prefix, so that empty levels, `..` and a slash at
  * the end are part of the name. An encoded `%2F` separates levels like a plain slash.
  * @throws EverywireError `malformed`
  */

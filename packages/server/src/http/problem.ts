@@ -34,8 +34,8 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
 let told = 0;
 
 /**
- * One more second for each refusal in turn, up to twice as long: clients refused at once do not all come back at once
- * (T37).
+ * Each refusal adds one second, up to twice the least time. So clients that are refused at the same time do not come
+ * back at the same time (T37).
  */
 function spreadSeconds(leastMs: number): number {
   const least = Math.ceil(leastMs / 1_000);
@@ -43,7 +43,7 @@ function spreadSeconds(leastMs: number): number {
   return least + (told % (least + 1));
 }
 
-/** A whole answer, for sockets that have no response object (any more). It ends the connection. `more` are its own fields. */
+/** A whole answer, for sockets without a response object. It ends the connection. `more`: further fields. */
 export function problemBytes(
   error: EverywireError,
   instance: string | undefined,

@@ -4,7 +4,7 @@ import { EverywireError, shapeOfType, parseDurationMs, RawJson } from '@everywir
 import type { PublishDraft, PublishEntry } from '../core/seams/session-api.ts';
 
 const metaPrefix = 'everywire-meta-';
-/** Fields of which a second one would leave it open which is meant; Node joins them with a comma. */
+/** Fields that may occur only once: Node joins repeated ones with a comma, and the meaning would be unclear. */
 const single: ReadonlySet<string> = new Set([
   'everywire-event',
   'everywire-retain',
@@ -13,7 +13,7 @@ const single: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A `POST /channels/<name>` as a draft: the body is the payload, the rest is in header fields.
+ * Makes a draft of `POST /channels/<name>`: the body is the payload, and header fields are the rest.
  * @throws EverywireError `malformed` for a field that is not UTF-8 or occurs twice, `invalid` (400) for a bad value
  */
 export function draftOfRequest(
@@ -44,7 +44,7 @@ export function draftOfRequest(
   };
 }
 
-/** One entry of `POST /publish`, of the shape its schema asks for. */
+/** One entry of `POST /publish`, in the form of its schema. */
 export interface PublishBody {
   readonly channel: string;
   /** The source text of any JSON value. */
@@ -58,7 +58,7 @@ export interface PublishBody {
   readonly ttl?: string | number;
 }
 
-/** @throws EverywireError `invalid` with a pointer to what is wrong in the entry at index `at` */
+/** Makes a draft of one entry. @throws EverywireError `invalid` with a pointer to the fault in the entry at index `at` */
 export function entryOfBody(body: PublishBody, at: number): PublishEntry {
   const { data, base64 } = body;
   if ((data === undefined) === (base64 === undefined)) {
@@ -79,7 +79,7 @@ export function entryOfBody(body: PublishBody, at: number): PublishEntry {
   };
 }
 
-/** JSON is stored unchanged. Under any other type a string is its text, which is how an envelope shows text. */
+/** JSON is stored unchanged. With any other type, a string stands for its text, as in an envelope. */
 function payloadOf(data: RawJson, type: string): Buffer {
   const isText = shapeOfType(type) !== 'json' && data.text.startsWith('"');
   return Buffer.from(isText ? (JSON.parse(data.text) as string) : data.text);
@@ -87,7 +87,7 @@ function payloadOf(data: RawJson, type: string): Buffer {
 
 function bytesOf(base64: string, at: number): Buffer {
   const bytes = Buffer.from(base64, 'base64');
-  // Node skips what is not base64; a payload that lost bytes silently would be worse than a refusal.
+  // Node skips characters that are not base64; a payload that silently loses bytes is worse than a refusal.
   if (bytes.toString('base64').replace(/=+$/, '') === base64.replace(/=+$/, '')) return bytes;
   throw invalid('base64 is not valid (RFC 4648 §4, without line breaks).', `/${at}/base64`);
 }

@@ -27,12 +27,12 @@ export interface PublishRouteOptions {
 }
 
 const prefix = '/channels/';
-/** RFC 9110 §8.3.1, as far as it tells a media type from other text. */
+/** RFC 9110 §8.3.1, as far as needed to recognise a media type. */
 const mediaType = /^\s*[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
 
 /**
- * `POST /channels/<name>` without the framework, whose hooks, parsers and serializers cost more than the publish itself:
- * backends send thousands a second.
+ * `POST /channels/<name>` without Fastify: its hooks, parsers and serializers cost more than the publish itself, and
+ * backends send thousands of these requests a second.
  */
 export class PublishRoute implements RawRoute {
   readonly bodyBytesMax = undefined;
@@ -51,12 +51,12 @@ export class PublishRoute implements RawRoute {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let fields: Readonly<Record<string, string>> = {};
     try {
-      // Before anything else is found out, so that a page may read refusals as well.
+      // Runs first, so that a page of a listed origin can read refusals too.
       fields = this.#options.crossOrigin.headersFor(request);
       const published = await this.#publish(request);
-      // The connection may have ended meanwhile, or another request of it may have been refused.
+      // Meanwhile the connection may have ended, or the server may have refused another request on it.
       if (response.destroyed) return;
-      // As text, which Node sends in one write with the head.
+      // As text, because Node sends text in one write with the head.
       const body = JSON.stringify(receipt(published));
       response.writeHead(published.duplicate ? 200 : 201, {
         ...fields,
@@ -82,7 +82,7 @@ export class PublishRoute implements RawRoute {
     return inOneShotSession(hub, { identity, transport: 'http', ...peerOf(request) }, (session) =>
       session.publish(
         channel,
-        // A field of ours says more than the event can.
+        // Our header fields can say more than the event.
         event === undefined ? draft : { ...draft, ...event, key: draft.key ?? event.key },
       ),
     );

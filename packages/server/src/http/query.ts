@@ -23,17 +23,17 @@ export class Query {
     return this.#values.get(name) ?? [];
   }
 
-  /** @throws EverywireError `malformed` when the name occurs twice: which one is meant is not for us to guess. */
+  /**
+   * The value of a name.
+   * @throws EverywireError `malformed` if the name occurs twice: the server does not guess which one counts
+   */
   one(name: string): string | undefined {
     const values = this.all(name);
     if (values.length > 1) throw new EverywireError('malformed', `The query has ${name} more than once.`);
     return values[0];
   }
 
-  /**
-   * A whole number. Too large a number is clamped to `max`, being a wish that is met as far as it goes.
-   * @throws EverywireError `invalid` (400)
-   */
+  /** A whole number. A larger number becomes `max`. @throws EverywireError `invalid` (400) */
   count(name: string, max: number): number | undefined {
     const text = this.one(name);
     if (text === undefined) return undefined;
@@ -43,7 +43,7 @@ export class Query {
     return Math.min(Number(text), max);
   }
 
-  /** A length of time such as `30s`, clamped to `maxMs`. @throws EverywireError `invalid` (400) */
+  /** A length of time such as `30s`; a longer one becomes `maxMs`. @throws EverywireError `invalid` (400) */
   durationMs(name: string, maxMs: number): number | undefined {
     const text = this.one(name);
     if (text === undefined) return undefined;
@@ -52,7 +52,7 @@ export class Query {
     return Math.min(durationMs, maxMs);
   }
 
-  /** One of a few words. @throws EverywireError `invalid` (400) */
+  /** One of the `allowed` words. @throws EverywireError `invalid` (400) */
   choice<T extends string>(name: string, allowed: readonly T[]): T | undefined {
     const text = this.one(name);
     if (text === undefined) return undefined;
@@ -67,6 +67,6 @@ function badValue(name: string, what: string): EverywireError {
 }
 
 function decode(text: string): string {
-  // application/x-www-form-urlencoded (URL Standard §5.1), which is what browsers and curl send.
+  // application/x-www-form-urlencoded (URL Standard §5.1), the form that browsers and curl send.
   return percentDecode(text.replaceAll('+', '%20'), 'query');
 }

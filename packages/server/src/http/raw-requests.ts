@@ -7,15 +7,15 @@ type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 export interface RawRoute {
   /** Gets the raw path, before any decoding. */
   readonly matches: (path: string, method: string) => boolean;
-  /** From here on the request is the transport's, errors included. */
+  /** From here on the transport owns the request, and answers errors too. */
   readonly handle: Handle;
   /** Largest body; the server refuses a longer one by its head. `undefined`: as for all other requests. */
   readonly bodyBytesMax: number | undefined;
 }
 
 /**
- * Paths whose requests a transport answers by itself, because its protocol says what every answer looks like, refusals
- * included. Heads are checked, and draining is refused, before it sees them.
+ * Paths whose requests a transport answers by itself, because its protocol defines all answers, also refusals. The
+ * server checks the head, and refuses requests while it drains, before the transport sees them.
  */
 export class RawRequests {
   readonly #routes: RawRoute[] = [];

@@ -9,9 +9,9 @@ type QueuedSocket = Socket & { [queue]?: RequestQueue | undefined };
 type QueueLimits = Pick<HttpLimits, 'pipelinedRequestsMax'>;
 
 /**
- * Serves a request, now or when fewer of its connection are in progress. Node starts pipelined requests at the same
- * time, and each could be a long poll, so a connection may not start any number of them. The server does not read from
- * the connection meanwhile, and refuses nothing: HTTP lets a client send requests ahead (RFC 9112 §9.3.2).
+ * Serves a request, now or when fewer requests of its connection are in progress. Node starts pipelined requests at the
+ * same time, and each could be a long poll, so the number must be limited. Meanwhile the server does not read from the
+ * connection; it refuses nothing, because HTTP lets a client send requests ahead (RFC 9112 §9.3.2).
  */
 export function serveInTurn(
   socket: QueuedSocket,
@@ -19,7 +19,7 @@ export function serveInTurn(
   { pipelinedRequestsMax }: QueueLimits,
   serve: () => void,
 ): void {
-  // Node gives the socket to the response whose turn it is: nothing before it is unanswered.
+  // Node gives the socket to the response whose turn it is, so all earlier requests are answered.
   if (response.socket !== null) serve();
   else queueOf(socket).add(response, serve, pipelinedRequestsMax);
 }
@@ -30,7 +30,7 @@ export async function whenFirst(response: ServerResponse): Promise<void> {
   await new Promise<void>((resolve) => response.once('socket', () => resolve()).once('close', resolve));
 }
 
-/** The connection's last answer has been decided: what follows is not a request any more (RFC 9112 §9.6). */
+/** The connection has its last answer: later bytes are not a request any more (RFC 9112 §9.6). */
 export function endQueue(socket: QueuedSocket): void {
   queueOf(socket).end();
 }
@@ -39,7 +39,7 @@ export function isQueueEnded(socket: QueuedSocket): boolean {
   return socket[queue]?.isEnded === true;
 }
 
-/** Whether requests that came already are not started yet, so that the server does not read from the connection. */
+/** Whether received requests wait for their start, so that the server does not read from the connection. */
 export function isQueueHeld(socket: QueuedSocket): boolean {
   return socket[queue]?.isHeld === true;
 }
@@ -53,26 +53,26 @@ export function dropQueue(socket: QueuedSocket): void {
 }
 
 /**
- * Another protocol has the connection, once the requests before it are answered. Keeps its input until the function that
- * is returned is called: HTTP resumes the socket, and would lose it.
+ * Another protocol takes the connection, once the earlier requests are answered. Keeps its input until the returned
+ * function is called: HTTP resumes the socket, and the input would be lost.
  */
 export function keepInput(socket: QueuedSocket): () => void {
   const pause = (): void => void socket.pause();
   socket.on('resume', pause);
   return () => {
     socket.off('resume', pause);
-    // As it is when Node upgrades: paused by nothing but the lack of a listener.
+    // The state after an upgrade of Node: not flowing, because there is no listener.
     (socket as { readableFlowing: boolean | null }).readableFlowing = null;
     readAgain(socket);
   };
 }
 
-/** What Node's HTTP keeps on a socket. Not documented, so it may be absent. */
+/** Fields of Node's HTTP on a socket. They are not documented, so they may be absent. */
 interface ReadParts {
   readonly _handle?: { reading?: boolean; readStart?(): void } | null;
 }
 
-/** Node's HTTP stops the reading of a paused socket by itself, and starts it again only as long as it has the socket. */
+/** Node's HTTP stops the reading of a paused socket, and starts it again only while it owns the socket. */
 function readAgain(socket: Socket): void {
   const handle = (socket as unknown as ReadParts)._handle;
   if (handle?.reading !== false || handle.readStart === undefined) return;
@@ -89,10 +89,10 @@ interface HeldRequest {
   readonly serve: () => void;
 }
 
-/** The requests of one connection that came before earlier ones were answered. */
+/** The requests of one connection that wait for earlier ones. */
 class RequestQueue {
   readonly #socket: Socket;
-  /** Started, while an earlier one was unanswered. */
+  /** Requests that were started while an earlier one was unanswered. */
   #behind = 0;
   #held: HeldRequest[] = [];
   #isEnded = false;

@@ -27,7 +27,7 @@ export interface ChannelRoutesOptions {
 
 const prefix = '/channels/';
 const authenticates = true;
-/** The resource `/channels/<name>` and what belongs to it (INTERFACES §3). */
+/** The routes of `/channels/<name>`, `/stream` and `/publish` (INTERFACES §3). */
 export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOptions): void {
   const { limits, views, crossOrigin } = options;
 
@@ -81,14 +81,14 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       if (filters.length > limits.subscriptionsMax) {
         throw badQuery(`The query may have channel at most ${limits.subscriptionsMax} times.`, '/channel');
       }
-      // A long poll is asked for by `wait`; otherwise this is a stream unless Accept says what else.
+      // `wait` asks for a long poll; otherwise this is a stream, unless Accept asks for another view.
       const isPoll = query.one('wait') !== undefined || request.headers['prefer'] !== undefined;
       const fallback = isPoll ? 'application/json' : 'application/x-ndjson';
       return view(request, reply, { filters, query, fallback });
     },
   });
 
-  // For the description and for `Allow`: these requests do not come this far (see PublishRoute).
+  // Only for the OpenAPI description and for `Allow`: PublishRoute handles these requests earlier.
   app.post(`${prefix}*`, { config: { docs: publishDocs } }, ({ raw }, reply) => {
     reply.hijack();
     options.publishRoute.handle(raw, reply.raw);
@@ -141,7 +141,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
   );
 }
 
-/** Whether messages of more than one channel may come. */
+/** Whether messages of several channels may come. */
 function isFilter(filters: readonly string[]): boolean {
   return filters.length > 1 || /[*+#]/.test(filters[0]!);
 }

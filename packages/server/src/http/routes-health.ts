@@ -19,7 +19,7 @@ export interface HealthRoutesOptions {
 
 const noStore = { 'Cache-Control': 'no-store' };
 
-/** What operators, load balancers and tools ask for. */
+/** The routes for operators, load balancers and tools. */
 export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptions): void {
   const method: ('GET' | 'HEAD')[] = ['GET', 'HEAD'];
   const isForAdmins = options.metricsAccess === 'admin';
@@ -66,7 +66,7 @@ export function addHealthRoutes(app: FastifyInstance, options: HealthRoutesOptio
     handler: (_request, reply) => reply.header('Cache-Control', 'no-cache').send(app.swagger()),
   });
 
-  // What `type` in a problem document refers to (RFC 9457 §3.1.1).
+  // The page that `type` in a problem document refers to (RFC 9457 §3.1.1).
   app.route<{ Params: { code: string } }>({
     method,
     url: '/problems/:code',

@@ -103,7 +103,7 @@ export const channelPageSchema = Type.Object(
   { title: 'Channels' },
 );
 
-/** Entries are checked strictly: a misspelt member would otherwise be lost in silence. */
+/** The check of entries is strict: otherwise a misspelt member would be lost without an error. */
 export function publishBodySchema(entriesMax: number): TSchema {
   return Type.Array(
     Type.Object(
@@ -158,14 +158,14 @@ function revocation(name: object): TSchema {
   });
 }
 
-/** Exactly one of the two; a name that no token can have would be remembered for nothing. */
+/** Exactly one of the two. The name has the limit of tokens, because a longer one could match no token. */
 export function revokeBodySchema(nameLengthMax: number): TSchema {
   return revocation({ minLength: 1, maxLength: nameLengthMax });
 }
 
 export const revokedSchema = Type.Object({ revoked: revocation({}) });
 
-/** Answers in `application/problem+json` for these statuses. */
+/** The descriptions of problem documents for these statuses. */
 export function problems(...statuses: readonly number[]): Readonly<Record<number, object>> {
   const content = { 'application/problem+json': { schema: problemSchema } };
   return Object.fromEntries(statuses.map((status) => [status, { description: 'Refused', content }]));

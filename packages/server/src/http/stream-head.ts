@@ -26,7 +26,7 @@ export function streamFields(wire: StreamWire, start: StreamStart): OutgoingHttp
   return {
     'Content-Type': wire.contentType,
     'Cache-Control': 'no-cache',
-    // Asks nginx and its kin not to collect the response before passing it on.
+    // Asks nginx and similar proxies not to buffer the response.
     'X-Accel-Buffering': 'no',
     'X-Content-Type-Options': 'nosniff',
     'Everywire-Continuity': start.gaps.length === 0 ? 'exact' : 'gap',

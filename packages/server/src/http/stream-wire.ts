@@ -7,10 +7,7 @@ export interface StreamWire {
   /** `Content-Type` of the answer. */
   readonly contentType: string;
   readonly format: (isEnveloped: boolean) => WireFormat;
-  /**
-   * The first bytes: the reader's cursor, and when to come back. `isPassing`: a reader that is cut off before the first
-   * message needs the cursor, as the same request would begin at another place then.
-   */
+  /** The first bytes: the reader's cursor, and the time before a reconnect. */
   begin(start: { readonly cursor: string; readonly retryMs: number; readonly isPassing: boolean }): string;
   gap(gap: Gap): string;
   /** Against silence. */

@@ -14,7 +14,7 @@ import { spreadMs } from '../core/spread.ts';
 import { cutAt } from '../net/drain.ts';
 import { Outbound } from '../net/outbound.ts';
 
-/** What a response reads from: its session. */
+/** The source of a response: its session. */
 export interface StreamSource {
   drained(): void;
   end(): void;
@@ -26,7 +26,7 @@ export interface StreamPlace {
   readonly isLive: boolean;
 }
 
-/** What all responses of one transport share. */
+/** The shared state of all responses of one transport. */
 export class StreamedResponses {
   readonly transport: string;
   readonly wire: StreamWire;
@@ -49,7 +49,7 @@ export class StreamedResponses {
     return this.host.clock;
   }
 
-  /** With up to half as much again, so that peers that lost the same server do not all come back at once. */
+  /** Adds up to half as much again, so that peers that lost the same server do not all come back at once. */
   get retryMs(): number {
     return spreadMs(this.host.limits.retryAfterMs, this.host.random, 0.5);
   }
@@ -64,7 +64,7 @@ export class StreamedResponses {
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 
-  /** Resolves when all are closed, and cuts the rest at the deadline. The hub has told their sessions to go. */
+  /** Resolves when all are closed; cuts the rest at the deadline. The hub has sent goaway to their sessions. */
   async drain(deadline: AbortSignal): Promise<void> {
     this.heartbeats.stop();
     const gone = new Promise<void>((resolve) => {
@@ -106,8 +106,8 @@ function onGone(this: OwnedBody): void {
 }
 
 /**
- * An endless HTTP response: the sink of a session. It keeps its body and
- * nothing else of the HTTP exchange; the body needs no framing of ours, so that one Buffer can go to every peer.
+ * An endless HTTP response: the sink of a session. It keeps only the body of the HTTP exchange. The body needs no
+ * framing per peer, so one Buffer can go to every peer.
  */
 export class StreamedResponse implements Sink, Quiet {
   readonly #shared: StreamedResponses;
@@ -115,7 +115,7 @@ export class StreamedResponse implements Sink, Quiet {
   #body: OwnedBody | undefined;
   #source: StreamSource | undefined;
   #place: StreamPlace | undefined;
-  /** Once it had too much unsent. */
+  /** Made when it first has too much unsent. */
   #outbound: Outbound | undefined;
   #isClosed = false;
   /** Of a cursor that the peer was given; messages have given it later ones since. */
@@ -140,8 +140,8 @@ export class StreamedResponse implements Sink, Quiet {
   }
 
   /**
-   * Takes the connection over and writes the head and the first bytes, before its source is started.
-   * @throws EverywireError `going_away`: its session ended, or the server drains; nothing has been written
+   * Takes over the connection and writes the head and the first bytes, before the source starts.
+   * @throws EverywireError `going_away` if the session ended or the server drains; then no byte was written
    */
   begin(reply: FastifyReply, reader: StreamPlace, start: StreamStart): void {
     if (this.#isOver) throw new EverywireError('going_away', 'The stream ended before its first byte.');
@@ -203,7 +203,7 @@ export class StreamedResponse implements Sink, Quiet {
   }
 
   beat(): void {
-    // A peer that does not take what was written needs no sign of life from us.
+    // A peer that does not read needs no heartbeat.
     if (this.#outbound?.isHeld === true) return;
     const place = this.#place!;
     const { wire } = this.#shared;
@@ -229,7 +229,7 @@ export class StreamedResponse implements Sink, Quiet {
     this.#finish('');
   }
 
-  /** The connection is gone, or is made to be. */
+  /** Destroys the connection, if it is still open. */
   cut(): void {
     const body = this.#body;
     this.#release();
@@ -244,7 +244,7 @@ export class StreamedResponse implements Sink, Quiet {
     body?.write(text);
   }
 
-  /** The source is released at once; the connection is counted until its last bytes are out. */
+  /** Releases the source at once; the connection counts until its last bytes are sent. */
   #finish(text: string): void {
     const body = this.#body;
     const source = this.#source;
@@ -254,7 +254,7 @@ export class StreamedResponse implements Sink, Quiet {
     if (body === undefined || body.writableEnded) return;
     this.#outbound?.end();
     endBody(body, text);
-    // A peer that does not read its last bytes would keep the connection for ever.
+    // A peer that does not read the last bytes would keep the connection open without end.
     const cut = this.#shared.clock.after(this.#shared.host.limits.closeTimeoutMs, () => this.cut());
     body.once('close', () => cut.cancel());
   }

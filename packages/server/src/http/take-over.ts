@@ -16,7 +16,7 @@ interface HttpParser {
   unconsume(): void;
 }
 
-/** What Node keeps on a socket while HTTP owns it. Not documented, so any of it may be absent. */
+/** Fields that Node keeps on a socket while HTTP owns it. They are not documented, so any of them may be absent. */
 interface HttpParts {
   parser?: Partial<HttpParser> | null;
 }
@@ -56,7 +56,7 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
     parser.unconsume();
     parser._consumed = false;
   }
-  // From the list that is searched for requests that take too long, and for idle connections.
+  // Removes it from the list in which Node looks for slow requests and idle connections.
   parser.remove();
   parser.socket = null;
   parser.incoming = null;
@@ -65,16 +65,16 @@ export function takeOver(request: IncomingMessage, response: ServerResponse): So
   for (let slot = 0; slot < parserCallbacks; slot += 1) {
     if (typeof parser[slot] === 'function') parser[slot] = null;
   }
-  // Not before the parser's own call has returned: it may be what called us.
+  // After the parser's own call has returned, because that call may have called this function.
   setImmediate(() => parser.close());
   // Not deleted: an object that loses a property becomes a dictionary, of more than a kilobyte for a socket.
   parts.parser = null;
   const ends = socket.listeners('end');
   const closes = socket.listeners('close');
-  // All at once, which gives the emitter a new and small table.
+  // All at once, because the emitter then makes a new, small table.
   socket.removeAllListeners();
   for (const listener of ends) {
-    // The one that `net` itself put there ends the readable side, and stays.
+    // The listener of `net` itself ends the readable side, and has to stay.
     if (listener.name === 'onReadableStreamEnd') socket.on('end', listener as () => void);
   }
   for (const listener of closes) if (isDeparture(listener)) socket.once('close', listener as () => void);

@@ -4,7 +4,7 @@ import { HttpRefusal } from './problem.ts';
 import { rawPath } from './percent.ts';
 import type { UpgradeRouter } from './upgrades.ts';
 
-/** Which methods each path has, for `Allow` (RFC 9110 §10.2.1). */
+/** The methods of each path, for `Allow` (RFC 9110 §10.2.1). */
 export class AllowedMethods {
   readonly #byPath = new Map<string, Set<string>>();
   /** Paths that end in `*`, without it. */
@@ -17,7 +17,7 @@ export class AllowedMethods {
     for (const method of [methods].flat()) known.add(method);
   }
 
-  /** The value of `Allow`, or `undefined` for a path that nothing is at. */
+  /** The value of `Allow`, or `undefined` for an unknown path. */
   of(path: string): string | undefined {
     const methods =
       this.#byPath.get(path) ??
@@ -52,7 +52,7 @@ function areLevelsOf(levels: readonly string[], path: string): boolean {
   );
 }
 
-/** Answers what no route takes: OPTIONS, wrong methods, upgrade paths without an upgrade, and unknown paths. */
+/** Answers requests without a route: OPTIONS, wrong methods, upgrade paths without an upgrade, and unknown paths. */
 export function answerUnknown(
   app: FastifyInstance,
   { allowed, upgrades }: { readonly allowed: AllowedMethods; readonly upgrades: UpgradeRouter },

@@ -9,16 +9,16 @@ import { problemBytes } from './problem.ts';
 type Matches = (path: string) => boolean;
 type Handle = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** Which transport takes over a connection whose request asks for `Upgrade: websocket`. */
+/** Chooses the transport for a request with `Upgrade: websocket`. */
 export class UpgradeRouter {
   readonly #routes: { readonly matches: Matches; readonly handle: Handle }[] = [];
 
-  /** `matches` is given the raw path, before any decoding. From `handle` on, the socket is the transport's. */
+  /** `matches` gets the raw path, before any decoding. From `handle` on, the transport owns the socket. */
   add(matches: Matches, handle: Handle): void {
     this.#routes.push({ matches, handle });
   }
 
-  /** Whether some transport upgrades here; a plain request to a path that is nothing else deserves a 400. */
+  /** Whether a transport upgrades at this path; a plain request to such a path gets a 400. */
   knows(path: string): boolean {
     return this.#routes.some((route) => route.matches(path));
   }
@@ -43,16 +43,16 @@ export function pathOf(request: IncomingMessage): string {
 }
 
 /**
- * Whether the request asks for WebSocket. Any other `Upgrade` may be ignored (RFC 9110 §7.8), so this is what to give
- * Node as `shouldUpgradeCallback`.
+ * Whether the request asks for WebSocket. Node may ignore any other `Upgrade` (RFC 9110 §7.8), so this function is its
+ * `shouldUpgradeCallback`.
  */
 export function wantsWebSocket(request: IncomingMessage): boolean {
   return (request.headers.upgrade ?? '').split(',').some((one) => one.trim().toLowerCase() === 'websocket');
 }
 
 /**
- * Answers a handshake with a problem (RFC 9457) instead of 101, and closes. By hand, because a socket that was
- * detached for an upgrade has no response object any more.
+ * Answers a handshake with a problem (RFC 9457) instead of 101, and closes. It writes the bytes itself, because a
+ * socket that was detached for an upgrade has no response object.
  */
 export function refuseUpgrade(
   socket: Duplex,
@@ -60,7 +60,7 @@ export function refuseUpgrade(
   error: EverywireError,
   retryAfterMs = coreLimits.retryAfterMs.default,
 ): void {
-  // Node's types allow for other streams; what its HTTP server upgrades are sockets.
+  // Node's types allow other streams, but its HTTP server upgrades only sockets.
   if (socket instanceof Socket) endAfter(socket, problemBytes(error, path, retryAfterMs));
   else socket.destroy();
 }

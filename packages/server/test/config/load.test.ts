@@ -328,7 +328,7 @@ test('a program gives part of the configuration', () => {
   expect(() => completeConfig({ http: { port: 70_000 } })).toThrow(ConfigError);
 });
 
-test('given values can be told from defaults, and mean the same when they are given again', () => {
+test('given values differ from defaults, and mean the same when they are given again', () => {
   const loaded = completeConfig({ mqtt: { port: 1883 }, namespaces: { 'a/*': { durability: 'fsync' } } });
   expect(isDefault(loaded, ['mqtt', 'port'])).toBe(false);
   expect(isDefault(loaded, ['stomp', 'port'])).toBe(true);

@@ -63,8 +63,8 @@ describe('POST /tickets', () => {
 
   it('needs to know the subject', async () => {
     await start();
-    const nobody = await ask('/tickets', { method: 'POST' });
-    expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+    const anonymous = await ask('/tickets', { method: 'POST' });
+    expect([anonymous.status, anonymous.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
     const stranger = await ask('/tickets', { method: 'POST', token: 'eve' });
     expect(stranger.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"');
   });

@@ -5,11 +5,11 @@ import { isObject } from './read-token.ts';
 import { refuse } from './refusal.ts';
 
 export interface ClaimRules {
-  /** `iss` must be this, letter for letter; absent: whichever. */
+  /** `iss` must be exactly this; absent: any issuer. */
   readonly issuer?: string | undefined;
   /** `aud` must be this or contain it; absent: the token must not name an audience. */
   readonly audience?: string | undefined;
-  /** How wrong the issuer's clock and ours may be together, in either direction. */
+  /** How far the issuer's clock and ours may differ, in either direction. */
   readonly leewayMs: number;
 }
 
@@ -18,7 +18,7 @@ type ClaimLimits = Pick<
   'subjectBytesMax' | 'tokenRulesMax' | 'nameBytesMax' | 'nameLevelsMax' | 'filterWildcardsMax'
 >;
 
-/** From when to when a token holds, in milliseconds since 1970, the leeway included. */
+/** The period in which a token is valid, in milliseconds since 1970, with the leeway. */
 export interface Validity {
   readonly fromMs: number;
   readonly untilMs: number;
@@ -33,8 +33,8 @@ export interface ReadClaims {
 export const lastMs = 8.64e15;
 
 /**
- * How far in the future a token may say that it was issued. Clocks of machines that are kept in step differ by less, and
- * without it one in a hundred fresh tokens would be refused.
+ * How far in the future `iat` may be. The clocks of synchronised machines differ by less; without this allowance the
+ * server would refuse one in a hundred fresh tokens.
  */
 const issuedAheadMsMax = 5_000;
 
@@ -42,8 +42,8 @@ const issuedAheadMsMax = 5_000;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
- * Reads the payload of a token whose signature is good (RFC 7519 §4.1 and our own member `everywire`).
- * @throws EverywireError `unauthorized`, unless every claim that we know has the form it must have
+ * Reads the payload of a token with a valid signature (RFC 7519 §4.1, and our member `everywire`).
+ * @throws EverywireError `unauthorized` if a known claim has a wrong form
  */
 export function readClaims(
   payload: JsonObject,
@@ -70,7 +70,7 @@ export function readClaims(
     subscribe,
     publish,
     expiresAtMs: validity.untilMs,
-    // A clock that is ahead must not put a token beyond a revocation that comes after it.
+    // A token of an issuer whose clock is ahead must not escape a later revocation.
     issuedAtMs: issuedAtMs === undefined ? undefined : Math.min(issuedAtMs, nowMs),
     tokenId: readTokenId(payload['jti'], limits),
   };
@@ -98,7 +98,8 @@ function checkAudience(audience: JsonValue | undefined, { audience: wanted }: Cl
   const all: readonly JsonValue[] = Array.isArray(audience) ? (audience as readonly JsonValue[]) : [audience];
   if (!all.every((one) => typeof one === 'string'))
     refuse('The aud claim of a token must be a string or a list of strings.');
-  // RFC 7519 §4.1.3: a recipient that `aud` does not name must refuse; so must a recipient without a name.
+  // RFC 7519 §4.1.3: a recipient must refuse a token if `aud` does not name it; a recipient without a name must refuse
+  // every `aud`.
   if (wanted === undefined)
     refuse('The token has an aud claim, and this server has no audience (auth.jwt.audience).');
   if (!all.includes(wanted)) refuse('The token is for another audience.');
@@ -135,7 +136,7 @@ function isName(text: string, { subjectBytesMax }: ClaimLimits): boolean {
   return text !== '' && Buffer.byteLength(text) <= subjectBytesMax && !control.test(text);
 }
 
-/** What `everywire` says. */
+/** The rights in the claim `everywire`. */
 export interface Rights {
   readonly isAdmin: boolean;
   readonly subscribe: readonly string[];
@@ -148,7 +149,7 @@ const rightNames: ReadonlySet<string> = new Set(['subscribe', 'publish', 'admin'
 export function readRights(rights: JsonValue | undefined, subject: string, limits: ClaimLimits): Rights {
   if (rights === undefined) return { isAdmin: false, subscribe: [], publish: [] };
   if (!isObject(rights)) refuse('The claim everywire must be an object.');
-  // A misspelt list would silently be no list, and its denials none.
+  // A misspelt name would silently remove a list, and its denials with it.
   if (!Object.keys(rights).every((name) => rightNames.has(name)))
     refuse('The claim everywire has members other than subscribe, publish and admin.');
   const { admin = false } = rights;
@@ -180,15 +181,15 @@ function readRules(list: JsonValue, context: ListContext): readonly string[] {
 
 const placeholder = '{sub}';
 
-/** One rule in its one spelling, `{sub}` replaced and `!` kept. */
+/** One rule in its canonical form, with `{sub}` replaced and `!` kept. */
 function readRule(rule: string, { name, subject, limits }: ListContext): string {
   const denies = rule.startsWith('!');
   const pattern = denies ? rule.slice(1) : rule;
-  // Parted names would make it a rule over other levels; `!` at the front, one that denies.
+  // A subject with `/` would make it a rule over other levels, and one with `!` in front a denying rule.
   if (pattern.includes(placeholder) && /\/|^!/.test(subject))
     refuse(`A rule of everywire.${name} uses {sub}, and the sub of the token contains / or begins with !.`);
   try {
-    // By a function, because $ has a special meaning in a replacement text.
+    // A function, because $ has a special meaning in a replacement text.
     const { text } = parseFilter(
       pattern.replaceAll(placeholder, () => subject),
       limits,

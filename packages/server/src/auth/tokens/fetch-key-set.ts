@@ -5,17 +5,17 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
 }
 
-/** Gets what is at a URL that the operator has configured. Throws when that does not work, or is more than `bytesMax`. */
+/** Fetches a URL that the operator has configured. Throws if the request fails, or if the answer has more than `bytesMax`. */
 export type FetchKeySet = (url: string, options: FetchOptions) => Promise<Buffer>;
 
-/** Why there is no answer, in words for the log. */
+/** Why there is no answer, for the log. */
 export class FetchError extends Error {
   override readonly name = 'FetchError';
 }
 
 /**
- * By HTTP: 200 and nothing else, since `request` follows no redirects and neither do we; as it comes, without decompression.
- * The connection is closed afterwards: the next time is minutes away.
+ * By HTTP. Accepts only status 200, since neither `request` nor this function follows redirects, and does not
+ * decompress. Closes the connection afterwards, because the next request comes minutes later.
  */
 export const fetchKeySet: FetchKeySet = async (url, { bytesMax, signal }) => {
   const { statusCode, headers, body } = await request(url, {
@@ -36,7 +36,7 @@ export const fetchKeySet: FetchKeySet = async (url, { bytesMax, signal }) => {
     }
     return Buffer.concat(chunks);
   } finally {
-    // The rest of a refused answer must not be waited for.
+    // Do not wait for the rest of a refused answer.
     body.on('error', () => undefined).destroy();
   }
 };

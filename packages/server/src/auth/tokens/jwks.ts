@@ -6,9 +6,9 @@ import { readKeySet, type NamedKey } from './key-set.ts';
 import { KeyError, type Algorithm, type KeySource, type VerificationKey } from './keys.ts';
 
 export interface JwksOptions {
-  /** Where the set is. From the configuration: nothing that a token says leads anywhere. */
+  /** The URL of the set, from the configuration: the server never takes a URL from a token. */
   readonly url: string;
-  /** Only keys for this are used; absent: those for any that we know. */
+  /** Use only keys for this algorithm; absent: for any supported one. */
   readonly algorithm?: Algorithm | undefined;
   readonly fetchKeySet: FetchKeySet;
   readonly clock: Clock;
@@ -60,18 +60,18 @@ export class Jwks implements KeySource {
     return this.#current.has(key);
   }
 
-  /** Fetches before the first token comes, so that a URL that does not work is in the log at once. */
+  /** Fetches before the first token comes, so that the log shows a broken URL at once. */
   start(): void {
     void this.#fetchIfAllowed();
   }
 
-  /** Gives up what is under way. Nothing is fetched any more. */
+  /** Stops the running fetch, and starts no other. */
   stop(): void {
     this.#mayFetchFromMs = Infinity;
     this.#abort?.abort();
   }
 
-  /** Without a name it is the only key for that algorithm, or none. */
+  /** Without `kid`, the only key for that algorithm, or no key. */
   #lookUp(algorithm: string, keyId: string | undefined): VerificationKey | undefined {
     const fitting = this.#keys.filter(
       (named) => named.key.algorithm === algorithm && (keyId === undefined || named.keyId === keyId),
@@ -79,13 +79,13 @@ export class Jwks implements KeySource {
     return fitting.length === 1 ? fitting[0]!.key : undefined;
   }
 
-  /** No caller waits for it: the present keys stay valid meanwhile. */
+  /** No caller waits for this fetch: the present keys stay valid meanwhile. */
   #refreshIfOld(): void {
     const { clock, limits } = this.#options;
     if (clock.monotonicMs() - this.#fetchedAtMs >= limits.keySetRefreshMs) void this.#fetchIfAllowed();
   }
 
-  /** Joins the fetch that is under way, or begins one if it is time. Never fails. */
+  /** Waits for the running fetch, or starts one if it is time. Never rejects. */
   #fetchIfAllowed(): Promise<void> {
     if (this.#fetching !== undefined) return this.#fetching;
     if (this.#options.clock.monotonicMs() < this.#mayFetchFromMs) return Promise.resolve();
@@ -119,7 +119,7 @@ export class Jwks implements KeySource {
     const { keys, ignored } = readKeySet(bytes, limits);
     const usable = keys.filter(({ key }) => algorithm === undefined || key.algorithm === algorithm);
     if (usable.length === 0) throw new KeyError(`the set has no key for ${algorithm}`);
-    // A key that is still the same stays the same object, and with it what was verified by it.
+    // An unchanged key stays the same object, so that the tokens verified with it stay remembered.
     this.#keys = usable.map((named) => this.#keys.find((known) => known.source === named.source) ?? named);
     this.#current = new Set(this.#keys.map(({ key }) => key));
     this.#fetchedAtMs = clock.monotonicMs();
@@ -144,8 +144,8 @@ function describeFailure(error: unknown, signal: AbortSignal): string {
 }
 
 /**
- * Where a key set may be: by https, or on this machine. `undefined` means it may.
- * Returns what is wrong, for operators; never the URL, in which there may be a password.
+ * Checks the URL of a key set: it must use https, or be on this machine. Returns the problem for the operator, or
+ * `undefined`. The text never contains the URL, which may have a password in it.
  */
 export function findUrlProblem(text: string): string | undefined {
   const url = URL.parse(text);

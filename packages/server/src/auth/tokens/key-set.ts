@@ -4,26 +4,26 @@ import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { KeyError, readJwk, type VerificationKey } from './keys.ts';
 import { isKeyId, isObject } from './read-token.ts';
 
-/** A key of a set, with the name by which tokens ask for it. */
+/** A key of a set, with the name that tokens use for it. */
 export interface NamedKey {
   readonly keyId: string | undefined;
   readonly key: VerificationKey;
-  /** The text of the key set, to find out whether a new one is the same. */
+  /** The text of the key set, to see whether a new one is the same. */
   readonly source: string;
 }
 
 export interface KeySet {
   readonly keys: readonly NamedKey[];
-  /** Why others of the set are not used, one sentence each. */
+  /** Why the other keys of the set are not used, one sentence each. */
   readonly ignored: readonly string[];
 }
 
-/** JWKs hold texts and lists of them, and an extension may hold a little more. */
+/** JWKs contain strings and lists of strings; an extension may be a little deeper. */
 const depthMax = 8;
 
 /**
- * Reads a JWK Set (RFC 7517 §5). Keys that are not for this, such as those for encryption, are passed over, as it says there.
- * @throws KeyError when the text is not a key set, or has no usable key: the known keys stay then
+ * Reads a JWK Set (RFC 7517 §5). Ignores keys with another purpose, such as encryption, as the RFC requires.
+ * @throws KeyError if the text is not a key set, or has no usable key: the caller then keeps the known keys
  */
 export function readKeySet(bytes: Buffer, { keySetKeysMax }: Pick<AuthLimits, 'keySetKeysMax'>): KeySet {
   const set = parseJsonBytes(bytes, { depthMax });

@@ -14,17 +14,17 @@ export const algorithms = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const;
 
 export type Algorithm = (typeof algorithms)[number];
 
-/** A key, and the one algorithm that it is good for. */
+/** A key, and the only algorithm that it may be used with. */
 export interface VerificationKey {
   readonly algorithm: Algorithm;
   readonly key: webcrypto.CryptoKey;
 }
 
-/** Where an issuer's keys come from. */
+/** The source of an issuer's keys. */
 export interface KeySource {
-  /** The key for that algorithm which the issuer calls so; `undefined` when it has none such. */
+  /** The key of the issuer with that name and algorithm; `undefined` if there is no such key. */
   find(algorithm: string, keyId: string | undefined): Promise<VerificationKey | undefined>;
-  /** Whether what was verified with that key still counts. */
+  /** Whether tokens that were verified with that key are still valid. */
   isCurrent(key: VerificationKey): boolean;
 }
 
@@ -35,13 +35,13 @@ export class KeyError extends Error {
 
 /** RFC 7518 §3.2: as long as the hash, at least. */
 const secretBytesMin = 32;
-/** RFC 7518 §3.3; above it a signature takes longer to verify than a token is worth. */
+/** RFC 7518 §3.3. Verifying a signature with a larger key takes too long. */
 const rsaBitsMin = 2_048;
 const rsaBitsMax = 8_192;
 
 /**
- * A shared secret, in UTF-8, for HS256. Public keys and certificates are refused: everyone knows those, so that everyone
- * could sign.
+ * A shared secret, in UTF-8, for HS256. Refuses public keys and certificates: everyone knows them, so everyone could
+ * sign tokens.
  * @throws KeyError
  */
 export function readSecret(text: string): VerificationKey {
@@ -71,10 +71,7 @@ export function readPublicKey(text: string): VerificationKey {
   return fromKeyObject(attempt(() => createPublicKey(pem)));
 }
 
-/**
- * One key of a set, or alone (RFC 7517 §4).
- * @throws KeyError
- */
+/** A key of a set, or a single key (RFC 7517 §4). @throws KeyError */
 export function readJwk(jwk: JsonObject): VerificationKey {
   const { kty: kind, use, key_ops: operations, alg: algorithm } = jwk;
   if (kind === 'oct') throw new KeyError('a symmetric key is no public key');
@@ -119,7 +116,7 @@ function attempt(read: () => KeyObject): KeyObject {
   }
 }
 
-/** The depth that JWKs, sets of them included, can have with room to spare. */
+/** A depth that is larger than that of any JWK or JWK Set. */
 const jwkDepthMax = 8;
 
 function parseText(text: string): JsonObject | undefined {
@@ -127,13 +124,13 @@ function parseText(text: string): JsonObject | undefined {
   return value instanceof JsonFault || !isObject(value) ? undefined : value;
 }
 
-/** Whether a secret is what people publish or hand on: PEM, a JWK or a set of them, DER as it is or as text. */
+/** Whether a "secret" is public material: PEM, a JWK or a set of them, or DER, binary or as text. */
 function isPublished(text: string): boolean {
   const bare = text.replace(/^[\s\uFEFF]+/, '').trim();
   if (bare.includes('-----BEGIN ')) return true;
   const json = parseText(bare);
   if (json?.['kty'] !== undefined || json?.['keys'] !== undefined) return true;
-  // `Buffer.from` stops at what is not of the encoding, and base64 reads both alphabets.
+  // `Buffer.from` stops at the first character outside the encoding; for base64 it reads both alphabets.
   const readings = [Buffer.from(bare, 'base64'), Buffer.from(bare, 'hex'), Buffer.from(text, 'latin1')];
   return readings.some((bytes) => bytes[0] === derSequence && isDer(bytes));
 }

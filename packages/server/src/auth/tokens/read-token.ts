@@ -3,11 +3,11 @@ import type { AuthLimits } from '../limits.ts';
 import { parseJsonBytes } from '../../http/json-bytes.ts';
 import { refuse } from './refusal.ts';
 
-/** The claims of a token about itself. No claim may be believed before the signature was verified. */
+/** The content of a token. Trust no claim before the signature is verified. */
 export interface ReadToken {
-  /** `alg`: compared with the key's, never the reason to choose how to verify. */
+  /** `alg`: only compared with the algorithm of the key. It never chooses how to verify. */
   readonly algorithm: string;
-  /** `kid`: names a key of the issuer; a name and nothing else, so no path, address or query. */
+  /** `kid`: the name of a key of the issuer. The server never uses it as a path, an address or a query. */
   readonly keyId: string | undefined;
   readonly payload: JsonObject;
 }
@@ -16,20 +16,21 @@ type FormLimits = Pick<AuthLimits, 'tokenBytesMax' | 'jsonDepthMax'>;
 
 const shape = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/;
 
-/** RFC 7515 §4.1.9: a media type, the case of whose letters means nothing; `application/` may be left out. */
+/** RFC 7515 §4.1.9: a media type, in any case; `application/` may be left out. */
 const types: ReadonlySet<string> = new Set(['jwt', 'at+jwt', 'application/jwt', 'application/at+jwt']);
 
 /**
- * Keys, or addresses of keys, that the token brings itself (RFC 7515 §4.1.2–4.1.6), and changes to how it is to be read
- * (`crit` §4.1.11, `b64` RFC 7797). Following them would let a forger choose the key.
+ * Keys or addresses of keys inside the token (RFC 7515 §4.1.2–4.1.6), and changes to how to read it (`crit` §4.1.11,
+ * `b64` RFC 7797). To follow them would let a forger choose the key.
  */
 const forbidden = ['jku', 'jwk', 'x5u', 'x5c', 'crit', 'b64'] as const;
 
 const keyIdShape = /^[\w.~+/=:@#-]{1,255}$/;
 
 /**
- * Takes a token apart (compact form, RFC 7515 §7.1), without any cryptography. Stricter than it must be where readers
- * disagree: one spelling of base64url (RFC 4648 §3.5), each name once, UTF-8, no more depth than the server's own JSON.
+ * Splits a token (compact form, RFC 7515 §7.1), without any cryptography. It is stricter than required where readers
+ * may disagree: only canonical base64url (RFC 4648 §3.5), each name once, UTF-8, and the depth limit of the server's
+ * own JSON.
  * @throws EverywireError `unauthorized`
  */
 export function readToken(token: string, limits: FormLimits): ReadToken {
@@ -50,12 +51,12 @@ export function readToken(token: string, limits: FormLimits): ReadToken {
   return { algorithm, keyId, payload: readObject(payloadPart, 'payload', limits) };
 }
 
-/** Whether it can name a key: `..` and quotes are in no name that an issuer gives, and in many an attack. */
+/** Whether the text can name a key. Issuers use no `..` and no quotes in names, but attackers do. */
 export function isKeyId(keyId: JsonValue): keyId is string {
   return typeof keyId === 'string' && keyIdShape.test(keyId) && !keyId.includes('..');
 }
 
-/** `typeof` knows no difference between them. */
+/** `typeof` is "object" for all of them. */
 export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof RawJson);
 }
@@ -69,7 +70,7 @@ function readObject(part: string, what: 'header' | 'payload', { jsonDepthMax }: 
 
 function decode(part: string): Buffer {
   const bytes = Buffer.from(part, 'base64url');
-  // Spare bits that are not zero, or a letter too many, would be a second spelling of the same bytes.
+  // With spare bits that are not zero, or an extra letter, the same bytes would have a second encoding.
   if (bytes.toString('base64url') !== part) refuse('The parts of a token must be canonical base64url.');
   return bytes;
 }

@@ -3,7 +3,7 @@ import type { Identity } from '../../core/sessions/access.ts';
 import type { Validity } from './claims.ts';
 import type { KeySource, VerificationKey } from './keys.ts';
 
-/** A token whose signature and claims were found good once, by that key. */
+/** A token whose signature and claims were verified with that key. */
 export interface VerifiedToken {
   readonly identity: Identity;
   readonly validity: Validity;
@@ -20,7 +20,7 @@ export class VerifiedTokens {
   readonly #tokens = new Map<string, { readonly token: VerifiedToken; readonly bytes: number }>();
   #bytes = 0;
 
-  /** `bytesMax`: of the tokens' texts, from which what is kept of each was made. */
+  /** `bytesMax` limits the total length of the remembered tokens, since an entry grows with its token. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
@@ -33,7 +33,7 @@ export class VerifiedTokens {
     const name = nameOf(token);
     const found = this.#tokens.get(name);
     if (found === undefined) return undefined;
-    // To the end of the order, which is that of insertion.
+    // Moves it to the end of the Map, which keeps the order of insertion.
     this.#tokens.delete(name);
     this.#tokens.set(name, found);
     return found.token;

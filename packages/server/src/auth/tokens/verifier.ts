@@ -11,23 +11,23 @@ import { readToken, type ReadToken } from './read-token.ts';
 import { refuse } from './refusal.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
-/** Says whose token that is. Whether it was revoked, and what its claims allow, is asked elsewhere. */
+/** Verifies tokens and returns their identity. Other parts check revocations and permissions. */
 export interface Verifier {
   /**
-   * Resolves to the token's subject, with its claims; to the same object as before while it is remembered.
+   * Resolves to the token's subject and claims; the same object as before while the token is remembered.
    * @throws EverywireError `unauthorized`, with a reason that has no byte of the token
    */
   verify(token: string): Promise<Identity>;
 }
 
-/** One that has keys to fetch. */
+/** A verifier with keys to fetch. */
 export interface TokenVerifier extends Verifier {
-  /** Fetches key sets. Tokens may be verified before: they wait then. */
+  /** Fetches key sets. A token that comes before waits for them. */
   start(): void;
   stop(): void;
 }
 
-/** Whose tokens are believed, and by which key: exactly one of `secret`, `publicKey`, `jwks`. */
+/** A trusted issuer and its key: exactly one of `secret`, `publicKey`, `jwks`. */
 export interface Issuer {
   /** `iss`; required where there are several issuers. */
   readonly issuer?: string | undefined;
@@ -44,19 +44,16 @@ export interface Issuer {
 }
 
 export interface VerifierOptions {
-  /** At least one. With several, or where one has a name, `iss` chooses. */
+  /** At least one. If there are several, or one has a name, `iss` selects the issuer. */
   readonly issuers: readonly Issuer[];
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: AuthLimits;
-  /** In place of HTTP. */
+  /** Replaces HTTP. */
   readonly fetchKeySet?: FetchKeySet;
 }
 
-/**
- * Makes what verifies tokens; nothing is fetched before `start` or the first token.
- * @throws KeyError for a key that cannot be used
- */
+/** Creates a verifier; it fetches nothing before `start` or the first token. @throws KeyError for an unusable key */
 export function createVerifier(options: VerifierOptions): TokenVerifier {
   return new JwtVerifier(options);
 }
@@ -99,7 +96,7 @@ class JwtVerifier implements TokenVerifier {
   }
 
   async verify(token: string): Promise<Identity> {
-    // Before anything is done with it whose cost grows with its length.
+    // Checked first, before any work whose cost grows with the length.
     if (token.length > this.#limits.tokenBytesMax)
       refuse(`A token has at most ${this.#limits.tokenBytesMax} bytes.`);
     const known = this.#verified.find(token);
@@ -120,7 +117,7 @@ class JwtVerifier implements TokenVerifier {
     return identity;
   }
 
-  /** Which one is all that is believed of a token before its signature: `iss` is compared and leads nowhere. */
+  /** Before the signature is verified, `iss` serves only to select a configured issuer; it leads nowhere else. */
   #chooseIssuer({ payload: { iss: name } }: ReadToken): TrustedIssuer {
     const [only, ...others] = this.#issuers;
     const chosen =
@@ -149,7 +146,7 @@ function createKeys(issuer: Issuer, options: VerifierOptions): KeySource {
   return new Jwks({ fetchKeySet, ...options, url: jwks, algorithm });
 }
 
-/** A key that is configured. It has no name, so `kid` says nothing about it. */
+/** A configured key. It has no name, so it ignores `kid`. */
 class OneKey implements KeySource {
   readonly #key: VerificationKey;
 

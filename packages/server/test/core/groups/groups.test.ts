@@ -311,7 +311,7 @@ describe('a group', () => {
       return sink;
     };
     const [a, b] = [await worker('a'), await worker('b')];
-    for (const channel of ['a', 'a', 'nobody', 'b', 'b']) await publish(hub, 1, `jobs/${channel}`);
+    for (const channel of ['a', 'a', 'denied', 'b', 'b']) await publish(hub, 1, `jobs/${channel}`);
     expect(a.batches.flatMap(({ messages }) => messages.map(({ channel }) => channel))).toEqual([
       'jobs/a',
       'jobs/a',

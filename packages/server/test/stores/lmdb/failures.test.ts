@@ -493,7 +493,7 @@ describe('closing', () => {
     await closeDuring(() => bench.store.sweep(1e12, keepNothing));
   });
 
-  it('a reopening after a failure ends a sweep that had begun on the failed file', async () => {
+  it('a reopening after a failure ends a sweep that started on the failed file', async () => {
     await Promise.all(Array.from({ length: 200 }, (_, at) => bench.append(`c/${at}`, 'x')));
     let isFirst = true;
     fault = async (commit) => {
