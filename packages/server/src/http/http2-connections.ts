@@ -247,7 +247,7 @@ function calm(session: ServerHttp2Session): void {
   session.destroy(constants.NGHTTP2_ENHANCE_YOUR_CALM as never);
 }
 
-/** Sends the right code: when Node ends a session because of the peer, it reports an internal error of its own. */
+/** Sends the right code: when Node ends a session because of the peer, it reports an internal error. */
 function tellWhy(session: ServerHttp2Session): void {
   const destroy = session.destroy.bind(session);
   session.destroy = (error, code) => {

@@ -79,7 +79,7 @@ export function entryOfBody(body: PublishBody, at: number): PublishEntry {
   };
 }
 
-/** JSON is stored unchanged. With any other type, a string stands for its text, as in an envelope. */
+/** JSON is stored unchanged. With any other type, a string is the text itself, as in an envelope. */
 function payloadOf(data: RawJson, type: string): Buffer {
   const isText = shapeOfType(type) !== 'json' && data.text.startsWith('"');
   return Buffer.from(isText ? (JSON.parse(data.text) as string) : data.text);

@@ -43,7 +43,7 @@ describe('an answer that is made beside the router', () => {
       `GET /livez HTTP/1.1\r\na: ${'b'.repeat(17_000)}\r\n${host}\r\n`,
     ],
     [400, 'a target with a fragment', `GET /livez#a HTTP/1.1\r\n${host}\r\n`],
-    [400, 'a field that is none', `GET /livez HTTP/1.1\r\n${host}no field\r\n\r\n`],
+    [400, 'an invalid field', `GET /livez HTTP/1.1\r\n${host}no field\r\n\r\n`],
     [400, 'a target that is no UTF-8', `GET /problems/%ff HTTP/1.1\r\n${host}\r\n`],
     [400, 'a GET with a body', `GET /livez HTTP/1.1\r\n${host}Content-Length: 1\r\n\r\nx`],
     [
@@ -51,11 +51,7 @@ describe('an answer that is made beside the router', () => {
       'a GET with a chunk',
       `GET /livez HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n`,
     ],
-    [
-      400,
-      'a chunk that is none',
-      `POST /channels/a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
-    ],
+    [400, 'an invalid chunk', `POST /channels/a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\nzz\r\n`],
     [
       501,
       'an unknown coding',

@@ -98,7 +98,7 @@ describe.each(ways)('$name', (way) => {
       const topic = `npm/large/${way.name}/${qos}`;
       const reader = await connect(server, way);
       await reader.mqtt.subscribeAsync(topic, { qos: 1 });
-      // As devices are: what is not acknowledged is sent again after a reconnect.
+      // Like devices, the client sends unacknowledged messages again after a reconnect.
       const writer = await connect(server, way, { clean: false, clientId: topic, reconnectPeriod: 50 });
       let closes = 0;
       writer.mqtt.on('close', () => (closes += 1));
