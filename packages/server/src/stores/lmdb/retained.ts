@@ -22,7 +22,7 @@ export interface RetainedSource {
   readonly isClosed: boolean;
 }
 
-/** The retained messages of one opening of the log. Their index is made when somebody asks for it, from the file. */
+/** The retained messages of one opening of the log. The first query builds their index from the file. */
 export class Retained {
   readonly #source: RetainedSource;
   readonly #log: Log;
