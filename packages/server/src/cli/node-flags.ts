@@ -15,6 +15,6 @@ export function startWithFlags(argv: readonly string[]): void {
   process.execve(
     process.execPath,
     [process.execPath, semiSpaceFlag, ...process.execArgv, ...argv.slice(1)],
-    process.env as Record<string, string>,
+    process.env,
   );
 }
