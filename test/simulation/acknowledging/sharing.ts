@@ -87,7 +87,8 @@ export class Sharing {
 
 /** When an ack is saved at the latest, if the server lives so long. */
 function savedByMs(ackedAtMs: number, refusalsMs: readonly number[], killedMs: number): number {
-  const refusedMs = refusalsMs.findLast((atMs) => atMs >= ackedAtMs && atMs <= killedMs);
+  // One that was refused just before the ack makes its save wait as well.
+  const refusedMs = refusalsMs.findLast((atMs) => atMs >= ackedAtMs - retryMs && atMs <= killedMs);
   return (refusedMs === undefined ? ackedAtMs : refusedMs + retryMs) + savedAfterMs;
 }
 
