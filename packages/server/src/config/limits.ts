@@ -1,5 +1,11 @@
 import { authLimits } from '../auth/limits.ts';
-import { coreLimits, type LimitDeclaration, type LimitDeclarations, type LimitsOf } from '../core/limits.ts';
+import {
+  coreLimits,
+  defaultsOf,
+  type LimitDeclaration,
+  type LimitDeclarations,
+  type LimitsOf,
+} from '../core/limits.ts';
 import { httpLimits } from '../http/limits.ts';
 import { netLimits } from '../net/limits.ts';
 import { grpcLimits } from '../transports/grpc/limits.ts';
@@ -49,9 +55,7 @@ export const limitDeclarations = Object.assign({}, ...limitOwners) as Readonly<
   Record<keyof AllLimits, LimitDeclaration>
 >;
 
-export const defaultLimits = Object.fromEntries(
-  Object.entries(limitDeclarations).map(([name, declaration]) => [name, declaration.default]),
-) as unknown as AllLimits;
+export const defaultLimits: AllLimits = defaultsOf(limitDeclarations);
 
 interface Relation {
   /** A sentence for the operator, without its full stop. */

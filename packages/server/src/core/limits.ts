@@ -12,6 +12,11 @@ export type LimitDeclarations = Readonly<Record<string, LimitDeclaration>>;
 /** The values of the limits that are declared in `D`. */
 export type LimitsOf<D extends LimitDeclarations> = { readonly [K in keyof D]: number };
 
+export function defaultsOf<D extends LimitDeclarations>(declarations: D): LimitsOf<D> {
+  const defaults = Object.entries(declarations).map(([name, declaration]) => [name, declaration.default]);
+  return Object.fromEntries(defaults) as LimitsOf<D>;
+}
+
 const kib = 1024;
 
 export const payloadBytesHardMax = 1024 * kib;

@@ -16,13 +16,15 @@ const finishSabotage = options.sabotage === undefined ? undefined : buildIn(opti
 // Only what a store needs: these processes are started thousands of times. After the hooks, which change what is loaded.
 const { createStore } = await import('../../../../packages/server/src/stores/index.ts');
 const { parseFilter } = await import('@everywire/protocol');
-const { defaultLimits } = await import('../../../../packages/server/src/config/limits.ts');
+const { coreLimits, defaultsOf } = await import('../../../../packages/server/src/core/limits.ts');
 const { createIds } = await import('../../../../packages/server/src/core/log/ids.ts');
 const { systemClock } = await import('../../../../packages/server/src/runtime/clock.ts');
 const { createSystemRandom } = await import('../../../../packages/server/src/runtime/random.ts');
 
+const limits = defaultsOf(coreLimits);
 const random = createSystemRandom();
 const makeId = createIds(systemClock, random);
+const atOnce = 16;
 const pageLimit = { messagesMax: 1_000, bytesMax: 1024 * 1024 };
 let opened: Store | undefined;
 let publisher: Publisher | undefined;
@@ -71,7 +73,7 @@ const handlers: Handlers = {
     const store = await createStore(url, {
       clock: systemClock,
       random,
-      limits: defaultLimits,
+      limits,
       log,
       onFatal,
     });
@@ -79,11 +81,15 @@ const handlers: Handlers = {
     await store.open(feed);
     opened = store;
     publisher = new Publisher(store, makeId);
-    const head = await store.locate(parseFilter('**', defaultLimits), { kind: 'latest' });
+    const head = await store.locate(parseFilter('**', limits), { kind: 'latest' });
     return { head, tookMs: performance.now() - startedMs };
   },
   async publish({ client, publishes }) {
-    for (const publish of publishes) await theOpen(publisher).append([publish], client);
+    // Some at a time, as clients that come back together do: the store flushes once for them.
+    for (let at = 0; at < publishes.length; at += atOnce) {
+      const together = publishes.slice(at, at + atOnce);
+      await Promise.all(together.map((publish) => theOpen(publisher).append([publish], client)));
+    }
     return null;
   },
   async start(load) {
@@ -94,7 +100,7 @@ const handlers: Handlers = {
   ended: async () => theOpen(crowd).ended(),
   read: ({ filter, after }) => readAll(filter, after),
   async channels() {
-    const all = await theOpen(opened).channels(parseFilter('**', defaultLimits), undefined, 10_000);
+    const all = await theOpen(opened).channels(parseFilter('**', limits), undefined, 10_000);
     return all.map(({ channel, offset, firstOffset }) => ({ channel, offset, firstOffset }));
   },
   drop: ({ channel }) => theOpen(opened).drop(channel),
@@ -117,7 +123,7 @@ const handlers: Handlers = {
 };
 
 async function readAll(text: string, after: Position | undefined): Promise<ReadAll> {
-  const filter = parseFilter(text, defaultLimits);
+  const filter = parseFilter(text, limits);
   const messages: Sighting[] = [];
   const gaps: ReadGap[] = [];
   let through = after ?? (await theOpen(opened).locate(filter, { kind: 'earliest' }));
