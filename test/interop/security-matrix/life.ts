@@ -6,10 +6,27 @@ import type { Rule } from './rules.ts';
 /** What becomes of a reader when its token ends, in whichever way. */
 
 const lifeMs = 3_000;
-/** Times after the end of a token: until the peer has the notice, and until it receives nothing more. */
-const toldWithinMs = 3_000;
+/** A square waits so long after the end of a token before it counts what came. */
 const silentWithinMs = 1_500;
-export const revokedWithinMs = 30_000;
+/** Of each single time; a machine that is busy may need it. What is promised holds for the median of all. */
+const hangsAfterMs = 60_000;
+
+/** Milliseconds, of each reader. */
+export const times = {
+  /** From the end of a token to the goodbye. */
+  expiryTold: [] as number[],
+  /** From the end of a token to the last message; below 0 where that came before. */
+  expirySilent: [] as number[],
+  /** From a revocation to the goodbye. */
+  revocationTold: [] as number[],
+};
+
+/** What the median of each is below. */
+export const promisedMs: Readonly<Record<keyof typeof times, number>> = {
+  expiryTold: 3_000,
+  expirySilent: 1_500,
+  revocationTold: 5_000,
+};
 const tickEveryMs = 100;
 
 const everything = { subscribe: ['**'], publish: ['**'] };
@@ -64,13 +81,14 @@ export const expiry: Rule = async (cell) => {
   expect(said).toMatch(driver.goodbyeOfToken);
   // Dates of tokens are kept to the millisecond.
   expect(atMs).toBeGreaterThan(endsAtMs - 2);
-  expect(atMs).toBeLessThan(endsAtMs + toldWithinMs);
+  expect(atMs).toBeLessThan(endsAtMs + hangsAfterMs);
+  times.expiryTold.push(atMs - endsAtMs);
   await sleepUntil(endsAtMs + silentWithinMs + 5 * tickEveryMs);
   const count = await stop();
   await witness.until(String(count - 1));
   expect(witness.texts).toEqual(numbers(count));
   expect(pump.texts).toEqual(numbers(pump.texts.length));
-  expect(pump.received.at(-1)!.atMs).toBeLessThan(endsAtMs + silentWithinMs);
+  times.expirySilent.push(pump.received.at(-1)!.atMs - endsAtMs);
   await expectWorthless(cell, server, base);
   if (publisher !== undefined) {
     await expect(publisher.publish(`${base}/own`, text('no'))).rejects.toThrow();
@@ -121,9 +139,6 @@ async function comeBack({ driver, base }: Cell, server: Addresses, before: Pump)
   return driver.read(server, base, { since: 'earliest' });
 }
 
-/** Milliseconds from a revocation to the goodbye, of each reader. */
-export const revocationsMs: number[] = [];
-
 export const revoke: Rule = async (cell) => {
   const { driver, base } = cell;
   const witness = await witnessOf(cell, base);
@@ -148,8 +163,8 @@ export const revoke: Rule = async (cell) => {
     await cell.operator.revoke(what);
     const ended = await pump.ended;
     expect(ended.said).toMatch(driver.goodbyeOfToken);
-    expect(ended.atMs - atMs).toBeLessThan(revokedWithinMs);
-    revocationsMs.push(ended.atMs - atMs);
+    expect(ended.atMs - atMs).toBeLessThan(hangsAfterMs);
+    times.revocationTold.push(ended.atMs - atMs);
     await expectWorthless(cell, server, base);
     const after = `after ${JSON.stringify(what)}`;
     await cell.publish(base, after);
