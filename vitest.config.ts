@@ -7,16 +7,22 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * clone has no timings of earlier runs, by which Vitest would order them.
  */
 const longFiles: readonly string[] = [
-  'test/interop/cli.test.ts',
-  'test/faults/server/hop.test.ts',
-  'test/faults/store/kill.test.ts',
-  'test/faults/store/power-cut.test.ts',
   'test/simulation/simulation.test.ts',
+  'test/interop/cli.test.ts',
+  'test/faults/store/kill.test.ts',
+  'test/fuzz/fuzz.test.ts',
+  'test/faults/server/kill.test.ts',
+  'test/faults/server/stomp-kill.test.ts',
+  'test/faults/server/hop.test.ts',
+  'test/interop/worst-payloads.test.ts',
+  'test/faults/store/power-cut.test.ts',
+  'test/faults/store/sabotage.test.ts',
+  'test/interop/cross-matrix.test.ts',
   'test/faults/store/corruption.test.ts',
   'test/interop/socketio-adapter.test.ts',
+  'test/faults/mqtt/kill.test.ts',
+  'test/simulation/acknowledging/simulation.test.ts',
   'test/interop/cli-token.test.ts',
-  'test/faults/server/stomp-kill.test.ts',
-  'test/faults/server/kill.test.ts',
   'test/interop/tls/cli.test.ts',
 ];
 
@@ -43,8 +49,8 @@ const alone = [
 
 export default defineConfig({
   test: {
-    // More would only compete for the cores; Vitest's default leaves one of two idle.
-    maxWorkers: availableParallelism(),
+    // One more than there are cores: many suites wait for the processes that they started, and for timers.
+    maxWorkers: availableParallelism() + 1,
     // Limits are for what hangs; a busy machine or a slow disk must not reach them.
     testTimeout: 120_000,
     // The default of a second is less than a busy machine may take for anything.

@@ -64,5 +64,5 @@ export function roundsOf(sizes: {
   readonly budgetMs?: number;
 }): Rounds {
   if (isLong) return Rounds.exactly(sizes.release);
-  return new Rounds({ wanted: sizes.ci, least: Math.ceil(sizes.ci / 4), budgetMs: sizes.budgetMs ?? 90_000 });
+  return new Rounds({ wanted: sizes.ci, least: Math.ceil(sizes.ci / 4), budgetMs: sizes.budgetMs ?? 20_000 });
 }

@@ -8,7 +8,7 @@ import { MortalServer } from '../server/mortal-server.ts';
 import { PublisherDevice } from './publisher.ts';
 import { SubscriberDevice } from './subscriber.ts';
 
-const cycles = roundsOf({ ci: 20, release: 500 });
+const cycles = roundsOf({ ci: 20, release: 500, budgetMs: 30_000 });
 /** After the first accept of a cycle, the server lives between nothing and this long. */
 const lifeMsMax = 120;
 /** All subscribers must have everything within this. */

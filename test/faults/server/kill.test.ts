@@ -11,7 +11,7 @@ import { readWires } from './read-wires.ts';
 import { untilAllRead } from './until-all-read.ts';
 import { Writer } from './writer.ts';
 
-const cycles = roundsOf({ ci: 30, release: 1_000 });
+const cycles = roundsOf({ ci: 30, release: 1_000, budgetMs: 40_000 });
 /** After the first accept of a cycle, the server lives between nothing and this long. */
 const lifeMsMax = 50;
 const publishPaths = [

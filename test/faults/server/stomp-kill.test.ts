@@ -11,8 +11,8 @@ import { stompPublishWire, stompReadWire } from './stomp-wires.ts';
 import { untilAllRead } from './until-all-read.ts';
 import { Writer } from './writer.ts';
 
-const clientKills = roundsOf({ ci: 500, release: 10_000 });
-const serverKills = roundsOf({ ci: 20, release: 500 });
+const clientKills = roundsOf({ ci: 500, release: 10_000, budgetMs: 20_000 });
+const serverKills = roundsOf({ ci: 20, release: 500, budgetMs: 25_000 });
 const betweenKillsMsMax = 30;
 const lifeMsMax = 60;
 const channels = Array.from({ length: 20 }, (_, at) => `stomp-kill/${at}`);

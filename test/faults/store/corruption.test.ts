@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { corrupt } from './corruption.ts';
 import { roundsOf } from '../../support/rounds.ts';
 
-const rounds = roundsOf({ ci: 200, release: 10_000 });
+const rounds = roundsOf({ ci: 200, release: 10_000, budgetMs: 30_000 });
 
 it(
   `never reads wrong bytes out of a damaged file, and tells of what is missing, ${rounds.wanted} times (G14)`,

@@ -12,7 +12,7 @@ describe('a store that is killed', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const cycles = roundsOf({ ci: 300, release: 10_000 });
+  const cycles = roundsOf({ ci: 300, release: 10_000, budgetMs: 60_000 });
   it(
     `keeps what it accepted, at its place, over ${cycles.wanted} kills (G1a, G2, G3, G7)`,
     { timeout: 60_000 + cycles.wanted * 5_000 },

@@ -6,7 +6,7 @@ import { roundsOf } from '../../support/rounds.ts';
 const reason = whyNot(() => new CutDisk());
 
 describe.skipIf(reason !== undefined)(`a store whose power is cut ${reason ?? ''}`, () => {
-  const cycles = roundsOf({ ci: 120, release: 10_000 });
+  const cycles = roundsOf({ ci: 120, release: 10_000, budgetMs: 40_000 });
   it(
     `keeps what it accepted and delivered, over ${cycles.wanted} cuts (G1b, G3, G4)`,
     { timeout: 60_000 + cycles.wanted * 5_000 },
