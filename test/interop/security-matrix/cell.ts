@@ -104,10 +104,20 @@ export class Cell {
   async stored(filter: string): Promise<readonly Stored[]> {
     const { url, token } = this.#server.asAdmin;
     const path = filter.split('/').map(encodeURIComponent).join('/');
-    const response = await fetch(`${url}/channels/${path}?since=earliest&limit=1000`, {
-      headers: { Authorization: `Bearer ${token!}` },
-    });
-    return ((await response.json()) as { readonly messages: readonly Stored[] }).messages;
+    const all: Stored[] = [];
+    // A page has a bound in bytes too.
+    for (let from = 'since=earliest'; ;) {
+      const response = await fetch(`${url}/channels/${path}?${from}&limit=1000`, {
+        headers: { Authorization: `Bearer ${token!}` },
+      });
+      const page = (await response.json()) as {
+        readonly messages: readonly Stored[];
+        readonly cursor: string;
+      };
+      if (page.messages.length === 0) return all;
+      all.push(...page.messages);
+      from = `after=${page.cursor}`;
+    }
   }
 }
 
