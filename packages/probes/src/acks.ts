@@ -2,7 +2,7 @@ import { Unsendable } from './errors.ts';
 import type { FollowOptions } from './session.ts';
 import type { Wire } from './target.ts';
 
-/** Of wires that have no acknowledgement of a message. @throws Unsendable */
+/** For wires without acknowledgements. @throws Unsendable */
 export function refuseManualAcks({ acks }: FollowOptions, wire: Wire): void {
   if (acks === 'manual') throw new Unsendable(`${wire} has no acknowledgements.`);
 }

@@ -3,23 +3,23 @@ import type { Sockets } from './sockets.ts';
 import type { Target } from './target.ts';
 import { openLink } from './websocket/link.ts';
 
-/** A connection that carries a protocol's bytes, over TCP or WebSocket as the target has it. */
+/** A connection that carries a protocol's bytes, over TCP or WebSocket, as the target says. */
 export interface ByteStream {
   write(bytes: Buffer): void;
-  /** What comes, in chunks of any size, until it throws why nothing more does. @throws Cut, Refused */
+  /** The received bytes, in chunks of any size. At the end it throws the reason of the end. @throws Cut, Refused */
   chunks(): AsyncGenerator<Buffer, never, undefined>;
   close(): void;
 }
 
 export interface ByteStreamOptions {
-  /** Of the handshake, where it is a WebSocket. Without a token: the protocol inside shows it. */
+  /** The path of the WebSocket handshake. Without a token, because the protocol inside sends it. */
   readonly path: string;
   readonly protocol: string;
   /** The connection counts as cut after that long without a byte. */
   readonly idleMs: number;
 }
 
-/** Beyond it, a server that does not end its side is not waited for. */
+/** How long to wait for the server to end its side. */
 const endWithinMs = 2_000;
 
 /** @throws Unreachable, Cut, Refused */

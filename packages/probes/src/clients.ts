@@ -1,7 +1,7 @@
 import type { OpenSession } from './session.ts';
 import type { Wire } from './target.ts';
 
-/** Loaded when they are needed: the client of gRPC alone takes longer to load than all others together. */
+/** Loaded on demand: the client of gRPC alone takes longer to load than all others together. */
 const clients: Readonly<Record<Wire, () => Promise<OpenSession>>> = {
   poll: async () => (await import('./http/session.ts')).openHttp,
   longpoll: async () => (await import('./http/session.ts')).openHttp,

@@ -5,7 +5,7 @@ export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
-/** The server was reached and then lost. A cursor resumes from what has been read. */
+/** The connection to the server was lost. The caller can resume from its last cursor. */
 export class Cut extends Error {
   override readonly name = 'Cut';
 }
@@ -13,7 +13,7 @@ export class Cut extends Error {
 /** The server refused. */
 export class Refused extends Error {
   override readonly name = 'Refused';
-  /** The error code of the table, when the answer had one. */
+  /** The error code of the table, if the answer had one. */
   readonly code: string | undefined;
   /** Whether the same request may succeed later. */
   readonly isPassing: boolean;
@@ -35,7 +35,7 @@ export class Refused extends Error {
 /** This wire cannot carry the publication or the subscription. Nothing was sent. */
 export class Unsendable extends Error {
   override readonly name = 'Unsendable';
-  /** The message begins with the name of a member of the publication, which a command line has as an option. */
+  /** The message begins with the name of a member of the publication; the command line has an option for it. */
   readonly isOption: boolean;
 
   constructor(message: string, options: { readonly isOption?: boolean; readonly cause?: unknown } = {}) {
@@ -44,14 +44,14 @@ export class Unsendable extends Error {
   }
 }
 
-/** What the end of a socket means to a reader. */
+/** The `Cut` for the end of a socket. */
 export function toCut(caught: unknown): Cut {
   if (caught instanceof Cut) return caught;
   const { code, message } = caught as NodeJS.ErrnoException;
   return new Cut(`the connection was lost (${code ?? message})`, { cause: caught });
 }
 
-/** A refusal that the protocol carries as members. `how` is what its number adds for people. */
+/** Makes an error of a refusal. `how` adds the number of the protocol, for people. */
 export function toRefused(refusal: Refusal | undefined, ending: Ending = {}, how = ''): Refused {
   const { code, message = 'no reason was given', httpStatus, retryAfterMs } = refusal ?? {};
   return new Refused(`${code ?? 'refused'}${how}: ${message}`, { code, httpStatus, ...ending }, retryAfterMs);

@@ -6,8 +6,8 @@ import type { Arrival } from './session.ts';
 const share = /^\$share\/[^/]*\//;
 
 /**
- * What is followed on one connection whose messages name a channel and not the subscription. With one follower everything
- * is its own; with several a message goes to those whose filter matches.
+ * The followers on one connection whose messages name a channel, but not the subscription. A single follower gets all
+ * messages; of several, those whose filter matches get a message.
  */
 export class Follows {
   readonly #queues = new Map<
@@ -45,7 +45,7 @@ export class Follows {
   }
 }
 
-/** So wide that only the server's bounds count. */
+/** So large that only the limits of the server count. */
 const limits = { nameBytesMax: 65_535, nameLevelsMax: 1_000, filterWildcardsMax: 1_000 };
 
 /** `undefined` for a filter that only the server understands, such as `$SYS/#`: its follower gets everything. */

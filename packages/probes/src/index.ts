@@ -1,4 +1,4 @@
-/** One client for each wire of Everywire, all with one face. */
+/** One client for each wire of Everywire, all with the same interface. */
 export { Cut, Refused, Unreachable, Unsendable } from './errors.ts';
 export { Probe, type Figures, type ProbeOptions } from './probe.ts';
 export type { Arrival, FollowOptions, MessageArrival, Publication, Start } from './session.ts';

@@ -6,14 +6,14 @@ export class PendingAnswers<Key, Answer> {
     return this.#waiting.has(key);
   }
 
-  /** Resolves or rejects when the answer is settled; rejects when the connection ends before. */
+  /** Resolves or rejects with the answer; rejects if the connection ends before. */
   wait(key: Key): Promise<Answer> {
     const answer = Promise.withResolvers<Answer>();
     this.#waiting.set(key, answer);
     return answer.promise;
   }
 
-  /** The request with this key, which waits no longer; `undefined` when there is no such request. */
+  /** Removes and returns the request with this key; `undefined` if there is no such request. */
   take(key: Key): PromiseWithResolvers<Answer> | undefined {
     const answer = this.#waiting.get(key);
     this.#waiting.delete(key);

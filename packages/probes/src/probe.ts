@@ -16,16 +16,16 @@ export interface Figures {
   readonly received: number;
   readonly gaps: number;
   readonly connections: number;
-  /** Connections behind the first, without those that HTTP makes for each request. */
+  /** Connections after the first, without those that HTTP makes for each request. */
   readonly reconnects: number;
-  /** On the network, TLS and headers included. */
+  /** Bytes on the network, with TLS and headers. */
   readonly bytesRead: number;
   readonly bytesWritten: number;
 }
 
 /**
- * A client of one wire. It connects when it is first asked for something, and again when it is asked after a connection
- * was lost. It never follows again by itself: the caller does, from its last cursor.
+ * A client of one wire. It connects at the first call, and again at the next call after a lost connection. It never
+ * follows again by itself: the caller does, from its last cursor.
  */
 export class Probe {
   readonly target: Target;
@@ -93,13 +93,13 @@ export class Probe {
   cut(how: CutKind): void {
     this.#sockets.cut(how);
     if (how === 'stall') return;
-    // Nothing can be sent any more, so this only ends what waits, also between two requests.
+    // The connection is broken, so this only rejects waiting calls, also between two requests.
     this.#session?.close();
     this.#session = undefined;
     this.#opening = undefined;
   }
 
-  /** Ends the connection in good order, and fails what is under way. */
+  /** Closes the connection normally, and rejects the running calls. */
   close(): void {
     this.#closed ??= new Cut('this side closed the connection');
     if (this.#session === undefined) this.#sockets.close(this.#closed);

@@ -1,4 +1,4 @@
-/** What has come over a connection and is not taken yet, and how it ended. For one reader. */
+/** The received and not yet taken items of a connection, and its end. For one reader. */
 export class Queue<T> {
   #items: T[] = [];
   #wake: (() => void) | undefined;
@@ -9,7 +9,7 @@ export class Queue<T> {
     this.#wake?.();
   }
 
-  /** The reader still gets everything that has come, then this error. The first reason counts. */
+  /** The reader still gets all received items, then this error. The first reason counts. */
   end(reason: Error): void {
     this.#ended ??= reason;
     this.#wake?.();
@@ -22,7 +22,8 @@ export class Queue<T> {
         this.#items = [];
         yield* items;
       }
-      // Nothing may be awaited between the look above and the promise below: a push in between would not wake the reader.
+      // There must be no `await` between the check above and the promise below: a push in between would not wake the
+      // reader.
       if (this.#ended !== undefined) throw this.#ended;
       await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;

@@ -1,7 +1,7 @@
 import type { Sockets } from './sockets.ts';
 import type { Target } from './target.ts';
 
-/** Where to begin. Absent both: from now on. */
+/** The start of a subscription. Without both: from now on. */
 export interface Start {
   readonly after?: string | undefined;
   readonly since?: string | undefined;
@@ -17,11 +17,11 @@ export interface MessageArrival {
   readonly cursor: string;
   /** The envelope as one line of JSON. */
   readonly text: string;
-  /** Acknowledges it on the connection that brought it, where `acks` is `manual`. */
+  /** Acknowledges it on its connection, if `acks` is `manual`. */
   readonly ack?: (() => void) | undefined;
 }
 
-/** What a subscription brings. Every kind but the first moves the place to resume from. */
+/** An event of a subscription. Every kind but the first moves the cursor to resume from. */
 export type Arrival =
   /** The subscription was accepted. */
   | { readonly kind: 'open' }
@@ -42,9 +42,9 @@ export interface Publication {
   readonly ttl?: string | undefined;
 }
 
-/** One connection that speaks a protocol; of HTTP, as many as it takes. */
+/** One connection of a protocol; with HTTP, as many connections as needed. */
 export interface Session {
-  /** Nothing can be asked of it any more. */
+  /** It accepts no more calls. */
   readonly isEnded: boolean;
   /** Resolves with the receipt as a line of JSON, once the message is stored. @throws Cut, Refused, Unsendable */
   publish(channel: string, publication: Publication): Promise<string>;
@@ -53,7 +53,7 @@ export interface Session {
    * @throws Cut, Refused, Unsendable
    */
   follow(channel: string, options: FollowOptions): AsyncGenerator<Arrival, void, undefined>;
-  /** Says goodbye where the protocol has a word for it. */
+  /** Closes the connection, with the goodbye of the protocol if it has one. */
   close(): void;
 }
 

@@ -31,12 +31,12 @@ export class Sockets {
     this.#target = target;
   }
 
-  /** So many connections were made. */
+  /** The number of connections that were made. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** Of all connections, headers and framing included; of TLS, what went over the network. */
+  /** The bytes of all connections, with headers and framing; with TLS, the encrypted bytes. */
   get bytesRead(): number {
     return [...this.#open].reduce((sum, { raw }) => sum + raw.bytesRead, this.#bytesReadBefore);
   }
@@ -55,7 +55,7 @@ export class Sockets {
       ? connectSecure({
           socket: raw,
           host,
-          // An address is no name that a server could have many of (RFC 6066 §3).
+          // SNI needs a name, not an IP address (RFC 6066 §3).
           ...(isIP(host) === 0 ? { servername: host } : {}),
           ...(alpnProtocols === undefined ? {} : { ALPNProtocols: [...alpnProtocols] }),
           ...certificate,
@@ -93,7 +93,7 @@ export class Sockets {
     for (const { tap } of this.#open) tap.resumeReading();
   }
 
-  /** Breaks what is open now. After a stall new connections stall as well, until they are cut. */
+  /** Breaks the open connections. After a stall, new connections stall too, until they are cut. */
   cut(how: CutKind): void {
     this.#isStalled = how === 'stall';
     for (const { raw, tap } of this.#open) {

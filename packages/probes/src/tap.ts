@@ -3,8 +3,8 @@ import { Duplex } from 'node:stream';
 import { Cut } from './errors.ts';
 
 /**
- * A socket that a probe can pause under every reader. Node's clients of HTTP and HTTP/2 resume a socket themselves, or
- * read past its stream, so they get this in its place.
+ * A socket that a probe can pause for every kind of reader. Node's HTTP and HTTP/2 clients resume a socket themselves,
+ * or read past its stream, so they get this stream instead.
  */
 export class Tap extends Duplex {
   readonly #socket: Socket;
@@ -30,7 +30,7 @@ export class Tap extends Duplex {
       this.push(null);
     });
     socket.on('error', (error) => this.destroy(error));
-    // What came before a good end is still to be read.
+    // The reader still has to read the bytes before a normal end.
     socket.on('close', () => {
       if (!this.#hasEnded) this.destroy();
     });
@@ -43,7 +43,7 @@ export class Tap extends Duplex {
     this.#watch();
   }
 
-  /** Ends this side, and soon the connection. It no longer keeps the process. */
+  /** Ends this side, and soon the connection, which no longer keeps the process alive. */
   finish(withinMs: number): void {
     this.expectBytesWithin(undefined);
     this.end();
@@ -63,19 +63,19 @@ export class Tap extends Duplex {
     this.#flow();
   }
 
-  /** Ends this for its reader, and leaves the socket to the caller. */
+  /** Ends the stream for its reader, and leaves the socket to the caller. */
   abandon(reason: Error): void {
     this.#isAbandoned = true;
     this.destroy(reason);
   }
 
-  /** From now on neither reads nor writes, and does not say so. */
+  /** From now on neither reads nor writes, without an error. */
   stall(): void {
     this.#isStalled = true;
     this.stopReading();
   }
 
-  /** HTTP's client ends a connection that is not used again by this. */
+  /** HTTP's client calls this to end a connection that it does not reuse. */
   destroySoon(): void {
     this.finish(0);
   }

@@ -2,22 +2,22 @@
 export type Wire =
   'poll' | 'longpoll' | 'stream' | 'sse' | 'websocket' | 'socketio' | 'stomp' | 'mqtt' | 'grpc';
 
-/** What carries it. */
+/** The carrier of the protocol. */
 export type LinkKind = 'http' | 'tcp' | 'websocket';
 
-/** Where a server listens, and what is shown to it. */
+/** The address of a server, and the credentials for it. */
 export interface Target {
   readonly wire: Wire;
   readonly link: LinkKind;
   readonly isSecure: boolean;
   readonly host: string;
   readonly port: number;
-  /** Each wire shows it in its own place. It is in no URL, and in no text for people. */
+  /** Each wire sends it in its own field. It is in no URL and in no text for people. */
   readonly token?: string | undefined;
   readonly certificate?: ClientCertificate | undefined;
 }
 
-/** PEM, for servers that ask for client certificates. */
+/** A client certificate in PEM, for servers that ask for one. */
 export interface ClientCertificate {
   readonly cert: string;
   readonly key: string;
@@ -32,7 +32,7 @@ export function originOf({ isSecure, host, port }: Target): string {
   return `${isSecure ? 'https' : 'http'}://${host}:${port}`;
 }
 
-/** The server's address as messages show it. */
+/** The server's address for messages. */
 export function placeOf(target: Target): string {
   return target.link === 'tcp' ? `${target.host}:${target.port}` : originOf(target);
 }

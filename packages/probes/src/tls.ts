@@ -1,4 +1,4 @@
-/** Why TLS failed before anything was said, and would fail again. `undefined`: another reason. */
+/** Why the TLS handshake failed, if it would fail again. `undefined`: another reason. */
 export function explainTls({ code }: NodeJS.ErrnoException): string | undefined {
   if (code === undefined) return undefined;
   if (code.startsWith('ERR_TLS_CERT_ALTNAME')) return `its certificate is for other names (${code})`;
@@ -9,5 +9,5 @@ export function explainTls({ code }: NodeJS.ErrnoException): string | undefined 
   return undefined;
 }
 
-/** The words of OpenSSL's verification (`X509_V_ERR_…`), as Node has them. */
+/** Error codes of OpenSSL's verification (`X509_V_ERR_…`) in Node. */
 const verifying = /^(CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_|HOSTNAME_MISMATCH)/;

@@ -1,6 +1,6 @@
 /** Base64 (RFC 4648 §4) without Node's Buffer, which browsers do not have. */
 
-// Not in groups of four: so many would be too much for the stack of the matcher.
+// Not in groups of four: a long text would have too many groups for the stack of the matcher.
 const base64Shape = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Whether text is base64 with its padding and without white space. */
@@ -8,7 +8,7 @@ export function isBase64(text: string): boolean {
   return text.length % 4 === 0 && base64Shape.test(text);
 }
 
-/** Arguments of one call are on the stack, so they are few. */
+/** The arguments of one call go onto the stack, so a chunk is small. */
 const chunkBytes = 8_192;
 
 export function base64OfBytes(bytes: Uint8Array): string {
@@ -19,7 +19,7 @@ export function base64OfBytes(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
-/** `undefined` for what is not base64. */
+/** The bytes; `undefined` for text that is not base64. */
 export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (!isBase64(text)) return undefined;
   const binary = atob(text);

@@ -11,18 +11,18 @@
 
 /** A cursor decoded. Only the core and the stores look inside. */
 export interface Position {
-  /** Which life of the log: one opening of the store by its writer. */
+  /** The life of the log: it starts when a writer opens the store. */
   readonly epoch: string;
   /** The store-wide number of the last message read; 0 before the first. */
   readonly seq: number;
-  /** Sixteen hex digits that the message at `seq` carries; another message at the same seq has others. */
+  /** Sixteen hex digits of the message at `seq`; another message with the same seq has others. */
   readonly tag: string;
 }
 
 /** Longest text that can be a cursor: version, 6 epoch, dot, 11 seq, dot, 16 tag. */
 export const cursorLengthMax = 36;
 export const epochLength = 6;
-/** The tag of a place where no message is: the start of an empty store. */
+/** The tag of a position without a message: the start of an empty store. */
 export const noTag = '0000000000000000';
 
 const shape = /^1([0-9a-z]{6})\.(0|[1-9a-z][0-9a-z]{0,10})\.([0-9a-f]{16})$/;
@@ -31,7 +31,7 @@ export function formatCursor(position: Position): string {
   return `1${position.epoch}.${position.seq.toString(36)}.${position.tag}`;
 }
 
-/** Returns the place, or `undefined` when `text` is not a cursor: the caller refuses it as `bad_cursor`. */
+/** Returns the position, or `undefined` if `text` is not a cursor: the caller then refuses it as `bad_cursor`. */
 export function parseCursor(text: string): Position | undefined {
   if (text.length > cursorLengthMax) return undefined;
   const match = shape.exec(text);

@@ -3,7 +3,7 @@ import { formatCursor, type Position } from './cursor.ts';
 import { asRecord } from './exact-json.ts';
 import { shapeOfType } from './media.ts';
 
-/** A message as JSON, on every wire that speaks JSON. Absent fields are empty, never null. */
+/** A message as JSON, on every wire that uses JSON. Empty fields are absent, never null. */
 export interface Envelope {
   readonly channel: string;
   /** The message's number in its channel: 1, 2, 3, no holes. */
@@ -17,17 +17,20 @@ export interface Envelope {
   readonly type: string;
   /** The JSON value when `type` is JSON, a string when it is text. */
   readonly data?: unknown;
-  /** The payload in base64, in place of `data`, when it is neither JSON nor text. */
+  /** The payload in base64, instead of `data`, if it is neither JSON nor text. */
   readonly base64?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** The authenticated subject that published it; never set by the client. */
   readonly from?: string;
 }
 
-/** Messages between a cursor and the next valid place exist no more, or cannot be proved to be the same log. */
+/**
+ * The messages between a cursor and the next valid position are gone, or the server cannot prove that the log is the
+ * same.
+ */
 export interface GapNotice {
   readonly channel: string;
-  /** First and last offset that are gone; absent where the range cannot be known. */
+  /** The first and last missing offset; absent if the server does not know the range. */
   readonly from?: number;
   readonly to?: number;
   readonly reason: GapReason;
@@ -50,11 +53,11 @@ export interface Receipt {
   readonly cursor: string;
   readonly id: string;
   readonly time: string;
-  /** Present and true when the publish id had been used: this is the first answer again. */
+  /** Present and true if the publish id was used before: the receipt is then a copy of the first one. */
   readonly duplicate?: true;
 }
 
-/** What an envelope says of a message, besides its payload. */
+/** The fields of an envelope besides the payload. */
 export interface MessageFields {
   readonly channel: string;
   readonly offset: number;
@@ -68,8 +71,8 @@ export interface MessageFields {
 }
 
 /**
- * The message as JSON text without raw line breaks, for wires that carry envelopes. `payload` is one of the members that
- * the functions below make. `open` is put behind the first brace, for wires whose frames say what they are.
+ * The message as JSON text without raw line breaks, for wires that carry envelopes. `payload` is one of the members
+ * that the functions below make. `open` is inserted after the first brace, for wires whose frames name their kind.
  */
 export function writeEnvelope(message: MessageFields, payload: string, open = ''): string {
   const { event, headers, from } = message;
@@ -86,11 +89,11 @@ export function writeEnvelope(message: MessageFields, payload: string, open = ''
 }
 
 /**
- * A payload of a JSON type as a member of its envelope: spliced in unchanged. Only line breaks between its tokens,
- * where JSON has them as white space, become spaces, because they would end an NDJSON line.
+ * A payload of a JSON type as a member of its envelope, copied unchanged. Only line breaks between its tokens become
+ * spaces, because they would end an NDJSON line.
  */
 export function jsonMember(text: string): string {
-  // Only what removes a retained message may be of a JSON type and have no payload.
+  // Only a message that removes a retained message may have a JSON type and no payload.
   if (text === '') return '"data":null';
   return `"data":${lineBreak.test(text) ? text.replace(lineBreaks, ' ') : text}`;
 }
@@ -103,7 +106,7 @@ export function textMember(text: string): string {
   return `"data":${quote(text)}`;
 }
 
-/** A payload that is neither JSON nor text as a member of its envelope. */
+/** Any other payload as a member of its envelope. */
 export function base64Member(base64: string): string {
   return `"base64":"${base64}"`;
 }
@@ -116,7 +119,7 @@ export function payloadMember(type: string, payload: Uint8Array): string {
   return shape === 'json' ? jsonMember(text) : textMember(text);
 }
 
-/** `undefined` for what is not UTF-8: never lossy decoding. */
+/** The text; `undefined` if the bytes are not UTF-8, since the server never decodes with losses. */
 function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -127,8 +130,8 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Reads an envelope out of parsed JSON. Parsed by `parseExactly`, its payload keeps the numbers that it came with.
- * `undefined` for what is no envelope.
+ * Reads an envelope from parsed JSON. With `parseExactly`, its payload keeps large numbers exactly. `undefined` if the
+ * value is not an envelope.
  */
 export function readEnvelope(value: unknown): Envelope | undefined {
   const members = asRecord(value);
@@ -143,7 +146,7 @@ export function readEnvelope(value: unknown): Envelope | undefined {
   return isEnvelope ? (members as unknown as Envelope) : undefined;
 }
 
-/** The bytes that were published, except for white space within JSON. `undefined` when `base64` is not base64. */
+/** The published bytes, except for white space within JSON. `undefined` if `base64` is not base64. */
 export function payloadOf({ type, data, base64 }: Envelope): Uint8Array<ArrayBuffer> | undefined {
   if (base64 !== undefined) return bytesOfBase64(base64);
   const isString = typeof data === 'string' && shapeOfType(type) !== 'json';
@@ -154,7 +157,7 @@ const isText = (value: unknown): boolean => typeof value === 'string';
 const isOptionalText = (value: unknown): boolean => value === undefined || typeof value === 'string';
 const isOffset = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** A gap as the log knows it. */
+/** A gap in the form of the log. */
 export interface LogGap {
   readonly channel: string;
   readonly from?: number | undefined;
@@ -174,8 +177,8 @@ export function gapNotice(gap: LogGap): GapNotice {
 }
 
 /**
- * Reads a gap notice out of parsed JSON. `undefined` for other JSON. A reason that only a newer server knows is
- * accepted: that messages are gone matters more than why.
+ * Reads a gap notice from parsed JSON. `undefined` for other JSON. Accepts an unknown reason of a newer server, because
+ * the loss is more important than its reason.
  */
 export function readGapNotice(value: unknown): GapNotice | undefined {
   const members = asRecord(value);
@@ -207,7 +210,7 @@ export function receipt(stored: StoredMessage): Receipt {
   };
 }
 
-/** Reads a receipt out of parsed JSON. `undefined` for other JSON. */
+/** Reads a receipt from parsed JSON. `undefined` for other JSON. */
 export function readReceipt(value: unknown): Receipt | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;
@@ -222,7 +225,10 @@ export function readReceipt(value: unknown): Receipt | undefined {
 let formattedMs = Number.NaN;
 let formatted = '';
 
-/** RFC 3339. Messages of one millisecond are common under load, and `toISOString` is most of an envelope's cost. */
+/**
+ * RFC 3339. Remembers the last text, because many messages have the same millisecond under load and `toISOString` is
+ * most of the cost of an envelope.
+ */
 export function formatTime(timeMs: number): string {
   if (timeMs !== formattedMs) {
     formatted = new Date(timeMs).toISOString();
@@ -234,7 +240,7 @@ export function formatTime(timeMs: number): string {
 const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const timeDigits = 10;
 
-/** The time that a message's id, a ULID, begins with: that of the message. */
+/** The time at the start of a message's id (a ULID): the time of the message. */
 export function timeOfId(id: string): number {
   let timeMs = 0;
   for (const letter of id.slice(0, timeDigits)) timeMs = timeMs * 32 + Math.max(0, crockford.indexOf(letter));

@@ -1,9 +1,9 @@
 /**
- * Every way in which Everywire says no, once. All that a wire shows of an error (HTTP status, WebSocket
- * close code, MQTT reason code, gRPC status) is derived from this table, so that no transport can drift.
+ * All errors of Everywire. Every wire derives its view of an error (HTTP status, WebSocket close code, MQTT reason
+ * code, gRPC status) from this table, so that no transport can differ.
  */
 
-/** When a peer may try the same thing again. */
+/** Whether and when a peer may repeat the same request. */
 export type ComeBack =
   'never' | 'without-cursor' | 'with-new-token' | 'at-once' | 'by-cursor' | 'elsewhere' | 'later';
 
@@ -11,7 +11,7 @@ export interface ErrorRow {
   /** One sentence for people; problem `title`, STOMP ERROR body, close and MQTT reason. */
   readonly title: string;
   readonly http: number;
-  /** WebSocket close code: 4000–4049 come back with the cursor, 4050–4099 not unchanged. */
+  /** WebSocket close code. 4000–4049: reconnect with the cursor. 4050–4099: do not repeat unchanged. */
   readonly close: number;
   /** MQTT 5 reason code for a DISCONNECT or an acknowledgement; exceptions live in the MQTT transport. */
   readonly mqtt: number;
@@ -183,11 +183,11 @@ export function isErrorCode(text: string): text is ErrorCode {
 
 export interface EverywireErrorOptions {
   readonly cause?: unknown;
-  /** When trying again makes sense, milliseconds from now. */
+  /** The wait before a new attempt makes sense. */
   readonly retryAfterMs?: number;
   /** Overrides the row's HTTP status where one code has several (405 and 406 are `unsupported`). */
   readonly httpStatus?: number;
-  /** JSON pointers to the fields that are wrong (RFC 6901). */
+  /** JSON pointers to the invalid fields (RFC 6901). */
   readonly pointers?: readonly string[];
 }
 
@@ -216,7 +216,7 @@ export class EverywireError extends Error {
   }
 }
 
-/** What `caught` says to a peer: refusals as they are; anything else is ours, and tells nothing of the inside. */
+/** The error for the peer: a refusal unchanged, and for anything else `internal`, which reveals nothing of the server. */
 export function toEverywireError(caught: unknown): EverywireError {
   return caught instanceof EverywireError
     ? caught
@@ -225,7 +225,7 @@ export function toEverywireError(caught: unknown): EverywireError {
       });
 }
 
-/** A refusal as a client reads it. Its code may be one that only a newer server knows, or missing: a proxy's answer. */
+/** A refusal in the form of a client. The code may be unknown, from a newer server, or missing, from a proxy. */
 export interface Refusal {
   readonly code: string | undefined;
   readonly message: string | undefined;
@@ -233,12 +233,12 @@ export interface Refusal {
   readonly retryAfterMs?: number | undefined;
 }
 
-/** A refusal as one line of text, where a protocol has no member for the code: close reasons, MQTT reason strings. */
+/** A refusal as one line of text, for protocols without a field for the code: close reasons, MQTT reason strings. */
 export function reasonOf(error: EverywireError): string {
   return `${error.code}: ${error.message}`;
 }
 
-/** Reads what `reasonOf` writes. Any other text is a message without a code. */
+/** Reads the text that `reasonOf` writes. Any other text is a message without a code. */
 export function readReason(text: string): Refusal {
   const match = /^([a-z_]+): (.*)$/s.exec(text);
   const code = match?.[1];

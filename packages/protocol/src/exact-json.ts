@@ -1,4 +1,4 @@
-/** What `JSON.rawJSON` makes, as the types of ES2024 do not know it yet. */
+/** The result of `JSON.rawJSON`, which the types of ES2024 do not know yet. */
 interface RawJson {
   readonly rawJSON: string;
 }
@@ -14,8 +14,8 @@ interface JsonWithSource {
 const json = JSON as unknown as JsonWithSource;
 
 /**
- * Parses JSON so that `JSON.stringify` writes its numbers as they came: payloads are other people's, and 2^53 + 1
- * must not become 2^53 on its way through.
+ * Parses JSON so that `JSON.stringify` writes its numbers unchanged: payloads belong to applications, and 2^53 + 1 must
+ * not become 2^53 here.
  * @throws SyntaxError
  */
 export function parseExactly(text: string): unknown {

@@ -1,9 +1,9 @@
 import { EverywireError } from './errors.ts';
 import { checkText, type NameLimits } from './names.ts';
 
-/** A pattern over channel names: `*` is one level, `**` at the end is that level and the rest, also none. */
+/** A pattern over channel names: `*` matches one level, and `**` at the end matches any number of levels, also none. */
 export interface Filter {
-  /** The one spelling of this filter: `+` and `#` are written `*` and `**`. Two filters are equal if these are. */
+  /** The canonical text of this filter: `+` and `#` are written `*` and `**`. Two filters are equal if these texts are. */
   readonly text: string;
   readonly levels: readonly string[];
   /** The channel, when the filter has no wildcard. */
@@ -41,12 +41,12 @@ export function parseFilter(text: string, limits: FilterLimits): Filter {
     throw new EverywireError('bad_name', `A filter has at most ${limits.filterWildcardsMax} wildcards.`);
   }
   const canonical = levels.join('/');
-  // This form is stored and read again later; # is longer there.
+  // This form is stored and parsed again later, and `#` is longer in it.
   if (canonical.length > text.length) checkText(canonical, 'filter', limits);
   return { text: canonical, levels, channel: wildcards === 0 ? canonical : undefined };
 }
 
-/** The filter that matches exactly one channel, for a name that was already checked. */
+/** The filter that matches exactly one channel. The name must be checked already. */
 export function exactFilter(channel: string): Filter {
   return { text: channel, levels: channel.split('/'), channel };
 }
@@ -58,9 +58,9 @@ export function matches(filter: Filter, channel: string): boolean {
     : filter.channel === channel;
 }
 
-/** The same for a name that was split, so that several filters can be asked. */
+/** The same for the levels of a name, so that one split serves several filters. */
 export function matchesLevels({ levels }: Filter, names: readonly string[]): boolean {
-  // Names of the server are matched only by filters that say so [MQTT-4.7.2-1].
+  // Only a filter that begins with `$` matches names of the server [MQTT-4.7.2-1].
   if (names[0]!.startsWith('$') && (levels[0] === one || levels[0] === rest)) return false;
   for (let at = 0; at < levels.length; at += 1) {
     const level = levels[at]!;
@@ -70,7 +70,7 @@ export function matchesLevels({ levels }: Filter, names: readonly string[]): boo
   return levels.length === names.length;
 }
 
-/** Whether `outer` matches every name that `inner` does; the empty text counts as one. */
+/** Whether `outer` matches every name that `inner` matches; the empty name counts as a name. */
 export function contains(outer: Filter, inner: Filter): boolean {
   // A name has at least one level, so `**` and `*/**` are the same.
   const inside = inner.levels[0] === rest ? [one, rest] : inner.levels;
@@ -83,7 +83,7 @@ export function contains(outer: Filter, inner: Filter): boolean {
   return outer.levels.length === inside.length;
 }
 
-/** Whether some name is matched by both; the empty text counts as one. */
+/** Whether at least one name matches both; the empty name counts as a name. */
 export function overlaps(left: Filter, right: Filter): boolean {
   const depth = Math.max(left.levels.length, right.levels.length);
   for (let at = 0; at < depth; at += 1) {
@@ -95,7 +95,7 @@ export function overlaps(left: Filter, right: Filter): boolean {
   return true;
 }
 
-/** The literal beginning that every matching name has: where a scan over sorted names can start. */
+/** The literal start of every matching name: a scan over sorted names can begin there. */
 export function literalPrefix(filter: Filter): string {
   const at = filter.levels.findIndex((level) => level === one || level === rest);
   if (at < 0) return filter.text;

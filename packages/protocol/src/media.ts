@@ -1,9 +1,9 @@
-/** How a payload is shown on wires that carry text: by its media type, and never against its bytes. */
+/** The form of a payload on text wires. The media type decides it, unless the bytes contradict it. */
 export type Shape = 'json' | 'text' | 'binary';
 
 /**
- * `application/x-www-form-urlencoded` counts as text: it is ASCII by definition, and it is what `curl -d` sends.
- * XML and JavaScript are text as well (RFC 7303, RFC 9239).
+ * `application/x-www-form-urlencoded` counts as text: it is always ASCII, and `curl -d` sends it. XML and JavaScript
+ * are text as well (RFC 7303, RFC 9239).
  */
 export function shapeOfType(type: string): Shape {
   const end = type.indexOf(';');

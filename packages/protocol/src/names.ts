@@ -1,7 +1,7 @@
 import { EverywireError } from './errors.ts';
 
 export interface NameLimits {
-  /** Of a channel or filter name, in bytes of UTF-8. */
+  /** The length of a channel or filter name, in bytes of UTF-8. */
   readonly nameBytesMax: number;
   readonly nameLevelsMax: number;
 }
@@ -10,8 +10,8 @@ export interface NameLimits {
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
- * Checks a channel name and returns it unchanged: levels parted by `/`, where an empty level is a level, so `/a`, `a/`
- * and `a` are three names. Nothing is normalised.
+ * Checks a channel name and returns it unchanged. `/` separates levels, and an empty level is a level: `/a`, `a/` and
+ * `a` are three names. Nothing is normalised.
  * @throws EverywireError `bad_name`
  */
 export function checkChannel(name: string, limits: NameLimits): string {
@@ -22,7 +22,7 @@ export function checkChannel(name: string, limits: NameLimits): string {
   return name;
 }
 
-/** What names of channels and filters have in common. */
+/** The common checks of channel and filter names. */
 export function checkText(name: string, what: 'channel' | 'filter', limits: NameLimits): void {
   if (name.length === 0) throw new EverywireError('bad_name', `A ${what} name must not be empty.`);
   if (!name.isWellFormed())
@@ -43,7 +43,7 @@ const beyondAscii = /[^\u0000-\u007f]/;
 
 /** Whether well-formed `text` is longer than `bytesMax` in UTF-8. */
 function exceedsBytes(text: string, bytesMax: number): boolean {
-  // A UTF-16 unit is one to three bytes: most names need no counting, and far too long ones get none.
+  // A UTF-16 unit has one to three bytes in UTF-8, so most names need no count.
   if (text.length * 3 <= bytesMax) return false;
   if (text.length > bytesMax) return true;
   if (!beyondAscii.test(text)) return false;

@@ -1,13 +1,13 @@
 import { errorTable, isErrorCode, type ComeBack, type ErrorRow } from './errors.ts';
 
 /**
- * Whether and when a client tries again. Every client of ours decides by this file, and this file decides by `comeBack`
- * of the error table.
+ * Whether and when a client tries again. All our clients use this file, which derives its decisions from `comeBack` of
+ * the error table.
  */
 
-/** How a connection or a call ended, in the terms of its protocol. With no member at all, the connection was cut. */
+/** How a connection or a call ended, in the terms of its protocol. Without any member, the connection was cut. */
 export interface Ending {
-  /** A code of the error table. It says most, so it decides if it is there. */
+  /** A code of the error table. If it is present, it decides, because it is the most exact. */
   readonly code?: string | undefined;
   readonly httpStatus?: number | undefined;
   /** WebSocket close code. */
@@ -17,7 +17,7 @@ export interface Ending {
   readonly grpcStatus?: number | undefined;
 }
 
-/** The most cautious first: where several errors share a number, the number alone promises no more than the least of them. */
+/** The most cautious first. If several errors share a number, the client must use the most cautious of their reactions. */
 const byCaution: readonly ComeBack[] = [
   'never',
   'with-new-token',
@@ -40,13 +40,13 @@ function byNumber(
     const isMoreCautious = known === undefined || byCaution.indexOf(row.comeBack) < byCaution.indexOf(known);
     if (isMoreCautious) found.set(row[column], row.comeBack);
   }
-  // Answers of proxies and other brokers, and our server's answers outside the table.
+  // Numbers that are not in the table: from proxies and other brokers, and some of our server.
   for (const [number, comeBack] of more) found.set(number, comeBack);
   return found;
 }
 
 const byHttpStatus = byNumber('http', [
-  // Not implemented, and a version of HTTP that is not spoken: the same request fails again.
+  // Not implemented, and HTTP version not supported: the same request fails again.
   [501, 'never'],
   [505, 'never'],
 ]);
@@ -74,33 +74,33 @@ export function comeBackAfter(ending: Ending): ComeBack {
   if (closeCode !== undefined) return byCloseCode.get(closeCode) ?? ofUnknownClose(closeCode);
   if (mqttReason !== undefined) return byMqttReason.get(mqttReason) ?? 'never';
   if (grpcStatus !== undefined) return byGrpcStatus.get(grpcStatus) ?? 'never';
-  // A code that only a newer server knows, and nothing to explain it.
+  // An unknown code of a newer server, without a known number.
   return code === undefined ? 'by-cursor' : 'never';
 }
 
-/** 1000, 1005 and 1006 are ends and cuts without a reason; 4050 to 4099 say no, also with numbers of newer servers. */
+/** 1000, 1005 and 1006 are ends and cuts without a reason; 4050 to 4099 are refusals, also unknown ones of newer servers. */
 function ofUnknownClose(code: number): ComeBack {
   return code >= 4050 && code <= 4099 ? 'never' : 'by-cursor';
 }
 
-/** Whether the same, unchanged, may succeed when it is tried again. */
+/** Whether the same request may succeed later. */
 export function isPassing(ending: Ending): boolean {
   const comeBack = comeBackAfter(ending);
   return byCaution.indexOf(comeBack) >= byCaution.indexOf('later');
 }
 
 export interface BackoffBounds {
-  /** Before the second attempt, at most; it doubles with each attempt. */
+  /** The longest wait before the second attempt; it doubles with each attempt. */
   readonly minMs: number;
   readonly maxMs: number;
 }
 
 /**
- * How long to wait before the next attempt: any time up to a bound that doubles ("full jitter"), so that a thousand
- * clients that were cut together do not come back together.
- * @param failures attempts that have failed in a row, at least 1
+ * How long to wait before the next attempt: a random time up to a limit that doubles ("full jitter"), so that clients
+ * that were cut together do not come back together.
+ * @param failures failed attempts in a row, at least 1
  * @param random from 0 to 1
- * @param askedMs what the server asked for (`Retry-After`, `goaway`): it is waited for at least that long
+ * @param askedMs the time that the server asked for (`Retry-After`, `goaway`): the client waits at least that long
  */
 export function backoffMs(
   failures: number,

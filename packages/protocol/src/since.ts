@@ -1,14 +1,14 @@
 import { EverywireError } from './errors.ts';
 
-/** Where reading begins, when it is no cursor. */
+/** A start of reading that is not a cursor. */
 export type Start =
   | { readonly kind: 'earliest' }
   | { readonly kind: 'latest' }
   | { readonly kind: 'last'; readonly count: number }
-  /** The first message published at or after this instant, as far as clocks can be believed. */
+  /** The first message published at or after this instant, if the clocks are right. */
   | { readonly kind: 'time'; readonly timeMs: number };
 
-/** A place to begin: a cursor as the peer gave it (text, still to be checked), or a described start. */
+/** A start of reading: the text of a cursor, not yet checked, or a described start. */
 export type From = { readonly after: string } | { readonly since: Start };
 
 const durationUnitsMs: ReadonlyMap<string, number> = new Map([
@@ -33,8 +33,8 @@ export const durationPattern = `^(?:${amount}(?:ms|s|m|h|d)?|${isoPattern})$`;
 const isoDuration = new RegExp(`^${isoPattern}$`);
 
 /**
- * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`, or `PT30S` and `P7D` of ISO 8601; a bare number is seconds.
- * `undefined` for other text. A length beyond the exact numbers of milliseconds (285,000 years) is taken for that.
+ * Reads a length of time: `500ms`, `30s`, `5m`, `2h`, `7d`; a bare number is seconds. `undefined` for other text. A
+ * length beyond the exact range of milliseconds (285,000 years) becomes the largest exact one.
  */
 export function parseDurationMs(text: string): number | undefined {
   const match = /^(\d{1,12}(?:\.\d{1,3})?)(ms|s|m|h|d)?$/.exec(text);
@@ -72,7 +72,7 @@ export function parseSince(text: string, nowMs: number): Start {
   );
 }
 
-/** A peer's choice of where to start. A cursor wins over `since`, being the more exact of the two. */
+/** The start that a peer asks for. A cursor wins over `since`, because it is more exact. */
 export function parseFrom(
   given: { readonly after?: string | undefined; readonly since?: string | undefined },
   nowMs: number,

@@ -1,4 +1,4 @@
-/** The source text of a value that was checked but not turned into a value: bytes that stay as they came. */
+/** The source text of a value that was checked but not parsed, so that its bytes stay unchanged. */
 export class RawJson {
   readonly text: string;
 
@@ -12,7 +12,7 @@ export interface JsonObject {
   readonly [name: string]: JsonValue;
 }
 
-/** Why a text is not the JSON we take, and at which place (UTF-16 unit). */
+/** Why a text is not strict JSON, and where (UTF-16 unit). */
 export class JsonFault {
   readonly detail: string;
   readonly at: number;
@@ -24,16 +24,16 @@ export class JsonFault {
 }
 
 export interface StrictJsonOptions {
-  /** Arrays and objects within each other, at most. */
+  /** The deepest nesting of arrays and objects. */
   readonly depthMax: number;
-  /** Members that are wanted as text: their value becomes a `RawJson`. `depth` is that of the object that has it. */
+  /** Selects members whose value becomes a `RawJson`. `depth` is the depth of their object. */
   readonly isRaw?: (name: string, depth: number) => boolean;
 }
 
 /**
- * Parses JSON as RFC 8259 says, and refuses what it leaves to chance, because two readers would understand it
- * differently: a byte order mark (§8.1), a name twice in one object (§4), half a surrogate pair (§8.2), a number that
- * overflows (§6), and nesting beyond `depthMax`. Returns the fault as a value.
+ * Parses JSON by RFC 8259. Refuses texts that two readers may understand differently: a byte order mark (§8.1), a
+ * repeated name in one object (§4), an unpaired surrogate (§8.2), a number that overflows (§6), and nesting beyond
+ * `depthMax`. Returns the fault as a value.
  */
 export function parseStrictJson(text: string, options: StrictJsonOptions): JsonValue | JsonFault {
   if (!text.isWellFormed()) return new JsonFault('The JSON has an unpaired surrogate.', 0);
@@ -46,7 +46,7 @@ export function parseStrictJson(text: string, options: StrictJsonOptions): JsonV
   }
 }
 
-/** Carries a fault out of the recursion; never leaves this file. */
+/** Thrown inside the recursion to carry a fault; never leaves this file. */
 class Found extends Error {
   readonly fault: JsonFault;
 
@@ -58,8 +58,8 @@ class Found extends Error {
 
 const numberShape = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const spaceShape = /[ \t\n\r]*/y;
-// What a string is made of: no control characters (§7), and only the escapes that exist. In pieces, as a match of a million
-// escapes would be too much for the stack of the matcher.
+// A piece of a string: no control characters (§7), and only the defined escapes. The parser matches piece by piece,
+// because a match of a million escapes would overflow the stack of the matcher.
 const stringPiece = /(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})){1,1024}/y;
 const words: ReadonlyMap<string, null | boolean> = new Map([
   ['null', null],
@@ -68,8 +68,8 @@ const words: ReadonlyMap<string, null | boolean> = new Map([
 ]);
 
 /**
- * The members of an object. Its prototype is empty: it cannot be polluted, and has no names that a member could be
- * taken for. An object without any prototype would be a dictionary to V8, three times as slow.
+ * The members of an object. Its prototype is empty, so a member cannot pollute it or be confused with an inherited
+ * name. An object without any prototype would be a dictionary to V8, three times as slow.
  */
 const Members = function () {} as unknown as {
   new (): Record<string, JsonValue>;
@@ -164,7 +164,7 @@ class Reader {
     const literal = this.#text.slice(start, this.#at);
     if (!literal.includes('\\')) return literal.slice(1, -1);
     const text = JSON.parse(literal) as string;
-    // The source is well-formed; only escapes can make half a pair.
+    // The source is well-formed, so only escapes can make an unpaired surrogate.
     if (!text.isWellFormed()) this.#fail('A string has an unpaired surrogate.');
     return text;
   }

@@ -23,7 +23,7 @@ import {
 import type { Tap } from '../tap.ts';
 import { originOf, type Target } from '../target.ts';
 
-/** A connection may be silent for so long before it is asked whether anybody is there. */
+/** The silence after which the client pings the server. */
 const pingAfterMs = 30_000;
 
 /** `Publish` and `Subscribe`, over one connection of HTTP/2. */
@@ -129,7 +129,7 @@ class GrpcSession implements Session {
   }
 }
 
-/** What the caller does about it: try again with the cursor, or tell the user. */
+/** Sorts an error for the caller: try again with the cursor, or tell the user. */
 function explainGrpc(caught: unknown): Cut | Refused {
   const error = ConnectError.from(caught);
   const cause = (error.cause as NodeJS.ErrnoException | undefined)?.code;
@@ -152,7 +152,7 @@ function* toArrivals({ kind }: SubscribeResponse): Generator<Arrival, void, unde
   switch (kind.case) {
     case 'subscribed':
       yield { kind: 'open' };
-      // What is missing behind this place comes next, with the place after it.
+      // If it is not exact, a gap notice with the next cursor follows.
       if (kind.value.exact) yield { kind: 'position', cursor: kind.value.cursor };
       break;
     case 'message':
@@ -164,7 +164,7 @@ function* toArrivals({ kind }: SubscribeResponse): Generator<Arrival, void, unde
     case 'goaway':
       throw new Cut('the server is stopping');
     case undefined:
-      // Something newer than this client.
+      // An unknown answer of a newer server.
       break;
   }
 }

@@ -16,7 +16,7 @@ export interface Exchange {
   readonly signal: AbortSignal;
 }
 
-/** The place to begin as a query. */
+/** The query parameters for a start. */
 export function startQuery({ after, since }: Start): URLSearchParams {
   if (after !== undefined) return new URLSearchParams({ after });
   return new URLSearchParams(since === undefined ? {} : { since });

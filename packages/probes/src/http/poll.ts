@@ -15,7 +15,7 @@ const pageMax = 1_000;
 /** Asks once a second. */
 export const readByPolling: HttpReader = (exchange, channel, start) => readPages(exchange, channel, start, 0);
 
-/** Asks, and the server answers when there is something. */
+/** Long polling: the server answers when it has a message. */
 export const readByLongPolling: HttpReader = (exchange, channel, start) =>
   readPages(exchange, channel, start, waitSeconds);
 
@@ -26,7 +26,8 @@ async function* readPages(
   waitS: number,
 ): AsyncGenerator<Arrival, void, undefined> {
   let from: Start = start.after === undefined && start.since === undefined ? { since: 'latest' } : start;
-  // The first answer does not wait, but tells the reader's place: a wait that is cut would lose it.
+  // The first request does not wait, so that its answer gives the reader a cursor: if a waiting request were cut, the
+  // position would be lost.
   let isFirst = true;
   for (;;) {
     const page = await ask(exchange, channel, from, isFirst ? 0 : waitS);

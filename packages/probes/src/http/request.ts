@@ -13,7 +13,7 @@ import { originOf, type Target } from '../target.ts';
 
 export interface Request {
   readonly method?: 'GET' | 'POST';
-  /** Path and query, as they go out: nothing is resolved or normalised. */
+  /** Path and query, which are sent unchanged. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer;
@@ -22,7 +22,7 @@ export interface Request {
 }
 
 /**
- * Sends a request on a new connection and resolves with the answer's head when it is a success.
+ * Sends a request on a new connection, and resolves with the head of a successful answer.
  * @throws Unreachable, Cut, Refused
  */
 export async function send(target: Target, sockets: Sockets, request: Request): Promise<IncomingMessage> {
@@ -44,18 +44,18 @@ export async function send(target: Target, sockets: Sockets, request: Request): 
     outgoing.once('error', (cause) => reject(explainEnd(cause, target)));
     outgoing.end(body);
   });
-  // A body that ends with its connection looks whole when the connection breaks.
+  // A body that ends with its connection looks complete if the connection breaks.
   tap.once('error', (error) => answer.destroy(error));
   if (answer.statusCode === undefined || answer.statusCode >= 300) throw await readRefusal(answer);
   return answer;
 }
 
-/** Begins a request on this connection. */
+/** Starts a request on this connection. */
 export function startOn(tap: Tap, target: Target, options: RequestOptions): ClientRequest {
   return startRequest({
     host: target.host.replace(/^\[|\]$/g, ''),
     port: target.port,
-    // The Host field names no port that is the scheme's own.
+    // The Host field leaves out the default port of the scheme.
     defaultPort: target.isSecure ? 443 : 80,
     createConnection: () => tap,
     ...options,
@@ -68,7 +68,7 @@ export function explainEnd(cause: NodeJS.ErrnoException, target: Target): Cut {
   return new Cut(`${originOf(target)} closed the connection (${cause.code ?? cause.message})`, { cause });
 }
 
-/** The body as chunks of text, split nowhere within a character. @throws Cut */
+/** The body as chunks of text, never split within a character. @throws Cut */
 export async function* readText(answer: IncomingMessage): AsyncGenerator<string, void, undefined> {
   answer.setEncoding('utf8');
   try {
@@ -84,7 +84,7 @@ export async function readWhole(answer: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** The refusal that an answer is: a problem (RFC 9457), or what a proxy answers in its own way. */
+/** Reads a refusal from an answer: a problem (RFC 9457), or the own format of a proxy. */
 export async function readRefusal(answer: IncomingMessage): Promise<Refused> {
   const { statusCode: httpStatus } = answer;
   const retryAfterMs = parseRetryAfterMs(answer.headers['retry-after'], Date.now());

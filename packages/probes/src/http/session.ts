@@ -24,7 +24,7 @@ const readers: ReadonlyMap<Wire, HttpReader> = new Map<Wire, HttpReader>([
   ['sse', readBySse],
 ]);
 
-/** HTTP has no connection that would have to be opened before there is something to ask. */
+/** HTTP opens a connection only with a request. */
 export const openHttp: OpenSession = async (target, sockets) => new HttpSession(target, sockets);
 
 class HttpSession implements Session, Exchange {
@@ -54,7 +54,7 @@ class HttpSession implements Session, Exchange {
     return answer;
   }
 
-  /** By `POST`, for all wires whose upward half it is. */
+  /** Publishes by `POST`, for all wires that use HTTP to publish. */
   async publish(channel: string, publication: Publication): Promise<string> {
     const { payload, type, headers = new Map<string, string>(), event, key, retain, ttl } = publication;
     const answer = await this.send({

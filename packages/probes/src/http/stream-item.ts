@@ -2,7 +2,7 @@ import type { StreamItem } from '@everywire/protocol/http';
 import { Refused, toRefused } from '../errors.ts';
 import type { Arrival } from '../session.ts';
 
-/** What an item of an endless response is to a follower. `undefined`: nothing. @throws Refused */
+/** The arrival for an item of an endless response; `undefined`: the follower needs nothing of it. @throws Refused */
 export function toArrival(item: StreamItem): Arrival | undefined {
   switch (item.kind) {
     case 'message':

@@ -25,13 +25,13 @@ import {
 import type { Target } from '../target.ts';
 
 const version = 5;
-/** The server bounds what it sends; a reader has bounds all the same. */
+/** A limit of this reader, above the limits of the server. */
 const packetBytesMax = 16 * 1024 * 1024;
 const keepAliveSeconds = 30;
-/** Half of that, so that there is an answer in every keep alive. */
+/** Half the keep alive, so that each keep alive contains an answer. */
 const pingEveryMs = 15_000;
 const packetIdMax = 0xffff;
-/** A reason code that is no success (MQTT 5 §2.4). */
+/** The first reason code that is an error (MQTT 5 §2.4). */
 const failureMin = 0x80;
 
 type Answer = Extract<ServerPacket, { readonly type: 'suback' | 'puback' }>;
@@ -54,7 +54,7 @@ class MqttSession implements Session {
   readonly #connected = Promise.withResolvers<undefined>();
   readonly #asked = new PendingAnswers<number, Answer>();
   readonly #follows = new Follows();
-  /** Subscriptions that acknowledge by hand. */
+  /** How many subscriptions acknowledge manually. */
   #manual = 0;
   #isConnected = false;
   #pinging: NodeJS.Timeout | undefined;
@@ -87,7 +87,7 @@ class MqttSession implements Session {
     this.#pinging.unref();
   }
 
-  /** At QoS 1: the PUBACK comes once the message is stored. */
+  /** Publishes at QoS 1: the PUBACK comes once the message is stored. */
   async publish(channel: string, publication: Publication): Promise<string> {
     const { payload, type, headers = [], event, key, retain = false, ttl } = publication;
     if (/[+#]/.test(channel)) {
@@ -106,7 +106,7 @@ class MqttSession implements Session {
         contentType: type,
         userProperties: [
           ...headers,
-          // With a publish id the PUBACK tells where the message is.
+          // With a publish id, the PUBACK contains the position of the message.
           ['everywire-key', key ?? randomUUID()],
           ...(event === undefined ? [] : [['everywire-event', event] as const]),
         ],
@@ -124,10 +124,7 @@ class MqttSession implements Session {
     });
   }
 
-  /**
-   * At QoS 0, or at QoS 1 when messages are acknowledged by hand: the cursor that comes with each message already
-   * guards against loss.
-   */
+  /** Follows at QoS 0, or at QoS 1 with manual acknowledgements: the cursor of each message already protects against loss. */
   async *follow(channel: string, options: FollowOptions): AsyncGenerator<Arrival, void, undefined> {
     const filter = {
       filter: channel.split('/').map(wildcardOf).join('/'),
@@ -135,7 +132,7 @@ class MqttSession implements Session {
       qos: options.acks === 'manual' ? 1 : 0,
       noLocal: false,
       retainAsPublished: false,
-      // Retained messages are of the past, and would come before the place that was asked for.
+      // No retained messages: they are old, and would come before the requested start.
       retainHandling: 2,
     } as const;
     const queue = this.#follows.begin(channel);
@@ -251,7 +248,7 @@ function propertyOf(properties: UserProperties | undefined, name: string): strin
   return properties?.findLast(([known]) => known === name)?.[1];
 }
 
-/** `*` and `**` as MQTT writes them. */
+/** `*` and `**` in the form of MQTT. */
 function wildcardOf(level: string): string {
   return level === '**' ? '#' : level === '*' ? '+' : level;
 }
@@ -269,7 +266,7 @@ function* gapsOf(properties: UserProperties = []): Generator<Arrival, void, unde
   }
 }
 
-/** What the server adds when it is asked for cursors. */
+/** User properties that the server adds for a client that asks for cursors. */
 const own: ReadonlySet<string> = new Set(['cursor', 'offset']);
 
 function toMessage({ topic, payload, properties }: Publish, ack: (() => void) | undefined): Arrival {

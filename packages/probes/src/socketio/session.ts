@@ -30,12 +30,12 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const path = '/socket.io/?EIO=4&transport=websocket';
 const ioNamespace = '/';
-/** The server bounds what it sends; a reader has bounds all the same. */
+/** Limits of this reader, above the limits of the server. */
 const ioLimits = { attachmentsMax: 100, jsonDepthMax: 10_000, nameBytesMax: 4_096 };
-/** Beyond the interval of the server's pings, which its handshake tells. */
+/** Added to the ping interval of the server, which its handshake announces. */
 const pingGraceMs = 20_000;
 
-/** The namespace `/` by WebSocket (Engine.IO 4, Socket.IO 5), once CONNECT has been answered. */
+/** Opens the namespace `/` by WebSocket (Engine.IO 4, Socket.IO 5); resolves after the answer to CONNECT. */
 export const openSocketIo: OpenSession = async (target, sockets) => {
   const link = await openLink(target, sockets, { path, speaks: 'Socket.IO', idleMs: pingGraceMs });
   const session = new SocketIoSession(link, target.token);
@@ -51,7 +51,7 @@ class SocketIoSession implements Session {
   readonly #asked = new PendingAnswers<number, Fields>();
   readonly #follows = new Follows();
   #lastId = 0;
-  /** A packet whose attachments are on their way. */
+  /** A packet that waits for its attachments. */
   #partial: { readonly packet: ServerIoPacket; readonly attachments: Buffer[] } | undefined;
   #ended: Error | undefined;
 
@@ -66,7 +66,7 @@ class SocketIoSession implements Session {
     return this.#ended !== undefined;
   }
 
-  /** By the event `publish`, whose acknowledgement comes once the message is stored. */
+  /** Publishes with the event `publish`; the acknowledgement comes once the message is stored. */
   async publish(channel: string, publication: Publication): Promise<string> {
     const { type, headers, event, key, retain, ttl } = publication;
     const { item, attachment } = dataOf(publication);
@@ -204,7 +204,7 @@ class SocketIoSession implements Session {
     }
   }
 
-  /** The last argument of what has a place in the log is its cursor. */
+  /** The last argument of an event from the log is its cursor. */
   #deliver(name: unknown, items: readonly string[], attachments: readonly Buffer[]): void {
     const cursor: unknown = JSON.parse(items.at(-1) ?? 'null');
     if (typeof cursor !== 'string') return;
@@ -234,7 +234,7 @@ function channelOf(item: string): string {
   return typeof channel === 'string' ? channel : '';
 }
 
-/** JSON as it is, text as a string, and all else as an attachment. */
+/** JSON unchanged, text as a string, and other data as an attachment. */
 function dataOf({ payload, type }: Publication): {
   readonly item: string;
   readonly attachment?: Buffer;
@@ -249,7 +249,7 @@ function dataOf({ payload, type }: Publication): {
   }
 }
 
-/** What CONNECT_ERROR and answers that are not ok say. */
+/** The refusal in a CONNECT_ERROR or in an answer that is not ok. */
 function refusalOf(told: Fields | undefined): Refused {
   const { code, message } = { ...told, ...asRecord(told?.['data']) } as Fields;
   const words = typeof message === 'string' ? message : 'no reason was given';

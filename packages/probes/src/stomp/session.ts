@@ -22,7 +22,7 @@ import {
 import type { Target } from '../target.ts';
 
 const mib = 1024 * 1024;
-/** The server bounds what it sends; a reader has bounds all the same. */
+/** Limits of this reader, above the limits of the server. */
 const bounds = {
   headBytesMax: mib,
   headersMax: 1_000,
@@ -30,12 +30,12 @@ const bounds = {
   commandBytesMax: 64,
   bodyBytesMax: 16 * mib,
 };
-/** The server is asked for a heart-beat as often as HTTP's streams have one. */
+/** The heart-beat interval that the client asks for: that of HTTP's streams. */
 const beatEveryMs = 15_000;
-/** Before a channel it makes a destination that means nothing else. */
+/** With this prefix, a channel is a destination with only one meaning. */
 const prefix = '/channels/';
 
-/** STOMP 1.2, once CONNECTED has come. */
+/** Opens STOMP 1.2; resolves with CONNECTED. */
 export const openStomp: OpenSession = async (target, sockets) => {
   const stream = await openByteStream(target, sockets, {
     path: '/stomp',
@@ -53,7 +53,7 @@ class StompSession implements Session {
   readonly #connected = Promise.withResolvers<undefined>();
   readonly #receipts = new PendingAnswers<string, Frame>();
   readonly #queues = new Map<string, Queue<Arrival>>();
-  /** Of subscriptions that acknowledge by hand. */
+  /** The subscriptions that acknowledge manually. */
   readonly #manual = new Set<string>();
   #last = 0;
   #ended: Error | undefined;
@@ -77,7 +77,7 @@ class StompSession implements Session {
     await this.#connected.promise;
   }
 
-  /** By SEND; the RECEIPT comes once the message is stored. */
+  /** Publishes with SEND; the RECEIPT comes once the message is stored. */
   async publish(channel: string, publication: Publication): Promise<string> {
     const { payload, type, headers = [], event, key, retain, ttl } = publication;
     const { headers: told } = await this.#ask(
@@ -176,7 +176,7 @@ class StompSession implements Session {
     const subscription = frame.headers.get('subscription') ?? '';
     const queue = this.#queues.get(subscription);
     if (queue === undefined) return;
-    // A gap comes with the first message behind it.
+    // A gap comes with the first message after it.
     for (const gap of gapsOf(frame)) queue.push(gap);
     const id = frame.headers.get('ack');
     const ack =

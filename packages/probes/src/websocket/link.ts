@@ -18,16 +18,16 @@ import type { Sockets } from '../sockets.ts';
 import type { Tap } from '../tap.ts';
 import { originOf, type Target } from '../target.ts';
 
-/** The server bounds what it sends; a reader has bounds all the same. */
+/** Limits of this reader, above the limits of the server. */
 const readerLimits = { messageBytesMax: 64 * 1024 * 1024, fragmentsMax: 100_000 };
-/** Beyond it, a server that does not answer a Close is not waited for. */
+/** How long to wait for the server's answer to a Close. */
 const closeWithinMs = 2_000;
 
 export interface WebSocketOptions {
   readonly path: string;
   readonly protocol?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
-  /** What the server is expected to speak, for people. */
+  /** The expected protocol of the server, for messages. */
   readonly speaks: string;
   /** The connection counts as cut after that long without a byte. */
   readonly idleMs?: number;
@@ -80,7 +80,7 @@ async function refusalOf(answer: IncomingMessage, other: Refused): Promise<Refus
   return other;
 }
 
-/** A WebSocket as a client has it, with masked frames and strict reading. */
+/** A WebSocket of a client, with masked frames and strict reading. */
 export class WebSocketLink {
   readonly #tap: Tap;
   readonly #reader = new FrameReader(readerLimits, 'client');
@@ -100,7 +100,7 @@ export class WebSocketLink {
     this.#write(typeof data === 'string' ? opcodes.text : opcodes.binary, data);
   }
 
-  /** What comes, until it throws why nothing more does. Pings are answered meanwhile. @throws Cut, Refused */
+  /** The received messages. At the end it throws the reason of the end. Answers pings meanwhile. @throws Cut, Refused */
   async *messages(): AsyncGenerator<WebSocketMessage, never, undefined> {
     // Frames may have come with the answer to the handshake.
     yield* this.#take();
@@ -115,7 +115,7 @@ export class WebSocketLink {
     throw endOf(abnormal, '');
   }
 
-  /** Says goodbye; the server's answer, or its silence, then ends the connection. */
+  /** Sends a Close; the server's answer, or its silence, then ends the connection. */
   close(): void {
     if (this.#hasClosed) return;
     this.#write(opcodes.close, closeBody(normal));
@@ -154,12 +154,12 @@ export class WebSocketLink {
 }
 
 const normal = 1000;
-/** There was a Close without a code, and no Close at all (RFC 6455 §7.1.5). */
+/** A Close without a code, and no Close at all (RFC 6455 §7.1.5). */
 const noCode = 1005;
 const abnormal = 1006;
 const maskMax = 2 ** 32;
 
-/** What a close says to a reader: whether the same may be tried again. */
+/** The error for a close: whether the client may try again. */
 function endOf(closeCode: number, reason: string): Cut | Refused {
   const text = `the connection was closed (${closeCode}${reason === '' ? '' : `: ${reason}`})`;
   const ending = readClose(closeCode, reason);

@@ -29,7 +29,7 @@ const pingEveryMs = 20_000;
 const path = '/ws';
 const protocol = everywireProtocol;
 
-/** `/ws` and the subprotocol `everywire.v1`, with the token in the handshake. */
+/** Opens `/ws` with the subprotocol `everywire.v1` and the token in the handshake. */
 export const openWebSocket: OpenSession = async (target, sockets) => {
   const { token } = target;
   const headers: Record<string, string> = token === undefined ? {} : { Authorization: `Bearer ${token}` };
@@ -117,7 +117,7 @@ class CommandSession implements Session {
       return;
     }
     this.#isPinged = true;
-    // Its failure is the connection's, which ends everything here anyway.
+    // If the ping fails, the connection has failed, and all calls end anyway.
     this.#ask({ op: 'ping' }).then(
       () => (this.#isPinged = false),
       () => undefined,

@@ -7,7 +7,7 @@ import { asRecord } from '../exact-json.ts';
 /** The subprotocol of `/ws`. */
 export const everywireProtocol = 'everywire.v1';
 
-/** Put behind the first brace of an envelope: it says what it is, since answers and notices come between. */
+/** Inserted after the first brace of an envelope. It marks messages, because answers and notices use the same connection. */
 export const messageMark = '"op":"message",';
 
 /** `id` is the JSON text of the command's id, as in all answers. */
@@ -18,9 +18,9 @@ export function okAnswer(id: string): string {
 export interface PublishedFields {
   readonly offset: number;
   readonly cursor: string;
-  /** Of the message. */
+  /** The id of the message. */
   readonly id: string;
-  /** The publish id had been used: this is the first answer again. */
+  /** The publish id was used before: the receipt is a copy of the first one. */
   readonly duplicate: boolean;
 }
 
@@ -31,7 +31,7 @@ export function publishedAnswer(id: string, published: PublishedFields): string 
   );
 }
 
-/** Of several gaps, which only a filter can have, the answer names the first; the others follow as notices. */
+/** A filter can have several gaps: the answer names the first, and the others follow as notices. */
 export function subscribedAnswer(id: string, cursor: string, gap: GapNotice | undefined): string {
   return (
     `{"id":${id},"ok":true,"cursor":"${cursor}",` +
@@ -39,7 +39,7 @@ export function subscribedAnswer(id: string, cursor: string, gap: GapNotice | un
   );
 }
 
-/** Without `id` when the command's could not be read. */
+/** Without `id` if the id of the command could not be read. */
 export function refusedAnswer(id: string | undefined, error: EverywireError): string {
   const { code, message, retryAfterMs } = error;
   const told = JSON.stringify({ code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
@@ -63,7 +63,7 @@ export function goawayFrame(retryAfterMs: number): string {
   return JSON.stringify({ op: 'goaway', retryAfterMs });
 }
 
-/** An id of a command as its answer gives it back. */
+/** The id of a command in its answer. */
 export type AnsweredId = string | number;
 
 /** The content of a frame, for a client. */
@@ -79,17 +79,17 @@ export type ServerFrame =
 export interface Accepted {
   readonly op: 'accepted';
   readonly id: AnsweredId;
-  /** Of what was published, or where a subscription begins. */
+  /** The cursor of the published message, or of the start of a subscription. */
   readonly cursor?: string;
   readonly offset?: number;
-  /** The id of the message that was published. */
+  /** The id of the published message. */
   readonly message?: string;
   readonly duplicate?: true;
   readonly continuity?: Continuity;
   readonly gap?: GapNotice;
 }
 
-/** Reads a frame out of parsed JSON. `undefined` for other JSON, and for frames of a newer server. */
+/** Reads a frame from parsed JSON. `undefined` for other JSON, and for unknown frames of a newer server. */
 export function readFrame(value: unknown): ServerFrame | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;

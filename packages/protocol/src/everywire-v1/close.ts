@@ -1,19 +1,20 @@
 import { errorTable, readReason, reasonOf, type EverywireError, type Refusal } from '../errors.ts';
 import type { GapNotice, GapReason } from '../envelope.ts';
 
-/** Why a WebSocket is closed: the code for programs, the reason for people and for what a code cannot say. */
+/** Why a WebSocket is closed: a code for programs, and a reason for people with details that a code cannot carry. */
 
 /**
- * A raw connection has no frame for a gap between payloads, so it ends, and comes back with the cursor in the reason.
+ * A raw connection has no frame for a gap between payloads. So the server closes it, and the client comes back with the
+ * cursor in the reason.
  */
 export const gapCloseCode = 4002;
 
-/** Close code and reason of what ends a connection. */
+/** The close code and reason for an error that ends a connection. */
 export function closeOf(error: EverywireError): { readonly code: number; readonly reason: string } {
   return { code: errorTable[error.code].close, reason: reasonOf(error) };
 }
 
-/** Reads the reason that came with a close code. It may be anything: a proxy's, or cut at 123 bytes (RFC 6455 §5.5). */
+/** Reads the reason of a close code. It may be any text: that of a proxy, or one cut at 123 bytes (RFC 6455 §5.5). */
 export function readClose(closeCode: number, reason: string): Refusal & { readonly closeCode: number } {
   return { ...readReason(reason), closeCode };
 }

@@ -6,7 +6,7 @@ import { JsonFault, parseStrictJson, RawJson, type JsonObject } from '../strict-
 
 /** Commands of an `everywire.v1` client, each a text frame of JSON. */
 
-/** `id` is the JSON text of a number or a string. It comes back in the answer as it is. */
+/** `id` is the JSON text of a number or a string. The answer repeats it unchanged. */
 export type Command =
   | {
       readonly op: 'subscribe';
@@ -36,13 +36,13 @@ export interface Publication {
   readonly ttlMs?: number | undefined;
 }
 
-/** The mirror image of an envelope: JSON as it was written, text, or any bytes. */
+/** The payload in a command, as in an envelope: raw JSON, text, or any bytes. */
 export type CommandPayload =
   | { readonly kind: 'json'; readonly text: string }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'base64'; readonly base64: string };
 
-/** A frame that is no command; with the id, if it had one. */
+/** A frame that is not a valid command; with the id, if it had one. */
 export interface BadCommand {
   readonly op: 'bad';
   readonly id: string | undefined;
@@ -78,11 +78,14 @@ function payloadMember(payload: CommandPayload): string {
 }
 
 const idLengthMax = 255;
-/** `data` is spliced into payloads as it was written, and `id` into answers: re-encoding would change numbers. */
+/**
+ * `data` is copied unchanged into payloads, and `id` into answers: to parse and write them again would change large
+ * numbers.
+ */
 const rawMembers = new Set(['id', 'data']);
 const isRaw = (name: string, depth: number): boolean => depth === 1 && rawMembers.has(name);
 
-/** Reads one text frame of a client. Members that no command has are ignored, so that newer clients can be served. */
+/** Reads one text frame of a client. Ignores unknown members, so that newer clients work. */
 export function parseCommand(text: string, limits: { readonly jsonDepthMax: number }): Command | BadCommand {
   const value = parseStrictJson(text, { depthMax: limits.jsonDepthMax, isRaw });
   if (value instanceof JsonFault) return bad(undefined, 'malformed', value.detail);
@@ -160,7 +163,7 @@ function readId(members: JsonObject): string | undefined {
   return /^["\d-]/.test(id.text) ? id.text : undefined;
 }
 
-/** The members of a command; the first that has a wrong shape is kept as the fault. */
+/** The members of a command. The first invalid one is kept as the fault. */
 class Fields {
   readonly #members: JsonObject;
   fault: string | undefined;

@@ -1,12 +1,12 @@
-/** Lines out of chunks that are cut anywhere, also within a character when they are bytes. Ends are not part of a line. */
+/** Splits chunks into lines. A chunk may be cut anywhere, also within a UTF-8 character. A line does not contain its end. */
 export class LineReader {
   readonly #ends: RegExp;
-  /** Without losses in the middle: bytes that are not UTF-8 become U+FFFD, as everywhere in browsers. */
+  /** Decodes across chunks. Bytes that are not UTF-8 become U+FFFD, as in browsers. */
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  /** Of the line that has not ended. Kept apart, so that a long line in many chunks is not copied with each. */
+  /** The parts of the unfinished line, in a list, so that a long line in many chunks is not copied for each chunk. */
   #parts: string[] = [];
   #isFirst = true;
-  /** The chunk before ended with CR, which ended a line already; an LF that follows belongs to it. */
+  /** The previous chunk ended with CR, which ended a line; an LF that follows belongs to the same end. */
   #isAfterCr = false;
 
   /** @param ends `lf`: LF alone. `any`: CR, LF or CRLF, as in an event stream (HTML §9.2.5). */
@@ -14,7 +14,7 @@ export class LineReader {
     this.#ends = ends === 'lf' ? /\n/g : /\r\n|\n|\r/g;
   }
 
-  /** What follows the last end is no line yet, and stays here. */
+  /** Returns the complete lines; the rest stays here until its end comes. */
   push(chunk: string | Uint8Array): string[] {
     const text = typeof chunk === 'string' ? chunk : this.#decoder.decode(chunk, { stream: true });
     if (text === '') return [];

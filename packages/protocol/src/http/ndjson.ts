@@ -5,8 +5,8 @@ import { readProblem, type Problem } from './problem.ts';
 import { notJson, parseItem, type ParseJson, type StreamItem } from './stream-item.ts';
 
 /**
- * Newline-delimited JSON: an envelope a line. Lines that are not messages are objects with one member that says what they
- * are; a blank line is a heartbeat.
+ * Newline-delimited JSON with one envelope per line. Lines that are not messages are objects with one member that names
+ * their kind; a blank line is a heartbeat.
  */
 
 export const ndjsonMediaTypes = ['application/x-ndjson', 'application/ndjson', 'application/jsonl'] as const;
@@ -19,7 +19,7 @@ export const ndjsonGoaway = (retryAfterMs: number): string =>
   `${JSON.stringify({ goaway: { retryAfterMs } })}\n`;
 export const ndjsonFailure = (problem: Problem): string => `${JSON.stringify({ error: problem })}\n`;
 
-/** Reads what the functions above write, in chunks cut anywhere. */
+/** Reads the lines that the functions above write, in chunks cut anywhere. */
 export class NdjsonReader {
   readonly #lines = new LineReader('lf');
   readonly #parse: ParseJson;
@@ -38,7 +38,7 @@ export class NdjsonReader {
   }
 }
 
-/** `undefined` for what only a newer server says. */
+/** The item of a line; `undefined` for an unknown item of a newer server. */
 function itemOf(line: string, parse: ParseJson): StreamItem | undefined {
   if (line.trim() === '') return { kind: 'heartbeat' };
   const value = parseItem(line, parse);

@@ -4,7 +4,7 @@ import { asRecord } from '../exact-json.ts';
 /** The answer to a poll, `application/json`. */
 export interface Page {
   readonly messages: readonly Envelope[];
-  /** The place after everything in this page. */
+  /** The position after everything in this page. */
   readonly cursor: string;
   readonly continuity: Continuity;
   readonly gaps: readonly GapNotice[];
@@ -19,7 +19,10 @@ export interface PageParts {
   readonly more?: boolean;
 }
 
-/** @param envelopes their JSON texts. A second gap, of another channel of a filter, makes `gaps` appear beside `gap`. */
+/**
+ * Writes a page.
+ * @param envelopes the JSON texts of the messages. If a filter has several gaps, `gaps` lists all of them beside `gap`.
+ */
 export function writePage(
   envelopes: readonly string[],
   { cursor, gaps = [], more = false }: PageParts,
@@ -33,7 +36,7 @@ export function writePage(
   return `{"messages":[${envelopes.join(',')}],"cursor":"${cursor}","continuity":"${continuity}"${missing}${cut}}`;
 }
 
-/** Reads a page out of parsed JSON. `undefined` for other JSON. */
+/** Reads a page from parsed JSON. `undefined` for other JSON. */
 export function readPage(value: unknown): Page | undefined {
   const members = asRecord(value);
   if (members === undefined) return undefined;
@@ -51,7 +54,7 @@ export function readPage(value: unknown): Page | undefined {
   };
 }
 
-/** `undefined` when one of them cannot be read: a page without it would look as if nothing was missing. */
+/** The list; `undefined` if one entry cannot be read, because a page without it would hide a loss. */
 function readList<T>(value: unknown, read: (one: unknown) => T | undefined): readonly T[] | undefined {
   if (!Array.isArray(value)) return undefined;
   const found = (value as readonly unknown[]).map(read);

@@ -10,13 +10,13 @@ export interface Problem {
   readonly title: string;
   readonly status: number;
   readonly detail: string;
-  /** The path that was asked for, without its query. */
+  /** The path of the request, without its query. */
   readonly instance?: string;
   readonly code: ErrorCode;
   readonly errors?: readonly { readonly detail: string; readonly pointer: string }[];
 }
 
-/** `instance` is absent where no request could be read. */
+/** `instance` is absent if no request could be read. */
 export function problemOf(error: EverywireError, instance: string | undefined): Problem {
   return {
     type: `/problems/${error.code}`,
@@ -35,8 +35,8 @@ export function problemOf(error: EverywireError, instance: string | undefined): 
 }
 
 /**
- * Reads a problem out of parsed JSON. Each member may be missing, as a proxy answers in its own way; `undefined` for
- * what is no object.
+ * Reads a problem from parsed JSON. Each member may be missing, because proxies send their own answers; `undefined` if
+ * the value is not an object.
  */
 export function readProblem(value: unknown): Refusal | undefined {
   const members = asRecord(value);

@@ -17,7 +17,7 @@ export const sseMediaType = 'text/event-stream';
 const gapEvent = 'everywire.gap';
 /** Moves the id of a reader that gets no message. */
 const positionEvent = 'everywire.position';
-/** EventSource itself has events named `error`, for lost connections. */
+/** Not `error`: EventSource itself uses that name for lost connections. */
 const failureEvent = 'everywire.error';
 /** Names that belong to the server; a label of an older store might begin so. */
 const ownEventPrefix = 'everywire.';
@@ -26,13 +26,16 @@ const ownEventPrefix = 'everywire.';
  * message is an unnamed one, and only its envelope has the label.
  */
 const eventSourceEvents: ReadonlySet<string> = new Set(['open', 'error', 'message']);
-/** A comment, which an EventSource passes over; the `retry` behind it says when to come back. */
+/** A comment, which EventSource ignores; the `retry` behind it gives the time before a reconnect. */
 const goawayComment = 'goaway';
 
-// The interpretation of an event stream (HTML §9.2.6) ends a line at CR, LF or CRLF.
+// The end of a line in an event stream (HTML §9.2.6): CR, LF or CRLF.
 const lineEnd = /\r\n|\r|\n/g;
 
-/** A payload as the value of `data`. Browsers silently drop a line that lacks its `data:`; with it, a line may begin with anything. */
+/**
+ * A payload as the value of `data`, with `data:` before each line: browsers silently drop a line without it, and with
+ * it a line may begin with any text.
+ */
 export function sseData(text: string): string {
   return text.replace(lineEnd, '\ndata: ');
 }
@@ -44,7 +47,7 @@ export function sseMessage(cursor: string, event: string | undefined, data: stri
 
 function eventField(event: string | undefined): string {
   if (event === undefined || eventSourceEvents.has(event) || event.startsWith(ownEventPrefix)) return '';
-  // The core refuses control characters; an older store might hold some, and a line break would forge a field.
+  // The core refuses control characters, but an older store may have some, and a line break would forge a field.
   return `event: ${event.replace(/[\r\n]/g, ' ')}\n`;
 }
 
@@ -78,7 +81,7 @@ export interface SseEvent {
   readonly comment: string | undefined;
 }
 
-/** The interpretation of HTML §9.2.6, in chunks cut anywhere, without reconnecting, which is the caller's. */
+/** The parser of HTML §9.2.6, for chunks cut anywhere. The caller reconnects. */
 export class SseReader {
   readonly #lines = new LineReader('any');
   #name = '';
@@ -131,7 +134,7 @@ export class SseReader {
   }
 }
 
-/** What an event of a stream of envelopes says. `undefined` for what only a newer server says. */
+/** The item of an event in a stream of envelopes. `undefined` for an unknown item of a newer server. */
 export function sseItem(event: SseEvent, parse: ParseJson = JSON.parse): StreamItem | undefined {
   const { name, id, data, retryMs, comment } = event;
   if (data === undefined) {
@@ -141,7 +144,7 @@ export function sseItem(event: SseEvent, parse: ParseJson = JSON.parse): StreamI
   }
   const value = parseItem(data, parse);
   if (value === notJson) return { kind: 'fault', detail: 'The data of an event is not JSON.' };
-  // A message may be labelled with any name, also with those of the server, so its members decide.
+  // A message may have any event name, also one of the server's, so its members decide.
   const envelope = readEnvelope(value);
   if (envelope !== undefined) return { kind: 'message', cursor: envelope.cursor, envelope };
   if (name === positionEvent) {

@@ -4,7 +4,7 @@ import type { Refusal } from '../errors.ts';
 /** The items of an endless response, one after the other. */
 export type StreamItem =
   | { readonly kind: 'message'; readonly cursor: string; readonly envelope: Envelope }
-  /** Everything up to here was read. `retryMs`: how long to wait after a cut. */
+  /** The reader has everything up to this cursor. `retryMs`: the wait after a cut. */
   | { readonly kind: 'position'; readonly cursor: string; readonly retryMs?: number }
   | { readonly kind: 'gap'; readonly notice: GapNotice }
   /** The server ends the stream: it is stopping. */
@@ -12,13 +12,13 @@ export type StreamItem =
   /** The server ends the stream: it refuses to continue. */
   | { readonly kind: 'failure'; readonly refusal: Refusal }
   | { readonly kind: 'heartbeat' }
-  /** Not what an Everywire server sends. */
+  /** Bytes that no Everywire server sends. */
   | { readonly kind: 'fault'; readonly detail: string };
 
-/** `JSON.parse`, or `parseExactly` for readers that pass payloads on. @throws SyntaxError */
+/** `JSON.parse`, or `parseExactly` for readers that forward payloads. @throws SyntaxError */
 export type ParseJson = (text: string) => unknown;
 
-/** Carries out `parse`; a text that is not JSON is a fault. */
+/** Calls `parse`; text that is not JSON is a fault. */
 export function parseItem(text: string, parse: ParseJson): unknown {
   try {
     return parse(text);
@@ -28,5 +28,5 @@ export function parseItem(text: string, parse: ParseJson): unknown {
   }
 }
 
-/** What `parseItem` gives for a text that is not JSON, which no JSON is equal to. */
+/** The result of `parseItem` for text that is not JSON; no JSON value equals it. */
 export const notJson = Symbol('not JSON');

@@ -22,8 +22,8 @@ export const plainEventType = 'everywire.message';
 export const cloudEventNativeByte = 4;
 
 /**
- * What a message was as a CloudEvent and its payload, type and headers cannot say: behind `cloudEventNativeByte` as JSON. So
- * it leaves as it came.
+ * The parts of a CloudEvent that payload, type and headers of a message cannot hold. The message stores them as JSON behind
+ * `cloudEventNativeByte`, so that the event leaves unchanged.
  */
 export interface CloudEventForm {
   /** As `datacontenttype` told it; absent: nothing did. */

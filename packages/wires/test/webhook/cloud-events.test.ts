@@ -117,7 +117,7 @@ test.each([
   ['null', { ...base, data: null }],
   ['text', { ...base, datacontenttype: 'text/plain', data: 'hi' }],
   ['a boolean and an integer', { ...base, sampled: true, count: 42, text: '42', data: 1 }],
-])('leaves as it came, structured: %s', (_name, event) => {
+])('leaves unchanged, structured: %s', (_name, event) => {
   const written = JSON.parse(cloudEventJson(through(structuredType, JSON.stringify(event)))) as object;
   const { everywirecursor, everywireoffset, ...rest } = written as Record<string, unknown>;
   expect(rest).toEqual(event);
