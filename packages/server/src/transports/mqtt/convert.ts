@@ -139,16 +139,19 @@ function headersOf(pairs: UserProperties): Map<string, string> | undefined {
 
 function saidByMqtt(message: Message, native: Buffer): PublishProperties {
   const flags = native[1]!;
-  if (native.length === 2 && flags <= bits.qos && message.event === undefined) return noProperties;
+  const { event, from } = message;
+  if (native.length === 2 && flags <= bits.qos && event === undefined && from === undefined)
+    return noProperties;
   const said: Draftable = native.length === 2 ? {} : { ...readKept(native) };
   delete said.messageExpiryIntervalSeconds;
   if ((flags & bits.typeIsContentType) !== 0) said.contentType = message.type;
   if ((flags & bits.headersAreUserProperties) !== 0 && message.headers !== undefined) {
     said.userProperties = [...message.headers];
   }
-  if (message.event !== undefined) {
-    said.userProperties = [...(said.userProperties ?? []), ['everywire-event', message.event]];
-  }
+  const added: [string, string][] = [];
+  if (event !== undefined) added.push(['everywire-event', event]);
+  if (from !== undefined) added.push(['everywire-from', from]);
+  if (added.length > 0) said.userProperties = [...(said.userProperties ?? []), ...added];
   return said;
 }
 

@@ -6,12 +6,14 @@ import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { MqttClient } from './client.ts';
 import type { InFlight, MqttSubscription, SessionState } from './state.ts';
 import { gapTopic } from './targets.ts';
-import { reasonCodes, type Publish } from '@everywire/wires/mqtt';
-import { deliveryQos, propertiesOf } from './convert.ts';
-import { encodePublish, flightOf, formatFor } from './encoding.ts';
+import { reasonCodes } from '@everywire/wires/mqtt';
+import { deliveryQos } from './convert.ts';
+import { encodeAgain, encodePublish, flightOf, formatFor } from './encoding.ts';
 import { fillPacketIds } from './format.ts';
 import { RetainedRuns, type RetainedDelivery } from './retained.ts';
 
+/** A message is looked for from the millisecond in which it was published: others of that time come before it. */
+const lookedThroughMessages = 16;
 /** More than this many unread notices are one: the last. */
 const gapsMax = 16;
 
@@ -31,6 +33,7 @@ export class Delivery implements RetainedDelivery {
   /** Since the last `settle`: PUBREC came for these. */
   #released: InFlight[] | undefined;
   #hasProgressed = false;
+  #whenDrained: PromiseWithResolvers<void> | undefined;
 
   constructor(client: MqttClient) {
     this.#client = client;
@@ -79,11 +82,21 @@ export class Delivery implements RetainedDelivery {
 
   close(): void {
     this.#isClosed = true;
+    this.#whenDrained?.resolve();
   }
 
   drained(): void {
     this.#isFull = false;
+    this.#whenDrained?.resolve();
     this.continueDelivery();
+  }
+
+  /** Resolves when the link takes bytes again, or has ended. */
+  async #drained(): Promise<void> {
+    if (!this.#isFull || this.#isClosed) return;
+    this.#whenDrained = Promise.withResolvers<void>();
+    await this.#whenDrained.promise;
+    this.#whenDrained = undefined;
   }
 
   /** Retained messages are sent before anything newer: the subscription starts behind them. */
@@ -182,12 +195,16 @@ export class Delivery implements RetainedDelivery {
     for (const sent of alone) {
       const message = await this.#find(sent);
       if (!this.#client.isOpen()) return;
-      if (message === undefined) {
+      const bytes = message && encodeAgain(this.#client, message, sent);
+      if (bytes === undefined) {
+        // It is gone, or this client takes no packet as large as the one before it did [MQTT-3.1.2-25].
         this.#giveUp(sent);
         continue;
       }
       this.#state.resend(sent);
-      this.#sendOne(message, sent);
+      this.#client.broker.figures.publishSent += 1;
+      if (!this.#send(bytes)) await this.#drained();
+      if (!this.#client.isOpen()) return;
     }
     this.settle();
   }
@@ -203,16 +220,15 @@ export class Delivery implements RetainedDelivery {
   }
 
   async #look({ origin, channel, seq, timeMs }: InFlight): Promise<Message | undefined> {
-    const { session, broker } = this.#client;
+    const { session } = this.#client;
     if (origin === 'retained') {
       const [message] = (await session.retained(channel)).messages;
       if (message?.seq === seq) return message;
     }
-    const { pageMessagesMax } = broker.host.limits;
     let from: From = { since: { kind: 'time', timeMs } };
     // Large messages of one millisecond can be more than a page.
     for (;;) {
-      const { messages, through, more } = await session.read(channel, from, pageMessagesMax);
+      const { messages, through, more } = await session.read(channel, from, lookedThroughMessages);
       const found = messages.find((message) => message.seq === seq);
       if (found !== undefined || !more || through.seq >= seq) return found;
       from = { after: formatCursor(through) };
@@ -315,7 +331,8 @@ export class Delivery implements RetainedDelivery {
       });
       if (piece === undefined) {
         // Too large for the client, so it counts as delivered [MQTT-3.1.2-25].
-        this.#state.complete(sent);
+        if (known === undefined) this.#state.complete(sent);
+        else this.#giveUpSoon(known);
         core.ack(message.seq, true);
         continue;
       }
@@ -333,8 +350,12 @@ export class Delivery implements RetainedDelivery {
   #passOver(subscription: MqttSubscription, seq: number): void {
     if (subscription.expected === undefined) return;
     for (const sent of [...subscription.expected.values()]) {
-      if (sent.seq < seq && !sent.isOnWire) this.#giveUp(sent);
+      if (sent.seq < seq && !sent.isOnWire) this.#giveUpSoon(sent);
     }
+  }
+
+  #giveUpSoon(sent: InFlight): void {
+    this.#giveUp(sent);
     // Not from within a delivery, since it may bring about others.
     queueMicrotask(() => {
       if (this.#client.isOpen()) this.settle();
@@ -391,21 +412,6 @@ export class Delivery implements RetainedDelivery {
 
   #answerPubrel(packetId: number): void {
     this.#client.answer({ type: 'pubrel', packetId, reasonCode: reasonCodes.success, properties: {} });
-  }
-
-  #sendOne(message: Message, sent: InFlight): void {
-    const client = this.#client;
-    const packet: Publish = {
-      type: 'publish',
-      topic: message.channel,
-      payload: message.payload,
-      qos: sent.qos,
-      retain: sent.origin === 'retained',
-      dup: true,
-      packetId: sent.packetId,
-      properties: client.version === 5 ? propertiesOf(message, client.broker.nowMs()) : {},
-    };
-    client.answer(packet);
   }
 }
 

@@ -1,11 +1,11 @@
 import { frame, opcodes } from '@everywire/wires/websocket';
-import { encodePacket, type Publish, type UserProperties } from '@everywire/wires/mqtt';
+import { encodePacket, type Publish, type Qos, type UserProperties } from '@everywire/wires/mqtt';
 import { Batch, type WireFormat } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { MqttClient } from './client.ts';
 import { propertiesOf, withPlace } from './convert.ts';
 import { fillPacketIds, packetBytes } from './format.ts';
-import type { InFlight, MqttSubscription } from './state.ts';
+import type { InFlight, MqttSubscription, SubscriptionOptions } from './state.ts';
 
 /** User property that tells of a gap, as the JSON of a gap notice. */
 const gapProperty = 'everywire-gap';
@@ -17,21 +17,43 @@ export function formatFor(
   subscription: MqttSubscription,
   how: 'live' | 'again' | 'retained' = 'live',
 ): WireFormat {
-  const { broker, version, link } = client;
   const { options } = subscription;
   if (how === 'live' && !batch.mayExpire && subscription.format !== undefined) return subscription.format;
-  const format = broker.formats.get({
-    version,
-    link: link.kind,
+  const format = formatOf(client, batch, options, {
     qos: options.qos,
-    retain: how === 'retained' ? 'set' : options.retainAsPublished ? 'as-published' : 'clear',
+    isRetained: how === 'retained',
     dup: how === 'again',
-    withCursor: options.withCursor,
-    subscriptionIdentifiers: options.identifier === undefined ? [] : [options.identifier],
-    nowMs: batch.mayExpire ? broker.nowMs() : undefined,
   });
   if (how === 'live' && !batch.mayExpire) subscription.format = format;
   return format;
+}
+
+/** The same bytes as the first time but for DUP, also where its subscription has ended or is another since. */
+export function encodeAgain(client: MqttClient, message: Message, sent: InFlight): Buffer | undefined {
+  const { qos, packetId, origin, subscription } = sent;
+  const batch = new Batch([message]);
+  const how = { qos, dup: true, isRetained: origin === 'retained' };
+  const encoded = batch.as(formatOf(client, batch, subscription.options, how));
+  if (packetBytes(encoded, 0, client.link.kind) > client.packetBytesMax) return undefined;
+  return fillPacketIds(encoded, [packetId]);
+}
+
+function formatOf(
+  { broker, version, link }: MqttClient,
+  { mayExpire }: Batch,
+  { retainAsPublished, withCursor, identifier }: SubscriptionOptions,
+  { qos, dup, isRetained }: { readonly qos: Qos; readonly dup: boolean; readonly isRetained: boolean },
+): WireFormat {
+  return broker.formats.get({
+    version,
+    link: link.kind,
+    qos,
+    retain: isRetained ? 'set' : retainAsPublished ? 'as-published' : 'clear',
+    dup,
+    withCursor,
+    subscriptionIdentifiers: identifier === undefined ? [] : [identifier],
+    nowMs: mayExpire ? broker.nowMs() : undefined,
+  });
 }
 
 /** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */
@@ -41,8 +63,7 @@ export function encodePublish(
   subscription: MqttSubscription,
   { qos, dup, packetId }: { readonly qos: 0 | 1 | 2; readonly dup: boolean; readonly packetId: number },
 ): Buffer | undefined {
-  const { gaps } = subscription;
-  if (gaps !== undefined) {
+  if (subscription.gaps !== undefined) {
     const packet = withGaps(message, subscription, {
       qos,
       dup,
@@ -50,9 +71,11 @@ export function encodePublish(
       nowMs: client.broker.nowMs(),
     });
     const bytes = encodePacket(packet, 5, client.packetBytesMax);
-    if (bytes === undefined) return undefined;
-    subscription.gaps = undefined;
-    return client.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
+    if (bytes !== undefined) {
+      subscription.gaps = undefined;
+      return client.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
+    }
+    // The message may fit without them: they wait for one that leaves them room.
   }
   const batch = new Batch([message]);
   const encoded = batch.as(formatFor(client, batch, subscription, dup ? 'again' : 'live'));

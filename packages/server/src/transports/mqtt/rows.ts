@@ -54,6 +54,10 @@ type StoredInFlight = readonly [
   origin?: Origin,
   channel?: string,
   timeMs?: number,
+  /** Of the subscription that brought it, which may be gone; 0: it had none. Earlier versions did not keep it. */
+  identifier?: number,
+  /** 1: it asked for cursors. 2: it asked for the retain flag as published. */
+  flags?: number,
 ];
 
 /** The session as JSON. */
@@ -95,7 +99,11 @@ export function windowOf(state: SessionState): StoredWindow {
     // After a crash the group may give it to another member; at QoS 2 it stays with this session.
     const origin = sent.origin === 'log' && subscription.target.isShared ? 'detached' : sent.origin;
     if (isReleased || origin === 'log') inFlight.push(place);
-    else if (sent.origin !== 'log' || qos === 2) inFlight.push([...place, origin, channel, timeMs]);
+    else if (sent.origin !== 'log' || qos === 2) {
+      const { identifier = 0, withCursor, retainAsPublished } = subscription.options;
+      const flags = Number(withCursor) + 2 * Number(retainAsPublished);
+      inFlight.push([...place, origin, channel, timeMs, identifier, flags]);
+    }
   }
   return { retained, inFlight, lastPacketId: state.lastPacketId };
 }
@@ -127,11 +135,22 @@ export function restore(
     if (subscription !== undefined) subscription.retained = place;
   }
   const sent: Omit<InFlight, 'isOnWire'>[] = (window?.inFlight ?? []).map(
-    ([packetId, qos, seq, no, isReleased, origin = 'log', channel = '', timeMs = 0]) => ({
+    ([
       packetId,
       qos,
       seq,
-      subscription: byNo.get(no) ?? goneSubscription(),
+      no,
+      isReleased,
+      origin = 'log',
+      channel = '',
+      timeMs = 0,
+      identifier = 0,
+      flags = 0,
+    ]) => ({
+      packetId,
+      qos,
+      seq,
+      subscription: byNo.get(no) ?? goneSubscription(identifier, flags),
       isReleased: isReleased === 1,
       origin,
       channel,
@@ -143,12 +162,18 @@ export function restore(
 }
 
 /** Of what is in flight although its subscription has ended. */
-function goneSubscription(): MqttSubscription {
+function goneSubscription(identifier: number, flags: number): MqttSubscription {
   return new MqttSubscription(
     0,
     '',
     { kind: 'log', filter: '', isShared: false, from: undefined },
-    { qos: 2, noLocal: false, retainAsPublished: false, identifier: undefined, withCursor: false },
+    {
+      qos: 2,
+      noLocal: false,
+      retainAsPublished: (flags & 2) !== 0,
+      identifier: identifier === 0 ? undefined : identifier,
+      withCursor: (flags & 1) !== 0,
+    },
   );
 }
 

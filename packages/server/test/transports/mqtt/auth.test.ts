@@ -57,6 +57,27 @@ describe.each([4, 5] as const)('CONNECT of version %d', (version) => {
     client.disconnect();
   });
 
+  test('tells MQTT 5 readers from whom a message is, whichever transport it came by', async () => {
+    const topic = fresh();
+    const [ann, bob] = [
+      await token({ sub: 'ann', ...everything }),
+      await token({ sub: 'bob', ...everything }),
+    ];
+    const reader = await open(bob);
+    await reader.subscribe(topic, { qos: 1 });
+    const writer = await open(ann, { version });
+    await writer.deliver(topic, 'plain');
+    const forged = { userProperties: [['everywire-from', 'root'] as const, ['lang', 'ko'] as const] };
+    await writer.deliver(topic, 'forged', version === 5 ? { properties: forged } : {});
+    const froms = [
+      (await reader.take()).properties.userProperties,
+      (await reader.take()).properties.userProperties,
+    ];
+    const from = ['everywire-from', 'ann'];
+    expect(froms).toEqual([[from], version === 5 ? [['lang', 'ko'], from] : [from]]);
+    for (const one of [reader, writer]) one.disconnect();
+  });
+
   test('takes the subject as user name, none, and no other', async () => {
     const shown = await token({ sub: 'ann', ...everything });
     for (const name of ['ann', '']) {

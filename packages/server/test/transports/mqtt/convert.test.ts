@@ -26,8 +26,8 @@ function publish(properties: PublishProperties, given: Partial<Publish> = {}): P
 }
 
 /** What the store makes of a PUBLISH: the hub's own checks between. */
-function stored(packet: Publish): Message {
-  const draft = checkDraft(draftOf(packet), { id: 'ID', nowMs, from: 'user-1' }, limits);
+function stored(packet: Publish, from?: string): Message {
+  const draft = checkDraft(draftOf(packet), { id: 'ID', nowMs, from }, limits);
   const place = { epoch: 'epoch1', seq: 1, offset: 1, tag: '0123456789abcdef' };
   return new Message(packet.topic, place, draft);
 }
@@ -111,6 +111,13 @@ describe('what other transports see', () => {
       ],
     });
     expect(propertiesOf(stored(said), nowMs).userProperties).toEqual([['kept', 'yes']]);
+    expect(propertiesOf(stored(said, 'user-1'), nowMs).userProperties).toEqual([
+      ['kept', 'yes'],
+      ['everywire-from', 'user-1'],
+    ]);
+    expect(propertiesOf(stored(publish({}), 'user-1'), nowMs).userProperties).toEqual([
+      ['everywire-from', 'user-1'],
+    ]);
     expect([...stored(said).headers!]).toEqual([['kept', 'yes']]);
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { GapNotice } from '@everywire/protocol';
 import { Batch } from '../../../src/core/log/batch.ts';
 import { defaultLimits } from '../../../src/config/limits.ts';
 import type { Message } from '../../../src/core/log/message.ts';
@@ -22,6 +23,7 @@ class Rig {
   readonly started: string[] = [];
   readonly reads: ((messages: readonly Message[]) => void)[] = [];
   readonly delivery: Delivery;
+  readonly client: { packetBytesMax: number; readonly [name: string]: unknown };
 
   constructor() {
     const session = {
@@ -32,7 +34,7 @@ class Rig {
       drained: () => (this.drainedCount += 1),
       creditAvailable: () => undefined,
     };
-    this.delivery = new Delivery({
+    this.client = {
       session,
       version: 5,
       link: { kind: 'tcp' },
@@ -50,7 +52,8 @@ class Rig {
         formats: { get: (options: PublishFormatOptions) => publishFormat(options) },
         nowMs: () => 0,
       },
-    } as unknown as MqttConnection);
+    };
+    this.delivery = new Delivery(this.client as unknown as MqttConnection);
   }
 
   subscription(filter: string, qos: 0 | 1): MqttSubscription {
@@ -126,5 +129,21 @@ describe('what goes to an MQTT client', () => {
     await expect.poll(() => rig.started).toEqual(['b']);
     expect(rig.bring(other, 2)).toBe(true);
     expect(rig.sent).toHaveLength(1);
+  });
+
+  it('keeps news of a gap for later when a message fits without it and not with it', () => {
+    const rig = new Rig();
+    const subscription = rig.subscription('a', 1);
+    subscription.retained = undefined;
+    const notice = { channel: 'x'.repeat(200), reason: 'retention' } as unknown as GapNotice;
+    subscription.gaps = [notice];
+    rig.client.packetBytesMax = 150;
+    expect(rig.bring(subscription, 1)).toBe(true);
+    expect(rig.sent).toHaveLength(1);
+    expect(subscription.gaps).toEqual([notice]);
+    rig.client.packetBytesMax = 1_000;
+    rig.bring(subscription, 2);
+    expect(rig.sent[1]!.toString()).toContain('everywire-gap');
+    expect(subscription.gaps).toBeUndefined();
   });
 });

@@ -175,7 +175,7 @@ describe('what the server says of itself', () => {
     expect(connack.properties).toMatchObject({
       assignedClientIdentifier: expect.stringMatching(/^everywire-[0-9a-f]{24}$/) as string,
       receiveMaximum: 64,
-      maximumPacketSizeBytes: 81_920,
+      maximumPacketSizeBytes: 1_070_588,
       topicAliasMaximum: 16,
     });
     client.disconnect();
