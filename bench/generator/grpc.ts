@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { frameMessage } from '@everywire/wires/grpc';
 import { SubscribeRequestSchema } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { DataFrames } from './data-frames.ts';
 import type { Handshake, Place } from './handshakes.ts';
 
 /**
@@ -21,9 +22,11 @@ export function grpcHandshake(place: Place): Handshake {
   const [method, channel] = place.path.split('#') as [string, string?];
   const asked = channel === undefined ? {} : { channels: [channel] };
   const request = toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema, asked));
+  const frames = new DataFrames();
   return {
     request: Buffer.concat([opening(), call(1, callHeaders(place.host, method), request)]),
     ready: { text: subscribedMark.toString('latin1'), times: 1 },
+    content: (bytes) => frames.read(bytes),
   };
 }
 

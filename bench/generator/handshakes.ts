@@ -25,6 +25,8 @@ export interface Handshake {
   readonly then?: Buffer | undefined;
   /** The subscription is ready when this text, of bytes as Latin-1, has arrived so many times after the head; absent: with the head. */
   readonly ready?: { readonly text: string; readonly times: number } | undefined;
+  /** Takes the payloads' bytes out of what arrives, in order; absent where framing never cuts a payload. */
+  readonly content?: ((bytes: Buffer) => Buffer) | undefined;
   /** What this wire wants as an answer to a ping found in `framing`. */
   readonly answerPing?: ((framing: Buffer) => Buffer | undefined) | undefined;
   /** Reads everything that arrives, in order, and returns what this wire wants as an answer: its acknowledgements. */

@@ -86,9 +86,11 @@ export class Subscriber {
     this.#socket?.resetAndDestroy();
   }
 
-  #read(chunk: Buffer): void {
-    const answer = this.#options.handshake.acknowledge?.(chunk);
+  #read(bytes: Buffer): void {
+    const { acknowledge, content } = this.#options.handshake;
+    const answer = acknowledge?.(bytes);
     if (answer !== undefined) this.#socket?.write(answer);
+    const chunk = content === undefined ? bytes : content(bytes);
     if (this.#opening === undefined) {
       this.arrivals.read(chunk, nowUs());
       this.onRead?.();
