@@ -2,7 +2,7 @@ import type { Server, Socket } from 'node:net';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { Admission } from '../core/sessions/admission.ts';
 
-/** Names a connection for `Credentials.connection`, on either side of TLS; `undefined` once it is gone. */
+/** The name of a connection for `Credentials.connection`, before and after TLS; `undefined` once the connection is gone. */
 export function connectionKey(
   socket: Pick<Socket, 'remoteAddress' | 'remotePort' | 'localPort'>,
 ): string | undefined {
@@ -13,18 +13,21 @@ export function connectionKey(
 /** Listeners for the end of a connection, under any owner. */
 const departures = new WeakSet<object>();
 
-/** Whether it must stay on its socket when all others are taken off, or that connection would be counted for ever. */
+/**
+ * Whether the listener must stay on its socket when all others are removed: without it the connection would count for
+ * ever.
+ */
 export function isDeparture(listener: object): boolean {
   return departures.has(listener);
 }
 
 /**
- * Lets `admission` decide about every connection before the server's own handlers see it, before TLS too. Called once they
- * are all there.
+ * Lets `admission` decide about every connection before the server's own handlers see it, and before TLS. Call it after
+ * all handlers are added.
  */
 export function guard(server: Server, admission: Admission): void {
   const handlers = server.listeners('connection') as ((socket: Socket) => void)[];
-  // Nothing is read from one that waits. Node's HTTP server does not hand the option of that name on.
+  // The server does not read from a waiting connection. Node's HTTP server does not pass on the option of that name.
   Object.assign(server, { pauseOnConnect: true });
   if (server instanceof TlsServer) readOnceSecure(server);
   const waiting = new Set<Socket>();
@@ -42,7 +45,7 @@ export function guard(server: Server, admission: Admission): void {
       socket.resume();
     };
     const refuse = (): void => void socket.destroy();
-    // One that waits may break as well.
+    // A waiting connection may break too.
     socket.on('error', ignore);
     const decision = admission.arrive(key, { address: socket.remoteAddress, serve, refuse });
     if (decision === 'refuse') {
@@ -58,7 +61,7 @@ export function guard(server: Server, admission: Admission): void {
     if (decision === 'serve') serve();
     else waiting.add(socket);
   });
-  // A server that closes waits for all its connections, and no handler knows of these.
+  // A closing server waits for all its connections, and no handler knows these.
   const close = server.close.bind(server);
   server.close = (done) => {
     for (const socket of waiting) socket.destroy();
@@ -66,7 +69,7 @@ export function guard(server: Server, admission: Admission): void {
   };
 }
 
-/** Data within TLS is paused as well, and no listener waits for it any more. */
+/** Data within TLS is paused too, and no listener would resume it. */
 function readOnceSecure(server: TlsServer): void {
   server.prependListener('secureConnection', (socket: TLSSocket) => socket.resume());
 }

@@ -15,5 +15,5 @@ export const netLimits = {
   },
 } satisfies LimitDeclarations;
 
-/** What everything with sockets reads. */
+/** The limits of all parts with sockets. */
 export type NetLimits = Limits & LimitsOf<typeof netLimits>;

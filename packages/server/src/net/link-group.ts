@@ -14,7 +14,7 @@ export interface LinkOptions<Context> {
 
 /** A link as its group sees it. */
 export interface GroupedLink<Context> extends Link<Context> {
-  /** Writes the answers that were waiting for the end of the turn. */
+  /** Writes the answers that wait for the end of the turn. */
   flush(): void;
 }
 
@@ -37,7 +37,7 @@ export class LinkGroup<Context> {
     this.deadlines = new Deadlines({ clock, onDue: (link) => this.#overdue(link) });
   }
 
-  /** What belongs to the link; `undefined`: it is refused. A fault of the protocol refuses it too. */
+  /** The context of the link; `undefined`: the link is refused. A fault of the protocol refuses it too. */
   open(link: Link<Context>): Context | undefined {
     try {
       return this.#open(link);

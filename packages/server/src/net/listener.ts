@@ -8,12 +8,12 @@ import type { OpenLinks } from './link.ts';
 import { TcpLink, TcpLinkGroup } from './tcp-link.ts';
 import type { TlsEnd } from './tls-end.ts';
 
-/** Where a protocol is asked to listen. */
+/** The configured address of a protocol. */
 export interface ListenAddress {
   readonly host: string;
   /** 0: any free port; -1: none. */
   readonly port: number;
-  /** The port is a default: when it is taken, the listener stays off with a warning. */
+  /** The port is a default: if it is in use, the listener stays off with a warning. */
   readonly isDefaultPort: boolean;
 }
 
@@ -23,15 +23,15 @@ export interface SecureAddress extends ListenAddress {
 }
 
 export interface TcpListenerOptions<Context> extends LinkOptions<Context>, ListenAddress {
-  /** For words to the operator: the protocol as the configuration has it, such as `mqtt`. */
+  /** The name of the protocol in the configuration, such as `mqtt`, for messages to the operator. */
   readonly name: string;
-  /** Decides about each connection; absent: all are welcome. */
+  /** Decides about each connection; absent: the server accepts all. */
   readonly admission?: Admission | undefined;
   /** Absent: it listens in clear text. */
   readonly tls?: TlsEnd | undefined;
 }
 
-/** A listener that is off, with the face of one that is not. */
+/** A listener that is off, with the interface of one that is on. */
 export function noListener<Context>(): TcpListener<Context> {
   return {
     port: undefined,
@@ -48,16 +48,16 @@ export interface TcpListener<Context> extends OpenLinks<Context> {
   readonly port: number | undefined;
   /** `<name>://host:port`; `undefined`: it is off. */
   readonly url: string | undefined;
-  /** Takes no new connections from here on; those that are open stay. */
+  /** Accepts no new connections from here on; open ones stay. */
   close(): void;
 }
 
-/** Machines that vanish without a word are found out by the system's own probes, also where the protocol has none. */
+/** The probes of the operating system detect machines that vanish, also if the protocol has no probes. */
 const probedAfterMs = 60_000;
 
 /**
  * Listens for TCP connections that carry a protocol's bytes.
- * @throws Error for the operator, when the port was asked for and cannot be had
+ * @throws Error for the operator, if the port was configured and is not available
  */
 export async function listenTcp<Context>(
   options: TcpListenerOptions<Context>,
@@ -66,18 +66,18 @@ export async function listenTcp<Context>(
   const group = new TcpLinkGroup(options);
   const accept = (socket: Socket): void => TcpLink.accept(socket, group);
   const tcp: ServerOpts = {
-    // The end of the peer's half is answered, not taken for the end of ours.
+    // If the peer closes its half, the server still sends its answers before it closes.
     allowHalfOpen: true,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: probedAfterMs,
-    // A socket is held when this much is unsent; Node emits `drain` only for sockets that passed their mark.
+    // The server holds a socket with this much unsent. Node emits `drain` only for sockets above this mark.
     highWaterMark: limits.outboundHeldFromBytes,
   };
   const server = tls === undefined ? createServer(tcp, accept) : createSecure(tls, name, tcp, accept);
   if (admission !== undefined) guard(server, admission);
   const bound = await bind(server, options);
-  // Out of file descriptors, for example: connected peers are still served.
+  // For example, no file descriptors are left: the server still serves connected peers.
   server.on('error', (error) => log.error({ err: error, name }, 'a connection could not be accepted'));
   return {
     port: bound?.port,
@@ -100,8 +100,8 @@ function createSecure(tls: TlsEnd, name: string, tcp: ServerOpts, accept: (socke
 }
 
 /**
- * Makes a server listen where its protocol was asked to. `undefined`: it stays off.
- * @throws Error for the operator, when the port was asked for and cannot be had
+ * Makes a server listen on its configured address. `undefined`: it stays off.
+ * @throws Error for the operator, if the port was configured and is not available
  */
 export async function bind(
   server: Server,

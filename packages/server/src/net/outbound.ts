@@ -5,27 +5,27 @@ export interface WritingEnd {
   write(bytes: Buffer, onWritten?: () => void): unknown;
 }
 
-/** What continues when the peer's machine has taken what was written. */
+/** The owner, which continues when the peer's machine has taken the written bytes. */
 export interface OutboundOwner {
-  /** Deliveries were held back. */
+  /** Continues deliveries that were held back. */
   continueDelivery(): void;
-  /** Reading was stopped because answers piled up. */
+  /** Continues to read after too many answers were unsent. */
   continueReading?(): void;
 }
 
-/** The bounds of what a connection may have unsent. */
+/** The limits of a connection's unsent bytes. */
 export interface OutboundBounds {
-  /** With more than this, nothing more is delivered to it, and nothing more is read from it that must be answered. */
+  /** Above this, the server delivers nothing more to it, and reads no command that needs an answer. */
   readonly outboundHeldFromBytes: number;
-  /** With more answers than this, it is cut: it sends and does not listen. */
+  /** Above this many bytes of answers, the server cuts the connection: the peer sends, but does not read. */
   readonly outboundBytesMax: number;
 }
 
 const nothing = Buffer.alloc(0);
 
 /**
- * How well a peer takes its answers. `slow`: nothing more is read from it for now. `deaf`: it is to be cut.
- * Deliveries do not count for that: one message may be larger than all answers together.
+ * How well a peer reads its answers. `slow`: the server reads nothing more from it for now. `deaf`: the server must cut
+ * it. Deliveries do not count, because one message may be larger than all answers together.
  */
 export function listeningOf(
   unsentBytes: number,
@@ -72,14 +72,14 @@ export class Outbound {
     return this.#deliveredBytes;
   }
 
-  /** Nothing more is delivered until `continueDelivery`: a delivery of `bytes` was one too many. */
+  /** Stops deliveries until `continueDelivery`, because a delivery of `bytes` was one too many. */
   hold(bytes = 0): void {
     this.#isHeld = true;
     this.#deliveredBytes += bytes;
     this.#awaitDrain();
   }
 
-  /** Nothing more is read until `continueReading`. */
+  /** Stops reading until `continueReading`. */
   stall(): void {
     this.#isStalled = true;
     this.#awaitDrain();
@@ -98,7 +98,7 @@ export class Outbound {
     this.#isStalled = false;
     this.#deliveredBytes = 0;
     if (wasHeld) this.#owner.continueDelivery();
-    // What was delivered just now may have filled it again.
+    // The deliveries of just now may have filled it again.
     if (wasStalled && !this.isStalled) this.#owner.continueReading?.();
   }
 

@@ -7,7 +7,7 @@ import { connectionKey } from './guard.ts';
 import { LinkGroup, type GroupedLink } from './link-group.ts';
 import { certificateOf } from './tls-end.ts';
 
-/** `closing`: our end was sent and theirs is awaited. `over`: nothing is sent or read any more. */
+/** `closing`: our end is sent, and the link waits for the peer's end. `over`: it sends and reads nothing more. */
 type Stage = 'open' | 'closing' | 'over';
 
 const linkOfSocket = Symbol('TcpLink');
@@ -45,7 +45,7 @@ export class TcpLinkGroup<Context> extends LinkGroup<Context> {
   }
 }
 
-/** One TCP connection: bytes in, bytes out, deadlines, goodbye, and back-pressure as `websocket/peer.ts` has it. */
+/** One TCP connection: bytes in, bytes out, deadlines, close, and back-pressure as in `websocket/peer.ts`. */
 export class TcpLink<Context> implements GroupedLink<Context> {
   readonly kind = 'tcp';
   readonly ticket = undefined;
@@ -56,7 +56,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   #stage: Stage = 'open';
   #answers: Buffer[] | undefined;
   #answerBytes = 0;
-  /** Once it had too much unsent. */
+  /** Made when it first has too much unsent. */
   #outbound: Outbound | undefined;
   #isPaused = false;
   #hasPeerEnded = false;
@@ -68,7 +68,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.#group = group;
   }
 
-  /** The socket, half open when the peer ends, is the link's from now on, in the same turn in which it was accepted. */
+  /** Takes over a socket with `allowHalfOpen`, in the turn in which it was accepted. */
   static accept<Context>(socket: Socket, group: TcpLinkGroup<Context>): void {
     const link = new TcpLink(socket, group);
     (socket as LinkSocket)[linkOfSocket] = link as unknown as TcpLink<unknown>;
@@ -159,7 +159,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#readOn();
-    // The protocol may have bytes to handle that came before the end, and pause again for them.
+    // The protocol may still have to handle bytes from before the end, and may pause again for them.
     if (this.#hasPeerEnded) process.nextTick(() => this.#endWithPeer());
   }
 
@@ -171,7 +171,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
   }
 
   trust(): void {
-    // The protocol bounds the bytes held before that: this link hands bytes over at once.
+    // The protocol limits the bytes before that: this link passes bytes on at once.
   }
 
   end(): void {
@@ -216,10 +216,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     link.#group.remove(link);
   };
 
-  /**
-   * Node reports the end although the socket is paused: input that the protocol has put off for lack of room comes
-   * before it.
-   */
+  /** Node reports the end of a paused socket too. The input that the protocol has put off comes before the end. */
   #endWithPeer(): void {
     if (this.#isPaused || this.#stage !== 'open') return;
     // A peer that is gone looks the same.
@@ -255,7 +252,7 @@ export class TcpLink<Context> implements GroupedLink<Context> {
     this.#isPaused = false;
     this.#deadline?.cancel();
     if (wasOpen) this.#group.handlers.onClose(this, how);
-    // What still comes is thrown away, so that the end of the connection is reached.
+    // Discards further input, so that the end of the connection arrives.
     this.#socket.resume();
   }
 

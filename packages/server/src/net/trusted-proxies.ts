@@ -5,7 +5,7 @@ export type IsProxy = (address: string | undefined) => boolean;
 
 /** @param entries addresses and networks, such as `10.0.0.0/8`. @throws RangeError that names the invalid entry */
 export function trustedProxies(entries: readonly string[]): IsProxy {
-  // Every request asks.
+  // The fast path, since every request calls it.
   if (entries.length === 0) return () => false;
   const proxies = new BlockList();
   for (const entry of entries) {

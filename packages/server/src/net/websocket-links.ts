@@ -17,9 +17,9 @@ import { peerHandlers, WebSocketLink, type WebSocketLinkRules } from './websocke
 
 export interface WebSocketLinksOptions<Context> extends LinkOptions<Context>, WebSocketLinkRules {
   readonly limits: WebSocketLimits;
-  /** Where handshakes come from. */
+  /** The source of handshakes. */
   readonly upgrades: UpgradeRouter;
-  /** The one path that is served. */
+  /** The served path. */
   readonly path: string;
   readonly handshake: HandshakeRules;
   /** Payload of one WebSocket message, which may hold many packets or part of one. */

@@ -10,8 +10,8 @@ export interface FixedPage {
 }
 
 /**
- * No source from elsewhere, nothing inline: a message can only ever be text on this page (CSP 3). `'self'` in
- * connect-src covers the WebSocket of the same origin as well (CSP 3 §6.7.2.8).
+ * No source from elsewhere and no inline code, so a message can only be text on this page (CSP 3). `'self'` in
+ * connect-src covers the WebSocket of the same origin too (CSP 3 §6.7.2.8).
  */
 const contentSecurityPolicy = [
   "default-src 'none'",

@@ -1,8 +1,8 @@
 import type { Clock, Timer } from '../core/clock.ts';
 
 /**
- * Time as this machine tells it. Its timers do not keep the process alive: a server lives by its sockets, and a sweep
- * that is due in a minute must not hold up an exit.
+ * The time of this machine. Its timers do not keep the process alive: sockets do, and a sweep that is due in a minute
+ * must not delay an exit.
  */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),

@@ -55,7 +55,7 @@ function formatLine(json: string, isColoured: boolean): string {
   return `${new Date(time).toISOString().slice(11, 23)} ${shown} ${msg}${rest.join('')}${cause}\n`;
 }
 
-/** A library's error text may quote a peer, and a peer must not move the cursor of a terminal. */
+/** The error text of a library may quote a peer, and a peer must not control a terminal. */
 function withoutControls(text: string): string {
   return text.replaceAll(
     /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g,

@@ -7,7 +7,7 @@ export interface MetricsFigures {
   readonly published: number;
   readonly refused: number;
   readonly delivered: number;
-  /** Of those and of other operations: refused because they came too fast. */
+  /** Publishes and other operations that the rate limit refused. */
   readonly rateLimited: number;
   readonly flushes: number;
   readonly subscriptions: number;

@@ -3,23 +3,23 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import type { TlsSettings } from './settings.ts';
 
-/** A certificate with its key, read and found to belong together. */
+/** A certificate and its key, read and checked to match. */
 export interface LoadedCertificate {
   readonly context: SecureContextOptions;
   /** Its subject alternative names, in Node's text: `DNS:chat.example, IP Address:127.0.0.1`. */
   readonly names: string;
   readonly validFromMs: number;
   readonly validToMs: number;
-  /** SHA-256, in hexadecimal: which one is in use, for the log. */
+  /** SHA-256 in hexadecimal, which identifies the certificate in the log. */
   readonly fingerprint: string;
 }
 
-/** The files cannot be used. The message is for the operator, and holds nothing of what is in them. */
+/** The files cannot be used. The message is for the operator, and has no content of the files. */
 export class CertificateError extends Error {
   override readonly name = 'CertificateError';
 }
 
-/** Reads the files and tries them out. @throws CertificateError */
+/** Reads and tests the files. @throws CertificateError */
 export async function loadCertificate(settings: TlsSettings): Promise<LoadedCertificate> {
   const [cert, key, ca] = await Promise.all([
     read('tls.cert', settings.cert),
@@ -68,7 +68,7 @@ function parseCertificate(what: string, path: string, pem: Buffer): X509Certific
   }
 }
 
-/** What OpenSSL says of keys could tell something of them, so its words are not passed on. */
+/** OpenSSL's message about a key could reveal a part of it, so it is not passed on. */
 function parseKey({ key: path, passphrase }: TlsSettings, key: Buffer): ReturnType<typeof createPrivateKey> {
   try {
     return createPrivateKey({ key, ...(passphrase === undefined ? {} : { passphrase }) });

@@ -5,14 +5,14 @@ export interface FileWatchOptions {
   readonly paths: readonly string[];
   readonly clock: Clock;
   readonly everyMs: number;
-  /** The files are others than before, and have not changed since the last look. */
+  /** Called when the files differ from before, and have not changed since the last check. */
   readonly onChange: () => Promise<void>;
 }
 
 /**
- * Looks at files every few seconds. It compares inodes, sizes and times, through symbolic links: that sees files that
- * were written over, renamed into place (certbot) or whose folder was exchanged under them (Kubernetes), on every file
- * system, and the system's file events do not.
+ * Checks files every few seconds. It compares inodes, sizes and times, through symbolic links. So it detects files that
+ * were overwritten, renamed into place (certbot) or whose folder was exchanged (Kubernetes), on every file system; the
+ * file events of the system do not.
  */
 export class FileWatch {
   readonly #options: FileWatchOptions;
@@ -25,13 +25,13 @@ export class FileWatch {
     this.#options = options;
   }
 
-  /** What there is now is what is known. */
+  /** Remembers the present state of the files. */
   async start(): Promise<void> {
     this.#known = this.#seen = await signature(this.#options.paths);
     this.#lookLater();
   }
 
-  /** What there is now has been taken in by other means. */
+  /** The caller has already loaded the present files. */
   async refresh(): Promise<void> {
     this.#known = this.#seen = await signature(this.#options.paths);
   }
@@ -48,7 +48,7 @@ export class FileWatch {
 
   async #look(): Promise<void> {
     const now = await signature(this.#options.paths);
-    // Certificate and key are two writes: what still moves is waited for.
+    // Certificate and key are two writes, so wait until the files no longer change.
     const isSettled = now === this.#seen && now !== this.#known;
     this.#seen = now;
     if (isSettled && !this.#isStopped) {
@@ -59,7 +59,7 @@ export class FileWatch {
   }
 }
 
-/** A file that is missing for a moment is a change like any other. */
+/** A file that is missing for a moment counts as a change. */
 async function signature(paths: readonly string[]): Promise<string> {
   const parts = await Promise.all(
     paths.map((path) =>

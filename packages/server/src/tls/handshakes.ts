@@ -3,11 +3,11 @@ import type { Clock } from '../core/clock.ts';
 import { Deadlines, type Deadline } from '../core/deadlines.ts';
 import { connectionKey } from '../net/guard.ts';
 
-/** What becomes of a connection that has just been accepted. */
+/** The next step for a new connection. */
 export interface Outcome {
-  /** It starts like TLS. The received bytes are still there to be read. */
+  /** The connection starts like TLS. The received bytes are still unread. */
   readonly proceed: () => void;
-  /** It does not. */
+  /** The connection does not start like TLS. */
   readonly plain: () => void;
 }
 
@@ -16,17 +16,20 @@ interface Handshake {
   readonly deadline: Deadline;
 }
 
-/** `handshake`, the only type of record that TLS begins with (RFC 8446 §5.1). */
+/** `handshake`, the only record type at the start of TLS (RFC 8446 §5.1). */
 const handshakeRecord = 0x16;
 
 /**
- * Connections whose TLS handshake is not over: each has one deadline, from the moment when it was accepted, and is known,
- * so that a server that closes need not wait for it.
+ * Connections in a TLS handshake. Each has one deadline, from its start, and is known here, so that a closing server
+ * need not wait for it.
  */
 export class Handshakes {
   readonly #deadlines: Deadlines<Socket>;
   readonly #timeoutMs: number;
-  /** By the name that a connection has on either side of TLS: Node does not tell which one a TLS socket is of. */
+  /**
+   * By the name of the connection before and after TLS, because Node does not tell which TCP socket a TLS socket
+   * belongs to.
+   */
   readonly #open = new Map<string, Handshake>();
 
   constructor(clock: Clock, timeoutMs: number) {
@@ -53,7 +56,7 @@ export class Handshakes {
     });
     const broken = (): void => void socket.destroy();
     socket.on('error', broken);
-    // Not by `once`: with nothing to read it is an end, or a false alarm.
+    // Not `once`: without data the event is an end, or a false alarm.
     const look = (): void => {
       const first = socket.read() as Buffer | null;
       if (first === null) {
@@ -78,7 +81,7 @@ export class Handshakes {
 
   done(socket: Socket): void {
     const key = connectionKey(socket);
-    // It is gone, which its 'close' tells.
+    // The connection is gone; its 'close' event follows.
     if (key === undefined) return;
     this.#open.get(key)?.deadline.cancel();
     this.#open.delete(key);

@@ -7,8 +7,8 @@ interface TlsEvents {
 }
 
 /**
- * Puts a step between an event of a server and its present listeners: they get a socket when `proceed` is called, in
- * the same turn or later, or never.
+ * Inserts a step between an event of a server and its present listeners: they get a socket only when `proceed` is
+ * called, in the same turn or later.
  */
 export function intercept<Event extends keyof TlsEvents>(
   server: TlsServer,

@@ -17,7 +17,7 @@ export interface ServerTlsOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Log;
-  /** How often the files are looked at. Default 2 s; a change is taken at the second look. */
+  /** How often the files are checked. Default 2 s; a change takes effect at the second check. */
   readonly lookEveryMs?: number | undefined;
 }
 
@@ -26,7 +26,7 @@ const dayMs = 24 * 3_600_000;
 /** Renewals commonly happen 30 days before the end, so something is wrong when this few are left. */
 const warnBeforeMs = 14 * dayMs;
 
-/** TLS for all listeners: one certificate, looked after while the server runs. */
+/** TLS for all listeners: one certificate, watched while the server runs. */
 export class ServerTls implements TlsEnd {
   readonly #options: ServerTlsOptions;
   readonly #servers = new Set<TlsServer>();
@@ -48,7 +48,7 @@ export class ServerTls implements TlsEnd {
     });
   }
 
-  /** Reads the files, and looks after them from here on. @throws CertificateError */
+  /** Reads the files, and watches them from here on. @throws CertificateError */
   static async load(options: ServerTlsOptions): Promise<ServerTls> {
     const loaded = await loadCertificate(options.settings);
     const tls = new ServerTls(options, loaded);
@@ -64,8 +64,8 @@ export class ServerTls implements TlsEnd {
       ...this.#context(),
       handshakeTimeout: limits.handshakeTimeoutMs,
       requestCert: asksForCertificate,
-      // Judged by us: Node would also refuse a client without a certificate, and accept a resumed session without one
-      // as authorised.
+      // The server checks certificates itself: Node would also refuse a client without a certificate, and would accept
+      // a resumed session without one as authorised.
       rejectUnauthorized: false,
     };
   }
@@ -102,7 +102,7 @@ export class ServerTls implements TlsEnd {
       socket.on('error', () => undefined);
       socket.destroy();
     });
-    // HTTP's would answer, in a connection that never came to be.
+    // HTTP's own listener would write an answer into a connection without TLS.
     server.removeAllListeners('tlsClientError');
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
       socket.destroy();
@@ -112,7 +112,7 @@ export class ServerTls implements TlsEnd {
       this.#refusals.info({ name, reason }, 'a TLS handshake failed');
     });
     server.on('close', () => this.#servers.delete(server));
-    // A server that closes waits for all its connections; nothing else would end those without an owner yet.
+    // A closing server waits for all its connections, and no other code would end those without an owner.
     const close = server.close.bind(server);
     server.close = (done) => {
       handshakes.destroyAll();
@@ -120,7 +120,7 @@ export class ServerTls implements TlsEnd {
     };
   }
 
-  /** Reads the files anew. A pair that cannot be used leaves the old one in place, with an error in the log. */
+  /** Reads the files again. If the pair is unusable, the old one stays, and the log gets an error. */
   async reload(): Promise<void> {
     await this.#watch.refresh();
     await this.#renew();
@@ -153,18 +153,19 @@ export class ServerTls implements TlsEnd {
       secureOptions:
         // A peer that asks for it again and again would cost a handshake each time (CVE-2011-1473).
         constants.SSL_OP_NO_RENEGOTIATION |
-        // A ticket carries on what was found about a certificate, also when that has expired or its authority is gone.
+        // A session ticket would keep the result of an earlier certificate check, also after the certificate has
+        // expired or its authority was removed.
         (settings.clientCertificates === 'none' ? 0 : constants.SSL_OP_NO_TICKET),
     };
   }
 
-  /** Why the connection is not taken; what its certificate says is kept with it. */
+  /** The reason to refuse the connection; stores the subject of its certificate. */
   #judge(socket: TLSSocket): string | undefined {
     const { settings, clock } = this.#options;
     if (settings.clientCertificates === 'none') return undefined;
     try {
       const certificate = socket.getPeerCertificate();
-      // Node's word for none is an empty object.
+      // Node returns an empty object if there is no certificate.
       if (Object.keys(certificate).length === 0)
         return settings.clientCertificates === 'require' ? 'none was shown' : undefined;
       if (!socket.authorized) return String(socket.authorizationError);

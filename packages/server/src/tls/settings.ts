@@ -1,17 +1,17 @@
 /** The TLS part of the configuration. Paths are of PEM files. */
 export interface TlsSettings {
-  /** The certificate, and behind it those between it and the root. */
+  /** The certificate, followed by the intermediate certificates. */
   readonly cert: string;
   readonly key: string;
-  /** Of an encrypted key. */
+  /** The passphrase of an encrypted key. */
   readonly passphrase?: string | undefined;
-  /** Certificates of the authorities whose client certificates are taken. */
+  /** The authorities of accepted client certificates. */
   readonly clientCa?: string | undefined;
-  /** `request`: a client may have none, but what it shows must be good. */
+  /** `request`: a client need not have a certificate, but one that it sends must be valid. */
   readonly clientCertificates: 'none' | 'request' | 'require';
   readonly subjectFrom: SubjectFrom;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
 }
 
-/** Which part of a client certificate becomes the subject. */
+/** The part of a client certificate that becomes the subject. */
 export type SubjectFrom = 'none' | 'cn' | 'san-email' | 'san-uri' | 'san-dns';

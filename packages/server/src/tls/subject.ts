@@ -29,7 +29,7 @@ function commonNames({ subject }: CertifiedNames): readonly string[] {
   return CN === undefined ? [] : [CN].flat();
 }
 
-/** `DNS:a.example, URI:"urn:with\u002c"`: what holds a comma, a quote or what is no plain text is a JSON string. */
+/** `DNS:a.example, URI:"urn:with\u002c"`: a value with a comma, a quote or a control character is a JSON string. */
 function alternativeNames({ subjectaltname }: CertifiedNames, kind: string): readonly string[] {
   const names: string[] = [];
   for (const [, name, value] of (subjectaltname ?? '').matchAll(entry)) {

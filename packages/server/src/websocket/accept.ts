@@ -14,8 +14,8 @@ export interface PeerOptions<Context> {
 }
 
 /**
- * Answers an opening handshake: with 101 and a peer, or with a problem document, in which case there is no peer.
- * Nothing that the peer sends is handled before this returns.
+ * Answers an opening handshake: with 101 and a peer, or with a problem document and no peer. Handles no input of the
+ * peer before it returns.
  */
 export function acceptWebSocket<Context>(
   request: IncomingMessage,
@@ -28,8 +28,8 @@ export function acceptWebSocket<Context>(
 }
 
 /**
- * The first half, for callers with checks to make before they answer with 101. A failed check is answered here. Until
- * `completeHandshake`, a socket that breaks is destroyed and nothing else.
+ * The first half, for callers with further checks before the 101. Answers a failed check itself. Until
+ * `completeHandshake`, a broken socket is only destroyed.
  */
 export function readHandshake(
   request: IncomingMessage,
@@ -41,12 +41,12 @@ export function readHandshake(
     refuseUpgrade(socket, pathOf(request), handshake);
     return undefined;
   }
-  // Node took its own listener away, and an error without one would end the process.
+  // Node removed its own listener, and an error without a listener would end the process.
   socket.on('error', destroyIt);
   return handshake;
 }
 
-/** The second half: 101, and from here on frames. */
+/** The second half: sends the 101, and reads frames from here on. */
 export function completeHandshake<Context>(
   socket: Duplex,
   head: Buffer,

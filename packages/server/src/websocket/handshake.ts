@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { isOriginAllowed, type OriginRequest } from '../http/origin.ts';
 import { HttpRefusal } from '../http/problem.ts';
 
-/** The parts of a request that a handshake is judged by. */
+/** The parts of a request that the handshake check needs. */
 export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 'headers'> & OriginRequest;
 
 export interface HandshakeRules {
@@ -19,7 +19,7 @@ export interface HandshakeRules {
 export interface Handshake {
   /** For `Sec-WebSocket-Accept`. */
   readonly acceptKey: string;
-  /** For `Sec-WebSocket-Protocol`; `undefined`: the header is left out. */
+  /** The value of `Sec-WebSocket-Protocol`; `undefined`: no such header. */
   readonly protocol: string | undefined;
 }
 
@@ -29,8 +29,8 @@ const keyShape = /^[A-Za-z0-9+/]{22}==$/;
 const tokenShape = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
- * Judges an opening handshake (RFC 6455 §4.2.1). Offered extensions are declined by not being mentioned in the answer
- * (§9.1), permessage-deflate among them: a frame shared by a thousand sockets cannot be compressed for each.
+ * Checks an opening handshake (RFC 6455 §4.2.1). The answer names no extensions, which declines all of them (§9.1),
+ * also permessage-deflate: a frame shared by a thousand sockets cannot be compressed for each.
  */
 export function checkHandshake(
   request: HandshakeRequest,
@@ -45,7 +45,7 @@ export function checkHandshake(
   if (!hasToken(headers.upgrade, 'websocket') || !hasToken(headers.connection, 'upgrade')) {
     return refuse('malformed', 'A WebSocket handshake needs Upgrade: websocket and Connection: Upgrade.');
   }
-  // A body would be taken for frames.
+  // The server would read a body as frames.
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? '0') !== 0) {
     return refuse('malformed', 'A WebSocket handshake must not have a body.');
   }
@@ -79,8 +79,8 @@ export function acceptance(handshake: Handshake, headers: Readonly<Record<string
 }
 
 /**
- * An offer without a known subprotocol is refused rather than answered without the header: a server may do both
- * (§4.2.2), and a 400 says why, where a browser would only show a closed socket.
+ * Refuses an offer without a known subprotocol. A server may also answer without the header (§4.2.2), but a 400 shows
+ * the reason, and a browser would only show a closed socket.
  */
 function selectProtocol(
   offer: string | undefined,

@@ -17,7 +17,7 @@ export interface PeerGroupOptions<Context> {
   readonly log: Log;
 }
 
-/** Peers are looked at in turns of this many, so that 8,000 pings do not leave in one go. */
+/** The number of buckets for the heartbeat sweep, so that 8,000 pings do not leave at once. */
 const bucketCount = 16;
 
 /** The peers of one endpoint: their shared state, their heartbeat in one sweep, and their answers of one turn. */

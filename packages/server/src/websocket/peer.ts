@@ -16,7 +16,7 @@ import type { WebSocketLimits } from './limits.ts';
 
 const nothing = Buffer.alloc(0);
 const pingFrame = frame(opcodes.ping, nothing);
-/** Answers that wait for the end of the turn are written when they come to this much. */
+/** Waiting answers of this size are written at once, before the end of the turn. */
 const textsFlushedFrom = 16 * 1024;
 
 /** Sweeps without a byte from the peer: the first interval may have started just after a sweep. */
@@ -29,7 +29,7 @@ const noCode = 1005;
 const timedOutCode = 4000;
 const slowPeerCode = 4001;
 
-/** `closing`: our Close was sent and theirs is awaited. `over`: nothing is sent or read any more. */
+/** `closing`: our Close is sent, and the server waits for the peer's. `over`: it sends and reads nothing more. */
 type Stage = 'open' | 'closing' | 'over';
 
 const peerOfSocket = Symbol('WebSocketPeer');
@@ -52,11 +52,11 @@ export interface WebSocketHandlers<Context> {
    * for one without a code, 1006 when the connection broke (RFC 6455 §7.1.5).
    */
   onClose(peer: WebSocketPeer<Context>, code: number): void;
-  /** `send` had answered false; the peer takes bytes again. */
+  /** `send` returned false before; the peer takes bytes again. */
   onDrain(peer: WebSocketPeer<Context>): void;
 }
 
-/** What the peers of one endpoint share. */
+/** The shared state of the peers of one endpoint. */
 export interface WebSocketEndpoint<Context> {
   readonly handlers: WebSocketHandlers<Context>;
   readonly limits: WebSocketLimits;

@@ -10,7 +10,7 @@ export const prefixFlags = { none: 0, compressed: 1, connectEnd: 2, webTrailers:
 
 export type PrefixFlags = (typeof prefixFlags)[keyof typeof prefixFlags];
 
-/** So many chunks are kept as they came. */
+/** The largest number of kept chunks; above it, the reader joins them. */
 const chunksMax = 256;
 
 /** A message of one stream, framed. */
@@ -22,9 +22,7 @@ export function frameMessage(message: Uint8Array, flags: PrefixFlags = prefixFla
   return framed;
 }
 
-/**
- * Reads messages from bytes in chunks of any size. An announced length is judged before anything of the message is kept.
- */
+/** Reads messages from bytes in chunks of any size. Checks an announced length before it keeps any byte of the message. */
 export class MessageReader {
   readonly #bytesMax: number;
   readonly #endFlag: PrefixFlags;
@@ -38,7 +36,7 @@ export class MessageReader {
     this.#endFlag = endFlag;
   }
 
-  /** Something of a message has come, but not all. */
+  /** Whether a part of a message has come, but not all of it. */
   get isWithinMessage(): boolean {
     return this.#bytes > 0;
   }
@@ -52,7 +50,7 @@ export class MessageReader {
     if (chunk.length === 0 || this.#end !== undefined) return;
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    // Of a peer that sends single bytes, each would cost a hundred.
+    // Joins the chunks of a peer that sends single bytes: each chunk object would cost a hundred bytes.
     if (this.#chunks.length > chunksMax) this.#chunks = [Buffer.concat(this.#chunks, this.#bytes)];
   }
 

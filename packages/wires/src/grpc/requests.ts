@@ -1,10 +1,7 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { EverywireError } from '@everywire/protocol';
 
-/**
- * A request, decoded by the generated code.
- * @throws EverywireError `internal`, which is gRPC's word for bytes that are not the message they should be
- */
+/** Decodes a request with the generated code. @throws EverywireError `internal`, the code of gRPC for invalid protobuf */
 export function decoded<Desc extends DescMessage>(schema: Desc, message: Uint8Array): MessageShape<Desc> {
   try {
     return fromBinary(schema, message);

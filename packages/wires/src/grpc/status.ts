@@ -4,7 +4,7 @@ import type { EverywireError } from '@everywire/protocol';
 import { ErrorInfoSchema, RetryInfoSchema } from './generated/google/rpc/error_details_pb.js';
 import { StatusSchema } from './generated/google/rpc/status_pb.js';
 
-/** `ErrorInfo.domain`: the codes are those of this project. */
+/** `ErrorInfo.domain`: marks error codes of this project. */
 export const errorDomain = 'everywire';
 
 /** The trailers of a call (gRPC over HTTP/2, Responses): OK, or a status with its details. */
@@ -48,7 +48,7 @@ export interface GrpcStatus {
   readonly retryAfterMs: number | undefined;
 }
 
-/** Reads trailers; `undefined` when they have no status, which the call then ended without. */
+/** Reads trailers; `undefined` if they have no status: the call then ended without one. */
 export function readStatus(
   trailers: Readonly<Record<string, string | readonly string[] | undefined>>,
 ): GrpcStatus | undefined {
@@ -62,7 +62,7 @@ export function readStatus(
   };
 }
 
-/** Details only add to a status, so those that cannot be read are as if there were none. */
+/** Details are optional, so unreadable ones count as absent. */
 function readDetails(base64: string): Pick<GrpcStatus, 'reason' | 'domain' | 'retryAfterMs'> {
   try {
     const { details } = fromBinary(StatusSchema, Buffer.from(base64, 'base64'));
@@ -80,7 +80,7 @@ function readDetails(base64: string): Pick<GrpcStatus, 'reason' | 'domain' | 're
   }
 }
 
-/** Status-Message: a decoder must not fail, but keep what is not percent encoding. */
+/** Status-Message: a decoder must not fail, and keeps text that is not percent-encoded. */
 function percentDecode(text: string): string {
   const bytes: number[] = [];
   for (let at = 0; at < text.length; at += 1) {
@@ -110,7 +110,10 @@ export function parseTimeoutMs(text: string): number | undefined {
   return match === null ? undefined : Number(match[1]) * unitsMs[match[2]!]!;
 }
 
-/** Writes `grpc-timeout` in the finest unit that it fits in, rounded up: it must not end before the caller's patience. */
+/**
+ * Writes `grpc-timeout` in the finest unit that it fits in, rounded up, so that it does not end before the caller's own
+ * time-out.
+ */
 export function formatTimeout(timeoutMs: number): string {
   const unit = ['n', 'u', 'm', 'S', 'M', 'H'].find((one) => timeoutMs / unitsMs[one]! <= timeoutMax) ?? 'H';
   return `${Math.min(Math.ceil(timeoutMs / unitsMs[unit]!), timeoutMax)}${unit}`;

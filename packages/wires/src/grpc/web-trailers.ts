@@ -1,15 +1,15 @@
 import { frameMessage, prefixFlags } from './frames.ts';
 
 /**
- * Trailers of gRPC-Web (PROTOCOL-WEB), which browsers cannot read as trailers of HTTP: the last frame of a response, a
- * block of lines `name:value` as HTTP/1.1 has them, with names in small letters.
+ * Trailers of gRPC-Web (PROTOCOL-WEB). Browsers cannot read HTTP trailers, so they are the last frame of a response: a
+ * block of lines `name:value` as in HTTP/1.1, with names in small letters.
  */
 export function webTrailersFrame(trailers: Readonly<Record<string, string>>): Buffer {
   const lines = Object.entries(trailers).map(([name, value]) => `${name.toLowerCase()}: ${value}\r\n`);
   return frameMessage(Buffer.from(lines.join('')), prefixFlags.webTrailers);
 }
 
-/** Reads what `MessageReader.end` has of a stream of gRPC-Web. */
+/** Reads the last frame of a gRPC-Web stream, from `MessageReader.end`. */
 export function parseWebTrailers(bytes: Buffer): Record<string, string> {
   const fields = bytes
     .toString()

@@ -117,7 +117,7 @@ export function decodeAuth(fields: Fields, from: 'client' | 'server'): Auth | Mq
 
 const leftOver = rule('§2.1.4', '§2.2.3');
 
-/** The packet, if nothing was wrong and nothing is left. */
+/** The packet, or the fault: also if bytes follow the packet. */
 export function finish<P>(fields: Fields, packet: P): P | MqttFault {
   if (!fields.isAtEnd()) fields.refuse('malformed', leftOver, 'The packet has bytes after its end.');
   return fields.fault ?? packet;

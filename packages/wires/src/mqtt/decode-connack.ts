@@ -13,7 +13,7 @@ const rules = {
 
 export function decodeConnack(fields: Fields): Connack | MqttFault {
   const flags = fields.readByte();
-  // MQTT 3.1 has no session present, and calls the byte unused.
+  // MQTT 3.1 has no session present flag; the byte is unused.
   if (flags > 1 && fields.version !== 3) {
     fields.refuse('malformed', rules.flags, 'Reserved bits of a CONNACK are not 0.');
   }

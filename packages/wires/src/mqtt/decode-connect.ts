@@ -33,19 +33,20 @@ const flags = {
   userName: 0x80,
 } as const;
 
-/** `headerFlags`: the low half of the first byte; 3.1 says nothing of them. */
+/** `headerFlags`: the low half of the first byte; 3.1 does not define them. */
 export function decodeConnect(fields: Fields, headerFlags: number): Connect | MqttFault {
   const version = readVersion(fields, headerFlags);
   if (version === undefined) return fields.fault!;
   const packet = readConnect(fields, version);
   const { fault } = fields;
   if (fault === undefined) return packet;
-  // MQTT 5 §4.13.1 lets the server say why; before it there was only a code for the version and the client id.
+  // MQTT 5 §4.13.1 lets the server give the reason. Earlier versions have a code only for the version and the client
+  // id.
   const hasAnswer = version === 5 || fault.kind === 'identifier';
   return hasAnswer ? { ...fault, connackVersion: version } : fault;
 }
 
-/** An unsupported version is refused in a form that the peer can be expected to read, as Mosquitto does. */
+/** The refusal of an unsupported version has a form that the peer can probably read, as in Mosquitto. */
 function readVersion(fields: Fields, headerFlags: number): Version | undefined {
   const name = fields.readBinary().toString('latin1');
   const level = fields.readByte();
@@ -59,7 +60,7 @@ function readVersion(fields: Fields, headerFlags: number): Version | undefined {
   const version = isOld ? (level === 3 ? 3 : undefined) : level === 4 || level === 5 ? level : undefined;
   if (version === undefined) {
     fields.refuse('version', rules.version, 'The protocol version is not supported.');
-    // The high bit is how Mosquitto's bridges mark themselves.
+    // Mosquitto's bridges set the high bit.
     const plainLevel = level & 0x7f;
     answerIn(fields, plainLevel === 3 || plainLevel === 4 || (isOld && plainLevel === 5) ? 4 : 5);
     return undefined;
@@ -107,7 +108,7 @@ function readConnect(fields: Fields, version: Version): Connect {
 }
 
 function checkFlags(fields: Fields, version: Version, bits: number): void {
-  // 3.1 calls the bit unused, and its clients set it.
+  // In 3.1 the bit is unused, and its clients set it.
   if ((bits & flags.reserved) !== 0 && version !== 3) {
     fields.refuse('malformed', rules.reserved, 'The reserved connect flag is not 0.');
   }
@@ -129,7 +130,7 @@ function checkFlags(fields: Fields, version: Version, bits: number): void {
 function readClientId(fields: Fields, version: Version, cleanStart: boolean): string {
   const clientId = version === 5 ? fields.readText(rules.clientIdText) : fields.readName(rules.clientIdText);
   if (fields.hasFault()) return '';
-  // 3.1 also says 23 bytes at most; Mosquitto has long taken more, and clients rely on it.
+  // 3.1 also limits it to 23 bytes. Mosquitto has long accepted more, and clients rely on that.
   if (version === 3 && clientId === '') {
     fields.refuse('identifier', rules.clientId31, 'In MQTT 3.1 a client id must not be empty.');
   } else if (version === 4 && clientId === '' && !cleanStart) {

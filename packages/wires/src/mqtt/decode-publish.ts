@@ -12,7 +12,7 @@ const rules = {
   subscriptionIdentifier: rule('3.3.4-6'),
 };
 
-/** `flags` were checked with the first byte. */
+/** `flags` are already checked. */
 export function decodePublish(fields: Fields, flags: number, from: 'client' | 'server'): Publish | MqttFault {
   const qos = ((flags >> 1) & 3) as Qos;
   const topic = fields.readName(rules.topicText);

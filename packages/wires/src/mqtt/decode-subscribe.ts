@@ -62,7 +62,7 @@ function readRequest(fields: Fields): FilterRequest {
 function checkOptions(fields: Fields, options: number, filter: string): void {
   if (fields.hasFault()) return;
   if (fields.version !== 5) {
-    // The reserved bits and QoS 3 break one statement together.
+    // One statement covers the reserved bits and QoS 3.
     if (options > 2) fields.refuse('malformed', rules.qos, 'The requested QoS must be 0, 1 or 2.');
     return;
   }
@@ -78,9 +78,10 @@ function checkOptions(fields: Fields, options: number, filter: string): void {
 }
 
 /**
- * Whether the filter keeps the rules. An empty one is malformed in every version; of the others MQTT 5 answers each in
- * its SUBACK, while 3.1.1 has no code for it and closes. Mosquitto shares subscriptions in 3.1.1 too, where a
- * `$share` without group and filter is a filter, so that it is refused for itself.
+ * Whether the filter is valid. An empty filter is malformed in every version. For other faults, MQTT 5 has a code in
+ * the SUBACK of each filter; 3.1.1 has no code, so the server closes the connection. As in Mosquitto, shared
+ * subscriptions work in 3.1.1 too; a `$share` without group and filter is a normal filter there, and is refused as
+ * such.
  */
 function checkFilter(fields: Fields, filter: string): boolean {
   if (fields.hasFault()) return false;

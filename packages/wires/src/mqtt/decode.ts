@@ -64,7 +64,7 @@ const rules = {
 export type Sender = 'client' | 'server';
 
 /**
- * Faults that the first byte of a packet already shows, so that the reader does not wait in vain. `version` is
+ * Checks the first byte of a packet, so that the reader need not wait for the rest of an invalid one. `version` is
  * undefined until a CONNECT was read.
  */
 export function checkFirstByte(
@@ -113,11 +113,11 @@ function checkFlags(type: number, flags: number, version: Version): MqttFault | 
   if (type === packetTypes.publish) {
     const isQos3 = (flags & 0x06) === 0x06;
     if (!isQos3 && (flags & 0x0e) !== 0x08) return undefined;
-    // The choice among 0x81 and 0x82 for DUP at QoS 0 is Mosquitto's.
+    // For DUP at QoS 0 the standard allows 0x81 and 0x82; Mosquitto uses 0x81 too.
     const detail = isQos3 ? 'The QoS of a PUBLISH is 3.' : 'DUP is set at QoS 0.';
     return fault({ kind: 'malformed', rule: isQos3 ? rules.qos : rules.dup, version, detail });
   }
-  // MQTT 3.1 gave these bits a meaning (DUP, QoS), which Mosquitto does not look at either.
+  // In MQTT 3.1 these bits had a meaning (DUP, QoS); Mosquitto ignores them too.
   if (version === 3 || flags === neededFlags(type)) return undefined;
   const detail = 'The header flags are invalid for this packet type.';
   return fault({ kind: 'malformed', rule: flagRules.get(type) ?? rules.flags, version, detail });

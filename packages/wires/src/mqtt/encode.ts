@@ -4,14 +4,14 @@ import { propertiesBytes, writeBinary, writeProperties, writeText, type Owner } 
 import { connackReturnCode } from './reason-codes.ts';
 import { varintBytes, writeVarint } from './varint.ts';
 
-/** SUBACK of 3.1.1 has one code for all that fails (§3.9.3). */
+/** SUBACK of 3.1.1 has one code for all failures (§3.9.3). */
 const failure = 0x80;
 
 /**
- * The bytes of a packet. `packetBytesMax` is the peer's: except in a PUBLISH, a reason string and then user properties
- * are left out where that makes the packet fit (MQTT 5 §3.1.2.11.4). A packet that is still larger is `undefined` and
- * must not be sent [MQTT-3.1.2-24]; so is a packet that a version does not have, such as a DISCONNECT from a server
- * before 5.
+ * The bytes of a packet. `packetBytesMax` is the limit of the peer: to fit, all packets but PUBLISH lose the reason
+ * string first and then the user properties (MQTT 5 §3.1.2.11.4). Returns `undefined` for a packet that is still too
+ * large and must not be sent [MQTT-3.1.2-24], and for a packet that the version does not have, such as a DISCONNECT
+ * from a server before 5.
  */
 export function encodePacket(
   packet: Packet,
@@ -32,7 +32,10 @@ type Shedding = Extract<Packet, { readonly properties: Properties }> & {
   readonly properties: Pick<Properties, 'reasonString' | 'userProperties'>;
 };
 
-/** Whose properties are for diagnosis: those of a message are the publisher's [MQTT-3.3.2-17]. */
+/**
+ * Whether the properties of this packet are only for diagnosis: those of a PUBLISH belong to the publisher
+ * [MQTT-3.3.2-17].
+ */
 function canShed(packet: Packet): packet is Shedding {
   return 'properties' in packet && packet.type !== 'publish' && packet.type !== 'connect';
 }
@@ -88,7 +91,7 @@ function encodeWhole(packet: Packet, version: Version): Buffer | undefined {
   }
 }
 
-/** A fixed header of `type` for `length` bytes behind it; `at` is the place where those begin. */
+/** A buffer with the fixed header of `type` for `length` further bytes; `at` is the position after the header. */
 function begin(type: Packet['type'], flags: number, length: number): { bytes: Buffer; at: number } {
   const bytes = Buffer.allocUnsafe(1 + varintBytes(length) + length);
   bytes[0] = (packetTypes[type] << 4) | flags;
@@ -97,7 +100,7 @@ function begin(type: Packet['type'], flags: number, length: number): { bytes: Bu
 
 type WriteOwn = (at: number) => number;
 
-/** A packet of `fixed` bytes, properties where the version has them (`writeOwn` puts them), and `rest` bytes. */
+/** A packet of `fixed` bytes, properties if the version has them (`writeOwn` writes them), and `rest` bytes. */
 function writeWith(
   type: Owner & Packet['type'],
   flags: number,
@@ -115,7 +118,10 @@ function writeWith(
   return bytes;
 }
 
-/** Acknowledgements are most of what a busy connection sends, and most of them say success in four bytes. */
+/**
+ * The short form for success: a busy connection sends mostly acknowledgements, and most of them are four bytes that say
+ * success.
+ */
 export function encodeAck(
   type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
   packetId: number,

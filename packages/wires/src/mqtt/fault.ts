@@ -27,7 +27,7 @@ export interface FaultOptions {
   readonly rule: Rule;
   readonly version: Version | undefined;
   readonly detail: string;
-  /** Where it is not the one of the kind. */
+  /** The reason code, if it differs from that of the kind. */
   readonly reasonCode?: MqttFault['reasonCode'];
 }
 

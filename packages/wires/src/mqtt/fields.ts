@@ -9,13 +9,13 @@ const control = rule('§1.5.4', '§1.5.3');
 const longVarint = rule('1.5.5-1', '§2.2.3');
 
 /**
- * Reads the fields of one packet, in order. The first fault is kept and nothing is read after it: later fields are 0 or
- * empty, so that a decoder reads on without a test per field and looks at `fault` once.
+ * Reads the fields of one packet, in order. It keeps the first fault and reads nothing after it: later fields are 0 or
+ * empty. So a decoder needs no check per field, and looks at `fault` once.
  */
 export class Fields {
   readonly bytes: Buffer;
   at: number;
-  /** Where the part that is being read ends: the packet, or its properties. */
+  /** The end of the current part: the packet, or its properties. */
   end: number;
   version: Version | undefined;
   fault: MqttFault | undefined;
@@ -84,7 +84,7 @@ export class Fields {
     return 0;
   }
 
-  /** Bytes behind a length of two bytes: a part of the packet's own. */
+  /** Reads bytes with a length of two bytes before them. The result shares memory with the packet. */
   readBinary(): Buffer {
     const length = this.readUint16();
     const from = this.at;
@@ -96,21 +96,21 @@ export class Fields {
     return this.bytes.subarray(from, from + length);
   }
 
-  /** All that is left. */
+  /** Reads the remaining bytes. */
   readRest(): Buffer {
     const from = this.at;
     this.at = this.end;
     return this.bytes.subarray(from, this.end);
   }
 
-  /** Text that people read: any well-formed UTF-8 without U+0000. */
+  /** Reads text for people: any well-formed UTF-8 without U+0000. */
   readText(utf8Rule: Rule = notUtf8): string {
     return this.#readString(false, utf8Rule);
   }
 
   /**
-   * Text by which something is found: a topic, filter, client id or user name. The standard lets a receiver refuse
-   * control characters; Mosquitto does, and names of channels have none.
+   * Reads text that is a name: a topic, filter, client id or user name. The standard allows a receiver to refuse
+   * control characters; Mosquitto does, and channel names have none.
    */
   readName(utf8Rule: Rule = notUtf8): string {
     return this.#readString(true, utf8Rule);

@@ -8,17 +8,20 @@ export type Version = 3 | 4 | 5;
 
 export type Qos = 0 | 1 | 2;
 
-/** In order, and names may repeat [MQTT-3.3.2-18]. */
+/** In their order; names may repeat [MQTT-3.3.2-18]. */
 export type UserProperties = readonly (readonly [name: string, value: string])[];
 
-/** Properties of MQTT 5 (§2.2.2.2); absent is absent on the wire, and the standard's default is the reader's to know. */
+/**
+ * Properties of MQTT 5 (§2.2.2.2). An absent member is absent on the wire; the reader applies the default of the
+ * standard.
+ */
 export interface Properties {
   readonly payloadFormatIndicator?: 0 | 1;
   readonly messageExpiryIntervalSeconds?: number;
   readonly contentType?: string;
   readonly responseTopic?: string;
   readonly correlationData?: Buffer;
-  /** Of SUBSCRIBE at most one, of a PUBLISH to a client one for each subscription that matched. */
+  /** At most one in a SUBSCRIBE; in a PUBLISH to a client, one for each matching subscription. */
   readonly subscriptionIdentifiers?: readonly number[];
   readonly sessionExpiryIntervalSeconds?: number;
   readonly assignedClientIdentifier?: string;
@@ -100,7 +103,7 @@ export type DisconnectProperties = AckProperties &
   Pick<Properties, 'sessionExpiryIntervalSeconds' | 'serverReference'>;
 export type AuthProperties = AckProperties & Pick<Properties, 'authenticationMethod' | 'authenticationData'>;
 
-/** What CONNECT and PUBLISH say of a message alike. */
+/** The fields of a message in a CONNECT. */
 export interface Will {
   readonly topic: string;
   readonly payload: Buffer;
@@ -112,7 +115,7 @@ export interface Will {
 export interface Connect {
   readonly type: 'connect';
   readonly version: Version;
-  /** MQTT 3.1.1: clean session, which says the end of the session as well (§3.1.2.4). */
+  /** MQTT 3.1.1: clean session, which also decides when the session ends (§3.1.2.4). */
   readonly cleanStart: boolean;
   /** 0: no keep alive. */
   readonly keepAliveSeconds: number;
@@ -127,7 +130,7 @@ export interface Connect {
 export interface Connack {
   readonly type: 'connack';
   readonly sessionPresent: boolean;
-  /** In 3.1 and 3.1.1 written as the return code that says the same. */
+  /** In 3.1 and 3.1.1 it is written as the equivalent return code. */
   readonly reasonCode: number;
   readonly properties: ConnackProperties;
 }
@@ -136,12 +139,12 @@ export interface Publish {
   readonly type: 'publish';
   /** Empty only with a topic alias. Checked: no wildcards. */
   readonly topic: string;
-  /** Part of the bytes that were pushed: copy what is kept for long. */
+  /** It shares memory with the pushed bytes: copy it to keep it for long. */
   readonly payload: Buffer;
   readonly qos: Qos;
   readonly retain: boolean;
   readonly dup: boolean;
-  /** 0 at QoS 0, which has none. */
+  /** 0 at QoS 0, which has no packet id. */
   readonly packetId: number;
   readonly properties: PublishProperties;
   /** Set by a reader: the packet had so many bytes, more than its limit, and the payload was not kept. */
@@ -163,7 +166,7 @@ export type Pubcomp = Ack<'pubcomp'>;
 export interface FilterRequest {
   /** Unchanged, `$share/…` included. */
   readonly filter: string;
-  /** In MQTT 5 a filter that breaks the rules of §4.7.1 or §4.8.2 is answered 0x8F, not fatal. */
+  /** In MQTT 5 the answer to a filter that breaks §4.7.1 or §4.8.2 is 0x8F; it does not close the connection. */
   readonly isWellFormed: boolean;
   /** Maximum QoS. */
   readonly qos: Qos;
@@ -200,7 +203,7 @@ export interface Unsubscribe {
 export interface Unsuback {
   readonly type: 'unsuback';
   readonly packetId: number;
-  /** One for each filter, in order; empty in 3.1 and 3.1.1, which have none. */
+  /** One for each filter, in order; empty in 3.1 and 3.1.1, which have no codes. */
   readonly reasonCodes: readonly number[];
   readonly properties: AckProperties;
 }
@@ -246,23 +249,23 @@ export type ServerPacket =
 export type Packet = ClientPacket | ServerPacket;
 
 /**
- * Bytes that do not parse. Nothing behind them is read. `malformed`: not of the form the standard gives. `protocol`: of
- * that form, but not allowed here. `version`: a protocol version that is not spoken. `identifier`: a client id that
- * this version does not allow. `topic`: a topic name, alias or filter that is not allowed. `too_large`: announces more
- * bytes than the reader's limit.
+ * Invalid bytes; the reader reads nothing after them. `malformed`: not in the form of the standard. `protocol`: in that
+ * form, but not allowed here. `version`: an unsupported protocol version. `identifier`: a client id that this version
+ * does not allow. `topic`: a topic name, alias or filter that is not allowed. `too_large`: announces more bytes than
+ * the reader's limit.
  */
 export interface MqttFault {
   readonly type: 'fault';
   readonly kind: 'malformed' | 'protocol' | 'version' | 'identifier' | 'topic' | 'too_large';
-  /** What MQTT 5 says of it, in CONNACK before the session and in DISCONNECT after it. */
+  /** The reason code of MQTT 5, for CONNACK before the session starts and for DISCONNECT after it. */
   readonly reasonCode: ReasonCode;
-  /** The normative statement, as `3.1.2-3`, or the section, as `§3.1.2.11`, of the version being spoken. */
+  /** The normative statement, such as `3.1.2-3`, or the section, such as `§3.1.2.11`, of the version in use. */
   readonly statement: string;
-  /** One sentence for people, without anything the peer sent. */
+  /** One sentence for people, without any text of the peer. */
   readonly detail: string;
   /**
-   * Set when the CONNECT itself was refused: the version whose CONNACK the peer can read. Absent when nothing is to be
-   * answered before the connection is closed.
+   * Set if the CONNECT itself is refused: the version of a CONNACK that the peer can read. Absent: the connection
+   * closes without an answer.
    */
   readonly connackVersion?: Version;
 }

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { shapeOfType } from '@everywire/protocol';
 
-/** Media types of payloads, which MQTT has as content type since version 5, and unchecked. */
+/** Media types of payloads. MQTT has them as content type since version 5, and does not check them. */
 
 const typeLengthMax = 255;
 const mediaType = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;[\t\x20-\x7e]*)?$/;

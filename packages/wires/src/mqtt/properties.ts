@@ -37,12 +37,12 @@ interface Definition {
   readonly repeats: number;
   readonly least: number;
   readonly most: number;
-  /** The clause that a value out of bounds breaks; otherwise it is a protocol error of `section`. */
+  /** The reason code for an invalid value; otherwise it is a protocol error of `section`. */
   readonly reasonCode: ReasonCode | undefined;
   readonly rule: Rule;
 }
 
-/** Properties of a packet that has none, as all packets of 3.1 and 3.1.1. */
+/** The properties of a packet without properties, as all packets of 3.1 and 3.1.1. */
 export const noProperties: Readonly<Record<string, never>> = Object.freeze({});
 
 const acks: Owner[] = ['puback', 'pubrec', 'pubrel', 'pubcomp'];
@@ -139,7 +139,7 @@ const tooLong = rule('§2.2.2.1');
 
 type Value = number | string | Buffer | readonly (readonly [string, string])[] | readonly number[];
 
-/** Reads the property length and the properties behind it. Older versions have neither. */
+/** Reads the property length and the properties. Older versions have neither. */
 export function readProperties(fields: Fields, owner: Owner): Properties {
   if (fields.version !== 5) return noProperties;
   const length = fields.readVarint();
@@ -233,7 +233,7 @@ function checkResponseTopic(fields: Fields, { rule }: Definition, topic: string)
 
 const emptyTopic = rule('4.7.3-1');
 
-/** Bytes of the properties, without the length before them; those that `owner` has not are left out. */
+/** The bytes of the properties, without the length before them; leaves out those that `owner` does not have. */
 export function propertiesBytes(properties: Properties, owner: Owner): number {
   if (properties === noProperties) return 0;
   let bytes = 0;
@@ -270,7 +270,7 @@ export function userPropertiesBytes(pairs: UserProperties): number {
   return bytes;
 }
 
-/** Writes what `propertiesBytes` counted, and returns the place behind. */
+/** Writes the properties that `propertiesBytes` counted, and returns the position after them. */
 export function writeProperties(bytes: Buffer, from: number, properties: Properties, owner: Owner): number {
   if (properties === noProperties) return from;
   let at = from;
@@ -315,7 +315,7 @@ export function writeUserProperty(bytes: Buffer, at: number, name: string, value
   return writeText(bytes, writeText(bytes, at + 1, name), value);
 }
 
-/** The length in two bytes, then the text. The caller has seen to it that it fits. */
+/** Writes the length in two bytes, then the text. The caller has checked that it fits. */
 export function writeText(bytes: Buffer, at: number, text: string): number {
   const length = bytes.write(text, at + 2);
   bytes.writeUInt16BE(length, at);

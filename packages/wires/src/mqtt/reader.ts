@@ -16,12 +16,12 @@ const rules = {
   varint: rule('1.5.5-1', '§2.2.3'),
 };
 
-/** Reads what clients send: a CONNECT first and once, then packets of its version. */
+/** A reader for packets of clients: one CONNECT first, then packets of its version. */
 export function serverReader(options: PacketReaderOptions): PacketReader<ClientPacket> {
   return new PacketReader('client', undefined, options);
 }
 
-/** Reads what a server sends to a client of `version`. */
+/** A reader for packets of a server to a client of `version`. */
 export function clientReader(version: Version, options: PacketReaderOptions): PacketReader<ServerPacket> {
   return new PacketReader('server', version, options);
 }
@@ -34,14 +34,14 @@ export function clientReader(version: Version, options: PacketReaderOptions): Pa
  * change a chunk.
  */
 export class PacketReader<Received extends Packet = Packet> {
-  /** Read when the length of a packet arrives, before anything is kept: raise it once the CONNECT was accepted. */
+  /** Used when the length of a packet arrives, before any byte is kept. Raise it once the CONNECT is accepted. */
   packetBytesMax: number;
   readonly #from: Sender;
   #version: Version | undefined;
-  /** Bytes not yet read, from `#at` on. */
+  /** The chunk with unread bytes, from `#at` on. */
   #chunk: Buffer | undefined;
   #at = 0;
-  /** The beginning of a packet that is not whole, in a buffer that may have room for more. */
+  /** The start of an incomplete packet, in a buffer that may have free space. */
   #partial: Buffer | undefined;
   #partialBytes = 0;
   /** Bytes of that packet, header included; 0 until its length is known. */
@@ -56,12 +56,12 @@ export class PacketReader<Received extends Packet = Packet> {
     this.#version = version;
   }
 
-  /** Of the CONNECT, once that has been read. */
+  /** The version of the CONNECT, once it was read. */
   get version(): Version | undefined {
     return this.#version;
   }
 
-  /** Bytes kept of a packet that is not whole. */
+  /** The number of kept bytes of an incomplete packet. */
   get pendingBytes(): number {
     return this.#partialBytes + (this.#chunk === undefined ? 0 : this.#chunk.length - this.#at);
   }
@@ -85,7 +85,7 @@ export class PacketReader<Received extends Packet = Packet> {
           : this.#fromPartial();
     if (result?.type === 'fault') this.#break();
     else if (result?.type === 'connect') this.#version = result.version;
-    // The first byte has told that it is of those that this side sends.
+    // The check of the first byte ensures that this side may send the packet.
     return result as Received | MqttFault | undefined;
   }
 
@@ -152,7 +152,7 @@ export class PacketReader<Received extends Packet = Packet> {
     return { ...packet, oversizeBytes: oversize.packetBytes };
   }
 
-  /** Takes the header byte by byte: it has five at most. True once the length is known. */
+  /** Reads the header byte by byte; it has at most five bytes. True once the length is known. */
   #completeHeader(): true | MqttFault | undefined {
     while (this.#chunk !== undefined) {
       this.#take(1);
@@ -166,7 +166,7 @@ export class PacketReader<Received extends Packet = Packet> {
     return undefined;
   }
 
-  /** Bytes of the packet that begins at `from`; undefined while its length is not there. Nothing is kept before this. */
+  /** The length of the packet at `from`; undefined until it is known. Keeps no bytes. */
   #readHeader(bytes: Buffer, from: number, end: number): number | MqttFault | undefined {
     const broken = checkFirstByte(bytes[from]!, this.#from, this.#version);
     if (broken !== undefined) return broken;
@@ -188,7 +188,7 @@ export class PacketReader<Received extends Packet = Packet> {
     return fault({ kind: 'malformed', rule: rules.varint, version: this.#version, detail });
   }
 
-  /** Not asked for before MQTT 5, so that a CONNECT is judged once it has told its version. */
+  /** Only MQTT 5 requires the shortest form, so the check of a CONNECT waits until its version is known. */
   #notMinimal(): MqttFault {
     const detail = 'The remaining length is longer than needed.';
     return fault({ kind: 'malformed', rule: rules.varint, version: 5, detail });
@@ -216,7 +216,7 @@ export class PacketReader<Received extends Packet = Packet> {
     return packet;
   }
 
-  /** Keeps a copy of what is left of the chunk, which may be a small part of a large buffer. */
+  /** Copies the rest of the chunk, which may be a small part of a large buffer. */
   #keep(chunk: Buffer, from: number, packetBytes: number): void {
     const bytes = chunk.length - from;
     this.#partial = Buffer.alloc(roomFor(bytes, packetBytes));
@@ -227,7 +227,7 @@ export class PacketReader<Received extends Packet = Packet> {
     this.#at = 0;
   }
 
-  /** Moves up to `wanted` bytes from the chunk to the packet that is kept. */
+  /** Moves up to `wanted` bytes from the chunk to the incomplete packet. */
   #take(wanted: number): void {
     const chunk = this.#chunk;
     if (chunk === undefined) return;
@@ -259,8 +259,8 @@ export class PacketReader<Received extends Packet = Packet> {
 const largerThanAnnounced = rule('3.2.2-15', '§2.2.3');
 
 /**
- * Room doubles with what has come, so that a packet in many chunks is copied twice over and no more, and a peer that
- * announces much and sends little holds no more than twice what it has sent.
+ * The capacity doubles with the received bytes. So a packet in many chunks is copied at most twice, and a peer that
+ * announces much and sends little uses at most twice the memory of its bytes.
  */
 function roomFor(bytes: number, packetBytes: number): number {
   const room = Math.max(64, 2 * bytes);

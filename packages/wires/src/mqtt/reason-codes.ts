@@ -48,8 +48,8 @@ export const reasonCodes = {
 export type ReasonCode = (typeof reasonCodes)[keyof typeof reasonCodes];
 
 /**
- * The CONNACK return code of MQTT 3.1 and 3.1.1 (§3.2.2.3) that says the same as `reasonCode`; `undefined` when none
- * does, and the connection is closed without a CONNACK.
+ * The CONNACK return code of MQTT 3.1 and 3.1.1 (§3.2.2.3) for `reasonCode`; `undefined`: there is none, and the server
+ * closes the connection without a CONNACK.
  */
 export function connackReturnCode(reasonCode: number): number | undefined {
   return returnCodes.get(reasonCode);
@@ -70,7 +70,7 @@ const returnCodes = new Map<number, number>([
   [reasonCodes.badAuthenticationMethod, 5],
 ]);
 
-/** The reason code that says what a return code of MQTT 3.1 and 3.1.1 says; `undefined` for those that are reserved. */
+/** The reason code for a return code of MQTT 3.1 and 3.1.1; `undefined` for reserved codes. */
 export function reasonCodeOfReturn(returnCode: number): ReasonCode | undefined {
   return codesOfReturns[returnCode];
 }

@@ -29,7 +29,7 @@ const received: readonly number[] = [
 
 const released: readonly number[] = [codes.success, codes.packetIdentifierNotFound];
 
-/** Which both sides may give for the end of a connection. */
+/** Codes that both sides may use to end a connection. */
 const disconnected: readonly number[] = [
   codes.success,
   codes.unspecifiedError,

@@ -2,12 +2,12 @@
 
 const sharePrefix = '$share/';
 
-/** Whether it has none of the wildcards, which no topic name may [MQTT-3.3.2-2]. */
+/** Whether it has a wildcard, which a topic name must not have [MQTT-3.3.2-2]. */
 export function hasWildcard(topic: string): boolean {
   return topic.includes('+') || topic.includes('#');
 }
 
-/** Which rule of §4.7 a filter breaks, `$share/…` not looked at. Empty filters break one that packets are refused for. */
+/** The rule of §4.7 that a filter breaks, without a check of `$share/…`. For an empty filter, the whole packet is refused. */
 export function brokenFilterRule(filter: string): 'empty' | 'multi-level' | 'single-level' | undefined {
   if (filter === '') return 'empty';
   if (!hasWildcard(filter)) return undefined;
@@ -23,7 +23,7 @@ export function isShared(filter: string): boolean {
   return filter.startsWith(sharePrefix);
 }
 
-/** `$share/<name>/<filter>`: a name without wildcards, a filter behind it [MQTT-4.8.2-1, -2]. */
+/** Whether it is `$share/<name>/<filter>`, with a name without wildcards and a filter [MQTT-4.8.2-1, -2]. */
 export function isWellFormedShare(filter: string): boolean {
   const end = filter.indexOf('/', sharePrefix.length);
   if (end <= sharePrefix.length) return false;

@@ -1,6 +1,6 @@
 /**
- * Packets of Engine.IO 4 (its protocol document, "Encoding"): a digit, then the rest as text; a binary message is bare
- * bytes over WebSocket, and `b` with base64 in a payload of HTTP polling, where U+001E separates packets.
+ * Packets of Engine.IO 4 (its protocol document, "Encoding"): a digit, then the rest as text. A binary message has no
+ * digit over WebSocket, and is `b` with base64 in a payload of HTTP polling, where U+001E separates packets.
  */
 
 /** Separates packets in a payload. */
@@ -17,7 +17,7 @@ export const packets = {
   probed: '3probe',
 } as const;
 
-/** What a client sends. */
+/** A packet of a client. */
 export type EnginePacket =
   | { readonly kind: 'close' | 'pong' | 'noop' | 'probe' | 'upgrade' }
   | { readonly kind: 'message'; readonly data: string | Buffer };
@@ -31,22 +31,22 @@ export interface EngineHandshake {
   readonly payloadBytesMax: number;
 }
 
-/** What a server sends. */
+/** A packet of a server. */
 export type ServerEnginePacket =
   | { readonly kind: 'open'; readonly handshake: EngineHandshake }
   | { readonly kind: 'close' | 'ping' | 'noop' | 'probed' }
   | { readonly kind: 'message'; readonly data: string | Buffer };
 
-// Not in groups of four: so many would be too much for the stack of the matcher.
+// Not in groups of four: a long text would have too many groups for the stack of the matcher.
 const base64Shape = /^[A-Za-z0-9+/]*(={0,2})$/;
 
-/** Reads one packet that came as text. `undefined`: clients send no such packet. */
+/** Reads one text packet of a client. `undefined`: clients send no such packet. */
 export function parsePacket(text: string): EnginePacket | undefined {
   switch (text.charAt(0)) {
     case '1':
       return text.length === 1 ? { kind: 'close' } : undefined;
     case '2':
-      // In version 4 it is the server that pings; a client does so to try a WebSocket.
+      // In version 4 the server pings; a client pings only to test a WebSocket.
       return text === packets.probe ? { kind: 'probe' } : undefined;
     case '3':
       return { kind: 'pong' };
@@ -61,7 +61,7 @@ export function parsePacket(text: string): EnginePacket | undefined {
   }
 }
 
-/** Reads one packet that came as text. `undefined`: servers send no such packet. */
+/** Reads one text packet of a server. `undefined`: servers send no such packet. */
 export function parseServerPacket(text: string): ServerEnginePacket | undefined {
   switch (text.charAt(0)) {
     case '0': {
@@ -105,7 +105,7 @@ function parseHandshake(text: string): EngineHandshake | undefined {
     upgrades: Array.isArray(upgrades) ? upgrades.filter((one) => typeof one === 'string') : [],
     pingIntervalMs: pingInterval,
     pingTimeoutMs: pingTimeout,
-    // Engine.IO 4 servers before 6.1 do not tell it.
+    // Servers before 6.1 do not send it.
     payloadBytesMax: isCount(maxPayload) ? maxPayload : Infinity,
   };
 }

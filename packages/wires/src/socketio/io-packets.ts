@@ -15,22 +15,22 @@ export const packetTypes = {
 export interface IoPacket {
   readonly kind: 'connect' | 'disconnect' | 'event' | 'ack';
   readonly ioNamespace: string;
-  /** Of the acknowledgement that is asked for or given. */
+  /** The id of the requested or given acknowledgement. */
   readonly id: number | undefined;
-  /** Of a CONNECT: its JSON object as text, or `undefined`. */
+  /** In a CONNECT: its JSON object as text, or `undefined`. */
   readonly auth: string | undefined;
-  /** Of an EVENT or ACK: the items of its array as they were written. */
+  /** In an EVENT or ACK: the items of its array as raw text. */
   readonly items: readonly string[];
   /** How many attachments follow. */
   readonly attachments: number;
 }
 
-/** What a server sends. CONNECT_ERROR has what it says in `auth`, as CONNECT has its session id. */
+/** A packet of a server. CONNECT_ERROR has its content in `auth`, as CONNECT has the session id. */
 export interface ServerIoPacket extends Omit<IoPacket, 'kind'> {
   readonly kind: IoPacket['kind'] | 'connectError';
 }
 
-/** The text is no packet that this peer may send: the connection is to be closed. */
+/** The text is not a packet that this peer may send: close the connection. */
 export class IoFault {
   readonly detail: string;
 
@@ -45,7 +45,7 @@ export interface IoLimits {
   readonly nameBytesMax: number;
 }
 
-/** Names that `socket.io-client` and the server library use themselves; an event of such a name breaks clients. */
+/** Names that `socket.io-client` and the server library use themselves: an event with such a name breaks clients. */
 export const reservedEvents: ReadonlySet<string> = new Set([
   'connect',
   'connect_error',
@@ -59,13 +59,13 @@ export const reservedEvents: ReadonlySet<string> = new Set([
 const kinds = ['connect', 'disconnect', 'event', 'ack', 'connectError', 'event', 'ack'] as const;
 const idDigitsMax = 15;
 
-/** Reads the text of a client's packet. Attachments are counted, not awaited. */
+/** Reads the text of a client's packet. Counts the attachments, and does not wait for them. */
 export function parseIoPacket(text: string, limits: IoLimits): IoPacket | IoFault {
-  // The type says that a client sends it.
+  // The first argument ensures that a client may send it.
   return parseFrom('client', text, limits) as IoPacket | IoFault;
 }
 
-/** Reads the text of a server's packet. Attachments are counted, not awaited. */
+/** Reads the text of a server's packet. Counts the attachments, and does not wait for them. */
 export function parseServerIoPacket(text: string, limits: IoLimits): ServerIoPacket | IoFault {
   return parseFrom('server', text, limits);
 }
@@ -90,17 +90,17 @@ function parseFrom(sender: 'client' | 'server', text: string, limits: IoLimits):
   if (text[at] === '/') {
     const comma = text.indexOf(',', at);
     const end = comma < 0 ? text.length : comma;
-    // A client may add a query, which is no part of the name.
+    // A client may add a query, which is not part of the name.
     ioNamespace = text.slice(at, end).split('?', 1)[0]!;
     if (Buffer.byteLength(ioNamespace) > limits.nameBytesMax) return new IoFault('namespace too long');
     at = end + 1;
   }
-  // An answer without a question is ignored, also when its number is not one.
+  // An acknowledgement without a question is ignored, also if its number is invalid.
   if (kind === 'ack' && text[at] === '-') at += 1;
   const idAt = at;
   while (at < text.length && isDigit(text.charCodeAt(at))) at += 1;
   const digits = text.slice(idAt, at);
-  // A number that cannot be repeated exactly cannot be answered.
+  // A number beyond the exact range cannot be repeated in an answer, so it counts as absent.
   const id = digits === '' || digits.length > idDigitsMax ? undefined : Number(digits);
   const payload = text.slice(at);
   const packet = { kind, ioNamespace, id, attachments };
@@ -123,7 +123,7 @@ function parseFrom(sender: 'client' | 'server', text: string, limits: IoLimits):
   }
 }
 
-/** An EVENT begins with its name: a number, or a string. A client must not use those that the libraries keep. */
+/** An EVENT begins with its name: a number or a string. A client must not use names of the libraries. */
 function checkName(items: readonly string[], sender: 'client' | 'server'): IoFault | undefined {
   const [first] = items;
   if (first === undefined) return new IoFault('invalid payload');
@@ -156,7 +156,7 @@ export function placeholderOf(value: unknown): unknown {
   return _placeholder === true ? (num ?? Number.NaN) : undefined;
 }
 
-/** What an item means, with attachments in their places. */
+/** The value of an item, with attachments instead of placeholders. */
 export function valueOfItem(item: string, attachments: readonly Buffer[]): unknown {
   if (attachments.length === 0) return JSON.parse(item);
   return JSON.parse(item, (_name, value: unknown) => {
@@ -170,7 +170,7 @@ export function placeholderItem(num: number): string {
   return `{"_placeholder":true,"num":${num}}`;
 }
 
-/** `prefix` of what is sent in a namespace: nothing for the main one. */
+/** The prefix of packets in a namespace: empty for the main one. */
 export function prefixOf(ioNamespace: string): string {
   return ioNamespace === '/' ? '' : `${ioNamespace},`;
 }
@@ -192,7 +192,7 @@ export function disconnectPacket(ioNamespace: string): string {
   return `1${prefixOf(ioNamespace)}`;
 }
 
-/** `items` are JSON texts, with placeholders for so many `attachments`, which follow the packet. */
+/** An acknowledgement. `items` are JSON texts, with placeholders for the `attachments`, which follow the packet. */
 export function ackPacket(
   ioNamespace: string,
   id: number,
@@ -204,13 +204,13 @@ export function ackPacket(
 }
 
 export interface EventOptions {
-  /** Asks for an acknowledgement of that number. */
+  /** Asks for an acknowledgement with this number. */
   readonly id?: number | undefined;
   /** How many attachments follow the packet; each has its placeholder in the items. */
   readonly attachments?: number | undefined;
 }
 
-/** `items` are JSON texts, the event's name first. */
+/** An event. `items` are JSON texts, the name of the event first. */
 export function eventPacket(
   ioNamespace: string,
   items: readonly string[],
@@ -226,7 +226,7 @@ function typeOf(plain: number, binary: number, attachments: number): string {
 
 function isObject(text: string, { jsonDepthMax }: IoLimits): boolean {
   if (!isJson(text) || !text.startsWith('{')) return false;
-  // An object nested too deep is one in an array.
+  // Checks the depth of an object as an item of an array.
   return itemsOfArray(`[${text}]`, jsonDepthMax + 1) !== undefined;
 }
 

@@ -1,11 +1,11 @@
-/** What begins and ends values in JSON, as char codes. */
+/** Character codes that begin and end JSON values. */
 const quote = 0x22;
 const backslash = 0x5c;
 const comma = 0x2c;
 
 /**
- * The items of a JSON array as they were written, so that a payload can be passed on without being encoded again. The
- * text as a whole has to be JSON already. `undefined`: it is no array, or nested deeper than `depthMax`.
+ * The items of a JSON array as raw text, so that a payload can be forwarded without encoding it again. The text must be
+ * valid JSON. `undefined`: it is not an array, or is nested deeper than `depthMax`.
  */
 export function itemsOfArray(text: string, depthMax: number): readonly string[] | undefined {
   if (!text.startsWith('[')) return undefined;
@@ -34,7 +34,7 @@ export function itemsOfArray(text: string, depthMax: number): readonly string[] 
   return undefined;
 }
 
-/** Where the string that begins at `at` ends: its closing quote. */
+/** The position of the closing quote of the string at `at`. */
 function endOfString(text: string, at: number): number {
   for (let next = at + 1; next < text.length; next += 1) {
     const unit = text.charCodeAt(next);

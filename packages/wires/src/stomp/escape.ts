@@ -3,7 +3,7 @@ import type { Version } from './frame.ts';
 /** The escaping of CONNECT and CONNECTED, for all later versions (1.2, Value Encoding). */
 export type Escapes = Version | 'none';
 
-/** Which escapes header fields of a frame have. 1.0 knows none. */
+/** The escapes in the header fields of a frame. 1.0 has none. */
 export function escapesOf(command: string, version: Version): Escapes {
   return version === '1.0' || command === 'CONNECTED' || command === 'CONNECT' ? 'none' : version;
 }
@@ -14,7 +14,7 @@ const specials = /[\\\r\n:]/g;
 const impossible: Readonly<Record<Escapes, RegExp>> = {
   none: /[\r\n\0]/,
   '1.0': /[\r\n\0]/,
-  // 1.1 has no escape for CR, and one before the LF would be taken for a part of the line's end.
+  // 1.1 has no escape for CR, and a CR before the LF would count as part of the line end.
   '1.1': /[\r\0]/,
   '1.2': /\0/,
 };
@@ -25,7 +25,7 @@ const written: ReadonlyMap<string, string> = new Map([
   [':', '\\c'],
 ]);
 
-/** One line of a head, or nothing when this version has no way to write the name or the value. */
+/** One header line, or nothing if this version cannot express the name or the value. */
 export function headerLine(name: string, value: string, escapes: Escapes): string {
   if (impossible[escapes].test(name) || impossible[escapes].test(value) || name === '') return '';
   if (escapes === 'none' || escapes === '1.0') return name.includes(':') ? '' : `${name}:${value}\n`;

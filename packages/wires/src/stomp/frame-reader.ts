@@ -11,13 +11,13 @@ export interface FrameBounds {
   readonly bodyBytesMax: number;
 }
 
-/** The bytes break the protocol or a bound. Nothing after it is read. */
+/** The bytes break the protocol or a limit. The reader reads nothing after them. */
 export interface Fault {
   readonly kind: 'fault';
   readonly code: 'malformed' | 'too_large';
-  /** One sentence for people: which rule. */
+  /** One sentence for people: the broken rule. */
   readonly detail: string;
-  /** Of the frame that is at fault, as far as it was read. */
+  /** The receipt of the faulty frame, if it was read. */
   readonly receipt: string | undefined;
 }
 
@@ -26,18 +26,18 @@ export type Received = { readonly kind: 'frame'; readonly frame: Frame } | Fault
 const nothing = Buffer.alloc(0);
 const lf = 0x0a;
 const cr = 0x0d;
-/** First capacity of a buffer that gathers; it doubles, so that an announced length reserves nothing. */
+/** First capacity of the buffer; it doubles, so that an announced length reserves no memory. */
 const gatherBytesMin = 128;
 const wholeNumber = /^\d{1,15}$/;
 
 /**
- * Reads frames (1.2, STOMP Frames and Augmented BNF) from chunks cut anywhere: `push` a chunk, then call `next` until it
- * returns `undefined`. Ends of lines between frames are heart-beats and are skipped. A frame that lies in one chunk is
- * returned as a part of it; other frames are gathered in one buffer that grows with what has arrived, up to a bound that is
- * checked before.
+ * Reads frames (1.2, STOMP Frames and Augmented BNF) from chunks cut anywhere: `push` a chunk, then call `next` until
+ * it returns `undefined`. Skips line ends between frames: they are heart-beats. A frame within one chunk shares memory
+ * with it. The reader collects other frames in one buffer that grows with the received bytes, up to a limit that it
+ * checks before.
  */
 export class FrameReader {
-  /** The agreed version; before CONNECT is answered, nothing has escapes. */
+  /** The agreed version; before the answer to CONNECT there are no escapes. */
   version: Version | undefined;
   bounds: FrameBounds;
   #chunk: Buffer = nothing;
@@ -48,7 +48,7 @@ export class FrameReader {
   #headers: Map<string, string> | undefined;
   #headerCount = 0;
   #headBytes = 0;
-  /** Header lines have ended; -1: the body ends at the first NUL. */
+  /** The body has started. A length of -1 means that it ends at the first NUL. */
   #isBody = false;
   #bodyBytes = -1;
   /** The beginning of a line or of a body that came in earlier chunks. */
@@ -59,7 +59,7 @@ export class FrameReader {
     this.bounds = bounds;
   }
 
-  /** Bytes of a frame have come, and the rest of it has not. */
+  /** Whether a part of a frame has come, but not all of it. */
   get isInFrame(): boolean {
     return this.#command !== '' || this.#gatheredBytes > 0;
   }
@@ -71,7 +71,7 @@ export class FrameReader {
     this.#at = 0;
   }
 
-  /** The next frame, or `undefined` until more has come. */
+  /** The next frame, or `undefined` until more bytes come. */
   next(): Received | undefined {
     while (!this.#isOver && this.#at < this.#chunk.length) {
       const received = this.#isBody ? this.#readBody() : this.#readLine();
@@ -82,7 +82,7 @@ export class FrameReader {
     return undefined;
   }
 
-  /** Nothing more is read, as after DISCONNECT. */
+  /** Stops reading, as after DISCONNECT. */
   stop(): void {
     this.#isOver = true;
     this.#chunk = nothing;
@@ -96,11 +96,11 @@ export class FrameReader {
     const bytesMax = isCommand ? commandBytesMax : lineBytesMax;
     const found = this.#chunk.indexOf(lf, this.#at);
     const end = found < 0 ? this.#chunk.length : found;
-    // One more for the CR of CRLF. The first fault is reported, however the bytes were cut.
+    // One more byte for the CR of CRLF. Reports the same first fault for every way to cut the bytes.
     const fits = Math.min(end, this.#at + bytesMax + 1 - this.#gatheredBytes);
     const started = this.#chunk.subarray(this.#at, fits);
     const nulAt = started.indexOf(0);
-    // A peer that does not speak STOMP may never send an end of line, so a command is judged before that.
+    // A peer without STOMP may never send a line end, so the reader checks the command before it is complete.
     if (isCommand && !this.#canBeCommand(nulAt < 0 ? started : started.subarray(0, nulAt))) {
       return this.#failCommand();
     }
@@ -121,15 +121,15 @@ export class FrameReader {
     return this.#takeLine(this.#joined(part));
   }
 
-  /** Whether what was gathered and `part` behind it are capitals, with a CR at most at the end, where LF may follow. */
+  /** Whether the gathered bytes and `part` are capitals, with at most a CR at the end, after which LF may follow. */
   #canBeCommand(part: Buffer): boolean {
-    // Of what was gathered all but that CR has been judged.
+    // The gathered bytes before that CR are already checked.
     if (this.#gatheredBytes > 0 && this.#gathered[this.#gatheredBytes - 1] === cr) return part.length === 0;
     return isCapitals(part.at(-1) === cr ? part.subarray(0, -1) : part);
   }
 
   #takeLine(whole: Buffer): Received | undefined {
-    // 1.2 has CRLF; the older versions have no use for a CR there, and get the same tolerance.
+    // 1.2 allows CRLF; the reader accepts it in older versions too, because a CR has no other meaning there.
     const line = whole.at(-1) === cr ? whole.subarray(0, -1) : whole;
     this.#headBytes += whole.length + 1;
     if (this.#command === '') {
@@ -170,7 +170,7 @@ export class FrameReader {
       return this.#fail('malformed', 'A header has an escape that this version does not define.');
     }
     const headers = this.#headers!;
-    // The examples of 1.0 have a space behind the colon; later versions forbid trimming (1.2, Value Encoding).
+    // The examples of 1.0 have a space after the colon; later versions forbid trimming (1.2, Value Encoding).
     if (!headers.has(name)) headers.set(name, this.version === '1.0' ? value.trim() : value);
     else if (name === 'content-length')
       return this.#fail('malformed', 'A frame must have at most one content-length.');
@@ -235,7 +235,7 @@ export class FrameReader {
     return { kind: 'frame', frame };
   }
 
-  /** Puts `part` behind what was gathered, growing to no more than `bytesMax`, which was checked. */
+  /** Appends `part` to the gathered bytes; the buffer grows to at most `bytesMax`, which was checked. */
   #gather(part: Buffer, bytesMax: number): void {
     const bytes = this.#gatheredBytes + part.length;
     if (bytes > this.#gathered.length) {

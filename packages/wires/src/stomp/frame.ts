@@ -3,7 +3,7 @@ export const versions = ['1.0', '1.1', '1.2'] as const;
 
 export type Version = (typeof versions)[number];
 
-/** One frame. Of a header that is repeated, the first is here (1.2, Repeated Header Entries). */
+/** One frame. If a header repeats, this has the first one (1.2, Repeated Header Entries). */
 export interface Frame {
   readonly command: string;
   readonly headers: ReadonlyMap<string, string>;

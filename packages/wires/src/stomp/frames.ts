@@ -6,8 +6,8 @@ import type { Frame, Headers, Version } from './frame.ts';
 export const beat = Buffer.from('\n');
 
 /**
- * One frame as bytes. Headers that this version cannot write are left out. `content-length` is not added: the caller does
- * so where there is a body.
+ * One frame as bytes, without the headers that this version cannot express. The caller adds `content-length` if there
+ * is a body.
  */
 export function encodeFrame(
   command: string,
@@ -26,14 +26,14 @@ export function encodeFrame(
 const nul = Buffer.alloc(1);
 
 export interface ErrorContext {
-  /** Before one was agreed on, 1.0, which every client understands. */
+  /** The agreed version; before that 1.0, which every client understands. */
   readonly version: Version;
   readonly receipt?: string | undefined;
-  /** Header fields that tell the client what to do, such as the versions spoken here. */
+  /** Further header fields for the client, such as the supported versions. */
   readonly headers?: Headers | undefined;
 }
 
-/** ERROR: `message` is the code of the error table, for programs; the body says it for people. */
+/** ERROR: `message` is the code of the error table, for programs; the body is a sentence for people. */
 export function encodeError(error: EverywireError, { version, receipt, headers = [] }: ErrorContext): Buffer {
   const body = `${errorTable[error.code].title} ${error.message}\n`;
   const { retryAfterMs } = error;
@@ -54,10 +54,10 @@ export function encodeError(error: EverywireError, { version, receipt, headers =
 
 /** The content of an ERROR, for a client. */
 export interface StompError {
-  /** Of the error table, when the server is ours; other servers write a sentence. */
+  /** A code of the error table, if the server is Everywire; other servers write a sentence. */
   readonly message: string | undefined;
   readonly detail: string;
-  /** The request that it answers. */
+  /** The receipt of the request that it answers. */
   readonly receipt: string | undefined;
   readonly retryAfterMs: number | undefined;
 }

@@ -1,6 +1,7 @@
 /**
- * Headers of a MESSAGE that are the server's, or STOMP's. They are never stored as headers of a message: a reader sees
- * the server's values (T11). In lower case; compared without regard to case, because other wires have none.
+ * Headers of a MESSAGE that belong to the server or to STOMP. The server never stores them as headers of a message: a
+ * reader sees the server's values (T11). They are in lower case and compared without case, because names on other wires
+ * have no case.
  */
 const reserved: ReadonlySet<string> = new Set([
   'ack',

@@ -1,4 +1,4 @@
-/** A CloudEvent 1.0, in whichever mode of the HTTP binding it came. */
+/** A CloudEvent 1.0, from any mode of the HTTP binding. */
 export interface CloudEvent {
   /** Context attributes by name (§3.1), `specversion` among them, with the types that they came with. */
   readonly attributes: ReadonlyMap<string, AttributeValue>;
@@ -13,9 +13,9 @@ export interface CloudEvent {
 /** The types that JSON has for attributes (JSON format §2.2). */
 export type AttributeValue = string | number | boolean;
 
-/** Headers of a message that was published as a CloudEvent, and header fields of the binary mode, begin with it. */
+/** The prefix of the headers of a message that was published as a CloudEvent, and of header fields in binary mode. */
 export const cloudEventHeaderPrefix = 'ce-';
-/** `type` of a CloudEvent made from a message without an event name. Read again, it means no event name. */
+/** The `type` of a CloudEvent for a message without an event name. When it is read, it means no event name. */
 export const plainEventType = 'everywire.message';
 
 /** The first byte of `Draft.native` in messages that were published as CloudEvents. It is stored: never change it. */

@@ -23,7 +23,7 @@ const attributeName = /^[a-z0-9]{1,64}$/;
 const required = ['specversion', 'id', 'source', 'type'] as const;
 /** Members of the JSON form that are not context attributes. */
 const dataMembers: ReadonlySet<string> = new Set(['data', 'data_base64']);
-/** A longer publish id is hashed, because a channel bounds them. */
+/** A longer publish id is hashed, because its length is limited. */
 const plainKeyLengthMax = 200;
 const nothing = Buffer.alloc(0);
 
@@ -33,7 +33,7 @@ export interface CloudEventLimits {
   readonly jsonDepthMax: number;
 }
 
-/** A CloudEvent as something to publish. */
+/** A CloudEvent in the form of a publication. */
 export interface CloudEventDraft {
   readonly payload: Buffer;
   /** Absent where nothing tells it. */
@@ -67,8 +67,8 @@ export function readCloudEvent(
 }
 
 /**
- * The CloudEvent of a request as something to publish: its data is the payload, its `type` the message's event name, and
- * every other context attribute a header `ce-<name>`, so that a later delivery as a CloudEvent has all of it.
+ * Makes a publication of the CloudEvent in a request: its data is the payload, its `type` the event name, and every
+ * other context attribute a header `ce-<name>`, so that a later delivery as a CloudEvent has all of it.
  * @throws EverywireError as `readCloudEvent`
  */
 export function cloudEventDraft(
@@ -80,7 +80,7 @@ export function cloudEventDraft(
   return event && draftOf(event);
 }
 
-/** JSON format §3: `data` is the payload as it was written, `data_base64` its bytes. */
+/** JSON format §3: `data` is the payload as raw JSON, `data_base64` its bytes. */
 function structured(body: Buffer, { jsonDepthMax }: CloudEventLimits): CloudEvent {
   if (!isUtf8(body)) throw new EverywireError('malformed', 'The JSON is not UTF-8.');
   const value = parseStrictJson(body.toString(), {
@@ -120,7 +120,7 @@ function dataOf(data: unknown, base64: unknown, type: string | undefined): Buffe
   return Buffer.from(!isJson && data.text.startsWith('"') ? (JSON.parse(data.text) as string) : data.text);
 }
 
-/** HTTP binding §3.1: attributes are header fields, percent-encoded where they are not ASCII. */
+/** HTTP binding §3.1: attributes are header fields; characters outside ASCII are percent-encoded. */
 function binary(headers: Fields, type: string | undefined, body: Buffer): CloudEvent {
   const attributes = new Map<string, AttributeValue>();
   for (const [field, given] of Object.entries(headers)) {
@@ -172,7 +172,7 @@ function textOf(attributes: CloudEvent['attributes'], name: string): string | un
   return value === undefined ? undefined : String(value);
 }
 
-/** Source and id together name one event for ever (§3.1), so they are its publish id: a producer may send it again. */
+/** Source and id together identify one event (§3.1), so they are its publish id: a producer may send it again. */
 function keyOf(source: string, id: string): string {
   const key = `ce ${source} ${id}`;
   return key.length <= plainKeyLengthMax ? key : `ce ${createHash('sha256').update(key).digest('hex')}`;

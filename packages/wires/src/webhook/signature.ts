@@ -9,22 +9,19 @@ import { EverywireError } from '@everywire/protocol';
 const prefix = 'whsec_';
 const keyBytesMin = 24;
 const keyBytesMax = 64;
-/** Length of a secret that is made here: that of the hash. */
+/** The length of a new secret: that of the hash. */
 const madeKeyBytes = 32;
 
-/** A new secret; `hex` is a source of random bytes as hexadecimal. */
+/** Makes a new secret; `hex` returns random bytes as hexadecimal text. */
 export function createSecret(hex: (count: number) => string): string {
   return prefix + Buffer.from(hex(madeKeyBytes), 'hex').toString('base64');
 }
 
-/**
- * The secret as it is stored, when it is one.
- * @throws EverywireError `invalid`, which does not repeat it
- */
+/** Checks a secret and returns it. @throws EverywireError `invalid`, without the text of the secret */
 export function checkSecret(text: string): string {
   const base64 = text.startsWith(prefix) ? text.slice(prefix.length) : '';
   const key = Buffer.from(base64, 'base64');
-  // Node skips what is not base64, and a key that lost bytes would make signatures that no receiver can verify.
+  // Node skips characters that are not base64, and with an incomplete key no receiver could verify the signatures.
   const isWhole = key.toString('base64').replace(/=+$/, '') === base64.replace(/=+$/, '');
   if (!isWhole || key.length < keyBytesMin || key.length > keyBytesMax) {
     throw new EverywireError(
@@ -37,14 +34,14 @@ export function checkSecret(text: string): string {
 }
 
 export interface Signed {
-  /** The same for every attempt; without a full stop, which separates the parts that are signed. */
+  /** The message id, the same for every attempt; without a full stop, which separates the signed parts. */
   readonly id: string;
-  /** Seconds since 1970, of this attempt. */
+  /** The time of this attempt, in seconds since 1970. */
   readonly timestampSeconds: number;
   readonly body: Buffer;
 }
 
-/** The value of `webhook-signature`, with one signature for each secret that a receiver may hold just now. */
+/** The value of `webhook-signature`, with one signature for each secret that the receiver may have now. */
 export function signatureOf(signed: Signed, secrets: readonly string[]): string {
   return secrets.map((secret) => `${version},${macOf(signed, secret).toString('base64')}`).join(' ');
 }
@@ -65,7 +62,7 @@ export function isSignedBy(
   secret: string,
   { nowSeconds, toleranceSeconds = toleranceSecondsDefault }: VerifyOptions,
 ): boolean {
-  // Not written as a comparison with `>`, which NaN would pass.
+  // Not a comparison with `>`, because NaN would pass it.
   const isTimely = Math.abs(nowSeconds - signed.timestampSeconds) <= toleranceSeconds;
   if (!isTimely) return false;
   const mac = macOf(signed, secret);

@@ -16,7 +16,7 @@ export interface CloudEventMessage {
   readonly native?: Buffer | undefined;
 }
 
-/** The type, without parameters that a field of HTTP cannot carry (RFC 9110 §5.5): such a request would never be sent. */
+/** The type, without parameters that an HTTP field cannot carry (RFC 9110 §5.5): Node would refuse to send the request. */
 function contentTypeOf(type: string): string {
   return /^[\t\x20-\x7e]*$/.test(type) ? type : type.slice(0, type.indexOf(';')).trim();
 }
@@ -42,8 +42,8 @@ export function cloudEventJson(message: CloudEventMessage): string {
 }
 
 /**
- * The header fields of a request whose body is the payload (HTTP binding §3.1.3): attributes, percent-encoded where they
- * are not ASCII.
+ * The header fields of a request whose body is the payload (HTTP binding §3.1.3): attributes, with characters outside
+ * ASCII percent-encoded.
  */
 export function cloudEventHeaders(message: CloudEventMessage): Record<string, string> {
   const attributes = Object.entries(attributesOf(message)).map(
@@ -66,8 +66,8 @@ function toldType(message: CloudEventMessage): string | undefined {
 }
 
 /**
- * Context attributes. Those of a message that was published as a CloudEvent are given back; our own are extensions, whose
- * names are lower-case letters and digits (§3.1).
+ * The context attributes. A message that was published as a CloudEvent gets its own attributes back; ours are
+ * extensions, whose names are lower-case letters and digits (§3.1).
  */
 function attributesOf(message: CloudEventMessage): Record<string, AttributeValue> {
   const { values = {} } = readForm(message.native) ?? {};

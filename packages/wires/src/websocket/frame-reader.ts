@@ -8,40 +8,43 @@ export interface FrameReaderLimits {
   readonly messageBytesMax: number;
   /** A longer binary message comes in pieces, each as a message, for protocols that are a stream of bytes. Absent: 1009. */
   readonly passesLongBinary?: boolean | undefined;
-  /** Frames in one message; beyond it one more for each KiB, as some libraries cut a long message into frames of 4 KiB. */
+  /**
+   * The largest number of frames in one message, plus one for each KiB, since some libraries cut a long message into
+   * frames of 4 KiB.
+   */
   readonly fragmentsMax: number;
 }
 
-/** Whose end of the connection it is. Clients mask what they send, servers do not (RFC 6455 §5.1). */
+/** The side of the connection. Clients mask their frames, servers do not (RFC 6455 §5.1). */
 export type Role = 'client' | 'server';
 
-/** What a peer's bytes mean. `payload` may be part of a larger chunk: copy bytes that are kept for long. */
+/** The meaning of a peer's bytes. `payload` may be part of a larger chunk: copy bytes that you keep for long. */
 export type Received =
   | { readonly kind: 'text' | 'binary' | 'ping' | 'pong'; readonly payload: Buffer }
-  /** `code` is 1005 when the peer gave none (RFC 6455 §7.1.5). Everything after it is ignored. */
+  /** `code` is 1005 if the peer sent none (RFC 6455 §7.1.5). The reader ignores everything after it. */
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
   | Broken;
 
-/** The bytes break the protocol: the connection is to be failed with `code` (§7.1.7). Nothing after it is read. */
+/** The bytes break the protocol: close the connection with `code` (§7.1.7). The reader reads nothing after them. */
 export interface Broken {
   readonly kind: 'broken';
   readonly code: 1002 | 1007 | 1009;
-  /** For the Close frame and people: which rule. */
+  /** The broken rule, for the Close frame and for people. */
   readonly reason: string;
 }
 
 const nothing = Buffer.alloc(0);
-/** First capacity of the buffer that gathers a message; it doubles, so that an announced length reserves nothing. */
+/** First capacity of the buffer for a message; it doubles, so that an announced length reserves no memory. */
 const gatherBytesMin = 512;
-/** Each of these in a long message allows one more frame. */
+/** In a long message, each block of this size allows one more frame. */
 const bytesPerFragment = 1024;
 const noCode = 1005;
 
 /**
- * Reads what the other end sends (RFC 6455 §5), strictly, from chunks cut anywhere: `push` a chunk, then call `next`
- * until it returns `undefined`. A message that lies in one chunk is returned as a part of it, unmasked in place.
- * Otherwise the reader gathers it in one buffer that grows with what has arrived, never in a list of chunks, so a peer
- * that sends single bytes costs no more than its bytes.
+ * Reads the frames of the other side (RFC 6455 §5), strictly, from chunks cut anywhere: `push` a chunk, then call
+ * `next` until it returns `undefined`. A message within one chunk shares memory with it, and is unmasked in place. The
+ * reader collects other messages in one buffer that grows with the received bytes, never in a list of chunks. So a peer
+ * that sends single bytes costs no more memory than its bytes.
  */
 export class FrameReader {
   /** May be changed between messages. */
@@ -64,7 +67,7 @@ export class FrameReader {
   /** The message is longer than messages may be, and comes in pieces. */
   #isPassing = false;
   #passedBytes = 0;
-  /** How much of it is known to be whole characters. */
+  /** How many of its bytes are checked to be complete UTF-8 characters. */
   #checkedBytes = 0;
 
   /** `role` is the reader's own: a server reads masked frames, a client frames without a mask. */
@@ -73,7 +76,7 @@ export class FrameReader {
     this.#isServer = role === 'server';
   }
 
-  /** Takes `chunk`, which belongs to the reader from now on: a server's reader changes it in place. */
+  /** Takes over `chunk`: a server's reader changes it in place. */
   push(chunk: Buffer): void {
     if (this.#isOver) return;
     if (this.#at === this.#chunk.length) this.#chunk = chunk;
@@ -81,7 +84,7 @@ export class FrameReader {
     this.#at = 0;
   }
 
-  /** The next thing the peer said, or `undefined` until more has come. */
+  /** The next message or control frame of the peer, or `undefined` until more bytes come. */
   next(): Received | undefined {
     while (!this.#isOver) {
       if (this.#left < 0) {
@@ -97,7 +100,7 @@ export class FrameReader {
     return undefined;
   }
 
-  /** The header, once it is whole, so that a verdict depends on the bytes and not on how they were cut. */
+  /** Reads the header only when it is complete, so that a fault does not depend on how the bytes were cut. */
   #readHeader(): Broken | 'incomplete' | undefined {
     const chunk = this.#chunk;
     const at = this.#at;
@@ -276,7 +279,7 @@ export class FrameReader {
     this.#gathered = nothing;
   }
 
-  /** The rest is part of a header or of a control frame: a copy, so as not to hold on to the whole chunk. */
+  /** The rest is part of a header or of a control frame. It is copied, so that the whole chunk can be freed. */
   #keepRest(): void {
     this.#chunk = this.#at === this.#chunk.length ? nothing : Buffer.from(this.#chunk.subarray(this.#at));
     this.#at = 0;

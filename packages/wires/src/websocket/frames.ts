@@ -1,6 +1,6 @@
 import { unmask } from './mask.ts';
 
-/** Frames of RFC 6455 §5.2 as they are written here: never fragmented, no extension bits. Those of a server have no mask. */
+/** Writers of frames (RFC 6455 §5.2): never fragmented, without extension bits. Frames of a server have no mask. */
 
 export const opcodes = {
   continuation: 0x0,
@@ -19,14 +19,14 @@ export const controlBytesMax = 125;
 const closeReasonBytesMax = controlBytesMax - 2;
 
 const isFinal = 0x80;
-/** Bit of a header's second byte: a masking key comes behind the length. */
+/** Bit of a header's second byte: a masking key follows the length. */
 export const maskBit = 0x80;
 /** Length of a masking key. */
 export const maskBytes = 4;
 
 export interface Frames {
   readonly bytes: Buffer;
-  /** Where each frame ends in `bytes`. */
+  /** The end of each frame in `bytes`. */
   readonly ends: readonly number[];
 }
 
@@ -39,8 +39,8 @@ export function frame(opcode: Opcode, payload: Buffer): Buffer {
 }
 
 /**
- * A frame as a client writes it (§5.3). `mask` holds the first byte of the masking key in its lowest bits. It must not be
- * predictable where a script chooses the payload (§10.3); only a generator of load may use 0, which costs no pass.
+ * A frame of a client (§5.3). `mask` holds the first byte of the masking key in its lowest bits. It must not be
+ * predictable if a script chooses the payload (§10.3); only a load generator may use 0, which saves the masking.
  */
 export function maskedFrame(opcode: Opcode, payload: Buffer | string, mask: number): Buffer {
   const length = typeof payload === 'string' ? Buffer.byteLength(payload) : payload.length;
@@ -73,7 +73,7 @@ export function textFrames(texts: readonly string[]): Frames {
 export function closeBody(code: number, reason = ''): Buffer {
   const body = Buffer.alloc(2 + closeReasonBytesMax);
   body.writeUInt16BE(code, 0);
-  // `write` never writes part of a character, so what fits is still UTF-8.
+  // `write` never writes part of a character, so the cut text is still UTF-8.
   return body.subarray(0, 2 + body.write(reason, 2));
 }
 
@@ -87,7 +87,7 @@ export function headerLength(length: number): number {
   return length < 126 ? 2 : length < 0x10000 ? 4 : 10;
 }
 
-/** Writes the header at `at` and returns the place behind it. */
+/** Writes the header at `at` and returns the position after it. */
 export function writeHeader(bytes: Buffer, at: number, opcode: Opcode, length: number): number {
   bytes[at] = isFinal | opcode;
   if (length < 126) {

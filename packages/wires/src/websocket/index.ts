@@ -1,4 +1,4 @@
-/** WebSocket (RFC 6455) for clients and servers: frames, and what both ends of the opening handshake compute. */
+/** WebSocket (RFC 6455) for clients and servers: frames, and the parts of the opening handshake that both sides compute. */
 export * from './frame-reader.ts';
 export * from './frames.ts';
 export * from './handshake.ts';

@@ -1,11 +1,11 @@
-// Below this, making a view of words costs more than it saves.
+// Below this size, a view of 32-bit words costs more time than it saves.
 const wordsFromBytes = 96;
 const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
- * Puts the mask on `bytes[start, end)` or takes it off, in place (RFC 6455 §5.3), four bytes at a time: a byte loop needs
- * about as long for a 64 KiB message as everything else together.
- * `mask` holds the first byte of the masking key in its lowest bits; `phase` is how many payload bytes came before.
+ * Masks or unmasks `bytes[start, end)` in place (RFC 6455 §5.3), four bytes at a time: a byte loop takes about as long
+ * for a 64 KiB message as all other work together. `mask` holds the first byte of the masking key in its lowest bits;
+ * `phase` is the number of earlier payload bytes.
  */
 export function unmask(bytes: Buffer, start: number, end: number, mask: number, phase: number): void {
   const shift = (phase & 3) * 8;

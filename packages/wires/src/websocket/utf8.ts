@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * Checks text that is still arriving: whether `bytes[from, to)` can be the beginning of UTF-8 (RFC 3629).
- * Returns where its last whole character ends, to continue from, or -1 when nothing that follows can make it UTF-8.
+ * Checks incomplete text: whether `bytes[from, to)` can be the start of UTF-8 (RFC 3629). Returns the end of its last
+ * complete character, from which to continue, or -1 if no further bytes can make it UTF-8.
  */
 export function utf8Progress(bytes: Buffer, from: number, to: number): number {
   const end = lastBoundary(bytes, from, to);
@@ -10,7 +10,7 @@ export function utf8Progress(bytes: Buffer, from: number, to: number): number {
   return end < to && !canContinue(bytes, end, to) ? -1 : end;
 }
 
-/** Where a character begins that `to` cuts short; `to` when none is. */
+/** The start of a character that `to` cuts; `to` if it cuts none. */
 function lastBoundary(bytes: Buffer, from: number, to: number): number {
   for (let at = to - 1; at >= from && at >= to - 3; at -= 1) {
     const byte = bytes[at]!;
@@ -21,7 +21,7 @@ function lastBoundary(bytes: Buffer, from: number, to: number): number {
   return to;
 }
 
-/** RFC 3629 §4: overlong forms, surrogates and what is above U+10FFFF show in the first two bytes. */
+/** RFC 3629 §4: the first two bytes show overlong forms, surrogates and code points above U+10FFFF. */
 function canContinue(bytes: Buffer, at: number, to: number): boolean {
   const lead = bytes[at]!;
   if (lead < 0xc2 || lead > 0xf4) return false;
