@@ -22,6 +22,9 @@ export const browser: Tool = {
 /** Makes system calls fail and dawdle, for the faults of the store. */
 export const strace: Tool = { name: 'strace', files: ['strace'], packages: ['strace'] };
 
+/** Builds the library that makes flushes slow. */
+export const compiler: Tool = { name: 'gcc', files: ['cc'], packages: ['gcc', 'libc6-dev'] };
+
 /** File systems with copies that share blocks, for the power-cut rig. */
 export const fileSystems: Tool = {
   name: 'xfsprogs',
