@@ -9,7 +9,7 @@ import { socketioNativeByte } from './socketio/limits.ts';
 import { stompNativeByte } from './stomp/limits.ts';
 
 export interface TransportOptions {
-  /** What it is served on. */
+  /** The HTTP port. */
   readonly front: HttpFront;
   /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
   readonly allowedOrigins: readonly string[] | undefined;
@@ -25,7 +25,7 @@ export type TransportName =
 
 type Factory = (options: TransportOptions) => Promise<Transport>;
 
-/** Imported when asked for: a transport that is turned off costs nothing. */
+/** Imported on demand: a transport that is turned off costs nothing. */
 const factories: Readonly<Record<TransportName, Factory>> = {
   poll: async ({ front }) => (await import('./poll/transport.ts')).createPollTransport(front),
   stream: async ({ front }) => (await import('./stream/transport.ts')).createStreamTransport(front),
@@ -56,10 +56,10 @@ const factories: Readonly<Record<TransportName, Factory>> = {
     (await import('./webhook/transport.ts')).createWebhookTransport(front, webhooks),
 };
 
-/** Every transport there is, in the order in which the table of endpoints shows them. */
+/** All transports, in the order of the table of endpoints. */
 export const transportNames = Object.keys(factories) as readonly TransportName[];
 
-/** Whose `Draft.native` begins with which byte. Only the transport that wrote it reads what follows. */
+/** The transport of each first byte of `Draft.native`. Only the transport that wrote it reads the other bytes. */
 export const nativeBytes: Readonly<Partial<Record<TransportName, number>>> = {
   mqtt: mqttNativeByte,
   stomp: stompNativeByte,
@@ -67,7 +67,7 @@ export const nativeBytes: Readonly<Partial<Record<TransportName, number>>> = {
   webhook: cloudEventNativeByte,
 };
 
-/** Two transports with one byte would read each other's. @throws RangeError: a programmer's mistake, found at start */
+/** Two transports with the same byte would read each other's data. @throws RangeError a programming error, found at start */
 export function checkNativeBytes(bytes: Readonly<Record<string, number>>): void {
   const owners = new Map<number, string>();
   for (const [name, byte] of Object.entries(bytes)) {

@@ -4,14 +4,14 @@ import type { Caller } from './caller.ts';
 import { parseTimeoutMs } from '@everywire/wires/grpc';
 import { bearerToken } from '../../http/bearer.ts';
 
-/** Deadline, encodings and token of a call, judged before it begins. */
+/** Deadline, encodings and token of a call, checked before it begins. */
 export interface CallHead {
   readonly caller: Caller;
-  /** `undefined`: none, or so far away that no timer can wait for it. */
+  /** `undefined`: no deadline, or one beyond the longest timer. */
   readonly timeoutMs: number | undefined;
 }
 
-/** What a timer of Node can wait for; beyond that it would not wait at all. */
+/** The longest timer of Node; a longer one would fire at once. */
 const timeoutMsMax = 2 ** 31 - 1;
 
 /**
@@ -24,7 +24,7 @@ export function encodingOf(contentType: string | undefined): 'proto' | 'json' | 
   return match[1]?.toLowerCase() === 'json' ? 'json' : 'proto';
 }
 
-/** @throws EverywireError what the call is ended with */
+/** Reads the head of a call. @throws EverywireError with the status for the call */
 export function readCallHead(
   headers: IncomingHttpHeaders,
   from: Omit<Caller, 'token'> = { address: undefined },
@@ -36,7 +36,7 @@ export function readCallHead(
       'Compressed messages are not supported; grpc-encoding must be identity.',
     );
   }
-  // Without it there is a proxy in between which would lose the trailers, and with them the status.
+  // Without it, a proxy in between would drop the trailers, and the status with them.
   if (headers['te'] !== 'trailers') throw new EverywireError('malformed', 'te must be trailers.');
   for (const [name, value] of Object.entries(headers)) {
     if (name.endsWith('-bin') && !isBase64(String(value)))

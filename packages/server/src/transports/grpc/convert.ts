@@ -19,7 +19,7 @@ const codes: ReadonlyMap<number, Code> = new Map(
     .map((code) => [code, code]),
 );
 
-/** Generated messages → what the hub takes, and back. proto3 has no "absent": an empty string means it. */
+/** Converts between generated messages and the types of the hub. proto3 has no "absent": an empty string means absent. */
 export function draftOf(request: proto.PublishRequest): PublishDraft {
   const { data, type, event, headers, key, retain, ttl } = request;
   return {
@@ -104,7 +104,7 @@ export function refusal(caught: unknown): proto.Refusal {
   });
 }
 
-/** A refusal as gRPC tells it: the status of the error table, and the code as the reason of an ErrorInfo. */
+/** A refusal in the form of gRPC: the status of the error table, and the code as the reason of an ErrorInfo. */
 export function connectErrorOf(caught: unknown): ConnectError {
   if (caught instanceof ConnectError) return caught;
   const error = toEverywireError(caught);

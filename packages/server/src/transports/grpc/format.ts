@@ -3,9 +3,9 @@ import type { Message } from '../../core/log/message.ts';
 import { prefixBytes } from '@everywire/wires/grpc';
 
 /**
- * Messages as protobuf, written by hand: a thousand streams share the bytes, and a generic encoder costs ten times as much
- * for each batch. The numbers are those of `proto/everywire/v1/messaging.proto`; a test decodes with the generated code
- * what is written here.
+ * Messages as protobuf, written by hand: a thousand streams share the bytes, and a generic encoder costs ten times as
+ * much for each batch. The field numbers are those of `proto/everywire/v1/messaging.proto`; a test decodes these bytes
+ * with the generated code.
  */
 
 const delimited = 2;
@@ -31,17 +31,20 @@ const messageField = 2;
 const idField = 1;
 const redeliveredField = 9;
 
-/** Deliveries of `Subscribe`: the same bytes for everybody. */
+/** Deliveries of `Subscribe`: the same bytes for all streams. */
 export const subscribeFormat: WireFormat = {
   id: 'grpc:subscribe',
   encode: (messages) => concatenate(messages.map((message) => frame(message, 0n, false))),
 };
 
 const streamFormats = new Map<string, WireFormat>();
-/** Clients count their requests up from 1, so a few formats serve nearly everybody; of the rest none is kept. */
+/**
+ * Clients number their requests from 1, so a few formats serve almost all streams; formats for larger ids are not
+ * remembered.
+ */
 const keptIdMax = 256n;
 
-/** Deliveries of `Stream`: the subscription's id is in them. */
+/** Deliveries of `Stream`, which contain the subscription's id. */
 export function streamFormat(id: bigint, isRedelivered: boolean): WireFormat {
   const key = `grpc:stream:${id}${isRedelivered ? ':again' : ''}`;
   let format = streamFormats.get(key);
@@ -166,7 +169,7 @@ function varintBytes(value: number): number {
   return bytes;
 }
 
-/** Numbers beyond 32 bits too, as offsets and seconds may become. */
+/** Also numbers beyond 32 bits, because offsets and seconds can be that large. */
 function writeVarint(bytes: Buffer, from: number, value: number): number {
   let at = from;
   let rest = value;

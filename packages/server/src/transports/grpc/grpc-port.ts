@@ -29,7 +29,7 @@ export interface GrpcPortOptions {
 }
 
 const name = 'grpc';
-/** Health is asked by what watches over servers, which has no token. */
+/** The clients of the health service are monitors, which have no token. */
 const healthPrefix = '/grpc.health.v1.Health/';
 
 /** A call that the library answers. */
@@ -40,9 +40,9 @@ interface LibraryCall {
   readonly socket: Socket;
 }
 
-/** gRPC itself: HTTP/2 on a port that nothing else uses. */
+/** Native gRPC: HTTP/2 on a separate port. */
 export class GrpcPort {
-  /** Those that the library does not answer. */
+  /** The calls that this code answers without the library. */
   readonly calls = new Set<Http2Call>();
   readonly #host: GrpcHost;
   readonly #library: LibraryCalls;
@@ -62,7 +62,7 @@ export class GrpcPort {
     return this.#address;
   }
 
-  /** @throws Error for the operator, when the port was asked for and cannot be had */
+  /** Starts to listen. @throws Error for the operator, if the port was configured and is not available */
   async listen(): Promise<void> {
     const { limits, log, admission } = this.#host;
     const { tls, listen } = this.#options;
@@ -91,7 +91,7 @@ export class GrpcPort {
     this.#address = hostAndPort(bound);
   }
 
-  /** Takes no new connections. `close` ends those that are open, which resolves when they have gone or were cut. */
+  /** Accepts no new connections. `close` ends the open ones, and resolves when they have gone or were cut. */
   stopListening(): { close(deadline: AbortSignal): Promise<void> } {
     const closed = new Promise<void>((resolve) => {
       if (this.#server === undefined) resolve();
@@ -126,7 +126,7 @@ export class GrpcPort {
     this.#library.answer(admitted, request, response);
   }
 
-  /** Judges a call and answers it. Otherwise it is for the library: returns its caller. */
+  /** Checks a call and answers it itself, or returns its caller if the library has to answer it. */
   #begin(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -134,7 +134,7 @@ export class GrpcPort {
   ): Caller | undefined {
     const encoding = encodingOf(headers['content-type']);
     if (headers[':method'] !== 'POST' || encoding === undefined) {
-      // gRPC over HTTP/2, Requests. Connect and gRPC-Web are spoken on the HTTP port.
+      // gRPC over HTTP/2, Requests. Connect and gRPC-Web use the HTTP port.
       refuse(stream, headers[':method'] === 'POST' ? { ':status': 415 } : { ':status': 405, allow: 'POST' });
       return undefined;
     }
@@ -150,7 +150,7 @@ export class GrpcPort {
         return undefined;
       }
       if (!this.#library.serves(path)) throw new EverywireError('unsupported', 'The method does not exist.');
-      // The library takes neither parameters nor any deadline that a timer cannot wait for.
+      // The library accepts neither parameters nor a deadline beyond the longest timer.
       headers['content-type'] = `application/grpc+${encoding}`;
       if (head.timeoutMs === undefined) delete headers['grpc-timeout'];
       return head.caller;
@@ -161,7 +161,7 @@ export class GrpcPort {
   }
 }
 
-/** Ends TLS in front of a server of HTTP/2. */
+/** Terminates TLS in front of a server of HTTP/2. */
 function createSecure(tls: TlsEnd, http2: Http2Server): Server {
   const server = createTlsServer({ noDelay: true, ...tls.options, ALPNProtocols: ['h2'] }, (socket) => {
     http2.emit('connection', socket);
@@ -170,7 +170,7 @@ function createSecure(tls: TlsEnd, http2: Http2Server): Server {
   return server;
 }
 
-/** Head and status in one (gRPC over HTTP/2, Responses). */
+/** A response of trailers only (gRPC over HTTP/2, Responses). */
 function trailersOnly(error: EverywireError): OutgoingHttpHeaders {
   return {
     ':status': 200,

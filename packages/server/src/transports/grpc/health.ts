@@ -12,7 +12,7 @@ import type { GrpcHost } from './limits.ts';
 
 /** Services whose health can be asked for; the empty name is the whole server. */
 const known: ReadonlySet<string> = new Set(['', Messaging.typeName]);
-/** How often a watcher's answer is looked at again. */
+/** How often the server checks whether a watcher needs a new answer. */
 const lookEveryMs = 1_000;
 
 /**

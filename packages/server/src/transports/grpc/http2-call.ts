@@ -21,7 +21,7 @@ import { refusalOf } from '../parts/refusal.ts';
 
 const okHead = { ':status': 200, 'content-type': 'application/grpc+proto' } as const;
 
-/** Paths that are answered here, without a library between the bytes and the socket. */
+/** The methods of this code, without a library between the bytes and the socket. */
 export const ownMethods: ReadonlyMap<string, UnaryMethod | 'subscribe' | 'stream'> = new Map([
   ['/everywire.v1.Messaging/Publish', 'publish'],
   ['/everywire.v1.Messaging/Read', 'read'],
@@ -41,17 +41,17 @@ export class Http2Call implements ResponseWriter {
   readonly #stream: ServerHttp2Stream;
   readonly #host: GrpcHost;
   readonly #reader: MessageReader;
-  /** Once its caller was let in. */
+  /** Set once the caller is authenticated. */
   #call: SubscribeCall | StreamCall | UnaryCall | undefined;
   readonly #forget: (call: Http2Call) => void;
   readonly #connection: Http2Connection;
   #deadline: Timer | undefined;
-  /** The caller named none: it holds until the request is there. */
+  /** The caller named no deadline: the server's own applies until the request has come. */
   #isDeadlineOurs = false;
   #closing: Timer | undefined;
   #trailers: Record<string, string> = {};
   #requests = 0;
-  /** Once it had too much unsent. */
+  /** Made when it first has too much unsent. */
   #outbound: Outbound | undefined;
   #hasEnded = false;
   #isPaused = false;
@@ -103,7 +103,7 @@ export class Http2Call implements ResponseWriter {
     this.#stream.write(framed);
     this.#connection.sent();
     const { limits } = this.#host;
-    // Answers and deliveries come the same way: the bytes that held it count as a delivery.
+    // Answers and deliveries use the same method, so the bytes that stopped it count as a delivery.
     const outbound = this.#outbound;
     const deliveredBytes = outbound?.isHeld === true ? outbound.deliveredBytes : framed.length;
     const listening = listeningOf(this.#stream.writableLength, limits, deliveredBytes);
@@ -116,7 +116,7 @@ export class Http2Call implements ResponseWriter {
       continueDelivery: () => this.#drained(),
       continueReading: () => this.#readOn(),
     });
-    // Its answers must not pile up without end, and here nothing tells them from deliveries.
+    // The server stops reading requests, so that answers do not pile up: answers and deliveries look the same here.
     if (this.#call instanceof StreamCall) {
       this.#stream.pause();
       this.#outbound.stall();
@@ -132,7 +132,7 @@ export class Http2Call implements ResponseWriter {
     this.#deadline?.cancel();
     this.#trailers = trailersOf(error);
     this.#stream.end();
-    // What still comes is thrown away.
+    // Discards further input.
     if (!this.#stream.readableEnded) this.#stream.resume();
   }
 
@@ -168,7 +168,7 @@ export class Http2Call implements ResponseWriter {
   }
 
   #peerEnded(): void {
-    // Node ends what can be read also when the stream was reset or the connection broke.
+    // Node ends the readable side also after a reset or a broken connection.
     const { aborted, closed, destroyed } = this.#stream;
     if (this.#hasEnded || aborted || closed || destroyed) return;
     if (this.#reader.isWithinMessage)

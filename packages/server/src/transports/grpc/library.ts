@@ -29,7 +29,7 @@ export class LibraryCalls {
 
   constructor(host: GrpcHost, options: ServiceOptions) {
     this.#host = host;
-    // Connect also speaks JSON, where a payload is base64.
+    // Connect also uses JSON, in which a payload is base64.
     this.messageBytesMax = messageBytesMax(host.limits, 'base64');
     this.#adapter = connectNodeAdapter({
       routes: (router) => {
@@ -38,7 +38,7 @@ export class LibraryCalls {
       },
       readMaxBytes: this.messageBytesMax,
       maxTimeoutMs: timeoutMsMax,
-      // Off, like on every wire: an attacker's bytes must not become a hundred times as many here.
+      // Off, as on every wire: an attacker's bytes must not expand a hundred times in memory.
       acceptCompression: [],
       contextValues: (request) => contextOf(this.#admitted.get(request) ?? unknownCaller),
     });

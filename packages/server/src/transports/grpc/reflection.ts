@@ -51,7 +51,7 @@ export function addReflection(
   });
 }
 
-/** Tools hold their stream open for further questions; a server that stops does not wait for those. */
+/** Tools keep their stream open for further questions; a stopping server does not wait for them. */
 async function* untilAborted<T>(requests: AsyncIterable<T>, stopping: AbortSignal): AsyncGenerator<T> {
   const iterator = requests[Symbol.asyncIterator]();
   const { promise: stopped, resolve } = Promise.withResolvers<undefined>();

@@ -38,7 +38,7 @@ export const admittedKey = createContextKey<Admitted>({
   refusal: new EverywireError('unauthorized', 'The call was not authenticated.'),
 });
 
-/** For the library's adapter, which does not tell handlers where a request comes from. */
+/** For the library's adapter, which does not pass the source of a request to handlers. */
 export function contextOf(admitted: Admitted): ContextValues {
   return createContextValues().set(admittedKey, admitted);
 }
@@ -58,7 +58,7 @@ export function placeOf(socket: Socket): Omit<Caller, 'token'> {
   };
 }
 
-/** Many callers may share the connection of a proxy, so their rates are not counted by it. */
+/** Many callers may share the connection of a proxy, so rates do not count by connection there. */
 export function peerOn(socket: Socket, { admission }: GrpcHost): Peer {
   const { remoteAddress: address } = socket;
   const isShared = address !== undefined && admission?.isExempt(address) === true;
@@ -72,7 +72,7 @@ export interface ServiceOptions {
   readonly stopping: AbortSignal;
 }
 
-/** The services as Connect, gRPC-Web and gRPC in JSON see them. */
+/** The services for Connect, gRPC-Web and gRPC in JSON. */
 export function addServices(
   router: ConnectRouter,
   host: GrpcHost,
@@ -118,7 +118,7 @@ async function asCaller<T>(
   }
 }
 
-/** The library takes a time-out of 0 for none. */
+/** The library treats a time-out of 0 as no time-out. */
 function refuseIfOver({ requestHeader }: HandlerContext): void {
   const isOver =
     /^0+$/.test(requestHeader.get('connect-timeout-ms') ?? '') ||
@@ -175,7 +175,7 @@ async function feed(
   }
 }
 
-/** Lets requests through, or not. */
+/** A gate that lets requests through while it is open. */
 class Gate {
   opened: Promise<void> = Promise.resolve();
   #open: (() => void) | undefined;
@@ -192,8 +192,9 @@ class Gate {
 }
 
 /**
- * Responses of a call for a library that wants them one by one. It is held while anything waits, so no more than a batch
- * does. Frames are decoded again: this way serves browsers, of which there are few per server; gRPC has its own.
+ * The responses of a call, for a library that takes them one by one. The core stops delivery while a response waits, so
+ * at most one batch waits. It decodes the frames again; this costs little, because a server has few browsers that use
+ * gRPC, and native gRPC has its own code.
  */
 class QueuedResponses<Desc extends DescMessage> implements ResponseWriter {
   readonly #schema: Desc;
@@ -219,7 +220,7 @@ class QueuedResponses<Desc extends DescMessage> implements ResponseWriter {
     this.#whenTaken?.();
   }
 
-  /** Resolves when nothing waits, or the call is over. */
+  /** Resolves when no response waits, or the call is over. */
   taken(): Promise<void> {
     if (this.#waiting.length === 0 || this.#ended !== undefined) return Promise.resolve();
     return new Promise((resolve) => (this.#whenTaken = resolve));

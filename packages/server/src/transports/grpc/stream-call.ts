@@ -31,10 +31,10 @@ interface ClientSubscription {
 }
 
 const transport = 'grpc';
-/** How long a call that is to end waits for the answers it owes. */
+/** How long an ending call waits for its unsent answers. */
 const answersWithinMs = 1_000;
 
-/** `Stream`: many subscriptions, publishes and acknowledgements on one stream, each answered with its request's id. */
+/** `Stream`: many subscriptions, publishes and acknowledgements on one stream. Each answer has the id of its request. */
 export class StreamCall implements Sink {
   readonly #host: GrpcHost;
   readonly #responses: ResponseWriter;
@@ -42,9 +42,9 @@ export class StreamCall implements Sink {
   #session: Session | undefined;
   readonly #pacer: CommandPacer;
   #hasEnded = false;
-  /** What it ends with once everything is answered. */
+  /** The error with which the call ends once all requests are answered. */
   #closing: { readonly error: EverywireError; readonly timer: Timer } | undefined;
-  /** The peer will send nothing more: when all is answered and nothing is followed, the call is over. */
+  /** The peer sends nothing more: the call ends when all requests are answered and no subscription is left. */
   #isHalfClosed = false;
 
   constructor(host: GrpcHost, responses: ResponseWriter, requests: RequestFlow) {
@@ -53,7 +53,7 @@ export class StreamCall implements Sink {
     this.#pacer = new CommandPacer(requests, host.limits);
   }
 
-  /** Before anything is received. */
+  /** Called before the first request. */
   start({ identity, ...peer }: Party): void {
     if (this.#host.hub.isDraining)
       this.close({ error: new EverywireError('going_away', 'The server is shutting down.') });
@@ -106,7 +106,7 @@ export class StreamCall implements Sink {
     else this.#refuse(id, notice.error);
   }
 
-  /** What was asked before is answered first, unless that takes long. */
+  /** Answers earlier requests first, unless that takes long. */
   close({ error }: CloseReason): void {
     if (this.#hasEnded || this.#closing !== undefined) return;
     const timer = this.#host.clock.after(answersWithinMs, () => this.#finish(error));
@@ -208,7 +208,7 @@ export class StreamCall implements Sink {
     const followed = this.#find(subscription);
     if (release) followed.subscription?.release(position.seq);
     else followed.subscription?.ack(position.seq, only);
-    // Most acknowledgements want no answer.
+    // Most acknowledgements ask for no answer.
     if (id !== 0n) this.#done(id);
   }
 

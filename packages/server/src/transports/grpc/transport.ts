@@ -71,7 +71,7 @@ class GrpcTransport implements Transport {
   async drain(deadline: AbortSignal): Promise<void> {
     const { random, limits } = this.#host;
     const port = this.#port.stopListening();
-    // A call whose request has not come has no session that the hub could tell.
+    // A call without its request has no session, so the hub cannot tell it to go.
     for (const call of [...this.#port.calls, ...this.#libraryCalls])
       call.goAway(spreadMs(limits.retryAfterMs, random));
     this.#stopping.abort();

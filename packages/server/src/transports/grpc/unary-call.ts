@@ -29,7 +29,7 @@ export async function read(session: Session, request: ReadRequest, host: GrpcHos
   return readResponse(await session.read(request.channel, fromOf(request, clock.nowMs()), limit));
 }
 
-/** Does something as the caller. @throws EverywireError when they may not, or it is refused */
+/** Runs `use` in a session of the caller. @throws EverywireError for a refusal */
 export async function inSession<T>(
   host: GrpcHost,
   party: Party,
@@ -50,7 +50,7 @@ const answers = {
 
 export type UnaryMethod = keyof typeof answers;
 
-/** `Publish` and `Read`: one request, which counts when the peer has closed its half, and one response. */
+/** `Publish` and `Read`: one request, which is complete when the peer closes its half, and one response. */
 export class UnaryCall {
   readonly #host: GrpcHost;
   readonly #party: Party;
@@ -83,7 +83,7 @@ export class UnaryCall {
       this.#responses.end();
     } catch (caught) {
       const error = toEverywireError(caught);
-      // Bytes that are no message have this code too; they say nothing about the server.
+      // Invalid bytes of the peer have the code `internal` too, but they are not a fault of the server.
       if (error.code === 'internal' && error !== caught)
         this.#host.log.error({ err: caught }, 'a gRPC call failed');
       this.#responses.end(error);
@@ -91,7 +91,7 @@ export class UnaryCall {
   }
 }
 
-/** gRPC's word for a wrong number of requests is UNIMPLEMENTED. */
+/** The status of gRPC for a wrong number of requests is UNIMPLEMENTED. */
 export function oneRequest(): EverywireError {
   return new EverywireError('unsupported', 'This method must have exactly one request.');
 }

@@ -12,7 +12,7 @@ import type { LibraryCalls } from './library.ts';
 import type { GrpcHost } from './limits.ts';
 import { webRefusal } from './web-refusal.ts';
 
-/** What gRPC-Web and Connect need of the HTTP port. */
+/** The parts of the HTTP port that gRPC-Web and Connect need. */
 export interface WebFront {
   readonly requests: RawRequests;
   readonly callers: Pick<Callers, 'authenticate' | 'takesCookies'>;
@@ -80,7 +80,7 @@ export class WebPort {
   #refuse(refusal: EverywireError, request: IncomingMessage, response: ServerResponse): void {
     const { status, headers, body } = webRefusal(refusal, request.headers['content-type']);
     const fields = { ...problemHeaders(refusal, this.#host.limits.retryAfterMs), ...headers };
-    // What is still to come of a long body is not read.
+    // The server does not read the rest of a long body.
     if (!hasShortBody(request, this.#host.limits)) response.shouldKeepAlive = false;
     response.writeHead(status, { ...fields, 'Content-Length': body.length }).end(body);
   }
@@ -92,7 +92,7 @@ function isUnary({ url = '' }: IncomingMessage): boolean {
   return Messaging.methods.find((method) => method.name === name)?.methodKind === 'unary';
 }
 
-/** Whether its body is known to be no longer than the server reads before it knows the caller. */
+/** Whether its body is at most as long as the server reads before it knows the caller. */
 function hasShortBody({ headers }: IncomingMessage, { headerBytesMax }: GrpcHost['limits']): boolean {
   return Number(headers['content-length'] ?? Number.POSITIVE_INFINITY) <= headerBytesMax;
 }

@@ -12,8 +12,8 @@ export interface WebRefusal {
 }
 
 /**
- * A refusal in the words of the protocol that the request's content type names. It needs nothing of the request's body, which
- * the library would take in first.
+ * A refusal in the protocol of the request's content type. It needs no byte of the request's body; the library would
+ * read the body first.
  */
 export function webRefusal(error: EverywireError, contentType: string | undefined): WebRefusal {
   const type = /^[^;\s]*/.exec(contentType ?? '')![0].toLowerCase();

@@ -4,8 +4,8 @@ import { reasonCodes, type Auth, type Connect } from '@everywire/wires/mqtt';
 const unsubscribedProperty = 'everywire-unsubscribed';
 
 /**
- * Authentication methods (MQTT 5 §4.12) whose data is a token. `jwt` is ours; the others are what clients written for
- * other brokers say when they mean the same.
+ * Authentication methods (MQTT 5 §4.12) whose data is a token. `jwt` is ours; clients written for other brokers use the
+ * other names for the same.
  */
 const tokenMethods: ReadonlySet<string> = new Set(['jwt', 'OAUTH2-JWT', 'CUSTOM-JWT']);
 
@@ -35,7 +35,7 @@ export function faultOfAuth(
   return undefined;
 }
 
-/** The token is taken. `unsubscribed`: filters whose subscriptions it ended. */
+/** The answer to an accepted token. `unsubscribed`: filters whose subscriptions it ended. */
 export function authAnswer(method: string, unsubscribed: readonly string[]): Auth {
   const userProperties = unsubscribed.map((filter) => [unsubscribedProperty, filter] as const);
   return {

@@ -18,11 +18,11 @@ export interface BrokerOptions {
 
 const sysEveryMsDefault = 10_000;
 
-/** What all connections of the broker share. */
+/** The shared state of all connections of the broker. */
 export class Broker {
   readonly host: MqttHost;
   readonly figures: MqttFigures = noFigures();
-  /** Refusals that the protocol has no words for. */
+  /** Logs refusals that the protocol cannot report. */
   readonly refusals: ThrottledLog;
   readonly formats = new Formats();
   readonly sessions: Sessions;
@@ -43,7 +43,7 @@ export class Broker {
     });
   }
 
-  /** Has PUBLISHes answered at the end of this turn, behind what the hub delivers in it. */
+  /** Answers PUBLISHes at the end of this turn, after the deliveries of the hub in it. */
   atEndOfTurn(answering: Answering): void {
     if (this.#answering.push(answering) === 1) this.host.clock.turn(this.#answer);
   }
@@ -59,12 +59,12 @@ export class Broker {
   }
 }
 
-/** Formats by what they depend on: connections that want the same bytes share the object, and with it their id. */
+/** Formats by their options: connections with the same options share the object, and with it its id. */
 class Formats {
   readonly #known = new Map<string, WireFormat>();
 
   get(options: PublishFormatOptions): WireFormat {
-    // These are as many as clients like; their subscriptions keep them.
+    // Clients can make any number of these, so only their subscriptions keep them.
     if (options.subscriptionIdentifiers.length > 0 || options.nowMs !== undefined)
       return publishFormat(options);
     const { version, link, qos, retain, dup, withCursor } = options;

@@ -12,24 +12,24 @@ export interface MqttClient extends Credit {
   readonly pacer: CommandPacer;
   readonly session: Session;
   readonly version: Version;
-  /** Since the CONNECT was judged. */
+  /** Set once the CONNECT was accepted. */
   readonly opened: OpenSession | undefined;
   /** Largest packet that it takes (§3.1.2.11.4). */
   readonly packetBytesMax: number;
-  /** A method, since it changes while something is awaited. */
+  /** A method, not a property, since the value changes during an `await`. */
   isOpen(): boolean;
-  /** Writes whole packets. False: enough is unsent; `Delivery.drained` is called later. */
+  /** Writes whole packets. Returns false if enough is unsent; `Delivery.drained` is called later. */
   send(bytes: Buffer): boolean;
   /** Sends one packet at the end of the turn, together with others. */
   answer(packet: Packet): void;
-  /** Ends the connection for what the client did or is; in MQTT 5 with the reason [MQTT-4.13.1-1]. */
+  /** Ends the connection because of the client; in MQTT 5 with the reason [MQTT-4.13.1-1]. */
   refuse(reasonCode: number, detail: string): void;
   /** Ends the connection for a fault of the server. */
   fail(cause: unknown): void;
-  /** PUBLISHes were answered: more may be read. */
+  /** PUBLISHes were answered, so the connection may read more. */
   resume(): void;
   /** Saves the state of the session some milliseconds later. */
   saveSoon(): void;
-  /** The window as it is now is durable when this resolves. */
+  /** Resolves when the present window is durable. */
   saveNow(): Promise<void>;
 }

@@ -6,7 +6,7 @@ export const goingAwayClose = 1001;
 export const protocolClose = 1002;
 export const policyClose = 1008;
 
-/** What a WebSocket is closed with (RFC 6455 §7.4.1). */
+/** The close code of a WebSocket (RFC 6455 §7.4.1). */
 export function closeCode(reasonCode: number): number {
   if (reasonCode < 0x80) return normalClose;
   const isRefused =

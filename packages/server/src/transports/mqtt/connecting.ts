@@ -14,7 +14,7 @@ import type { MqttLimits } from './limits.ts';
 import { connackReason } from './reasons.ts';
 import { neverExpires, type OpenRequest } from './open-session.ts';
 
-/** What the CONNACK says in place of yes. */
+/** The refusal in a CONNACK. */
 export interface ConnectRefusal {
   readonly reasonCode: number;
   readonly detail: string;
@@ -38,7 +38,7 @@ export function refusalOfConnect(packet: Connect, limits: MqttLimits): ConnectRe
   return undefined;
 }
 
-/** In place of a keep alive that is longer than is allowed; `undefined`: the client's holds. */
+/** The server's keep alive, if the client's is longer than the limit; `undefined`: the client's applies. */
 export function serverKeepAliveSeconds(
   { keepAliveSeconds }: Connect,
   { mqttKeepAliveSecondsMax }: MqttLimits,
@@ -58,12 +58,12 @@ export function sessionOf(
     clientId: clientId === '' ? `everywire-${random.hex(12)}` : clientId,
     cleanStart,
     expirySeconds: version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : olderExpirySeconds,
-    // Its bytes are part of a larger chunk.
+    // A copy, because the bytes are part of a larger chunk.
     will: will && { ...will, payload: Buffer.from(will.payload) },
   };
 }
 
-/** What a CONNACK of MQTT 5 says beyond yes (§3.2.2.3). */
+/** The properties of an accepting CONNACK in MQTT 5 (§3.2.2.3). */
 export function offerOf(packet: Connect, clientId: string, limits: MqttLimits): ConnackProperties {
   if (packet.version !== 5) return {};
   const keepAliveSeconds = serverKeepAliveSeconds(packet, limits);
@@ -81,12 +81,12 @@ export function offerOf(packet: Connect, clientId: string, limits: MqttLimits): 
 /** The reason code of a CONNECT that `error` refuses. */
 export function connackReasonFor(version: Version, error: EverywireError): number {
   const reasonCode = connackReason(error);
-  // Older versions have few words for no, of which "not authorized" is the one for a will that cannot be.
+  // Older versions have few return codes; "not authorized" is the one for a refused will.
   const isSayable = version === 5 || connackReturnCode(reasonCode) !== undefined;
   return isSayable ? reasonCode : reasonCodes.notAuthorized;
 }
 
-/** `undefined`: older versions have five ways to say no, and close without a word for others. */
+/** `undefined`: older versions have only five return codes, and close the connection for other errors. */
 export function connackOf(
   version: Version,
   reasonCode: number,

@@ -42,7 +42,7 @@ import { CommandPacer } from '../parts/command-pacer.ts';
 import { countConnection } from './figures.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
-/** `new`: no CONNECT yet. `connecting`: it is being judged. `open` · `leaving`: nothing more is read · `closed`. */
+/** `new`: no CONNECT yet. `connecting`: the server checks it. `open` · `leaving`: reads nothing more · `closed`. */
 type Stage = 'new' | 'connecting' | 'open' | 'leaving' | 'closed';
 
 /** A keep alive is over after one and a half of it [MQTT-3.1.2-22]. */
@@ -68,11 +68,11 @@ export class MqttConnection implements Sink, MqttClient {
   #subscriptions: Subscriptions | undefined;
   #closing: Closing = {};
   #isTakenOver = false;
-  /** What the client agreed on with CONNECT (§4.12). */
+  /** The authentication method of the CONNECT (§4.12). */
   #authenticationMethod: string | undefined;
   /** Filters whose subscriptions a new token has ended, until the AUTH answer reports them. */
   #unsubscribed: string[] | undefined;
-  /** Nothing more goes through the session of the hub. */
+  /** The connection no longer uses the session of the hub. */
   #isDetached = false;
   /** The CONNACK accepted it, and the figures count it. */
   #isCounted = false;
@@ -86,7 +86,7 @@ export class MqttConnection implements Sink, MqttClient {
     link.deadline(handshakeTimeoutMs);
   }
 
-  /** A method, since it changes while something is awaited. */
+  /** A method, not a property, since the value changes during an `await`. */
   isOpen(): boolean {
     return this.#stage === 'open' || this.#stage === 'leaving';
   }
@@ -112,7 +112,7 @@ export class MqttConnection implements Sink, MqttClient {
     this.pacer.whenIdle(end);
   }
 
-  /** Nothing was heard in time. */
+  /** The client sent nothing in time. */
   overdue(): void {
     if (this.#stage !== 'open') this.link.destroy();
     // The silence is ours: the server does not read now.
@@ -157,7 +157,7 @@ export class MqttConnection implements Sink, MqttClient {
     });
   }
 
-  /** Resolves when what it published is stored or refused. */
+  /** Resolves when all its publishes are stored or refused. */
   #idle(): Promise<void> {
     return new Promise((resolve) => this.pacer.whenIdle(resolve));
   }
@@ -167,13 +167,13 @@ export class MqttConnection implements Sink, MqttClient {
     return this.link.send(bytes);
   }
 
-  /** Sends a packet of this connection's own, at the end of the turn together with others. */
+  /** Sends one packet at the end of the turn, together with others. */
   answer(packet: Packet): void {
     if (!this.link.isOpen) return;
     const told = this.#wantsReasons ? packet : withoutReasons(packet);
     const bytes = encodePacket(told, this.version, this.packetBytesMax);
     if (bytes === undefined) {
-      // A message may be left out [MQTT-3.1.2-25]; of anything else a client that cannot take it would wait for ever.
+      // A message may be left out [MQTT-3.1.2-25]. Without any other packet the client would wait without end.
       if (packet.type !== 'publish') this.link.end(protocolClose);
       return;
     }
@@ -182,17 +182,17 @@ export class MqttConnection implements Sink, MqttClient {
     this.link.answer(bytes);
   }
 
-  /** Ends the connection for what the client did or is; in MQTT 5 with the reason [MQTT-4.13.1-1]. */
+  /** Ends the connection because of the client; in MQTT 5 with the reason [MQTT-4.13.1-1]. */
   refuse(reasonCode: number, detail: string): void {
     if (this.#stage === 'closed') return;
     const isNew = this.#stage === 'new' || this.#stage === 'connecting';
     if (!isNew) this.#disconnect(reasonCode, detail);
-    // Before the link tells that it is closed: nothing behind this is looked at.
+    // Set before the link reports its end, so that later packets are ignored.
     this.#stage = 'leaving';
     this.link.end(closeCode(reasonCode), '');
   }
 
-  /** Something broke here: it costs this connection. */
+  /** A fault of the server ends only this connection. */
   fail(cause: unknown): void {
     const error = refusalOf(cause, this.broker.host.log, 'an MQTT connection failed');
     this.refuse(disconnectReason(error), reasonString(error));
@@ -214,7 +214,7 @@ export class MqttConnection implements Sink, MqttClient {
     this.opened!.saveSoon();
   }
 
-  /** The window as it is now is durable when this resolves. */
+  /** Resolves when the present window is durable. */
   saveNow(): Promise<void> {
     return this.opened!.saveWindow();
   }
@@ -253,7 +253,7 @@ export class MqttConnection implements Sink, MqttClient {
     detachAll(this);
   }
 
-  /** Packets, until one has to be waited for. */
+  /** Reads packets until one of them needs a wait. */
   #read(): void {
     let hasRead = false;
     while ((this.#stage === 'new' || this.#stage === 'open') && !this.#mustWait) {
@@ -277,7 +277,7 @@ export class MqttConnection implements Sink, MqttClient {
     }
   }
 
-  /** No packet is to be taken now. */
+  /** Whether the connection must not read a packet now. */
   get #mustWait(): boolean {
     return this.pacer.isBlocked || this.#publishing?.mustWait === true;
   }
@@ -343,8 +343,8 @@ export class MqttConnection implements Sink, MqttClient {
   }
 
   /**
-   * What a client published before comes first: it is among the retained messages of what it subscribes to then, and stored
-   * when its ping is answered.
+   * Runs `then` when all earlier publishes of the client are stored: they can be among the retained messages of a
+   * subscription, and a ping is answered only after them.
    */
   #whenStored(then: () => Promise<void>): void {
     this.#publishing?.flush();
@@ -354,7 +354,7 @@ export class MqttConnection implements Sink, MqttClient {
     this.pacer.alone(command).catch((cause: unknown) => this.#failed(cause));
   }
 
-  /** Nothing further is read until it is done. */
+  /** Reads nothing more until `work` is done. */
   #suspend(work: Promise<void>): void {
     void this.pacer.holdDuring(work.catch((cause: unknown) => this.#failed(cause)));
   }
@@ -385,7 +385,7 @@ export class MqttConnection implements Sink, MqttClient {
     const identity = await hub.authenticate({ token, ticket, certificate, address, connection });
     if (this.#isGone()) return;
     checkLogin(identity, packet.userName);
-    // From here on everything that ends this must end the session of the hub as well.
+    // From here on, every end of the connection must also end the session of the hub.
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
     if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
     const wanted = sessionOf(packet, random);
@@ -421,7 +421,7 @@ export class MqttConnection implements Sink, MqttClient {
     this.pacer.release();
   }
 
-  /** The connection may have ended while its CONNECT was judged, which the compiler cannot see. */
+  /** The connection may have ended during the check of its CONNECT, which the compiler cannot see. */
   #isGone(): boolean {
     return this.#stage !== 'connecting' || !this.link.isOpen;
   }
@@ -454,14 +454,14 @@ export class MqttConnection implements Sink, MqttClient {
     this.answer({ type: 'disconnect', reasonCode, properties });
   }
 
-  /** A new token in place of the one that the client connected with (§4.12.1). */
+  /** Replaces the token of the connection (§4.12.1). */
   #authenticateAgain(packet: Auth): void {
     const fault = faultOfAuth(packet, this.#authenticationMethod);
     if (fault !== undefined) {
       this.refuse(reasonCodes.protocolError, fault);
       return;
     }
-    // What came before it is judged by the token that was good then.
+    // Earlier PUBLISHes are checked against the earlier token.
     this.#publishing?.flush();
     this.#suspend(this.#refresh(packet.properties.authenticationData?.toString() ?? ''));
   }
@@ -489,12 +489,13 @@ export class MqttConnection implements Sink, MqttClient {
     }
     if (expirySeconds !== undefined) opened.expireAfter(expirySeconds);
     this.#stage = 'leaving';
-    // Only this one takes the will back [MQTT-3.14.4-3].
+    // Only a DISCONNECT with this code cancels the will [MQTT-3.14.4-3].
     if (reasonCode !== reasonCodes.success || opened.will === undefined) {
       this.link.end(normalClose);
       return;
     }
-    // Were it still there after a crash, it would be published although the client has seen the end of its connection.
+    // Removes the will from the store first. Otherwise a restart after a crash would publish it although the client has
+    // seen a normal end.
     opened.withdrawWill().then(
       () => this.link.end(normalClose),
       () => this.link.destroy(),

@@ -30,7 +30,7 @@ import { mqttNativeByte } from './limits.ts';
  */
 const bits = { qos: 0x03, typeIsContentType: 0x04, headersAreUserProperties: 0x08 } as const;
 
-/** Names that only the server sets: a client's are dropped, as on every transport. */
+/** Names that only the server sets: it drops those of clients, as on every transport. */
 const reservedName = /^everywire-/i;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 /** The longest time to live of a message, ten years. The server keeps a longer one unchanged for MQTT readers, but does not apply it. */
@@ -38,7 +38,7 @@ const ttlMsMax = 3_650 * 86_400_000;
 
 const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([mqttNativeByte, qos]));
 
-/** What a PUBLISH or a will says, for the hub: nothing in it makes the hub refuse what MQTT allows, limits excepted. */
+/** The draft of a PUBLISH or a will. Except for limits, nothing in it makes the hub refuse what MQTT allows. */
 export function draftOf({ payload, qos, retain, properties }: Publish | Will): PublishDraft {
   if (properties === noProperties) {
     return { payload, retain, type: typeOfPayload(payload), native: plainNatives[qos] };
@@ -59,7 +59,7 @@ export function draftOf({ payload, qos, retain, properties }: Publish | Will): P
   };
 }
 
-/** At which QoS `message` goes to a subscription that was granted `granted`. Other transports publish at 2. */
+/** The QoS of `message` for a subscription with the granted QoS. Messages of other transports have QoS 2. */
 export function deliveryQos(message: Message, granted: Qos): Qos {
   const { native } = message;
   const published = isMqtt(native) ? ((native[1]! & bits.qos) as Qos) : 2;
@@ -67,8 +67,8 @@ export function deliveryQos(message: Message, granted: Qos): Qos {
 }
 
 /**
- * What a PUBLISH of `message` says in MQTT 5, unaltered if it came by MQTT [MQTT-3.3.2-15, -16, -17, -18, -20]. The
- * message expiry interval is what remains of it at `nowMs` [MQTT-3.3.2-6].
+ * The properties of a PUBLISH of `message` in MQTT 5, unchanged if it came by MQTT [MQTT-3.3.2-15, -16, -17, -18, -20].
+ * The message expiry interval is the remaining time at `nowMs` [MQTT-3.3.2-6].
  */
 export function propertiesOf(message: Message, nowMs: number | undefined): PublishProperties {
   const { native, expiresAtMs } = message;
@@ -84,7 +84,7 @@ const placeName = /^(?:cursor|offset)$/i;
 export function withPlace(said: UserProperties | undefined, message: Message): UserProperties {
   const all = (said ?? []).filter(([name]) => !placeName.test(name));
   all.push(['cursor', message.cursor], ['offset', String(message.offset)]);
-  // Those of other transports have their id in any case.
+  // Messages of other transports always have their id.
   if (isMqtt(message.native)) all.push(['everywire-id', message.id]);
   return all;
 }
@@ -93,7 +93,7 @@ function isMqtt(native: Buffer | undefined): native is Buffer {
   return native !== undefined && native.length >= 2 && native[0] === mqttNativeByte;
 }
 
-/** Whole seconds of the clock, so that a message never has more left than it was given. */
+/** Whole seconds of the clock, so that a message never has more time left than it was given. */
 function remainingSeconds(message: Message, expiresAtMs: number, nowMs: number): number {
   const nowSeconds = Math.floor(nowMs / 1000);
   const said = isMqtt(message.native) ? readKept(message.native).messageExpiryIntervalSeconds : undefined;
@@ -128,7 +128,7 @@ function nativeOf(
   return native;
 }
 
-/** Those that can be headers, the last of a name; undefined when there are none. */
+/** The user properties that can be headers; of a repeated name, the last. Undefined: there are none. */
 function headersOf(pairs: UserProperties): Map<string, string> | undefined {
   const headers = new Map<string, string>();
   for (const [name, value] of pairs) {
@@ -163,7 +163,7 @@ function readKept(native: Buffer): PublishProperties {
     : readProperties(new Fields(native, 2, native.length, 5), 'publish');
 }
 
-/** Text says that it is; what MQTT has no word for goes as user properties that only the server sets. */
+/** Text has payload format 1. Fields that MQTT does not have become user properties that only the server sets. */
 function saidByOthers(message: Message): PublishProperties {
   const { id, event, from, headers, type } = message;
   const userProperties: [string, string][] = [...(headers ?? [])];

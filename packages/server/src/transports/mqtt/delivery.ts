@@ -12,25 +12,25 @@ import { encodeAgain, encodePublish, flightOf, formatFor } from './encoding.ts';
 import { fillPacketIds } from './format.ts';
 import { RetainedRuns, type RetainedDelivery } from './retained.ts';
 
-/** A message is looked for from the millisecond in which it was published: others of that time come before it. */
+/** Messages per read when a message is searched from the millisecond of its publish: others of that time come before it. */
 const lookedThroughMessages = 16;
-/** More than this many unread notices are one: the last. */
+/** Above this number of unsent notices, only the last one is kept. */
 const gapsMax = 16;
 
-/** What goes to the client: the hub's half hands over batches, the client's acknowledgements free what was in flight. */
+/** The deliveries to the client: the hub passes batches in, and the client's acknowledgements free the packets in flight. */
 export class Delivery implements RetainedDelivery {
   readonly #client: MqttClient;
   /** The positions were recorded: the client receives nothing more. */
   #isClosed = false;
   /** The link takes no bytes. */
   #isFull = false;
-  /** Writes of the mapping of packet ids that PUBLISHes wait for. */
+  /** The number of running writes of packet ids that PUBLISHes wait for. */
   #saves = 0;
   /** The hub holds its deliveries, because this object asked it to. */
   #isHolding = false;
   /** Made for the first subscription that asks for them. */
   #retained: RetainedRuns | undefined;
-  /** Since the last `settle`: PUBREC came for these. */
+  /** The messages whose PUBREC came since the last `settle`. */
   #released: InFlight[] | undefined;
   #hasProgressed = false;
   #whenDrained: PromiseWithResolvers<void> | undefined;
@@ -47,7 +47,7 @@ export class Delivery implements RetainedDelivery {
     return this.#client.opened!.isPersistent;
   }
 
-  /** The hub hands over a batch. False: hold. */
+  /** The hub passes a batch. Returns false to hold. */
   deliver(batch: Batch, core: Subscription): boolean {
     if (this.#isClosed) return false;
     const takesMore = this.#hand(batch, core);
@@ -99,7 +99,7 @@ export class Delivery implements RetainedDelivery {
     this.#whenDrained = undefined;
   }
 
-  /** Retained messages are sent before anything newer: the subscription starts behind them. */
+  /** Sends retained messages before anything newer: the subscription starts after them. */
   retain(subscription: MqttSubscription): void {
     this.#retained ??= new RetainedRuns(this.#client, this);
     this.#retained.add(subscription);
@@ -117,7 +117,7 @@ export class Delivery implements RetainedDelivery {
     this.continueDelivery();
   }
 
-  /** Nothing of it that the last connection left is sent again: the client may not have it any more. */
+  /** Sends none of its messages of the last connection again, since the client may no longer have the right to them. */
   giveUpAll(subscription: MqttSubscription): void {
     for (const sent of [...this.#state.inFlight.values()])
       if (sent.subscription === subscription && !sent.isReleased) this.#giveUp(sent);
@@ -132,12 +132,12 @@ export class Delivery implements RetainedDelivery {
     return true;
   }
 
-  /** False: it answers a QoS 1 PUBLISH, which is against the protocol. */
+  /** Returns false if it answers a QoS 1 PUBLISH, which is a protocol error. */
   pubrec(packetId: number, reasonCode: number): boolean {
     const sent = this.#state.inFlight.get(packetId);
     if (sent === undefined) {
       if (reasonCode >= 0x80) return true;
-      // The client has a flow that we have not: it may end it (§4.3.3).
+      // The client has a flow that the server does not know; the client may end it (§4.3.3).
       this.#client.answer({
         type: 'pubrel',
         packetId,
@@ -148,7 +148,7 @@ export class Delivery implements RetainedDelivery {
     }
     if (sent.qos !== 2) return false;
     if (reasonCode >= 0x80) {
-      // It refused the message, and with that the flow is over [MQTT-4.3.3-4].
+      // The client refused the message, which ends the flow [MQTT-4.3.3-4].
       this.#complete(sent);
       return true;
     }
@@ -162,7 +162,7 @@ export class Delivery implements RetainedDelivery {
     return true;
   }
 
-  /** False: it answers no PUBREL. */
+  /** Returns false if there was no PUBREL. */
   pubcomp(packetId: number): boolean {
     const sent = this.#state.inFlight.get(packetId);
     if (sent === undefined) return true;
@@ -172,7 +172,7 @@ export class Delivery implements RetainedDelivery {
     return true;
   }
 
-  /** After what was read in one go: everything the acknowledgements allow happens once. */
+  /** Called after each read: does all work that its acknowledgements allow, once. */
   settle(): void {
     const released = this.#released;
     if (released === undefined && !this.#hasProgressed) return;
@@ -180,12 +180,15 @@ export class Delivery implements RetainedDelivery {
     this.#hasProgressed = false;
     if (released !== undefined) this.#release(released);
     else if (this.#isPersistent) this.#client.saveSoon();
-    // Before others take the room.
+    // Before other deliveries take the credit.
     if (this.#hasRetained) this.continueDelivery();
     this.#client.session.creditAvailable();
   }
 
-  /** What the last connection left half done (§4.4): PUBREL again, and what no subscription brings once more. */
+  /**
+   * Completes the flows of the last connection (§4.4): sends PUBREL again, and the messages that no subscription
+   * delivers again.
+   */
   async resume(): Promise<void> {
     const alone: InFlight[] = [];
     for (const sent of this.#state.inFlight.values()) {
@@ -197,7 +200,7 @@ export class Delivery implements RetainedDelivery {
       if (!this.#client.isOpen()) return;
       const bytes = message && encodeAgain(this.#client, message, sent);
       if (bytes === undefined) {
-        // It is gone, or this client takes no packet as large as the one before it did [MQTT-3.1.2-25].
+        // The message is gone, or too large for this client now [MQTT-3.1.2-25].
         this.#giveUp(sent);
         continue;
       }
@@ -209,7 +212,7 @@ export class Delivery implements RetainedDelivery {
     this.settle();
   }
 
-  /** Undefined: it is gone, or the client may not have it any more. */
+  /** Undefined: the message is gone, or the client no longer has the right to it. */
   async #find(sent: InFlight): Promise<Message | undefined> {
     try {
       return await this.#look(sent);
@@ -226,7 +229,7 @@ export class Delivery implements RetainedDelivery {
       if (message?.seq === seq) return message;
     }
     let from: From = { since: { kind: 'time', timeMs } };
-    // Large messages of one millisecond can be more than a page.
+    // Large messages of one millisecond can fill more than one page.
     for (;;) {
       const { messages, through, more } = await session.read(channel, from, lookedThroughMessages);
       const found = messages.find((message) => message.seq === seq);
@@ -236,8 +239,8 @@ export class Delivery implements RetainedDelivery {
   }
 
   /**
-   * The message is gone, by retention or because it expired. At QoS 2 the client may have it, and would take another with
-   * its packet id for this one: the flow is brought to its end.
+   * The message is gone, by retention or because it expired. At QoS 2 the client may have it already, and would take
+   * another message with the same packet id for it, so the server completes the flow.
    */
   #giveUp(sent: InFlight): void {
     if (sent.qos === 1) {
@@ -258,7 +261,7 @@ export class Delivery implements RetainedDelivery {
     return this.#retained?.isEmpty === false;
   }
 
-  /** Sends what may be sent now: retained messages first, then what the hub has. */
+  /** Sends all that may be sent now: retained messages first, then deliveries of the hub. */
   continueDelivery(): void {
     while (!this.#isBusy && !this.#isClosed && this.#client.isOpen()) {
       if (this.#hasRetained) {
@@ -303,7 +306,7 @@ export class Delivery implements RetainedDelivery {
     return this.sendSaved(bytes, mustSave);
   }
 
-  /** Message by message: some come again, are too large for this client, or bring news of a gap with them. */
+  /** Handles messages one by one: some come again, are too large for this client, or carry a gap notice. */
   #handEach(batch: Batch, core: Subscription, subscription: MqttSubscription): boolean {
     const pieces: Buffer[] = [];
     let mustSave = false;
@@ -346,7 +349,7 @@ export class Delivery implements RetainedDelivery {
     return this.sendSaved(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces), mustSave);
   }
 
-  /** What was expected before this one has expired or is gone from the log. */
+  /** The expected messages before this one have expired or are gone from the log. */
   #passOver(subscription: MqttSubscription, seq: number): void {
     if (subscription.expected === undefined) return;
     for (const sent of [...subscription.expected.values()]) {
@@ -356,13 +359,13 @@ export class Delivery implements RetainedDelivery {
 
   #giveUpSoon(sent: InFlight): void {
     this.#giveUp(sent);
-    // Not from within a delivery, since it may bring about others.
+    // Not inside a delivery, since it may cause other deliveries.
     queueMicrotask(() => {
       if (this.#client.isOpen()) this.settle();
     });
   }
 
-  /** What is sent at QoS 2 must be known under its packet id after a crash, before it leaves. */
+  /** After a crash, a QoS 2 message must be known by its packet id, so the id is stored before the message is sent. */
   sendSaved(bytes: Buffer, mustSave: boolean): boolean {
     const client = this.#client;
     if (!this.#isPersistent) return this.#send(bytes);
@@ -415,12 +418,12 @@ export class Delivery implements RetainedDelivery {
   }
 }
 
-/** From where on retained messages come from the log instead. */
+/** The seq of a cursor: newer retained messages come from the log. */
 export function seqOfCursor(cursor: string): number {
   return parseCursor(cursor)?.seq ?? 0;
 }
 
-/** Moves the position of the subscription that brought it. */
+/** Acknowledges it at its subscription. */
 function ackOf(sent: InFlight): void {
   if (sent.origin === 'log') sent.subscription.core?.ack(sent.seq, true);
 }

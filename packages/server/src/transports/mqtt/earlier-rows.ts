@@ -2,7 +2,7 @@ import { checkProgress, type SubscriptionProgress } from '../../core/durable/pro
 import type { DurableRow, Presence, WindowRow } from '../../core/durable/row.ts';
 import { neverExpires } from './open-session.ts';
 
-/** Rows that version 0.1 wrote: `format` is 1 in each. A session and a window are checked as those of today are. */
+/** Rows of version 0.1: `format` is 1 in each. A session and a window get the same checks as present ones. */
 
 const presences: ReadonlyMap<string, Presence> = new Map([
   ['here', 'open'],

@@ -7,10 +7,10 @@ import { propertiesOf, withPlace } from './convert.ts';
 import { fillPacketIds, packetBytes } from './format.ts';
 import type { InFlight, MqttSubscription, SubscriptionOptions } from './state.ts';
 
-/** User property that tells of a gap, as the JSON of a gap notice. */
+/** User property with a gap notice in JSON. */
 const gapProperty = 'everywire-gap';
 
-/** The format of what a subscription brings on this client; `live` is kept with the subscription. */
+/** The format of a subscription's deliveries to this client; `live` is kept with the subscription. */
 export function formatFor(
   client: MqttClient,
   batch: Batch,
@@ -28,7 +28,7 @@ export function formatFor(
   return format;
 }
 
-/** The same bytes as the first time but for DUP, also where its subscription has ended or is another since. */
+/** The same bytes as the first time except for DUP, also if its subscription has ended or was replaced. */
 export function encodeAgain(client: MqttClient, message: Message, sent: InFlight): Buffer | undefined {
   const { qos, packetId, origin, subscription } = sent;
   const batch = new Batch([message]);
@@ -56,7 +56,7 @@ function formatOf(
   });
 }
 
-/** The bytes as the link takes them; `undefined` when the client said that it does not take so many. */
+/** The bytes in the form of the link; `undefined` if they exceed the client's maximum packet size. */
 export function encodePublish(
   client: MqttClient,
   message: Message,
@@ -75,7 +75,7 @@ export function encodePublish(
       subscription.gaps = undefined;
       return client.link.kind === 'tcp' ? bytes : frame(opcodes.binary, bytes);
     }
-    // The message may fit without them: they wait for one that leaves them room.
+    // The message may fit without the gap notices, which then wait for a smaller message.
   }
   const batch = new Batch([message]);
   const encoded = batch.as(formatFor(client, batch, subscription, dup ? 'again' : 'live'));
@@ -83,7 +83,7 @@ export function encodePublish(
   return qos === 0 ? encoded.bytes : fillPacketIds(encoded, [packetId]);
 }
 
-/** What its session keeps of a message on its way to the client. */
+/** The part of a message that the session keeps while it is in flight. */
 export function flightOf(message: Message, qos: 1 | 2): Pick<InFlight, 'qos' | 'seq' | 'channel' | 'timeMs'> {
   return { qos, seq: message.seq, channel: message.channel, timeMs: message.timeMs };
 }

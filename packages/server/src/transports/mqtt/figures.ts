@@ -1,4 +1,4 @@
-/** What the broker has counted since it started, for `$SYS`. */
+/** The counters of the broker since its start, for `$SYS`. */
 export interface MqttFigures {
   connections: number;
   connectionsMaximum: number;
@@ -9,7 +9,7 @@ export interface MqttFigures {
   bytesReceived: number;
   bytesSent: number;
   publishReceived: number;
-  /** Acknowledged, too large, and not stored. */
+  /** Messages that were too large: acknowledged and not stored. */
   publishDropped: number;
   publishSent: number;
   publishBytesReceived: number;

@@ -23,22 +23,22 @@ export interface PublishFormatOptions {
   readonly qos: Qos;
   /** `as-published`: the message's own flag; `set`: a retained message at SUBSCRIBE. */
   readonly retain: 'clear' | 'as-published' | 'set';
-  /** Redelivery: DUP is set where the QoS is above 0. */
+  /** Redelivery: DUP is set if the QoS is above 0. */
   readonly dup: boolean;
   /** User properties `cursor` and `offset`, and `everywire-id`. MQTT 5 only. */
   readonly withCursor: boolean;
   /** Ascending. MQTT 5 only. */
   readonly subscriptionIdentifiers: readonly number[];
   /**
-   * The time from which remaining lifetimes are counted, for batches with `mayExpire`; undefined for all others, whose
-   * bytes then stay the same from one second to the next. Its second is part of the id.
+   * The present time, from which remaining lifetimes are computed, for batches with `mayExpire`. Undefined for all
+   * others, whose bytes then do not depend on the time. Its second is part of the id.
    */
   readonly nowMs: number | undefined;
 }
 
 /**
- * Messages → PUBLISH packets. `slots` has the place of the packet id of each message that goes out above QoS 0, in
- * order; `ends` where each packet ends. The same options give the same id: keep what this returns while they hold.
+ * Messages → PUBLISH packets. `slots` has the position of the packet id of each message above QoS 0, in order; `ends`
+ * the end of each packet. The same options give the same id: keep the result while the options are the same.
  */
 export function publishFormat(options: PublishFormatOptions): WireFormat {
   return { id: idOf(options), encode: (messages) => encode(messages, options) };
@@ -57,7 +57,7 @@ export function fillPacketIds({ bytes, slots }: Encoded, packetIds: readonly num
   return filled;
 }
 
-/** Bytes of the packet of the `index`-th message, which a peer's maximum packet size is about: without its frame. */
+/** The size of the packet of the `index`-th message without its frame, for the peer's maximum packet size. */
 export function packetBytes({ ends }: Encoded, index: number, link: LinkKind): number {
   const bytes = ends![index]! - (ends![index - 1] ?? 0);
   if (link === 'tcp') return bytes;
@@ -66,7 +66,7 @@ export function packetBytes({ ends }: Encoded, index: number, link: LinkKind): n
 
 function idOf(options: PublishFormatOptions): string {
   const { version, link, qos, retain, dup, withCursor, subscriptionIdentifiers, nowMs } = options;
-  // What an older version cannot say does not change its bytes.
+  // Options that an older version does not have do not change its bytes.
   const own =
     version === 5
       ? `:${withCursor ? 'cursor' : ''}:${subscriptionIdentifiers.join()}:` +
@@ -145,7 +145,7 @@ function write(
   at += bytes.write(message.channel, at);
   if (qos > 0) {
     slots.push(at);
-    // Never sent like this: a packet id is above 0.
+    // A placeholder: a real packet id is above 0.
     at = bytes.writeUInt16BE(0, at);
   }
   if (version === 5)

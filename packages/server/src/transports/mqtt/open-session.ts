@@ -17,7 +17,7 @@ import type { Will } from '@everywire/wires/mqtt';
 /** MQTT 5 §3.1.2.11.2. */
 export const neverExpires = 0xffffffff;
 
-/** What a CONNECT asks of its session. */
+/** The request of a CONNECT for its session. */
 export interface OpenRequest {
   readonly connection: SessionConnection;
   readonly clientId: string;
@@ -29,7 +29,7 @@ export interface OpenRequest {
 
 /** The connection that has a session open. */
 export interface SessionConnection {
-  /** Another one has the session: this one ends. Resolves when nothing it published is under way. */
+  /** Another connection has the session, so this one ends. Resolves when the store has answered all its publishes. */
   takenOver(): Promise<void>;
 }
 
@@ -39,9 +39,9 @@ export class OpenSession {
   readonly state = new SessionState();
   /** It has rows: it outlives its connection, or its will does. */
   readonly isKept: boolean;
-  /** It was to outlive its connection at some time, and the groups it is a member of with it. */
+  /** It outlived, or was to outlive, its connection at some time, so its groups are kept with it. */
   holdsGroups: boolean;
-  /** DISCONNECT takes it back [MQTT-3.14.4-3]. */
+  /** DISCONNECT removes it [MQTT-3.14.4-3]. */
   will: Will | undefined;
   durable!: DurableSession;
   /** While a CONNECT opens it: resolves when the CONNECT has succeeded or failed. */
@@ -58,12 +58,12 @@ export class OpenSession {
     this.#expirySeconds = expirySeconds;
   }
 
-  /** It outlives its connection, so what its client asks for is durable before it is answered. */
+  /** It outlives its connection, so the server stores the client's requests before it answers them. */
   get isPersistent(): boolean {
     return this.#expirySeconds > 0;
   }
 
-  /** How long it is kept once its connection is gone; `undefined`: until it is ended. */
+  /** How long it is kept after its connection has gone; `undefined`: until it is ended. */
   get keepMs(): number | undefined {
     return this.#expirySeconds === neverExpires ? undefined : this.#expirySeconds * 1_000;
   }
@@ -80,28 +80,28 @@ export class OpenSession {
     this.durable.keepMs = this.keepMs;
   }
 
-  /** What it is becomes durable: its subscriptions, and how far they are. */
+  /** Stores the session: its subscriptions and their progress. */
   async save(): Promise<void> {
     if (this.isPersistent) await this.durable.save();
   }
 
-  /** The window becomes durable within a moment. */
+  /** Stores the window soon. */
   saveSoon(): void {
     this.durable.saveSoon();
   }
 
-  /** The window as it is now is durable when this resolves. */
+  /** Resolves when the present window is durable. */
   saveWindow(): Promise<void> {
     return this.durable.save('window');
   }
 
-  /** The will is gone for good when this resolves. */
+  /** Resolves when the will is removed from the store. */
   async withdrawWill(): Promise<void> {
     this.will = undefined;
     await this.durable.save('row');
   }
 
-  /** The client has shown another token: its will is judged by that one, and what it does not allow is gone. */
+  /** The client has a new token: the will is checked against it, and removed if it is not allowed. */
   async refreshed(identity: Identity): Promise<void> {
     this.durable.identity = identity;
     if (this.isPersistent) await this.durable.save();
@@ -109,7 +109,7 @@ export class OpenSession {
   }
 
   /**
-   * For the transaction of a message that came at QoS 2: its packet id awaits a PUBREL.
+   * Options for the transaction of a QoS 2 message, which also stores that its packet id waits for a PUBREL.
    * @throws EverywireError `session_taken`
    */
   receiving(packetId: number): Pick<PublishOptions, 'records' | 'fences'> {
@@ -117,7 +117,7 @@ export class OpenSession {
     return { records: [durable.partWrite(String(packetId), present)], fences: durable.fences };
   }
 
-  /** These packet ids await no PUBREL any more, also after a crash. */
+  /** Removes packet ids that no longer wait for a PUBREL, also from the store. */
   async release(packetIds: readonly number[], records: RecordStore): Promise<void> {
     const { durable } = this;
     const writes = packetIds.map((packetId) => durable.partWrite(String(packetId), undefined));
@@ -127,7 +127,7 @@ export class OpenSession {
 
 const present = Buffer.from([1]);
 
-/** What `core/durable` asks of an open session. */
+/** The face of an open session for `core/durable`. */
 export class SessionHolder implements DurableHolder {
   readonly #session: OpenSession;
   readonly #connection: SessionConnection;
@@ -155,7 +155,7 @@ export class SessionHolder implements DurableHolder {
     return windowOf(this.#session.state);
   }
 
-  /** The will is judged by them. Of a session without a will no right is kept. */
+  /** The rights for the check of the will. A session without a will stores no rights. */
   rights(): Pick<Identity, 'isAdmin' | 'claims'> | undefined {
     const { will, durable } = this.#session;
     if (will === undefined) return undefined;

@@ -9,12 +9,12 @@ import { reasonCodes, type AckProperties, type Publish, type Pubrel } from '@eve
 import { draftOf } from './convert.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
-/** User property of a PUBLISH: the publish id. It is answered with where the message is, first and again. */
+/** User property of a PUBLISH: the publish id. The acknowledgement has the position of the message, also for a repetition. */
 const keyProperty = 'everywire-key';
-/** User property of a PUBLISH: the message's label, as deliveries have it. */
+/** User property of a PUBLISH: the event name, as in deliveries. */
 const eventProperty = 'everywire-event';
 
-/** A PUBLISH that came and is not answered yet. */
+/** A received and unanswered PUBLISH. */
 interface Pending {
   readonly packetId: number;
   readonly qos: 0 | 1 | 2;
@@ -30,14 +30,14 @@ interface Pending {
 
 const nothing: AckProperties = {};
 const empty = Buffer.alloc(0);
-/** What one holds beside its payload, about: its name, its properties, and itself. */
+/** The approximate memory of one besides its payload: name, properties, and the object itself. */
 const pendingBytes = 200;
 
-/** What comes from the client: PUBLISH to the hub, and its answers in the order in which they were asked for. */
+/** The publishes of the client: passes PUBLISH packets to the hub, and sends the answers in the order of the requests. */
 export class Publishing {
   readonly #client: MqttClient;
   #aliases: Map<number, string> | undefined;
-  /** Read in one go, handed to the hub in one go. */
+  /** The PUBLISH packets of one read, which go to the hub together. */
   #entries: PublishEntry[] = [];
   #entriesOf: Pending[] = [];
   /** In order of arrival [MQTT-4.6.0-2, -3]. */
@@ -45,7 +45,7 @@ export class Publishing {
   #answered = 0;
   #qos1Pending = 0;
   #isAnswerDue = false;
-  /** What it published last has an answer that can say no. */
+  /** The answer to the last PUBLISH can carry an error. */
   #isAnswerable = true;
   /** Packet ids whose PUBREL came since the last `flush`. */
   #released: number[] = [];
@@ -54,7 +54,7 @@ export class Publishing {
     this.#client = client;
   }
 
-  /** Nothing more is to be received until some are answered, or for a while. */
+  /** The connection must not read until some are answered, or for some time. */
   get mustWait(): boolean {
     return this.#isAtReceiveMax || this.#isAhead;
   }
@@ -92,7 +92,7 @@ export class Publishing {
     const { state } = opened!;
     const checksum = qos === 2 ? crc32(payload, crc32(topic)) : 0;
     if (qos > 0 && state.hasReceived(packetId)) {
-      // The first of them was or is being stored: the answer to it is the answer to this one [MQTT-4.3.3-10].
+      // The first one is stored, or will be: its answer is also the answer to this one [MQTT-4.3.3-10].
       const isRepeated = qos === 2 && (packet.dup || state.isRepeated(packetId, checksum));
       if (isRepeated || version === 5) {
         if (qos === 1) this.#qos1Pending += 1;
@@ -105,7 +105,7 @@ export class Publishing {
     }
     const { mqttReceiveMax, mqttUnreleasedMax } = broker.host.limits;
     const isOverReceiveMax = qos > 0 && version === 5 && state.receivedCount >= mqttReceiveMax;
-    // Not to be read from would be no help: its PUBRELs are what makes room.
+    // To stop reading would not help, because only the client's PUBRELs lower the number.
     const isOverUnreleased =
       qos === 2 && version !== 5 && state.receivedCount >= mqttUnreleasedMax && !state.hasReceived(packetId);
     if (isOverReceiveMax || isOverUnreleased) {
@@ -152,7 +152,7 @@ export class Publishing {
     this.#entriesOf.push(pending);
   }
 
-  /** There is no answer to say no with, so a refusal is fatal, and known before anything behind it is read. */
+  /** There is no answer that can carry an error, so a refusal closes the connection, before any later packet is read. */
   #refuseFatally(topic: string, error: EverywireError): void {
     const reasonCode = topic.startsWith('$') ? reasonCodes.notAuthorized : disconnectReason(error);
     this.#client.refuse(reasonCode, reasonString(error));
@@ -168,9 +168,9 @@ export class Publishing {
   }
 
   /**
-   * Acknowledges a message that is too large, and forgets it. The server has no way of informing such a client: it may only
-   * acknowledge or close (§3.3.5), and a client that is cut for it connects and sends the same again, for ever. Mosquitto
-   * decides likewise.
+   * Acknowledges a message that is too large, and drops it. The server cannot report an error to such a client: it may
+   * only acknowledge or close (§3.3.5), and after a close the client would connect and send the same message again,
+   * without end. Mosquitto does the same.
    */
   #drop(packet: Publish, bytes: number): void {
     const { broker, opened } = this.#client;
@@ -185,7 +185,7 @@ export class Publishing {
     this.#answerSoon();
   }
 
-  /** The client will not send it again: its packet id is free. */
+  /** The client will not send the message again, so its packet id is free. */
   release({ packetId }: Pubrel): void {
     const { state } = this.#client.opened!;
     if (!state.hasReceived(packetId)) {
@@ -196,13 +196,13 @@ export class Publishing {
     this.#released.push(packetId);
   }
 
-  /** Hands over what was read in one go. */
+  /** Passes the packets of one read to the hub. */
   flush(): void {
     this.#flushEntries();
     if (this.#released.length > 0) this.#flushReleased();
   }
 
-  /** Where the topic is, if it is only an alias (§3.3.2.3.4). Undefined: the connection was ended. */
+  /** Resolves a topic alias (§3.3.2.3.4). Undefined: the connection was closed. */
   #resolve({ topic, properties: { topicAlias } }: Publish): string | undefined {
     if (topicAlias === undefined) return topic;
     if (topicAlias > this.#client.broker.host.limits.mqttTopicAliasMax) {
@@ -254,7 +254,7 @@ export class Publishing {
     );
   }
 
-  /** The packet id is remembered in the same transaction, so that a crash cannot part them. */
+  /** The packet id is stored in the same transaction, so that a crash cannot separate the two. */
   #store(topic: string, draft: PublishDraft, pending: Pending): void {
     this.#flushEntries();
     this.#publishWithId(topic, draft, pending).then(
@@ -274,7 +274,8 @@ export class Publishing {
       if (result instanceof EverywireError) this.#refused(one, result);
       else this.#accepted(one, result);
     }
-    // A PUBREC before the client's own message, a PUBACK behind it: what Mosquitto's clients are used to.
+    // A PUBREC goes before the delivery of the client's own message and a PUBACK after it, as clients of Mosquitto
+    // expect.
     if (pending.some(({ qos }) => qos === 2)) this.answer();
     else this.#answerSoon();
   }
@@ -299,7 +300,7 @@ export class Publishing {
     }
   }
 
-  /** A refusal that the hub is not asked about. */
+  /** A refusal before the hub sees the message. */
   #refuse(packet: Publish, reasonCode: number, detail: string): void {
     if (packet.qos === 0) {
       this.#client.refuse(reasonCode, detail);
@@ -322,7 +323,7 @@ export class Publishing {
     this.#client.broker.atEndOfTurn(this);
   }
 
-  /** Answers from the oldest on, as far as they are known. */
+  /** Sends the known answers, from the oldest on. */
   answer(): void {
     this.#isAnswerDue = false;
     const client = this.#client;
@@ -346,7 +347,7 @@ export class Publishing {
       this.#pending = pending.slice(this.#answered);
       this.#answered = 0;
     }
-    // Behind the answers: what waits for them may read on, or be answered itself.
+    // After the answers, because waiting work may then read more, or send its own answer.
     if (answered > 0) client.pacer.end(bytesAnswered, answered);
     client.resume();
   }
@@ -371,7 +372,8 @@ export class Publishing {
       complete();
       return;
     }
-    // Were it still known after a crash, the next message with this id would be taken for this one.
+    // If the id were still stored after a crash, the server would take the next message with this id for the earlier
+    // one.
     opened!.release(released, broker.host.records).then(complete, (cause: unknown) => client.fail(cause));
   }
 }

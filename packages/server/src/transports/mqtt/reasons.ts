@@ -1,7 +1,7 @@
 import { errorTable, reasonOf, type ErrorCode, type EverywireError } from '@everywire/protocol';
 import { reasonCodes, type Packet, type Properties, type ReasonCode } from '@everywire/wires/mqtt';
 
-/** What a refusal is in MQTT 5, by the packet that tells it: each allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
+/** The reason code of a refusal in MQTT 5, by its packet: each packet allows only some codes (§3.2.2.2, §3.4.2.1, §3.9.3). */
 
 const connack: Partial<Record<ErrorCode, ReasonCode>> = {
   unauthorized: reasonCodes.badUserNameOrPassword,
@@ -43,7 +43,7 @@ export const pubackReason = (error: EverywireError): number => of(puback, error)
 export const subackReason = (error: EverywireError): number => of(suback, error);
 export const disconnectReason = (error: EverywireError): number => errorTable[error.code].mqtt;
 
-/** What a client that asked for no problem information is sent instead [MQTT-3.1.2-29]. */
+/** The packet for a client that asked for no problem information [MQTT-3.1.2-29]. */
 export function withoutReasons(packet: Packet): Packet {
   const { type } = packet;
   if (!('properties' in packet) || type === 'publish' || type === 'connack' || type === 'disconnect')

@@ -6,7 +6,7 @@ import { flightOf, formatFor } from './encoding.ts';
 import { fillPacketIds, packetBytes } from './format.ts';
 import type { MqttSubscription } from './state.ts';
 
-/** Retained messages on their way to one subscription. */
+/** The retained messages that one subscription still has to receive. */
 interface RetainedRun {
   readonly subscription: MqttSubscription;
   /** `undefined` until they are read. */
@@ -17,15 +17,15 @@ interface RetainedRun {
   readThroughSeq: number;
 }
 
-/** What retained messages are sent by. */
+/** The sender of retained messages. */
 export interface RetainedDelivery {
-  /** Some were read: they may be sent. */
+  /** Some messages were read and can be sent. */
   continueDelivery(): void;
-  /** Sends PUBLISHes, those of QoS 2 once they are known under their packet ids after a crash. */
+  /** Sends PUBLISHes; those of QoS 2 once their packet ids are stored. */
   sendSaved(bytes: Buffer, mustSave: boolean): boolean;
 }
 
-/** The retained messages that one connection is to get, subscription by subscription. */
+/** The retained messages for one connection, subscription by subscription. */
 export class RetainedRuns {
   readonly #client: MqttClient;
   readonly #delivery: RetainedDelivery;
@@ -40,9 +40,9 @@ export class RetainedRuns {
     return this.#runs === undefined;
   }
 
-  /** Retained messages are sent before anything newer: the subscription starts behind them. */
+  /** Adds a subscription. Its retained messages come before anything newer: the subscription starts after them. */
   add(subscription: MqttSubscription): void {
-    // Asked for again before all were sent: from the beginning.
+    // The client asked again before all were sent, so the run starts again.
     const others = this.#runs?.filter((run) => run.subscription !== subscription) ?? [];
     const run: RetainedRun = {
       subscription,
@@ -55,7 +55,7 @@ export class RetainedRuns {
     this.#read(this.#runs[0]!);
   }
 
-  /** What waits to be sent was read when the client might have it: it is read again. */
+  /** The waiting messages were read under earlier rights, so they are read again. */
   readAgain(): void {
     for (const run of this.#runs ?? []) run.messages = undefined;
   }
@@ -69,7 +69,10 @@ export class RetainedRuns {
     });
   }
 
-  /** One page: the rest is read when it is sent, so that a subscription to everything does not hold everything. */
+  /**
+   * Reads one page. The rest is read after it was sent, so that a subscription to everything does not hold everything
+   * in memory.
+   */
   #readNow(run: RetainedRun): void {
     const { session } = this.#client;
     const { target, retained } = run.subscription;
@@ -88,7 +91,7 @@ export class RetainedRuns {
     );
   }
 
-  /** Retained messages that wait for it are not sent. */
+  /** Drops its waiting retained messages. */
   remove(subscription: MqttSubscription): void {
     const left = this.#runs?.filter((run) => run.subscription !== subscription);
     this.#runs = left?.length === 0 ? undefined : left;

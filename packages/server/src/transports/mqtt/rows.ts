@@ -11,20 +11,23 @@ import {
 import type { Target } from './targets.ts';
 import type { Will, WillProperties } from '@everywire/wires/mqtt';
 
-/** Durable rows of a session. What changes rarely is apart from what changes with every acknowledgement. */
+/**
+ * The durable rows of a session. Data that change rarely are in another row than data that change with every
+ * acknowledgement.
+ */
 export const tables = {
   /** The client id, the will and the subscriptions. */
   session: 'mqtt-sessions',
   /** The progress of its subscriptions, and the packets in flight to the client. */
   window: 'mqtt-windows',
-  /** A row per packet id that came at QoS 2, written together with the message: `<session>/<packet id>`. */
+  /** A row per packet id received at QoS 2, written together with the message: `<session>/<packet id>`. */
   received: 'mqtt-received',
 } as const;
 
-/** What of a session changes rarely. */
+/** The part of a session that changes rarely. */
 export interface StoredSession {
   readonly clientId: string;
-  /** Not yet published, and not cancelled. */
+  /** The will, if it is neither published nor cancelled. */
   readonly will: Will | undefined;
   readonly subscriptions: readonly StoredSubscription[];
 }
@@ -36,7 +39,7 @@ export interface StoredSubscription {
   readonly options: SubscriptionOptions;
 }
 
-/** What of a session changes with every acknowledgement, beside the progress of its subscriptions. */
+/** The part of a session that changes with every acknowledgement, besides the progress of its subscriptions. */
 export interface StoredWindow {
   readonly retained: readonly StoredRetained[];
   readonly inFlight: readonly StoredInFlight[];
@@ -54,9 +57,9 @@ type StoredInFlight = readonly [
   origin?: Origin,
   channel?: string,
   timeMs?: number,
-  /** Of the subscription that brought it, which may be gone; 0: it had none. Earlier versions did not keep it. */
+  /** The identifier of its subscription, which may be gone; 0: it had none. Earlier versions did not store it. */
   identifier?: number,
-  /** 1: it asked for cursors. 2: it asked for the retain flag as published. */
+  /** Bit 1: cursors. Bit 2: the retain flag as published. */
   flags?: number,
 ];
 
@@ -65,7 +68,7 @@ export function encodeSession({ will, ...session }: StoredSession): object {
   return { ...session, will: will && encodeWill(will) };
 }
 
-/** `undefined` for what `encodeSession` did not return. */
+/** `undefined` if `encodeSession` did not write it. */
 export function readSession(stored: unknown): StoredSession | undefined {
   const { clientId, will, subscriptions } = fieldsOf(stored);
   if (typeof clientId !== 'string') return undefined;
@@ -81,7 +84,7 @@ export function subscriptionsOf(state: SessionState): StoredSubscription[] {
   });
 }
 
-/** Of those subscriptions whose place is kept while the client is away. */
+/** The progress of the subscriptions that keep their position while the client is away. */
 export function progressOf(state: SessionState): SubscriptionProgress[] {
   return [...state.subscriptions.values()].flatMap(({ no, target, progress }) =>
     progress === undefined ? [] : [{ id: String(no), filter: target.filter, progress }],
@@ -108,7 +111,7 @@ export function windowOf(state: SessionState): StoredWindow {
   return { retained, inFlight, lastPacketId: state.lastPacketId };
 }
 
-/** `undefined` for what `windowOf` did not return. */
+/** `undefined` if `windowOf` did not write it. */
 export function readWindow(stored: unknown): StoredWindow | undefined {
   const { retained, inFlight, lastPacketId } = fieldsOf(stored);
   if (!Array.isArray(retained) || !retained.every(isRetained)) return undefined;
@@ -116,7 +119,7 @@ export function readWindow(stored: unknown): StoredWindow | undefined {
   return typeof lastPacketId === 'number' ? { retained, inFlight, lastPacketId } : undefined;
 }
 
-/** Fills `state` with what the rows say. */
+/** Fills `state` from the rows. */
 export function restore(
   state: SessionState,
   { state: session, window, subscriptions, parts }: Found<StoredSession, StoredWindow>,
@@ -161,7 +164,7 @@ export function restore(
   state.restore([...byNo.values()], sent, received, window?.lastPacketId ?? 0);
 }
 
-/** Of what is in flight although its subscription has ended. */
+/** A stand-in for the ended subscription of a message in flight. */
 function goneSubscription(identifier: number, flags: number): MqttSubscription {
   return new MqttSubscription(
     0,
@@ -233,7 +236,7 @@ function isInFlight(value: unknown): value is StoredInFlight {
   return isNumbers(value, 5) && (value[1] === 1 || value[1] === 2);
 }
 
-/** A list that begins with so many numbers. */
+/** Whether it is a list that begins with `count` numbers. */
 function isNumbers(value: unknown, count: number): value is readonly unknown[] {
   if (!Array.isArray(value) || value.length < count) return false;
   return value.slice(0, count).every((one) => typeof one === 'number');

@@ -19,11 +19,11 @@ import type { Will } from '@everywire/wires/mqtt';
 
 /** How a session is closed. */
 export interface Closing {
-  /** The server sends its clients away, to come back when it is there again. */
+  /** The server drains: its clients will come back after the restart. */
   readonly isDrain?: boolean;
 }
 
-/** What a session leaves behind when it ends. */
+/** The remains of an ended session. */
 interface Remains extends StoredSession {
   readonly identity: Identity;
 }
@@ -53,12 +53,12 @@ export class Sessions {
     return this.#durables.stored;
   }
 
-  /** Finds what an earlier process left behind. */
+  /** Reads the rows of earlier processes. */
   async start(): Promise<void> {
     await this.#durables.start();
   }
 
-  /** Resolves when every session that was closed is saved. */
+  /** Resolves when all closed sessions are saved. */
   async stop(): Promise<void> {
     await this.#durables.stop();
   }
@@ -80,7 +80,7 @@ export class Sessions {
     }
   }
 
-  /** The connection is gone; nothing that it published is under way any more. */
+  /** Called when the connection is gone and the store has answered all its publishes. */
   close(session: OpenSession, closing: Closing = {}): Promise<void> {
     return (session.closing ??= this.#close(session, closing));
   }
@@ -90,7 +90,7 @@ export class Sessions {
     this.#groups.set(name, (this.#groups.get(name) ?? 0) + 1);
   }
 
-  /** With the last of them the group's place is forgotten. */
+  /** When the last of them lets go, the group loses its position. */
   letGoOfGroup(name: string): void {
     const held = (this.#groups.get(name) ?? 1) - 1;
     if (held > 0) {
@@ -117,7 +117,7 @@ export class Sessions {
     let isThere = found !== undefined;
     try {
       if (found !== undefined && cleanStart) {
-        // The session that was there ends here, and with it the delay of its will (§3.1.2.5).
+        // The earlier session ends here, and with it the delay of its will (§3.1.2.5).
         await durable.clear(this.#ending(remainsOf(found)));
         isThere = false;
       } else if (found !== undefined) {
@@ -125,7 +125,7 @@ export class Sessions {
         session.holdsGroups = true;
       }
       if (isKept) await durable.save(isPresent ? 'row' : 'all');
-      // It was to be kept, and is to end with this connection.
+      // The earlier session was kept, but the new one ends with this connection.
       else if (isPresent) await durable.clear();
     } catch (cause) {
       if (isThere) await durable.leave();
@@ -163,7 +163,7 @@ export class Sessions {
     const { durable, stored } = session;
     const end = this.#ending({ ...stored, identity: durable.identity });
     if (!session.isKept) {
-      // Nothing of it is in the store.
+      // It has no rows in the store.
       void durable.leave();
       await end({ records: [], fences: [] });
       return;
@@ -177,7 +177,7 @@ export class Sessions {
     }
   }
 
-  /** Nothing is left of it but its will, if it has one. */
+  /** Only its will is left, if it has one. */
   #ending({ will, identity, subscriptions }: Remains): Commit {
     return async (save) => {
       const { records, fences } = save;
@@ -228,7 +228,7 @@ function sessionKey(identity: Identity, clientId: string): string {
   return hash('sha256', JSON.stringify([identity.subject ?? null, clientId]), 'base64url');
 }
 
-/** Whether its owner still may what it might when the rows were written is asked when it is done. */
+/** The remains of a stored session. The rights of its owner are checked when its will is published. */
 function remainsOf({ subject, rights, state }: Found<StoredSession, StoredWindow>): Remains {
   return { ...state, identity: { subject, isAdmin: rights?.isAdmin ?? false, claims: rights?.claims } };
 }

@@ -18,7 +18,7 @@ export interface InFlight {
   readonly seq: number;
   readonly subscription: MqttSubscription;
   readonly channel: string;
-  /** When it was published: where to look for it in the log. */
+  /** The time of its publish, to find it in the log. */
   readonly timeMs: number;
   origin: Origin;
   /** QoS 2: PUBREC came; PUBREL has to be sent, or was sent. */
@@ -27,7 +27,7 @@ export interface InFlight {
   isOnWire: boolean;
 }
 
-/** What of a subscription its client chose. */
+/** The options that the client chose for a subscription. */
 export interface SubscriptionOptions {
   readonly qos: Qos;
   readonly noLocal: boolean;
@@ -36,18 +36,18 @@ export interface SubscriptionOptions {
   readonly withCursor: boolean;
 }
 
-/** Retained messages are sent in the order of their seqs: those above `afterSeq` are still to come. */
+/** Retained messages are sent in the order of their seqs: those above `afterSeq` are not sent yet. */
 export interface RetainedPlace {
   afterSeq: number;
-  /** What is above this comes from the log. */
+  /** Newer messages come from the log. */
   readonly throughSeq: number;
 }
 
 /** A subscription of an MQTT session: a subscription of the hub while the client is here, its progress while it is not. */
 export class MqttSubscription {
-  /** Names it in the rows of its session. */
+  /** Its number in the rows of its session. */
   readonly no: number;
-  /** As the client wrote it. */
+  /** The filter in the client's own text. */
   readonly filter: string;
   readonly target: Target;
   options: SubscriptionOptions;
@@ -55,11 +55,11 @@ export class MqttSubscription {
   /** The position to resume from, while there is no `core`. */
   saved: Progress | undefined;
   retained: RetainedPlace | undefined;
-  /** What was in flight when the connection was lost, by seq, until it comes again. */
+  /** The messages in flight when the connection was lost, by seq, until they come again. */
   expected: Map<number, InFlight> | undefined;
   /** Sent with the next PUBLISH. */
   gaps: readonly GapNotice[] | undefined;
-  /** Kept so that its id is not put together again for each batch; forgotten when the options change. */
+  /** Cached, so that its id is not computed for each batch; dropped when the options change. */
   format: WireFormat | undefined;
 
   constructor(no: number, filter: string, target: Target, options: SubscriptionOptions) {
@@ -69,7 +69,7 @@ export class MqttSubscription {
     this.options = options;
   }
 
-  /** Whether what is delivered has to be acknowledged, and its place is kept while the client is away. */
+  /** Whether the client acknowledges its messages, and its position is kept while the client is away. */
   get isAcknowledged(): boolean {
     return this.options.qos > 0;
   }
@@ -81,19 +81,19 @@ export class MqttSubscription {
 }
 
 const packetIdMax = 0xffff;
-/** Most connections have neither. */
+/** Most connections have none. */
 const noSubscriptions: ReadonlyMap<string, MqttSubscription> = new Map();
 const nothingInFlight: ReadonlyMap<number, InFlight> = new Map();
 
 /**
- * What an MQTT session is (§4.1): subscriptions, the window of what is in flight to the client, and the ids of what it
- * sent at QoS 2. Never a queue. Pure; maps are made when they are needed.
+ * The state of an MQTT session (§4.1): subscriptions, the packets in flight to the client, and the packet ids of
+ * received QoS 2 messages. Never a queue. Pure; it makes its maps on demand.
  */
 export class SessionState {
   #subscriptions: Map<string, MqttSubscription> | undefined;
   /** In the order in which they were sent. */
   #inFlight: Map<number, InFlight> | undefined;
-  /** With a checksum of the message, where it came on this connection. */
+  /** Each with a checksum of the message, if it came on this connection. */
   #received: Map<number, number | undefined> | undefined;
   #lastPacketId = 0;
   #lastNo = 0;
@@ -155,14 +155,14 @@ export class SessionState {
     return sent;
   }
 
-  /** What a lost connection left comes again, under its packet id. */
+  /** Sends a message of a lost connection again, under its packet id. */
   resend(sent: InFlight): void {
     if (sent.isOnWire) return;
     sent.isOnWire = true;
     this.#onWire += 1;
   }
 
-  /** It is completed, or will never be: its packet id is free. */
+  /** The message is completed or given up, so its packet id is free. */
   complete(sent: InFlight): void {
     if (this.#inFlight?.delete(sent.packetId) !== true) return;
     if (sent.isOnWire) this.#onWire -= 1;
@@ -204,7 +204,7 @@ export class SessionState {
     }
   }
 
-  /** Puts back what the rows say. */
+  /** Restores the state from the rows. */
   restore(
     subscriptions: readonly MqttSubscription[],
     sent: readonly Omit<InFlight, 'isOnWire'>[],
@@ -226,7 +226,7 @@ export class SessionState {
     this.#lastPacketId = lastPacketId;
   }
 
-  /** Whether a QoS 2 PUBLISH with this id came, and no PUBREL since. */
+  /** Whether a QoS 2 PUBLISH with this id came without a PUBREL since. */
   hasReceived(packetId: number): boolean {
     return this.#received?.has(packetId) ?? false;
   }
@@ -240,7 +240,7 @@ export class SessionState {
     this.#received.set(packetId, checksum);
   }
 
-  /** Whether what came with this id before is the same message, as far as is known. */
+  /** Whether the earlier PUBLISH with this id was the same message, as far as known. */
   isRepeated(packetId: number, checksum: number): boolean {
     const known = this.#received?.get(packetId);
     return known === undefined || known === checksum;
@@ -251,7 +251,7 @@ export class SessionState {
   }
 }
 
-/** It will be delivered again: known by its seq, it keeps its packet id. */
+/** It will be delivered again: its subscription finds it by its seq, and it keeps its packet id. */
 function expect(sent: InFlight): void {
   const { subscription } = sent;
   subscription.expected ??= new Map();

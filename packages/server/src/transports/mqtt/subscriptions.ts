@@ -107,7 +107,7 @@ export class Subscriptions {
     }
   }
 
-  /** The client has another token: ends those to `$SYS` that it does not allow, and returns their filters. */
+  /** The client has another token: ends the subscriptions to `$SYS` that it does not allow, and returns their filters. */
   judgeSys(): readonly string[] {
     const withdrawn = [...this.#client.opened!.state.subscriptions.values()].filter(
       (subscription) => !this.#maySee(subscription),
@@ -116,7 +116,7 @@ export class Subscriptions {
     return withdrawn.map(({ filter }) => filter);
   }
 
-  /** What is not granted any more is gone, with what of it was in flight; nothing else is a reason to forget it. */
+  /** Removes a subscription that is no longer allowed, with its messages in flight; no other error removes one. */
   #refuseResumed(subscription: MqttSubscription, caught: unknown): void {
     const error = toEverywireError(caught);
     const { comeBack } = error.row;
@@ -140,13 +140,13 @@ export class Subscriptions {
     }
   }
 
-  /** The broker's own figures tell of everybody. @throws EverywireError `forbidden` */
+  /** The figures of the broker cover all clients. @throws EverywireError `forbidden` */
   #authorizeSys(): void {
     const { broker, session } = this.#client;
     broker.host.hub.authorizeAdmin(session.identity, 'read $SYS');
   }
 
-  /** Returns the granted QoS, or why not. @throws EverywireError */
+  /** Returns the granted QoS, or the reason of the refusal. @throws EverywireError */
   async #begin(
     request: FilterRequest,
     properties: SubscribeProperties,
@@ -178,7 +178,7 @@ export class Subscriptions {
         await this.#change(before, target, options, wantsRetained);
       }
     } catch (caught) {
-      // When its token is over, the session is about to end with what it had.
+      // If its token has expired, the session ends soon and keeps its subscriptions.
       if (before === undefined || toEverywireError(caught).code !== 'unauthorized') this.end(subscription);
       throw caught;
     }
@@ -211,9 +211,9 @@ export class Subscriptions {
   }
 
   /**
-   * The same filter again: other options, and no message is lost or repeated for it (§3.8.4). Where retained messages are
-   * asked for again, newer messages wait for them: at QoS 0 because the subscription starts anew, otherwise because it has
-   * no room meanwhile.
+   * The same filter again: changes the options, without a lost or repeated message (§3.8.4). If the client asks for
+   * retained messages again, newer messages wait for them: at QoS 0 because the subscription starts again, otherwise
+   * because it has no credit meanwhile.
    */
   async #change(
     subscription: MqttSubscription,
@@ -272,7 +272,7 @@ export class Subscriptions {
     this.#delivery.tellGaps(subscription, subscription.core.startGaps);
   }
 
-  /** What comes once its grant was answered. */
+  /** Starts the delivery after the SUBACK. */
   #follow(subscription: MqttSubscription): void {
     const { broker } = this.#client;
     if (subscription.target.kind === 'sys') {
@@ -302,7 +302,7 @@ export class Subscriptions {
   }
 }
 
-/** Notes where everything is before the hub forgets it: the session may resume in another client. */
+/** Records all positions before the hub drops them: the session may resume on another connection. */
 export function detachAll(client: MqttClient): void {
   const { broker, opened } = client;
   const { state } = opened!;
@@ -325,7 +325,7 @@ function creditOf(subscription: MqttSubscription, client: MqttClient): Credit {
   };
 }
 
-/** Where the subscriptions that asked for cursors begin, in order, and whether that is where they asked to. */
+/** The starts of the subscriptions that asked for cursors, in order, and whether each start is exact. */
 function placesOf(started: readonly MqttSubscription[]): AckProperties {
   const cores = started.flatMap(({ core, options }) =>
     options.withCursor && core !== undefined ? [core] : [],

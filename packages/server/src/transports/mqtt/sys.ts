@@ -9,7 +9,7 @@ import type { MqttSubscription } from './state.ts';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { readonly version: string };
 
-/** A client that follows the figures. */
+/** A client that follows `$SYS`. */
 export interface SysClient {
   readonly link: { readonly unsentBytes: number };
   answer(packet: Packet): void;
@@ -21,7 +21,7 @@ export interface SysOptions {
   readonly heldFromBytes: number;
   readonly figures: MqttFigures;
   readonly hubFigures: Readonly<Figures>;
-  /** Sessions that are kept for clients which are away or could be. */
+  /** The number of kept sessions, of connected and absent clients. */
   readonly sessionsStored: () => number;
   readonly everyMs: number;
 }
@@ -44,7 +44,7 @@ export class SysTopics {
     this.#startedMs = options.clock.monotonicMs();
   }
 
-  /** The figures again and again; with `isToldNow` at once as well, as retained messages are. */
+  /** Sends the figures at intervals; with `isToldNow` also at once, like retained messages. */
   add(client: SysClient, subscription: MqttSubscription, isToldNow: boolean): void {
     const follower = { client, subscription, filter: filterOf(subscription.target.filter) };
     this.#followers.set(subscription, follower);
@@ -124,7 +124,7 @@ export class SysTopics {
   }
 }
 
-/** The hub's parser refuses the server's own names; here they are what is asked for. */
+/** The hub's parser refuses names of the server, which are allowed here. */
 function filterOf(text: string): Filter {
   const levels = text.split('/').map((level) => (level === '+' ? '*' : level === '#' ? '**' : level));
   const isExact = !levels.some((level) => level === '*' || level === '**');

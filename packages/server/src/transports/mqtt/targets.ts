@@ -1,14 +1,14 @@
 import { EverywireError, parseFrom, type From } from '@everywire/protocol';
 import type { UserProperties } from '@everywire/wires/mqtt';
 
-/** What a filter of SUBSCRIBE asks for, in the hub's terms. */
+/** The request of a SUBSCRIBE filter, in the hub's terms. */
 export interface Target {
   /** `log`: channels, by the hub. `sys`: the broker's own figures. `notices`: gap notices of the broker. */
   readonly kind: 'log' | 'sys' | 'notices';
-  /** For the hub, or for `matches`: without `$since/<start>/`. */
+  /** The filter for the hub or for `matches`, without `$since/<start>/`. */
   readonly filter: string;
   readonly isShared: boolean;
-  /** Where a replay begins; absent: from now on. */
+  /** The start of a replay; absent: from now on. */
   readonly from: From | undefined;
 }
 
@@ -19,7 +19,7 @@ const sincePrefix = '$since/';
 const sharePrefix = '$share/';
 
 /**
- * Reads the forms that only this broker or only MQTT has: `$since/<cursor|earliest|last-n|-5m>/<filter>`, `$SYS/…`,
+ * Reads the special forms of MQTT and of this broker: `$since/<cursor|earliest|last-n|-5m>/<filter>`, `$SYS/…`,
  * `$share/<group>/<filter>`, and the user properties `after` and `since`, which win.
  * @throws EverywireError `invalid`, `bad_name`
  */
@@ -42,7 +42,7 @@ export function readTarget(text: string, properties: UserProperties | undefined,
   return { kind: 'log', filter: text, isShared: text.startsWith(sharePrefix), from: asked };
 }
 
-/** A cursor begins with the digit of its format, and no described start does, but for times, which have a colon. */
+/** A cursor begins with the digit of its format. No described start does, except a time, which has a colon. */
 function readStart(text: string, nowMs: number): From {
   const isCursor = /^\d/.test(text) && !text.includes(':');
   return parseFrom(isCursor ? { after: text } : { since: text }, nowMs)!;

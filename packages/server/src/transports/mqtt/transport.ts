@@ -13,7 +13,7 @@ export type MqttTransportOptions = BrokerOptions & ByteProtocolPlaces;
 
 const name = 'mqtt';
 const path = '/mqtt';
-/** What the WebSocket must agree on [MQTT-6.0.0-3]; `mqttv3.1` is what clients of MQTT 3.1 offer. */
+/** The subprotocols of the WebSocket [MQTT-6.0.0-3]; clients of MQTT 3.1 offer `mqttv3.1`. */
 const subprotocols = ['mqtt', 'mqttv3.1'];
 
 /** MQTT 3.1, 3.1.1 and 5, over TCP and over WebSocket. */
