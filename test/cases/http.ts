@@ -27,8 +27,8 @@ export function get(target: string, fields = ''): string {
 
 export function post(target: string, fields: string, body: string | Buffer = ''): Buffer {
   const bytes = Buffer.from(body as string);
-  const head = `POST ${target} HTTP/1.1\r\n${host}${fields}Content-Length: ${bytes.length}\r\n\r\n`;
-  return Buffer.concat([Buffer.from(head, 'latin1'), bytes]);
+  const first = `POST ${target} HTTP/1.1\r\n${host}${fields}Content-Length: ${bytes.length}\r\n\r\n`;
+  return Buffer.concat([Buffer.from(first, 'latin1'), bytes]);
 }
 
 const json = 'Content-Type: application/json\r\n';
@@ -511,6 +511,11 @@ const semantics: readonly Case[] = [
   },
 ];
 
+/** An empty value is no value. */
+function refusedUnlessEmpty(isEmpty: boolean, code: string): Pick<Case, 'status' | 'code'> {
+  return isEmpty ? { status: 200 } : { status: 400, code };
+}
+
 const ranges: readonly Case[] = [
   ...[
     'wait=1e9s',
@@ -526,8 +531,7 @@ const ranges: readonly Case[] = [
     id: `3.1.${at + 1}`,
     what: query,
     send: get(`/channels/bad?${query}`),
-    status: 400,
-    code: 'invalid',
+    ...refusedUnlessEmpty(query.endsWith('='), 'invalid'),
     clause: 'BAD-INPUT 3',
   })),
   ...['limit=1&limit=2', 'wait=1s&wait=2s', 'after=a&after=b', 'since=latest&since=latest'].map(
@@ -554,8 +558,7 @@ const ranges: readonly Case[] = [
     id: `3.1.${at + 20}`,
     what: `since=${since}`,
     send: get(`/channels/bad?since=${encodeURIComponent(since)}`),
-    status: 400,
-    code: 'invalid',
+    ...refusedUnlessEmpty(since === '', 'invalid'),
     clause: 'BAD-INPUT 3',
   })),
   {
@@ -594,37 +597,34 @@ const ranges: readonly Case[] = [
       id: `2.1.${at + 1}`,
       what: `polling after "${cursor.slice(0, 20)}"`,
       send: get(`/channels/bad?after=${cursor.replaceAll(' ', '%20')}`),
-      status: 400,
-      code: 'bad_cursor',
+      ...refusedUnlessEmpty(cursor === '', 'bad_cursor'),
       clause: 'BAD-INPUT 2',
     },
-    {
-      id: `2.1.${at + 1}s`,
-      what: `a stream after "${cursor.slice(0, 20)}"`,
-      send: get(`/channels/bad?after=${cursor.replaceAll(' ', '%20')}`, 'Accept: application/x-ndjson\r\n'),
-      status: 400,
-      code: 'bad_cursor',
-      clause: 'BAD-INPUT 2',
-    },
+    // The answer to an empty one is endless.
+    ...(cursor === ''
+      ? []
+      : [
+          {
+            id: `2.1.${at + 1}s`,
+            what: `a stream after "${cursor.slice(0, 20)}"`,
+            send: get(
+              `/channels/bad?after=${cursor.replaceAll(' ', '%20')}`,
+              'Accept: application/x-ndjson\r\n',
+            ),
+            status: 400,
+            code: 'bad_cursor',
+            clause: 'BAD-INPUT 2',
+          },
+        ]),
     {
       id: `2.1.${at + 1}w`,
       what: `a long poll after "${cursor.slice(0, 20)}"`,
       send: get(`/channels/bad?wait=1s&after=${cursor.replaceAll(' ', '%20')}`),
-      status: 400,
-      code: 'bad_cursor',
+      ...refusedUnlessEmpty(cursor === '', 'bad_cursor'),
       clause: 'BAD-INPUT 2',
     },
   ]),
-  ...['abc', '1abcdef.1.000000000000000\u00e9', '1abcdef.1.0000000000000000\r\nLast-Event-ID: x'].map(
-    (cursor, at): Case => ({
-      id: `3.2.${at + 1}`,
-      what: `Last-Event-ID ${at}`,
-      send: get('/channels/bad', `Accept: text/event-stream\r\nLast-Event-ID: ${cursor}\r\n`),
-      status: 400,
-      code: 'bad_cursor',
-      clause: 'HTML §9.2.6',
-    }),
-  ),
+  // A Last-Event-ID that is no cursor gets an endless answer: see the tests of the SSE transport.
   ...['\0', 'a\rb'].map((cursor, at): Case => ({
     id: `3.2.${at + 4}`,
     what: `Last-Event-ID with a control character ${at}`,

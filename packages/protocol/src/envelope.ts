@@ -40,9 +40,10 @@ export interface GapNotice {
 
 /**
  * `retention`: trimmed. `deleted`: the channel was deleted. `restored`: the cursor comes from a life of the log that
- * this store does not have. `damaged`: the stored record fails its checksum.
+ * this store does not have. `damaged`: the stored record fails its checksum. `unknown`: the reader's place is not a
+ * cursor, such as the event id of another server; it reads on from now.
  */
-export type GapReason = 'retention' | 'deleted' | 'restored' | 'damaged';
+export type GapReason = 'retention' | 'deleted' | 'restored' | 'damaged' | 'unknown';
 
 export type Continuity = 'exact' | 'gap';
 

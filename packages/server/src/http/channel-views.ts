@@ -52,7 +52,7 @@ export class ChannelViews {
       fallback === undefined
         ? this.#views
         : this.#views.toSorted((left, right) => prefers(right, fallback) - prefers(left, fallback));
-    const chosen = negotiate(accept, views);
+    const chosen = negotiate(accept, views, fallback);
     if (chosen !== undefined) return chosen;
     const names = this.#views.map((view) => view.mediaTypes[0]).join(', ');
     throw new HttpRefusal('unsupported', `Available here: ${names}.`, {

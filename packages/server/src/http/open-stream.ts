@@ -1,13 +1,21 @@
 import type { FastifyReply } from 'fastify';
-import { formatCursor, type From } from '@everywire/protocol';
+import { formatCursor, parseCursor, type From } from '@everywire/protocol';
 import type { Session } from '../core/seams/session-api.ts';
 import type { Sink } from '../core/seams/sink.ts';
+import type { Gap } from '../core/seams/store.ts';
 import type { ViewRequest } from './channel-views.ts';
 import { followInOrder } from './follow-in-order.ts';
 import { whenFirst } from './request-queue.ts';
 import { sendStreamHead } from './stream-head.ts';
 import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
 import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
+
+/** Where a reader asked to begin. */
+export interface StreamPlaceAsked {
+  readonly from: From | undefined;
+  /** It named a place that no server of ours can have given: it begins now, and gets a gap. */
+  readonly isUnknown?: boolean;
+}
 
 /**
  * Answers GET with an endless response, and HEAD with the same header fields.
@@ -17,17 +25,17 @@ export async function openStream(
   shared: StreamedResponses,
   request: ViewRequest,
   reply: FastifyReply,
-  from: From | undefined,
+  place: StreamPlaceAsked,
 ): Promise<void> {
-  if (request.isHead) await answerHead(shared, request, reply, from);
-  else await follow(shared, request, reply, from);
+  if (request.isHead) await answerHead(shared, request, reply, place);
+  else await follow(shared, request, reply, place);
 }
 
 async function follow(
   shared: StreamedResponses,
   request: ViewRequest,
   reply: FastifyReply,
-  from: From | undefined,
+  { from, isUnknown = false }: StreamPlaceAsked,
 ): Promise<void> {
   // The body takes over the connection, so earlier answers must be sent first.
   await whenFirst(reply.raw);
@@ -38,7 +46,8 @@ async function follow(
   const watch = watchForLoss(request, response);
   try {
     const followed = await followInOrder(session, filters, { from, host: shared.host });
-    const { cursor, startGaps: gaps } = followed.place;
+    const { cursor, startGaps } = followed.place;
+    const gaps = isUnknown ? unknownGaps(filters, cursor) : startGaps;
     const { commonHeaders } = request;
     response.begin(reply, followed.place, { cursor, gaps, commonHeaders, isPassing: isPassing(from) });
     followed.start();
@@ -55,14 +64,14 @@ async function answerHead(
   shared: StreamedResponses,
   request: ViewRequest,
   reply: FastifyReply,
-  from: From | undefined,
+  { from, isUnknown = false }: StreamPlaceAsked,
 ): Promise<void> {
   const hello = { transport: shared.transport, identity: request.identity, ...request.peer };
   await inOneShotSession(shared.host.hub, hello, async (session) => {
     const start = from ?? { after: formatCursor(shared.host.hub.head) };
     const pages = await Promise.all(request.filters.map((filter) => session.read(filter, start, 1)));
-    const gaps = pages.flatMap((page) => page.gaps);
     const cursor = 'after' in start ? start.after : formatCursor(shared.host.hub.head);
+    const gaps = isUnknown ? unknownGaps(request.filters, cursor) : pages.flatMap((page) => page.gaps);
     reply.hijack();
     sendStreamHead({ request: request.raw, response: reply.raw }, shared.wire, {
       cursor,
@@ -70,6 +79,10 @@ async function answerHead(
       commonHeaders: request.commonHeaders,
     });
   });
+}
+
+function unknownGaps(filters: readonly string[], cursor: string): readonly Gap[] {
+  return filters.map((channel) => ({ channel, reason: 'unknown', next: parseCursor(cursor)! }));
 }
 
 /** Whether the same request would begin at another place later. */

@@ -12,11 +12,15 @@ export class Query {
       if (pair === '') continue;
       const at = pair.indexOf('=');
       const name = decode(at < 0 ? pair : pair.slice(0, at));
-      const value = at < 0 ? '' : decode(pair.slice(at + 1));
+      const value = at < 0 ? '' : valueOf(name, pair.slice(at + 1));
       const values = this.#values.get(name);
       if (values === undefined) this.#values.set(name, [value]);
       else values.push(value);
     }
+  }
+
+  get names(): Iterable<string> {
+    return this.#values.keys();
   }
 
   all(name: string): readonly string[] {
@@ -24,13 +28,13 @@ export class Query {
   }
 
   /**
-   * The value of a name.
+   * The value of a name. An empty one is as if absent.
    * @throws EverywireError `malformed` if the name occurs twice: the server does not guess which one counts
    */
   one(name: string): string | undefined {
     const values = this.all(name);
     if (values.length > 1) throw new EverywireError('malformed', `The query has ${name} more than once.`);
-    return values[0];
+    return values[0] === '' ? undefined : values[0];
   }
 
   /** A whole number. A larger number becomes `max`. @throws EverywireError `invalid` (400) */
@@ -65,6 +69,25 @@ export class Query {
 function badValue(name: string, what: string): EverywireError {
   return new EverywireError('invalid', `${name} ${what}.`, { httpStatus: 400, pointers: [`/${name}`] });
 }
+
+/** Parameters whose value is a filter, in which `+` is a wildcard. */
+const filterNames: ReadonlySet<string> = new Set(['channel', 'filter']);
+
+function valueOf(name: string, text: string): string {
+  // An RFC 3339 time has a + before its offset, and never a space.
+  if (name === 'since') return decode(text.replaceAll('+', '%2B'));
+  const value = decode(text);
+  // A channel of that name would match, so nothing would tell the reader of the mistake.
+  if (filterNames.has(name) && (text.includes('+') || value.split('/').some(isBlank))) {
+    throw badValue(
+      name,
+      'has a blank level or a raw +, which means a space here; write %2B for the wildcard +',
+    );
+  }
+  return value;
+}
+
+const isBlank = (level: string): boolean => level !== '' && level.trim() === '';
 
 function decode(text: string): string {
   // application/x-www-form-urlencoded (URL Standard §5.1), the form that browsers and curl send.

@@ -12,6 +12,7 @@ import { channelOfTarget, rawQuery } from './percent.ts';
 import { entryOfBody, type PublishBody } from './publish-request.ts';
 import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';
+import { checkReadNames } from './read-place.ts';
 import type { RawRoute } from './raw-requests.ts';
 import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
 import { publishBodySchema } from './schemas.ts';
@@ -42,6 +43,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     chosen: { readonly filters: readonly string[]; readonly query: Query; readonly fallback?: string },
   ): Promise<unknown> => {
     const { filters, query, fallback } = chosen;
+    checkReadNames(query);
     const isEnveloped =
       query.choice('format', ['raw', 'envelope']) === 'envelope' ||
       fallback !== undefined ||

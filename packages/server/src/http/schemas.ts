@@ -64,7 +64,7 @@ export const gapSchema = Type.Object(
     channel: Type.String(),
     from: Type.Optional(Type.Integer()),
     to: Type.Optional(Type.Integer()),
-    reason: Type.String({ enum: ['retention', 'deleted', 'restored', 'damaged'] }),
+    reason: Type.String({ enum: ['retention', 'deleted', 'restored', 'damaged', 'unknown'] }),
     cursor,
   },
   { title: 'Gap', description: 'Messages that can no longer be read.' },

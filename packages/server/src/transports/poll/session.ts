@@ -1,8 +1,9 @@
 import type { FastifyReply } from 'fastify';
-import { formatCursor, parseFrom, type From } from '@everywire/protocol';
+import { formatCursor, type From } from '@everywire/protocol';
 import { isGroupName } from '../../core/groups/name.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
+import { placeOf } from '../../http/read-place.ts';
 import { followInOrder } from '../../http/follow-in-order.ts';
 import { onHalfClosed } from '../../http/half-closed.ts';
 import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
@@ -27,6 +28,8 @@ interface PollRequest {
   readonly known: readonly string[];
   readonly messagesMax: number;
   readonly isWaitPreferred: boolean;
+  /** The same address answers differently the next time: what happens next, or the newest. */
+  readonly isEvent: boolean;
 }
 
 /** Any bytes, or a page that is still to be written. */
@@ -53,17 +56,18 @@ export class Polls {
   async answer(request: ViewRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { limits, hub, clock } = this.#host;
     const { query, headers } = request;
-    const given = { after: query.one('after'), since: query.one('since') };
     const preferredMs = preferredWaitMs(headers['prefer'] as string | undefined);
     const waitMs = query.durationMs('wait', limits.waitMsMax) ?? preferredMs;
     const sink = new Waiting();
     const hello = { transport: 'poll', identity: request.identity, ...request.peer };
     const answer = async (session: Session): Promise<FastifyReply> => {
+      const from = placeOf(request, clock.nowMs());
       const poll: PollRequest = {
         request,
         session,
-        from: parseFrom(given, clock.nowMs()),
+        from,
         known: cursorsOf(headers['if-none-match']),
+        isEvent: waitMs !== undefined || from === undefined,
         messagesMax: query.count('limit', limits.pageMessagesMax) ?? limits.pageMessagesDefault,
         isWaitPreferred: preferredMs !== undefined && query.one('wait') === undefined,
       };
@@ -198,23 +202,22 @@ function notModified(poll: PollRequest, reply: FastifyReply, cursor: string): Fa
 function withHeaders(poll: PollRequest, reply: FastifyReply, cursor: string): FastifyReply {
   if (poll.isWaitPreferred) reply.header('Preference-Applied', 'wait');
   const { commonHeaders, identity } = poll.request;
+  const isPublic = identity.claims === undefined;
   return reply
     .headers(commonHeaders)
-    .headers(identity.claims === undefined ? forEverybody : forOne(commonHeaders['Vary']))
+    .header('Cache-Control', poll.isEvent ? 'no-store' : isPublic ? 'no-cache' : 'private, no-cache')
+    .headers(isPublic ? {} : varying(commonHeaders['Vary']))
     .header('ETag', etagOf(cursor))
     .header('Everywire-Cursor', cursor)
     .header('X-Content-Type-Options', 'nosniff');
 }
 
-const forEverybody = { 'Cache-Control': 'no-cache' };
-
 /**
  * At one cursor, two readers of a filter may be given different messages: a cache must not hand the page of one to the
  * other, not even after we have said that there is nothing new (RFC 9111 §4.1).
  */
-function forOne(vary: string | undefined): Readonly<Record<string, string>> {
+function varying(vary: string | undefined): Readonly<Record<string, string>> {
   return {
-    'Cache-Control': 'private, no-cache',
     Vary: [vary, 'Authorization', 'Cookie'].filter((field) => field !== undefined).join(', '),
   };
 }

@@ -1,9 +1,10 @@
-import { parseFrom, type From } from '@everywire/protocol';
+import { parseCursor } from '@everywire/protocol';
 import { sseMediaType } from '@everywire/protocol/http';
 import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { ViewRequest } from '../../http/channel-views.ts';
 import type { HttpFront } from '../../http/front.ts';
-import { openStream } from '../../http/open-stream.ts';
+import { lastEventIdOf, placeOf } from '../../http/read-place.ts';
+import { openStream, type StreamPlaceAsked } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
 import { sseWire } from './format.ts';
 import type { HttpLimits } from '../../http/limits.ts';
@@ -19,7 +20,8 @@ export function createSseTransport(front: HttpFront): Transport {
       front.views.register({
         mediaTypes: [sseMediaType],
         rank: 3,
-        answer: (request, reply) => openStream(shared, request, reply, fromOf(request, host.clock.nowMs())),
+        answer: (request, reply) =>
+          openStream(shared, request, reply, placeOfEvents(request, host.clock.nowMs())),
       });
     },
     async drain(deadline: AbortSignal): Promise<void> {
@@ -34,12 +36,11 @@ export function createSseTransport(front: HttpFront): Transport {
 }
 
 /**
- * `Last-Event-ID` wins over `after`: a browser that reconnects asks for the URL it began with, and the header is newer
- * (HTML §9.2.3).
+ * An id that no server of ours gave, such as one of the server that had this address before, can never be answered
+ * exactly. An EventSource that gets 400 for it is dead for ever, so it reads on from now and gets a gap.
  */
-function fromOf({ headers, query }: ViewRequest, nowMs: number): From | undefined {
-  const lastEventId = headers['last-event-id'];
-  // Node joins two fields with a comma, which is no cursor.
-  if (lastEventId !== undefined) return { after: String(lastEventId) };
-  return parseFrom({ after: query.one('after'), since: query.one('since') }, nowMs);
+function placeOfEvents(request: ViewRequest, nowMs: number): StreamPlaceAsked {
+  const lastEventId = lastEventIdOf(request);
+  const isUnknown = lastEventId !== undefined && parseCursor(lastEventId) === undefined;
+  return isUnknown ? { from: undefined, isUnknown } : { from: placeOf(request, nowMs) };
 }

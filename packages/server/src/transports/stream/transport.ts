@@ -1,7 +1,7 @@
-import { parseFrom } from '@everywire/protocol';
 import { ndjsonMediaTypes } from '@everywire/protocol/http';
 import type { Endpoint, Host, Transport } from '../../core/seams/transport.ts';
 import type { HttpFront } from '../../http/front.ts';
+import { placeOf } from '../../http/read-place.ts';
 import { openStream } from '../../http/open-stream.ts';
 import { StreamedResponses } from '../../http/streamed-response.ts';
 import { ndjsonWire } from './format.ts';
@@ -19,9 +19,7 @@ export function createStreamTransport(front: HttpFront): Transport {
         mediaTypes: ndjsonMediaTypes,
         rank: 2,
         answer(request, reply) {
-          const { query } = request;
-          const given = { after: query.one('after'), since: query.one('since') };
-          return openStream(shared, request, reply, parseFrom(given, host.clock.nowMs()));
+          return openStream(shared, request, reply, { from: placeOf(request, host.clock.nowMs()) });
         },
       });
     },

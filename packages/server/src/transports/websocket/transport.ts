@@ -1,4 +1,4 @@
-import { EverywireError, parseFrom } from '@everywire/protocol';
+import { EverywireError } from '@everywire/protocol';
 import { closeOf, everywireProtocol } from '@everywire/protocol/everywire-v1';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -10,6 +10,7 @@ import type { Callers } from '../../http/credentials.ts';
 import { peerOf } from '../../http/peer.ts';
 import { percentDecode, rawQuery } from '../../http/percent.ts';
 import { Query } from '../../http/query.ts';
+import { checkReadNames, placeOf } from '../../http/read-place.ts';
 import { pathOf, refuseUpgrade, type UpgradeRouter } from '../../http/upgrades.ts';
 import { completeHandshake, readHandshake } from '../../websocket/accept.ts';
 import type { Handshake } from '../../websocket/handshake.ts';
@@ -211,11 +212,12 @@ interface Admitted {
 function readRawRequest(request: IncomingMessage, nowMs: number): RawRequest {
   const channel = percentDecode(pathOf(request).slice(rawPrefix.length), 'channel name');
   const query = new Query(rawQuery(request.url ?? ''));
+  checkReadNames(query);
   // A client cannot distinguish payloads of many channels without an envelope.
   const isFilter = /[+#*]/.test(channel);
   return {
     channel,
-    from: parseFrom({ after: query.one('after'), since: query.one('since') }, nowMs),
+    from: placeOf({ headers: request.headers, query }, nowMs),
     format: query.choice('format', ['raw', 'envelope']) ?? (isFilter ? 'envelope' : 'raw'),
     type: query.one('type'),
   };

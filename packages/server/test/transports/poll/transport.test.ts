@@ -90,11 +90,70 @@ describe('polling', () => {
     const { response } = await read('headers');
     expect(response.headers.get('content-type')).toMatch(/^application\/json/);
     expect(response.headers.get('vary')).toContain('Accept');
-    expect(response.headers.get('cache-control')).toBe('no-cache');
+    expect(response.headers.get('cache-control')).toBe('no-store');
     expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     const head = await fetch(`${rig.front.url}/channels/headers?wait=30s`, { method: 'HEAD' });
     expect(head.status).toBe(200);
     expect(head.headers.get('etag')).toBe(response.headers.get('etag'));
+  });
+});
+
+describe('an answer that is an event', () => {
+  it('is not storable; one that a cursor names may be stored and asked about', async () => {
+    const cursor = await publish('stored', 'one');
+    for (const [target, expected] of [
+      ['stored', 'no-store'],
+      ['stored?limit=1', 'no-store'],
+      [`stored?after=${cursor}&wait=1ms`, 'no-store'],
+      ['stored?wait=1ms', 'no-store'],
+      [`stored?after=${cursor}`, 'no-cache'],
+      ['stored?since=earliest', 'no-cache'],
+    ]) {
+      expect((await read(target!)).response.headers.get('cache-control')).toBe(expected);
+    }
+    const preferring = await read('stored', { Prefer: 'wait=0' });
+    expect(preferring.response.headers.get('cache-control')).toBe('no-store');
+    const same = await read('stored', {
+      'If-None-Match': (await read('stored')).response.headers.get('etag')!,
+    });
+    expect(same.response.status).toBe(304);
+    expect(same.response.headers.get('cache-control')).toBe('no-store');
+  });
+});
+
+describe('a validator or a value that is not ours', () => {
+  it.each(['"nonsense"', 'W/"5f3-18c"', '*', 'unquoted', '"a", "b"', '""'])(
+    'is as if absent: If-None-Match %s',
+    async (tag) => {
+      await publish('foreign', 'one');
+      expect((await read('foreign', { 'If-None-Match': tag })).response.status).toBe(200);
+      const { response, page } = await read('foreign?wait=20ms', { 'If-None-Match': tag });
+      expect(response.status).toBe(200);
+      expect(page).toMatchObject({ messages: [], continuity: 'exact' });
+    },
+  );
+
+  it('is as if absent: an ETag that a proxy changed', async () => {
+    await publish('zipped', 'one');
+    const etag = (await read('zipped')).response.headers.get('etag')!;
+    const changed = etag.replace(/"$/, '-gzip"');
+    for (const target of ['zipped', 'zipped?wait=20ms'])
+      expect((await read(target, { 'If-None-Match': changed })).response.status).toBe(200);
+  });
+
+  it('is as if absent: an empty parameter', async () => {
+    await publish('empty', 'one');
+    for (const target of ['empty?after=', 'empty?since=', 'empty?after=&since=&limit=&wait=&format='])
+      expect(texts((await read(target)).page)).toEqual(['one']);
+  });
+
+  it('is refused where it would be a place under another name', async () => {
+    const response = await fetch(`${rig.front.url}/channels/names?cursor=x`);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      code: 'invalid',
+      detail: 'cursor is not a parameter of a read. Give the place as after=<cursor> or since=.',
+    });
   });
 });
 

@@ -67,6 +67,58 @@ describe('an event stream', () => {
     expect(client.received).not.toContain('data: two');
   });
 
+  it.each(['nonsense', '42', '1abc.2.3', '1abcdef.1.000000000000000\u00e9', `${'x'.repeat(300)}`])(
+    'reads on from now for the Last-Event-ID %s of another server, and says that this is a gap',
+    async (id) => {
+      await start();
+      await publish('before');
+      for (const [target, fields] of [
+        ['/channels/demo', `${sse}Last-Event-ID: ${id}\r\n`],
+        [`/channels/demo?lastEventId=${encodeURIComponent(id)}`, sse],
+        [`/stream?channel=demo&channel=other&Last-Event-ID=${encodeURIComponent(id)}`, sse],
+      ] as const) {
+        await using client = await openGet(rig.port, target, fields);
+        await client.until(({ received }) => received.includes('everywire.gap'));
+        expect(client.received).toContain('Everywire-Continuity: gap');
+        const text = `after ${target}`;
+        await publish(text);
+        await client.until(({ received }) => received.includes(text));
+        expect(client.received).not.toContain('before');
+        const gap = /id: (\S+)\nevent: everywire\.gap\ndata: (.+)\n/.exec(client.received)!;
+        expect(JSON.parse(gap[2]!)).toEqual({ channel: 'demo', reason: 'unknown', cursor: gap[1] });
+      }
+    },
+  );
+
+  it('takes an empty Last-Event-ID, after or since as absent', async () => {
+    await start();
+    await publish('before');
+    for (const [query, fields] of [
+      ['', 'Last-Event-ID:\r\n'],
+      ['?after=', ''],
+      ['?since=&after=&lastEventId=', 'Last-Event-ID: \r\n'],
+    ] as const) {
+      await using client = await openGet(rig.port, `/channels/demo${query}`, sse + fields);
+      await client.until(({ received }) => received.includes('id: '));
+      expect(client.received).toContain('Everywire-Continuity: exact');
+      const marker = `with ${query}`;
+      await publish(marker);
+      await client.until(({ received }) => received.includes(marker));
+      expect(client.received).not.toContain('before');
+    }
+  });
+
+  it('resumes by the parameters that polyfills send', async () => {
+    await start();
+    const first = await publish('one');
+    await publish('two');
+    for (const parameter of ['lastEventId', 'last-event-id', 'Last-Event-ID']) {
+      await using client = await openGet(rig.port, `/channels/demo?since=latest&${parameter}=${first}`, sse);
+      await client.until(({ received }) => received.includes('data: two'));
+      expect(client.received).not.toContain('data: one');
+    }
+  });
+
   it('tells a gap by header and by event, and continues', async () => {
     await start({ namespaces: [{ filter: '**', retention: { countMax: 2 } }] });
     const first = await publish('1');

@@ -200,7 +200,7 @@ export declare type Gap = Message$1<"everywire.v1.Gap"> & {
   to: bigint;
 
   /**
-   * retention, deleted, restored, damaged
+   * retention, deleted, restored, damaged, unknown
    *
    * @generated from field: string reason = 4;
    */
