@@ -1,6 +1,6 @@
 import type { Cluster, Lease } from '../seams/cluster.ts';
 import type { Clock } from '../clock.ts';
-import type { LeaseChanges } from './leases.ts';
+import type { LeaseChanges, TakenLease } from './leases.ts';
 
 export interface SingleNodeOptions {
   readonly node: string;
@@ -17,15 +17,32 @@ export function createSingleNode({ node, clock, commit }: SingleNodeOptions): Cl
     nowMs: async () => clock.nowMs(),
     lease: async (name, { takeOver = false } = {}): Promise<Lease | undefined> => {
       const taken = await commit((leases) => leases.take(name, takeOver));
-      if (taken === undefined) return undefined;
-      return {
-        name,
-        token: taken.token,
-        get lost() {
-          return taken.lost;
-        },
-        release: () => commit((leases) => leases.release(name, taken.token)),
-      };
+      return taken && new NodeLease(name, taken, commit);
     },
   };
+}
+
+/** A class, since each open session has one: an object literal with a getter takes 600 bytes more. */
+class NodeLease implements Lease {
+  readonly name: string;
+  readonly #taken: TakenLease;
+  readonly #commit: SingleNodeOptions['commit'];
+
+  constructor(name: string, taken: TakenLease, commit: SingleNodeOptions['commit']) {
+    this.name = name;
+    this.#taken = taken;
+    this.#commit = commit;
+  }
+
+  get token(): string {
+    return this.#taken.token;
+  }
+
+  get lost(): AbortSignal {
+    return this.#taken.lost;
+  }
+
+  release(): Promise<void> {
+    return this.#commit((leases) => leases.release(this.name, this.token));
+  }
 }

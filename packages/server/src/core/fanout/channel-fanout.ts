@@ -31,7 +31,7 @@ export class ChannelFanout implements SubscriptionFanout {
   readonly filter: Filter;
   readonly #host: ChannelFanoutHost;
   /** Holes are subscriptions that left while a batch went round. */
-  readonly #live: (LogSubscription | undefined)[] = [];
+  #live: (LogSubscription | undefined)[] = [];
   #holes = 0;
   #pending: Message[] = [];
   #through: Position | undefined;
@@ -45,7 +45,7 @@ export class ChannelFanout implements SubscriptionFanout {
   #runningRead: { isOutdated: boolean } | undefined;
   #holders = 0;
   /** Called when nothing more is on its way to the live subscriptions. */
-  #whenQuiet = new Set<() => void>();
+  #whenQuiet: Set<() => void> | undefined;
   readonly ready: Promise<void>;
 
   constructor(filter: Filter, host: ChannelFanoutHost) {
@@ -85,7 +85,7 @@ export class ChannelFanout implements SubscriptionFanout {
   }
 
   whenThrough(seq: number, run: () => void): void {
-    this.#whenQuiet.add(run);
+    (this.#whenQuiet ??= new Set()).add(run);
     if (!this.#isQuiet) return;
     // A lossy feed does not say that nothing was published: the log does.
     if (this.#host.store.traits.feed === 'lossy' && this.#through!.seq < seq) this.readAgain();
@@ -99,7 +99,10 @@ export class ChannelFanout implements SubscriptionFanout {
   /** Makes the subscription live if it has been given at least what the live ones have; else it must read on. */
   join(subscription: LogSubscription): boolean {
     if (this.#through === undefined || subscription.position.seq < this.#through.seq) return false;
-    subscription.liveIndex = this.#live.push(subscription) - 1;
+    // Most filters have one subscription, and an array that grows reserves 16 places more.
+    if (this.#live.length === 0) this.#live = [subscription];
+    else this.#live.push(subscription);
+    subscription.liveIndex = this.#live.length - 1;
     return true;
   }
 
@@ -186,9 +189,9 @@ export class ChannelFanout implements SubscriptionFanout {
   }
 
   #tellQuiet(): void {
-    if (this.#whenQuiet.size === 0 || !this.#isQuiet) return;
     const waiting = this.#whenQuiet;
-    this.#whenQuiet = new Set();
+    if (waiting === undefined || !this.#isQuiet) return;
+    this.#whenQuiet = undefined;
     for (const run of waiting) run();
   }
 

@@ -1,5 +1,4 @@
 import { formatCursor, parseCursor, type Position } from '@everywire/protocol';
-import type { Clock } from '../clock.ts';
 import { Batch } from '../log/batch.ts';
 import { estimateBytes } from '../log/message.ts';
 import type { CloseReason, Notice } from '../seams/sink.ts';
@@ -8,10 +7,9 @@ import type { Credit, Order, OrderOptions, Subscription } from '../seams/subscri
 import { mergeBatches, type MergedBatches } from './merged-batches.ts';
 import type { LogSubscription, SubscriptionHost } from './subscription.ts';
 
-/** What an order needs of the core. */
+/** What an order needs of the core: the same for all orders. */
 export interface OrderParts {
-  readonly host: SubscriptionHost;
-  readonly clock: Clock;
+  nowMs(): number;
   readonly merged: MergedBatches;
   /** Calls `settle` when this flush has ended, or else at the end of this turn. */
   settleSoon(order: FilterOrder): void;
@@ -113,9 +111,10 @@ export class OrderedFilter implements SubscriptionHost, Credit {
  * reads on, it is started, or it ends.
  */
 export class FilterOrder implements Order {
+  readonly #host: SubscriptionHost;
   readonly #parts: OrderParts;
   readonly #options: OrderOptions;
-  /** Few, and mostly one. Replaced, not changed. */
+  /** Few, and mostly one. Replaced, not changed, like the subscriptions of a session. */
   #filters: readonly OrderedFilter[] = [];
   /** The place of the last message that was handed over. */
   #through: Position | undefined;
@@ -126,9 +125,10 @@ export class FilterOrder implements Order {
   /** While so much waits that no filter has credit: the filter that all others wait for may bring one more message. */
   #awaited: OrderedFilter | undefined;
 
-  readonly #wakeAgain = (): void => this.wake();
+  #wakeAgain: (() => void) | undefined;
 
-  constructor(parts: OrderParts, options: OrderOptions) {
+  constructor(host: SubscriptionHost, parts: OrderParts, options: OrderOptions) {
+    this.#host = host;
     this.#parts = parts;
     this.#options = options;
     this.#batchesLeft = options.batches ?? Number.POSITIVE_INFINITY;
@@ -156,13 +156,13 @@ export class FilterOrder implements Order {
 
   pass(batch: Batch, subscription: Subscription): boolean {
     this.#through = batch.end;
-    return this.#parts.host.deliver(batch, subscription);
+    return this.#host.deliver(batch, subscription);
   }
 
   /** A filter of this order; its subscription is to be made with it as its host. */
   add(): OrderedFilter {
-    const filter = new OrderedFilter(this, this.#parts.host);
-    this.#filters = [...this.#filters, filter];
+    const filter = new OrderedFilter(this, this.#host);
+    this.#filters = this.#filters.concat(filter);
     return filter;
   }
 
@@ -198,7 +198,7 @@ export class FilterOrder implements Order {
   /** Hands over what may be. */
   settle(): void {
     this.#isAwake = false;
-    while (!this.#parts.host.isHeld) {
+    while (!this.#host.isHeld) {
       const given = this.#filters.filter(({ waiting }) => waiting.length > 0);
       if (given.length === 0) break;
       const blocking = this.#filters.reduce((left, right) =>
@@ -214,7 +214,7 @@ export class FilterOrder implements Order {
       const batch = this.#take(bringing, safeSeq);
       if (batch !== undefined) this.#handOver(batch, bringing[0]!.subscription!);
     }
-    if (!this.#parts.host.isHeld) this.#resumeFull();
+    if (!this.#host.isHeld) this.#resumeFull();
   }
 
   get #isFull(): boolean {
@@ -237,7 +237,7 @@ export class FilterOrder implements Order {
 
   /** What waits up to `safeSeq`, as one batch; `undefined` when all of that has expired. */
   #take(bringing: readonly OrderedFilter[], safeSeq: number): Batch | undefined {
-    const nowMs = this.#parts.clock.nowMs();
+    const nowMs = this.#parts.nowMs();
     const [only] = bringing;
     const most = this.#options.batchMessagesMax ?? Number.POSITIVE_INFINITY;
     const [first] = only!.waiting;
@@ -257,11 +257,10 @@ export class FilterOrder implements Order {
   }
 
   #handOver(batch: Batch, subscription: LogSubscription): void {
-    const { host } = this.#parts;
     this.#through = batch.end;
     this.#batchesLeft -= 1;
     try {
-      host.deliver(batch, subscription);
+      this.#host.deliver(batch, subscription);
     } catch (cause) {
       // The session ends with all that waits here.
       this.#parts.broken(subscription, cause);
@@ -274,7 +273,8 @@ export class FilterOrder implements Order {
   /** Messages from `seq` on wait for that filter: whatever it does next wakes this order. */
   #waitFor(blocking: OrderedFilter, seq: number): void {
     const { fanout, isLive } = blocking.subscription!;
-    if (isLive) fanout.whenThrough(seq, this.#wakeAgain);
+    // One function for each order: the fan-out calls it once, however often it is asked.
+    if (isLive) fanout.whenThrough(seq, (this.#wakeAgain ??= () => this.wake()));
     if (this.#isFull) this.#awaited = blocking;
   }
 

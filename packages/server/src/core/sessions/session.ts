@@ -83,7 +83,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
   #isHeld = false;
   #identity: Identity;
   readonly #parts: SessionParts;
-  /** Replaced, not changed: most sessions have one, and an array that grows reserves 16 places more. */
+  /** Replaced by `concat`: most sessions have one, and an array that grows, or is spread, reserves 16 places more. */
   #subscriptions: readonly OwnSubscription[] = [];
   #orders: readonly FilterOrder[] = noOrders;
   #ownMessages: Set<string> | undefined;
@@ -203,18 +203,8 @@ export class HubSession implements Session, SubscriptionHost, Author {
   }
 
   order(options: OrderOptions): Order {
-    const { clock, dispatcher } = this.#parts;
-    const order = new FilterOrder(
-      {
-        host: this,
-        clock,
-        merged: dispatcher.merged,
-        settleSoon: (awake) => dispatcher.settleSoon(awake),
-        broken: (subscription, cause) => dispatcher.broken(subscription, cause),
-      },
-      options,
-    );
-    this.#orders = [...this.#orders, order];
+    const order = new FilterOrder(this, this.#parts.dispatcher, options);
+    this.#orders = this.#orders.concat(order);
     return order;
   }
 
@@ -418,7 +408,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
   }
 
   #add(subscription: OwnSubscription): void {
-    this.#subscriptions = [...this.#subscriptions, subscription];
+    this.#subscriptions = this.#subscriptions.concat(subscription);
     this.#count(1);
   }
 

@@ -73,7 +73,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
   /** A socket that another process, or an earlier one, has admitted. */
   adopt(ioNamespace: string): IoSocket<State> {
     const socket = new IoSocket(this, ioNamespace);
-    this.#sockets = [...this.#sockets, socket];
+    this.#sockets = this.#sockets.concat(socket);
     return socket;
   }
 
@@ -129,7 +129,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
       if (this.#sockets.length >= ioNamespacesMax) {
         throw new EverywireError('quota_exceeded', `A connection has at most ${ioNamespacesMax} namespaces.`);
       }
-      this.#sockets = [...this.#sockets, socket];
+      this.#sockets = this.#sockets.concat(socket);
       const given = auth === undefined ? {} : (JSON.parse(auth) as Record<string, unknown>);
       const { answer, state } = await application.connect(socket, given);
       socket.state = state;
