@@ -12,20 +12,20 @@ import { serveWebSocketLinks } from '../../net/websocket-links.ts';
 import type { WebSocketLimits } from '../../websocket/limits.ts';
 import { cutAt } from '../../net/drain.ts';
 
-/** What a server of bytes needs of the HTTP port. */
+/** The parts of the HTTP port that a byte protocol needs. */
 export interface ByteProtocolFront {
   readonly upgrades: UpgradeRouter;
   /** `http://host:port`, once it listens. */
   readonly url: string;
 }
 
-/** Where it is served, as the operator has it. */
+/** The configured addresses of the protocol. */
 export interface ByteProtocolPlaces {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** Where TCP connections are taken. */
+  /** The address for TCP connections. */
   readonly listen: ListenAddress;
-  /** Where they are taken over TLS; absent: nowhere. */
+  /** The address for TCP connections over TLS; absent: none. */
   readonly listenSecurely?: SecureAddress | undefined;
 }
 
@@ -34,23 +34,23 @@ export interface ByteConnection {
   receive(bytes: Buffer): void;
   /** The link takes bytes again. */
   drained(): void;
-  /** Nothing more comes. Calls `end` once everything that came before is answered. */
+  /** The peer sends nothing more. Calls `end` once all earlier commands are answered. */
   peerEnded(end: () => void): void;
   /** The link is gone. */
   ended(): void;
-  /** The link's deadline is over. */
+  /** The link's deadline has passed. */
   overdue(): void;
 }
 
 export interface ByteProtocol<Connection> {
-  /** As the configuration has it, such as `mqtt`; over TLS `mqtts`. */
+  /** The name in the configuration, such as `mqtt`; over TLS `mqtts`. */
   readonly name: string;
-  /** On the HTTP port. */
+  /** The path on the HTTP port. */
   readonly path: string;
   /** WebSocket subprotocols, and whether a client must offer one of them. */
   readonly subprotocols: readonly string[];
   readonly isSubprotocolRequired?: boolean;
-  /** Whether its bytes may come in text frames, and how its answers leave. */
+  /** The kind of frames: whether the bytes may come in text frames, and how the answers are sent. */
   readonly frames: 'text' | 'binary';
   /** Payload of one WebSocket message, which may hold several packets or part of one. */
   readonly messageBytesMax: number;
@@ -82,7 +82,7 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
     this.#webSocket = links.webSocket;
   }
 
-  /** @throws Error for the operator, when a port was asked for and cannot be had */
+  /** Starts the server of a protocol. @throws Error for the operator, if a port was configured and is not available */
   static async serve<Connection extends ByteConnection>(
     protocol: ByteProtocol<Connection>,
     host: Host<WebSocketLimits>,
@@ -121,7 +121,7 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
     return new ByteProtocolServer(front, path, { tcp, secure, webSocket });
   }
 
-  /** Of the TCP listener; `undefined`: it is off. */
+  /** The port of the TCP listener; `undefined`: it is off. */
   get port(): number | undefined {
     return this.#tcp.port;
   }
@@ -140,8 +140,8 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
   }
 
   /**
-   * Takes no new TCP connections, and resolves when all have gone or were cut at `deadline`.
-   * @param sendAway called for every connection: those that have no session have not heard from the hub
+   * Accepts no new TCP connections, and resolves when all have gone or were cut at `deadline`.
+   * @param sendAway called for every connection: those without a session have no notice from the hub
    */
   async drain(deadline: AbortSignal, sendAway: (connection: Connection) => void): Promise<void> {
     const links = [...this.#links()];

@@ -1,17 +1,17 @@
 import type { Clock } from '../../core/clock.ts';
 import type { PartsLimits } from './limits.ts';
 
-/** Where the commands of one connection come from: its link, its peer, or the requests of a call. */
+/** The source of the commands of one connection: its link, its peer, or the requests of a call. */
 export interface RequestFlow {
-  /** No command is to come until `resume`. Those that were read already may still come. */
+  /** Stops the commands until `resume`. Those that were read already may still come. */
   pause(): void;
   resume(): void;
 }
 
 /**
- * Paces the commands of one connection. They run at the same time and are answered one by one, as long as they are few and
- * small: a client that has too much unanswered is not read from until half of it is done. So memory stays bounded however
- * slow the store is, and reading does not stop and go with every single command. Some commands run by themselves.
+ * Paces the commands of one connection. Commands run in parallel, each with its own answer, as long as they are few and
+ * small. If a client has too much unanswered, the server stops reading from it until half of that is done. So memory is
+ * limited also with a slow store, and reading does not stop and start with every command. Some commands run alone.
  */
 export class CommandPacer {
   readonly #flow: RequestFlow;
@@ -19,7 +19,7 @@ export class CommandPacer {
   #commands = 0;
   #bytes = 0;
   #isFull = false;
-  /** Commands that run by themselves, and delays. */
+  /** The number of commands that run alone, and of delays. */
   #holds = 0;
   #isDelayed = false;
   #waiting: (() => void)[] | undefined;
@@ -29,17 +29,17 @@ export class CommandPacer {
     this.#limits = limits;
   }
 
-  /** Everything is answered. */
+  /** Whether all commands are answered. */
   get isIdle(): boolean {
     return this.#commands === 0;
   }
 
-  /** No command is to be taken now, also none that was read already. */
+  /** Whether no command may start now, also none that was read already. */
   get isBlocked(): boolean {
     return this.#isFull || this.#holds > 0;
   }
 
-  /** A command begins, which holds `bytes` until it is answered. */
+  /** A command starts, and holds `bytes` until it is answered. */
   begin(bytes = 0): void {
     this.#commands += 1;
     this.#bytes += bytes;
@@ -50,7 +50,7 @@ export class CommandPacer {
     this.#isFull = true;
   }
 
-  /** It is answered, or so many are; `bytes` as when they began. */
+  /** One or several commands are answered; `bytes` as at their start. */
   end(bytes = 0, commands = 1): void {
     this.#commands -= commands;
     this.#bytes -= bytes;
@@ -78,7 +78,7 @@ export class CommandPacer {
     this.end(bytes);
   }
 
-  /** Takes no command until `work` is done. */
+  /** Starts no command until `work` is done. */
   async holdDuring(work: Promise<void>): Promise<void> {
     this.hold();
     try {
@@ -88,7 +88,7 @@ export class CommandPacer {
     }
   }
 
-  /** Runs `command` when all before it are answered, and takes none behind it until it is done. */
+  /** Runs `command` when all earlier ones are answered, and starts no later one until it is done. */
   async alone(command: () => Promise<void>): Promise<void> {
     this.hold();
     try {
@@ -98,7 +98,7 @@ export class CommandPacer {
     }
   }
 
-  /** Takes no command until `waitMs` gives 0. For peers whose protocol cannot refuse a command and continue. */
+  /** Starts no command until `waitMs` returns 0. For protocols that cannot refuse a command and continue. */
   holdWhile(waitMs: () => number, clock: Clock): void {
     const ms = waitMs();
     if (ms <= 0 || this.#isDelayed) return;
@@ -117,7 +117,7 @@ export class CommandPacer {
     clock.after(ms, look);
   }
 
-  /** Takes no command until `release`, which is called as often. */
+  /** Starts no command until `release` is called as often as this. */
   hold(): void {
     if (!this.isBlocked) this.#flow.pause();
     this.#holds += 1;
@@ -128,7 +128,7 @@ export class CommandPacer {
     this.#resume();
   }
 
-  /** Calls `then` when everything is answered: now, or in the moment in which it is. The first to ask comes first. */
+  /** Calls `then` once all commands are answered: now or later. Several callbacks run in the order of the calls. */
   whenIdle(then: () => void): void {
     if (this.isIdle && this.#waiting === undefined) then();
     else this.#waiting = [...(this.#waiting ?? []), then];

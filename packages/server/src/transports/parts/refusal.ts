@@ -2,8 +2,8 @@ import { toEverywireError, type EverywireError } from '@everywire/protocol';
 import type { Log } from '../../core/seams/log.ts';
 
 /**
- * What a client is answered when `caught` was thrown. A fault of the server is logged with `text`: the client learns only
- * that there is one.
+ * The error for the client when `caught` was thrown. Logs a fault of the server with `text`; the client gets only
+ * `internal`.
  */
 export function refusalOf(caught: unknown, log: Log, text: string): EverywireError {
   const error = toEverywireError(caught);

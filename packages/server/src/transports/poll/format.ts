@@ -9,7 +9,7 @@ export const pollMediaType = 'application/json';
 
 export interface PollPage {
   readonly messages: readonly Message[];
-  /** The place after everything in this page. */
+  /** The position after everything in this page. */
   readonly cursor: string;
   readonly gaps: readonly Gap[];
   readonly more: boolean;
@@ -23,7 +23,7 @@ export function pageJson({ messages, cursor, gaps, more }: PollPage): string {
   );
 }
 
-/** A whole answer out of one batch: all long polls that wait for it are given the same bytes. */
+/** A whole answer from one batch: all long polls that wait for it get the same bytes. */
 export const pollFormat: WireFormat = {
   id: 'poll:page',
   encode: (messages) => ({
@@ -40,8 +40,8 @@ export function etagOf(cursor: string): string {
 }
 
 /**
- * The cursors in an `If-None-Match` (RFC 9110 §13.1.2), which compares weakly: `W/` is passed over. A tag is opaque to
- * others, and some change it (`-gzip`): one that is not ours is as if absent, like `*`.
+ * The cursors in an `If-None-Match` (RFC 9110 §13.1.2). The comparison is weak, so `W/` is ignored. Proxies may change
+ * a tag (`-gzip`): an unknown tag counts as absent, like `*`.
  */
 export function cursorsOf(ifNoneMatch: string | undefined): readonly string[] {
   if (ifNoneMatch === undefined) return [];
@@ -50,7 +50,7 @@ export function cursorsOf(ifNoneMatch: string | undefined): readonly string[] {
     .filter((tag) => parseCursor(tag) !== undefined);
 }
 
-/** `wait` of a `Prefer` header (RFC 7240 §4.3), in milliseconds. A preference that is not understood is passed over. */
+/** `wait` of a `Prefer` header (RFC 7240 §4.3), in milliseconds. Ignores unknown preferences. */
 export function preferredWaitMs(prefer: string | undefined): number | undefined {
   for (const preference of prefer?.split(',') ?? []) {
     const match = /^\s*wait\s*=\s*"?(\d{1,9}(?:ms|s|m)?)"?\s*(?:;.*)?$/i.exec(preference);

@@ -19,12 +19,12 @@ import {
 import type { PollHost } from './limits.ts';
 import { type Arrival, Waiting } from './waiting.ts';
 
-/** A request as polling understands it. */
+/** A poll. */
 interface PollRequest {
   readonly request: ViewRequest;
   readonly session: Session;
   readonly from: From | undefined;
-  /** Cursors that the peer says it is up to date with. */
+  /** Cursors at which the peer says it is up to date. */
   readonly known: readonly string[];
   readonly messagesMax: number;
   readonly isWaitPreferred: boolean;
@@ -32,12 +32,12 @@ interface PollRequest {
   readonly isEvent: boolean;
 }
 
-/** Any bytes, or a page that is still to be written. */
+/** The body of an answer: bytes, or a page that is not written yet. */
 interface Answer {
   readonly body: string | Buffer;
   readonly cursor: string;
   readonly isGap: boolean;
-  /** With the tag of an earlier answer that ended there, it is the same. */
+  /** Whether an earlier answer with the same tag has the same content. */
   readonly mayMatch: boolean;
 }
 
@@ -79,7 +79,8 @@ export class Polls {
 
   async #answerAtOnce(poll: PollRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { session, request, from, known, messagesMax } = poll;
-    // Without a place to read from, the page is the newest messages, and ends at the known place while nothing follows it.
+    // Without a start, the page has the newest messages. It ends at the known cursor as long as no message follows that
+    // cursor.
     const [place] = known;
     if (from === undefined && place !== undefined) {
       const isUnchanged = await session.isNewestUnchanged(request.filters, place, messagesMax);
@@ -100,7 +101,7 @@ export class Polls {
     const from = isFromKnown ? { after: known[0]! } : poll.from;
     const many = filters.length > 1;
     const { hub } = this.#host;
-    // Several filters begin at one place, and what arrives is read as one run.
+    // Several filters start at one position, and their messages are read in one order.
     let start = many ? (from ?? { after: formatCursor(hub.head) }) : from;
     if (many) {
       const page = await readPage(poll, start, messagesMax);
@@ -112,7 +113,7 @@ export class Polls {
       host: this.#host,
       batches: 1,
       batchMessagesMax: messagesMax,
-      // Between two polls a member of a group is away; the group must not end each time that all of them are.
+      // Between two polls a member of a group is away; the group must not end when all of them are.
       keepGroup: true,
     });
     if (followed.place.startGaps.length > 0) {
@@ -131,7 +132,7 @@ export class Polls {
       }
       case 'batch': {
         const { batch } = arrival;
-        // A batch is small, and cannot say that there is more.
+        // A batch is small, and cannot show that more messages exist.
         if (isBehind && batch.end.seq < hub.head.seq) {
           return send(poll, reply, answerOf(await readPage(poll, start, messagesMax)));
         }
@@ -148,7 +149,7 @@ export class Polls {
   async #wait(sink: Waiting, waitMs: number, { raw }: ViewRequest): Promise<Arrival> {
     const giveUp = (): void => sink.giveUp();
     const timer = this.#host.clock.after(waitMs, giveUp);
-    // Pipelined polls wait on one socket, so many listeners there are no leak to warn of.
+    // Pipelined polls wait on one socket, so many listeners on it are not a leak.
     raw.socket.setMaxListeners(this.#host.limits.pipelinedRequestsMax * 2);
     raw.socket.once('close', giveUp);
     const stop = onHalfClosed(raw, giveUp);
@@ -171,7 +172,7 @@ async function readPage(
     from,
     messagesMax,
   );
-  // An earlier page may have had messages that have expired; without a fixed place, also trimmed ones.
+  // An earlier page may have had messages that have expired since; without a fixed start, also trimmed ones.
   const mayMatch = from !== undefined && 'after' in from && !hasExpired;
   return { messages, cursor: formatCursor(through), gaps, more, mayMatch };
 }
@@ -213,8 +214,8 @@ function withHeaders(poll: PollRequest, reply: FastifyReply, cursor: string): Fa
 }
 
 /**
- * At one cursor, two readers of a filter may be given different messages: a cache must not hand the page of one to the
- * other, not even after we have said that there is nothing new (RFC 9111 §4.1).
+ * At the same cursor, two readers of a filter may get different messages. A cache must not give the page of one to the
+ * other, also not after a 304 (RFC 9111 §4.1).
  */
 function varying(vary: string | undefined): Readonly<Record<string, string>> {
   return {

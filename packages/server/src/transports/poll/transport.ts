@@ -16,7 +16,7 @@ export function createPollTransport(front: HttpFront): Transport {
         answer: (request, reply) => polls.answer(request, reply),
       });
     },
-    /** Waiting polls are answered by the hub's notice, and HTTP waits for its responses. */
+    /** The hub's notice ends waiting polls, and HTTP waits for its responses. */
     async drain(): Promise<void> {},
     get endpoints(): readonly Endpoint[] {
       const url = `${front.url}/channels/<channel>`;

@@ -3,12 +3,12 @@ import type { Batch } from '../../core/log/batch.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 
-/** What a long poll waited for. */
+/** The end of a long poll's wait. */
 export type Arrival =
   | { readonly kind: 'batch'; readonly batch: Batch }
   | { readonly kind: 'gap'; readonly gap: Gap }
   | { readonly kind: 'refused'; readonly error: EverywireError }
-  /** The time is over, the node drains, or the peer hung up. */
+  /** The wait timed out, the node drains, or the peer has gone. */
   | { readonly kind: 'nothing' };
 
 /** The sink of a long poll: the first thing that arrives is the answer. */
@@ -22,7 +22,7 @@ export class Waiting implements Sink {
     });
   }
 
-  /** Answers with what there is, which is nothing. */
+  /** Ends the wait without a message. */
   giveUp(): void {
     this.#settle({ kind: 'nothing' });
   }

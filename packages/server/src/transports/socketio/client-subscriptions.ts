@@ -9,9 +9,9 @@ import { followed, type SessionRecord, type SessionState } from './records.ts';
 /** A filter that a peer follows. */
 export class ClientSubscription {
   readonly filter: string;
-  /** Undefined until the hub has found its place. */
+  /** Undefined until the hub has opened it. */
   subscription: Subscription | undefined;
-  /** The peer needs nothing at or below this place, wherever it comes back from. */
+  /** The peer needs nothing at or below this position, for any cursor that it comes back with. */
   floor = '';
 
   constructor(filter: string) {
@@ -19,16 +19,16 @@ export class ClientSubscription {
   }
 }
 
-/** Where the peer was when a filter began before that place. */
+/** The peer's position when a filter started before that position. */
 interface Turn {
   readonly at: string;
-  /** The message at that place may be one of that filter as well. */
+  /** The message at that position may match that filter too. */
   readonly isUnclear: boolean;
 }
 
 /**
- * The filters that one peer follows, in one order: the peer comes back with the cursor of the last message that it saw,
- * and the floor of each filter says what it does not need below that.
+ * The filters of one peer, in one order. The peer comes back with the cursor of its last message, and the floor of each
+ * filter is the position below which it needs nothing.
  */
 export class ClientSubscriptions {
   readonly #session: Session;
@@ -47,7 +47,7 @@ export class ClientSubscriptions {
     return this.#all.length;
   }
 
-  /** Where a peer is that was sent nothing; `undefined`: it follows nothing. */
+  /** The position of a peer without any message yet; `undefined`: it has no filter. */
   get lowestFloor(): string | undefined {
     const floors = this.#all.map(({ floor }) => floor).filter((floor) => floor !== '');
     if (floors.length === 0) return undefined;
@@ -69,9 +69,8 @@ export class ClientSubscriptions {
   }
 
   /**
-   * Takes up what the row says, from the cursor that the peer has. Nothing is delivered before `start`. Returns what is
-   * missing there.
-   * @param unlessDenied resolves with nothing for a filter that the peer may not follow any more
+   * Resumes the filters of the row at the peer's cursor. Delivers nothing before `start`. Returns the gaps.
+   * @param unlessDenied resolves with nothing for a filter that the peer may no longer follow
    */
   async resume(
     { follows, turnedAt, isTurnUnclear }: SessionRecord,
@@ -98,7 +97,7 @@ export class ClientSubscriptions {
     return gaps;
   }
 
-  /** Finds where a filter begins. Until it is started it keeps back what the others bring above its place. */
+  /** Opens a filter. Until it is started, it holds back messages of the other filters after its position. */
   async open(filter: string, from: From | undefined): Promise<ClientSubscription> {
     const one = new ClientSubscription(filter);
     const { startCursor } = await this.#subscribe(one, from);
@@ -114,8 +113,8 @@ export class ClientSubscriptions {
   }
 
   /**
-   * A filter begins before `at`, the place of the peer, so cursors will run over the same ground again.
-   * @param channel of the message at that place, if it is known
+   * A filter starts before `at`, the peer's position, so later cursors will repeat earlier ones.
+   * @param channel of the message at that position, if known
    */
   turnBack({ filter }: ClientSubscription, at: string, channel: string | undefined): void {
     for (const other of this.#all) other.floor = laterOf(other.floor, at);
@@ -128,7 +127,7 @@ export class ClientSubscriptions {
     one.subscription?.cancel();
   }
 
-  /** All of them deliver from now on. */
+  /** Starts the delivery of all filters. */
   start(): void {
     for (const { subscription } of this.#all) subscription!.start();
   }
@@ -149,7 +148,7 @@ export function seqOf(cursor: string): number {
   return parseCursor(cursor)?.seq ?? 0;
 }
 
-/** The later of two places. */
+/** The later of two positions. */
 export function laterOf(left: string, right: string | undefined): string {
   return right === undefined || seqOf(left) >= seqOf(right) ? left : right;
 }

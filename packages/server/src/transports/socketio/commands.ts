@@ -30,7 +30,7 @@ interface Arguments {
 }
 
 /**
- * Reads an event as a command. JSON is published as it was written; an attachment as its bytes.
+ * Reads an event as a command. JSON is published unchanged; an attachment as its bytes.
  * @throws EverywireError `unsupported` for other events, `malformed`, `invalid`
  */
 export function readCommand(
@@ -172,7 +172,7 @@ function invalid(detail: string): EverywireError {
   return new EverywireError('invalid', detail);
 }
 
-/** Whether `text` is a cursor as this server gives them. */
+/** Whether `text` is a cursor of this server. */
 export function isCursor(text: unknown): text is string {
   return typeof text === 'string' && parseCursor(text) !== undefined;
 }

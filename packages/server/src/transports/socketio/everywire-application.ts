@@ -14,7 +14,7 @@ import { deliveriesOf } from './format.ts';
 import type { SocketIoHost } from './limits.ts';
 
 const name = 'socketio';
-/** Namespaces whose formats are remembered; the rest make theirs anew. */
+/** How many namespaces have remembered formats; others make new ones. */
 const partsMax = 1_000;
 const sidBytes = 15;
 
@@ -220,7 +220,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
     return session;
   }
 
-  /** @throws EverywireError for a namespace that no channel can be in */
+  /** The shared parts of a namespace. @throws EverywireError for a namespace that is not a valid channel prefix */
   #partsOf(ioNamespace: string): SessionParts {
     const known = this.#parts.get(ioNamespace);
     if (known !== undefined) return known;
@@ -241,7 +241,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
     return parts;
   }
 
-  /** A session that polled at another process, which may be dead. */
+  /** Restores a session that polled another process, which may be dead. */
   async #restore(
     engine: EngineSession<IoConnection<IoSession>>,
   ): Promise<IoConnection<IoSession> | undefined> {
@@ -260,7 +260,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
       for (const [ioNamespace, pid, cursor] of state.sockets) {
         const record = await this.#records.session(pid);
         if (record === undefined || this.#records.sessions.isOpen(pid)) throw gone();
-        // Its peer shows nothing but the session's id.
+        // The peer sends only the session id, so the stored identity is checked again.
         this.#host.hub.checkCurrent(record.identity);
         const socket = connection.adopt(ioNamespace);
         const parts = this.#partsOf(ioNamespace);
@@ -293,7 +293,7 @@ export class EverywireApplication implements IoApplication<IoSession> {
     const poll = this.#polls.get(connection);
     this.#polls.delete(connection);
     if (!this.#host.hub.isDraining) return poll?.ended();
-    // What is open stays in the rows: the next process continues from them.
+    // Open sessions stay in the rows: the next process continues from them.
     poll?.release();
     return undefined;
   }

@@ -8,15 +8,15 @@ import type { Gap } from '../../core/seams/store.ts';
 import type { Published } from '../../core/seams/session-api.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
 
-/** What messages look like to the sockets of one namespace: one encoding for all that have a WebSocket, one for all that poll. */
+/** The formats of messages for the sockets of one namespace: one encoding for all WebSockets, and one for all that poll. */
 export interface Deliveries {
   readonly websocket: WireFormat;
   readonly polling: WireFormat;
 }
 
-/** The event of a message that names none, or one that clients keep for themselves. */
+/** The event name of a message without one, or with one that client libraries reserve. */
 export const eventDefault = 'message';
-/** Names of what the server itself has to say. */
+/** The prefix of events of the server itself. */
 const ownEventPrefix = 'everywire.';
 const placeholder = '{"_placeholder":true,"num":0}';
 
@@ -25,14 +25,14 @@ export function deliveriesOf(ioNamespace: string): Deliveries {
 }
 
 /**
- * What a group brings, to a peer that is at `place` otherwise, and stays there: the clients' last string is where they come
- * back to, so it must not be the place of a message that has no part in that.
+ * The format for messages of a group, for a peer at the position `place`. The position does not move: clients come back
+ * with the last string, so it must not be the cursor of a message of a group.
  */
 export function deliveriesAt(ioNamespace: string, place: string): Deliveries {
   return formatsOf(`${place}:${ioNamespace}`, { prefix: prefixOf(ioNamespace), place });
 }
 
-/** What all packets of a format have in common. */
+/** The common parts of all packets of a format. */
 interface Around {
   readonly prefix: string;
   /** The cursor to send as the last argument; absent: the message's own cursor. */
@@ -47,8 +47,8 @@ function formatsOf(id: string, around: Around): Deliveries {
 }
 
 /**
- * The message as the packets of an event: `(data, meta, cursor)`. The cursor is last in every event, because that is where
- * `socket.io-client` looks for the place to recover from, and would find a string of the user otherwise.
+ * The message as the packets of an event: `(data, meta, cursor)`. The cursor is last in every event, because
+ * `socket.io-client` recovers with the last argument if it is a string, and would take a string of the user otherwise.
  */
 function packetOf(
   message: Message,
@@ -65,15 +65,15 @@ function packetOf(
     };
   }
   const payload = message.payload.toString();
-  // Nothing is no JSON, and is stored as such where it takes a retained message away.
+  // An empty payload is not JSON, and is stored if it removes a retained message.
   const data = shape === 'text' ? JSON.stringify(payload) : payload === '' ? 'null' : payload;
   return { text: `42${prefix}[${JSON.stringify(name)},${data},${rest}`, attachment: undefined };
 }
 
-/** python-socketio calls its handler for all other events by the first of these, and ends its client at the second. */
+/** python-socketio uses the first name for its handler of all other events, and the second one ends its client. */
 const pythonEvents: ReadonlySet<string> = new Set(['*', '__disconnect_final']);
 
-/** Whether an event of that name would be taken for one of the client library or of this server. */
+/** Whether the client library or this server uses an event of that name itself. */
 function isKept(event: string): boolean {
   return reservedEvents.has(event) || pythonEvents.has(event) || event.startsWith(ownEventPrefix);
 }
@@ -128,7 +128,7 @@ export function publishedItem(published: Published): string {
   );
 }
 
-/** Of several gaps, which only a filter can have, the answer names the first. */
+/** A filter can have several gaps: the answer names the first one. */
 export function subscribedItem(subscription: Subscription): string {
   const [gap] = subscription.startGaps;
   return (
@@ -139,7 +139,7 @@ export function subscribedItem(subscription: Subscription): string {
   );
 }
 
-/** The answer to a subscription that was there already. */
+/** The answer for an existing subscription. */
 export function continuedItem(cursor: string): string {
   return `{"ok":true,"cursor":"${cursor}","continuity":"exact"}`;
 }
@@ -148,12 +148,12 @@ export function refusedItem(error: EverywireError): string {
   return `{"ok":false,"error":${errorJson(error)}}`;
 }
 
-/** Events of the server's own; a cursor is put behind them. */
+/** Events of the server; the sender adds a cursor as the last argument. */
 export function gapItems(gap: Gap): readonly string[] {
   return ['"everywire.gap"', JSON.stringify(gapNotice(gap))];
 }
 
-/** A command that was refused and asked for no acknowledgement; with the event that it was, if it was one. */
+/** The event for a refused command without an acknowledgement; with the event name of the command, if known. */
 export function errorItems(error: EverywireError, event?: string | number): readonly string[] {
   const detail = event === undefined ? [] : [JSON.stringify({ event })];
   return ['"everywire.error"', errorJson(error), ...detail];

@@ -17,7 +17,7 @@ import type { PartsLimits } from '../parts/limits.ts';
 
 const protocolFaultCode = 1002;
 
-/** What the connections of one server share. */
+/** The shared part of the connections of one server. */
 export interface IoConnectionHost<State> {
   readonly application: IoApplication<State>;
   readonly log: Log;
@@ -25,11 +25,11 @@ export interface IoConnectionHost<State> {
   readonly attachmentBytesMax: number;
   readonly commandLimits: PartsLimits;
   readonly ioNamespacesMax: number;
-  /** A peer that is in no namespace and was refused this often is cut. */
+  /** A peer outside all namespaces is cut after this many refusals. */
   readonly refusalsMax: number;
   /** The peer was admitted to a namespace. */
   entered(connection: IoConnection<State>): void;
-  /** The peer is in no namespace any more: its time runs again. */
+  /** The peer is in no namespace any more: its time-out starts again. */
   left(connection: IoConnection<State>): void;
 }
 
@@ -37,12 +37,12 @@ export interface IoConnectionHost<State> {
 export class IoConnection<State> implements IoSocketOwner<State> {
   readonly engine: EngineSession<IoConnection<State>>;
   readonly #host: IoConnectionHost<State>;
-  /** Few, and mostly one: a map would cost every connection a table. */
+  /** Few, and mostly one: a Map would cost every connection more memory. */
   #sockets: readonly IoSocket<State>[] = [];
-  /** A packet whose attachments have not all come. */
+  /** A packet that waits for attachments. */
   #partial: { readonly packet: IoPacket; readonly attachments: Buffer[]; bytes: number } | undefined;
   readonly #pacer: CommandPacer;
-  /** How often it was refused entry since it last was in a namespace. */
+  /** How often a CONNECT was refused since the peer was last in a namespace. */
   #refusals = 0;
 
   constructor(host: IoConnectionHost<State>, engine: EngineSession<IoConnection<State>>) {
@@ -55,7 +55,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
     return this.#sockets;
   }
 
-  /** Those whose CONNECT was answered. */
+  /** The sockets whose CONNECT was answered. */
   get connected(): readonly IoSocket<State>[] {
     return this.#sockets.filter(({ stage }) => stage === 'connected');
   }
@@ -109,7 +109,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
     if (packet.kind === 'connect') {
       return socket === undefined ? this.#connect(packet) : this.#fail('connected already');
     }
-    // Nothing comes before the namespace was entered, and nothing after it was left.
+    // An event is allowed only after CONNECT and before DISCONNECT.
     if (socket?.stage !== 'connected') return this.#fail('not connected to this namespace');
     switch (packet.kind) {
       case 'disconnect':
@@ -146,7 +146,7 @@ export class IoConnection<State> implements IoSocketOwner<State> {
       this.#sockets = this.#sockets.filter((other) => other !== socket);
       socket.stage = 'ended';
       const error = refusalOf(caught, this.#host.log, 'a Socket.IO CONNECT failed');
-      // Of an unknown namespace the protocol says the message alone.
+      // For an unknown namespace, the protocol sends only the message.
       const data = error.code === 'not_found' ? undefined : { code: error.code };
       this.engine.sendText(connectErrorPacket(ioNamespace, error.message, data));
       this.#refusals += 1;

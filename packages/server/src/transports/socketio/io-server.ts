@@ -10,12 +10,12 @@ import type { PartsLimits } from '../parts/limits.ts';
 /** Attachments of one packet: the default of the protocol's own parser. */
 const attachmentsMax = 10;
 
-/** What an application adds to the engine: that its sessions outlive the process. */
+/** The hooks of an application whose sessions outlive the process. */
 export type Persistence<State> = Pick<
   EngineHandlers<IoConnection<State>>,
   'beforeHandshake' | 'beforeAnswer' | 'restore' | 'upgraded' | 'cameBy'
 > & {
-  /** What a POST brought was handled; its answer waits for the promise. */
+  /** All messages of a POST were handled; its answer waits for the promise. */
   afterPost?(connection: IoConnection<State>): undefined | Promise<void>;
   closed?(connection: IoConnection<State>): undefined | Promise<void>;
 };
@@ -77,7 +77,7 @@ export class IoServer<State> implements IoConnectionHost<State> {
     });
   }
 
-  /** A connection that was not opened here. Until it is in a namespace its time runs. */
+  /** Adds a connection that another process opened. It must enter a namespace before the time-out. */
   restored(connection: IoConnection<State>): void {
     if (connection.sockets.length === 0) this.left(connection);
     else this.entered(connection);

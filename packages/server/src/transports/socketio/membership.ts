@@ -10,7 +10,7 @@ import type { Subscription } from '../../core/seams/subscription-api.ts';
  */
 export class Membership {
   readonly name: string;
-  /** Undefined until the hub has taken it in. */
+  /** Undefined until the hub has admitted it. */
   subscription: Subscription | undefined;
 
   constructor(name: string) {
@@ -36,11 +36,12 @@ export class Memberships {
     return this.#all.find((membership) => membership.name === name);
   }
 
-  /** It brings nothing before its subscription is started. @throws EverywireError */
+  /** Enters a group. It delivers nothing before its subscription is started. @throws EverywireError */
   async enter(name: string, from: From | undefined): Promise<Membership> {
     const membership = new Membership(name);
     membership.subscription = await this.#session.subscribe(name, { from, tag: membership });
-    // Asked for twice at once: the second is in before the first is out, so that the group does not end in between.
+    // If the peer asks twice, the second membership starts before the first ends, so that the group does not end in
+    // between.
     const before = this.find(name);
     this.#all = [...this.#all, membership];
     if (before !== undefined) this.leave(before);

@@ -6,11 +6,11 @@ import type { Deliveries } from './format.ts';
 
 /** The session that sends it. */
 export interface BatchSender {
-  /** The answer to a poll leaves with a piece of a batch, which brings the peer to the cursor `place`. */
+  /** The answer to a poll contains a piece of a batch, which moves the peer to the cursor `place`. */
   pieceTaken(place: string): void;
 }
 
-/** A batch that waits for a poll, or goes out by WebSocket: encoded for whichever it is, once for all sessions. */
+/** A batch that waits for a poll, or is sent by WebSocket: encoded for either, once for all sessions. */
 export class SessionBatch implements EncodedBatch {
   readonly sender: BatchSender;
   readonly packetsMax: number;
@@ -26,7 +26,7 @@ export class SessionBatch implements EncodedBatch {
     this.packetsMax = batch.messages.length * packetsEach(batch);
   }
 
-  /** The batch in pieces, each of which fits into the answer to one poll, beside one packet of the session's own. */
+  /** The batch in pieces. Each piece fits into the answer to one poll, together with one packet of the session itself. */
   static piecesOf(
     sender: BatchSender,
     batch: Batch,
@@ -52,7 +52,7 @@ export class SessionBatch implements EncodedBatch {
   }
 }
 
-/** Binary data is a packet beside that of its event. So few messages fit in any case, and are not looked at. */
+/** Binary data is a second packet besides its event. A small batch fits in any case, so its messages are not checked. */
 function packetsEach({ messages }: Batch): 1 | 2 {
   if (messages.length * 2 < pollPacketsMax) return 2;
   return messages.some((message) => shapeOf(message) === 'binary') ? 2 : 1;

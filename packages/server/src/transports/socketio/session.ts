@@ -73,7 +73,7 @@ export class IoSession implements Sink, DurableHolder {
   #session!: Session;
   /** The position of the peer after it has received everything that was sent. */
   #last: Message | string | undefined;
-  /** Pieces of batches that wait for a poll, and the last cursor of those that were taken before them. */
+  /** The number of batch pieces that wait for a poll, and the last cursor of the pieces that were taken before them. */
   #piecesWaiting = 0;
   #takenCursor: string | undefined;
   /** Something was sent since a poll's answer was last made durable. */
@@ -109,7 +109,7 @@ export class IoSession implements Sink, DurableHolder {
     return typeof this.#last === 'object' ? this.#last.cursor : this.#last;
   }
 
-  /** The cursor that answered polls have brought the peer to. */
+  /** The cursor that the peer has from answered polls. */
   get polledCursor(): string | undefined {
     return this.#piecesWaiting === 0 ? this.cursor : this.#takenCursor;
   }
@@ -118,12 +118,12 @@ export class IoSession implements Sink, DurableHolder {
     return this.#session.identity;
   }
 
-  /** It can come back to what it follows: no other connection has taken its row. */
+  /** Whether the peer can come back to its filters: no other connection has taken the row. */
   get isKept(): boolean {
     return this.#row.isOpen;
   }
 
-  /** Writes the row of a session that is new. */
+  /** Writes the row of a new session. */
   async keep(): Promise<void> {
     await this.#row.open(this.pid, this, this.identity);
     await this.save();
@@ -246,7 +246,7 @@ export class IoSession implements Sink, DurableHolder {
     return this.#send(batch, deliveriesAt(this.#socket.ioNamespace, place), false);
   }
 
-  /** The answer to a poll leaves with a piece of a batch, which brings the peer to the cursor `place`. */
+  /** The answer to a poll contains a piece of a batch, which moves the peer to the cursor `place`. */
   pieceTaken(place: string): void {
     this.#piecesWaiting -= 1;
     this.#takenCursor = place;

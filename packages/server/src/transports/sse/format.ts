@@ -18,7 +18,7 @@ import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import type { StreamWire } from '../../http/stream-wire.ts';
 
-/** Payloads as events. A payload that is no text goes as the message's envelope, which has it in base64. */
+/** Payloads as events. A payload that is not text is sent as its envelope, with base64. */
 export const sseRaw: WireFormat = {
   id: 'sse:raw',
   encode: (messages) => concatenateText(messages.map(toRawEvent)),
@@ -34,7 +34,7 @@ function toRawEvent(message: Message): string {
   const shape = shapeOf(message);
   if (shape === 'binary') return toEnvelopeEvent(message);
   const text = message.payload.toString();
-  // An empty payload of any type takes a retained message away, but is not JSON that a reader could parse.
+  // An empty payload of any type removes a retained message, but is not valid JSON.
   return sseMessage(message.cursor, message.event, shape === 'json' && text === '' ? 'null' : sseData(text));
 }
 

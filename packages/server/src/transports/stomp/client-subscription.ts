@@ -15,12 +15,12 @@ export class ClientSubscription {
   readonly destination: string | undefined;
   readonly mode: AckMode;
   readonly first: SharedFormat;
-  /** For repetitions. */
+  /** The format for redeliveries. */
   readonly again: SharedFormat;
   /** Undefined until the hub has opened it. */
   subscription: Subscription | undefined;
   gaps: Gap[] | undefined;
-  /** Where its position is kept. */
+  /** The durable subscription that stores its position. */
   durable: Durable | undefined;
   /** A durable subscription that all clients share by its name. */
   isShared = false;
@@ -57,17 +57,17 @@ export class ClientSubscription {
     }
   }
 
-  /** The seq of a message that waits to be acknowledged here, by its cursor; `undefined` when none does. */
+  /** The seq of an unacknowledged message, by its cursor; `undefined` if there is none. */
   seqOf(cursor: string): number | undefined {
     const place = parseCursor(cursor);
     if (place === undefined || this.#unsettled?.get(place.seq) !== place.tag) return undefined;
     return place.seq;
   }
 
-  /** ACK or NACK: of that message, and in mode `client` of all that were delivered before it. */
+  /** Settles a message by ACK or NACK; in mode `client` also all earlier ones. */
   settle(seq: number, how: 'ack' | 'release'): void {
     const unsettled = this.#unsettled;
-    // Settled meanwhile, by another frame than the one that waited in a transaction.
+    // Another frame settled it while this one waited in a transaction.
     if (unsettled?.has(seq) !== true) return;
     const settled: number[] = [];
     if (this.mode === 'client') {
@@ -86,7 +86,7 @@ export class ClientSubscription {
   }
 }
 
-/** The gaps as one header: what of which channel is gone, why, and the next valid cursor. */
+/** The gaps as one header: the channel, the missing offsets, the reason, and the next valid cursor of each. */
 export function gapHeader(gaps: readonly Gap[]): readonly [string, string] {
   return [
     'everywire-gap',

@@ -13,7 +13,7 @@ export interface Connect {
   readonly token: string | undefined;
   readonly login: string | undefined;
   readonly clientId: string | undefined;
-  /** What the client can send and wants to be sent, at least every so many milliseconds; 0: not at all. */
+  /** The heart-beat intervals that the client can send and wants to receive, in milliseconds; 0: none. */
   readonly sendsEveryMs: number;
   readonly wantsEveryMs: number;
 }
@@ -27,16 +27,16 @@ export interface Send {
 
 export interface Subscribe {
   readonly op: 'subscribe';
-  /** Always there but in 1.0. */
+  /** Always present, except in 1.0. */
   readonly id: string | undefined;
   readonly destination: string;
   readonly ack: AckMode;
   readonly after: string | undefined;
   readonly since: string | undefined;
   readonly windowMessages: number;
-  /** The name under which its position is kept; `undefined`: it is not. */
+  /** The name under which the server keeps its position; `undefined`: it does not. */
   readonly durableName: string | undefined;
-  /** Of a queue: it is forgotten with its last consumer. */
+  /** For a queue: the queue is deleted with its last consumer. */
   readonly autoDelete: boolean;
 }
 
@@ -44,19 +44,19 @@ export interface Unsubscribe {
   readonly op: 'unsubscribe';
   readonly id: string | undefined;
   readonly destination: string | undefined;
-  /** The position that is kept under this name is forgotten as well. */
+  /** The position under this name is deleted too. */
   readonly durableName: string | undefined;
 }
 
 export interface Acknowledge {
   readonly op: 'ack' | 'nack';
-  /** 1.2: what MESSAGE said in `ack`. */
+  /** 1.2: the value of `ack` in the MESSAGE. */
   readonly id: string | undefined;
-  /** Before: the subscription (1.0 may leave it out) and the message. */
+  /** Earlier versions: the subscription (optional in 1.0) and the message. */
   readonly subscription: string | undefined;
   readonly messageId: string | undefined;
   readonly transaction: string | undefined;
-  /** NACK: false gives the message up, as RabbitMQ's clients ask for it. */
+  /** NACK: false discards the message, as clients of RabbitMQ expect. */
   readonly isRequeued: boolean;
 }
 
@@ -69,12 +69,12 @@ export type Command =
   | { readonly op: 'begin' | 'commit' | 'abort'; readonly transaction: string }
   | { readonly op: 'disconnect' };
 
-/** Headers of SEND that are instructions, beside those that are reserved. */
+/** Headers of SEND that are instructions, in addition to the reserved ones. */
 const instructions: ReadonlySet<string> = new Set(['key', 'idempotency-key', 'retain', 'ttl', 'persistent']);
 const utf8Text = 'text/plain; charset=utf-8';
 
 /**
- * Reads what a client asks for. `version` is what was agreed on, for headers that only some versions require.
+ * Reads a command of a client. `version` is the agreed version: only some versions require some headers.
  * @throws EverywireError
  */
 export function parseCommand(
@@ -83,7 +83,7 @@ export function parseCommand(
   limits: StompLimits,
 ): Command {
   const isConnect = command === 'CONNECT' || command === 'STOMP';
-  // Clients typed by hand, and RabbitMQ's own tests, end CONNECT with one more line.
+  // Simple clients, and the tests of RabbitMQ, end CONNECT with one more line.
   if (body.length > 0 && command !== 'SEND' && !(isConnect && /^[\r\n]*$/.test(body.toString('latin1')))) {
     throw new EverywireError('malformed', `${command} must not have a body.`);
   }
@@ -149,7 +149,7 @@ function readSend(fields: Fields, headers: ReadonlyMap<string, string>, body: Bu
     destination: fields.required('destination'),
     transaction: fields.optionalId('transaction'),
     draft: {
-      // The message is kept long, and the bytes may be a part of what came with it.
+      // A copy: the message lives long, and the bytes may share memory with a larger chunk.
       payload: Buffer.from(body),
       type: fields.text('content-type') ?? typeOf(body),
       event: fields.text('event'),
@@ -161,7 +161,7 @@ function readSend(fields: Fields, headers: ReadonlyMap<string, string>, body: Bu
   };
 }
 
-/** Without a `content-type`: text, when it reads as such. */
+/** Without a `content-type`: text, if the bytes are valid text. */
 function typeOf(body: Buffer): string {
   if (!isUtf8(body)) return 'application/octet-stream';
   for (const byte of body) {
@@ -219,7 +219,7 @@ function readAcknowledge(op: 'ack' | 'nack', fields: Fields, version: Version): 
   };
 }
 
-/** Headers of a frame, with the words for those that are missing or odd. */
+/** Reads headers of a frame, and makes the errors for missing or invalid ones. */
 class Fields {
   readonly #headers: ReadonlyMap<string, string>;
   readonly #limits: StompLimits;
@@ -241,7 +241,7 @@ class Fields {
     return value;
   }
 
-  /** A name of the client's own, which the server has to keep. */
+  /** An id that the client chooses, and that the server stores. */
   id(name: string): string {
     const value = this.required(name);
     if (Buffer.byteLength(value) > this.#limits.stompIdBytesMax) {
@@ -271,7 +271,7 @@ class Fields {
     throw new EverywireError('invalid', `${name} must be seconds, or a length of time such as 5m.`);
   }
 
-  /** RabbitMQ's `prefetch-count`, ActiveMQ's `activemq.prefetchSize`; 0, and more than is kept, is the most there is. */
+  /** RabbitMQ's `prefetch-count` or ActiveMQ's `activemq.prefetchSize`; 0 and larger values mean the maximum. */
   windowMessages({ stompWindowMessagesDefault, stompWindowMessagesMax }: StompLimits): number {
     const value = this.text('prefetch-count') ?? this.text('activemq.prefetchSize');
     if (value === undefined) return stompWindowMessagesDefault;
@@ -281,8 +281,8 @@ class Fields {
   }
 
   /**
-   * `durable:true` (or the older `persistent:true`) as RabbitMQ has it, where the subscription's id is its name; or a name
-   * as ActiveMQ and Artemis have it.
+   * `durable:true` (or the older `persistent:true`) as in RabbitMQ, where the subscription's id is the name; or a name
+   * as in ActiveMQ and Artemis.
    */
   durableName(id: string | undefined): string | undefined {
     const name = this.explicitDurableName();

@@ -10,10 +10,10 @@ export interface Destination {
   readonly isQueue: boolean;
 }
 
-/** The group that reads a queue: competing consumers are members of one group, as in any other protocol here. */
+/** The group of a queue: its consumers are members of one group, like members on other transports. */
 export const queueGroup = 'queue';
 
-/** What other brokers put into a first level and mean something else by than a name. */
+/** First levels that other brokers use for another purpose than a name. */
 const unsupported: ReadonlyMap<string, string> = new Map([
   ['/exchange/', 'Exchanges are AMQP’s'],
   ['/amq/', 'Names of AMQP’s queues are AMQP’s'],

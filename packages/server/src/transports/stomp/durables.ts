@@ -41,7 +41,7 @@ export class Durables {
     await this.#sessions.start();
   }
 
-  /** Everything that was left is saved. */
+  /** Resolves when all positions are saved. */
   async stop(): Promise<void> {
     await this.#sessions.stop();
   }
@@ -58,7 +58,7 @@ export class Durables {
     return { holder, found: found?.subscriptions[0] };
   }
 
-  /** Its client gives it up, while no connection of this client has it. */
+  /** Deletes it at the request of its client, while no connection of this client uses it. */
   async remove(key: string): Promise<void> {
     await this.#sessions.remove(key);
   }
@@ -80,7 +80,7 @@ export class Durable implements DurableHolder {
     return this.session.key;
   }
 
-  /** From here on the position of `subscription` is kept; resolves once it is for the first time. */
+  /** Stores the position of `subscription` from here on; resolves after the first write. */
   async follow(subscription: Subscription): Promise<void> {
     this.#subscription = subscription;
     await this.session.save();
@@ -91,7 +91,7 @@ export class Durable implements DurableHolder {
     this.session.saveSoon();
   }
 
-  /** Its client is gone. To be called before the subscription is cancelled. */
+  /** The client has gone. Call it before the subscription is cancelled. */
   leave(): void {
     void this.session.leave({ soon: true });
   }
@@ -143,7 +143,7 @@ function readEarlierRow(value: Buffer, key: string): DurableRow | undefined {
   };
 }
 
-/** Whose it is, of a key of `Durables.keyOf`. */
+/** The subject in a key of `Durables.keyOf`. */
 function subjectOf(key: string): string | undefined {
   const subject = decodeURIComponent(key.slice(0, key.indexOf('/')));
   return subject === '' ? undefined : subject;

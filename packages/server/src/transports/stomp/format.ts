@@ -4,25 +4,28 @@ import { shapeOf } from '../../core/log/media.ts';
 import { concatenate, type Encoded, type WireFormat } from '../../core/log/batch.ts';
 import type { Message } from '../../core/log/message.ts';
 
-/** How channels are spelled to one subscriber: `put` in the place of the leading `strip`. */
+/** How to write channel names for one subscriber: `put` replaces the leading `strip`. */
 export interface Spelling {
   readonly strip: string;
   readonly put: string;
 }
 
-/** Everything that changes the bytes of a MESSAGE, but for the message. */
+/** All options that change the bytes of a MESSAGE. */
 export interface MessageShape {
   readonly version: Version;
   readonly link: 'tcp' | 'websocket';
   readonly spelling: Spelling;
-  /** The subscription's id; `undefined` in 1.0 for one that has none. */
+  /** The subscription's id; `undefined` for a subscription of 1.0 without one. */
   readonly id: string | undefined;
-  /** 1.2 names in `ack` what ACK is to give back. */
+  /** In 1.2 the header `ack` has the value that ACK must repeat. */
   readonly hasAck: boolean;
   readonly isRedelivery: boolean;
 }
 
-/** What ACK and NACK of 1.2 give back: the cursor, and the subscription, as two of one connection may get one message. */
+/**
+ * The value that ACK and NACK of 1.2 repeat: the cursor and the subscription, since two subscriptions of one connection
+ * may get the same message.
+ */
 export function ackId(cursor: string, subscriptionId: string): string {
   return `${cursor}/${subscriptionId}`;
 }
@@ -32,7 +35,7 @@ export function parseAckId(text: string): { readonly cursor: string; readonly id
   return slash < 0 ? undefined : { cursor: text.slice(0, slash), id: text.slice(slash + 1) };
 }
 
-/** MESSAGE frames for subscribers that have all of `shape` in common. */
+/** MESSAGE frames for all subscribers with the same `shape`. */
 export function messageFormat(shape: MessageShape): WireFormat {
   const rest = restFormat(shape);
   return {
@@ -44,7 +47,7 @@ export function messageFormat(shape: MessageShape): WireFormat {
 }
 
 /**
- * The same for one subscriber, from what all others of its version share: for ids of which there are too many to
+ * The same for one subscriber, from the bytes that all subscribers of its version share. For ids that are too many to
  * remember the bytes of each.
  */
 export function encodeFor(batch: SharedBatch, shape: MessageShape): Buffer {
@@ -64,7 +67,7 @@ export function encodeOne(message: Message, shape: MessageShape, more: Headers):
   return packed(message, Buffer.concat([Buffer.from(firstLines(message, shape) + lines), rest]), shape);
 }
 
-/** The command and the headers that differ between subscribers; first, so that the rest is one piece for all. */
+/** The command and the headers that differ between subscribers. They come first, so that the rest is the same for all. */
 function firstLines(message: Message, { id, version, hasAck }: MessageShape): string {
   if (id === undefined) return 'MESSAGE\n';
   const line = headerLine('subscription', id, version);
@@ -83,7 +86,7 @@ function join(messages: readonly Message[], { bytes, ends }: Encoded, shape: Mes
   );
 }
 
-/** Over WebSocket a STOMP frame is a message: text where the body is, because browsers' clients then need not guess. */
+/** Over WebSocket a STOMP frame is a message: a text message if the body is text, so that browser clients need not guess. */
 function packed(message: Message, bytes: Buffer, { link }: MessageShape): Buffer {
   if (link === 'tcp') return bytes;
   return frame(shapeOf(message) === 'binary' ? opcodes.binary : opcodes.text, bytes);
@@ -99,7 +102,7 @@ function restFormat(shape: MessageShape): WireFormat {
 
 const escapesFor = ({ version }: MessageShape): Version => version;
 
-/** Everything behind the first lines, to the NUL. */
+/** The rest after the first lines, with the NUL. */
 function encodeRest(message: Message, shape: MessageShape): Buffer {
   const { version, spelling, isRedelivery } = shape;
   const { channel, event, headers, from, payload } = message;

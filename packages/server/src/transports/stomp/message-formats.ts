@@ -1,7 +1,7 @@
 import type { Batch, WireFormat } from '../../core/log/batch.ts';
 import { encodeFor, messageFormat, type MessageShape } from './format.ts';
 
-/** How many different subscription ids a batch remembers its bytes for. Most clients use the same few. */
+/** For how many subscription ids a batch remembers its bytes. Most clients use the same few ids. */
 const rememberedMax = 16;
 
 /** MESSAGE for all subscriptions of one shape. */
@@ -9,7 +9,7 @@ export class SharedFormat {
   readonly key: string;
   readonly shape: MessageShape;
   users = 0;
-  /** Whether batches keep the bytes: not for ids that only one subscription has, of which there may be thousands. */
+  /** Whether batches remember the bytes: not for ids of only one subscription, since there may be thousands of them. */
   isRemembered = false;
   readonly #format: WireFormat;
 

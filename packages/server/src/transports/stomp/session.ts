@@ -28,24 +28,24 @@ import type { StompHost } from './limits.ts';
 import { CommandPacer } from '../parts/command-pacer.ts';
 import { refusalOf } from '../parts/refusal.ts';
 
-/** What the connections of one server share. */
+/** The shared state of the connections of one server. */
 export interface StompShared {
   readonly host: StompHost;
   readonly formats: MessageFormats;
   readonly durables: Durables;
-  /** With which connections over WebSocket close when the server drains. */
+  /** The close code of WebSocket connections when the server drains. */
   readonly drainCode: number;
   /** When heart-beats are due. */
   readonly beats: Deadlines<StompConnection>;
   readonly beatBytes: Readonly<Record<'tcp' | 'websocket', Buffer>>;
-  /** By `DurableOwner`: a client id has one connection. */
+  /** The connections by `DurableOwner`: a client id has one connection. */
   readonly byClient: Map<string, StompConnection>;
-  /** Before CONNECT is answered, and after. */
+  /** The limits before the answer to CONNECT, and after it. */
   readonly firstBounds: FrameBounds;
   readonly bounds: FrameBounds;
 }
 
-/** Silence of this many agreed times ends a connection: the network may be late, and so may the other's timer. */
+/** A connection ends after silence of this many intervals: the network may be late, and so may the peer's timer. */
 const slack = 2;
 const goodbyeCode = 1000;
 const noHeaders: Headers = [];
@@ -63,13 +63,13 @@ export class StompConnection implements Sink {
   #session: Session | undefined;
   #subject: string | undefined;
   #owner: DurableOwner | undefined;
-  /** Once it is connected. */
+  /** Set once it is connected. */
   #subscriptions: Subscriptions | undefined;
   #transactions: Transactions | undefined;
   readonly #pacer: CommandPacer;
   /** Reading continues after the microtasks that are due now. */
   #isYielding = false;
-  /** How long the client may be silent; `undefined`: as long as it likes. */
+  /** How long the client may be silent; `undefined`: without limit. */
   #silenceMs: number | undefined;
   #isFrameWatched = false;
   #beatEveryMs = 0;
@@ -117,9 +117,9 @@ export class StompConnection implements Sink {
     this.#release();
   }
 
-  /** Nothing, or not enough, was heard in time. */
+  /** The client sent nothing, or not enough, in time. */
   overdue(): void {
-    // While its frames are being done it may not be read from, so it is not known to be silent.
+    // While the server works on its frames, it does not read from the client, so the client may not be silent.
     if (this.#stage === 'connected' && !this.#pacer.isIdle) {
       this.#link.deadline(this.#silenceMs ?? this.#shared.host.limits.handshakeTimeoutMs);
       return;
@@ -139,7 +139,7 @@ export class StompConnection implements Sink {
     this.#beat?.restart(this.#beatEveryMs / 2);
   }
 
-  /** Answers what was asked, says goodbye, and closes. */
+  /** Answers the received frames, sends ERROR `going_away`, and closes. */
   goAway(retryAfterMs: number): void {
     if (this.#stage === 'leaving' || this.#stage === 'over') return;
     this.#leave(() => {
@@ -363,7 +363,7 @@ export class StompConnection implements Sink {
         this.#pacer.end(bytes);
       },
     );
-    // Slowed down rather than refused: a refusal would end the connection, and all that is under way on it.
+    // Slows the client down: a refusal would end the connection, and all commands in progress on it.
     this.#pacer.holdWhile(() => session.publishWaitMs, this.#shared.host.clock);
     // An immediate refusal is known one microtask from now, and the server must then ignore the later frames.
     this.#isYielding = true;
@@ -405,7 +405,7 @@ export class StompConnection implements Sink {
    */
   async #alone(receipt: string | undefined, work: () => Promise<Answer>): Promise<void> {
     await this.#pacer.alone(async () => {
-      // The connection may have ended meanwhile.
+      // The connection may have ended during the wait.
       if (this.#session === undefined) return;
       let answer: Answer | undefined;
       this.#pacer.begin();
@@ -426,7 +426,7 @@ export class StompConnection implements Sink {
     this.#link.answer(encodeFrame('RECEIPT', [['receipt-id', receipt], ...headers], this.#version));
   }
 
-  /** Reads nothing more, and calls `then` when everything that was asked before is answered. */
+  /** Reads nothing more, and calls `then` when all earlier frames are answered. */
   #leave(then: () => void): void {
     this.#stage = 'leaving';
     this.#reader.stop();
@@ -439,7 +439,7 @@ export class StompConnection implements Sink {
     this.#fail(refusalOf(caught, this.#shared.host.log, 'a STOMP frame failed'), receipt);
   }
 
-  /** ERROR, and the end of the connection, as STOMP has it. */
+  /** Sends ERROR and closes the connection, as STOMP requires. */
   #fail(
     error: EverywireError,
     receipt?: string,
@@ -463,7 +463,8 @@ export class StompConnection implements Sink {
       if (byClient.get(key) === this) byClient.delete(key);
     }
     this.#session = undefined;
-    // All at once: what one of its consumers gives back must not go to another one of them.
+    // All subscriptions at once: a message that one consumer gives back must not go to another one of the same
+    // connection.
     session?.end();
   }
 }

@@ -12,7 +12,7 @@ import { encodeOne, parseAckId } from './format.ts';
 import type { StompHost } from './limits.ts';
 import type { MessageFormats, SharedFormat } from './message-formats.ts';
 
-/** What a frame is answered with, and what may happen once it is. */
+/** The answer to a frame, and the work after the answer. */
 export interface Answer {
   readonly headers: Headers;
   readonly start?: () => void;
@@ -29,9 +29,9 @@ export interface SubscriptionsOptions {
   readonly session: Session;
   readonly link: Pick<Link<unknown>, 'kind' | 'send'>;
   readonly version: Version;
-  /** Whose queues and topics names without a prefix are. */
+  /** The subject, for `/user/…` destinations. */
   readonly subject: string | undefined;
-  /** Whose durable subscriptions the client may resume; `undefined`: it named no client id. */
+  /** The owner of the durable subscriptions that the client may resume; `undefined`: the client named no client id. */
   readonly owner: DurableOwner | undefined;
   /** Another connection resumed one of them. */
   readonly onTakenOver: () => void;
@@ -40,7 +40,7 @@ export interface SubscriptionsOptions {
 /** The subscriptions of one connection, from SUBSCRIBE to UNSUBSCRIBE. */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
-  /** Replaced, not changed: most connections have one, and a Map costs four times as much. */
+  /** The list is replaced, not changed: most connections have one subscription, and a Map costs four times as much. */
   #all: readonly ClientSubscription[] = [];
   #hasEnded = false;
 
@@ -48,7 +48,7 @@ export class Subscriptions {
     this.#options = options;
   }
 
-  /** Called before the session ends: gives back messages and leases. */
+  /** Called before the session ends: releases formats and durable subscriptions. */
   end(): void {
     this.#hasEnded = true;
     for (const followed of this.#all) this.#release(followed);
@@ -101,7 +101,7 @@ export class Subscriptions {
     const shape = { version: this.#options.version, link: this.#options.link.kind, spelling, id, hasAck };
     const followed = new ClientSubscription({
       key,
-      // Only in 1.0 may UNSUBSCRIBE speak of it.
+      // Only in 1.0 may UNSUBSCRIBE name the destination.
       destination: this.#options.version === '1.0' ? text : undefined,
       mode: ack,
       first: formats.take({ ...shape, isRedelivery: false }),
@@ -111,7 +111,7 @@ export class Subscriptions {
     return followed;
   }
 
-  /** Resumes where the subscription of this name was, unless it is of another filter or a place was asked for. */
+  /** Resumes at the stored position of this name, unless the filter differs or the client gave a start. */
   async #subscribeDurably(
     followed: ClientSubscription,
     name: string,
@@ -142,7 +142,7 @@ export class Subscriptions {
       const progress = found?.filter === filter && options.from === undefined ? found.progress : undefined;
       if (followed.mode === 'auto') followed.againThroughSeq = progress?.deliveredWatermark ?? 0;
       followed.subscription = await session.subscribe(filter, { ...options, progress });
-      // A connection that took it over meanwhile has ended this one.
+      // Another connection may have taken it over and ended this one.
       this.#checkOpen();
       followed.durable = holder;
     } finally {
@@ -151,7 +151,7 @@ export class Subscriptions {
     await holder.follow(followed.subscription);
   }
 
-  /** A method, since it changes while something is awaited. */
+  /** A method, not a property, since the value changes during an `await`. */
   #checkOpen(): void {
     if (this.#hasEnded) throw new EverywireError('going_away', 'The connection ended during this operation.');
   }
@@ -190,7 +190,7 @@ export class Subscriptions {
     followed.subscription?.cancel();
   }
 
-  /** What it has of others: to be called before its subscription ends. */
+  /** Gives back its formats and its durable subscription. Call it before the subscription ends. */
   #release({ first, again, durable }: ClientSubscription): void {
     const { formats } = this.#options.shared;
     formats.release(first);
@@ -198,7 +198,7 @@ export class Subscriptions {
     durable?.leave();
   }
 
-  /** Finds the message, and returns what the acknowledgement does. @throws EverywireError `not_found` */
+  /** Finds the message, and returns the function that acknowledges it. @throws EverywireError `not_found` */
   acknowledge(command: Acknowledge): () => void {
     const { followed, seq } = this.#findMessage(command);
     const how = command.op === 'nack' && command.isRequeued ? 'release' : 'ack';

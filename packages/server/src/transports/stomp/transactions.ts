@@ -2,12 +2,12 @@ import { EverywireError } from '@everywire/protocol';
 import type { StompLimits } from './limits.ts';
 import type { PublishEntry } from '../../core/seams/session-api.ts';
 
-/** What COMMIT does: all of it or nothing. */
+/** The content of a transaction: COMMIT does all of it or nothing. */
 export interface Transaction {
   readonly entries: PublishEntry[];
   /** Acknowledgements, done after the messages are stored. */
   readonly acknowledgements: (() => void)[];
-  /** Of its frames: answered when they are done, which is by COMMIT. */
+  /** The receipts of its frames, sent after COMMIT. */
   readonly receipts: string[];
   bytes: number;
 }
@@ -37,7 +37,7 @@ export class Transactions {
   addEntry(name: string, entry: PublishEntry, receipt: string | undefined): void {
     const transaction = this.#find(name);
     const bytes = sizeOf(entry);
-    // One message is always taken, however large messages may be.
+    // A transaction always has room for one message, of any allowed size.
     if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.stompTransactionBytesMax) {
       throw new EverywireError(
         'quota_exceeded',
@@ -58,7 +58,7 @@ export class Transactions {
     if (receipt !== undefined) transaction.receipts.push(receipt);
   }
 
-  /** Takes it out, to be committed or forgotten. @throws EverywireError `not_found` */
+  /** Removes a transaction, for COMMIT or ABORT. @throws EverywireError `not_found` */
   end(name: string): Transaction {
     const transaction = this.#find(name);
     this.#open.delete(name);
@@ -81,7 +81,7 @@ export class Transactions {
   }
 }
 
-/** Payload, name and headers, and what holding them costs. */
+/** The size of payload, name and headers, and the memory of their objects. */
 export function sizeOf({ channel, draft }: PublishEntry): number {
   let bytes = 200 + channel.length + draft.payload.length;
   for (const [name, value] of draft.headers ?? []) bytes += name.length + value.length;

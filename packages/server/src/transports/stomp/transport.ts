@@ -21,7 +21,7 @@ export interface StompTransportOptions extends ByteProtocolPlaces {
 
 const name = 'stomp';
 const path = '/stomp';
-/** Newest first. Clients may offer none: the version is agreed on by CONNECT in any case. */
+/** Newest first. Clients may offer none, since CONNECT decides the version. */
 const subprotocols = ['v12.stomp', 'v11.stomp', 'v10.stomp'];
 
 /** STOMP 1.0, 1.1 and 1.2 over TCP, and over WebSocket at `/stomp`. */

@@ -21,7 +21,7 @@ export const ndjson: WireFormat = {
 export const ndjsonWire: StreamWire = {
   contentType: ndjsonMediaTypes[0],
   format: () => ndjson,
-  // A first line at once, so that proxies and clients see the response begin.
+  // A first line at once, so that proxies and clients see the start of the response.
   begin: () => ndjsonHeartbeat,
   gap: (gap) => ndjsonGap(gapNotice(gap)),
   heartbeat: () => ndjsonHeartbeat,

@@ -58,19 +58,19 @@ export interface WebhookView {
 
 /** The last date that JavaScript has (ECMA-262, Time Values and Time Range). */
 const dateMsMax = 8.64e15;
-/** Beyond this a lag is not counted on: reading the log costs more than the figure is worth. */
+/** The lag is counted up to this number: to read more of the log costs more than the figure is worth. */
 export const lagCountedMax = 1_000;
 /** How long an old secret still signs after it was replaced. */
 const rotationMs = 24 * 3_600_000;
 /** How many webhooks start in parallel when the server starts. */
 const startedTogetherMax = 1_000;
 
-/** The webhooks of this store, and what may be done with them. Refusals are `EverywireError`. */
+/** The webhooks of this store, and the operations on them. Refusals are `EverywireError`. */
 export class WebhookRegistry {
   readonly #options: RegistryOptions;
   readonly #sessions: DurableSessions<WebhookRow>;
   readonly #endpoints = new Map<string, Endpoint>();
-  /** Whose are being made, which takes as long as their endpoints take to answer. */
+  /** The subjects of webhooks that are being registered, which takes as long as their endpoints take to answer. */
   readonly #making: (string | undefined)[] = [];
 
   constructor(options: RegistryOptions) {
@@ -97,7 +97,7 @@ export class WebhookRegistry {
     }
   }
 
-  /** Sends nothing new; resolves when the endpoints have answered what was on its way, and that is stored. */
+  /** Sends nothing new; resolves when the endpoints have answered the running attempts, and the results are stored. */
   async stop(): Promise<void> {
     await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.leave()));
     await this.#sessions.stop();
@@ -190,7 +190,7 @@ export class WebhookRegistry {
     return this.#view(identity, endpoint);
   }
 
-  /** Delivers again from `after` or `since` on, or leaves out what lies before it. */
+  /** Moves the position to `after` or `since`: delivers messages again, or skips some. */
   async rewind(
     identity: Identity,
     id: string,
@@ -276,7 +276,7 @@ export class WebhookRegistry {
       return await this.#inSession(identity, async (session) => {
         let count = 0;
         let place = cursor;
-        // A page is also bounded by its bytes.
+        // A page also has a limit of bytes.
         for (;;) {
           const page = await session.read(filter, { after: place }, lagCountedMax - count);
           count += page.messages.length;

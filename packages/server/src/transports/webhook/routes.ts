@@ -106,7 +106,7 @@ function idOf(request: FastifyRequest): string {
   return (request.params as { readonly id: string }).id;
 }
 
-/** Its shape was checked against the schema; without a Content-Type there was nothing to check. */
+/** The body was checked against the schema; without a Content-Type there was no check. */
 function bodyOf(request: FastifyRequest): unknown {
   if (request.body === undefined) throw jsonOnly();
   return request.body;

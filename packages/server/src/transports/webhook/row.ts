@@ -21,15 +21,15 @@ export interface WebhookRow {
   readonly runsAs?: Identity | undefined;
   readonly createdMs: number;
   /**
-   * Delivers nothing until it is resumed. `gone`: the receiver said so itself (410). `unauthorized`: the token that it runs
-   * by has expired or was revoked, or does not allow this any more.
+   * Delivers nothing until it is resumed. `gone`: the receiver answered 410. `unauthorized`: its token has expired, was
+   * revoked, or no longer allows the filter.
    */
   readonly paused?: 'asked' | 'gone' | 'unauthorized' | undefined;
   /** Attempts that have failed in a row. */
   readonly failures: number;
   readonly lastError?: string | undefined;
   readonly nextAttemptMs?: number | undefined;
-  /** Messages that were gone before they could be delivered, most recent only, as a gap notice. */
+  /** The most recent gap notice: messages that were gone before their delivery. */
   readonly lastGap?: object | undefined;
 }
 
@@ -43,7 +43,7 @@ export function keptIdentity({ subject, isAdmin, claims }: Identity): Identity {
   return { subject, isAdmin, claims: { ...claims, expiresAtMs } };
 }
 
-/** Webhooks as durable sessions, by id. The subject of a webhook bounds how many it has; the registry counts these. */
+/** Webhooks as durable sessions, by id. The number per subject has a limit, which the registry checks. */
 export function webhookKind(limits: Pick<WebhookLimits, 'webhooksInAllMax'>): DurableKind<WebhookRow> {
   return {
     what: 'webhooks',

@@ -8,11 +8,14 @@ export interface Failing {
   readonly failures: number;
   /** From 0 to 1. */
   readonly chance: number;
-  /** What the receiver's `Retry-After` said; it is waited for at least that long. */
+  /** The time in the receiver's `Retry-After`; the next attempt waits at least that long. */
   readonly askedMs: number | undefined;
 }
 
-/** @param delaysMs before the second attempt, the third and so on; then always the last */
+/**
+ * The wait before the next attempt.
+ * @param delaysMs the waits before the second attempt, the third and so on; the last one repeats
+ */
 export function retryDelayMs(delaysMs: readonly number[], { failures, chance, askedMs }: Failing): number {
   const plainMs = delaysMs[Math.min(failures, delaysMs.length) - 1]!;
   const delayMs = plainMs * (1 - jitterShare + 2 * jitterShare * chance);

@@ -3,7 +3,7 @@ import { isIP, type LookupFunction } from 'node:net';
 import { Agent, buildConnector, errors, request } from 'undici';
 import type { TargetRules } from './targets.ts';
 
-/** What an attempt came to. */
+/** The result of an attempt. */
 export type Attempt =
   | { readonly kind: 'taken'; readonly status: number; readonly body: string }
   | {
@@ -17,9 +17,9 @@ export type Attempt =
 
 export interface SenderOptions {
   readonly rules: TargetRules;
-  /** From the first byte to the last of the answer, the connection included. */
+  /** The time for one attempt, from the connection to the last byte of the answer. */
   readonly timeoutMs: number;
-  /** Bytes of an answer that are read. */
+  /** How many bytes of an answer are read. */
   readonly answerBytesMax: number;
   /** Attempts to one origin at the same time. */
   readonly perHostMax: number;
@@ -32,27 +32,27 @@ export interface SenderOptions {
 
 export interface Outgoing {
   readonly url: URL;
-  /** The body of the answer is looked at, so all of it is waited for; otherwise the head is enough. */
+  /** Whether the caller reads the body of the answer; otherwise the head is enough. */
   readonly wantsBody?: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
 
-/** What an address that may not be reached is reported as. */
+/** The error code for a forbidden address. */
 const blockedCode = 'EBLOCKED';
-/** The server reads a body that it does not need for so long, to use the connection again. */
+/** How long the server reads a body that it does not need, to reuse the connection. */
 const bodyGraceMs = 1_000;
 /** Errors of a connection that the receiver closed. */
 const resetCodes: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
 /**
- * Posts to endpoints. Every connection is judged by the address it goes to, after the name was resolved, and goes to
- * just that address; no redirect is followed; an answer is read up to a bound and within a time.
+ * Posts to endpoints. Checks every connection by its address after the name was resolved, and connects to exactly that
+ * address. Follows no redirect. Reads an answer up to a limit of size and time.
  */
 export class Sender {
   readonly #options: SenderOptions;
   readonly #agent: Agent;
-  /** By port, which the rules are about and a lookup is not told. */
+  /** By port, because the rules need the port and a lookup does not get it. */
   readonly #connectors = new Map<number, buildConnector.connector>();
   readonly #underWay = new Set<AbortController>();
 
@@ -64,7 +64,7 @@ export class Sender {
       maxHeaderSize: options.answerBytesMax,
       headersTimeout: options.timeoutMs,
       bodyTimeout: options.timeoutMs,
-      // Idle connections to thousands of endpoints would otherwise be held.
+      // Short, because there may be thousands of endpoints with an idle connection each.
       keepAliveTimeout: 4_000,
       connect: (target, callback) => this.#connect(target, callback),
     });
@@ -72,13 +72,13 @@ export class Sender {
 
   /** Never rejects: every error is a failed attempt. */
   async post(outgoing: Outgoing): Promise<Attempt> {
-    // One controller for each attempt: a signal that lives as long as the server would remember all that it was joined to.
+    // One controller for each attempt: a signal with the life of the server would keep a reference to every attempt.
     const cut = new AbortController();
     this.#underWay.add(cut);
     const timer = setTimeout(() => cut.abort(new errors.BodyTimeoutError()), this.#options.timeoutMs);
     try {
       for (;;) {
-        // A receiver may close an idle connection in the moment in which it is used again. That is no failure.
+        // A receiver may close an idle connection at the moment of its reuse. That is not a failure.
         const isReused = this.#hasIdleConnection(outgoing.url);
         try {
           return await this.#attempt(outgoing, cut.signal);
@@ -94,13 +94,13 @@ export class Sender {
     }
   }
 
-  /** What is under way ends as failed. */
+  /** Ends the running attempts as failed. */
   async stop(): Promise<void> {
     for (const cut of this.#underWay) cut.abort();
     await this.#agent.destroy();
   }
 
-  /** @throws what undici does, when there is no whole head of an answer */
+  /** One attempt. @throws the error of undici, if no complete answer head came */
   async #attempt({ url, headers, body, wantsBody }: Outgoing, signal: AbortSignal): Promise<Attempt> {
     const response = await request(url, {
       method: 'POST',
@@ -142,14 +142,14 @@ export class Sender {
         if (bytes > this.#options.answerBytesMax) break;
       }
     } catch {
-      // The part that came is the answer.
+      // The received part is the answer.
     } finally {
       clearTimeout(graceTimer);
     }
     return Buffer.concat(chunks).subarray(0, this.#options.answerBytesMax).toString();
   }
 
-  /** The one place where a connection begins. An address in the URL is not looked up, so it is judged here. */
+  /** The only place that opens a connection. An address in the URL needs no lookup, so it is checked here. */
   #connect(target: buildConnector.Options, callback: buildConnector.Callback): void {
     const { rules } = this.#options;
     const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
@@ -175,7 +175,7 @@ export class Sender {
     return connector;
   }
 
-  /** Resolves all addresses of a name. One among them that may not be reached is reason enough to reach none. */
+  /** Resolves all addresses of a name. If one of them is forbidden, all of them are. */
   #guardedLookup(port: number): LookupFunction {
     const { rules, lookup = systemLookup } = this.#options;
     return (host, options, callback) => {
@@ -212,7 +212,7 @@ function failed(reason: string): Attempt {
   return { kind: 'failed', reason };
 }
 
-/** Words for an operator, without anything of the request in them. */
+/** The error for an operator, without any content of the request. */
 function explain(caught: unknown, timeoutMs: number): string {
   const error = caught as NodeJS.ErrnoException;
   if (

@@ -11,13 +11,13 @@ export interface TargetRules {
   check(url: string): URL;
   /** Called with every address, at every connection: a name may resolve to another address later (T40). */
   mayConnect(host: string, port: number, address: string): boolean;
-  /** The operator has named this target, so it needs no proof that it wants to be called. */
+  /** The operator has listed this target, so it need not prove that it wants to be called. */
   isNamed(url: URL): boolean;
 }
 
 const urlLengthMax = 2_048;
 const httpsPort = 443;
-/** Ports of the system below this belong to other services, which a POST might do harm to. */
+/** Ports below this belong to system services, which a POST might harm. */
 const unprivilegedFrom = 1_024;
 
 /** One entry of `allowTargets`: an address, a network, a host name, or `*.name`; then maybe `:port`. */
@@ -40,7 +40,7 @@ export function createTargetRules(allowed: readonly string[]): TargetRules {
     check(text) {
       const url = parseTarget(text);
       const { host, port } = endpointOf(url);
-      // A name may still resolve to an allowed network, which is only known when it is connected to.
+      // A name may still resolve to an allowed network, which shows only when the server connects.
       if (namedBy(host, port) || (isIP(host) === 0 && rules.length > 0)) return url;
       if (url.protocol !== 'https:')
         throw refused('url must begin with https://, unless the operator allows that target.');
@@ -70,7 +70,7 @@ export function endpointOf(url: URL): { readonly host: string; readonly port: nu
   return { host, port: url.port === '' ? (url.protocol === 'https:' ? httpsPort : 80) : Number(url.port) };
 }
 
-/** The parser of URLs has made one spelling of an address from all of them: `127.1`, `0x7f.1`, `2130706433`. */
+/** The URL parser has normalised all forms of an address: `127.1`, `0x7f.1`, `2130706433`. */
 function parseTarget(text: string): URL {
   if (text.length > urlLengthMax || !URL.canParse(text)) throw refused('url must be an absolute URL.');
   // The URL parser repairs backslashes and white space, so two programs could read the same URL in different ways.

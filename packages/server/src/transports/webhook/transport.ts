@@ -10,16 +10,16 @@ import { cutAt } from '../../net/drain.ts';
 export interface WebhookFront {
   /** `http://host:port`, once it listens. */
   readonly url: string;
-  /** Adds routes; before it listens. */
+  /** Adds routes. Call it before the server listens. */
   extend(register: (app: FastifyInstance) => void): void;
 }
 
 export interface WebhookSettings {
-  /** Targets beyond the public Internet: hosts, addresses, networks, each maybe with a port. */
+  /** Allowed targets outside the public Internet: hosts, addresses and networks, with an optional port. */
   readonly allowTargets: readonly string[];
-  /** Ask a new endpoint whether it wants to be called. */
+  /** Whether to ask a new endpoint if it wants to be called. */
   readonly verify: boolean;
-  /** Before the second attempt, the third and so on; then always the last. */
+  /** The waits before the second attempt, the third and so on; the last one repeats. */
   readonly retryDelaysMs: readonly number[];
 }
 

@@ -6,7 +6,7 @@ import {
 } from '@everywire/protocol/everywire-v1';
 import type { PublishDraft } from '../../core/seams/session-api.ts';
 
-/** What a client of `everywire.v1` asks for, with what it publishes as the hub takes it. */
+/** A command of an `everywire.v1` client, with its publication in the form of the hub. */
 export type Command =
   | Exclude<TextCommand, { readonly op: 'publish' }>
   | {

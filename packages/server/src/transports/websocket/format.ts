@@ -7,7 +7,7 @@ import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Gap } from '../../core/seams/store.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
 
-/** Raw: one frame is one payload, text where the type says text or JSON and the bytes are UTF-8. */
+/** Raw: one frame is one payload; a text frame if the type is text or JSON and the bytes are UTF-8. */
 export const rawFormat: WireFormat = {
   id: 'websocket:raw',
   encode: (messages) =>
@@ -24,7 +24,7 @@ export const envelopeFormat: WireFormat = {
   encode: (messages) => ({ slots: [], ...textFrames(messages.map((message) => envelopeJson(message))) }),
 };
 
-/** `everywire.v1`: the envelope, which says what it is, since answers and notices come between. */
+/** `everywire.v1`: the envelope with its kind, since answers and notices use the same connection. */
 export const messageFormat: WireFormat = {
   id: 'websocket:everywire.v1',
   encode: (messages) => ({
@@ -33,7 +33,7 @@ export const messageFormat: WireFormat = {
   }),
 };
 
-/** What frames of a raw connection are published as: `wanted` where it fits the kind of frame. */
+/** The type for frames of a raw connection: `wanted`, if it fits the kind of frame. */
 export function typeOfFrame(kind: 'text' | 'binary', wanted: string | undefined): string {
   if (wanted !== undefined && (shapeOfType(wanted) === 'binary') === (kind === 'binary')) return wanted;
   return kind === 'text' ? 'text/plain; charset=utf-8' : 'application/octet-stream';

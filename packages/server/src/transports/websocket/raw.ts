@@ -15,11 +15,11 @@ export interface RawRequest {
   readonly channel: string;
   readonly from: From | undefined;
   readonly format: 'raw' | 'envelope';
-  /** Media type of what the peer publishes, where it fits the kind of frame. */
+  /** The media type of the peer's messages, if it fits the kind of frame. */
   readonly type: string | undefined;
 }
 
-/** A connection to one channel: server frames are its messages, client frames are published to it. */
+/** A connection to one channel: frames of the server are its messages, and frames of the client are publishes to it. */
 export class RawConnection implements Sink {
   readonly #host: WebSocketHost;
   readonly #drainCode: number;
@@ -30,7 +30,7 @@ export class RawConnection implements Sink {
   /** Undefined until the handshake is answered, which waits for the subscription. */
   #peer: WebSocketPeer<RawConnection> | undefined;
   #pacer: CommandPacer | undefined;
-  /** How it ends, which may be known before the handshake is answered. */
+  /** The close code and reason, which may be known before the handshake is answered. */
   #closing: { readonly code: number; readonly reason: string } | undefined;
 
   constructor(host: WebSocketHost, request: RawRequest, drainCode: number) {
@@ -109,7 +109,7 @@ export class RawConnection implements Sink {
       (caught) => this.close({ error: refusalOf(caught, this.#host.log, 'a raw WebSocket frame failed') }),
       payload.length,
     );
-    // Slowed down rather than refused, as its frames have no answers.
+    // Slows the client down, since its frames have no answers that could carry a refusal.
     this.#pacer?.holdWhile(() => this.#session.publishWaitMs, this.#host.clock);
   }
 }

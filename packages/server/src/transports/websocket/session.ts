@@ -35,7 +35,7 @@ export class CommandConnection implements Sink {
   readonly #drainCode: number;
   #peer!: WebSocketPeer<CommandConnection>;
   #session!: Session;
-  /** By the one spelling of the filter or group. */
+  /** The subscriptions by the canonical text of their filter or group. */
   #subscriptions: Map<string, ClientSubscription> | undefined;
   #pacer!: CommandPacer;
   #badCommands = 0;
@@ -96,7 +96,7 @@ export class CommandConnection implements Sink {
     this.#peer.close(code, reason);
   }
 
-  /** Says goodbye, and closes when nothing that was asked before is left to be answered. */
+  /** Sends goaway, and closes when all earlier commands are answered. */
   #goAway(retryAfterMs: number): void {
     this.#peer.sendText(goawayFrame(retryAfterMs));
     this.#isLeaving = true;

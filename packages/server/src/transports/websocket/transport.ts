@@ -208,7 +208,7 @@ interface Admitted {
   readonly address: string | undefined;
 }
 
-/** @throws EverywireError for a bad escape, or a parameter twice or with a value it cannot have. */
+/** Reads the query of a raw request. @throws EverywireError for a bad escape, or for a repeated or invalid parameter */
 function readRawRequest(request: IncomingMessage, nowMs: number): RawRequest {
   const channel = percentDecode(pathOf(request).slice(rawPrefix.length), 'channel name');
   const query = new Query(rawQuery(request.url ?? ''));

@@ -6,7 +6,7 @@ import { endHttp2, http2StreamOf } from '../../../http/http2-request.ts';
 import { endAfter } from '../../../http/linger.ts';
 import { refusalBytes, refusals, statusOf, type Refusal } from './refusals.ts';
 
-/** Answers, unless the peer has gone or was answered. */
+/** Sends an answer, unless the peer has gone or has one. */
 export function answer(
   response: ServerResponse,
   status: number,
@@ -36,14 +36,14 @@ export function refuse(
   answer(response, statusOf(refusal), headers, JSON.stringify(refusal), 'application/json');
 }
 
-/** Answers what Engine.IO has no code for. */
+/** Answers an error for which Engine.IO has no code. */
 export function answerProblem(
   response: ServerResponse,
   error: EverywireError,
   headers: Readonly<Record<string, string>>,
 ): void {
   const retry = error.row.comeBack === 'later' ? { 'Retry-After': '1' } : {};
-  // The rest of a body that is not wanted is not read as a request either.
+  // Closes the connection, so that the rest of an unread body is not read as a request.
   const isCut = error.code === 'too_large' || error.code === 'timed_out';
   const closing = isCut && http2StreamOf(response) === undefined ? { Connection: 'close' } : {};
   const body = JSON.stringify({ code: refusals.badRequest.code, message: error.message });

@@ -1,9 +1,6 @@
 import type { Clock, Timer } from '../../../core/clock.ts';
 
-/**
- * Things that are all due the same while after they were set: in the order of setting, so that one timer serves all
- * and setting one again costs no search.
- */
+/** Deadlines of equal length, in the order of setting. So one timer serves all, and to set one again costs no search. */
 export class Deadlines<T> {
   readonly #clock: Clock;
   readonly #afterMs: number;
@@ -17,7 +14,7 @@ export class Deadlines<T> {
     this.#due = due;
   }
 
-  /** Due `afterMs` from now, whenever it was due before. */
+  /** Sets the deadline to `afterMs` from now. */
   set(one: T): void {
     this.#dueAtMs.delete(one);
     this.#dueAtMs.set(one, this.#clock.monotonicMs() + this.#afterMs);

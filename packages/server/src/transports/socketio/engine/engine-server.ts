@@ -34,7 +34,7 @@ export interface EngineOptions<Context> {
   readonly takesCookies?: boolean | undefined;
   /** Largest message and largest body of a POST, in bytes. */
   readonly payloadBytesMax: number;
-  /** The same until a session is trusted; absent: all are from the beginning. */
+  /** The limit until a session is trusted; absent: sessions are trusted from the start. */
   readonly untrustedBytesMax?: number | undefined;
   /** The credentials of the request that opens a session; absent: its address. */
   readonly credentialsOf?: ((request: IncomingMessage) => Credentials) | undefined;
@@ -42,7 +42,7 @@ export interface EngineOptions<Context> {
   readonly pingTimeoutMs?: number;
 }
 
-/** What Engine.IO servers commonly use, and its clients' documentation says. */
+/** The usual value of Engine.IO servers, as in the documentation of the clients. */
 const pingIntervalMsDefault = 25_000;
 const pingTimeoutMsDefault = 20_000;
 /** A poll during an upgrade is answered after this time, or the peer could not finish polling. */
@@ -150,7 +150,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
     for (const peer of this.#peers) peer.close(code, reason);
   }
 
-  /** Cuts what is left. */
+  /** Cuts the remaining connections. */
   destroy(): void {
     for (const peer of this.#peers) peer.destroy();
   }
@@ -182,7 +182,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
     const goodbye = this.handlers.closed(socket, how);
     if (goodbye === undefined) return;
     socket.goodbye = goodbye;
-    // Until it is over the session could still be found, and must not come back.
+    // Until the end is complete, a request could still find the session; it must not come back.
     this.#ending.add(socket.sid);
     void goodbye.then(() => this.#ending.delete(socket.sid));
   }
@@ -348,7 +348,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
     this.#pings.set(socket);
   }
 
-  /** Two requests of one session may come at once; it is made once. */
+  /** Two requests of one session may come at the same time; the session is restored once. */
   async #restore(sid: string, request: IncomingMessage): Promise<EngineSocket<Context> | undefined> {
     if (this.handlers.restore === undefined || !sidShape.test(sid) || this.#ending.has(sid)) return undefined;
     let restoring = this.#restoring.get(sid);

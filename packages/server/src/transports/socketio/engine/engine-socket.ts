@@ -17,29 +17,32 @@ export interface Poll {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What the sessions of one engine share. */
+/** The shared part of the sessions of one engine. */
 export interface EngineSocketHost<Context> {
   readonly handlers: EngineHandlers<Context>;
   readonly limits: SocketIoLimits;
   /** Calls `flush` at the end of this turn. */
   flushSoon(socket: EngineSocket<Context>): void;
-  /** A ping was sent: its answer is due. */
+  /** A ping was sent, and its answer is expected. */
   pinged(socket: EngineSocket<Context>): void;
   ponged(socket: EngineSocket<Context>): void;
   /** Called once. */
   closed(socket: EngineSocket<Context>, how: 'left' | 'lost'): void;
-  /** A poll that cannot be answered, since what it would say could not be made durable. */
+  /** Answers a poll with an error, since the state of its answer could not be stored. */
   failed(response: ServerResponse, headers: Readonly<Record<string, string>>, cause: unknown): void;
 }
 
-/** What is to be sent: a packet as text, a binary message, or packets that are shared. */
+/** An outgoing item: a text packet, a binary message, or shared packets. */
 type Outgoing = string | Buffer | EncodedBatch;
 
 const noPackets = Buffer.alloc(0);
-/** Packets in the answer to one poll: python-engineio takes no more, and ends the session at the next one. */
+/**
+ * The largest number of packets in the answer to one poll: python-engineio accepts no more, and ends the session at the
+ * next one.
+ */
 export const pollPacketsMax = 16;
 
-/** One Engine.IO session: packets in, packets out, whether by polling or by WebSocket, and the way from one to the other. */
+/** One Engine.IO session: packets in and out, by polling or by WebSocket, and the upgrade from one to the other. */
 export class EngineSocket<Context> implements EngineSession<Context>, WebSocketSide {
   readonly sid: string;
   shown: Credentials;
@@ -52,20 +55,20 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   /** Set from the probe on until the upgrade is done or given up. */
   isUpgrading = false;
   #poll: Poll | undefined;
-  /** What it is answered with is decided; it is not sent yet. */
+  /** The answer to the poll is chosen, and not sent yet. */
   #isAnswering = false;
   isPosting = false;
-  /** What has still to be done of the end of the session. */
+  /** The remaining work of the session's end. */
   goodbye: undefined | Promise<unknown>;
-  /** Waits for the next poll. */
+  /** The items that wait for the next poll. */
   #out: Outgoing[] | undefined;
   #outBytes = 0;
-  /** The batches among them. */
+  /** The bytes of the batches among them. */
   #batchBytes = 0;
   #isFlushDue = false;
   /** `sendEncoded` returned false, so `writable` has to be called. */
   #isHeld = false;
-  /** The last poll's answer had something in it, and no poll has come since. */
+  /** The answer to the last poll had content, and no poll has come since. */
   #isUnconfirmed = false;
   #pingsSent = 0;
   #pongsSeen = 0;
@@ -101,7 +104,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     return this.#isOpen;
   }
 
-  /** Whether a poll waits that can be answered at once. */
+  /** Whether a waiting poll can be answered at once. */
   get isPolled(): boolean {
     return this.#poll !== undefined && !this.#isAnswering;
   }
@@ -164,7 +167,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   }
 
   /**
-   * Resolves when what a POST brought was handled, or a WebSocket has been tried: from then on the peer waits for the
+   * Resolves when the messages of a POST were handled, or an upgrade was tried: from then on the peer waits for the
    * answer to its POST, and does not poll.
    */
   untilHandled(handled: Promise<unknown>): Promise<void> {
@@ -196,7 +199,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
   close(code = 1000, reason = ''): void {
     if (!this.#isOpen) return;
     if (this.#carrier !== undefined) {
-      // What comes back through `closed` ends the session.
+      // The carrier calls `closed`, which ends the session.
       this.#carrier.close(code, reason);
       return;
     }
@@ -209,7 +212,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     if (!this.#isOpen) return;
     this.#isOpen = false;
     if (!this.#isAnswering && this.#poll !== undefined) {
-      // A poll that is left over learns that there is nothing, and the next one that the session is gone.
+      // A remaining poll gets an empty answer, and the next one the error that the session is gone.
       this.#keep(packets.noop, 1, true);
       this.#answerPoll(Number.POSITIVE_INFINITY);
     }
@@ -223,7 +226,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     this.#carry(peer);
   }
 
-  /** The peer said that it polls no more. What waits goes out by WebSocket, in the same order. */
+  /** The peer polls no more. The waiting items are sent by WebSocket, in the same order. */
   upgradeTo(peer: WebSocketPeer<WebSocketSide>): void {
     this.endUpgrade();
     if (this.isPolled) this.#release();
@@ -244,7 +247,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     else this.#isHeld = false;
   }
 
-  /** The peer has tried its WebSocket. */
+  /** The peer has sent a probe on its WebSocket. */
   probe(): void {
     this.#isProbed = true;
     this.#resumePost?.();
@@ -252,18 +255,18 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     this.releasePoll();
   }
 
-  /** The WebSocket that was tried is the session's now, or came to nothing. */
+  /** The upgrade succeeded or failed. */
   endUpgrade(): void {
     this.isUpgrading = false;
     this.#isProbed = false;
   }
 
-  /** A poll that waits is answered now, so that the peer can go over to WebSocket. */
+  /** Answers a waiting poll now, so that the peer can switch to WebSocket. */
   releasePoll(): void {
     if (this.isPolled) this.#release();
   }
 
-  /** A GET. False: one is waiting already, which ends the session. */
+  /** A GET. Returns false if another one waits already, which ends the session. */
   takePoll(poll: Poll): boolean {
     if (this.#poll !== undefined) return false;
     this.#poll = poll;
@@ -289,7 +292,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     return true;
   }
 
-  /** Answers the poll that waits with all that does. */
+  /** Answers the waiting poll with the waiting items. */
   flush(): void {
     this.#isFlushDue = false;
     if (!this.#isOpen || this.#out === undefined || !this.isPolled) return;
@@ -320,7 +323,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     );
   }
 
-  /** A packet of the peer. False: it may not come here, and the session is to be ended. */
+  /** A packet of the peer. Returns false if it is not allowed here: the caller then ends the session. */
   receive(packet: EnginePacket): { readonly done: undefined | Promise<unknown> } | undefined {
     switch (packet.kind) {
       case 'message':
@@ -374,7 +377,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     (this.#out ??= []).push(one);
     this.#outBytes += bytes;
     if (listeningOf(this.#outBytes, this.#host.limits, this.#batchBytes) === 'deaf') {
-      // It sends and does not listen.
+      // The peer sends, but does not read.
       this.#dropOut();
       this.end('lost');
       return;
@@ -384,7 +387,7 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     this.#host.flushSoon(this);
   }
 
-  /** Takes the first that come to no more than `packetsMax`, and one in any case. */
+  /** Removes the first items of at most `packetsMax` packets, and at least one item. */
   #takeOut(packetsMax: number): Buffer {
     const pieces: Buffer[] = [];
     const out = this.#out ?? [];
@@ -418,14 +421,14 @@ export class EngineSocket<Context> implements EngineSession<Context>, WebSocketS
     this.#batchBytes = 0;
   }
 
-  /** It waits no more. */
+  /** Counts an item that no longer waits. */
   #countOut(one: Outgoing): void {
     const bytes = isEncoded(one) ? one.bytes('polling').length : one.length;
     this.#outBytes -= bytes;
     if (isEncoded(one)) this.#batchBytes -= bytes;
   }
 
-  /** Answers the poll with what waits, or with the packet that says nothing. */
+  /** Answers the poll with the waiting items, or with a noop packet. */
   #release(): void {
     if (this.#out === undefined) this.#keep(packets.noop, 1);
     this.flush();
@@ -468,5 +471,5 @@ function packetsOf(one: Outgoing): number {
 
 const nothingToDo = { done: undefined } as const;
 
-/** Codes with which a peer says goodbye itself (RFC 6455 §7.4.1); 1005 is a Close without one. */
+/** Close codes of a normal close by the peer (RFC 6455 §7.4.1); 1005 is a Close without a code. */
 const goodbyes = new Set([1000, 1001, 1005]);

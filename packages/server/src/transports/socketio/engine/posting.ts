@@ -20,11 +20,14 @@ export interface PostRules<Context> {
   readonly bytesMax: number;
   readonly limits: SocketIoLimits;
   readonly clock: Clock;
-  /** What it brought was handled. Its answer waits for the promise. */
+  /** All its messages were handled. Its answer waits for the promise. */
   readonly afterPost: ((socket: EngineSocket<Context>) => undefined | Promise<void>) | undefined;
 }
 
-/** Runs what a POST brings, and answers when it is done. @throws EverywireError for a body that could not be read */
+/**
+ * Handles the messages of a POST, and answers when they are done.
+ * @throws EverywireError for a body that could not be read
+ */
 export async function takePost<Context>(
   socket: EngineSocket<Context>,
   { request, response, headers }: Exchange,
@@ -70,7 +73,7 @@ export async function takePost<Context>(
   }
 }
 
-/** It may end while something is awaited or handled, which the compiler cannot see. */
+/** The session may end during an `await` or a handler, which the compiler cannot see. */
 function hasEnded(socket: { readonly isOpen: boolean }): boolean {
   return !socket.isOpen;
 }

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 
-/** How Engine.IO says no, by the code of its answer's body (engine.io `Server.errors`). */
+/** The refusals of Engine.IO, with the code in the body of the answer (engine.io `Server.errors`). */
 export const refusals = {
   unknownTransport: { code: 0, message: 'Transport unknown' },
   unknownSid: { code: 1, message: 'Session ID unknown' },
@@ -16,7 +16,7 @@ export function statusOf(refusal: Refusal): number {
   return refusal === refusals.forbidden ? 403 : 400;
 }
 
-/** A whole answer to a WebSocket handshake, for a socket that has no response object any more. */
+/** A whole answer to a WebSocket handshake, for a socket without a response object. */
 export function refusalBytes(refusal: Refusal): Buffer {
   const body = JSON.stringify(refusal);
   const status = statusOf(refusal);

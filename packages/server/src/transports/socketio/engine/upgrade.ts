@@ -3,15 +3,15 @@ import { packets, parsePacket } from '@everywire/wires/socketio';
 import type { EngineSocket } from './engine-socket.ts';
 import type { WebSocketSide } from './websocket-side.ts';
 
-/** What tries upgrades. */
+/** The owner of upgrades. */
 export interface UpgradeHost<Context> {
-  /** The session has its WebSocket, or the trial failed. */
+  /** The upgrade succeeded or failed. */
   upgradeSettled(upgrade: Upgrade<Context>): void;
 }
 
 /**
- * A WebSocket that is tried for a session which polls (protocol document, "Upgrade"): `2probe`, `3probe`, then `5` once
- * the peer has its last poll's answer. Until then the session polls, and loses nothing if it comes to nothing.
+ * The probe of a WebSocket for a session that polls (protocol document, "Upgrade"): `2probe`, `3probe`, then `5` once
+ * the peer has the answer to its last poll. Until then the session polls, and loses nothing if the probe fails.
  */
 export class Upgrade<Context> implements WebSocketSide {
   readonly #host: UpgradeHost<Context>;
@@ -63,7 +63,7 @@ export class Upgrade<Context> implements WebSocketSide {
     this.#socket.endUpgrade();
   }
 
-  /** The session has a WebSocket, or is being given one. */
+  /** Refuses the WebSocket: the session has one, or another upgrade is running. */
   refuse(): void {
     this.#stage = 'refused';
     this.peer.close(1002, 'no upgrade');
