@@ -38,7 +38,7 @@ interface Envelope {
   readonly data?: unknown;
 }
 
-/** Publishes without a process of its own, for tests of something else. */
+/** Publishes without a separate process, for tests of other features. */
 async function post(server: ServedEverywire, channel: string, data: string): Promise<Envelope> {
   const response = await fetch(server.at('http', `channels/${channel}`), {
     method: 'POST',

@@ -8,7 +8,7 @@ import type { Rule } from './rules.ts';
 const lifeMs = 3_000;
 /** A square waits so long after the end of a token before it counts what came. */
 const silentWithinMs = 1_500;
-/** Of each single time; a machine that is busy may need it. What is promised holds for the median of all. */
+/** The limit of each single time, for a busy machine. The promise holds for the median of all. */
 const hangsAfterMs = 60_000;
 
 /** Milliseconds, of each reader. */

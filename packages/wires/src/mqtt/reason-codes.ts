@@ -48,8 +48,8 @@ export const reasonCodes = {
 export type ReasonCode = (typeof reasonCodes)[keyof typeof reasonCodes];
 
 /**
- * The CONNACK return code of MQTT 3.1 and 3.1.1 (§3.2.2.3) for `reasonCode`; `undefined`: there is none, and the server
- * closes the connection without a CONNACK.
+ * The CONNACK return code of MQTT 3.1 and 3.1.1 (§3.2.2.3) for `reasonCode`; `undefined`: no code exists, and the
+ * server closes the connection without a CONNACK.
  */
 export function connackReturnCode(reasonCode: number): number | undefined {
   return returnCodes.get(reasonCode);

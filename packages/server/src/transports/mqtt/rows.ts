@@ -164,7 +164,7 @@ export function restore(
   state.restore([...byNo.values()], sent, received, window?.lastPacketId ?? 0);
 }
 
-/** A stand-in for the ended subscription of a message in flight. */
+/** A placeholder for the ended subscription of a message in flight. */
 function goneSubscription(identifier: number, flags: number): MqttSubscription {
   return new MqttSubscription(
     0,

@@ -90,7 +90,7 @@ export class Sessions {
     this.#groups.set(name, (this.#groups.get(name) ?? 0) + 1);
   }
 
-  /** When the last of them lets go, the group loses its position. */
+  /** When the last of them releases it, the group loses its position. */
   letGoOfGroup(name: string): void {
     const held = (this.#groups.get(name) ?? 1) - 1;
     if (held > 0) {

@@ -57,7 +57,7 @@ export class ClientSubscription {
     }
   }
 
-  /** The seq of an unacknowledged message, by its cursor; `undefined` if there is none. */
+  /** The seq of an unacknowledged message, by its cursor; `undefined` without such a message. */
   seqOf(cursor: string): number | undefined {
     const place = parseCursor(cursor);
     if (place === undefined || this.#unsettled?.get(place.seq) !== place.tag) return undefined;

@@ -57,7 +57,7 @@ describe.each([4, 5] as const)('CONNECT of version %d', (version) => {
     client.disconnect();
   });
 
-  test('tells MQTT 5 readers from whom a message is, whichever transport it came by', async () => {
+  test('gives MQTT 5 readers the publisher of a message from any transport', async () => {
     const topic = fresh();
     const [ann, bob] = [
       await token({ sub: 'ann', ...everything }),

@@ -27,7 +27,7 @@ async function cut(client: RawClient): Promise<void> {
 
 type Origin = 'retained' | 'detached';
 
-/** A reader to whom one message was sent, and that is gone without an answer to it. */
+/** A reader that received one message, and left without an acknowledgement. */
 async function leaveInFlight(
   topic: string,
   origin: Origin,
@@ -49,7 +49,7 @@ async function leaveInFlight(
 }
 
 describe.each(['retained', 'detached'] as const)('a %s message', (origin) => {
-  test.each([1, 2] as const)('comes again as it came, with DUP, at QoS %d', async (qos) => {
+  test.each([1, 2] as const)('comes again unchanged, with DUP, at QoS %d', async (qos) => {
     const topic = fresh();
     const first = await leaveInFlight(topic, origin, { qos });
     expect(first).toMatchObject({
