@@ -17,6 +17,7 @@ export interface TcpRig {
 interface Front {
   readonly upgrades: UpgradeRouter;
   readonly url: string;
+  extend(): void;
 }
 
 /** A transport that listens on TCP, on the real hub and the memory store, or on the one that is given. */
@@ -38,7 +39,7 @@ export async function startOnTcp(
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
   };
   const listen = { host: '127.0.0.1', port: 0, isDefaultPort: false };
-  const front = { upgrades: new UpgradeRouter(), url: 'http://127.0.0.1:0' };
+  const front = { upgrades: new UpgradeRouter(), url: 'http://127.0.0.1:0', extend: quiet };
   const transport = create(front, { listen, allowedOrigins: undefined });
   await transport.start(host);
   return {

@@ -2,7 +2,7 @@ import type { Identity } from '../sessions/access.ts';
 import { Expiry } from './expiry.ts';
 import type { DurableHolder, DurableKind, DurableSession, Found } from './kind.ts';
 import type { KindRows } from './kind-rows.ts';
-import { OpenSession, type SessionTable } from './open-session.ts';
+import { OpenSession, type SessionEntry, type SessionTable } from './open-session.ts';
 import { recoverSessions } from './recover.ts';
 import type { DurableRow } from './row.ts';
 import type { DurableServices } from './services.ts';
@@ -16,6 +16,8 @@ export interface OpenOptions {
   readonly keepMs: number | undefined;
   /** False: it counts against no quota before it is saved. Default true. */
   readonly keeps?: boolean | undefined;
+  /** It takes no place of a quota: it ends with its connection, and its rows are for a crash. Default false. */
+  readonly isFree?: boolean | undefined;
 }
 
 export interface SessionPage<State> {
@@ -53,7 +55,7 @@ export class DurableSessions<State, Window = undefined> {
 
   constructor(kind: DurableKind<State, Window>, services: DurableServices) {
     const { records, cluster, clock, log, saver } = services;
-    const entries = new SessionEntries(kind, services);
+    const entries = new SessionEntries(kind, services, (subject) => this.#evict(subject));
     this.#kind = kind;
     this.#services = services;
     this.#entries = entries;
@@ -70,7 +72,7 @@ export class DurableSessions<State, Window = undefined> {
       write: async ({ records: rows, fences }) => {
         if (rows.length > 0) await records.write(rows, { fences });
       },
-      count: (entry, identity) => this.#entries.quotas.take(entry, identity),
+      count: (entry, identity, isFree) => this.#count(entry, identity, isFree),
       takeLease: (entry) => this.#entries.takeLease(entry),
       uncount: (entry) => this.#entries.uncount(entry),
       away: (entry, keepMs, wakeMs) => this.#expiry.away(entry, keepMs, wakeMs),
@@ -100,9 +102,11 @@ export class DurableSessions<State, Window = undefined> {
       const { key, row, agoMs } = recovered;
       const entry = this.#entries.entryOf(key);
       entry.hasRows = true;
-      this.#entries.quotas.add(entry, row.subject);
+      if (row.keepMs === 0) this.#entries.quotas.addFree(entry);
+      else this.#entries.quotas.add(entry, row.subject);
       const keepMs = row.keepMs && Math.max(0, row.keepMs - agoMs);
       this.#expiry.away(entry, keepMs, this.#kind.found?.(recovered));
+      entry.awaySinceMs -= agoMs;
     }
   }
 
@@ -118,12 +122,12 @@ export class DurableSessions<State, Window = undefined> {
   async open(
     key: string,
     holder: DurableHolder,
-    { identity, keepMs, keeps = true }: OpenOptions,
+    { identity, keepMs, keeps = true, isFree = false }: OpenOptions,
   ): Promise<{ readonly session: DurableSession; readonly found: Found<State, Window> | undefined }> {
     return this.#entries.exclusively(key, async (entry) => {
       const wasCounted = entry.isCounted;
       // Before anything is awaited: many that come at once would all find room.
-      if (keeps) this.#entries.quotas.take(entry, identity);
+      if (keeps) this.#count(entry, identity, isFree);
       try {
         await this.#entries.takeFromHolder(entry);
         // What is not known cannot be there, and what nobody keeps needs no lease yet.
@@ -134,9 +138,9 @@ export class DurableSessions<State, Window = undefined> {
         if (loaded !== undefined && this.#expiry.isExpired(entry, loaded.row)) {
           if (this.#kind.due !== undefined) await this.#expiry.endExpired(entry, loaded);
           loaded = undefined;
-          if (keeps) this.#entries.quotas.take(entry, identity);
+          if (keeps) this.#count(entry, identity, isFree);
         }
-        const session = new OpenSession(this.#table, entry, { holder, identity, keepMs });
+        const session = new OpenSession(this.#table, entry, { holder, identity, keepMs, isFree });
         entry.unwatch();
         entry.open = session;
         return { session, found: loaded?.found };
@@ -155,6 +159,24 @@ export class DurableSessions<State, Window = undefined> {
       await this.#entries.takeFromHolder(entry);
       await this.#entries.takeLease(entry);
       await this.#entries.removeRows(entry, this.#entries.write);
+    });
+  }
+
+  /**
+   * Ends a session as if its time were over, also one that a connection has open.
+   * @returns false: there is no such session
+   */
+  async end(key: string): Promise<boolean> {
+    return this.#entries.exclusively(key, async (entry) => {
+      const isKnown = entry.isCounted || entry.unsaved !== undefined || entry.open !== undefined;
+      if (!isKnown && !this.#mayBeUnknown) return false;
+      await this.#entries.takeFromHolder(entry, 'removed');
+      await this.#entries.takeLease(entry);
+      const loaded = await this.#entries.load(entry);
+      if (loaded !== undefined && this.#kind.due === undefined)
+        await this.#entries.removeRows(entry, this.#entries.write);
+      else await this.#expiry.endExpired(entry, loaded);
+      return isKnown || loaded !== undefined;
     });
   }
 
@@ -194,6 +216,29 @@ export class DurableSessions<State, Window = undefined> {
     this.#expiry.stop();
     await this.#entries.idle();
     await this.#services.saver.flush();
+  }
+
+  /** @throws EverywireError `quota_exceeded` */
+  #count(entry: SessionEntry<State, Window>, identity: Identity, isFree: boolean): void {
+    if (isFree) this.#entries.quotas.addFree(entry);
+    else this.#entries.quotas.take(entry, identity);
+  }
+
+  /** Ends the session that is away for longest. Its will is published as when it expires. */
+  #evict(subject: string | undefined): boolean {
+    let oldest: SessionEntry<State, Window> | undefined;
+    for (const entry of this.#entries.values()) {
+      const isAway = entry.open === undefined && entry.tail === undefined;
+      if (!isAway || !entry.isCounted || entry.isFree || entry.isEvicted) continue;
+      if (subject !== undefined && entry.subject !== subject) continue;
+      if (oldest === undefined || entry.awaySinceMs < oldest.awaySinceMs) oldest = entry;
+    }
+    if (oldest === undefined) return false;
+    const { key } = oldest;
+    this.#services.log.info({ key }, `the longest absent of the ${this.#kind.what} ended to make room`);
+    this.#entries.quotas.evict(oldest);
+    this.#expiry.endNow(oldest);
+    return true;
   }
 
   /** Sessions may be in the store of which this process does not know. */

@@ -22,8 +22,12 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
   isCounted = false;
   /** Rows of it may be in the store: they were read, or were written. */
   hasRows = false;
+  isFree = false;
+  isEvicted = false;
   /** Whose share it counts against. */
   subject: string | undefined;
+  /** When its last holder left, by the clock that only grows. */
+  awaySinceMs = Number.NEGATIVE_INFINITY;
   /** The last rows of a session that was left or removed, until they are durable. */
   unsaved: readonly RecordWrite[] | undefined;
   /** What the last holder does at its end. */

@@ -39,8 +39,15 @@ export class Expiry<State, Window> {
 
   /** The session has no holder from now on: it is kept for `keepMs`, and woken after `wakeMs`. */
   away(entry: SessionEntry<State, Window>, keepMs: number | undefined, wakeMs: number | undefined): void {
+    entry.awaySinceMs = this.#entries.services.clock.monotonicMs();
     this.#setDue(entry, keepMs, wakeMs);
     this.watch(entry);
+  }
+
+  /** A session without a holder ends, as if its time were over. */
+  endNow(entry: SessionEntry<State, Window>): void {
+    entry.expiresAtMs = this.#entries.services.clock.monotonicMs();
+    this.#onDue(entry);
   }
 
   #setDue(entry: SessionEntry<State, Window>, keepMs: number | undefined, wakeMs: number | undefined): void {

@@ -77,7 +77,7 @@ export class KindRows<State, Window> {
       this.#report(this.#kind.table, key, 'its state is of another shape');
       return undefined;
     }
-    const { keepMs = row.keepMs } = this.#kind;
+    const { keepMs = row.keepMs ?? this.#kind.keepMsDefault } = this.#kind;
     return { row: keepMs === row.keepMs ? row : { ...row, keepMs }, state };
   }
 

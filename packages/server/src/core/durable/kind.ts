@@ -21,6 +21,8 @@ export interface DurableKind<State, Window = undefined> {
   readonly partsTable?: string | undefined;
   /** Where clients have no say in it: how long every session is kept while nobody has it open, whatever its row says. */
   readonly keepMs?: number | undefined;
+  /** How long a session is kept whose row names no time. Absent: until it is removed. */
+  readonly keepMsDefault?: number | undefined;
   /** The holder's `state` as it comes out of the row's JSON; `undefined`: unreadable. */
   readState(stored: unknown): State | undefined;
   /** The holder's `window`, likewise. */
@@ -46,6 +48,11 @@ export interface DurableKind<State, Window = undefined> {
  */
 export interface DurableQuota {
   readonly policy: 'refuse' | 'evict';
+  /**
+   * With `refuse`: one more ends the session that has been away for longest, of the same subject if that subject has too
+   * many. It is refused only while all are open. Default false.
+   */
+  readonly makesRoom?: boolean | undefined;
   readonly max: number;
   /** Undefined where a subject has no share of its own. */
   readonly perSubjectMax: number | undefined;
@@ -85,9 +92,10 @@ export interface DurableHolder {
   /**
    * The session goes on with somebody else.
    * - `taken`: somebody opens it here, and waits until this resolves. The holder ends its connection and leaves the session.
+   * - `removed`: the same, for an administrator's command.
    * - `stale`: another owner has the lease already, and nothing of this one is written any more.
    */
-  lost(why: 'taken' | 'stale'): undefined | Promise<void>;
+  lost(why: 'taken' | 'removed' | 'stale'): undefined | Promise<void>;
 }
 
 /** Writes rows together with something else, such as a message: all or none. Must pass the fences on. */

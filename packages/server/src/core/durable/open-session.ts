@@ -22,7 +22,7 @@ export interface SessionTable<State, Window> {
   /** Writes rows by themselves. */
   readonly write: Commit;
   /** @throws EverywireError `quota_exceeded` */
-  count(entry: SessionEntry<State, Window>, identity: Identity): void;
+  count(entry: SessionEntry<State, Window>, identity: Identity, isFree: boolean): void;
   uncount(entry: SessionEntry<State, Window>): void;
   takeLease(entry: SessionEntry<State, Window>): Promise<void>;
   /** Nobody has it open: it is kept so long, and woken before. */
@@ -42,6 +42,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
   readonly holder: DurableHolder;
   readonly #table: SessionTable<State, Window>;
   readonly #entry: SessionEntry<State, Window>;
+  readonly #isFree: boolean;
   /** Its rows are the holder's, not its predecessor's. */
   #isSaved = false;
 
@@ -52,6 +53,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
       readonly holder: DurableHolder;
       readonly identity: Identity;
       readonly keepMs: number | undefined;
+      readonly isFree: boolean;
     },
   ) {
     this.#table = table;
@@ -60,6 +62,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     this.holder = options.holder;
     this.identity = options.identity;
     this.keepMs = options.keepMs;
+    this.#isFree = options.isFree;
   }
 
   get isOpen(): boolean {
@@ -86,7 +89,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     const { lane, saver } = this.#table;
     const isFirst = !this.#isSaved;
     const wasCounted = entry.isCounted;
-    this.#table.count(entry, this.identity);
+    this.#table.count(entry, this.identity, this.#isFree);
     if (entry.lease === undefined) await this.#takeLease(wasCounted);
     const save = { records: this.#rows(rows, 'open'), fences: entry.fences };
     if (rows !== 'row') lane.dirty.delete(entry);
@@ -226,7 +229,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     this.#table.settle(entry);
   }
 
-  async tellLost(why: 'taken' | 'stale'): Promise<void> {
+  async tellLost(why: 'taken' | 'removed' | 'stale'): Promise<void> {
     await this.holder.lost(why);
   }
 

@@ -6,6 +6,10 @@ import type { DurableQuota } from './kind.ts';
 /** What counts against a quota. */
 export interface Counted {
   isCounted: boolean;
+  /** It takes no place: it ends with its connection, and has rows for a crash only. */
+  isFree: boolean;
+  /** It is being ended to make room, and its place is another's already. */
+  isEvicted: boolean;
   /** Whose share it counts against. */
   subject: string | undefined;
 }
@@ -14,12 +18,15 @@ export interface Counted {
 export class Quotas {
   readonly #quota: DurableQuota;
   readonly #what: string;
+  readonly #evict: (subject: string | undefined) => boolean;
   readonly #shares = new SubjectQuotas();
   #count = 0;
 
-  constructor(quota: DurableQuota, what: string) {
+  /** @param evict ends the session that is away for longest, of that subject if it is given; false: all are open */
+  constructor(quota: DurableQuota, what: string, evict: (subject: string | undefined) => boolean) {
     this.#quota = quota;
     this.#what = what;
+    this.#evict = evict;
   }
 
   get count(): number {
@@ -28,19 +35,39 @@ export class Quotas {
 
   /** @throws EverywireError `quota_exceeded` if one more would be one too many */
   check(identity: Identity): void {
-    const { policy, max, perSubjectMax } = this.#quota;
+    const { policy, max, perSubjectMax, makesRoom = false } = this.#quota;
     if (policy === 'evict') return;
-    if (this.#count >= max) {
-      throw new EverywireError('quota_exceeded', `The server keeps at most ${max} ${this.#what}.`);
-    }
-    if (perSubjectMax !== undefined) this.#shares.check(identity, perSubjectMax, this.#what);
+    if (perSubjectMax !== undefined && !this.#makesRoomFor(identity, perSubjectMax))
+      this.#shares.check(identity, perSubjectMax, this.#what);
+    if (this.#count < max || (makesRoom && this.#evict(undefined))) return;
+    throw new EverywireError('quota_exceeded', `The server keeps at most ${max} ${this.#what}.`);
+  }
+
+  #makesRoomFor(identity: Identity, perSubjectMax: number): boolean {
+    const { subject } = identity;
+    const isOver = this.#quota.makesRoom === true && this.#shares.isFull(identity, perSubjectMax);
+    return isOver && subject !== undefined && this.#evict(subject);
   }
 
   /** Counts one, unless it is counted already. @throws EverywireError `quota_exceeded` */
   take(one: Counted, identity: Identity): void {
-    if (one.isCounted || this.#quota.policy === 'evict') return;
+    if ((one.isCounted && !one.isFree) || this.#quota.policy === 'evict') return;
     this.check(identity);
+    this.remove(one);
     this.add(one, identity.subject);
+  }
+
+  /** Keeps one that takes no place. */
+  addFree(one: Counted): void {
+    if (one.isCounted || this.#quota.policy === 'evict') return;
+    one.isCounted = true;
+    one.isFree = true;
+  }
+
+  /** It is about to end, and its place is free from now on. */
+  evict(one: Counted): void {
+    one.isEvicted = true;
+    this.#giveUpPlace(one);
   }
 
   /** Counts one that is there in any case. */
@@ -53,8 +80,14 @@ export class Quotas {
 
   remove(one: Counted): void {
     if (!one.isCounted) return;
+    if (!one.isFree && !one.isEvicted) this.#giveUpPlace(one);
     one.isCounted = false;
+    one.isFree = false;
+    one.isEvicted = false;
+  }
+
+  #giveUpPlace({ subject }: Counted): void {
     this.#count -= 1;
-    this.#shares.remove(one.subject);
+    this.#shares.remove(subject);
   }
 }

@@ -20,11 +20,15 @@ export class SessionEntries<State, Window> {
   readonly lane: SaveLane;
   readonly #byKey = new Map<string, SessionEntry<State, Window>>();
 
-  constructor(kind: DurableKind<State, Window>, services: DurableServices) {
+  constructor(
+    kind: DurableKind<State, Window>,
+    services: DurableServices,
+    evict: (subject: string | undefined) => boolean,
+  ) {
     this.kind = kind;
     this.services = services;
     this.rows = new KindRows(kind, services.records, services.log);
-    this.quotas = new Quotas(kind.quota, kind.what);
+    this.quotas = new Quotas(kind.quota, kind.what, evict);
     this.lane = services.saver.addLane(kind.bytesPerSave);
   }
 
@@ -75,11 +79,14 @@ export class SessionEntries<State, Window> {
   }
 
   /** The holder that has the session open here leaves it, and its unsaved rows are saved. */
-  async takeFromHolder(entry: SessionEntry<State, Window>): Promise<void> {
+  async takeFromHolder(
+    entry: SessionEntry<State, Window>,
+    why: 'taken' | 'removed' = 'taken',
+  ): Promise<void> {
     const before = entry.open;
     if (before !== undefined) {
       try {
-        await before.tellLost('taken');
+        await before.tellLost(why);
       } catch (cause) {
         this.services.log.error({ err: cause, key: entry.key }, 'a durable session did not end as it should');
       }

@@ -19,14 +19,19 @@ export class SubjectQuotas {
     if (subject !== undefined) this.#counts.remove(subject);
   }
 
+  /** Whether one more would be one too many. */
+  isFull(identity: Identity, most: number): boolean {
+    const subject = boundedSubject(identity);
+    return subject !== undefined && this.#counts.of(subject) >= most;
+  }
+
   /**
    * Whether one more may be added.
    * @param what in the plural, for the message
    * @throws EverywireError `quota_exceeded`
    */
   check(identity: Identity, most: number, what: string): void {
-    const subject = boundedSubject(identity);
-    if (subject === undefined || this.#counts.of(subject) < most) return;
+    if (!this.isFull(identity, most)) return;
     throw new EverywireError('quota_exceeded', `One subject has at most ${most} ${what}.`);
   }
 }

@@ -52,23 +52,34 @@ export function serverKeepAliveSeconds(
 export function sessionOf(
   { clientId, version, cleanStart, properties, will }: Connect,
   random: Random,
+  limits: MqttLimits,
 ): Omit<OpenRequest, 'connection' | 'identity'> {
   const olderExpirySeconds = cleanStart ? 0 : neverExpires;
+  const askedSeconds = version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : olderExpirySeconds;
   return {
     clientId: clientId === '' ? `everywire-${random.hex(12)}` : clientId,
     cleanStart,
-    expirySeconds: version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : olderExpirySeconds,
+    expirySeconds: keptSeconds(askedSeconds, limits),
     // A copy, because the bytes are part of a larger chunk.
     will: will && { ...will, payload: Buffer.from(will.payload) },
   };
+}
+
+/** A session without an end gets one, or its rows would stay for ever. */
+export function keptSeconds(askedSeconds: number, { mqttSessionIdleMs }: MqttLimits): number {
+  return askedSeconds === neverExpires ? Math.max(1, Math.floor(mqttSessionIdleMs / 1_000)) : askedSeconds;
 }
 
 /** The properties of an accepting CONNACK in MQTT 5 (§3.2.2.3). */
 export function offerOf(packet: Connect, clientId: string, limits: MqttLimits): ConnackProperties {
   if (packet.version !== 5) return {};
   const keepAliveSeconds = serverKeepAliveSeconds(packet, limits);
-  const { authenticationMethod } = packet.properties;
+  const { authenticationMethod, sessionExpiryIntervalSeconds = 0 } = packet.properties;
+  const expirySeconds = keptSeconds(sessionExpiryIntervalSeconds, limits);
   return {
+    ...(expirySeconds === sessionExpiryIntervalSeconds
+      ? {}
+      : { sessionExpiryIntervalSeconds: expirySeconds }),
     receiveMaximum: limits.mqttReceiveMax,
     maximumPacketSizeBytes: messageBytesMax(limits, 'bytes'),
     topicAliasMaximum: limits.mqttTopicAliasMax,

@@ -14,6 +14,7 @@ import {
   connackReasonFor,
   offerOf,
   refusalOfConnect,
+  keptSeconds,
   sessionOf,
   serverKeepAliveSeconds,
 } from './connecting.ts';
@@ -138,10 +139,12 @@ export class MqttConnection implements Sink, MqttClient {
     void this.#idle().then(() => broker.sessions.close(opened, this.#closing));
   }
 
-  /** Another connection opened the session. Resolves when the store has answered every publish of this one. */
-  async takenOver(): Promise<void> {
+  /** Another connection has the session, or it was removed. Resolves when the store has answered every publish of this one. */
+  async takenOver(why: 'taken' | 'removed' | 'stale'): Promise<void> {
     this.#isTakenOver = true;
-    this.refuse(reasonCodes.sessionTakenOver, 'The session was opened by another connection.');
+    if (why === 'removed')
+      this.refuse(reasonCodes.administrativeAction, 'An administrator ended the session.');
+    else this.refuse(reasonCodes.sessionTakenOver, 'The session was opened by another connection.');
     await this.#idle();
   }
 
@@ -388,7 +391,7 @@ export class MqttConnection implements Sink, MqttClient {
     // From here on, every end of the connection must also end the session of the hub.
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
     if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
-    const wanted = sessionOf(packet, random);
+    const wanted = sessionOf(packet, random, limits);
     const { session, isPresent } = await broker.sessions.open({
       connection: this,
       identity,
@@ -487,7 +490,7 @@ export class MqttConnection implements Sink, MqttClient {
       );
       return;
     }
-    if (expirySeconds !== undefined) opened.expireAfter(expirySeconds);
+    if (expirySeconds !== undefined) opened.expireAfter(keptSeconds(expirySeconds, this.broker.host.limits));
     this.#stage = 'leaving';
     // Only a DISCONNECT with this code cancels the will [MQTT-3.14.4-3].
     if (reasonCode !== reasonCodes.success || opened.will === undefined) {

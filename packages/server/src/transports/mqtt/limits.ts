@@ -33,11 +33,18 @@ export const mqttLimits = {
       'Longest keep alive of an MQTT client; 0: no limit. If an MQTT 5 client asks for more, the server ' +
       'uses this one and says so; it refuses an older client with return code 2, as Mosquitto does.',
   },
+  mqttSessionIdleMs: {
+    default: 7 * 24 * 3_600_000,
+    about:
+      'How long a session of MQTT 3.1 or 3.1.1 is kept after its client has left, and one of MQTT 5 whose ' +
+      'client asked for no end; the CONNACK says so to the latter.',
+  },
   sessionsMax: {
     default: 10_000,
     about:
       'MQTT sessions that are kept for clients, open or away: in all, and of one subject, which holds while ' +
-      'authentication is on and not for administrators.',
+      'authentication is on and not for administrators. One more ends the session that has been away for ' +
+      'longest, and is refused only while all of them are open.',
   },
   sessionsPerSubjectMax: { default: 1_000 },
 } satisfies LimitDeclarations;

@@ -30,7 +30,7 @@ export interface OpenRequest {
 /** The connection that has a session open. */
 export interface SessionConnection {
   /** Another connection has the session, so this one ends. Resolves when the store has answered all its publishes. */
-  takenOver(): Promise<void>;
+  takenOver(why: 'taken' | 'removed' | 'stale'): Promise<void>;
 }
 
 /** A session that a connection has open. */
@@ -163,17 +163,17 @@ export class SessionHolder implements DurableHolder {
     return { isAdmin, claims };
   }
 
-  lost(why: 'taken' | 'stale'): undefined | Promise<void> {
-    if (why === 'taken') return this.#leave();
-    void this.#connection.takenOver();
+  lost(why: 'taken' | 'removed' | 'stale'): undefined | Promise<void> {
+    if (why !== 'stale') return this.#leave(why);
+    void this.#connection.takenOver('stale');
     return undefined;
   }
 
-  /** Another CONNECT waits for the session. */
-  async #leave(): Promise<void> {
+  /** Another CONNECT waits for the session, or an administrator. */
+  async #leave(why: 'taken' | 'removed'): Promise<void> {
     await this.#session.opening;
     if (!this.#session.durable.isOpen) return;
-    await this.#connection.takenOver();
+    await this.#connection.takenOver(why);
     await this.#sessions.close(this.#session);
   }
 }

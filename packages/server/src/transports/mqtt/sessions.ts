@@ -3,6 +3,7 @@ import type { Identity } from '../../core/sessions/access.ts';
 import { DurableSessions } from '../../core/durable/durable-sessions.ts';
 import type { Commit, DurableKind, Found, ParkedSession, Recovered } from '../../core/durable/kind.ts';
 import { readEarlierSession, readEarlierWindow } from './earlier-rows.ts';
+import type { DurableRow } from '../../core/durable/row.ts';
 import type { MqttHost, MqttLimits } from './limits.ts';
 import { OpenSession, SessionHolder, type OpenRequest } from './open-session.ts';
 import {
@@ -21,6 +22,24 @@ import type { Will } from '@everywire/wires/mqtt';
 export interface Closing {
   /** The server drains: its clients will come back after the restart. */
   readonly isDrain?: boolean;
+}
+
+/** A session, as an administrator sees it. */
+export interface ListedSession {
+  readonly id: string;
+  readonly client: string;
+  readonly subject?: string;
+  readonly open: boolean;
+  /** When its row was written: for one that is away, when its client left. */
+  readonly saved: string;
+  readonly expires?: string;
+  readonly subscriptions: readonly string[];
+  readonly will: boolean;
+}
+
+export interface SessionList {
+  readonly sessions: readonly ListedSession[];
+  readonly next: string | undefined;
 }
 
 /** The remains of an ended session. */
@@ -51,6 +70,23 @@ export class Sessions {
   /** Sessions that outlive their connections, or whose wills do. */
   get stored(): number {
     return this.#durables.stored;
+  }
+
+  /** A page of the sessions that are kept, as they were saved last. */
+  async list(after: string | undefined, limit: number): Promise<SessionList> {
+    const { sessions, next } = await this.#durables.list(after, limit);
+    return {
+      sessions: sessions.map(({ key, row, state }) => ({
+        ...describe(key, row, state),
+        open: this.#durables.isOpen(key),
+      })),
+      next,
+    };
+  }
+
+  /** Ends a session for an administrator: its client is sent away, its will published. False: there is no such session. */
+  endSession(id: string): Promise<boolean> {
+    return this.#durables.end(id);
   }
 
   /** Reads the rows of earlier processes. */
@@ -111,6 +147,8 @@ export class Sessions {
       identity,
       keepMs,
       keeps: isKept,
+      // A client that wants no session is refused for none.
+      isFree: !session.isPersistent,
     });
     session.durable = durable;
     const isPresent = found !== undefined && !cleanStart;
@@ -219,7 +257,28 @@ export function sessionKind(limits: MqttLimits): DurableKind<StoredSession, Stor
     readWindow,
     earlier: readEarlierSession,
     earlierWindow: readEarlierWindow,
-    quota: { policy: 'refuse', max: limits.sessionsMax, perSubjectMax: limits.sessionsPerSubjectMax },
+    // Rows of earlier versions, whose sessions had no end.
+    keepMsDefault: limits.mqttSessionIdleMs,
+    quota: {
+      policy: 'refuse',
+      max: limits.sessionsMax,
+      perSubjectMax: limits.sessionsPerSubjectMax,
+      makesRoom: true,
+    },
+  };
+}
+
+function describe(id: string, row: DurableRow, state: StoredSession): Omit<ListedSession, 'open'> {
+  const { subject, sinceMs, keepMs } = row;
+  const isAway = row.presence !== 'open';
+  return {
+    id,
+    client: state.clientId,
+    ...(subject === undefined ? {} : { subject }),
+    saved: new Date(sinceMs).toISOString(),
+    ...(isAway && keepMs !== undefined ? { expires: new Date(sinceMs + keepMs).toISOString() } : {}),
+    subscriptions: state.subscriptions.map(({ filter }) => filter),
+    will: state.will !== undefined,
   };
 }
 

@@ -5,9 +5,14 @@ import {
   type ByteProtocolFront,
   type ByteProtocolPlaces,
 } from '../parts/byte-protocol.ts';
+import type { HttpFront } from '../../http/front.ts';
 import { Broker, type BrokerOptions } from './broker.ts';
 import { MqttConnection } from './connection.ts';
 import type { MqttHost } from './limits.ts';
+import { addSessionRoutes } from './routes.ts';
+
+/** The part of the HTTP port that the broker needs: the upgrades to it, and a place for the sessions it keeps. */
+export type MqttFront = ByteProtocolFront & Pick<HttpFront, 'extend'>;
 
 export type MqttTransportOptions = BrokerOptions & ByteProtocolPlaces;
 
@@ -17,18 +22,18 @@ const path = '/mqtt';
 const subprotocols = ['mqtt', 'mqttv3.1'];
 
 /** MQTT 3.1, 3.1.1 and 5, over TCP and over WebSocket. */
-export function createMqttTransport(front: ByteProtocolFront, options: MqttTransportOptions): Transport {
+export function createMqttTransport(front: MqttFront, options: MqttTransportOptions): Transport {
   return new MqttTransport(front, options);
 }
 
 class MqttTransport implements Transport {
   readonly name = name;
-  readonly #front: ByteProtocolFront;
+  readonly #front: MqttFront;
   readonly #options: MqttTransportOptions;
   #broker!: Broker;
   #server!: ByteProtocolServer<MqttConnection>;
 
-  constructor(front: ByteProtocolFront, options: MqttTransportOptions) {
+  constructor(front: MqttFront, options: MqttTransportOptions) {
     this.#front = front;
     this.#options = options;
   }
@@ -56,6 +61,7 @@ class MqttTransport implements Transport {
     const broker = new Broker(host, this.#options);
     this.#broker = broker;
     await broker.sessions.start();
+    this.#front.extend((app) => addSessionRoutes(app, broker.sessions, host));
     const protocol = {
       name,
       path,

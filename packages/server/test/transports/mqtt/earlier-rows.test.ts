@@ -110,7 +110,7 @@ describe('rows of version 0.1 are read', () => {
 
   it('of a session that never expires, and of one that its server sent away', async () => {
     const { loaded } = await read({ ...session, expirySeconds: 4294967295, presence: { kind: 'drained' } });
-    expect(loaded!.row).toMatchObject({ keepMs: undefined, presence: 'drained' });
+    expect(loaded!.row).toMatchObject({ keepMs: defaultLimits.mqttSessionIdleMs, presence: 'drained' });
   });
 
   it('of a server that was killed: marks messages that it may have sent', async () => {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { MintedClaims } from '../../../../../test/support/tokens.ts';
 import { MemoryRecords } from '../../../src/stores/memory/records.ts';
 import { startTokenServer, token, type TokenServer } from '../token-server.ts';
@@ -34,7 +34,7 @@ async function connect(server: TokenServer, asked: Asked) {
     properties: version === 5 && isKept ? { sessionExpiryIntervalSeconds: 3_600 } : {},
     ...shows(await token(claims)),
   });
-  return { client, code: connack.reasonCode };
+  return { client, code: connack.reasonCode, isPresent: connack.sessionPresent };
 }
 
 /** The reason code of the CONNACK, when the connection is gone again. */
@@ -47,8 +47,21 @@ async function codeOf(server: TokenServer, asked: Asked): Promise<number> {
 
 const names = Array.from({ length: most }, (_, at) => `kept ${at}`);
 
+/** Clients that stay: a session that is away would make room for another. */
+const here: RawClient[] = [];
+afterEach(() => {
+  for (const client of here.splice(0)) client.cut();
+});
+
+/** The reason code of the CONNACK; the client stays. */
+async function stay(server: TokenServer, asked: Asked): Promise<number> {
+  const { client, code } = await connect(server, asked);
+  here.push(client);
+  return code;
+}
+
 async function fill(server: TokenServer, asked: Omit<Asked, 'clientId'>): Promise<void> {
-  for (const clientId of names) expect(await codeOf(server, { ...asked, clientId })).toBe(0);
+  for (const clientId of names) expect(await stay(server, { ...asked, clientId })).toBe(0);
 }
 
 describe('a subject that has as many sessions as it may', () => {
@@ -66,15 +79,33 @@ describe('a subject that has as many sessions as it may', () => {
       const one = { ...eve, clientId: 'one more' };
       expect(await codeOf(server, one)).toBe(quotaExceeded[version]);
       expect(await codeOf(server, { ...one, isKept: false })).toBe(0);
-      const { client, code } = await connect(server, { ...eve, clientId: names[0]! });
-      expect(code).toBe(0);
       // Taken over while it is open, it is the same place.
-      expect(await codeOf(server, { ...eve, clientId: names[0]! })).toBe(0);
-      await client.closed;
+      expect(await stay(server, { ...eve, clientId: names[0]! })).toBe(0);
+      await here[0]!.closed;
       expect(await codeOf(server, one)).toBe(quotaExceeded[version]);
       expect(await codeOf(server, { ...eve, clientId: names[1]!, isKept: false })).toBe(0);
-      expect(await codeOf(server, one)).toBe(0);
+      expect(await stay(server, one)).toBe(0);
       expect(await codeOf(server, { ...one, clientId: 'two more' })).toBe(quotaExceeded[version]);
+    });
+
+    test('loses the session that is away for longest to another one, and takes none of other subjects', async () => {
+      const bob = { ...eve, sub: `away ${version}` };
+      await fill(server, bob);
+      for (const client of here.splice(0)) {
+        client.cut();
+        await client.closed;
+      }
+      const other = { ...eve, sub: `other ${version}` };
+      await fill(server, other);
+      expect(await codeOf(server, { ...other, clientId: 'one more' })).toBe(quotaExceeded[version]);
+      const come = async (clientId: string) => {
+        const { client, isPresent } = await connect(server, { ...bob, clientId });
+        here.push(client);
+        return isPresent;
+      };
+      expect(await come(names[0]!)).toBe(true);
+      expect(await come('one more')).toBe(false);
+      expect(await come(names[2]!)).toBe(true);
     });
 
     test('takes nothing from another, not even by the same client ids, nor from administrators', async () => {
@@ -83,7 +114,7 @@ describe('a subject that has as many sessions as it may', () => {
       await fill(server, { ...eve, sub: `bob ${version}` });
       const root = { sub: `root ${version}`, admin: true, version };
       await fill(server, root);
-      expect(await codeOf(server, { ...root, clientId: 'one more' })).toBe(0);
+      expect(await stay(server, { ...root, clientId: 'one more' })).toBe(0);
       // The sessions of an administrator are not counted for the same subject without the right.
       const plain = { sub: `root ${version}`, version, clientId: 'two more' };
       expect(await codeOf(server, plain)).toBe(quotaExceeded[version]);
@@ -113,7 +144,7 @@ describe('a subject that has as many sessions as it may', () => {
     });
   });
 
-  test('may leave no will beside them, until a session has expired', async () => {
+  test('may leave a will beside them, and another session when one has expired', async () => {
     const eve = { sub: 'mourned', ...everything };
     const will = {
       topic: 'eve/gone',
@@ -137,9 +168,12 @@ describe('a subject that has as many sessions as it may', () => {
       ...shows(await token(eve)),
     });
     expect(connack.reasonCode).toBe(0);
-    for (const clientId of names.slice(1)) expect(await codeOf(server, { ...eve, clientId })).toBe(0);
-    const mourned = { ...eve, clientId: 'mourned', isKept: false, will };
+    for (const clientId of names.slice(1)) expect(await stay(server, { ...eve, clientId })).toBe(0);
+    const mourned = { ...eve, clientId: 'mourned', will };
     expect(await codeOf(server, mourned)).toBe(quotaExceeded[5]);
+    const { client: unkept, code: unkeptCode } = await connect(server, { ...mourned, isKept: false });
+    expect(unkeptCode).toBe(0);
+    unkept.disconnect();
     brief.cut();
     // The end of the session is that of the will's delay.
     expect(await reader.texts(1)).toEqual(['gone']);
@@ -158,18 +192,19 @@ test('a server that is started anew knows whose sessions it keeps', async () => 
     await first.stop();
     const second = await first.again();
     const one = { sub: 'eve', clientId: 'one more' };
+    await fill(second, { sub: 'eve' });
     expect(await codeOf(second, one)).toBe(quotaExceeded[5]);
     expect(await codeOf(second, { ...one, sub: 'bob' })).toBe(0);
     expect(await codeOf(second, { ...one, sub: 'root', admin: true })).toBe(0);
-    expect(await codeOf(second, { sub: 'eve', clientId: names[2]! })).toBe(0);
+    expect(await stay(second, { sub: 'eve', clientId: names[2]! })).toBe(0);
     expect(await codeOf(second, { sub: 'eve', clientId: names[0]!, isKept: false })).toBe(0);
-    expect(await codeOf(second, one)).toBe(0);
+    expect(await stay(second, one)).toBe(0);
     expect(await codeOf(second, { ...one, clientId: 'two more' })).toBe(quotaExceeded[5]);
     await second.stop();
     // Fewer than it has: it continues with what it has.
     const third = await second.again({ store: `lmdb:${folder}`, limits: { sessionsPerSubjectMax: 1 } });
     for (const clientId of ['one more', names[1]!, names[2]!])
-      expect(await codeOf(third, { sub: 'eve', clientId })).toBe(0);
+      expect(await stay(third, { sub: 'eve', clientId })).toBe(0);
     expect(await codeOf(third, { sub: 'eve', clientId: 'two more' })).toBe(quotaExceeded[5]);
     await third.stop();
   } finally {
