@@ -187,7 +187,7 @@ describe('requests', () => {
   });
 
   test('are closed when they come slowly, cut anywhere, or byte by byte', async () => {
-    const head = `POST /socket.io/?EIO=4&transport=polling&sid=aaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n40`;
+    const head = `POST /socket.io/?EIO=4&transport=polling&sid=aaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n40`;
     const answers = [];
     for (let length = 1; length <= head.length; length += 9) {
       const socket = connect(port(), '127.0.0.1');
@@ -217,7 +217,7 @@ describe('requests', () => {
     const other = await Poller.connect(server.url);
     const half = connect(port(), '127.0.0.1');
     half.write(
-      `POST /socket.io/?EIO=4&transport=polling&sid=${other.sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n4`,
+      `POST /socket.io/?EIO=4&transport=polling&sid=${other.sid} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n4`,
     );
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect((await other.request('POST', `&sid=${other.sid}`, '3')).status).toBe(400);

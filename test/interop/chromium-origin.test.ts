@@ -59,6 +59,35 @@ describeInChromium('a page of another origin in Chromium', () => {
     }
   });
 
+  it('can in development when it is a page of this machine', async () => {
+    const server = await startTestServer({ allowedOrigins: ['dev'] });
+    try {
+      expect(await attack(server)).toEqual({ stored: 1, read: 'read', socket: 'opened', events: 'opened' });
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('cannot when its own name resolves to this machine', async () => {
+    const server = await startTestServer({});
+    const rebound = await launchChromium(['--host-resolver-rules=MAP rebound.example 127.0.0.1']);
+    try {
+      const stranger = await rebound.newPage();
+      const url = server.url.replace('127.0.0.1', 'rebound.example');
+      // For the browser this is a page of the attacker; its origin and its `Host` agree, as those of our own pages do.
+      await stranger.goto(`${url}/livez`);
+      const outcome = await stranger
+        .evaluate(`(${attempts})('${url}/channels/target')`)
+        .catch(() => 'refused');
+      expect(JSON.stringify(outcome)).not.toContain('opened');
+      const answer = await fetch(`${server.url}/channels/target?since=earliest`);
+      expect(await answer.json()).toMatchObject({ messages: [] });
+    } finally {
+      await rebound.close();
+      await server.stop();
+    }
+  });
+
   it('can when its origin is listed', async () => {
     const server = await startTestServer({ allowedOrigins: [elsewhere.url] });
     try {

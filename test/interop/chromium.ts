@@ -12,7 +12,7 @@ export function describeInChromium(what: string, suite: () => void): void {
   describe.skipIf(!isHere)(name, { timeout: 60_000 }, suite);
 }
 
-export function launchChromium(): Promise<Browser> {
+export function launchChromium(more: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath,
     args: [
@@ -24,6 +24,7 @@ export function launchChromium(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...more,
     ],
   });
 }

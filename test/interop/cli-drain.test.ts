@@ -39,7 +39,7 @@ async function openMuteWith(port: number, first: string | Buffer): Promise<Mute>
 
 const upgrade = [
   'GET /channels/a HTTP/1.1',
-  'Host: everywire',
+  'Host: localhost',
   'Connection: Upgrade',
   'Upgrade: websocket',
   'Sec-WebSocket-Version: 13',
@@ -48,7 +48,7 @@ const upgrade = [
 /** MQTT 5, clean start, without a client id. */
 const mqttConnect = Buffer.from([0x10, 13, 0, 4, ...Buffer.from('MQTT'), 5, 2, 0, 60, 0, 0, 0]);
 const stompConnect = 'CONNECT\naccept-version:1.2\nhost:everywire\n\n\0';
-const sse = ['GET /channels/a HTTP/1.1', 'Host: everywire', 'Accept: text/event-stream'];
+const sse = ['GET /channels/a HTTP/1.1', 'Host: localhost', 'Accept: text/event-stream'];
 
 test('peers that do not go are cut, and the exit code is 0', async () => {
   server = await serveEverywire([], { env: { EVERYWIRE_LIMITS__DRAIN_MS: '1500' } });

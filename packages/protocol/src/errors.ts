@@ -189,6 +189,8 @@ export interface EverywireErrorOptions {
   readonly httpStatus?: number;
   /** JSON pointers to the invalid fields (RFC 6901). */
   readonly pointers?: readonly string[];
+  /** Overrides the row's title where one code has several causes (a token and an origin are `forbidden`). */
+  readonly title?: string;
 }
 
 /** A refusal. `message` is one sentence for people: the fault and the allowed values; never a token or a payload. */
@@ -198,6 +200,7 @@ export class EverywireError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly pointers: readonly string[];
   readonly #httpStatus: number | undefined;
+  readonly #title: string | undefined;
 
   constructor(code: ErrorCode, detail: string, options: EverywireErrorOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
@@ -205,10 +208,15 @@ export class EverywireError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.pointers = options.pointers ?? [];
     this.#httpStatus = options.httpStatus;
+    this.#title = options.title;
   }
 
   get row(): ErrorRow {
     return errorTable[this.code];
+  }
+
+  get title(): string {
+    return this.#title ?? this.row.title;
   }
 
   get httpStatus(): number {

@@ -9,11 +9,14 @@ import type { Config, ConfigInput } from './config/schema.ts';
 import { openAccess, type Access } from './core/sessions/access.ts';
 import { Admission } from './core/sessions/admission.ts';
 import type { Clock, Random } from './core/clock.ts';
+import { ThrottledLog } from './core/throttled-log.ts';
 import { createHub, type Hub } from './core/hub.ts';
 import type { Log } from './core/seams/log.ts';
 import type { Endpoint, Host, Transport } from './core/seams/transport.ts';
 import { createHttpFront, type HttpFront } from './http/front.ts';
+import { AllowedOrigins, hostsOnLoopback } from './http/origin.ts';
 import type { ListenAddress } from './net/listener.ts';
+import { isLoopback } from './net/loopback.ts';
 import { certificateOf } from './net/tls-end.ts';
 import { trustedProxies } from './net/trusted-proxies.ts';
 import { pages } from './page/index.ts';
@@ -155,7 +158,8 @@ class ComposedServer implements EverywireServer {
 
   async #start(): Promise<Started> {
     const { config } = this;
-    const { limits, allowedOrigins } = config;
+    const { limits } = config;
+    const allowedOrigins = this.#allowedOrigins();
     const shared = { clock: this.#clock, random: this.#random, log: this.#log, limits };
     const tls = await this.#loadTls();
     const store = await createStore(config.store, {
@@ -182,6 +186,7 @@ class ComposedServer implements EverywireServer {
       metrics,
       metricsAccess: config.metrics.access,
       allowedOrigins,
+      isHost: this.#hostNames(),
       tokens: auth?.tokens,
       cookie: config.auth.cookie,
       certificateOf,
@@ -247,6 +252,23 @@ class ComposedServer implements EverywireServer {
     this.#tls = loaded;
     this.#steps.push({ what: 'tls', stop: async () => loaded.stop() });
     return loaded;
+  }
+
+  /** A page that was refused is a setting that is missing, or an attack: the operator can tell which. */
+  #allowedOrigins(): AllowedOrigins {
+    const refusals = new ThrottledLog(this.#clock, this.#log);
+    return new AllowedOrigins(this.config.allowedOrigins, (origin) =>
+      refusals.info(
+        { origin },
+        'refused a page of another origin; to allow it, add the origin to allowedOrigins',
+      ),
+    );
+  }
+
+  /** A server that asks for no token answers to the names of its machine alone. */
+  #hostNames(): ((host: string) => boolean) | undefined {
+    const { http, allowedOrigins } = this.config;
+    return this.#access === openAccess && isLoopback(http.host) ? hostsOnLoopback(allowedOrigins) : undefined;
   }
 
   #addressOf(name: 'mqtt' | 'stomp' | 'grpc'): ListenAddress;

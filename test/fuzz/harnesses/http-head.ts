@@ -17,7 +17,7 @@ const offers = [{ mediaTypes: ['application/json'] }, { mediaTypes: ['text/event
 const allowedOrigins = new Set(['https://app.example']);
 const callers = new Callers({
   hub: { authenticate: () => Promise.reject(new Error('this harness has no authentication')) },
-  allowedOrigins: [...allowedOrigins],
+  allowedOrigins,
   cookie: 'session',
 });
 

@@ -37,16 +37,19 @@ describe('connections that have ended are counted no more', () => {
     },
   );
 
-  const body = 'Host: x\r\nContent-Length: 2\r\n';
+  const body = 'Host: localhost\r\nContent-Length: 2\r\n';
   it.each([
     ['a body', `POST /channels/x HTTP/1.1\r\n${body}\r\nhi`],
     ['an invalid token', `POST /channels/x HTTP/1.1\r\n${body}Authorization: Bearer x\r\n\r\nhi`],
     ['half a body', `POST /channels/x HTTP/1.1\r\n${body}\r\nh`],
-    ['a bad coding', 'POST /channels/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: foo\r\n\r\n'],
+    ['a bad coding', 'POST /channels/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: foo\r\n\r\n'],
     ['a hope for 100', `POST /channels/x HTTP/1.1\r\n${body}Expect: 100-continue\r\n\r\n`],
     ['another hope', `POST /channels/x HTTP/1.1\r\n${body}Expect: foo\r\n\r\n`],
-    ['a stream', 'GET /channels/x HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n'],
-    ['an upgrade', 'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'],
+    ['a stream', 'GET /channels/x HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n'],
+    [
+      'an upgrade',
+      'GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    ],
     ['no HTTP', 'x\r\n\r\n'],
   ])('%s from a stranger, more often than strangers may be', async (_, request) => {
     const { port } = new URL(server.url);

@@ -176,7 +176,7 @@ const cases: readonly Case[] = [
     run: async () => {
       const peer = await dial(server.port);
       peer.socket.write(
-        `POST /channels/tiny HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+        `POST /channels/tiny HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nTransfer-Encoding: chunked\r\n\r\n`,
       );
       const chunk = Buffer.from('1\r\nx\r\n');
       await send(peer, payloadBytes, () => chunk);
@@ -189,7 +189,7 @@ const cases: readonly Case[] = [
     run: async () => {
       const peer = await dial(server.port);
       peer.socket.write(
-        `POST /channels/tiny HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+        `POST /channels/tiny HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nTransfer-Encoding: chunked\r\n\r\n`,
       );
       const chunk = Buffer.from('1\r\nx\r\n');
       await send(peer, pieces, () => chunk);
@@ -312,7 +312,7 @@ it('of which all that was allowed is stored whole', async () => {
 });
 
 describe('too many and too long header fields', () => {
-  const request = (fields: string): string => `GET /livez HTTP/1.1\r\nHost: x\r\n${fields}\r\n`;
+  const request = (fields: string): string => `GET /livez HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n`;
   const many = (count: number): string => Array.from({ length: count }, (_, at) => `X-${at}: a\r\n`).join('');
 
   it.each([
@@ -320,7 +320,7 @@ describe('too many and too long header fields', () => {
     ['101 fields', request(many(101)), 431],
     ['a field of 17 KiB', request(`X: ${'a'.repeat(17 * 1024)}\r\n`), 431],
     ['4,000 cookies', request('Cookie: a=b\r\n'.repeat(4_000)), 431],
-    ['a target of 17 KiB', `GET /${'a'.repeat(17 * 1024)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431],
+    ['a target of 17 KiB', `GET /${'a'.repeat(17 * 1024)} HTTP/1.1\r\nHost: localhost\r\n\r\n`, 431],
     [
       'fields named after what objects have',
       request('__proto__: x\r\nconstructor: x\r\ntoString: x\r\nhasOwnProperty: x\r\n'),

@@ -86,7 +86,7 @@ export async function login(listener: Listener, token: string): Promise<Dialled>
 const hellos = {
   http: {
     bytes: (token: string) =>
-      Buffer.from(`GET /channels/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`),
+      Buffer.from(`GET /channels/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`),
     isTaken: (answer: Buffer) => answer.includes('HTTP/1.1 200'),
   },
   stomp: {

@@ -45,10 +45,10 @@ const upgrade = (path: string, protocol: string) => (): Buffer =>
   );
 const post = (token: string): Buffer =>
   Buffer.from(
-    `POST /channels/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 1000\r\n\r\n`,
+    `POST /channels/a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Length: 1000\r\n\r\n`,
   );
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-const head = Buffer.from('GET /channels/a HTTP/1.1\r\nHost: x\r\nX-Slow: '.padEnd(1_000, 'a'));
+const head = Buffer.from('GET /channels/a HTTP/1.1\r\nHost: localhost\r\nX-Slow: '.padEnd(1_000, 'a'));
 /** The masked frame of a WebSocket client, of which only the head ever comes. */
 const frameHead = Buffer.from([0x82, 0xfe, 0x10, 0, 0, 0, 0, 0]);
 const clientHello = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);

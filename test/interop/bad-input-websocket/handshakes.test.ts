@@ -195,7 +195,6 @@ describe('origins, where an allow-list is configured', () => {
     'http://allowed.example',
     'https://allowed.example.evil.com',
     'https://evil.com/allowed.example',
-    'https://ALLOWED.example',
     'https://allowed.example.',
     'https://xn--llowed-xta.example',
     'https://user@allowed.example',

@@ -92,7 +92,7 @@ describe('refused on every way in', () => {
     const raw = await RawClient.dial(server.port);
     raw.write(
       Buffer.from(
-        `GET /channels/${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `GET /channels/${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
           'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
         'latin1',
       ),

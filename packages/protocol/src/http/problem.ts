@@ -20,7 +20,7 @@ export interface Problem {
 export function problemOf(error: EverywireError, instance: string | undefined): Problem {
   return {
     type: `/problems/${error.code}`,
-    title: error.row.title,
+    title: error.title,
     status: error.httpStatus,
     detail: error.message,
     ...(instance === undefined ? {} : { instance }),

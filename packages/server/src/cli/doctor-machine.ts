@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { asRecord } from '@everywire/protocol';
-import { isLoopback } from '../config/rules.ts';
+import { isLoopback } from '../net/loopback.ts';
 import { isDefault, type LoadedConfig } from '../config/load.ts';
 import { authenticates } from '../config/auth.ts';
 import type { Config } from '../config/schema.ts';

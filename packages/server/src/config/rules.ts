@@ -1,20 +1,11 @@
-import { BlockList, isIP } from 'node:net';
 import { parseFilter } from '@everywire/protocol';
+import { devOrigins, serializeOrigin } from '../http/origin.ts';
+import { isLoopback } from '../net/loopback.ts';
 import { trustedProxies } from '../net/trusted-proxies.ts';
 import { findDurabilityProblem } from '../stores/index.ts';
 import { authenticates, findCertificateProblems, findTokenProblems } from './auth.ts';
 import { checkLimits } from './limits.ts';
 import type { Config } from './schema.ts';
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-export function isLoopback(host: string): boolean {
-  const family = isIP(host);
-  if (family === 0) return host === 'localhost';
-  return loopback.check(host, family === 6 ? 'ipv6' : 'ipv4');
-}
 
 /** Problems of a configuration whose keys are valid one by one. One sentence each; an empty list is good. */
 export function findContradictions(
@@ -26,6 +17,7 @@ export function findContradictions(
     ...findImpossible(config),
     ...findUselessDurability(config),
     ...findHalfTls(config, isGiven),
+    ...findUselessOrigins(config),
   ];
 }
 
@@ -40,6 +32,24 @@ function findOpenDoors(config: Config): readonly string[] {
     );
   }
   return problems;
+}
+
+/** Origins that no page has. */
+function findUselessOrigins({ allowedOrigins, http }: Config): readonly string[] {
+  return allowedOrigins.flatMap((origin) => {
+    if (origin === devOrigins) {
+      if (isLoopback(http.host)) return [];
+      return [
+        `allowedOrigins: ${devOrigins} allows every page of this machine, which is for a server on loopback; http.host is ${http.host}. ` +
+          'List the origins instead.',
+      ];
+    }
+    if (serializeOrigin(origin) !== undefined) return [];
+    return [
+      `allowedOrigins: ${JSON.stringify(origin)} can never match. An origin is a scheme, a host and perhaps a port, such as ` +
+        'https://app.example or http://localhost:5173.',
+    ];
+  });
 }
 
 /** Settings that ask for TLS, but lack something that TLS needs. */

@@ -237,10 +237,15 @@ export const configSchema = Type.Object(
       description: 'Settings by channel filter, such as "chat/**"; the most specific filter wins.',
     }),
     allowedOrigins: Type.Array(
-      Type.String({ pattern: '^https?://[^/\\s*]+$', words: 'an origin', examples: ['https://app.example'] }),
+      Type.String({
+        pattern: '^(?:dev|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\\s*]+)$',
+        words: 'an origin',
+        examples: ['https://app.example'],
+      }),
       {
         default: [],
-        description: 'Other origins whose web pages may use this server, such as https://app.example.',
+        description:
+          'Other origins whose web pages may use this server, such as https://app.example, capacitor://localhost or null; dev: every page of this machine.',
       },
     ),
     webhooks: webhooksSection,

@@ -35,7 +35,7 @@ export function readTree(tree: unknown, sourceOf: (path: readonly string[]) => s
     const source = sourceOf(path);
     const childOf = childSchemas(schema);
     if (childOf === undefined) {
-      const setting = { path, value: readInUnits(schema, value), source };
+      const setting = { path, value: readInUnits(schema, asList(schema, value)), source };
       const problem = findProblem(setting, schema);
       if (problem === undefined) settings.push(setting);
       else problems.push(problem);
@@ -74,6 +74,11 @@ export function readText(path: readonly string[], text: string, source: string):
   return problem === undefined
     ? { settings: [{ path, value, source }], problems: [] }
     : { settings: [], problems: [problem] };
+}
+
+/** One text is a list of one, as it is in flags and the environment. */
+function asList({ type, items }: SchemaNode, value: unknown): unknown {
+  return type === 'array' && items?.type === 'string' && typeof value === 'string' ? [value] : value;
 }
 
 /** With the members of a list of sections, whose keys have units too. */

@@ -5,7 +5,7 @@ import type { Credentials, Identity } from '../core/sessions/access.ts';
 import type { HubFront } from '../core/seams/hub-api.ts';
 import { connectionKey } from '../net/guard.ts';
 import { bearerToken } from './bearer.ts';
-import { isOriginAllowed } from './origin.ts';
+import { isOriginAllowed, noOrigins, type Origins } from './origin.ts';
 import { peerOf } from './peer.ts';
 import { rawQuery } from './percent.ts';
 import { HttpRefusal } from './problem.ts';
@@ -14,7 +14,7 @@ import { Query } from './query.ts';
 export interface CallersOptions {
   readonly hub: Pick<HubFront, 'authenticate'>;
   /** Origins whose pages a cookie may come from, beside this server's own. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
   /** The name of the cookie that may carry a token; absent: the server ignores cookies. */
   readonly cookie?: string | undefined;
   /** The subject of a connection's verified client certificate; absent: the server uses no client certificates. */
@@ -24,13 +24,13 @@ export interface CallersOptions {
 /** Authenticates the requests on the HTTP port: the only code that reads credentials there. */
 export class Callers {
   readonly #hub: Pick<HubFront, 'authenticate'>;
-  readonly #allowedOrigins: ReadonlySet<string>;
+  readonly #allowedOrigins: Origins;
   readonly #cookie: string | undefined;
   readonly #certificateOf: (socket: Socket) => string | undefined;
 
   constructor({ hub, allowedOrigins, cookie, certificateOf }: CallersOptions) {
     this.#hub = hub;
-    this.#allowedOrigins = new Set(allowedOrigins);
+    this.#allowedOrigins = allowedOrigins ?? noOrigins;
     this.#cookie = cookie;
     this.#certificateOf = certificateOf ?? (() => undefined);
   }

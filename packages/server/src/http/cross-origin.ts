@@ -1,5 +1,4 @@
-import { EverywireError } from '@everywire/protocol';
-import { isOriginAllowed, type OriginRequest } from './origin.ts';
+import { isOriginAllowed, originRefusal, type OriginRequest, type Origins } from './origin.ts';
 
 export interface CrossOriginOptions {
   /** Whether pages may send cookies (Fetch §3.2.5): only if a cookie can carry a token. */
@@ -11,11 +10,11 @@ const exposedHeaders =
 
 /** The pages of other origins that may use this server (Fetch §3.2). Without a list, no such page may. */
 export class CrossOrigin {
-  readonly #allowed: ReadonlySet<string> | undefined;
+  readonly #allowed: Origins | undefined;
   readonly #takesCookies: boolean;
 
-  constructor(allowed: readonly string[] | undefined, { takesCookies = false }: CrossOriginOptions = {}) {
-    this.#allowed = allowed === undefined ? undefined : new Set(allowed);
+  constructor(allowed: Origins | undefined, { takesCookies = false }: CrossOriginOptions = {}) {
+    this.#allowed = allowed;
     this.#takesCookies = takesCookies;
   }
 
@@ -67,6 +66,6 @@ export class CrossOrigin {
 
   #check(request: OriginRequest): void {
     if (this.#allowed === undefined || isOriginAllowed(request, this.#allowed)) return;
-    throw new EverywireError('forbidden', 'Pages of this origin may not use this server.');
+    throw originRefusal(request, this.#allowed);
   }
 }

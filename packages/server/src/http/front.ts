@@ -23,6 +23,7 @@ import { addChannelRoutes } from './routes-channels.ts';
 import { addHealthRoutes, type MetricsPage } from './routes-health.ts';
 import { addTokenRoutes } from './routes-tokens.ts';
 import { addOpenApi } from './openapi.ts';
+import type { Origins } from './origin.ts';
 import { CrossOrigin } from './cross-origin.ts';
 import { RawRequests } from './raw-requests.ts';
 import { UpgradeRouter } from './upgrades.ts';
@@ -39,7 +40,9 @@ export interface HttpFrontOptions {
   /** The content of `/metrics`. */
   readonly metrics: MetricsPage;
   /** Origins whose pages may use this server; absent: no page of another origin may. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
+  /** Names of this server in `Host`; absent: any. */
+  readonly isHost?: ((host: string) => boolean) | undefined;
   /** Given while authentication is on. */
   readonly tokens?: Tokens | undefined;
   /** The name of the cookie that may carry a token; absent: the server ignores cookies. */

@@ -25,6 +25,7 @@ import { Http2Front, unknownExpectation } from './http2-front.ts';
 import { endHttp2, fieldsFor, http2StreamOf } from './http2-request.ts';
 import { readBody } from './body.ts';
 import { endAfter } from './linger.ts';
+import { hostRefusal } from './origin.ts';
 import { lookBehindProxy } from './peer.ts';
 import { problemBytes, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
@@ -50,6 +51,8 @@ export interface NodeServerOptions {
   readonly requests: RawRequests;
   /** A reason to refuse every request with this path, such as draining. */
   readonly refusalOf: (path: string) => EverywireError | undefined;
+  /** Names of this server in `Host`; absent: any. */
+  readonly isHost?: ((host: string) => boolean) | undefined;
   /** Fields that every answer to a request has, refusals included. */
   readonly fieldsOf: (request: Pick<IncomingMessage, 'headers'>) => OutgoingHttpHeaders;
 }
@@ -138,7 +141,8 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
     afterAnswers(socket, () => {
       handOver();
       const path = rawPath(targetPath(request.url ?? '/'));
-      const refusal = checkHead(request, limits) ?? options.refusalOf(path);
+      const refusal =
+        checkHead(request, limits) ?? checkName(request, options.isHost) ?? options.refusalOf(path);
       lookBehindProxy(request, isProxy);
       if (refusal === undefined) upgrades.handle(request, socket, head);
       else endAfter(socket, problemBytes(refusal, path, limits.retryAfterMs));
@@ -217,6 +221,14 @@ function admit(request: IncomingMessage, response: ServerResponse, options: Node
   return refusal === undefined;
 }
 
+/** Refuses a page whose own name resolves to this machine: only the name differs from ours. */
+function checkName(
+  { headers: { host } }: IncomingMessage,
+  isHost: NodeServerOptions['isHost'],
+): EverywireError | undefined {
+  return host === undefined || isHost === undefined || isHost(host) ? undefined : hostRefusal(host);
+}
+
 /** Judges the body of a GET by its content: an empty one means nothing. */
 async function serveWithoutContent(
   request: IncomingMessage,
@@ -241,9 +253,10 @@ function isOver(socket: Socket): boolean {
 
 function refusalOfHead(
   request: IncomingMessage,
-  { limits, requests, refusalOf }: NodeServerOptions,
+  { limits, requests, refusalOf, isHost }: NodeServerOptions,
 ): EverywireError | undefined {
-  const refusal = checkHead(request, limits, requests.find(request)?.bodyBytesMax);
+  const bytesMax = requests.find(request)?.bodyBytesMax;
+  const refusal = checkHead(request, limits, bytesMax) ?? checkName(request, isHost);
   // A page can read the refusal of its request only if the preflight before it succeeds (Fetch §4.9).
   if (refusal !== undefined || request.method === 'OPTIONS') return refusal;
   return refusalOf(rawPath(targetPath(request.url ?? '/')));

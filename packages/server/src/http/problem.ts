@@ -27,7 +27,9 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
   }
   // RFC 6750 §3.1. `Callers` answers a request without credentials.
   if (error.code === 'unauthorized') headers['WWW-Authenticate'] = 'Bearer error="invalid_token"';
-  if (error.code === 'forbidden') headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
+  // Not where something else than the token is refused, such as an origin.
+  if (error.code === 'forbidden' && error.title === error.row.title)
+    headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
   return error instanceof HttpRefusal ? { ...headers, ...error.headers } : headers;
 }
 

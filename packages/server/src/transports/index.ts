@@ -1,3 +1,4 @@
+import type { Origins } from '../http/origin.ts';
 import type { Transport } from '../core/seams/transport.ts';
 import type { HttpFront } from '../http/front.ts';
 import type { WebhookSettings } from './webhook/transport.ts';
@@ -12,7 +13,7 @@ export interface TransportOptions {
   /** The HTTP port. */
   readonly front: HttpFront;
   /** Origins whose web pages may connect; absent: any, as long as authentication is off. */
-  readonly allowedOrigins: readonly string[] | undefined;
+  readonly allowedOrigins: Origins | undefined;
   /** The addresses of transports with a separate port. */
   readonly listen: Readonly<Record<'mqtt' | 'stomp' | 'grpc' | 'mqtts' | 'stomps', ListenAddress>>;
   /** Absent: the server uses no TLS. */

@@ -1,7 +1,7 @@
 import { EverywireError } from '@everywire/protocol';
 import { acceptKeyOf, webSocketVersion } from '@everywire/wires/websocket';
 import type { IncomingMessage } from 'node:http';
-import { isOriginAllowed, type OriginRequest } from '../http/origin.ts';
+import { isOriginAllowed, originRefusal, type OriginRequest, type Origins } from '../http/origin.ts';
 import { HttpRefusal } from '../http/problem.ts';
 
 /** The parts of a request that the handshake check needs. */
@@ -9,7 +9,7 @@ export type HandshakeRequest = Pick<IncomingMessage, 'method' | 'httpVersion' | 
 
 export interface HandshakeRules {
   /** Origins whose pages may connect, beside this server's own; absent: any. */
-  readonly allowedOrigins?: ReadonlySet<string> | undefined;
+  readonly allowedOrigins?: Origins | undefined;
   /** Subprotocols of this server, best first; absent: none is ever selected. */
   readonly protocols?: readonly string[] | undefined;
   /** Whether the peer must offer one of them. */
@@ -60,7 +60,7 @@ export function checkHandshake(
     return refuse('malformed', 'The handshake must have one Sec-WebSocket-Key of 16 bytes in base64.');
   }
   if (rules.allowedOrigins !== undefined && !isOriginAllowed(request, rules.allowedOrigins)) {
-    return refuse('forbidden', 'This origin may not connect.');
+    return originRefusal(request, rules.allowedOrigins);
   }
   const protocol = selectProtocol(headers['sec-websocket-protocol'], rules);
   if (protocol instanceof EverywireError) return protocol;
@@ -107,7 +107,7 @@ function hasToken(header: string | undefined, token: string): boolean {
 }
 
 function refuse(
-  code: 'malformed' | 'unsupported' | 'forbidden',
+  code: 'malformed' | 'unsupported',
   detail: string,
   httpStatus?: number,
   headers?: Readonly<Record<string, string>>,

@@ -254,6 +254,18 @@ describe('what is refused', () => {
       /namespaces: "a\/\*\*": durability: The lmdb store does not offer "memory"/,
     ],
     ['an origin with a path', 'allowedOrigins: [https://a.example/x]', /allowedOrigins is a list/],
+    ['an origin without a scheme', 'allowedOrigins: [a.example]', /allowedOrigins is a list/],
+    [
+      'an origin with a user',
+      'allowedOrigins: [https://me@a.example]',
+      /"https:\/\/me@a\.example" can never match/,
+    ],
+    ['an origin with a bad port', 'allowedOrigins: [https://a.example:x]', /can never match.*such as/],
+    [
+      'every page of this machine on a public server',
+      'allowedOrigins: dev\ninsecure: true\nhttp: { host: 0.0.0.0 }',
+      /allowedOrigins: dev .*on loopback/,
+    ],
     [
       'limits that contradict each other',
       'limits: { pageMessagesDefault: 2000 }',

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AllowedOrigins } from '../../src/http/origin.ts';
 import { startRig, type Rig } from './rig.ts';
 import { WireClient, type Answer } from '../../../../test/clients/http/wire-client.ts';
 
@@ -10,7 +11,7 @@ describe('an answer that is made beside the router', () => {
   let rig: Rig;
   beforeAll(async () => {
     rig = await startRig({
-      front: { allowedOrigins: [origin] },
+      front: { allowedOrigins: new AllowedOrigins([origin]) },
       prepare: ({ requests }) => {
         const handle = (): never => {
           throw new Error('refused by its head');
@@ -84,7 +85,7 @@ describe('an answer that is made beside the router', () => {
 });
 
 it('lets a page read that the server is shutting down', async () => {
-  const rig = await startRig({ front: { allowedOrigins: [origin] } });
+  const rig = await startRig({ front: { allowedOrigins: new AllowedOrigins([origin]) } });
   try {
     rig.front.drain();
     await using client = new WireClient(rig.port);

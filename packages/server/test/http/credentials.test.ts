@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { EverywireError } from '@everywire/protocol';
 import { describe, expect, it } from 'vitest';
+import { AllowedOrigins } from '../../src/http/origin.ts';
 import type { Credentials } from '../../src/core/sessions/access.ts';
 import { Callers, type CallersOptions } from '../../src/http/credentials.ts';
 
@@ -14,7 +15,7 @@ const host = 'wire.example';
 const listed = 'https://app.example';
 
 function callers(options: Partial<CallersOptions> = {}): Callers {
-  return new Callers({ hub, allowedOrigins: [listed], cookie: 'session', ...options });
+  return new Callers({ hub, allowedOrigins: new AllowedOrigins([listed]), cookie: 'session', ...options });
 }
 
 function request(headers: Record<string, string>, url = '/channels/a', socket: object = {}): IncomingMessage {

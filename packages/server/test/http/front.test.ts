@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import type { Duplex } from 'node:stream';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AllowedOrigins } from '../../src/http/origin.ts';
 import { startRig, type Rig } from './rig.ts';
 import { openGet, WireClient } from '../../../../test/clients/http/wire-client.ts';
 
@@ -417,7 +418,7 @@ describe('what depends on how it is set up', () => {
 
   it('lets pages of listed origins in, and no others', async () => {
     const origin = 'https://app.example';
-    rig = await startRig({ front: { allowedOrigins: [origin] } });
+    rig = await startRig({ front: { allowedOrigins: new AllowedOrigins([origin]) } });
     const asked = (from: string, accept = '*/*'): Promise<Response> =>
       fetch(`${rig.front.url}/channels/x`, { headers: { origin: from, accept } });
     const allowed = await asked(origin);

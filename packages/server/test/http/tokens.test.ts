@@ -1,5 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
+import { AllowedOrigins } from '../../src/http/origin.ts';
 import { openAccess, type Access, type Credentials, type Tokens } from '../../src/core/sessions/access.ts';
 import { startRig, type Rig, type RigOptions } from './rig.ts';
 import { WireClient } from '../../../../test/clients/http/wire-client.ts';
@@ -167,7 +168,7 @@ describe('a page of a listed origin', () => {
   const origin = 'https://app.example';
 
   it('may read refusals too, also where the body was not read', async () => {
-    await start({ allowedOrigins: [origin] });
+    await start({ allowedOrigins: new AllowedOrigins([origin]) });
     const refused = await ask('/channels/a', { headers: { origin } });
     expect(refused.status).toBe(401);
     expect(refused.headers.get('access-control-allow-origin')).toBe(origin);
@@ -182,10 +183,10 @@ describe('a page of a listed origin', () => {
   it('may show cookies only where they count', async () => {
     const credentials = async (): Promise<string | null> =>
       (await ask('/channels/a', { headers: { origin } })).headers.get('access-control-allow-credentials');
-    await start({ allowedOrigins: [origin] });
+    await start({ allowedOrigins: new AllowedOrigins([origin]) });
     expect(await credentials()).toBeNull();
     await rig.stop();
-    const { shown } = await start({ allowedOrigins: [origin], cookie: 'session' });
+    const { shown } = await start({ allowedOrigins: new AllowedOrigins([origin]), cookie: 'session' });
     expect(await credentials()).toBe('true');
     const answer = await ask('/channels/a', { headers: { origin, cookie: 'session=ann' } });
     expect(answer.status).toBe(200);

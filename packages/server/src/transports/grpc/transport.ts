@@ -1,3 +1,4 @@
+import type { Origins } from '../../http/origin.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import { spreadMs } from '../../core/spread.ts';
 import { GrpcPort, type GrpcPortOptions } from './grpc-port.ts';
@@ -13,7 +14,7 @@ export interface GrpcFront extends WebFront {
 }
 
 export interface GrpcTransportOptions extends GrpcPortOptions {
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
 }
 
 const name = 'grpc';

@@ -3,6 +3,7 @@ import { toEverywireError, type EverywireError } from '@everywire/protocol';
 import type { Callers } from '../../http/credentials.ts';
 import { CrossOrigin } from '../../http/cross-origin.ts';
 import { onHalfClosed } from '../../http/half-closed.ts';
+import type { Origins } from '../../http/origin.ts';
 import { peerOf } from '../../http/peer.ts';
 import { rawPath } from '../../http/percent.ts';
 import { problemHeaders } from '../../http/problem.ts';
@@ -26,14 +27,9 @@ export class WebPort {
   readonly #front: WebFront;
   readonly #host: GrpcHost;
   readonly #library: LibraryCalls;
-  readonly #allowedOrigins: readonly string[] | undefined;
+  readonly #allowedOrigins: Origins | undefined;
 
-  constructor(
-    front: WebFront,
-    host: GrpcHost,
-    library: LibraryCalls,
-    allowedOrigins: readonly string[] | undefined,
-  ) {
+  constructor(front: WebFront, host: GrpcHost, library: LibraryCalls, allowedOrigins: Origins | undefined) {
     this.#front = front;
     this.#host = host;
     this.#library = library;

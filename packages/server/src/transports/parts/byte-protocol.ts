@@ -1,3 +1,4 @@
+import type { Origins } from '../../http/origin.ts';
 import type { Host } from '../../core/seams/transport.ts';
 import type { UpgradeRouter } from '../../http/upgrades.ts';
 import type { Link, LinkHandlers, OpenLinks } from '../../net/link.ts';
@@ -22,7 +23,7 @@ export interface ByteProtocolFront {
 /** The configured addresses of the protocol. */
 export interface ByteProtocolPlaces {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
   /** The address for TCP connections. */
   readonly listen: ListenAddress;
   /** The address for TCP connections over TLS; absent: none. */
@@ -104,7 +105,7 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
       upgrades: front.upgrades,
       path,
       handshake: {
-        allowedOrigins: allowedOrigins === undefined ? undefined : new Set(allowedOrigins),
+        allowedOrigins,
         protocols: subprotocols,
         isProtocolRequired: isSubprotocolRequired,
       },

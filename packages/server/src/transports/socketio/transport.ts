@@ -1,3 +1,4 @@
+import type { Origins } from '../../http/origin.ts';
 import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
 import type { Callers } from '../../http/credentials.ts';
@@ -19,7 +20,7 @@ export interface SocketIoFront {
 
 export interface SocketIoTransportOptions {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
   /** The close code for peers when the server drains: 1001 going away, or 1012 service restart (IANA registry). */
   readonly drainCode?: 1001 | 1012 | undefined;
 }

@@ -2,6 +2,7 @@ import { EverywireError } from '@everywire/protocol';
 import { closeOf, everywireProtocol } from '@everywire/protocol/everywire-v1';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Origins } from '../../http/origin.ts';
 import { messageBytesMax } from '../../core/message-bounds.ts';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
@@ -31,7 +32,7 @@ export interface WebSocketFront {
 
 export interface WebSocketTransportOptions {
   /** Origins that browsers may come from; absent: any, as long as authentication is off. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
   /** The close code for peers when the server drains: 1001 going away, or 1012 service restart (IANA registry). */
   readonly drainCode?: 1001 | 1012 | undefined;
 }
@@ -108,7 +109,7 @@ class WebSocketTransport implements Transport {
       messageBytesMax: messageBytesMax(limits, 'json'),
     });
     const { allowedOrigins } = this.#options;
-    const rawRules = { allowedOrigins: allowedOrigins === undefined ? undefined : new Set(allowedOrigins) };
+    const rawRules = { allowedOrigins };
     const commandRules = { ...rawRules, protocols: [everywireProtocol] };
     this.#front.upgrades.add(
       (path) => path === commandPath,

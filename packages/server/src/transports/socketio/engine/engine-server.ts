@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { EverywireError } from '@everywire/protocol';
+import type { Origins } from '../../../http/origin.ts';
 import type { Credentials } from '../../../core/sessions/access.ts';
 import type { Clock, Random } from '../../../core/clock.ts';
 import type { SocketIoLimits } from '../limits.ts';
@@ -29,7 +30,7 @@ export interface EngineOptions<Context> {
   readonly random: Random;
   readonly log: Log;
   /** Origins whose pages may connect, beside this server's own; absent: any. */
-  readonly allowedOrigins?: readonly string[] | undefined;
+  readonly allowedOrigins?: Origins | undefined;
   /** A cookie may be the credentials of the request that opens a session. */
   readonly takesCookies?: boolean | undefined;
   /** Largest message and largest body of a POST, in bytes. */
@@ -59,7 +60,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
   readonly payloadBytesMax: number;
   readonly #options: EngineOptions<Context>;
   readonly #crossOrigin: CrossOrigin;
-  readonly #origins: ReadonlySet<string> | undefined;
+  readonly #origins: Origins | undefined;
   readonly #sockets = new Map<string, EngineSocket<Context>>();
   readonly #restoring = new Map<string, Promise<EngineSocket<Context> | undefined>>();
   readonly #ending = new Set<string>();
@@ -78,7 +79,7 @@ export class EngineServer<Context> implements EngineSocketHost<Context>, Upgrade
     this.payloadBytesMax = payloadBytesMax;
     this.#options = options;
     this.#crossOrigin = new CrossOrigin(options.allowedOrigins, options);
-    this.#origins = options.allowedOrigins === undefined ? undefined : new Set(options.allowedOrigins);
+    this.#origins = options.allowedOrigins;
     const pingIntervalMs = options.pingIntervalMs ?? pingIntervalMsDefault;
     const pingTimeoutMs = options.pingTimeoutMs ?? pingTimeoutMsDefault;
     this.#handshake = { pingIntervalMs, pingTimeoutMs, payloadBytesMax };
