@@ -34,8 +34,11 @@ export async function followInOrder(
   // "From now" must be one position for all filters. Otherwise a message between two subscriptions would reach only one
   // of them.
   const start = from ?? { after: formatCursor(host.hub.head) };
+  const starts = await startsOf(session, filters, start);
   const subscriptions: Subscription[] = [];
-  for (const filter of filters) subscriptions.push(await session.subscribe(filter, { from: start, order }));
+  for (const [at, filter] of filters.entries()) {
+    subscriptions.push(await session.subscribe(filter, { from: starts[at]!, order }));
+  }
   return {
     place: order,
     subscriptions,
@@ -43,4 +46,11 @@ export async function followInOrder(
       for (const subscription of subscriptions) subscription.start();
     },
   };
+}
+
+/** The last messages are counted over all filters, as they are over all channels of one filter. */
+async function startsOf(session: Session, filters: readonly string[], start: From): Promise<readonly From[]> {
+  if (!('since' in start) || start.since.kind !== 'last') return filters.map(() => start);
+  const cursors = await session.locate(filters, start.since);
+  return cursors.map((after) => ({ after }));
 }

@@ -1,4 +1,4 @@
-import type { EverywireError, From } from '@everywire/protocol';
+import type { EverywireError, From, Start } from '@everywire/protocol';
 import type { Message } from '../log/message.ts';
 import type { Counted } from '../publish/throttle.ts';
 import type { Identity } from '../sessions/access.ts';
@@ -54,6 +54,11 @@ export interface Session {
   order(options: OrderOptions): Order;
   /** One page, for peers that poll. `from` absent: the newest `messagesMax`. Several filters are one run, each message once. */
   read(filters: string | readonly string[], from: From | undefined, messagesMax: number): Promise<ReadPage>;
+  /**
+   * A cursor for each filter, such that subscriptions of all of them begin as asked: `last` counts the messages of all filters
+   * together.
+   */
+  locate(filters: readonly string[], since: Start): Promise<readonly string[]>;
   /** Whether the page of the newest is still the one that ended at `cursor`; false where that cannot be known. */
   isNewestUnchanged(filters: readonly string[], cursor: string, messagesMax: number): Promise<boolean>;
   /** Retained messages above `afterSeq`, in seq order: as many as go out at once. */

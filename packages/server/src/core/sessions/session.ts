@@ -1,10 +1,12 @@
 import {
   checkChannel,
   EverywireError,
+  formatCursor,
   parseFilter,
   toEverywireError,
   type Filter,
   type From,
+  type Start,
 } from '@everywire/protocol';
 import type { Clock } from '../clock.ts';
 import type { Dispatcher } from '../fanout/dispatcher.ts';
@@ -216,6 +218,12 @@ export class HubSession implements Session, SubscriptionHost, Author {
     const filters = (typeof texts === 'string' ? [texts] : texts).map((text) => this.#checkFilter(text));
     const place = from !== undefined && 'after' in from ? { cursor: checkCursor(from.after) } : from;
     return this.#parts.queries.read(this.#identity, filters, place, messagesMax);
+  }
+
+  async locate(texts: readonly string[], since: Start): Promise<readonly string[]> {
+    // The subscriptions that follow are counted.
+    const filters = texts.map((text) => this.#authorize(this.#parseFilter(text)));
+    return (await this.#parts.queries.locate(filters, since)).map(formatCursor);
   }
 
   async isNewestUnchanged(texts: readonly string[], cursor: string, messagesMax: number): Promise<boolean> {
