@@ -145,7 +145,7 @@ function describe(subject: string, isAdmin: boolean, claims: Claims): readonly s
   ];
   if (issuedAtMs !== undefined) lines.push(`issued ${dateOf(issuedAtMs)}`);
   if (tokenId !== undefined) lines.push(`jti ${tokenId}`);
-  lines.push('what was revoked only the running server knows');
+  lines.push('only the running server knows the revocations');
   return lines;
 }
 

@@ -40,11 +40,11 @@ export const webhooksSection = Type.Object(
     allowTargets: Type.Array(Type.String({ minLength: 1 }), {
       default: [],
       description:
-        'Targets beyond the public Internet over https: host, *.host, address or network, each maybe with :port.',
+        'Further targets besides the public Internet over https: host, *.host, address or network, with an optional :port.',
     }),
     verify: Type.Boolean({
       default: true,
-      description: 'Ask a new endpoint to give back a challenge, unless allowTargets names it.',
+      description: 'Ask a new endpoint to return a challenge, unless allowTargets names it.',
     }),
     retryDelays: Type.Array(
       Type.String({ pattern: durationPattern, words: 'a length of time', examples: ['5s', '2m', 'PT10H'] }),
@@ -52,7 +52,7 @@ export const webhooksSection = Type.Object(
         default: ['5s', '30s', '2m', '10m', '30m', '2h', '5h', '10h'],
         minItems: 1,
         description:
-          'Before the second attempt, the third and so on, give or take a fifth; then always the last.',
+          'Waits before the second attempt, the third and so on, each plus or minus a fifth; the last one repeats.',
       },
     ),
   },
