@@ -36,6 +36,11 @@ export const changeSchema = Type.Object(
   { ...strict, title: 'WebhookChange' },
 );
 
+export const skipSchema = Type.Object(
+  { channel: Type.String({ description: 'One of `parked`.' }) },
+  { ...strict, title: 'Skip' },
+);
+
 export const rewindSchema = Type.Object(place, { ...strict, title: 'Rewind' });
 
 const nullable = (type: 'string' | 'object') => Type.Unsafe<string | object | null>({ type: [type, 'null'] });
@@ -65,6 +70,16 @@ const webhook = Type.Object(
     failures: Type.Integer({ description: 'Failed attempts in a row.' }),
     lastError: nullable('string'),
     nextAttempt: nullable('string'),
+    parked: Type.Array(
+      Type.Object({
+        channel: Type.String(),
+        cursor: Type.String({ description: 'The endpoint confirmed everything in this channel up to here.' }),
+        failures: Type.Integer(),
+        lastError: nullable('string'),
+        nextAttempt: nullable('string'),
+      }),
+      { description: 'Channels that are set aside while a message fails; the others continue.' },
+    ),
     lastGap: nullable('object'),
     created: Type.String({ format: 'date-time' }),
   },
@@ -116,6 +131,13 @@ export const changeDocs: RouteDocs = {
 };
 export const rewindDocs: RouteDocs = {
   summary: 'Deliver again from a place on',
+  tags,
+  params,
+  consumes: ['application/json'],
+  response: one,
+};
+export const skipDocs: RouteDocs = {
+  summary: 'Leave out the message that keeps a channel set aside',
   tags,
   params,
   consumes: ['application/json'],

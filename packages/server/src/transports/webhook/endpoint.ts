@@ -2,6 +2,8 @@ import {
   EverywireError,
   parseRetryAfterMs,
   toEverywireError,
+  formatCursor,
+  parseCursor,
   type From,
   gapNotice,
 } from '@everywire/protocol';
@@ -14,6 +16,7 @@ import type { Message } from '../../core/log/message.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
 import type { Progress, Subscription } from '../../core/seams/subscription-api.ts';
+import { ParkedChannels, type ParkedChannel, type ParkedRow } from './parked-channels.ts';
 import type { WebhookRow } from './row.ts';
 import { retryDelayMs } from './schedule.ts';
 import type { Attempt, Sender } from './sender.ts';
@@ -33,11 +36,14 @@ export interface EndpointOptions {
 
 /** Before a row that could not be written is written again. */
 const rewriteMs = 1_000;
+/** Messages of a channel that is set aside, read at once. */
+const parkedPageMessages = 16;
 
 /**
  * One active webhook: a durable subscription whose peer is an HTTP endpoint. Each channel has at most one message on its way
  * at a time. The next one leaves when the position after it is durable, so a crash repeats at most that one.
- * While an endpoint fails, all of its channels wait, and later messages stay in the log.
+ * A channel whose message fails is set aside with its own position, and the others continue. Only while the endpoint as a whole
+ * fails, all of them wait. Later messages stay in the log.
  */
 export class Endpoint implements Sink {
   row: WebhookRow;
@@ -51,6 +57,11 @@ export class Endpoint implements Sink {
   #waiting = new Map<string, Message[]>();
   #sending = new Set<string>();
   #retryTimer: Timer | undefined;
+  readonly #parked: ParkedChannels;
+  /** Channels that failed in a row, with no success between them. */
+  #failedInARow = 0;
+  /** All of them wait, for no fault of a message. */
+  #isDown = false;
   /** Goes up with each stop or move: the results of earlier attempts no longer count. */
   #life = 0;
   #hasGap = false;
@@ -61,23 +72,34 @@ export class Endpoint implements Sink {
   constructor(row: WebhookRow, options: EndpointOptions) {
     this.row = row;
     this.#options = options;
+    this.#parked = new ParkedChannels(row.parked ?? [], options.host.clock, () => this.#pump());
   }
 
   get state(): 'active' | 'failing' | 'paused' {
     if (this.row.paused !== undefined) return 'paused';
-    return this.row.failures > 0 ? 'failing' : 'active';
+    return this.row.failures > 0 || this.#parked.size > 0 ? 'failing' : 'active';
   }
 
   /** The position up to which the endpoint confirmed all messages. */
   get cursor(): string {
+    const cursors = [this.place, ...this.parked.map(({ cursor }) => cursor)];
+    return cursors.reduce((left, right) => (seqOf(right) < seqOf(left) ? right : left));
+  }
+
+  /** The same of all channels that are not set aside. */
+  get place(): string {
     return this.#progress?.cursor ?? '';
+  }
+
+  get parked(): readonly ParkedRow[] {
+    return this.#parked.rows;
   }
 
   /** Opens the durable session. @throws EverywireError `quota_exceeded`, `store_unavailable` */
   async open(sessions: DurableSessions<WebhookRow>): Promise<void> {
     const holder: DurableHolder = {
       subscriptions: () => [{ id: '', filter: this.row.filter, progress: this.#progress! }],
-      state: () => this.row,
+      state: () => ({ ...this.row, parked: this.#parked.size === 0 ? undefined : this.parked }),
       lost: () => {
         this.discard();
         return undefined;
@@ -124,6 +146,7 @@ export class Endpoint implements Sink {
       return;
     }
     this.#subscription = subscription;
+    this.#parked.start();
     subscription.start();
     this.#goOn();
   }
@@ -166,6 +189,7 @@ export class Endpoint implements Sink {
       throw cause;
     }
     if (isPaused) return;
+    this.#parked.retryNow();
     if (this.#subscription === undefined) {
       await this.start();
       return;
@@ -179,7 +203,23 @@ export class Endpoint implements Sink {
   async moveTo(from: From): Promise<void> {
     await this.stop();
     this.row = { ...this.row, lastGap: undefined };
+    this.#parked.clear();
     await this.start(from);
+  }
+
+  /**
+   * Leaves out the message that keeps a channel set aside.
+   * @throws EverywireError `not_found` for a channel that is not, `store_unavailable`
+   */
+  async skip(channel: string): Promise<void> {
+    const parked = this.#parked.get(channel);
+    if (parked === undefined) throw new EverywireError('not_found', 'This channel is not set aside.');
+    parked.offset += 1;
+    parked.failures = 0;
+    parked.lastError = undefined;
+    this.#parked.retryAt(parked, undefined);
+    await this.#write();
+    this.#pump();
   }
 
   /** Ends it at once: from here on it writes nothing, so that its row can be removed. */
@@ -207,11 +247,19 @@ export class Endpoint implements Sink {
   }
 
   deliver(batch: Batch): boolean {
+    const aside: number[] = [];
     for (const message of batch.messages) {
+      const parked = this.#parked.get(message.channel);
+      if (parked !== undefined) {
+        parked.throughSeq = message.seq;
+        aside.push(message.seq);
+        continue;
+      }
       const queue = this.#waiting.get(message.channel);
       if (queue === undefined) this.#waiting.set(message.channel, [message]);
       else queue.push(message);
     }
+    if (aside.length > 0) this.#ackSoon(aside);
     this.#pump();
     return true;
   }
@@ -268,6 +316,7 @@ export class Endpoint implements Sink {
     this.#place = this.#progress;
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
+    this.#parked.stop();
     this.#session?.end();
     this.#session = undefined;
     this.#subscription = undefined;
@@ -294,12 +343,26 @@ export class Endpoint implements Sink {
     if (this.#subscription === undefined || this.#retryTimer !== undefined || this.#isStopping) return;
     const { webhooksPerHostMax } = this.#options.host.limits;
     // One that fails is asked with one message, not with one of each channel.
-    const most = this.row.failures > 0 ? 1 : webhooksPerHostMax;
+    const isProbing = this.row.failures > 0;
+    const most = isProbing ? 1 : webhooksPerHostMax;
+    // A probe is a message of another channel, if there is one; and of several places one is kept free for the others.
+    if (!isProbing) this.#pumpParked(Math.max(1, most - 1));
     for (const channel of this.#waiting.keys()) {
       if (this.#sending.size >= most) return;
       if (this.#sending.has(channel)) continue;
       this.#sending.add(channel);
       void this.#sendChannel(channel, this.#life);
+    }
+    if (isProbing) this.#pumpParked(most);
+  }
+
+  #pumpParked(most: number): void {
+    for (const parked of this.#parked.due) {
+      if (this.#sending.size >= most) return;
+      if (this.#sending.has(parked.channel)) continue;
+      this.#sending.add(parked.channel);
+      parked.isDue = false;
+      void this.#sendParked(parked, this.#life);
     }
   }
 
@@ -313,16 +376,100 @@ export class Endpoint implements Sink {
       if (attempt.kind === 'failed') {
         // Cut by our own stopping: that says nothing of the endpoint.
         if (this.#isStopping) break;
-        await this.#failed(attempt);
+        await this.#failed(message, attempt);
         break;
       }
       queue.shift();
       this.#subscription!.ack(message.seq, true);
-      this.#hasGap = false;
-      await this.#save({ failures: 0, lastError: undefined, nextAttemptMs: undefined });
+      await this.#succeeded();
       if (life !== this.#life || this.#retryTimer !== undefined || this.#isStopping) break;
     }
     this.#leave(channel, life);
+  }
+
+  /** Delivers a channel that is set aside, until it has caught up with the others or fails again. */
+  async #sendParked(parked: ParkedChannel, life: number): Promise<void> {
+    try {
+      for (;;) {
+        const message = await this.#nextOf(parked);
+        if (life !== this.#life || this.#isStopping) break;
+        if (message === undefined) {
+          this.#parked.remove(parked.channel);
+          await this.#save({});
+          break;
+        }
+        const attempt = await this.#options.sender.post(this.#requestFor(message));
+        if (life !== this.#life) break;
+        const isSkipped = parked.offset > message.offset;
+        if (attempt.kind === 'failed' && !isSkipped) {
+          if (!this.#isStopping) await this.#failed(message, attempt, parked);
+          break;
+        }
+        parked.cursor = message.cursor;
+        parked.offset = message.offset + 1;
+        parked.failures = 0;
+        parked.lastError = undefined;
+        parked.nextAttemptMs = undefined;
+        const hasCaughtUp = message.seq >= parked.throughSeq;
+        if (hasCaughtUp) this.#parked.remove(parked.channel);
+        await this.#succeeded();
+        if (hasCaughtUp || life !== this.#life || this.#isStopping) break;
+        parked.isDue = this.#retryTimer !== undefined;
+        if (parked.isDue) break;
+      }
+    } catch (caught) {
+      if (life === this.#life) this.#cannotRead(parked, toEverywireError(caught));
+    }
+    this.#leave(parked.channel, life);
+  }
+
+  /** The next message that a channel set aside has to deliver; `undefined`: the subscription brings what follows. */
+  async #nextOf(parked: ParkedChannel): Promise<Message | undefined> {
+    for (;;) {
+      const { throughSeq } = parked;
+      const page = await this.#session!.read(parked.channel, { after: parked.cursor }, parkedPageMessages);
+      const gap = page.gaps.at(-1);
+      if (gap !== undefined) {
+        this.#noteGap(gapNotice(gap));
+        parked.offset = 0;
+        // Numbers of another life of the log compare with nothing; the subscription has met the same gap.
+        if (gap.next.epoch !== parseCursor(parked.cursor)?.epoch) return undefined;
+      }
+      const wanted = page.messages.filter(({ offset }) => offset >= parked.offset);
+      const [first] = wanted;
+      if (first !== undefined && first.seq <= throughSeq) return first;
+      const isAtEnd = first !== undefined || !page.more;
+      // Unless more was left out meanwhile.
+      if (isAtEnd && parked.throughSeq === throughSeq) return undefined;
+      if (!isAtEnd) parked.cursor = formatCursor(page.through);
+      if (this.#session === undefined) return undefined;
+    }
+  }
+
+  #cannotRead(parked: ParkedChannel, error: EverywireError): void {
+    if (endsRights(error)) {
+      this.#pauseWithoutRights(error);
+      return;
+    }
+    parked.lastError = error.message;
+    this.#parked.retryAt(parked, this.#options.host.clock.nowMs() + (error.retryAfterMs ?? rewriteMs));
+  }
+
+  async #succeeded(): Promise<void> {
+    this.#hasGap = false;
+    this.#failedInARow = 0;
+    // The endpoint is back: a delay for an outage says nothing about these messages.
+    if (this.#isDown) this.#parked.retryNow();
+    this.#isDown = false;
+    await this.#save({ failures: 0, lastError: undefined, nextAttemptMs: undefined });
+  }
+
+  /** In a turn to come: the subscription is handing these over. */
+  #ackSoon(seqs: readonly number[]): void {
+    const life = this.#life;
+    this.#options.host.clock.turn(() => {
+      if (life === this.#life) for (const seq of seqs) this.#subscription?.ack(seq, true);
+    });
   }
 
   #leave(channel: string, life: number): void {
@@ -334,7 +481,12 @@ export class Endpoint implements Sink {
     if (this.#sending.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  async #failed(attempt: Attempt & { readonly kind: 'failed' }): Promise<void> {
+  /** `again`: the channel was set aside before. */
+  async #failed(
+    message: Message,
+    attempt: Attempt & { readonly kind: 'failed' },
+    again?: ParkedChannel,
+  ): Promise<void> {
     const { clock } = this.#options.host;
     const nowMs = clock.nowMs();
     const failures = this.row.failures + 1;
@@ -349,13 +501,49 @@ export class Endpoint implements Sink {
       if (life === this.#life) this.#halt();
       return;
     }
-    const delayMs = this.#delayMs(failures, parseRetryAfterMs(attempt.retryAfter, nowMs));
+    const { status, reason } = attempt;
+    const askedMs = parseRetryAfterMs(attempt.retryAfter, nowMs);
+    // Where there is no connection, no message is to blame.
+    const isUnreachable = status === undefined && attempt.wasConnected !== true;
+    const parked = again ?? (isUnreachable ? undefined : this.#park(message));
+    if (parked !== undefined) {
+      parked.offset = message.offset;
+      parked.failures += 1;
+      parked.lastError = reason;
+      this.#parked.retryAt(parked, nowMs + this.#delayMs(parked.failures, askedMs));
+    }
+    if (again === undefined) this.#failedInARow += 1;
+    const isManyInARow = this.#failedInARow >= this.#options.host.limits.webhooksPerHostMax;
+    // 429 and 503 ask the server to wait, and not one of its channels.
+    const isOverloaded = status === 429 || status === 503;
+    if (parked !== undefined && !isOverloaded && !isUnreachable && !isManyInARow) {
+      await this.#save({});
+      return;
+    }
+    this.#isDown = !isOverloaded;
+    const delayMs = this.#delayMs(failures, askedMs);
     this.#retryTimer?.cancel();
     this.#retryTimer = clock.after(delayMs, () => {
       this.#retryTimer = undefined;
       this.#pump();
     });
     await this.#save({ failures, lastError: attempt.reason, nextAttemptMs: nowMs + delayMs });
+  }
+
+  /** Sets a channel aside with its own position; `undefined`: no more may be. */
+  #park({ channel, offset, seq }: Message): ParkedChannel | undefined {
+    if (this.#parked.size >= this.#options.host.limits.webhookParkedMax) return undefined;
+    const queue = this.#waiting.get(channel) ?? [];
+    const parked = this.#parked.add({
+      channel,
+      cursor: this.place,
+      offset,
+      throughSeq: queue.at(-1)?.seq ?? seq,
+      failures: 0,
+    });
+    this.#waiting.delete(channel);
+    for (const message of queue) this.#subscription?.ack(message.seq, true);
+    return parked;
   }
 
   #requestFor(message: Message): Parameters<Sender['post']>[0] {
@@ -410,6 +598,11 @@ export class Endpoint implements Sink {
     const chance = Number.parseInt(host.random.hex(2), 16) / 0xffff;
     return retryDelayMs(retryDelaysMs, { failures, chance, askedMs });
   }
+}
+
+/** Below all others for an empty cursor. */
+function seqOf(cursor: string): number {
+  return parseCursor(cursor)?.seq ?? -1;
 }
 
 /** Trying again does not bring rights back. */

@@ -28,6 +28,11 @@ export const webhookLimits = {
     default: 8,
     about: 'Messages that a webhook holds in memory while they wait for their turn in their channels.',
   },
+  webhookParkedMax: {
+    default: 100,
+    about:
+      'Channels of one webhook that are set aside while they fail; beyond that a channel that fails stops the others.',
+  },
 } satisfies LimitDeclarations;
 
 export type WebhookLimits = HttpLimits & LimitsOf<typeof webhookLimits>;

@@ -1,9 +1,11 @@
 import { EverywireError, formatCursor, toEverywireError, parseFrom } from '@everywire/protocol';
 import { checkSecret, createSecret } from '@everywire/wires/webhook';
 import { DurableSessions } from '../../core/durable/durable-sessions.ts';
+import type { Message } from '../../core/log/message.ts';
 import type { Identity } from '../../core/sessions/access.ts';
 import type { Session } from '../../core/seams/session-api.ts';
 import { Endpoint, signedHeaders } from './endpoint.ts';
+import type { ParkedRow } from './parked-channels.ts';
 import { keptIdentity, webhookKind, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
@@ -52,6 +54,14 @@ export interface WebhookView {
   readonly failures: number;
   readonly lastError: string | null;
   readonly nextAttempt: string | null;
+  /** Channels that are set aside because a message fails, each with its own position. */
+  readonly parked: readonly {
+    readonly channel: string;
+    readonly cursor: string;
+    readonly failures: number;
+    readonly lastError: string | null;
+    readonly nextAttempt: string | null;
+  }[];
   readonly lastGap: object | null;
   readonly created: string;
 }
@@ -203,6 +213,13 @@ export class WebhookRegistry {
     return this.#view(identity, endpoint);
   }
 
+  /** Leaves out the message that keeps `channel` set aside. */
+  async skip(identity: Identity, id: string, channel: string): Promise<WebhookView> {
+    const endpoint = this.#find(identity, id);
+    await endpoint.skip(channel);
+    return this.#view(identity, endpoint);
+  }
+
   async remove(identity: Identity, id: string): Promise<void> {
     const endpoint = this.#find(identity, id);
     this.#endpoints.delete(id);
@@ -250,7 +267,8 @@ export class WebhookRegistry {
   }
 
   async #view(identity: Identity, endpoint: Endpoint): Promise<WebhookView> {
-    const { row, state, cursor } = endpoint;
+    const { row, state, cursor, place, parked } = endpoint;
+    const attemptsMs = [row, ...parked].flatMap(({ nextAttemptMs }) => nextAttemptMs ?? []);
     const expiresAtMs = row.runsAs?.claims?.expiresAtMs;
     return {
       id: row.id,
@@ -262,27 +280,41 @@ export class WebhookRegistry {
       expires:
         expiresAtMs === undefined || expiresAtMs > dateMsMax ? null : new Date(expiresAtMs).toISOString(),
       cursor,
-      lag: await this.#lagOf(identity, row.filter, cursor),
-      failures: row.failures,
-      lastError: row.lastError ?? null,
-      nextAttempt: row.nextAttemptMs === undefined ? null : new Date(row.nextAttemptMs).toISOString(),
+      lag: await this.#lagOf(identity, row.filter, place, parked),
+      failures: Math.max(row.failures, ...parked.map(({ failures }) => failures)),
+      lastError:
+        row.lastError ?? parked.findLast(({ lastError }) => lastError !== undefined)?.lastError ?? null,
+      nextAttempt: attemptsMs.length === 0 ? null : new Date(Math.min(...attemptsMs)).toISOString(),
+      parked: parked.map(({ channel, cursor: after, failures, lastError, nextAttemptMs }) => ({
+        channel,
+        cursor: after,
+        failures,
+        lastError: lastError ?? null,
+        nextAttempt: nextAttemptMs === undefined ? null : new Date(nextAttemptMs).toISOString(),
+      })),
       lastGap: row.lastGap ?? null,
       created: new Date(row.createdMs).toISOString(),
     };
   }
 
-  async #lagOf(identity: Identity, filter: string, cursor: string): Promise<number | null> {
+  async #lagOf(
+    identity: Identity,
+    filter: string,
+    cursor: string,
+    parked: readonly ParkedRow[],
+  ): Promise<number | null> {
     try {
       return await this.#inSession(identity, async (session) => {
-        let count = 0;
-        let place = cursor;
-        // A page also has a limit of bytes.
-        for (;;) {
-          const page = await session.read(filter, { after: place }, lagCountedMax - count);
-          count += page.messages.length;
-          if (!page.more || count >= lagCountedMax) return count;
-          place = formatCursor(page.through);
+        const aside = new Map(parked.map((row) => [row.channel, row]));
+        // The position of the rest is behind them, or will be soon.
+        const isOfRest = ({ channel, seq }: Message): boolean => seq > (aside.get(channel)?.throughSeq ?? -1);
+        let count = await countBehind(session, filter, cursor, isOfRest);
+        for (const row of parked) {
+          if (count >= lagCountedMax) break;
+          const isLeft = ({ offset, seq }: Message): boolean => offset >= row.offset && seq <= row.throughSeq;
+          count += await countBehind(session, row.channel, row.cursor, isLeft);
         }
+        return Math.min(count, lagCountedMax);
       });
     } catch (caught) {
       if (toEverywireError(caught).code === 'forbidden') return null;
@@ -324,6 +356,24 @@ export class WebhookRegistry {
 
   #inSession<T>(identity: Identity, use: (session: Session) => Promise<T>): Promise<T> {
     return inOneShotSession(this.#options.host.hub, { transport: 'webhook', identity }, use);
+  }
+}
+
+/** Messages of `filter` behind `cursor` that are still to be delivered, counted up to `lagCountedMax`. */
+async function countBehind(
+  session: Session,
+  filter: string,
+  cursor: string,
+  isLeft: (message: Message) => boolean,
+): Promise<number> {
+  let count = 0;
+  let place = cursor;
+  // A page also has a limit of bytes.
+  for (;;) {
+    const page = await session.read(filter, { after: place }, lagCountedMax - count);
+    count += page.messages.filter(isLeft).length;
+    if (!page.more || count >= lagCountedMax) return count;
+    place = formatCursor(page.through);
   }
 }
 

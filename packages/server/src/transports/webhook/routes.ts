@@ -79,6 +79,15 @@ export function addWebhookRoutes(
     },
   );
 
+  app.post(
+    `${path}/:id/skip`,
+    { schema: { body: docs.skipSchema }, config: { authenticates, takesJson, docs: docs.skipDocs } },
+    async (request, reply) => {
+      const { channel } = bodyOf(request) as { readonly channel: string };
+      return reply.headers(noStore).send(await registry.skip(callerOf(request), idOf(request), channel));
+    },
+  );
+
   app.delete(`${path}/:id`, { config: { authenticates, docs: docs.removeDocs } }, async (request, reply) => {
     await registry.remove(callerOf(request), idOf(request));
     return reply.code(204).headers(noStore).send();

@@ -3,6 +3,7 @@ import type { DurableKind } from '../../core/durable/kind.ts';
 import { checkEarlierProgress } from '../../core/durable/progress.ts';
 import type { DurableRow } from '../../core/durable/row.ts';
 import type { WebhookLimits } from './limits.ts';
+import type { ParkedRow } from './parked-channels.ts';
 import type { DeliveryFormat } from './format.ts';
 
 /** The state of a webhook as its durable session keeps it. Its position is the session's one subscription. */
@@ -31,6 +32,8 @@ export interface WebhookRow {
   readonly nextAttemptMs?: number | undefined;
   /** The most recent gap notice: messages that were gone before their delivery. */
   readonly lastGap?: object | undefined;
+  /** Channels that are set aside; the position of the subscription is beyond what they have to deliver. */
+  readonly parked?: readonly ParkedRow[] | undefined;
 }
 
 /**

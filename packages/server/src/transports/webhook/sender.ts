@@ -13,6 +13,8 @@ export type Attempt =
       /** For people. */
       readonly reason: string;
       readonly retryAfter?: string | undefined;
+      /** There was a connection, although no answer came. */
+      readonly wasConnected?: true | undefined;
     };
 
 export interface SenderOptions {
@@ -87,7 +89,11 @@ export class Sender {
         }
       }
     } catch (caught) {
-      return failed(explain(caught, this.#options.timeoutMs));
+      return {
+        kind: 'failed',
+        reason: explain(caught, this.#options.timeoutMs),
+        ...(isUnreachable(caught) ? {} : { wasConnected: true }),
+      };
     } finally {
       clearTimeout(timer);
       this.#underWay.delete(cut);
@@ -208,8 +214,12 @@ const knownFailures: ReadonlyMap<string, string> = new Map([
   ['ECONNRESET', 'The connection was reset.'],
 ]);
 
-function failed(reason: string): Attempt {
-  return { kind: 'failed', reason };
+/** Names, addresses and certificates that do not work. */
+const unreachableCodes =
+  /^(?:ENOTFOUND|EAI_|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EBLOCKED|UND_ERR_CONNECT|CERT_|DEPTH_|SELF_SIGNED|UNABLE_TO|ERR_TLS)/;
+
+function isUnreachable(caught: unknown): boolean {
+  return unreachableCodes.test((caught as NodeJS.ErrnoException).code ?? '');
 }
 
 /** The error for an operator, without any content of the request. */

@@ -14,6 +14,7 @@ interface View {
   readonly lastError: string | null;
   readonly nextAttempt: string | null;
   readonly lastGap: object | null;
+  readonly parked: readonly object[];
   readonly [name: string]: unknown;
 }
 
@@ -200,6 +201,106 @@ describe('delivery', () => {
     expect(dataOf(alive)).toEqual(Array.from({ length: 50 }, (_, n) => String(n)));
     // However often it was asked, it was for the first.
     expect(new Set(dataOf(dead))).toEqual(new Set(['0']));
+  });
+});
+
+describe('a channel whose message fails', () => {
+  const isPoison = (body: string): boolean => body.includes('poison');
+
+  test('is set aside with its own position, and the others continue', async () => {
+    let isMended = false;
+    const receiver = await receive(({ body }, response) =>
+      response.writeHead(isPoison(body) && !isMended ? 400 : 200).end(),
+    );
+    const api = await serve();
+    const { id } = await api.register({ url: receiver.url, filter: 'shop/**' });
+    const before = await api.publish('shop/bad', 'before');
+    await api.publish('shop/bad', 'poison');
+    // More than the window holds.
+    for (let n = 0; n < 20; n += 1) await api.publish('shop/bad', `behind ${n}`);
+    for (let n = 0; n < 20; n += 1) await api.publish('shop/good', `good ${n}`);
+    await receiver.received(22);
+    const view = await api.until(id, ({ parked, lag }) => parked.length === 1 && lag === 21);
+    expect(view).toMatchObject({ state: 'failing', lastError: '400', lag: 21 });
+    expect(view.parked).toMatchObject([{ channel: 'shop/bad', lastError: '400' }]);
+    expect(before.cursor).not.toBe('');
+    const texts = (wanted: string) => dataOf(receiver).filter((text) => String(text).startsWith(wanted));
+    await expect.poll(() => texts('good')).toEqual(Array.from({ length: 20 }, (_, n) => `good ${n}`));
+    expect(texts('behind')).toEqual([]);
+    isMended = true;
+    await api.until(id, ({ state, lag }) => state === 'active' && lag === 0);
+    expect(texts('behind')).toEqual(Array.from({ length: 20 }, (_, n) => `behind ${n}`));
+    // It is one of many again.
+    await api.publish('shop/bad', 'after');
+    await api.until(id, ({ lag }) => lag === 0);
+    expect(dataOf(receiver).at(-1)).toBe('after');
+    expect(await api.show(id)).toMatchObject({ parked: [], failures: 0, lastError: null, nextAttempt: null });
+  });
+
+  test('continues behind the message when that is skipped', async () => {
+    const receiver = await receive(({ body }, response) =>
+      response.writeHead(isPoison(body) ? 500 : 200).end(),
+    );
+    const api = await serve({ webhooks: { retryDelays: ['1h'] } });
+    const { id } = await api.register({ url: receiver.url, filter: 'shop/**' });
+    for (const text of ['one', 'poison', 'two', 'poison again', 'three']) await api.publish('shop/bad', text);
+    await api.until(id, ({ state }) => state === 'failing');
+    expect((await api.call('POST', `/webhooks/${id}/skip`, { channel: 'shop/good' })).status).toBe(404);
+    expect((await api.call('POST', `/webhooks/${id}/skip`, {})).status).toBe(422);
+    expect((await api.call('POST', `/webhooks/${id}/skip`, { channel: 'shop/bad' })).status).toBe(200);
+    await receiver.received(4);
+    await api.until(id, ({ failures }) => failures === 1);
+    expect((await api.call('POST', `/webhooks/${id}/skip`, { channel: 'shop/bad' })).status).toBe(200);
+    await api.until(id, ({ state, lag }) => state === 'active' && lag === 0);
+    expect(dataOf(receiver)).toEqual(['one', 'poison', 'two', 'poison again', 'three']);
+  });
+
+  test('and its position survive a restart', async () => {
+    let isMended = false;
+    const receiver = await receive(({ body }, response) =>
+      response.writeHead(isPoison(body) && !isMended ? 500 : 200).end(),
+    );
+    const before = await serve();
+    const { id } = await before.register({ url: receiver.url, filter: 'shop/**' });
+    for (const text of ['one', 'poison', 'two']) await before.publish('shop/bad', text);
+    await before.publish('shop/good', 'good');
+    await before.until(id, ({ parked, lag }) => parked.length === 1 && lag === 2);
+    await before.server.stop();
+    isMended = true;
+    const after = await serve();
+    await after.publish('shop/bad', 'three');
+    await after.until(id, ({ state, lag }) => state === 'active' && lag === 0);
+    const texts = dataOf(receiver).filter((text) => text !== 'poison' && text !== 'good');
+    expect(texts).toEqual(['one', 'two', 'three']);
+    expect(dataOf(receiver).filter((text) => text === 'good')).toEqual(['good']);
+  });
+
+  test('does not make the others wait for an overloaded endpoint less than it asks for', async () => {
+    const receiver = await receive((_, response) => response.writeHead(429, { 'Retry-After': '3600' }).end());
+    const api = await serve();
+    const { id } = await api.register({ url: receiver.url, filter: 'shop/**' });
+    await api.publish('shop/1', 'x');
+    await api.until(id, ({ state }) => state === 'failing');
+    await api.publish('shop/2', 'x');
+    await api.publish('shop/3', 'x');
+    expect(await api.show(id)).toMatchObject({ lag: 3 });
+    expect(receiver.hooks).toHaveLength(1);
+  });
+
+  test('while the endpoint as a whole fails, few of them are tried', async () => {
+    let isMended = false;
+    const receiver = await receive((_, response) => response.writeHead(isMended ? 200 : 500).end());
+    const api = await serve({ webhooks: { retryDelays: ['1h'] } });
+    const { id } = await api.register({ url: receiver.url, filter: 'shop/**' });
+    for (let n = 0; n < 20; n += 1) await api.publish(`shop/${n}`, 'x');
+    const view = await api.until(id, ({ failures, lag }) => failures > 0 && lag === 20);
+    expect(view.parked.length).toBeLessThanOrEqual(8);
+    isMended = true;
+    await api.call('PATCH', `/webhooks/${id}`, { state: 'active' });
+    await api.until(id, ({ state, lag }) => state === 'active' && lag === 0);
+    expect(
+      new Set(receiver.hooks.map(({ body }) => (JSON.parse(body) as { channel: string }).channel)).size,
+    ).toBe(20);
   });
 });
 
