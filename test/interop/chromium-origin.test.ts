@@ -74,7 +74,7 @@ describeInChromium('a page of another origin in Chromium', () => {
     try {
       const stranger = await rebound.newPage();
       const url = server.url.replace('127.0.0.1', 'rebound.example');
-      // For the browser this is a page of the attacker; its origin and its `Host` agree, as those of our own pages do.
+      // For the browser this is a page of the attacker; its origin and its `Host` agree, as on pages of this server.
       await stranger.goto(`${url}/livez`);
       const outcome = await stranger
         .evaluate(`(${attempts})('${url}/channels/target')`)
