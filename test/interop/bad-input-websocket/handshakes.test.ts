@@ -38,9 +38,9 @@ const allow = /^Allow: GET$/m;
 /** BAD-INPUT section 4, first rows: RFC 6455 §4.2.1, §4.2.2, §4.4, §10.2. */
 const cases: readonly HandshakeCase[] = [
   { what: 'HTTP/1.0', line: 'GET /ws HTTP/1.0', status: 400 },
-  { what: 'no Upgrade', fields: { Upgrade: undefined }, status: 400 },
-  { what: 'another Upgrade', fields: { Upgrade: 'h2c' }, status: 400 },
-  { what: 'no Connection: Upgrade', fields: { Connection: 'keep-alive' }, status: 400 },
+  { what: 'no Upgrade', fields: { Upgrade: undefined }, status: 426 },
+  { what: 'another Upgrade', fields: { Upgrade: 'h2c' }, status: 426 },
+  { what: 'no Connection: Upgrade', fields: { Connection: 'keep-alive' }, status: 426 },
   { what: 'no key', fields: { 'Sec-WebSocket-Key': undefined }, status: 400 },
   { what: 'an empty key', fields: { 'Sec-WebSocket-Key': '' }, status: 400 },
   { what: 'a key of 15 bytes', fields: { 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAA' }, status: 400 },

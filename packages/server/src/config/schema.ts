@@ -160,6 +160,14 @@ export const configSchema = Type.Object(
           description:
             'Addresses and networks of your proxies: the server trusts their X-Forwarded-For and does not limit them by address.',
         }),
+        keepAlive: Type.Integer({
+          default: 65,
+          minimum: 1,
+          maximum: 86_400,
+          unit: 'seconds',
+          description:
+            'How long an idle connection is kept. Longer than the time-out of the load balancer in front, which is 60 s for most and 600 s for some.',
+        }),
       },
       strict,
     ),

@@ -41,6 +41,8 @@ export interface HttpFrontOptions {
   readonly metrics: MetricsPage;
   /** Origins whose pages may use this server; absent: no page of another origin may. */
   readonly allowedOrigins?: Origins | undefined;
+  /** How long an idle connection is kept, in seconds. */
+  readonly keepAlive?: number | undefined;
   /** Names of this server in `Host`; absent: any. */
   readonly isHost?: ((host: string) => boolean) | undefined;
   /** Given while authentication is on. */
@@ -129,6 +131,7 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
     serverFactory: (handler) => {
       const { server, http2 } = createNodeServer(handler, {
         ...options,
+        keepAliveMs: options.keepAlive === undefined ? undefined : options.keepAlive * 1_000,
         upgrades,
         requests,
         refusalOf,
@@ -169,13 +172,16 @@ export async function createHttpFront(options: HttpFrontOptions): Promise<HttpFr
         method: ['GET', 'HEAD'],
         url: path,
         schema: { hide: true },
-        handler: (_request, reply) =>
+        handler: ({ headers: asked }, reply) => {
           reply
-            .type(contentType)
             .header('Cache-Control', 'no-cache')
             .header('X-Content-Type-Options', 'nosniff')
-            .headers(headers)
-            .send(body),
+            .headers(headers);
+          // RFC 9110 §13.1.2: the page exists.
+          return asked['if-none-match']?.trim() === '*'
+            ? reply.code(304).send()
+            : reply.type(contentType).send(body);
+        },
       });
     },
     extend(register) {

@@ -27,12 +27,12 @@ import { readBody } from './body.ts';
 import { endAfter } from './linger.ts';
 import { hostRefusal } from './origin.ts';
 import { lookBehindProxy } from './peer.ts';
-import { problemBytes, problemHeaders } from './problem.ts';
+import { closing, problemBytes, problemHeaders } from './problem.ts';
 import { rawPath } from './percent.ts';
 import type { RawRequests } from './raw-requests.ts';
 import { endQueue, isQueueEnded, isQueueHeld, keepInput, serveInTurn } from './request-queue.ts';
 import { isTakenOver, takeOver } from './take-over.ts';
-import { type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
+import { findStrippedUpgrade, type UpgradeRouter, wantsWebSocket } from './upgrades.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -51,6 +51,8 @@ export interface NodeServerOptions {
   readonly requests: RawRequests;
   /** A reason to refuse every request with this path, such as draining. */
   readonly refusalOf: (path: string) => EverywireError | undefined;
+  /** How long an idle connection is kept; absent: for 65 s. */
+  readonly keepAliveMs?: number | undefined;
   /** Names of this server in `Host`; absent: any. */
   readonly isHost?: ((host: string) => boolean) | undefined;
   /** Fields that every answer to a request has, refusals included. */
@@ -65,7 +67,7 @@ const headsCheckedEveryMs = 1_000;
  * Longer than the idle time-outs of common load balancers (60 s), so that the load balancer closes first (RFC 9112
  * §9.6).
  */
-const keepAliveMs = 65_000;
+const defaultKeepAliveMs = 65_000;
 
 /** Our errors for the errors of Node's parser. All others are invalid bytes: 400. */
 const parserRefusals: ReadonlyMap<string, () => EverywireError> = new Map([
@@ -102,7 +104,7 @@ export function createNodeServer(handler: Handler, options: NodeServerOptions): 
     // No limit here: `readBody` limits the rate of a body, so a large one may take longer.
     requestTimeout: 0,
     connectionsCheckingInterval: headsCheckedEveryMs,
-    keepAliveTimeout: keepAliveMs,
+    keepAliveTimeout: options.keepAliveMs ?? defaultKeepAliveMs,
     // Checked with the rest of the head, so that the answer is a problem document.
     requireHostHeader: false,
     insecureHTTPParser: false,
@@ -176,7 +178,7 @@ function createSecure(
     limits,
     clock,
     log,
-    idleMs: keepAliveMs,
+    idleMs: options.keepAliveMs ?? defaultKeepAliveMs,
     refusalOf: (request) => refusalOfHead(request, options),
     refuse: (request, response, refusal) =>
       refuse(request, response, refusal, options, options.fieldsOf(request)),
@@ -256,7 +258,8 @@ function refusalOfHead(
   { limits, requests, refusalOf, isHost }: NodeServerOptions,
 ): EverywireError | undefined {
   const bytesMax = requests.find(request)?.bodyBytesMax;
-  const refusal = checkHead(request, limits, bytesMax) ?? checkName(request, isHost);
+  const refusal =
+    checkHead(request, limits, bytesMax) ?? checkName(request, isHost) ?? findStrippedUpgrade(request);
   // A page can read the refusal of its request only if the preflight before it succeeds (Fetch §4.9).
   if (refusal !== undefined || request.method === 'OPTIONS') return refusal;
   return refusalOf(rawPath(targetPath(request.url ?? '/')));
@@ -294,7 +297,7 @@ export function refuse(
   }
   // Earlier requests on this connection get their answers first.
   endQueue(request.socket);
-  response.writeHead(refusal.httpStatus, { ...fields, Connection: 'close' });
+  response.writeHead(refusal.httpStatus, { ...fields, Connection: closing(fields) });
   response.end(body);
 }
 

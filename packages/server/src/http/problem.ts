@@ -30,7 +30,15 @@ export function problemHeaders(error: EverywireError, retryAfterMs: number): Out
   // Not where something else than the token is refused, such as an origin.
   if (error.code === 'forbidden' && error.title === error.row.title)
     headers['WWW-Authenticate'] = 'Bearer error="insufficient_scope"';
-  return error instanceof HttpRefusal ? { ...headers, ...error.headers } : headers;
+  if (!(error instanceof HttpRefusal)) return headers;
+  // RFC 9110 §7.8: Upgrade is about this connection.
+  const { Upgrade } = error.headers;
+  return { ...headers, ...error.headers, ...(Upgrade === undefined ? {} : { Connection: 'upgrade' }) };
+}
+
+/** The `Connection` of an answer with these fields after which the connection is closed. */
+export function closing({ Connection }: OutgoingHttpHeaders): string {
+  return Connection === undefined ? 'close' : `${String(Connection)}, close`;
 }
 
 let told = 0;
@@ -54,12 +62,13 @@ export function problemBytes(
 ): Buffer {
   const body = JSON.stringify(problemOf(error, instance));
   const status = error.httpStatus;
+  const fields = problemHeaders(error, retryAfterMs);
   const headers = {
     ...more,
     'Content-Type': problemMediaType,
     'Content-Length': Buffer.byteLength(body),
-    ...problemHeaders(error, retryAfterMs),
-    Connection: 'close',
+    ...fields,
+    Connection: closing(fields),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
   return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);

@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { coreLimits } from '../core/limits.ts';
 import { endAfter } from './linger.ts';
-import { problemBytes } from './problem.ts';
+import { HttpRefusal, problemBytes } from './problem.ts';
 
 type Matches = (path: string) => boolean;
 type Handle = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -48,6 +48,21 @@ export function pathOf(request: IncomingMessage): string {
  */
 export function wantsWebSocket(request: IncomingMessage): boolean {
   return (request.headers.upgrade ?? '').split(',').some((one) => one.trim().toLowerCase() === 'websocket');
+}
+
+/**
+ * The refusal of a WebSocket handshake that has lost its `Upgrade` on the way: as an ordinary GET it would get a page, or
+ * a 404, and its client would say no more than that the handshake failed.
+ */
+export function findStrippedUpgrade(request: IncomingMessage): EverywireError | undefined {
+  if (request.headers['sec-websocket-key'] === undefined || request.httpVersionMajor !== 1) return undefined;
+  return new HttpRefusal(
+    'unsupported',
+    'This is a WebSocket handshake without Upgrade: websocket and Connection: upgrade. A proxy in front removes them; ' +
+      'it must forward both (nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; ' +
+      'proxy_set_header Connection "upgrade";).',
+    { httpStatus: 426, headers: { Upgrade: 'websocket' } },
+  );
 }
 
 /**

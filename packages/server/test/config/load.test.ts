@@ -52,7 +52,7 @@ const portFlag: Flag = { flag: '--port', path: ['http', 'port'], text: '4' };
 describe('precedence', () => {
   test('defaults are those of the interface', () => {
     const { config } = load({});
-    expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, trustedProxies: [] });
+    expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, trustedProxies: [], keepAlive: 65 });
     expect(config.store).toBe('lmdb:./data');
     expect(config.durability).toBe('fsync');
     expect(config.workers).toBe(1);

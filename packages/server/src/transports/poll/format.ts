@@ -50,6 +50,11 @@ export function cursorsOf(ifNoneMatch: string | undefined): readonly string[] {
     .filter((tag) => parseCursor(tag) !== undefined);
 }
 
+/** Whether an `If-None-Match` is met by anything that exists (RFC 9110 §13.1.2). */
+export function namesAnything(ifNoneMatch: string | undefined): boolean {
+  return ifNoneMatch?.trim() === '*';
+}
+
 /** `wait` of a `Prefer` header (RFC 7240 §4.3), in milliseconds. Ignores unknown preferences. */
 export function preferredWaitMs(prefer: string | undefined): number | undefined {
   for (const preference of prefer?.split(',') ?? []) {

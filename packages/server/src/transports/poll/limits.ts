@@ -4,8 +4,8 @@ import type { HttpLimits } from '../../http/limits.ts';
 
 export const pollLimits = {
   waitMsMax: {
-    default: 55_000,
-    about: 'Longest long poll. Proxies and load balancers commonly cut at 60 s.',
+    default: 45_000,
+    about: "Longest long poll. Proxies and load balancers commonly cut at 60 s, Debian's HAProxy at 50 s.",
   },
 } satisfies LimitDeclarations;
 

@@ -10,6 +10,7 @@ import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 import {
   cursorsOf,
   etagOf,
+  namesAnything,
   pageJson,
   pollFormat,
   pollMediaType,
@@ -86,7 +87,11 @@ export class Polls {
       const isUnchanged = await session.isNewestUnchanged(request.filters, place, messagesMax);
       if (isUnchanged) return notModified(poll, reply, place);
     }
-    return send(poll, reply, answerOf(await readPage(poll, from, messagesMax)));
+    const page = await readPage(poll, from, messagesMax);
+    const exists = page.messages.length > 0 && page.gaps.length === 0;
+    if (exists && namesAnything(request.headers['if-none-match']))
+      return notModified(poll, reply, page.cursor);
+    return send(poll, reply, answerOf(page));
   }
 
   async #answerLater(
