@@ -6,7 +6,7 @@ const dayMs = 24 * 3_600_000;
 /** Renewals commonly happen 30 days before the end, so something is wrong when this few are left. */
 const daysWanted = 14;
 
-/** The certificate, as `serve` loads it; nothing without TLS, and for files that cannot be used, a hindrance by themselves. */
+/** Checks the certificate that `serve` would load; returns no finding without TLS. Unusable files are reported elsewhere. */
 export async function checkTls({ tls }: Config): Promise<readonly Finding[]> {
   const { cert, key } = tls;
   if (cert === undefined || key === undefined) return [];

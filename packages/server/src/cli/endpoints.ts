@@ -12,7 +12,7 @@ const ownPorts = [
   { name: 'grpc', of: 'grpc', key: 'port' },
 ] as const;
 
-/** The table that `serve` prints: each way in, its URL, and a line to try it. */
+/** The table that `serve` prints: each transport, its URL, and a command to try it. */
 export function describeEndpoints(started: Started, config: Config): string {
   const { http, endpoints } = started;
   const publish = {
@@ -51,7 +51,7 @@ export function describeEndpoints(started: Started, config: Config): string {
   return `${[...lines, ...missing, '\n', ...more].join('')}\n`;
 }
 
-/** The secret signs tokens; without it they come from the issuer. */
+/** A configured secret can sign tokens; otherwise the issuer signs them. */
 function howToShowAToken({ auth }: Config): string {
   const token = auth.jwt.secret === undefined ? '…' : '$(npx everywire token --sub me --admin)';
   return `Everybody shows a token: export EVERYWIRE_TOKEN=${token}, and for curl -H "Authorization: Bearer $EVERYWIRE_TOKEN".\n`;

@@ -104,7 +104,7 @@ async function judge({ token, action, name }: Question, config: Config): Promise
   };
 }
 
-/** Without a key only the form can be judged. */
+/** Without a key, only the form of the token can be checked. */
 function findTokenProblem(token: string, { limits }: Config): string | undefined {
   try {
     readToken(token, limits);

@@ -3,7 +3,7 @@ import { CommandError } from './exit.ts';
 import { say } from './output.ts';
 import type { UrlTarget } from './target.ts';
 
-/** What a failed exchange means to the user of the command; any other error is returned as it is. */
+/** The error for the user after a failed exchange; other errors are returned unchanged. */
 export function toCommandError(error: unknown, target: UrlTarget): unknown {
   const { hasPort, link, port } = target;
   if (error instanceof Unreachable) {

@@ -365,10 +365,10 @@ export interface SchemaNode {
   readonly items?: SchemaNode;
   readonly const?: unknown;
   readonly pattern?: string;
-  /** What a text that fits `pattern` is, and some: people are not shown a pattern. */
+  /** A description of the texts that match `pattern`, with examples: messages do not show the pattern. */
   readonly words?: string;
   readonly examples?: readonly string[];
-  /** What a number counts; a text that names its unit is read too. */
+  /** The unit of the number; a text with a unit is accepted too. */
   readonly unit?: Unit;
   readonly minimum?: number;
   readonly maximum?: number;

@@ -1,6 +1,6 @@
 import { durationPattern, parseDurationMs } from '@everywire/protocol';
 
-/** What a number of the configuration counts. Text may name another unit: `256KiB`, `7d`, `PT30S`. */
+/** The unit of a number in the configuration. Text may name another unit: `256KiB`, `7d`, `PT30S`. */
 export type Unit = 'bytes' | 'ms' | 'seconds';
 
 interface UnitWords {
@@ -62,14 +62,14 @@ export function patternOf(unit: Unit): string {
   return units[unit].pattern;
 }
 
-/** The number that a text with a unit names; other values are returned as they are, for the schema to judge. */
+/** The number for a text with a unit. Other values are returned unchanged, and the schema checks them. */
 export function readInUnit(unit: Unit | undefined, value: unknown): unknown {
   // A bare number is in the unit of the key.
   if (unit === undefined || typeof value !== 'string' || /^\d+$/.test(value)) return value;
   return units[unit].read(value) ?? value;
 }
 
-/** The unit that the name of a limit carries. */
+/** The unit in the name of a limit. */
 export function unitOfName(name: string): Unit | undefined {
   if (/Bytes/.test(name)) return 'bytes';
   if (/Ms(Max|Min|Default)?$/.test(name)) return 'ms';

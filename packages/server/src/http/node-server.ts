@@ -199,8 +199,8 @@ function createSecure(
 }
 
 /**
- * Answers requests whose client has closed its half of the connection. One that is gone looks the same, so an answer
- * that takes longer than `closeTimeoutMs` from then is not waited for.
+ * Answers requests whose client has closed its half of the connection. A client that is gone looks the same, so the
+ * server does not wait for an answer longer than `closeTimeoutMs`.
  */
 function answerHalfClosed(
   server: Server,
@@ -223,7 +223,7 @@ function admit(request: IncomingMessage, response: ServerResponse, options: Node
   return refusal === undefined;
 }
 
-/** Refuses a page whose own name resolves to this machine: only the name differs from ours. */
+/** Refuses a page whose own host name resolves to this machine: only the name differs from ours. */
 function checkName(
   { headers: { host } }: IncomingMessage,
   isHost: NodeServerOptions['isHost'],

@@ -10,10 +10,10 @@ import { sendStreamHead } from './stream-head.ts';
 import { StreamedResponse, type StreamedResponses } from './streamed-response.ts';
 import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
 
-/** Where a reader asked to begin. */
+/** The start that a reader asked for. */
 export interface StreamPlaceAsked {
   readonly from: From | undefined;
-  /** It named a place that no server of ours can have given: it begins now, and gets a gap. */
+  /** Its id is not from an Everywire server: the reader starts now, and gets a gap. */
   readonly isUnknown?: boolean;
 }
 
@@ -85,7 +85,7 @@ function unknownGaps(filters: readonly string[], cursor: string): readonly Gap[]
   return filters.map((channel) => ({ channel, reason: 'unknown', next: parseCursor(cursor)! }));
 }
 
-/** Whether the same request would begin at another place later. */
+/** Whether the same request would start at another position later. */
 function isPassing(from: From | undefined): boolean {
   return from === undefined || ('since' in from && from.since.kind !== 'earliest');
 }

@@ -13,7 +13,7 @@ export interface OriginRequest {
 /** The origins whose pages may use this server, beside its own. */
 export interface Origins {
   has(origin: string): boolean;
-  /** Hears of each page that was refused. */
+  /** Called for each refused page. */
   refused?(origin: string): void;
 }
 
@@ -22,7 +22,7 @@ export const noOrigins: Origins = { has: () => false };
 /** In a list of origins: any loopback origin, for development. */
 export const devOrigins = 'dev';
 
-/** Scheme, host and port (RFC 6454 §4). No user, no path, and nothing that two readers could take for two hosts. */
+/** Scheme, host and port (RFC 6454 §4). No user, no path, and nothing that two readers could read as different hosts. */
 const originShape = /^([a-z][a-z0-9+.-]*):\/\/([^/?#@*\\%\s:[\]]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/i;
 const defaultPorts: ReadonlyMap<string, string> = new Map([
   ['http', '80'],
@@ -30,8 +30,8 @@ const defaultPorts: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * An origin in the one spelling that can be compared (RFC 6454 §6.2): lower case, the host in ASCII, no default port.
- * `null` is the origin of files and sandboxed frames. `undefined`: it is not an origin.
+ * An origin in its canonical form (RFC 6454 §6.2): lower case, the host in ASCII, no default port. `null` is the origin
+ * of files and sandboxed frames. `undefined`: it is not an origin.
  */
 export function serializeOrigin(text: string): string | undefined {
   if (text === 'null') return text;
@@ -46,7 +46,7 @@ export function serializeOrigin(text: string): string | undefined {
 
 /** Empty: it is not a host name. */
 function hostInAscii(protocol: string, host: string): string {
-  // Extensions and apps have ids of their platform for hosts.
+  // Extensions and apps use ids of their platform instead of hosts.
   return defaultPorts.has(protocol) ? domainToASCII(host) : host.toLowerCase();
 }
 
@@ -103,9 +103,9 @@ export function originRefusal({ headers: { origin = '' } }: OriginRequest, allow
 }
 
 /**
- * The names by which a browser may reach a server on loopback that asks for no token: those of the machine and those of
- * `listed` origins. A page can have its own name resolve to 127.0.0.1, and would then be a page of this server (DNS
- * rebinding); the name stays in `Host`.
+ * The names by which a browser may reach a server on loopback without tokens: those of the machine and those of
+ * `listed` origins. A page can make its own name resolve to 127.0.0.1, and would then have the origin of this server
+ * (DNS rebinding); but `Host` still has the page's name.
  */
 export function hostsOnLoopback(listed: readonly string[]): (host: string) => boolean {
   const named = new Set(

@@ -2,10 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { EverywireError, parseCursor, parseFrom, type From } from '@everywire/protocol';
 import type { Query } from './query.ts';
 
-/** Polyfills of EventSource put the header into the address, as they cannot set one. */
+/** Polyfills of EventSource cannot set the header, so they put it into the address. */
 const lastEventIdNames = ['lastEventId', 'last-event-id', 'Last-Event-ID'] as const;
 
-/** Parameters of reads. Others are ignored, unless they look like a place. */
+/** Parameters of reads. The server ignores others, unless they look like a start position. */
 const readNames: ReadonlySet<string> = new Set([
   'channel',
   'after',
@@ -18,7 +18,7 @@ const readNames: ReadonlySet<string> = new Set([
   ...lastEventIdNames,
 ]);
 
-/** How other servers call a place to read from: lower case, letters alone. */
+/** Names of a start position in other servers: lower case, letters only. */
 const placeNames: ReadonlySet<string> = new Set(
   (
     'after aftercursor afterid afteroffset afterseq before begin cursor eventid from fromcursor fromid fromoffset ' +
@@ -34,8 +34,8 @@ export interface ReadRequest {
 }
 
 /**
- * Refuses a parameter that looks like a place but is not one here: ignoring it would start the reader elsewhere, and it
- * would lose messages in silence.
+ * Refuses a parameter that looks like a start position but is unknown here. If the server ignored it, the reader would
+ * start at another position and silently lose messages.
  * @throws EverywireError `invalid` (400)
  */
 export function checkReadNames(query: Query): void {
@@ -54,12 +54,12 @@ export function checkReadNames(query: Query): void {
 }
 
 /**
- * `Last-Event-ID`, as a field or a parameter. It wins over `after`: a reader that reconnects asks for the address it began
- * with, and this is newer (HTML §9.2.3). Empty: a browser that has seen no id yet.
+ * `Last-Event-ID`, as a field or a parameter. It wins over `after`: a reader reconnects with its first URL, and this
+ * value is newer (HTML §9.2.3). Empty: a browser that has seen no id yet.
  */
 export function lastEventIdOf({ headers, query }: ReadRequest): string | undefined {
   const field = headers['last-event-id'];
-  // Node joins two fields with a comma, which is no cursor.
+  // Node joins two fields with a comma, and the result is not a cursor.
   if (field !== undefined && field !== '') return String(field);
   for (const name of lastEventIdNames) {
     const value = query.one(name);
@@ -68,7 +68,7 @@ export function lastEventIdOf({ headers, query }: ReadRequest): string | undefin
   return undefined;
 }
 
-/** Where a read begins. @throws EverywireError `invalid`; a cursor is the hub's to check */
+/** The start of a read. The hub checks a cursor. @throws EverywireError `invalid` */
 export function placeOf(request: ReadRequest, nowMs: number): From | undefined {
   const { query } = request;
   return parseFrom({ after: lastEventIdOf(request) ?? query.one('after'), since: query.one('since') }, nowMs);

@@ -6,7 +6,7 @@ import type { StreamWire } from './stream-wire.ts';
 export interface StreamStart {
   readonly cursor: string;
   readonly gaps: readonly Gap[];
-  /** The same request would begin at another place later. */
+  /** The same request would start at another position later. */
   readonly isPassing?: boolean;
   readonly commonHeaders: Readonly<Record<string, string>>;
 }

@@ -81,8 +81,8 @@ export class StreamedResponses {
 }
 
 /**
- * A quiet reader is given its place anew when the store has moved on by so many messages: long before the store forgets
- * which message a cursor named, and too rarely for a reader that takes it for a message to notice.
+ * A quiet reader gets a new cursor each time the store has advanced by this many messages: long before the store drops
+ * the data to check the old cursor, and rarely enough for readers that take it for a message.
  */
 const positionEverySeqs = 10_000;
 
@@ -118,7 +118,7 @@ export class StreamedResponse implements Sink, Quiet {
   /** Made when it first has too much unsent. */
   #outbound: Outbound | undefined;
   #isClosed = false;
-  /** Of a cursor that the peer was given; messages have given it later ones since. */
+  /** The seq of the last cursor that the peer got without a message; later messages carry newer cursors. */
   #knownSeq = 0;
   /** `end` was called; the connection may still be open. */
   #isOver = false;
@@ -222,7 +222,7 @@ export class StreamedResponse implements Sink, Quiet {
   }
 
   /**
-   * Ends the body after what was written. A peer that closed its half of the connection has an answer then; most such
+   * Ends the body after the written bytes. A peer that closed its half of the connection has an answer then; most such
    * peers are gone, so the body does not continue.
    */
   end(): void {

@@ -9,11 +9,11 @@ import type { GroupedLink, LinkGroup } from './link-group.ts';
 export interface WebSocketLinkRules {
   /** Whether text frames carry the protocol's bytes too; otherwise one ends the connection with 1003. */
   readonly isTextData: boolean;
-  /** The kind of frame that `answer` makes. Bytes that are no UTF-8 leave as binary in any case. */
+  /** The kind of frame that `answer` makes. Bytes that are not UTF-8 are always sent as binary. */
   readonly answersAs: 'text' | 'binary';
 }
 
-/** Codes with which a peer says goodbye itself (RFC 6455 §7.4.1); 1005 is a Close without one. */
+/** Close codes of a normal close by the peer (RFC 6455 §7.4.1); 1005 is a Close without a code. */
 const goodbyes: ReadonlySet<number> = new Set([1000, 1001, 1005]);
 const wrongKindCode = 1003;
 const normalCode = 1000;
@@ -77,7 +77,7 @@ export class WebSocketLink<Context> implements GroupedLink<Context> {
     return (this.#peer?.unsentBytes ?? 0) + this.#answerBytes;
   }
 
-  /** The first half: what belongs to it. False: it is refused. */
+  /** The first half: makes the context. Returns false if the link is refused. */
   open(): boolean {
     this.#context = this.#group.open(this);
     if (this.#context !== undefined) return true;

@@ -170,7 +170,7 @@ export class WebSocketPeer<Context> {
     this.#reader.limits = this.#endpoint.readerLimits;
   }
 
-  /** Reads no more until `resume`, for a peer that has enough under way. */
+  /** Stops reading until `resume`, for a peer with enough commands in progress. */
   pause(): void {
     this.#isPaused = true;
   }
@@ -189,7 +189,7 @@ export class WebSocketPeer<Context> {
     this.#stage = 'closing';
     this.#cutLater();
     this.#endpoint.handlers.onClose(this, code);
-    // Its own Close may be waiting behind what was not read.
+    // The peer's Close may wait behind unread input.
     this.#outbound?.end();
     this.#isPaused = false;
     this.#readOn();
@@ -363,7 +363,7 @@ export class WebSocketPeer<Context> {
     this.#outbound?.end();
     this.#isPaused = false;
     if (wasOpen) this.#endpoint.handlers.onClose(this, code);
-    // What still comes is thrown away, so that the end of the connection is reached.
+    // Discards further input, so that the end of the connection arrives.
     this.#socket.resume();
   }
 

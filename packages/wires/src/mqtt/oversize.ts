@@ -6,7 +6,7 @@ const packetIdBytes = 2;
 
 const nothing = Buffer.alloc(0);
 
-/** Reads a PUBLISH of MQTT 3.1 or 3.1.1 that is too large to its end, and keeps its topic and its packet id. */
+/** Reads an oversized PUBLISH of MQTT 3.1 or 3.1.1 to its end, and keeps only its topic and its packet id. */
 export class OversizeReader {
   readonly packetBytes: number;
   #bytesLeft: number;
@@ -21,7 +21,7 @@ export class OversizeReader {
     return this.#bytesLeft;
   }
 
-  /** Takes what belongs to the packet; returns how many bytes that are. */
+  /** Takes the bytes of the packet from the chunk; returns how many. */
   take(chunk: Buffer): number {
     const bytes = Math.min(chunk.length, this.#bytesLeft);
     this.#bytesLeft -= bytes;
@@ -34,7 +34,7 @@ export class OversizeReader {
     return bytes;
   }
 
-  /** The packet as it would be with an empty payload. */
+  /** The packet with an empty payload. */
   withoutPayload(): Buffer {
     const rest = this.#head.subarray(this.#fixedHeaderBytes);
     const packet = Buffer.alloc(1 + varintBytes(rest.length) + rest.length, this.#head.subarray(0, 1));
@@ -42,7 +42,7 @@ export class OversizeReader {
     return packet;
   }
 
-  /** As far as it is known: one byte more than is there, until the lengths have come. */
+  /** The known size of the head; until the lengths have come, one byte more than has arrived. */
   get #headBytes(): number {
     const fixed = this.#fixedHeaderBytes;
     const head = this.#head;

@@ -79,7 +79,7 @@ export function readJwk(jwk: JsonObject): VerificationKey {
   if (use !== undefined && use !== 'sig') throw new KeyError('its use is not sig');
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
     throw new KeyError('its key_ops have no verify');
-  // Only what makes the key: `createPublicKey` must see nothing else that a stranger wrote.
+  // Only the members of the key itself: `createPublicKey` must not see other members of an untrusted JWK.
   const { n, e, crv, x, y } = jwk;
   const members: Readonly<Record<string, unknown>> = { kty: kind, n, e, crv, x, y };
   const present = Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
@@ -107,7 +107,7 @@ function fromKeyObject(key: KeyObject): VerificationKey {
   throw new KeyError('a key is RSA (RS256), of the curve P-256 (ES256), or Ed25519 (EdDSA)');
 }
 
-/** Of the words of OpenSSL only what went wrong is of use, and that is always the same. */
+/** OpenSSL's message is not passed on: it always has the same cause, and may quote the key. */
 function attempt(read: () => KeyObject): KeyObject {
   try {
     return read();

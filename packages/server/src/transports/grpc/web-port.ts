@@ -68,7 +68,7 @@ export class WebPort {
       this.#refuse(admitted.refusal, request, response);
       return;
     }
-    // A stream does not outlive its client, whose half of the connection is how it leaves.
+    // A stream must not outlive its client, and a client leaves by closing its half of the connection.
     if (!isUnary(request)) onHalfClosed(request, () => response.destroy());
     this.#library.answer(admitted, request, response);
   }

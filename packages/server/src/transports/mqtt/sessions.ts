@@ -257,7 +257,7 @@ export function sessionKind(limits: MqttLimits): DurableKind<StoredSession, Stor
     readWindow,
     earlier: readEarlierSession,
     earlierWindow: readEarlierWindow,
-    // Rows of earlier versions, whose sessions had no end.
+    // For rows of earlier versions, whose sessions never expired.
     keepMsDefault: limits.mqttSessionIdleMs,
     quota: {
       policy: 'refuse',

@@ -29,7 +29,7 @@ interface PollRequest {
   readonly known: readonly string[];
   readonly messagesMax: number;
   readonly isWaitPreferred: boolean;
-  /** The same address answers differently the next time: what happens next, or the newest. */
+  /** The answer to the same request changes: it waits for an event, or has the newest messages. */
   readonly isEvent: boolean;
 }
 

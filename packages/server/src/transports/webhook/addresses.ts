@@ -1,8 +1,8 @@
 import { BlockList, isIPv6 } from 'node:net';
 
 /**
- * Which addresses a webhook may never reach unless an operator says so: everything that is not the public Internet
- * (the special-purpose registries of IANA: RFC 6890 and its updates). An attacker with the right to register a URL must not
+ * The addresses that a webhook may reach only if an operator allows them: all outside the public Internet (the
+ * special-purpose registries of IANA: RFC 6890 and its updates). An attacker with the right to register a URL must not
  * be able to make this server call its own network (T40).
  */
 const blockedNetworks: readonly (readonly [
@@ -45,7 +45,7 @@ maybePublic.addSubnet('::ffff:0:0', 96, 'ipv6');
 
 /** Whether `address`, from the resolver or from a URL, is outside the public Internet. */
 export function isBlockedAddress(address: string): boolean {
-  // BlockList knows that ::ffff:a.b.c.d is a.b.c.d; a zone (fe80::1%eth0) is only given to local addresses.
+  // BlockList treats ::ffff:a.b.c.d as a.b.c.d. Only local addresses have a zone (fe80::1%eth0).
   const at = address.indexOf('%');
   const plain = at < 0 ? address : address.slice(0, at);
   if (!isIPv6(plain)) return blocked.check(plain, 'ipv4');

@@ -28,15 +28,15 @@ export interface EndpointOptions {
   readonly sender: Sender;
   readonly retryDelaysMs: readonly number[];
   /**
-   * The session with the rights that it runs by; a new one for each time it is set going.
-   * @throws EverywireError `unauthorized` when they have ended
+   * Opens a session with the rights of the webhook, at each start.
+   * @throws EverywireError `unauthorized` if the rights have ended
    */
   readonly openSession: (row: WebhookRow, sink: Sink) => Session;
 }
 
-/** Before a row that could not be written is written again. */
+/** The wait before a failed write of the row is repeated. */
 const rewriteMs = 1_000;
-/** Messages of a channel that is set aside, read at once. */
+/** How many messages of a parked channel are read at once. */
 const parkedPageMessages = 16;
 
 /**
@@ -53,14 +53,14 @@ export class Endpoint implements Sink {
   #place: Progress | undefined;
   #session: Session | undefined;
   #subscription: Subscription | undefined;
-  /** What the window holds, by channel, in order; the first of a channel may be on its way. */
+  /** The messages in the window, by channel, in order; the first one of a channel may be on its way. */
   #waiting = new Map<string, Message[]>();
   #sending = new Set<string>();
   #retryTimer: Timer | undefined;
   readonly #parked: ParkedChannels;
   /** Channels that failed in a row, with no success between them. */
   #failedInARow = 0;
-  /** All of them wait, for no fault of a message. */
+  /** All channels wait, because the endpoint itself fails. */
   #isDown = false;
   /** Goes up with each stop or move: the results of earlier attempts no longer count. */
   #life = 0;
@@ -86,7 +86,7 @@ export class Endpoint implements Sink {
     return cursors.reduce((left, right) => (seqOf(right) < seqOf(left) ? right : left));
   }
 
-  /** The same of all channels that are not set aside. */
+  /** The same for all channels that are not parked. */
   get place(): string {
     return this.#progress?.cursor ?? '';
   }
@@ -151,7 +151,7 @@ export class Endpoint implements Sink {
     this.#goOn();
   }
 
-  /** As `start`; an endpoint whose channels cannot be read now is tried again by itself. */
+  /** Like `start`, but if the channels cannot be read now, the endpoint tries again by itself. */
   async startOrRetry(): Promise<void> {
     try {
       await this.start();
@@ -160,20 +160,20 @@ export class Endpoint implements Sink {
     }
   }
 
-  /** Sends nothing more; resolves when what was on its way has been answered and its place is stored. */
+  /** Sends nothing more; resolves when the running attempts are answered and the position is stored. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     if (this.#sending.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#halt();
   }
 
-  /** The server shuts down: as `stop`, and the session is left for the next start. */
+  /** The server shuts down: like `stop`, but the session stays for the next start. */
   async leave(): Promise<void> {
     await this.stop();
     await this.#durable?.leave({ soon: true });
   }
 
-  /** Changes the row, durably, and works by it from the next message on. @throws EverywireError `store_unavailable` */
+  /** Stores a change of the row, which applies from the next message on. @throws EverywireError `store_unavailable` */
   async change(change: Partial<WebhookRow>): Promise<void> {
     const isPaused = ('paused' in change ? change.paused : this.row.paused) !== undefined;
     const isOfOthers = change.runsAs !== undefined;
@@ -208,8 +208,8 @@ export class Endpoint implements Sink {
   }
 
   /**
-   * Leaves out the message that keeps a channel set aside.
-   * @throws EverywireError `not_found` for a channel that is not, `store_unavailable`
+   * Skips the message that keeps a channel parked.
+   * @throws EverywireError `not_found` if the channel is not parked, `store_unavailable`
    */
   async skip(channel: string): Promise<void> {
     const parked = this.#parked.get(channel);
@@ -222,7 +222,7 @@ export class Endpoint implements Sink {
     this.#pump();
   }
 
-  /** Ends it at once: from here on it writes nothing, so that its row can be removed. */
+  /** Ends it at once. From here on it writes nothing, so that its row can be removed. */
   discard(): void {
     this.#isDiscarded = true;
     this.#halt();
@@ -325,7 +325,7 @@ export class Endpoint implements Sink {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** After a restart an endpoint that was failing is not asked earlier than it would have been. */
+  /** After a restart, a failing endpoint keeps the time of its next attempt. */
   #goOn(): void {
     const { clock } = this.#options.host;
     const waitMs = (this.row.nextAttemptMs ?? 0) - clock.nowMs();
@@ -342,10 +342,10 @@ export class Endpoint implements Sink {
   #pump(): void {
     if (this.#subscription === undefined || this.#retryTimer !== undefined || this.#isStopping) return;
     const { webhooksPerHostMax } = this.#options.host.limits;
-    // One that fails is asked with one message, not with one of each channel.
+    // A failing endpoint gets one message, not one of each channel.
     const isProbing = this.row.failures > 0;
     const most = isProbing ? 1 : webhooksPerHostMax;
-    // A probe is a message of another channel, if there is one; and of several places one is kept free for the others.
+    // A probe uses a message of another channel, if one exists. Parked channels leave one attempt free for the others.
     if (!isProbing) this.#pumpParked(Math.max(1, most - 1));
     for (const channel of this.#waiting.keys()) {
       if (this.#sending.size >= most) return;
@@ -366,7 +366,7 @@ export class Endpoint implements Sink {
     }
   }
 
-  /** Sends one message after the other, until the channel has none left or one was not taken. */
+  /** Sends one message after the other, until the channel is empty or an attempt fails. */
   async #sendChannel(channel: string, life: number): Promise<void> {
     const queue = this.#waiting.get(channel)!;
     while (queue.length > 0) {
@@ -374,7 +374,7 @@ export class Endpoint implements Sink {
       const attempt = await this.#options.sender.post(this.#requestFor(message));
       if (life !== this.#life) break;
       if (attempt.kind === 'failed') {
-        // Cut by our own stopping: that says nothing of the endpoint.
+        // The server itself cut the attempt, so the endpoint did not fail.
         if (this.#isStopping) break;
         await this.#failed(message, attempt);
         break;
@@ -387,7 +387,7 @@ export class Endpoint implements Sink {
     this.#leave(channel, life);
   }
 
-  /** Delivers a channel that is set aside, until it has caught up with the others or fails again. */
+  /** Delivers a parked channel until it has caught up with the others or fails again. */
   async #sendParked(parked: ParkedChannel, life: number): Promise<void> {
     try {
       for (;;) {
@@ -423,7 +423,7 @@ export class Endpoint implements Sink {
     this.#leave(parked.channel, life);
   }
 
-  /** The next message that a channel set aside has to deliver; `undefined`: the subscription brings what follows. */
+  /** The next message of a parked channel; `undefined`: the subscription delivers the following ones. */
   async #nextOf(parked: ParkedChannel): Promise<Message | undefined> {
     for (;;) {
       const { throughSeq } = parked;
@@ -432,14 +432,14 @@ export class Endpoint implements Sink {
       if (gap !== undefined) {
         this.#noteGap(gapNotice(gap));
         parked.offset = 0;
-        // Numbers of another life of the log compare with nothing; the subscription has met the same gap.
+        // Positions of another epoch cannot be compared; the subscription has met the same gap.
         if (gap.next.epoch !== parseCursor(parked.cursor)?.epoch) return undefined;
       }
       const wanted = page.messages.filter(({ offset }) => offset >= parked.offset);
       const [first] = wanted;
       if (first !== undefined && first.seq <= throughSeq) return first;
       const isAtEnd = first !== undefined || !page.more;
-      // Unless more was left out meanwhile.
+      // Unless the subscription has left out more messages meanwhile.
       if (isAtEnd && parked.throughSeq === throughSeq) return undefined;
       if (!isAtEnd) parked.cursor = formatCursor(page.through);
       if (this.#session === undefined) return undefined;
@@ -464,7 +464,7 @@ export class Endpoint implements Sink {
     await this.#save({ failures: 0, lastError: undefined, nextAttemptMs: undefined });
   }
 
-  /** In a turn to come: the subscription is handing these over. */
+  /** In a later turn, because the subscription is delivering these messages now. */
   #ackSoon(seqs: readonly number[]): void {
     const life = this.#life;
     this.#options.host.clock.turn(() => {
@@ -481,7 +481,7 @@ export class Endpoint implements Sink {
     if (this.#sending.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** `again`: the channel was set aside before. */
+  /** `again`: the channel was parked before. */
   async #failed(
     message: Message,
     attempt: Attempt & { readonly kind: 'failed' },
@@ -503,7 +503,7 @@ export class Endpoint implements Sink {
     }
     const { status, reason } = attempt;
     const askedMs = parseRetryAfterMs(attempt.retryAfter, nowMs);
-    // Where there is no connection, no message is to blame.
+    // Without a connection, the fault is not in the message.
     const isUnreachable = status === undefined && attempt.wasConnected !== true;
     const parked = again ?? (isUnreachable ? undefined : this.#park(message));
     if (parked !== undefined) {
@@ -514,7 +514,7 @@ export class Endpoint implements Sink {
     }
     if (again === undefined) this.#failedInARow += 1;
     const isManyInARow = this.#failedInARow >= this.#options.host.limits.webhooksPerHostMax;
-    // 429 and 503 ask the server to wait, and not one of its channels.
+    // 429 and 503 ask the whole server to wait, not one channel.
     const isOverloaded = status === 429 || status === 503;
     if (parked !== undefined && !isOverloaded && !isUnreachable && !isManyInARow) {
       await this.#save({});
@@ -530,7 +530,7 @@ export class Endpoint implements Sink {
     await this.#save({ failures, lastError: attempt.reason, nextAttemptMs: nowMs + delayMs });
   }
 
-  /** Sets a channel aside with its own position; `undefined`: no more may be. */
+  /** Parks a channel with its own position; `undefined`: the limit of parked channels is reached. */
   #park({ channel, offset, seq }: Message): ParkedChannel | undefined {
     if (this.#parked.size >= this.#options.host.limits.webhookParkedMax) return undefined;
     const queue = this.#waiting.get(channel) ?? [];
@@ -567,7 +567,7 @@ export class Endpoint implements Sink {
     this.row = { ...this.row, lastGap };
   }
 
-  /** Resolves when the row is durable, however long the store is away: the next message must not leave before. */
+  /** Resolves when the row is durable, also after a long failure of the store: the next message must not leave before. */
   async #save(change: Partial<WebhookRow>): Promise<void> {
     this.row = { ...this.row, ...change };
     const life = this.#life;
@@ -600,12 +600,12 @@ export class Endpoint implements Sink {
   }
 }
 
-/** Below all others for an empty cursor. */
+/** The seq of a cursor; for an empty one, a seq below all others. */
 function seqOf(cursor: string): number {
   return parseCursor(cursor)?.seq ?? -1;
 }
 
-/** Trying again does not bring rights back. */
+/** Whether the error means that the rights have ended, so that a retry is useless. */
 function endsRights({ code }: EverywireError): boolean {
   return code === 'unauthorized' || code === 'forbidden';
 }

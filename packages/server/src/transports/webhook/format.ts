@@ -3,7 +3,7 @@ import { envelopeJson } from '../../core/log/envelope.ts';
 import type { Message } from '../../core/log/message.ts';
 import { cloudEventHeaders, cloudEventJson } from '@everywire/wires/webhook';
 
-/** How a delivery is written: our envelope, or a CloudEvent 1.0 in one of the two modes of its HTTP binding. */
+/** The format of a delivery: our envelope, or a CloudEvent 1.0 in one of the two modes of its HTTP binding. */
 export const deliveryFormats = ['envelope', 'cloudevents', 'cloudevents-binary'] as const;
 export type DeliveryFormat = (typeof deliveryFormats)[number];
 
@@ -12,7 +12,10 @@ export interface Delivery {
   readonly body: Buffer;
 }
 
-/** Bytes and type of one delivery. The same message always gives the same bytes: they are signed anew, not made anew. */
+/**
+ * Bytes and type of one delivery. The same message always gives the same bytes; only the signature is new for each
+ * attempt.
+ */
 export function deliveryOf(message: Message, format: DeliveryFormat): Delivery {
   switch (format) {
     case 'envelope':
@@ -30,7 +33,7 @@ export function deliveryOf(message: Message, format: DeliveryFormat): Delivery {
   }
 }
 
-/** What `POST /webhooks/<id>/test` sends: an envelope of a channel that no message can have. */
+/** The body of `POST /webhooks/<id>/test`: an envelope of a channel that no message can have. */
 export function testBody(id: string, nowMs: number): Buffer {
   return Buffer.from(
     JSON.stringify({
@@ -44,7 +47,7 @@ export function testBody(id: string, nowMs: number): Buffer {
   );
 }
 
-/** What a new endpoint is asked: it answers with the same challenge, and so shows that it wants to be called. */
+/** The question to a new endpoint: if it answers with the same challenge, it wants to be called. */
 export function challengeBody(id: string, nowMs: number, challenge: string): Buffer {
   return Buffer.from(
     JSON.stringify({
@@ -58,7 +61,7 @@ export function challengeBody(id: string, nowMs: number, challenge: string): Buf
   );
 }
 
-/** Whether the answer to a challenge has it: as the whole body, or as the member `challenge` of a JSON object. */
+/** Whether the answer contains the challenge: as the whole body, or as the member `challenge` of a JSON object. */
 export function hasChallenge(body: string, challenge: string): boolean {
   if (body.trim() === challenge) return true;
   try {

@@ -1,9 +1,9 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 
-/** A channel that is set aside, as the row of its webhook keeps it. */
+/** A parked channel, in the row of its webhook. */
 export interface ParkedRow {
   readonly channel: string;
-  /** The channel is read from here on. */
+  /** The cursor from which the channel is read. */
   readonly cursor: string;
   /** Messages below this offset were delivered, or skipped. */
   readonly offset: number;
@@ -14,7 +14,7 @@ export interface ParkedRow {
   readonly nextAttemptMs?: number | undefined;
 }
 
-/** The same while its webhook is at work. */
+/** A parked channel while its webhook is active. */
 export interface ParkedChannel extends ParkedRow {
   cursor: string;
   offset: number;
@@ -26,13 +26,13 @@ export interface ParkedChannel extends ParkedRow {
   timer: Timer | undefined;
 }
 
-/** The channels of one webhook that are set aside because a message of theirs failed. Each is retried by itself. */
+/** The parked channels of one webhook: one of their messages failed. Each is retried separately. */
 export class ParkedChannels {
   readonly #clock: Clock;
   readonly #onDue: () => void;
   readonly #all = new Map<string, ParkedChannel>();
 
-  /** `onDue` is called when one is to be retried. */
+  /** `onDue` is called when the retry of one is due. */
   constructor(rows: readonly ParkedRow[], clock: Clock, onDue: () => void) {
     this.#clock = clock;
     this.#onDue = onDue;
@@ -47,7 +47,7 @@ export class ParkedChannels {
     return [...this.#all.values()].map(({ isDue, timer, ...row }) => row);
   }
 
-  /** Those that are to be retried now. */
+  /** The channels whose retry is due now. */
   get due(): readonly ParkedChannel[] {
     return [...this.#all.values()].filter(({ isDue }) => isDue);
   }
@@ -72,7 +72,7 @@ export class ParkedChannels {
     this.#all.clear();
   }
 
-  /** `undefined`: at once. */
+  /** Sets the time of the retry; `undefined`: at once. */
   retryAt(parked: ParkedChannel, atMs: number | undefined): void {
     parked.nextAttemptMs = atMs;
     parked.timer?.cancel();
@@ -87,7 +87,7 @@ export class ParkedChannels {
     });
   }
 
-  /** The webhook starts: each is retried when it would have been. */
+  /** The webhook starts: each channel keeps the time of its retry. */
   start(): void {
     for (const parked of this.#all.values()) this.retryAt(parked, parked.nextAttemptMs);
   }

@@ -38,7 +38,7 @@ export interface WebhookChange {
   readonly paused?: boolean | undefined;
 }
 
-/** What is shown of a webhook: never its secret. */
+/** The public view of a webhook, without its secret. */
 export interface WebhookView {
   readonly id: string;
   readonly url: string;
@@ -54,7 +54,7 @@ export interface WebhookView {
   readonly failures: number;
   readonly lastError: string | null;
   readonly nextAttempt: string | null;
-  /** Channels that are set aside because a message fails, each with its own position. */
+  /** Parked channels, in which a message fails, each with its own position. */
   readonly parked: readonly {
     readonly channel: string;
     readonly cursor: string;
