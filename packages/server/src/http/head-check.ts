@@ -12,8 +12,9 @@ const cloudEventType = /^\s*application\/cloudevents\+json\s*(?:;|$)/i;
 
 /** Largest body of a request: a plain payload, or JSON around it. */
 export function bodyBytesMax({ url, headers }: RequestHead, limits: HttpLimits): number {
+  const path = rawPath(targetPath(url ?? ''));
   const isJson =
-    rawPath(targetPath(url ?? '')) === '/publish' || cloudEventType.test(headers['content-type'] ?? '');
+    path === '/publish' || path === '/stream' || cloudEventType.test(headers['content-type'] ?? '');
   return isJson ? Math.max(batchBodyBytesMin, messageBytesMax(limits, 'json')) : limits.payloadBytesMax;
 }
 

@@ -19,6 +19,13 @@ export class Query {
     }
   }
 
+  /** The same of parameters that come in a body. */
+  static of(parameters: Iterable<readonly [name: string, value: string]>): Query {
+    const query = new Query('');
+    for (const [name, value] of parameters) query.#values.set(name, [value]);
+    return query;
+  }
+
   get names(): Iterable<string> {
     return this.#values.keys();
   }

@@ -84,6 +84,15 @@ export const streamDocs: RouteDocs = {
   response: readAnswers,
 };
 
+export const streamManyDocs: RouteDocs = {
+  summary: 'Read many channels and filters in one response',
+  description: 'The same as GET, for more names than fit into an address.',
+  tags: ['channels'],
+  consumes: ['application/json'],
+  headers: readHeaders,
+  response: { 200: readAnswers[200], ...problems(400, 401, 403, 406, 413, 415, 422, 429, 503) },
+};
+
 const receiptContent = { content: { 'application/json': { schema: receiptSchema } } };
 
 export const publishDocs: RouteDocs = {

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { EverywireError, receipt } from '@everywire/protocol';
 import { problemOf } from '@everywire/protocol/http';
@@ -14,8 +15,16 @@ import { jsonOnly } from './parse-body.ts';
 import { Query } from './query.ts';
 import { checkReadNames } from './read-place.ts';
 import type { RawRoute } from './raw-requests.ts';
-import { deleteDocs, listDocs, publishDocs, publishManyDocs, readDocs, streamDocs } from './route-docs.ts';
-import { publishBodySchema } from './schemas.ts';
+import {
+  deleteDocs,
+  listDocs,
+  publishDocs,
+  publishManyDocs,
+  readDocs,
+  streamDocs,
+  streamManyDocs,
+} from './route-docs.ts';
+import { publishBodySchema, streamBodySchema, type StreamBody } from './schemas.ts';
 import { inOneShotSession } from '../core/sessions/one-shot-session.ts';
 
 export interface ChannelRoutesOptions {
@@ -52,7 +61,7 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       filters,
       isEnveloped,
       query,
-      headers: request.headers,
+      headers: request.method === 'POST' ? withoutConditions(request.headers) : request.headers,
       identity: callerOf(request),
       peer: peerOf(request.raw),
       isHead: request.method === 'HEAD',
@@ -60,6 +69,22 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       commonHeaders: crossOrigin.headersFor(request.raw),
     };
     return views.choose(request.headers.accept, fallback).answer(viewRequest, reply);
+  };
+
+  const viewSeveral = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { filters, query }: { readonly filters: readonly string[]; readonly query: Query },
+  ): Promise<unknown> => {
+    const name = request.method === 'POST' ? 'channels' : 'channel';
+    if (filters.length === 0) throw badQuery(`Give ${name} at least once.`, `/${name}`);
+    if (filters.length > limits.subscriptionsMax) {
+      throw badQuery(`One request follows at most ${limits.subscriptionsMax} filters.`, `/${name}`);
+    }
+    // `wait` asks for a long poll; otherwise this is a stream, unless Accept asks for another view.
+    const isPoll = query.one('wait') !== undefined || request.headers['prefer'] !== undefined;
+    const fallback = isPoll ? 'application/json' : 'application/x-ndjson';
+    return view(request, reply, { filters, query, fallback });
   };
 
   app.route({
@@ -78,17 +103,24 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
     config: { authenticates, docs: streamDocs },
     handler: (request, reply) => {
       const query = new Query(rawQuery(request.url));
-      const filters = [...new Set(query.all('channel'))];
-      if (filters.length === 0) throw badQuery('The query must have channel at least once.', '/channel');
-      if (filters.length > limits.subscriptionsMax) {
-        throw badQuery(`The query may have channel at most ${limits.subscriptionsMax} times.`, '/channel');
-      }
-      // `wait` asks for a long poll; otherwise this is a stream, unless Accept asks for another view.
-      const isPoll = query.one('wait') !== undefined || request.headers['prefer'] !== undefined;
-      const fallback = isPoll ? 'application/json' : 'application/x-ndjson';
-      return view(request, reply, { filters, query, fallback });
+      return viewSeveral(request, reply, { filters: [...new Set(query.all('channel'))], query });
     },
   });
+
+  // An address has no room for the names of as many filters as one request may follow.
+  app.post(
+    '/stream',
+    {
+      schema: { body: streamBodySchema },
+      config: { authenticates, takesJson: true, docs: streamManyDocs },
+    },
+    (request, reply) => {
+      if (request.body === undefined) throw jsonOnly();
+      const { channels, ...parameters } = request.body as StreamBody;
+      const query = Query.of(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
+      return viewSeveral(request, reply, { filters: [...new Set(channels)], query });
+    },
+  );
 
   // Only for the OpenAPI description and for `Allow`: PublishRoute handles these requests earlier.
   app.post(`${prefix}*`, { config: { docs: publishDocs } }, ({ raw }, reply) => {
@@ -141,6 +173,11 @@ export function addChannelRoutes(app: FastifyInstance, options: ChannelRoutesOpt
       return reply.code(204).header('Cache-Control', 'no-store').send();
     }),
   );
+}
+
+/** Only a GET is answered 304 (RFC 9110 §13.1.2), so the tag of an earlier page has no meaning here. */
+function withoutConditions(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  return { ...headers, 'if-none-match': undefined };
 }
 
 /** Whether messages of several channels may come. */

@@ -1,4 +1,4 @@
-import { Type, type TSchema } from 'typebox';
+import { Type, type Static, type TSchema } from 'typebox';
 import { errorTable } from '@everywire/protocol';
 
 const cursor = Type.String({
@@ -102,6 +102,23 @@ export const channelPageSchema = Type.Object(
   },
   { title: 'Channels' },
 );
+
+/** The body of `POST /stream`: the parameters of `GET /stream`. */
+export const streamBodySchema = Type.Object(
+  {
+    channels: Type.Array(Type.String(), { description: 'Channels, and filters with * and **.' }),
+    after: Type.Optional(Type.String({ description: 'A cursor: read the messages after it.' })),
+    since: Type.Optional(Type.String()),
+    limit: Type.Optional(Type.Integer()),
+    wait: Type.Optional(
+      Type.Union([Type.String(), Type.Number()], { description: 'Long polling, such as 30s.' }),
+    ),
+    format: Type.Optional(Type.String()),
+  },
+  { additionalProperties: false, title: 'Stream' },
+);
+
+export type StreamBody = Static<typeof streamBodySchema>;
 
 /** The check of entries is strict: otherwise a misspelt member would be lost without an error. */
 export function publishBodySchema(entriesMax: number): TSchema {
