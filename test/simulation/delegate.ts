@@ -20,6 +20,7 @@ export function delegate(inner: Store, overrides: Partial<Store>): Store {
     drop: (channel) => inner.drop(channel),
     sweep: (nowMs, retentionOf) => inner.sweep(nowMs, retentionOf),
     health: () => inner.health(),
+    usage: () => inner.usage(),
     ...overrides,
   };
 }

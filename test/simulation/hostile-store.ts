@@ -15,6 +15,7 @@ import type {
   Retention,
   Store,
   StoreTraits,
+  StoreUsage,
 } from '../../packages/server/src/core/seams/store.ts';
 import type { Chance } from './chance.ts';
 import type { SharedLog } from './shared-log.ts';
@@ -156,6 +157,10 @@ export class HostileStore implements Store {
 
   health(): Health {
     return { ok: true };
+  }
+
+  usage(): StoreUsage {
+    return { channels: 0, bytes: 0, freeBytes: undefined };
   }
 
   readonly #tap: Feed = {

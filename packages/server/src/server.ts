@@ -26,6 +26,7 @@ import { createStore } from './stores/index.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { ServerTls } from './tls/server-tls.ts';
+import { noWebhookFigures } from './transports/webhook/figures.ts';
 import { checkNativeBytes, createTransport, nativeBytes, transportNames } from './transports/index.ts';
 
 export const { version } = createRequire(import.meta.url)('../package.json') as { readonly version: string };
@@ -178,7 +179,19 @@ class ComposedServer implements EverywireServer {
     await auth?.start(store.records);
     this.#steps.push({ what: 'auth', stop: async () => auth?.stop() });
 
-    const metrics = createMetrics({ hub, figures: hub.figures, admission });
+    const webhookFigures = noWebhookFigures();
+    const metrics = createMetrics({
+      hub,
+      figures: hub.figures,
+      // The delay of the event loop is one of this process, also where a test moves the time.
+      clock: systemClock,
+      version,
+      // Requests of the HTTP front belong to no transport: most publishes are among them.
+      transports: ['http', ...transportNames],
+      webhooks: webhookFigures,
+      admission,
+    });
+    this.#steps.push({ what: 'metrics', stop: async () => metrics.stop() });
     const front = await createHttpFront({
       ...shared,
       ...config.http,
@@ -211,7 +224,13 @@ class ComposedServer implements EverywireServer {
     };
     const transports = await Promise.all(
       wanted.map((name) =>
-        createTransport(name, { front, allowedOrigins, listen, tls, webhooks: webhooksOf(config) }),
+        createTransport(name, {
+          front,
+          allowedOrigins,
+          listen,
+          tls,
+          webhooks: { ...webhooksOf(config), figures: webhookFigures },
+        }),
       ),
     );
     const started: Transport[] = [];

@@ -9,6 +9,7 @@ import { createHttpFront, type HttpFront, type HttpFrontOptions } from '../../sr
 import { systemClock } from '../../src/runtime/clock.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { createStore } from '../../src/stores/index.ts';
+import { noWebhookFigures } from '../../src/transports/webhook/figures.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { createPollTransport } from '../../src/transports/poll/transport.ts';
 import { createSseTransport } from '../../src/transports/sse/transport.ts';
@@ -55,7 +56,15 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const access = options.access ?? openAccess;
   const hub = createHub({ store, clock, random, access, namespaces, limits, log });
   await hub.start();
-  const metrics = createMetrics({ hub, figures: hub.figures });
+  const metrics = createMetrics({
+    hub,
+    figures: hub.figures,
+    // Not the hand-driven one of a test: the metrics have a timer.
+    clock: systemClock,
+    version: '0.0.0',
+    transports: ['http', 'poll', 'stream', 'sse'],
+    webhooks: noWebhookFigures(),
+  });
   const front = await createHttpFront({
     host: '127.0.0.1',
     port: 0,
@@ -81,6 +90,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
     hub.beginDrain();
     for (const transport of transports) await transport.drain(now);
     await front.close(50);
+    metrics.stop();
     await hub.stop();
   };
   return {

@@ -61,6 +61,7 @@ export class DurableSessions<State, Window = undefined> {
     this.#entries = entries;
     this.#expiry = new Expiry(entries);
     this.rows = entries.rows;
+    services.counts.set(kind.what, () => entries.quotas.count);
     this.#table = {
       kind,
       rows: this.rows,

@@ -18,8 +18,10 @@ export interface DurableServices {
   readonly saver: Saver;
   /** Nothing above this seq can have been delivered to anybody. */
   readonly headSeq: () => number;
+  /** How many sessions there are of each kind, by what they are: of those with a quota that refuses. */
+  readonly counts: Map<string, () => number>;
 }
 
-export function createDurableServices(parts: Omit<DurableServices, 'saver'>): DurableServices {
-  return { ...parts, saver: new Saver(parts) };
+export function createDurableServices(parts: Omit<DurableServices, 'saver' | 'counts'>): DurableServices {
+  return { ...parts, saver: new Saver(parts), counts: new Map() };
 }

@@ -16,7 +16,7 @@ export interface DispatcherParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
-  readonly figures: Pick<Figures, 'flushes'>;
+  readonly figures: Pick<Figures, 'deliveryTurns' | 'delivering'>;
   readonly limits: Pick<Limits, 'batchBytesMax' | 'pageMessagesMax' | 'pageCacheBytesMax'>;
   /** A sink threw: its peer ends. */
   broken(subscription: LogSubscription, cause: unknown): void;
@@ -47,6 +47,8 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
   /** Batches that were merged for orders. */
   readonly merged: MergedBatches = new WeakMap();
   #isFlushScheduled = false;
+  /** When the flush was scheduled. */
+  #dueSinceMs = 0;
   #isStopped = false;
 
   constructor(parts: DispatcherParts) {
@@ -131,6 +133,7 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
     this.#dirty.add(fanout);
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
+    this.#dueSinceMs = this.#parts.clock.monotonicMs();
     this.#parts.clock.turn(() => this.#flush());
   }
 
@@ -180,12 +183,15 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
   #flush(): void {
     this.#isFlushScheduled = false;
     const fanouts = this.#dirty;
+    const dueSinceMs = this.#dueSinceMs;
     this.#dirty = new Set();
-    this.#parts.figures.flushes += 1;
     this.#isFlushing = true;
     for (const fanout of fanouts) fanout.flush();
     this.#isFlushing = false;
     this.#settleOrders();
+    const { clock, figures } = this.#parts;
+    figures.deliveryTurns += 1;
+    figures.delivering.observe(clock.monotonicMs() - dueSinceMs);
   }
 
   /** Every fan-out has been flushed: what several filters brought can be merged. */

@@ -61,6 +61,11 @@ export class Groups {
     };
   }
 
+  /** Groups that this process distributes now. */
+  get size(): number {
+    return this.#live.size;
+  }
+
   /** Finds the groups in the store, which is open. */
   load(): Promise<void> {
     return this.#kept.start();

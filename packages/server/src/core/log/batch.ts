@@ -58,6 +58,7 @@ export class Batch {
   #others: Map<string, Encoded> | undefined;
   #end: Position | undefined;
   #mayExpire: boolean | undefined;
+  #payloadBytes: number | undefined;
 
   /** `messages` must not be empty. */
   constructor(messages: readonly Message[], view?: { readonly parent: Batch; readonly from: number }) {
@@ -77,6 +78,11 @@ export class Batch {
   /** The place after the last message. */
   get end(): Position {
     return (this.#end ??= this.messages[this.messages.length - 1]!.position);
+  }
+
+  /** Of all payloads, added up once for all readers. */
+  get payloadBytes(): number {
+    return (this.#payloadBytes ??= this.messages.reduce((sum, { payload }) => sum + payload.length, 0));
   }
 
   /** The messages in `format`, encoded on first use; everyone who asks later is handed the same Buffer, while formats are few. */

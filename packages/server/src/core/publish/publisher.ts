@@ -3,9 +3,10 @@ import type { Clock, Random } from '../clock.ts';
 import type { Limits } from '../limits.ts';
 import { checkDraft } from '../log/drafts.ts';
 import { createIds } from '../log/ids.ts';
+import { countRefusal } from '../figures.ts';
 import type { Namespaces } from '../log/namespaces.ts';
 import { logRefusal } from '../refusal.ts';
-import type { Figures } from '../seams/hub-api.ts';
+import type { Figures, Traffic } from '../seams/hub-api.ts';
 import type { Log } from '../seams/log.ts';
 import type {
   Published,
@@ -26,7 +27,7 @@ export interface PublisherParts {
   readonly namespaces: Namespaces;
   readonly limits: Limits;
   readonly throttle: Throttle;
-  readonly figures: Pick<Figures, 'published' | 'refused'>;
+  readonly figures: Pick<Figures, 'published' | 'refused' | 'refusedByCode' | 'publishing'>;
   readonly log: Log;
 }
 
@@ -34,6 +35,7 @@ export interface PublisherParts {
 export interface Author {
   readonly identity: Identity;
   readonly counted: Counted;
+  readonly traffic: Traffic;
   /** Hears the id of each message before it is stored. */
   noteOwn(id: string): void;
 }
@@ -56,7 +58,7 @@ export class Publisher {
     this.#countPublishes(author, 1);
     const entry = this.#prepare(author.identity, channel, draft, true);
     author.noteOwn(entry.draft.id);
-    const [result] = await this.#append([entry], options);
+    const [result] = await this.#append(author.traffic, [entry], options);
     if (result instanceof EverywireError) throw result;
     return result!;
   }
@@ -81,7 +83,7 @@ export class Publisher {
     for (const { draft } of accepted) author.noteOwn(draft.id);
     // One that is refused here keeps the records from being written, as one that the store refuses does.
     const given = accepted.length === entries.length ? options : { ...options, records: undefined };
-    const appended = accepted.length === 0 ? [] : await this.#append(accepted, given);
+    const appended = accepted.length === 0 ? [] : await this.#append(author.traffic, accepted, given);
     let next = 0;
     return results.map((refused) => refused ?? appended[next++]!);
   }
@@ -100,7 +102,7 @@ export class Publisher {
     try {
       this.#parts.throttle.publishes(identity, counted, count);
     } catch (refusal) {
-      this.#parts.figures.refused += count;
+      countRefusal(this.#parts.figures, toEverywireError(refusal), count);
       throw refusal;
     }
   }
@@ -118,28 +120,35 @@ export class Publisher {
       if (isCounted) throttle.channel(channel, rules.publishesPerSecondMax);
       return { channel, draft, retention };
     } catch (refusal) {
-      figures.refused += 1;
+      countRefusal(figures, toEverywireError(refusal));
       logRefusal(log, identity, { publish: channel }, refusal);
       throw refusal;
     }
   }
 
   async #append(
+    traffic: Traffic,
     entries: readonly Entry[],
     { atomic, records, fences }: PublishOptions & { readonly atomic?: boolean } = {},
   ): Promise<readonly PublishResult[]> {
-    const { store, figures } = this.#parts;
+    const { store, figures, clock } = this.#parts;
+    const startedMs = clock.monotonicMs();
     const appended = await store.append(entries, {
       ...(atomic === undefined ? {} : { atomic }),
       ...(records === undefined ? {} : { records }),
       ...(fences === undefined ? {} : { fences }),
     });
-    return appended.map((result) => {
+    figures.publishing.observe(clock.monotonicMs() - startedMs);
+    return appended.map((result, at) => {
       if (result instanceof EverywireError) {
-        figures.refused += 1;
+        countRefusal(figures, result);
         return result;
       }
-      if (!result.duplicate) figures.published += 1;
+      if (!result.duplicate) {
+        figures.published += 1;
+        traffic.published += 1;
+        traffic.publishedBytes += entries[at]!.draft.payload.length;
+      }
       const { channel, offset, seq, id, timeMs, duplicate } = result;
       return { channel, offset, cursor: formatCursor(result), seq, id, timeMs, duplicate };
     });

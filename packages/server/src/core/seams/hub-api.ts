@@ -41,9 +41,37 @@ export interface Figures {
   /** Publishing and other operations that were refused because they came too fast. */
   rateLimited: number;
   delivered: number;
-  flushes: number;
+  /** Turns of the event loop in which something was delivered. */
+  deliveryTurns: number;
   subscriptions: number;
   readonly subscriptionsByTransport: Map<string, number>;
   /** Open sessions by transport. */
   readonly sessions: Map<string, number>;
+  /** By transport. */
+  readonly traffic: Map<string, Traffic>;
+  /** Refused messages by the code of the error. */
+  readonly refusedByCode: Map<string, number>;
+  /** Gaps that readers got notice of, by reason. */
+  readonly gaps: Map<string, number>;
+  /** From a publish to its durable place, one for each append. */
+  readonly publishing: Durations;
+  /** From the first message of a turn to the end of its deliveries, one for each turn. */
+  readonly delivering: Durations;
+}
+
+/** What went through one transport. Bytes are those of payloads. */
+export interface Traffic {
+  published: number;
+  publishedBytes: number;
+  delivered: number;
+  deliveredBytes: number;
+}
+
+/** A histogram. */
+export interface Durations {
+  readonly boundsMs: readonly number[];
+  /** By bucket; the last one is for everything above the last bound. */
+  readonly counts: ArrayLike<number>;
+  readonly sumMs: number;
+  observe(durationMs: number): void;
 }

@@ -52,9 +52,19 @@ export interface Store {
   /** Trims by age what `append` has no occasion to trim, and forgets what only time makes old. */
   sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void>;
   health(): Health;
+  /** For the metrics; cheap enough to ask every few seconds. */
+  usage(): StoreUsage;
   readonly records: RecordStore;
   /** Usable between `open` and `close`, like everything else. */
   readonly cluster: Cluster;
+}
+
+export interface StoreUsage {
+  readonly channels: number;
+  /** The length of the file, or the payloads in memory. */
+  readonly bytes: number;
+  /** Room for more, on the disk and inside the file. Undefined for a store without a disk. */
+  readonly freeBytes: number | undefined;
 }
 
 export interface StoreTraits {

@@ -22,8 +22,9 @@ import type { Batch } from '../log/batch.ts';
 import type { Message } from '../log/message.ts';
 import type { Author, Publisher } from '../publish/publisher.ts';
 import type { Counted, Throttle } from '../publish/throttle.ts';
+import { trafficOf } from '../figures.ts';
 import { logRefusal } from '../refusal.ts';
-import type { Figures } from '../seams/hub-api.ts';
+import type { Figures, Traffic } from '../seams/hub-api.ts';
 import type { Log } from '../seams/log.ts';
 import type {
   Hello,
@@ -38,7 +39,7 @@ import type {
   RetainedMessages,
 } from '../seams/session-api.ts';
 import type { CloseReason, Notice, Sink } from '../seams/sink.ts';
-import type { Store } from '../seams/store.ts';
+import type { Gap, Store } from '../seams/store.ts';
 import type { Order, OrderOptions, SubscribeOptions, Subscription } from '../seams/subscription-api.ts';
 import type { Access, Credentials, Identity } from './access.ts';
 import type { Queries } from './queries.ts';
@@ -94,6 +95,8 @@ export class HubSession implements Session, SubscriptionHost, Author {
   #ended: 'left' | EverywireError | undefined;
   #isExpelled = false;
   #creditTurn = 0;
+  /** The counters of its transport. */
+  readonly traffic: Traffic;
 
   constructor(
     parts: SessionParts,
@@ -103,6 +106,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     this.#identity = identity;
     this.hello = hello;
     this.#sink = sink;
+    this.traffic = trafficOf(parts.figures, hello.transport);
   }
 
   get identity(): Identity {
@@ -201,7 +205,10 @@ export class HubSession implements Session, SubscriptionHost, Author {
     });
     if (ordered !== undefined) ordered.subscription = subscription;
     this.#add(subscription);
-    return this.#whenReady(subscription, findStart(dispatcher, { subscription, isReady: fanout.ready }, at));
+    const found = findStart(dispatcher, { subscription, isReady: fanout.ready }, at);
+    await this.#whenReady(subscription, found);
+    this.#countGaps(subscription.startGaps);
+    return subscription;
   }
 
   order(options: OrderOptions): Order {
@@ -217,7 +224,9 @@ export class HubSession implements Session, SubscriptionHost, Author {
   ): Promise<ReadPage> {
     const filters = (typeof texts === 'string' ? [texts] : texts).map((text) => this.#checkFilter(text));
     const place = from !== undefined && 'after' in from ? { cursor: checkCursor(from.after) } : from;
-    return this.#parts.queries.read(this.#identity, filters, place, messagesMax);
+    const page = await this.#parts.queries.read(this.#identity, filters, place, messagesMax);
+    this.#countGaps(page.gaps);
+    return page;
   }
 
   async locate(texts: readonly string[], since: Start): Promise<readonly string[]> {
@@ -281,13 +290,17 @@ export class HubSession implements Session, SubscriptionHost, Author {
   }
 
   deliver(batch: Batch, subscription: Subscription): boolean {
-    this.#parts.figures.delivered += batch.messages.length;
+    const count = batch.messages.length;
+    this.#parts.figures.delivered += count;
+    this.traffic.delivered += count;
+    this.traffic.deliveredBytes += batch.payloadBytes;
     if (this.#sink.deliver(batch, subscription)) return true;
     this.#isHeld = true;
     return false;
   }
 
   notify(notice: Notice): void {
+    if (notice.kind === 'gap') this.#countGaps([notice.gap]);
     this.#sink.notify(notice);
   }
 
@@ -411,6 +424,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     if (isNew) {
       const { startGaps } = group.subscription;
       member.startGaps = startGaps.filter((gap) => mayBeTold(name.filter, gap, member.mayDeliver));
+      this.#countGaps(member.startGaps);
     }
     return member;
   }
@@ -418,6 +432,11 @@ export class HubSession implements Session, SubscriptionHost, Author {
   #add(subscription: OwnSubscription): void {
     this.#subscriptions = this.#subscriptions.concat(subscription);
     this.#count(1);
+  }
+
+  #countGaps(gaps: readonly Gap[]): void {
+    const counts = this.#parts.figures.gaps;
+    for (const { reason } of gaps) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   }
 
   #count(more: 1 | -1): void {

@@ -22,6 +22,7 @@ import type {
   Retention,
   Store,
   StoreTraits,
+  StoreUsage,
   WriteConditions,
 } from '../../core/seams/store.ts';
 import { CommitLoop } from './commit-loop.ts';
@@ -67,6 +68,7 @@ class LmdbStore implements Store {
   #failure: string | undefined;
   #fullUntilMs = -Infinity;
   #isFull = false;
+  #usage: StoreUsage = { channels: 0, bytes: 0, freeBytes: 0 };
   /** Where the next sweep resumes. */
   #sweptThrough: string | undefined;
 
@@ -215,6 +217,16 @@ class LmdbStore implements Store {
       ok: true,
       detail: `The disk has no space left for ${this.#options.path}: publishes are refused, reading continues. Free some space.`,
     };
+  }
+
+  usage(): StoreUsage {
+    // While it is opened again after a failure, the last figures hold.
+    const opened = this.#opened;
+    if (opened === undefined) return this.#usage;
+    const { channels, database } = opened;
+    const freeBytes = database.freeBytes() + database.reusableBytes();
+    this.#usage = { channels: channels.liveCount, bytes: database.fileBytes(), freeBytes };
+    return this.#usage;
   }
 
   get #log(): OpenedLog {

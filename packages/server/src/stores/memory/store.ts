@@ -21,6 +21,7 @@ import type {
   Retention,
   Store,
   StoreTraits,
+  StoreUsage,
 } from '../../core/seams/store.ts';
 import { doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
@@ -232,6 +233,12 @@ class MemoryStore implements Store {
 
   health(): Health {
     return this.#feed === undefined ? { ok: false, detail: 'The memory store is not open.' } : { ok: true };
+  }
+
+  usage(): StoreUsage {
+    let bytes = 0;
+    for (const log of this.#catalogue.all()) bytes += log.bytes;
+    return { channels: this.#catalogue.size, bytes, freeBytes: undefined };
   }
 
   /** Runs `step` behind all earlier ones; the first of a turn brings the microtask that runs them. */

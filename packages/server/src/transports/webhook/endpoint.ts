@@ -80,6 +80,16 @@ export class Endpoint implements Sink {
     return this.row.failures > 0 || this.#parked.size > 0 ? 'failing' : 'active';
   }
 
+  /** When the oldest message was published that waits here or keeps a channel aside; those behind the window are younger. */
+  get oldestWaitingMs(): number | undefined {
+    if (this.row.paused !== undefined) return undefined;
+    let oldestMs = Infinity;
+    for (const [message] of this.#waiting.values())
+      oldestMs = Math.min(oldestMs, message?.timeMs ?? Infinity);
+    for (const { messageMs = Infinity } of this.#parked.rows) oldestMs = Math.min(oldestMs, messageMs);
+    return oldestMs === Infinity ? undefined : oldestMs;
+  }
+
   /** The position up to which the endpoint confirmed all messages. */
   get cursor(): string {
     const cursors = [this.place, ...this.parked.map(({ cursor }) => cursor)];
@@ -508,6 +518,7 @@ export class Endpoint implements Sink {
     const parked = again ?? (isUnreachable ? undefined : this.#park(message));
     if (parked !== undefined) {
       parked.offset = message.offset;
+      parked.messageMs = message.timeMs;
       parked.failures += 1;
       parked.lastError = reason;
       this.#parked.retryAt(parked, nowMs + this.#delayMs(parked.failures, askedMs));

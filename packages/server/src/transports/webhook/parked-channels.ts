@@ -12,6 +12,8 @@ export interface ParkedRow {
   readonly failures: number;
   readonly lastError?: string | undefined;
   readonly nextAttemptMs?: number | undefined;
+  /** When the message that failed was published. */
+  readonly messageMs?: number | undefined;
 }
 
 /** A parked channel while its webhook is active. */
@@ -22,6 +24,7 @@ export interface ParkedChannel extends ParkedRow {
   failures: number;
   lastError?: string | undefined;
   nextAttemptMs?: number | undefined;
+  messageMs?: number | undefined;
   isDue: boolean;
   timer: Timer | undefined;
 }

@@ -10,6 +10,7 @@ import { keptIdentity, webhookKind, type WebhookRow } from './row.ts';
 import type { Attempt, Sender } from './sender.ts';
 import type { TargetRules } from './targets.ts';
 import { challengeBody, hasChallenge, testBody, type DeliveryFormat } from './format.ts';
+import type { WebhookState } from './figures.ts';
 import type { WebhookHost } from './limits.ts';
 import { inOneShotSession } from '../../core/sessions/one-shot-session.ts';
 
@@ -90,6 +91,21 @@ export class WebhookRegistry {
 
   get size(): number {
     return this.#endpoints.size;
+  }
+
+  states(): Readonly<Record<WebhookState, number>> {
+    const counts = { active: 0, failing: 0, paused: 0 };
+    for (const { state } of this.#endpoints.values()) counts[state] += 1;
+    return counts;
+  }
+
+  /** The age of the oldest message that one of them has not delivered. */
+  lagMs(): number {
+    const nowMs = this.#options.host.clock.nowMs();
+    let oldestMs = nowMs;
+    for (const { oldestWaitingMs } of this.#endpoints.values())
+      oldestMs = Math.min(oldestMs, oldestWaitingMs ?? nowMs);
+    return nowMs - oldestMs;
   }
 
   /** Resumes all webhooks at their positions. */

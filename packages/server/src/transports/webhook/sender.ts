@@ -1,6 +1,7 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, buildConnector, errors, request } from 'undici';
+import type { WebhookFigures } from './figures.ts';
 import type { TargetRules } from './targets.ts';
 
 /** The result of an attempt. */
@@ -28,6 +29,7 @@ export interface SenderOptions {
   readonly userAgent: string;
   /** For tests: how names become addresses. */
   readonly lookup?: typeof systemLookup | undefined;
+  readonly figures?: Pick<WebhookFigures, 'taken' | 'failed'> | undefined;
   /** For tests: certificates that are trusted besides the system's. */
   readonly ca?: string | undefined;
 }
@@ -74,6 +76,13 @@ export class Sender {
 
   /** Never rejects: every error is a failed attempt. */
   async post(outgoing: Outgoing): Promise<Attempt> {
+    const attempt = await this.#post(outgoing);
+    const { figures } = this.#options;
+    if (figures !== undefined) figures[attempt.kind] += 1;
+    return attempt;
+  }
+
+  async #post(outgoing: Outgoing): Promise<Attempt> {
     // One controller for each attempt: a signal with the life of the server would keep a reference to every attempt.
     const cut = new AbortController();
     this.#underWay.add(cut);

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Endpoint, Transport } from '../../core/seams/transport.ts';
+import { noWebhookFigures, type WebhookFigures } from './figures.ts';
 import { WebhookRegistry } from './registry.ts';
 import { addWebhookRoutes } from './routes.ts';
 import { Sender, type SenderOptions } from './sender.ts';
@@ -21,6 +22,8 @@ export interface WebhookSettings {
   readonly verify: boolean;
   /** The waits before the second attempt, the third and so on; the last one repeats. */
   readonly retryDelaysMs: readonly number[];
+  /** Counted and kept up here, for the metrics. */
+  readonly figures?: WebhookFigures | undefined;
 }
 
 export interface WebhookTransportOptions extends WebhookSettings {
@@ -60,7 +63,7 @@ class WebhookTransport implements Transport {
   }
 
   async start(host: WebhookHost): Promise<void> {
-    const { allowTargets, verify, retryDelaysMs, lookup, ca } = this.#options;
+    const { allowTargets, verify, retryDelaysMs, lookup, ca, figures = noWebhookFigures() } = this.#options;
     const { limits } = host;
     const rules = createTargetRules(allowTargets);
     this.#sender = new Sender({
@@ -71,9 +74,12 @@ class WebhookTransport implements Transport {
       userAgent: 'Everywire',
       lookup,
       ca,
+      figures,
     });
     this.#registry = new WebhookRegistry({ host, sender: this.#sender, rules, verify, retryDelaysMs });
     this.#front.extend((app) => addWebhookRoutes(app, this.#registry, limits));
+    figures.states = () => this.#registry.states();
+    figures.lagMs = () => this.#registry.lagMs();
     await this.#registry.start();
   }
 
