@@ -30,7 +30,7 @@ class Outbox {
 }
 
 const outboxes = new Set<Outbox>();
-const begun = create(SubscribeResponseSchema, {
+const started = create(SubscribeResponseSchema, {
   kind: { case: 'subscribed', value: { cursor: '', exact: true } },
 });
 const server = createServer(
@@ -39,7 +39,7 @@ const server = createServer(
       router.service(Messaging, {
         async *subscribe() {
           const outbox = new Outbox();
-          outbox.push(begun);
+          outbox.push(started);
           outboxes.add(outbox);
           yield* outbox.responses();
         },

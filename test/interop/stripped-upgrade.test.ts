@@ -50,7 +50,7 @@ describe('a WebSocket handshake that lost its Upgrade on the way', () => {
   it.each([
     ['/ws', 400, ''],
     ['/ws', 426, `Connection: upgrade\r\nUpgrade: websocket\r\n${key.replace('13', '8')}`],
-  ])('is told of Upgrade for this connection in every answer of %s: %i', async (path, status, fields) => {
+  ])('gets Upgrade for this connection in every answer of %s: %i', async (path, status, fields) => {
     const { headers, ...answer } = await get(port, path, fields);
     expect([answer.status, headers.get('upgrade')]).toEqual([status, 'websocket']);
     expect(headers.get('connection')).toMatch(/^upgrade\b/);

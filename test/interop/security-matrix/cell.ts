@@ -149,13 +149,13 @@ export async function expectRefused(
 export async function expectStateAfterRefusal(
   { driver }: Cell,
   publisher: Publisher,
-  goOn: (publisher: Publisher) => Promise<unknown>,
+  publishLater: (publisher: Publisher) => Promise<unknown>,
 ): Promise<void> {
   if (driver.refusedPublisher === 'is closed') {
     await expect.poll(() => publisher.isOpen).toBe(false);
     return;
   }
-  await goOn(publisher);
+  await publishLater(publisher);
   expect(publisher.isOpen).toBe(true);
 }
 

@@ -242,7 +242,7 @@ export const mqtt5: readonly Statement[] = [
     subscriptions,
   ),
   session('3.10.4-2', 'After UNSUBSCRIBE no new messages are added.', standard),
-  session('3.10.4-3', 'What was begun to be delivered is finished.', standard),
+  session('3.10.4-3', 'A started delivery is completed.', standard),
   session('3.10.4-4', 'UNSUBSCRIBE is answered with UNSUBACK.', subscriptions),
   session(
     '3.10.4-5',
@@ -461,7 +461,7 @@ export const mqtt311: readonly Statement[] = [
   form('3.10.3-2', 'UNSUBSCRIBE has at least one filter.'),
   session('3.10.4-1', 'Filters are compared character by character; the one that is the same goes.'),
   session('3.10.4-2', 'After UNSUBSCRIBE no new messages are added.', standard),
-  session('3.10.4-3', 'What was begun to be delivered is finished.', standard),
+  session('3.10.4-3', 'A started delivery is completed.', standard),
   session('3.10.4-4', 'UNSUBSCRIBE is answered with UNSUBACK of its packet identifier.'),
   session('3.10.4-5', 'Also when nothing went.'),
   session('3.10.4-6', 'Several filters are as several UNSUBSCRIBEs with one UNSUBACK.'),

@@ -127,7 +127,7 @@ export class Sessions {
   }
 
   /** When the last of them releases it, the group loses its position. */
-  letGoOfGroup(name: string): void {
+  releaseGroup(name: string): void {
     const held = (this.#groups.get(name) ?? 1) - 1;
     if (held > 0) {
       this.#groups.set(name, held);
@@ -221,7 +221,7 @@ export class Sessions {
       const { records, fences } = save;
       if (will !== undefined) await publishWill(this.#host, identity, will, save);
       else if (records.length > 0) await this.#host.records.write(records, { fences });
-      for (const name of groupsOf(subscriptions)) this.letGoOfGroup(name);
+      for (const name of groupsOf(subscriptions)) this.releaseGroup(name);
     };
   }
 

@@ -126,7 +126,7 @@ export class Subscriptions {
     const { isShared, filter } = subscription.target;
     broker.host.log.info({ err: error, subject, filter }, 'a stored subscription is not granted any more');
     this.end(subscription);
-    if (isShared) broker.sessions.letGoOfGroup(filter);
+    if (isShared) broker.sessions.releaseGroup(filter);
     this.#delivery.giveUpAll(subscription);
   }
 
@@ -295,7 +295,7 @@ export class Subscriptions {
     subscription.core?.cancel();
     subscription.core = undefined;
     const { isShared, filter } = subscription.target;
-    if (isShared && wasFollowing && opened!.holdsGroups) broker.sessions.letGoOfGroup(filter);
+    if (isShared && wasFollowing && opened!.holdsGroups) broker.sessions.releaseGroup(filter);
     this.#delivery.forget(subscription);
     broker.figures.subscriptions -= 1;
     if (subscription.target.kind === 'sys') broker.sys.remove(subscription);

@@ -158,7 +158,7 @@ export class Endpoint implements Sink {
     this.#subscription = subscription;
     this.#parked.start();
     subscription.start();
-    this.#goOn();
+    this.#resume();
   }
 
   /** Like `start`, but if the channels cannot be read now, the endpoint tries again by itself. */
@@ -206,7 +206,7 @@ export class Endpoint implements Sink {
     }
     this.#retryTimer?.cancel();
     this.#retryTimer = undefined;
-    this.#goOn();
+    this.#resume();
   }
 
   /** Continues at another position. @throws EverywireError for an invalid position */
@@ -336,7 +336,7 @@ export class Endpoint implements Sink {
   }
 
   /** After a restart, a failing endpoint keeps the time of its next attempt. */
-  #goOn(): void {
+  #resume(): void {
     const { clock } = this.#options.host;
     const waitMs = (this.row.nextAttemptMs ?? 0) - clock.nowMs();
     if (waitMs <= 0) {
