@@ -46,6 +46,8 @@ export interface LogView<C extends LogChannel> {
   since(channel: C, timeMs: number): Message | undefined;
   /** Where matching channels were trimmed or deleted beyond `seq`, in the order of seq. */
   trimPointsAfter(filter: Filter, seq: number): readonly TrimPoint[];
+  /** Whether a matching channel was ever trimmed or deleted. */
+  hasTrimPoint(filter: Filter): boolean;
   /** The newest trim point of one channel, also of one that is no more. */
   trimPointOf(name: string): TrimPoint | undefined;
 }

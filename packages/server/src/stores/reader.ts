@@ -85,7 +85,7 @@ export class Reader<C extends LogChannel> {
 
   /** Whether matching messages were ever trimmed or deleted. */
   hasTrimmed(filter: Filter): boolean {
-    return this.#view.trimPointsAfter(filter, 0).length > 0;
+    return this.#view.hasTrimPoint(filter);
   }
 
   /** A place such that `message` is the first matching one after it; the head when there is no message. */

@@ -1,4 +1,4 @@
-import type { Filter, Position, Start } from '@everywire/protocol';
+import { formatCursor, type Filter, type Position, type Start } from '@everywire/protocol';
 import type { Clock } from '../clock.ts';
 import type { Dispatcher } from '../fanout/dispatcher.ts';
 import { readableGaps } from '../fanout/readable-gap.ts';
@@ -23,6 +23,11 @@ export type ReadFrom = { readonly cursor: Position } | { readonly since: Start }
 /** Answers what an identity asks about the log. Its right to the filter was checked. */
 export class Queries {
   readonly #parts: QueriesParts;
+  /**
+   * Of pages that were found unchanged: when their first message expires. Reading the page again for each client that has
+   * it costs three times as much as the answer.
+   */
+  readonly #unchangedUntilMs = new Map<string, number>();
 
   constructor(parts: QueriesParts) {
     this.#parts = parts;
@@ -55,13 +60,32 @@ export class Queries {
     const places = filters.map(() => place);
     const news = await this.#pageAfter(identity, filters, places, this.#limit(1));
     if (!news.atHead || news.messages.length > 0 || news.gaps.length > 0) return false;
+    const key = `${formatCursor(place)} ${messagesMax} ${filters.map(({ text }) => text).join('\0')}`;
+    const { access, clock } = this.#parts;
+    const readsAll = filters.every((filter) => access.deliverable(identity, filter) === undefined);
+    const validUntilMs = readsAll ? this.#unchangedUntilMs.get(key) : undefined;
+    if (validUntilMs !== undefined && clock.nowMs() < validUntilMs && !(await this.#hasTrimmed(filters))) {
+      return true;
+    }
     const { page, all } = await this.#newest(identity, filters, this.#limit(messagesMax));
     if (page.hasExpired) return false;
     const isLogOfOne = filters.length === 1 && filters[0]!.channel !== undefined;
     // Nothing follows it, so the same messages in a row end one channel now and did so then.
-    if (isLogOfOne && all.length > 0 && (all.length === messagesMax || page.more)) return hasNoHole(all);
+    const isFull = isLogOfOne && all.length > 0 && (all.length === messagesMax || page.more);
+    const isUnchanged = isFull ? hasNoHole(all) : !(await this.#hasTrimmed(filters));
+    if (isUnchanged && readsAll) this.#noteUnchanged(key, all);
+    return isUnchanged;
+  }
+
+  async #hasTrimmed(filters: readonly Filter[]): Promise<boolean> {
     const trimmed = await Promise.all(filters.map((filter) => this.#parts.store.hasTrimmed(filter)));
-    return !trimmed.includes(true);
+    return trimmed.includes(true);
+  }
+
+  #noteUnchanged(key: string, messages: readonly Message[]): void {
+    const known = this.#unchangedUntilMs;
+    known.set(key, Math.min(...messages.map(({ expiresAtMs }) => expiresAtMs ?? Number.POSITIVE_INFINITY)));
+    if (known.size > unchangedPagesMax) known.delete(known.keys().next().value!);
   }
 
   /** Where several filters begin together. */
@@ -79,7 +103,7 @@ export class Queries {
     return 'cursor' in from ? filters.map(() => from.cursor) : this.locate(filters, from.since);
   }
 
-  /** A filter whose messages were trimmed begins no earlier than it has some, or the reader would be told of a gap. */
+  /** A filter whose messages were trimmed begins no earlier than it has some, or the reader would get a gap. */
   async #placesOfNewest(filters: readonly Filter[], limit: PageLimit): Promise<readonly Position[]> {
     const { store } = this.#parts;
     const together = await store.newest(filters, limit);
@@ -202,6 +226,9 @@ export class Queries {
     return messages.filter(({ expiresAtMs }) => expiresAtMs === undefined || expiresAtMs > nowMs);
   }
 }
+
+/** Pages that are remembered as unchanged: some hundreds of kilobytes. */
+const unchangedPagesMax = 1_000;
 
 /** How often a page of the newest reads on for what was published meanwhile, before it says that there is more. */
 const newestRoundsMax = 4;

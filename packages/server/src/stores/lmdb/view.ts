@@ -107,6 +107,11 @@ export class LmdbView implements LogView<Channel> {
     return trimPoints.sort((a, b) => a.through.seq - b.through.seq);
   }
 
+  hasTrimPoint(filter: Filter): boolean {
+    if (this.#channels.trimSeqMax === 0) return false;
+    return this.matching(filter).some(({ state }) => state.trimmed !== undefined || state.ended.length > 0);
+  }
+
   trimPointOf(name: string): TrimPoint | undefined {
     const channel = this.#channels.get(name);
     return channel && trimPointsOf(channel.state, this.history).at(-1);

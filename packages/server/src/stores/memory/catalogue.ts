@@ -97,6 +97,13 @@ export class Catalogue {
       .sort((a, b) => a.through.seq - b.through.seq);
   }
 
+  hasTrimPoint(filter: Filter): boolean {
+    if (this.matching(filter).some((log) => log.trimPoint !== undefined)) return true;
+    if (filter.channel !== undefined) return this.#tombstones.has(filter.channel);
+    for (const name of this.#tombstones.keys()) if (matches(filter, name)) return true;
+    return false;
+  }
+
   /** Matching channels by name, after the name `after`. */
   list(filter: Filter, after: string | undefined, limit: number): readonly ChannelLog[] {
     const prefix = literalPrefix(filter);

@@ -73,6 +73,10 @@ export class MemoryView implements LogView<ChannelLog> {
     return this.#catalogue.trimPointsAfter(filter, seq);
   }
 
+  hasTrimPoint(filter: Filter): boolean {
+    return this.#catalogue.hasTrimPoint(filter);
+  }
+
   trimPointOf(name: string): TrimPoint | undefined {
     return this.#catalogue.get(name)?.trimPoint ?? this.#catalogue.tombstone(name);
   }

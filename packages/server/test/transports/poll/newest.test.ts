@@ -110,7 +110,7 @@ describe('an ETag', () => {
     const empty = (await read('channels/ttl')).page.cursor;
     await publish('ttl', 'goes', { 'Everywire-TTL': '60s' });
     const before = await read('channels/ttl');
-    expect((await read('channels/ttl', before.etag)).status).toBe(304);
+    for (let at = 0; at < 3; at += 1) expect((await read('channels/ttl', before.etag)).status).toBe(304);
     const ranged = await read(`channels/ttl?after=${empty}`);
     expect((await read(`channels/ttl?after=${empty}`, ranged.etag)).status).toBe(304);
     aheadMs += 120_000;
@@ -125,8 +125,10 @@ describe('an ETag', () => {
     for (const name of ['gone/a', 'gone/b', 'gone/a']) await publish(name, 'x');
     const whole = await read('channels/gone/*');
     const one = await read('channels/gone/a');
-    expect((await read('channels/gone/*', whole.etag)).status).toBe(304);
-    expect((await read('channels/gone/a', one.etag)).status).toBe(304);
+    for (let at = 0; at < 2; at += 1) {
+      expect((await read('channels/gone/*', whole.etag)).status).toBe(304);
+      expect((await read('channels/gone/a', one.etag)).status).toBe(304);
+    }
     await rig.hub.store.drop('gone/a');
     const wholeAfter = await read('channels/gone/*', whole.etag);
     expect(wholeAfter.status).toBe(200);
@@ -137,7 +139,7 @@ describe('an ETag', () => {
   it('does not match once retention took messages of its page by their age', async () => {
     for (let at = 0; at < 3; at += 1) await publish('small/aged', `${at}`);
     const { etag } = await read('channels/small/aged');
-    expect((await read('channels/small/aged', etag)).status).toBe(304);
+    for (let at = 0; at < 2; at += 1) expect((await read('channels/small/aged', etag)).status).toBe(304);
     await rig.hub.store.sweep(Number.MAX_SAFE_INTEGER, () => ({
       countMax: 1e9,
       ageMsMax: 1,
