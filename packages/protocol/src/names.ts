@@ -22,6 +22,14 @@ export function checkChannel(name: string, limits: NameLimits): string {
   return name;
 }
 
+/**
+ * A subject as one level of a channel name: `a/b+c` gives `a%2Fb%2Bc`. Two subjects never give the same level, and no
+ * subject gives a wildcard or a second level.
+ */
+export function levelOfSubject(subject: string): string {
+  return subject.replace(/[%/+#*]|^[$!]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
 /** The common checks of channel and filter names. */
 export function checkText(name: string, what: 'channel' | 'filter', limits: NameLimits): void {
   if (name.length === 0) throw new EverywireError('bad_name', `A ${what} name must not be empty.`);

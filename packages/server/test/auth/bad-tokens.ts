@@ -416,17 +416,6 @@ const claimsOfRights = rows(
     'admin, a number': () => everywire({ admin: '1' }),
     'admin, null': () => everywire({ admin: 'null' }),
   }),
-  row('rights', /must not contain \+ # \*/, {
-    'the subject #': () => everywire({ subscribe: '["{sub}"]' }, '#'),
-    'the subject *': () => everywire({ subscribe: '["{sub}/**"]' }, '*'),
-    'the subject **': () => everywire({ subscribe: '["{sub}"]' }, '**'),
-    'a subject with +': () => everywire({ subscribe: '["**"]' }, 'a+b'),
-    'a subject that begins with $': () => everywire({ subscribe: '["**"]' }, '$SYS'),
-  }),
-  row('rights', /uses \{sub\}/, {
-    'the subject a/b where a rule uses it': () => everywire({ subscribe: '["user/{sub}/x"]' }, 'a/b'),
-    'the subject ! where a rule uses it': () => everywire({ publish: '["{sub}/x"]' }, '!a'),
-  }),
   row('rights', /has no sub claim/, {
     'no subject': () => ({ payload: { sub: undefined } }),
     'the subject null': () => ({ payload: { sub: 'null' } }),

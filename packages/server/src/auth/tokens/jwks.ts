@@ -1,3 +1,4 @@
+import { EverywireError } from '@everywire/protocol';
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { AuthLimits } from '../limits.ts';
 import type { Log } from '../../core/seams/log.ts';
@@ -21,6 +22,8 @@ export interface JwksOptions {
 
 /** The wait after the first failure while there is no key at all; doubled each time, up to `keySetRefetchMs`. */
 const firstRetryMs = 1_000;
+/** Keys that are tried for one token. Issuers have two or three at a time, while they change them. */
+const keysTriedMax = 8;
 
 /**
  * The keys of one issuer at one URL. Fetched when they are needed, again when they have become old, and when a token
@@ -36,6 +39,8 @@ export class Jwks implements KeySource {
   #fetchedAtMs = -Infinity;
   #mayFetchFromMs = -Infinity;
   #failures = 0;
+  /** The last fetch brought no usable key set. */
+  #hasFailed = false;
   #fetching: Promise<void> | undefined;
   #abort: AbortController | undefined;
 
@@ -45,14 +50,17 @@ export class Jwks implements KeySource {
     this.#shownUrl = origin + pathname;
   }
 
-  async find(algorithm: string, keyId: string | undefined): Promise<VerificationKey | undefined> {
+  async find(algorithm: string, keyId: string | undefined): Promise<readonly VerificationKey[]> {
     const found = this.#lookUp(algorithm, keyId);
-    if (found !== undefined) {
+    if (found.length > 0) {
       this.#refreshIfOld();
       return found;
     }
     await this.#fetchIfAllowed();
-    return this.#lookUp(algorithm, keyId);
+    const fetched = this.#lookUp(algorithm, keyId);
+    // The token may be good: the fault is not the client's, and passes.
+    if (fetched.length === 0 && this.#hasFailed) throw unavailable();
+    return fetched;
   }
 
   isCurrent(key: VerificationKey): boolean {
@@ -71,12 +79,12 @@ export class Jwks implements KeySource {
     this.#abort?.abort();
   }
 
-  /** Without `kid`, the only key for that algorithm, or no key. */
-  #lookUp(algorithm: string, keyId: string | undefined): VerificationKey | undefined {
-    const fitting = this.#keys.filter(
-      (named) => named.key.algorithm === algorithm && (keyId === undefined || named.keyId === keyId),
-    );
-    return fitting.length === 1 ? fitting[0]!.key : undefined;
+  /** Without `kid`, all keys for that algorithm: each costs a verification, so a token has few of them tried. */
+  #lookUp(algorithm: string, keyId: string | undefined): readonly VerificationKey[] {
+    return this.#keys
+      .filter((named) => named.key.algorithm === algorithm && (keyId === undefined || named.keyId === keyId))
+      .slice(0, keysTriedMax)
+      .map(({ key }) => key);
   }
 
   /** No caller waits for this fetch: the present keys stay valid meanwhile. */
@@ -124,16 +132,26 @@ export class Jwks implements KeySource {
     this.#current = new Set(this.#keys.map(({ key }) => key));
     this.#fetchedAtMs = clock.monotonicMs();
     this.#failures = 0;
+    this.#hasFailed = false;
     log.debug({ url: this.#shownUrl, keys: usable.length, ignored }, 'fetched the key set of an issuer');
   }
 
   #fail(): void {
+    this.#hasFailed = true;
     if (this.#keys.length > 0) return;
     const { clock, limits } = this.#options;
     const waitMs = Math.min(limits.keySetRefetchMs, firstRetryMs * 2 ** this.#failures);
     this.#failures += 1;
     this.#mayFetchFromMs = clock.monotonicMs() + waitMs;
   }
+}
+
+function unavailable(): EverywireError {
+  return new EverywireError(
+    'store_unavailable',
+    'The keys of the issuer of the token cannot be fetched now. Try again later; the log of the server has the reason.',
+    { title: 'The keys for tokens are unavailable.' },
+  );
 }
 
 function describeFailure(error: unknown, signal: AbortSignal): string {

@@ -22,8 +22,11 @@ export interface VerificationKey {
 
 /** The source of an issuer's keys. */
 export interface KeySource {
-  /** The key of the issuer with that name and algorithm; `undefined` if there is no such key. */
-  find(algorithm: string, keyId: string | undefined): Promise<VerificationKey | undefined>;
+  /**
+   * The keys that may have signed a token with that algorithm and key name, few enough to try them all.
+   * @throws EverywireError `store_unavailable` if the keys cannot be had now
+   */
+  find(algorithm: string, keyId: string | undefined): Promise<readonly VerificationKey[]>;
   /** Whether tokens that were verified with that key are still valid. */
   isCurrent(key: VerificationKey): boolean;
 }

@@ -107,10 +107,10 @@ class JwtVerifier implements TokenVerifier {
     if (known !== undefined) this.#verified.forget(token);
     const read = readToken(token, this.#limits);
     const { rules, keys } = this.#chooseIssuer(read);
-    const key = await keys.find(read.algorithm, read.keyId);
-    if (key === undefined)
+    const candidates = await keys.find(read.algorithm, read.keyId);
+    if (candidates.length === 0)
       refuse('The token is not signed with a key of its issuer: its alg or kid matches no key.');
-    await this.#checkSignature(token, key);
+    const key = await this.#findSigner(token, candidates);
     const context = { nowMs: this.#clock.nowMs(), limits: this.#limits };
     const { identity, validity } = readClaims(read.payload, rules, context);
     this.#verified.keep(token, { identity, validity, keys, key });
@@ -127,13 +127,19 @@ class JwtVerifier implements TokenVerifier {
     return chosen ?? refuse('The issuer of the token is not configured here.');
   }
 
-  async #checkSignature(token: string, { key, algorithm }: VerificationKey): Promise<void> {
+  async #findSigner(token: string, candidates: readonly VerificationKey[]): Promise<VerificationKey> {
+    for (const candidate of candidates) if (await this.#isSignedWith(token, candidate)) return candidate;
+    return refuse('The signature of the token is not valid.');
+  }
+
+  async #isSignedWith(token: string, { key, algorithm }: VerificationKey): Promise<boolean> {
     try {
       await compactVerify(token, key, { algorithms: [algorithm] });
+      return true;
     } catch (error) {
       if (!(error instanceof errors.JOSEError))
         this.#log.error({ err: error, algorithm }, 'a signature could not be verified');
-      refuse('The signature of the token is not valid.');
+      return false;
     }
   }
 }
@@ -154,8 +160,8 @@ class OneKey implements KeySource {
     this.#key = key;
   }
 
-  find(algorithm: string): Promise<VerificationKey | undefined> {
-    return Promise.resolve(algorithm === this.#key.algorithm ? this.#key : undefined);
+  find(algorithm: string): Promise<readonly VerificationKey[]> {
+    return Promise.resolve(algorithm === this.#key.algorithm ? [this.#key] : []);
   }
 
   isCurrent(): boolean {

@@ -1,4 +1,4 @@
-import { EverywireError } from '@everywire/protocol';
+import { EverywireError, levelOfSubject } from '@everywire/protocol';
 import type { Spelling } from './format.ts';
 
 /** The meaning of a destination. */
@@ -36,7 +36,7 @@ export function parseDestination(text: string, subject: string | undefined): Des
   }
   if (text.startsWith('/channels/')) return { ...spelled(text, '/channels/', ''), isQueue: false };
   if (text.startsWith('/user/')) {
-    return { ...spelled(text, '/user/', `user/${checkSubject(subject)}/`), isQueue: false };
+    return { ...spelled(text, '/user/', `user/${levelOf(subject)}/`), isQueue: false };
   }
   if (text.startsWith('/')) return { ...spelled(text, '/', ''), isQueue: text.startsWith('/queue/') };
   return { ...spelled(text, '', ''), isQueue: false };
@@ -46,18 +46,14 @@ function spelled(text: string, put: string, strip: string): { name: string; spel
   return { name: strip + text.slice(put.length), spelling: { put, strip } };
 }
 
-/** A subject with several levels or wildcards could reach the channels of other subjects (T15). */
-function checkSubject(subject: string | undefined): string {
+/** As it is, a subject with several levels or wildcards could reach the channels of other subjects (T15). */
+function levelOf(subject: string | undefined): string {
   if (subject === undefined) {
     throw new EverywireError('unauthorized', '/user/… needs a subject: give login, or a token.');
   }
-  if (subject === '' || /[/+#*]/.test(subject) || !subject.isWellFormed()) {
-    throw new EverywireError(
-      'unauthorized',
-      '/user/… needs a subject that is one level of a name, without + # or *.',
-    );
-  }
-  return subject;
+  if (subject === '' || !subject.isWellFormed())
+    throw new EverywireError('unauthorized', '/user/… needs a subject that is not empty.');
+  return levelOfSubject(subject);
 }
 
 /** The filter that reads a queue as one group. */

@@ -73,7 +73,7 @@ describe('an identity', () => {
     expect(await rightsOf({ publish: [] })).toEqual([true, ['**'], []]);
   });
 
-  test.each(['a$&b', "$'", '$$', '..', '{sub}', 'а', '__proto__', 'toString', 'a!b', '%2f', 'a\u2028b'])(
+  test.each(['a$&b', "$'", '$$', '..', '{sub}', 'а', '__proto__', 'toString', 'a!b', 'a@b', 'a\u2028b'])(
     'with the subject %j has that and nothing else in its rules',
     async (sub) => {
       // One that begins with $ is refused, since names of the server do.
@@ -82,6 +82,19 @@ describe('an identity', () => {
       expect(claims!.subscribe).toEqual([`u/${subject}/x`, `!v/${subject}`]);
     },
   );
+
+  test.each([
+    ['a/b', 'a%2Fb'],
+    ['a%2Fb', 'a%252Fb'],
+    ['ann+test@mail.example', 'ann%2Btest@mail.example'],
+    ['#', '%23'],
+    ['**', '%2A%2A'],
+    ['$SYS', '%24SYS'],
+    ['!a', '%21a'],
+  ])('with the subject %j has one level and no wildcard for it in its rules', async (subject, level) => {
+    const { subject: sub, claims } = await identify({ sub: subject, subscribe: ['{sub}', 'u/{sub}/x'] });
+    expect([sub, claims!.subscribe]).toEqual([subject, [level, `u/${level}/x`]]);
+  });
 
   test('can be shown as a date however late it ends', async () => {
     for (const exp of [253_402_300_800, 2 ** 53, 1e300]) {
@@ -117,10 +130,10 @@ describe('dates', () => {
       expect(good.claims!.expiresAtMs).toBe(clock.wallMs + 1_000);
       await expect(own.verify(await token({ exp: nowSeconds - leeway }))).rejects.toThrow('expired');
       await expect(own.verify(await token({ exp: nowSeconds - leeway - 1 }))).rejects.toThrow('expired');
-      await expect(own.verify(await token({ nbf: nowSeconds + leeway }))).resolves.toBeTruthy();
-      await expect(own.verify(await token({ nbf: nowSeconds + leeway + 1 }))).rejects.toThrow(
-        'not valid yet',
-      );
+      // As for iat: clocks of synchronised machines differ by less than 5 s.
+      const ahead = Math.max(leeway, 5);
+      await expect(own.verify(await token({ nbf: nowSeconds + ahead }))).resolves.toBeTruthy();
+      await expect(own.verify(await token({ nbf: nowSeconds + ahead + 1 }))).rejects.toThrow('not valid yet');
     },
   );
 
@@ -296,7 +309,7 @@ describe('never', () => {
         if (identity === undefined) return;
         taken += 1;
         expect(identity.subject).toBe(payload.sub);
-        expect(identity.subject).not.toMatch(/^$|[+#*\u0000-\u001f]|^\$/);
+        expect(identity.subject).not.toMatch(/^$|[\u0000-\u001f]/);
         const { subscribe, publish, expiresAtMs } = identity.claims!;
         expect(expiresAtMs).toBeGreaterThan(clock.wallMs);
         for (const filter of [...subscribe, ...publish]) expect(filter).toMatch(/^!?[^$]/);

@@ -315,8 +315,17 @@ describe('destinations', () => {
     }
   });
 
-  it.each(['', 'a/b', '*', '#', '+', 'a*'])('/user/… is refused to the login %j', async (login) => {
+  it.each(['a/b', '*', '#', '+', 'a*'])('/user/… is one level of a name for the login %j', async (login) => {
     const client = await connected('1.2', 'tcp', { login });
+    await client.ask('SUBSCRIBE', { id: '1', destination: '/user/x' });
+    await publish('/channels/user/elsewhere/x', 'of another');
+    const level = encodeURIComponent(login).replaceAll('*', '%2A');
+    await publish(`/channels/user/${level}/x`, 'own');
+    expect((await client.next()).body.toString()).toBe('own');
+  });
+
+  it('/user/… is refused to an empty login', async () => {
+    const client = await connected('1.2', 'tcp', { login: '' });
     const error = await client.ask('SUBSCRIBE', { id: '1', destination: '/user/x' });
     expect(error.headers['message']).toBe('unauthorized');
   });
