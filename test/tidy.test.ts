@@ -116,7 +116,7 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
-  test('what carries bytes knows no transport: arrows from there would point outward', () => {
+  test('the byte carriers import no transport: such an import would point outward', () => {
     const carriers = new RegExp(`^${server}/(?:net|http|websocket|tls)/`);
     const bad = faults(carriers, (source) =>
       importsFrom(source, ({ file }) => file?.startsWith(`${server}/transports/`) === true),
@@ -124,7 +124,7 @@ describe('arrows point inward', () => {
     expect(bad).toEqual([]);
   });
 
-  test('a store knows the core, and no other store but what all of them share', () => {
+  test('a store imports the core, and no other store except their shared files', () => {
     const bad = faults(`${server}/stores`, (source) => {
       const parts = source.path.split('/');
       const own = parts.length > 5 ? parts.slice(0, 5).join('/') : undefined;
@@ -279,14 +279,14 @@ test('sizes, time-outs and buffers: no Buffer.allocUnsafeSlow, no deprecated Buf
   expect(faults(server, (source) => mentions(source, /\ballocUnsafeSlow\b|\bnew Buffer\(/g))).toEqual([]);
 });
 
-test('what is not finished is not here', () => {
+test('no file contains unfinished code', () => {
   const words = /\b(?:TODO|FIXME|XXX|HACK)\b/;
   const own = 'test/tidy.test.ts';
   const bad = sources.filter(({ path, text }) => path !== own && words.test(text)).map(({ path }) => path);
   expect(bad).toEqual([]);
 });
 
-test('no test runs alone, and what is skipped says why (skipIf, or the list of a contract)', () => {
+test('no test runs alone, and each skipped test has a reason (skipIf, or the list of a contract)', () => {
   const words = /\b(?:describe|test|it)\.(?:only|skip|todo)\(/g;
   const bad = sources
     .filter(({ path }) => path.endsWith('.test.ts'))
@@ -305,7 +305,7 @@ test('every file that is imported exists, and its name ends in .ts', () => {
   expect(bad).toEqual([]);
 });
 
-test('file names are kebab-case, and say what is inside', () => {
+test('file names are kebab-case, and name the content', () => {
   const shape = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|contract|config))?\.(ts|js)$/;
   const vague = /^(utils?|helpers?|common|misc)\b/;
   const bad = sources

@@ -84,7 +84,7 @@ describe.each([...framings.keys()])('%s', (name) => {
   });
 });
 
-test('a reused read buffer does not disturb what was kept', () => {
+test('a reused read buffer does not change kept bytes', () => {
   const bytes = stream('SSE', upTo(20));
   const shared = Buffer.alloc(100);
   const { arrivals } = makeArrivals({ afterSeq: 0 });

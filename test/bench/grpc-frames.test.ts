@@ -48,7 +48,7 @@ function countedIn(chunks: readonly Buffer[]): readonly [count: number, violatio
   return [arrivals.count, arrivals.violations];
 }
 
-describe('what the load generator counts of gRPC', () => {
+describe("the load generator's count of gRPC messages", () => {
   test('each message once, in order, wherever one DATA frame ends and the next begins', () => {
     for (let at = 1; at < messages.length; at += 1) {
       const stream = [frame(0, 1, messages.subarray(0, at)), frame(0, 1, messages.subarray(at))];

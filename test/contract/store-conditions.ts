@@ -86,7 +86,7 @@ export function guardContract({ duty, bench }: ContractPart, modelRuns: number):
       expect(outcomes.filter((each) => each === 'stored')).toHaveLength(1);
     });
 
-    duty('see what was written before them, though it is on its way still', async () => {
+    duty('see earlier writes that are still in progress', async () => {
       const { store } = bench();
       const outcomes = await Promise.all([
         outcome(store.records.write([row('a', '1')])),

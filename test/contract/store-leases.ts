@@ -99,7 +99,7 @@ export function leaseContract(
   });
 
   describe('fences', () => {
-    duty('refuse what no lease allows', async () => {
+    duty('refuse writes without a lease', async () => {
       const lease = await taken(bench().store, 'x');
       expect(await write(lease, '1', [{ name: 'x', token: 'made up' }])).toBe('stale');
       expect(await write(lease, '1', [{ name: 'y', token: lease.token }])).toBe('stale');

@@ -130,7 +130,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(messages[0]!.native).toBeUndefined();
       });
 
-      duty('keeps what goes with a message apart from the buffer of a socket', async () => {
+      duty('copies the properties of a message out of the buffer of a socket', async () => {
         const chunk = Buffer.alloc(64 * 1024, 1);
         await bench.append('a', 'x', { native: chunk.subarray(100, 120) });
         chunk.fill(2);
@@ -147,7 +147,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(messages[1]!.payload.equals(big)).toBe(true);
       });
 
-      duty('is not changed by what its caller does to the buffer of a socket afterwards', async () => {
+      duty('is not changed by later writes to the buffer of a socket', async () => {
         const chunk = Buffer.alloc(64 * 1024, 1);
         const payload = chunk.subarray(100, 164);
         await bench.append('a', '', { payload });
@@ -172,7 +172,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(payloads(messages)).toEqual(payloads(bench.fed));
       });
 
-      duty('makes what it fed readable', async () => {
+      duty('makes messages readable before it feeds them', async () => {
         const lengths: Promise<number>[] = [];
         const heard = bench.appended.bind(bench);
         bench.appended = (channel, messages) => {
@@ -194,7 +194,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         expect(placed(results[2]).offset).toBe(2);
       });
 
-      duty('refuses what comes before open and after close', async () => {
+      duty('refuses calls before open and after close', async () => {
         const other = place({ clock, random: createSystemRandom(), limits: defaultLimits });
         const closed = other.make();
         await expect((async () => closed.append([bench.entry('a', 'x')]))()).rejects.toMatchObject({
@@ -466,7 +466,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
     });
 
     describe('retention', () => {
-      duty('by count is exact, and the gap says what is missing', async () => {
+      duty('by count is exact, and the gap names the missing offsets', async () => {
         const places = await bench.fill('a', 10, { countMax: 4 });
         const [info] = await bench.store.channels(filterOf('a'), undefined, 1);
         expect(info).toMatchObject({ offset: 10, firstOffset: 7 });
@@ -547,7 +547,7 @@ export function storeContract({ name, place, skip = [], modelRuns, isAloneBecaus
         ]);
       });
 
-      duty('sums up what is too much to name', async () => {
+      duty('sums up gaps that are too many to name', async () => {
         const start = await bench.head();
         const many = (): ReturnType<Store['append']> =>
           bench.store.append(

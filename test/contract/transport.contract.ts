@@ -50,7 +50,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
     });
     afterAll(() => server.stop());
 
-    promise('delivers what is published after it began, in order, with offset and cursor', async () => {
+    promise('delivers messages published after its start, in order, with offset and cursor', async () => {
       const channel = freshChannel();
       await publish(channel, 'before');
       const reader = await driver.read(server, channel);
@@ -75,7 +75,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       reader.close();
     });
 
-    promise('loses and repeats nothing of what is published while it begins', async () => {
+    promise('loses and repeats no message published during its start', async () => {
       const channel = freshChannel();
       const answers = await publishMany(channel, 5);
       const published = publishMany(channel, 15);
@@ -174,7 +174,7 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       reader.close();
     });
 
-    promise('refuses what is no cursor, no start and no name', async () => {
+    promise('refuses an invalid cursor, start or name', async () => {
       const channel = freshChannel();
       const { cursor } = await publish(channel, 'x');
       for (const after of [cursor.slice(0, -1), `${cursor}=`, cursor.toUpperCase(), 'x'.repeat(2_000)]) {
@@ -267,21 +267,24 @@ export function transportContract({ driver, skip = [] }: TransportContract): voi
       reader.close();
     });
 
-    promise('refuses to publish what is too large or badly named, and stores nothing of it', async () => {
-      const channel = freshChannel();
-      const tooLarge = Buffer.alloc(defaultLimits.payloadBytesMax + 1, 'x');
-      const published = driver.publish!(server, channel, { payload: tooLarge, type: 'text/plain' });
-      if (driver.publishedTooLarge === undefined)
-        await expect(published).rejects.toMatchObject({ code: 'too_large' });
-      else await published;
-      await expect(driver.publish!(server, 'a/+/b', text('x'))).rejects.toMatchObject({
-        code: 'bad_name',
-      });
-      await expect(driver.publish!(server, '$SYS/x', text('x'))).rejects.toMatchObject({
-        code: 'bad_name',
-      });
-      expect((await publish(channel, 'first')).offset).toBe(1);
-    });
+    promise(
+      'refuses to publish a message that is too large or has an invalid name, and stores nothing of it',
+      async () => {
+        const channel = freshChannel();
+        const tooLarge = Buffer.alloc(defaultLimits.payloadBytesMax + 1, 'x');
+        const published = driver.publish!(server, channel, { payload: tooLarge, type: 'text/plain' });
+        if (driver.publishedTooLarge === undefined)
+          await expect(published).rejects.toMatchObject({ code: 'too_large' });
+        else await published;
+        await expect(driver.publish!(server, 'a/+/b', text('x'))).rejects.toMatchObject({
+          code: 'bad_name',
+        });
+        await expect(driver.publish!(server, '$SYS/x', text('x'))).rejects.toMatchObject({
+          code: 'bad_name',
+        });
+        expect((await publish(channel, 'first')).offset).toBe(1);
+      },
+    );
 
     promise('says goodbye in its own way when the server stops', async () => {
       const stopping = await startTestServer({});

@@ -38,7 +38,7 @@ async function run(block: string): Promise<string> {
   return output;
 }
 
-it('the page of tokens does what it says', async () => {
+it('the commands of the page of tokens have the described results', async () => {
   expect(blocks).toHaveLength(4);
   const [first, rules, revocation, tickets] = await runAll();
   expect(first).toContain('yes: it may publish to chat/ann');

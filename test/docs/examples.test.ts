@@ -83,7 +83,7 @@ describe('the examples', { timeout: 300_000 }, () => {
     await shows(second, ['while it was off']);
   });
 
-  it('chat.ts says everything once, also what was said while the server was away', async () => {
+  it('chat.ts shows each line once, also lines sent while the server was away', async () => {
     const args = [server.http.replace('http', 'ws'), 'room-1'];
     const anna = start(process.execPath, 'chat.ts', [...args, 'anna']);
     const minho = start(process.execPath, 'chat.ts', [...args, '민호']);

@@ -22,7 +22,7 @@ function anchorsOf(page: string): readonly string[] {
 }
 
 describe('links between the pages', () => {
-  it.each(pages)('%s points at what is there', (page) => {
+  it.each(pages)('%s has only links to existing targets', (page) => {
     const text = readFileSync(join(root, page), 'utf8').replace(/^```.*?^```/gms, '');
     const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!);
     const broken = targets.filter((target) => {

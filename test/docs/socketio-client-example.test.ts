@@ -33,7 +33,7 @@ describe('the chat with socket.io-client', { timeout: 300_000 }, () => {
     return example;
   }
 
-  it('says everything once, also what was said while the server was away', async () => {
+  it('shows each line once, also lines sent while the server was away', async () => {
     const [anna, minho] = [await start('anna'), await start('민호')];
     anna.child.stdin.write('hello\n');
     for (const one of running) await expect.poll(() => one.lines(), patience).toEqual(['anna: hello']);

@@ -34,7 +34,7 @@ describe('the webhook receivers of the examples', { timeout: 300_000 }, () => {
   for (const [tool, command, file, line] of receivers) {
     const isHere = spawnSync(command, ['--version']).error === undefined;
     const title = isHere ? file : `${file} (skipped: ${tool} is not installed)`;
-    it.skipIf(!isHere)(`${title} verifies, drops repeats, and refuses what is forged`, async () => {
+    it.skipIf(!isHere)(`${title} verifies, drops repetitions, and refuses forged requests`, async () => {
       example = runExample(command, file, ['0', secret]);
       await expect.poll(() => example.talk(), patience).toMatch(/listening on \d+/);
       const url = `http://127.0.0.1:${/listening on (\d+)/.exec(example.talk())![1]}/`;

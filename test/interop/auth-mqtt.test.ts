@@ -104,7 +104,7 @@ describe.each(ways)('the npm client, $name', (way) => {
     expect((await second.next()).payload.toString()).toBe('meanwhile');
   });
 
-  it('is cut off by a revocation, and has nothing of what came meanwhile without the right', async () => {
+  it('is cut off by a revocation, and gets no message of the meantime without the right', async () => {
     const sub = `revoked ${base}`;
     const session = { clientId: sub, clean: false };
     const options =

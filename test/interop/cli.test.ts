@@ -112,7 +112,7 @@ describe('publish and subscribe', () => {
     for (const read of await Promise.all(readers)) expect(read).toEqual(rest);
   });
 
-  test('what is missing is said, by every scheme', async () => {
+  test('every scheme reports a gap', async () => {
     const channel = 'gaps';
     const { cursor } = await post(server, channel, 'kept');
     const strange = cursor.replace(/^1....../, '1zzzzzz');
@@ -279,7 +279,7 @@ describe('config and doctor', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test('unknown keys of file and environment are reported with what was meant', async () => {
+  test('unknown keys of file and environment are reported with the probable name', async () => {
     writeFileSync(join(folder, 'everywire.yaml'), 'http:\n  prot: 1\n');
     const env = { EVERYWIRE_DURABILTY: 'os' };
     for (const args of [['config', 'check'], ['serve']]) {

@@ -170,7 +170,7 @@ describe.each([
     });
   });
 
-  it('says that it does not know what there is not', async () => {
+  it('reports an unknown method', async () => {
     for (const one of [
       question({ case: 'fileContainingSymbol', value: 'no.such.Thing' }),
       question({ case: 'fileByFilename', value: '../../etc/passwd' }),

@@ -216,7 +216,7 @@ async function mintAll(count: number): Promise<readonly string[]> {
   );
 }
 
-it('what finds a part of a token does find it', () => {
+it('the search for parts of a token finds one', () => {
   const secret = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ';
   expect(findParts([secret], [`{"msg":"${secret.slice(8, 20)}"}`])).toEqual([secret.slice(8, 20)]);
   expect(findParts([secret], ['{"msg":"the token is wrong"}'])).toEqual([]);

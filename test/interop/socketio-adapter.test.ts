@@ -249,7 +249,7 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
     expect(await page(`socket.io/_/${a.socket.id!}`)).toEqual([]);
   });
 
-  it('recovers in another process, also what never received anything', async () => {
+  it('recovers in another process, also a client that never received anything', async () => {
     const a = await connect(apps[0]!);
     const b = await connect(apps[1]!, overWebSocket);
     await enter('r', b);
@@ -389,7 +389,7 @@ describe('the adapter for socket.io', { timeout: 300_000 }, () => {
     expect((await page('socket.io/_/r')).map(({ data }) => data)).toEqual(all.map(([, number]) => number));
   });
 
-  it('recovers what the clients of a killed process missed, once and in order', async () => {
+  it('recovers the messages that clients of a killed process missed, once and in order', async () => {
     const a = await connect(apps[0]!);
     const inB = await Promise.all([
       connect(apps[1]!, overWebSocket),

@@ -14,7 +14,7 @@ import { makeMessage } from '../../packages/server/test/core/make-message.ts';
 
 /** What the simulation found, small enough to be read. */
 describe('found by simulation', () => {
-  it('a cursor asked for between two batches of one flush names what was delivered, not the head', async () => {
+  it('the cursor between two batches of one flush names the last delivered message, not the head', async () => {
     const hub = await startHub({ limits: { ...defaultLimits, batchBytesMax: 300 } });
     const sink = new RecordingSink();
     const pairs: (readonly [string, number])[] = [];
@@ -64,7 +64,7 @@ describe('found by simulation', () => {
     await hub.stop();
   });
 
-  it('acks between two rewinds do not pass what is still to come again', () => {
+  it('acks between two rewinds do not pass messages that will come again', () => {
     const messages = [2, 3, 4].map((seq) => makeMessage({ seq }));
     const [second, third, fourth] = [messages[0]!, messages[1]!, messages[2]!];
     const start = makeMessage({ seq: 1 }).position;

@@ -43,7 +43,7 @@ describe('the simulation goes red when', () => {
     }
   });
 
-  it('acks move the position of a window past what is unacknowledged', async () => {
+  it('acks move the position of a window past unacknowledged messages', async () => {
     // eslint-disable-next-line @typescript-eslint/unbound-method -- it is given its `this` below
     const { ack } = LogSubscription.prototype;
     LogSubscription.prototype.ack = function (this: LogSubscription, seq) {

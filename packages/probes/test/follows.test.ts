@@ -16,7 +16,7 @@ async function drain(queue: Queue<Arrival>): Promise<string[]> {
   return read;
 }
 
-test('one follower gets everything, also what its filter does not seem to match', async () => {
+test('a single follower gets all messages, also those that its filter does not seem to match', async () => {
   const follows = new Follows();
   const queue = follows.begin('$share/group/a/*');
   follows.deliver('a/1', position('1'));
@@ -25,7 +25,7 @@ test('one follower gets everything, also what its filter does not seem to match'
   expect(await drain(queue)).toEqual(['1', '2', 'over']);
 });
 
-test('of several each gets what its filter matches', async () => {
+test('of several followers each gets the messages that match its filter', async () => {
   const follows = new Follows();
   const [one, all, group, server] = ['a/1', 'a/**', '$share/group/a/*', '$sys/**'].map((channel) =>
     follows.begin(channel),

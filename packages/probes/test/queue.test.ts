@@ -3,7 +3,7 @@ import { Queue } from '../src/queue.ts';
 
 const soon = (): Promise<string> => new Promise((resolve) => setImmediate(() => resolve('nothing')));
 
-test('a reader that waits gets what is pushed, in whichever moment of its looking that happens', async () => {
+test('a waiting reader gets a pushed item at any moment of its check', async () => {
   for (let microtasks = 0; microtasks < 12; microtasks += 1) {
     const queue = new Queue<number>();
     const next = queue[Symbol.asyncIterator]().next();
@@ -13,7 +13,7 @@ test('a reader that waits gets what is pushed, in whichever moment of its lookin
   }
 });
 
-test('what came before the end is read before it, and the first reason counts', async () => {
+test('items from before the end are read first, and the first reason counts', async () => {
   const queue = new Queue<string>();
   queue.push('a');
   queue.push('b');

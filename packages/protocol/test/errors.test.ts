@@ -22,7 +22,7 @@ describe('error table', () => {
     }
   });
 
-  it('shows nothing of what was not meant for a peer', () => {
+  it('shows a peer nothing of an internal error', () => {
     const error = toEverywireError(new Error('ENOENT: /secret/path'));
     expect(error.code).toBe('internal');
     expect(error.message).not.toContain('secret');

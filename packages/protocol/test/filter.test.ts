@@ -72,7 +72,7 @@ describe('filter', () => {
     );
   });
 
-  it('counts # as it is spelled, so that what was taken is taken again where it was kept', () => {
+  it('counts # by its canonical length, so that a stored filter is accepted again', () => {
     const { nameBytesMax } = limits;
     const long = `${'a'.repeat(nameBytesMax - 3)}/#`;
     const { text } = parse(long);

@@ -10,7 +10,7 @@ import {
   type Ending,
 } from '../src/retry.ts';
 
-describe('what an ending allows', () => {
+describe('the reaction to an ending', () => {
   it.each(Object.entries(errorTable))('%s: follows the table, for any number', (code, row) => {
     for (const ending of [{}, { httpStatus: row.http }, { closeCode: row.close }, { grpcStatus: 8 }]) {
       expect(comeBackAfter({ ...ending, code })).toBe(row.comeBack);
@@ -77,7 +77,7 @@ describe('what an ending allows', () => {
     expect(comeBackAfter(ending)).toBe(comeBack);
   });
 
-  it('takes for passing what the same attempt may survive', () => {
+  it('treats an error as temporary if the same attempt may succeed', () => {
     const passing = Object.entries(errorTable).filter(([code]) => isPassing({ code }));
     expect(passing.map(([code]) => code).sort()).toEqual([
       'going_away',

@@ -10,23 +10,23 @@ const unanswered = {
   reason: 'a PUBLISH at QoS 0 is not answered',
   tests: [
     'publishes over itself, once per publish id',
-    'refuses to publish what is too large or badly named, and stores nothing of it',
+    'refuses to publish a message that is too large or has an invalid name, and stores nothing of it',
   ],
 };
 /** Each test of the contract that reads the position of a message. */
 const placeless = {
   reason: 'MQTT 3.1.1 has a topic and a payload: no cursor, no offset, and no word for what it refuses',
   tests: [
-    'delivers what is published after it began, in order, with offset and cursor',
+    'delivers messages published after its start, in order, with offset and cursor',
     'comes back with the cursor it kept, after a clean end and after a cut',
     'comes back to a quiet channel without having read anything',
     'gives a filter all its channels in the one order of the store',
     'gives a reader behind the retention edge a gap notice, and continues behind the gap',
     'answers a cursor of another log with a gap, never with silence',
-    'refuses what is no cursor, no start and no name',
+    'refuses an invalid cursor, start or name',
     'keeps odd names apart: nothing is normalised',
     'publishes over itself, once per publish id',
-    'refuses to publish what is too large or badly named, and stores nothing of it',
+    'refuses to publish a message that is too large or has an invalid name, and stores nothing of it',
   ],
 };
 

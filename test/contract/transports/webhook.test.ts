@@ -8,7 +8,7 @@ transportContract({
       reason: 'a webhook carries nothing upward; its endpoint publishes over HTTP',
       tests: [
         'publishes over itself, once per publish id',
-        'refuses to publish what is too large or badly named, and stores nothing of it',
+        'refuses to publish a message that is too large or has an invalid name, and stores nothing of it',
       ],
     },
     {

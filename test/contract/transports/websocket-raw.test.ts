@@ -9,7 +9,7 @@ transportContract({
         'frames upward are bare payloads: ids and refusals are for everywire.v1, and transports/websocket tests them',
       tests: [
         'publishes over itself, once per publish id',
-        'refuses to publish what is too large or badly named, and stores nothing of it',
+        'refuses to publish a message that is too large or has an invalid name, and stores nothing of it',
       ],
     },
   ],

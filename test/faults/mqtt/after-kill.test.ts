@@ -60,7 +60,7 @@ it('wills of connections that the crash broke are published once, when they are 
   for (const one of [back, reader, after]) one.cut();
 });
 
-it('sessions, their subscriptions and what was retained are there after a crash', async () => {
+it('sessions, their subscriptions and retained messages survive a crash', async () => {
   const session = { clientId: 'away', cleanStart: false, properties: kept } as const;
   const first = await open(session);
   await first.client.subscribe('crash/#', { qos: 1 });

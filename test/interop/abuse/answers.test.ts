@@ -268,7 +268,7 @@ describe('a peer that publishes faster than it may', () => {
   });
 });
 
-it('what was refused is counted', async () => {
+it('refusals are counted', async () => {
   const metrics = await (await fetch(`${server.url}/metrics`)).text();
   const figure = (name: string): number => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(metrics)![1]);
   expect(figure('everywire_rate_limited_total')).toBeGreaterThanOrEqual(5);

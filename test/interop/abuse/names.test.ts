@@ -154,7 +154,7 @@ describe.each(publishers.map((driver) => ({ name: driver.name, driver })))(
   },
 );
 
-it('nothing that came has changed what objects have', () => {
+it('no input has changed the prototype of objects', () => {
   const plain: Record<string, unknown> = {};
   expect(Object.keys(Object.prototype)).toEqual([]);
   expect(Object.getOwnPropertyNames(Object.prototype).sort()).toEqual(

@@ -253,7 +253,7 @@ describe('as many as are allowed, one more, and one again after one was given up
   });
 });
 
-it('what a will may hold is what a message may', async () => {
+it('a will has the limits of a message', async () => {
   const client = await MqttClient.open(server.mqtt!);
   const { reasonCode } = await client.connect({
     password: Buffer.from(token),

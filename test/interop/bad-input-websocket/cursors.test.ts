@@ -62,7 +62,7 @@ const malformed = (cursor: string): string[] => [
   cursor.toUpperCase(),
 ];
 
-test('what is no cursor is refused: 400 at the raw handshake, ok:false on /ws', async () => {
+test('an invalid cursor is refused: 400 at the raw handshake, ok:false on /ws', async () => {
   const client = await RawClient.open(server.port, '/ws');
   for (const text of malformed(cursors[0]!)) {
     // In an address an empty value is as if absent.

@@ -103,7 +103,7 @@ test('every case in writes of one byte', async () => {
   });
 });
 
-test('what follows a fatal case is not looked at', async () => {
+test('input after a fatal case is ignored', async () => {
   await tryAll(cases.filter(isFatal), async (one) => {
     const { client, channel } = await openCase();
     // Where an announced length is what breaks, its payload is what follows.

@@ -94,7 +94,7 @@ describeWith(mosquittoClients, 'mosquitto_pub and mosquitto_sub', () => {
     ['mqttv311', []],
     ['mqttv5', ['-x', '3600']],
   ] as const) {
-    it(`${version}: a session that was killed gets what came meanwhile`, async () => {
+    it(`${version}: a killed session gets the messages of the meantime`, async () => {
       const topic = `sessions/${version}`;
       const session = ['-c', '-i', `session-${version}`, '-t', topic, '-q', '1', ...expiry];
       const first = await subscribe(server, version, session);

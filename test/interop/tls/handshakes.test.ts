@@ -81,7 +81,7 @@ it('TLS 1.3 and 1.2 are spoken on every listener, 1.1 on none', async () => {
 });
 
 describe('plain text at a port that speaks TLS', () => {
-  it('is answered in HTTP, with what to do', async () => {
+  it('is answered in HTTP, with the remedy', async () => {
     const socket = connectTcp(portOf(server.url), '127.0.0.1');
     socket.write('GET /channels/a HTTP/1.1\r\nHost: localhost\r\n\r\n');
     const answer = await ended(socket);

@@ -59,7 +59,7 @@ async function withMethod<T extends object, K extends keyof T>(
 }
 
 describe('the simulation of acknowledgement goes red when', () => {
-  it('the row of a group leaves out what was acknowledged ahead', async () => {
+  it('the row of a group leaves out acknowledgements above the watermark', async () => {
     const found = await firstProblem(
       withRows((row) => ({
         ...row,
@@ -90,12 +90,12 @@ describe('the simulation of acknowledgement goes red when', () => {
     expect(found).toContain('without a mark');
   });
 
-  it('a window forgets what an earlier one had', async () => {
+  it('a window loses the state of an earlier one', async () => {
     expect(await withMethod(LogSubscription.prototype, 'restore', () => () => undefined)).toBeDefined();
     expect(await withMethod(Window.prototype, 'restore', () => () => undefined)).toContain('again');
   });
 
-  it('a window does not know what it was offered', async () => {
+  it('a window does not record offered messages', async () => {
     const found = await withMethod(
       Window.prototype,
       'pass',
@@ -120,7 +120,7 @@ describe('the simulation of acknowledgement goes red when', () => {
     expect(found).toBeDefined();
   });
 
-  it('what a member gives back is not marked', async () => {
+  it('a message that a member gives back is not marked', async () => {
     const found = await withMethod(
       Group.prototype,
       'takeBack',
@@ -137,13 +137,13 @@ describe('the simulation of acknowledgement goes red when', () => {
     expect(found).toContain('without a mark');
   });
 
-  it('what a member gives back goes nowhere', async () => {
+  it('a message that a member gives back goes to no other member', async () => {
     const lost = 'acknowledged by no member';
     const found = await withMethod(Group.prototype, 'takeBack', () => () => undefined, lost);
     expect(found).toContain(lost);
   });
 
-  it('a member gives back what it still has', async () => {
+  it('a member gives back its unacknowledged messages', async () => {
     const found = await withMethod(
       GroupMember.prototype,
       'ack',

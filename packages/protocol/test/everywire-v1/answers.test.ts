@@ -123,7 +123,7 @@ describe('close reasons', () => {
     );
   });
 
-  it('of a gap say what is missing, and where to resume', () => {
+  it('of a gap name the missing offsets and the next cursor', () => {
     expect({ channel: 'a', ...readGapReason(gapReason(notice)) }).toEqual(notice);
     expect(readGapReason(gapReason({ channel: 'a', reason: 'retention', cursor }))).toEqual({
       reason: 'retention',

@@ -111,7 +111,7 @@ describe('a client that shows', () => {
   });
 });
 
-describe('what was granted', () => {
+describe('granted rights', () => {
   it('holds until it expires', async () => {
     const { access, clock, show } = await rig();
     const ann = await show({ token: 'ann' });

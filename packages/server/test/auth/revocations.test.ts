@@ -55,7 +55,7 @@ describe('revoking a subject', () => {
     expect(revocations.isRevoked(of('ann', { issuedAtMs: second + 30_000 }))).toBe(true);
   });
 
-  it('hits what was issued by a clock that is ahead of ours by less than the leeway', async () => {
+  it('ends tokens of an issuer whose clock is ahead by less than the leeway', async () => {
     const { clock, revocations } = await rig({ leewayMs: 10_000 });
     await revocations.add({ subject: 'ann' });
     expect(revocations.isRevoked(of('ann', { issuedAtMs: clock.nowMs() + 10_000 }))).toBe(true);

@@ -74,7 +74,7 @@ describe('a server that was given a secret', () => {
     expect(await status('/livez', undefined)).toBe(200);
   });
 
-  it('remembers what was revoked through a restart', async () => {
+  it('remembers revocations through a restart', async () => {
     const [ann, bob] = [await token(annsClaims), await token({ ...annsClaims, sub: 'bob', jti: 'one' })];
     const other = await token({ ...annsClaims, sub: 'bob', jti: 'two' });
     const root = await token({ sub: 'root', admin: true });
@@ -108,7 +108,7 @@ describe('a server that was given a secret', () => {
     expect(await status('/tickets', undefined, '')).toBe(401);
   });
 
-  it('ends with the token what the token began', async () => {
+  it('ends the connections of a token with the token', async () => {
     const ann = await token({ ...annsClaims, exp: secondsNow() + 600 });
     const waiting = status('/channels/a/b?wait=50s', ann);
     await expect.poll(subscriptionsOpen).toBe(1);

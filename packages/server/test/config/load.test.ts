@@ -132,7 +132,7 @@ describe('environment', () => {
     expect(problemsOf({ env: { EVERYWIRE_LOG__LEVEL_FILE: path } })[0]).toContain('unknown variable');
   });
 
-  test('an unknown variable is reported with what was meant', () => {
+  test('an unknown variable is reported with the probable name', () => {
     expect(problemsOf({ env: { EVERYWIRE_PROT: '1' } })).toEqual([
       'environment: unknown variable EVERYWIRE_PROT. Did you mean EVERYWIRE_PORT?',
     ]);

@@ -15,7 +15,7 @@ const loaded = loadConfig({
   flags: [{ flag: '--port', path: ['http', 'port'], text: '9000' }],
 });
 
-test('what is shown can be used as a file again', () => {
+test('the shown configuration is a valid file', () => {
   const { problems } = readTree(parse(showConfig(loaded.settings)), () => 'shown');
   expect(problems).toEqual([]);
 });

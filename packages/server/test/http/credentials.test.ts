@@ -26,7 +26,7 @@ function request(headers: Record<string, string>, url = '/channels/a', socket: o
   } as unknown as IncomingMessage;
 }
 
-describe('what a request shows', () => {
+describe('the credentials of a request', () => {
   it('is a bearer token, a ticket, a certificate, its address and its connection', () => {
     const socket = { remotePort: 5000, localPort: 80 };
     const read = callers({ certificateOf: (asked) => (asked === shown.socket ? 'cn' : undefined) });

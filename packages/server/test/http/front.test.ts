@@ -200,7 +200,7 @@ describe('the HTTP API', () => {
       expect((await ask(target, { method: 'OPTIONS' })).status).toBe(404);
   });
 
-  it('tells OPTIONS what there is, and takes the absolute form of a target', async () => {
+  it('answers OPTIONS with the allowed methods, and takes the absolute form of a target', async () => {
     const { status, headers } = await ask('/channels/x', { method: 'OPTIONS' });
     expect(status).toBe(204);
     expect(headers.get('allow')).toBe('DELETE, GET, HEAD, OPTIONS, POST');
@@ -220,7 +220,7 @@ describe('the HTTP API', () => {
     expect((await client.answer()).status).toBe(404);
   });
 
-  it('answers what is good before what is bad behind it, and closes', async () => {
+  it('answers a good request before a bad one after it, and closes', async () => {
     await using client = new WireClient(rig.port);
     await client.send('GET /channels/slow?wait=100ms HTTP/1.1\r\nHost: localhost\r\n\r\nnonsense\r\n\r\n');
     expect((await client.answer()).body).toContain('"messages":[]');
@@ -338,7 +338,7 @@ describe('the HTTP API', () => {
   });
 });
 
-describe('what depends on how it is set up', () => {
+describe('the optional parts', () => {
   let rig: Rig;
   afterEach(async () => {
     await rig.stop();

@@ -58,7 +58,7 @@ describe('a query', () => {
     expect(() => query.one('channel')).toThrow(/more than once/);
   });
 
-  it('clamps what is too large and refuses what is no number', () => {
+  it('limits large numbers and refuses other text', () => {
     expect(new Query('limit=5000').count('limit', 1000)).toBe(1000);
     expect(new Query('wait=99h').durationMs('wait', 55_000)).toBe(55_000);
     for (const bad of ['0', '-1', '1e3', '', 'x', '1.5']) {

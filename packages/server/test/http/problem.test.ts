@@ -10,7 +10,7 @@ describe('Retry-After', () => {
     expect([...new Set(told)].sort()).toEqual([2, 3, 4]);
   });
 
-  it('is what the refusal itself says, in whole seconds', () => {
+  it('is the time in the refusal, in whole seconds', () => {
     const told = Array.from({ length: 3 }, () =>
       retryAfterOf(new EverywireError('rate_limited', 'Slow down.', { retryAfterMs: 1_200 })),
     );

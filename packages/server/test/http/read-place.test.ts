@@ -86,7 +86,7 @@ describe('a filter in a query', () => {
     expect(new Query(query).all('channel')).toEqual([filter]);
   });
 
-  it('is not what a + means elsewhere', () => {
+  it('is not the + of other parameters', () => {
     expect(new Query('format=a+b').one('format')).toBe('a b');
   });
 });

@@ -53,7 +53,7 @@ function revoke(body: unknown, token = 'admin'): Promise<Response> {
 }
 
 describe('POST /tickets', () => {
-  it('gives a ticket, which opens what a token would', async () => {
+  it('gives a ticket, which works like a token', async () => {
     await start();
     const made = await ask('/tickets', { method: 'POST', token: 'ann' });
     expect(made.status).toBe(201);

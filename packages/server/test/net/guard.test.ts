@@ -94,7 +94,7 @@ describe('a guarded listener', () => {
     expect(chunk.toString()).toBe('served');
   });
 
-  it('closes what is too many', async () => {
+  it('closes connections above the limit', async () => {
     const server = createServer(echo);
     const { port, admission } = await listen(server, { connectionsMax: 1 });
     const first = await dial(port);

@@ -48,7 +48,7 @@ describe.each(['tcp', 'websocket'] as const)('a link over %s', (kind) => {
     expect([...rig.links]).toEqual([heard.link]);
   });
 
-  test('answers of one turn leave together, and before what is sent after them', async () => {
+  test('answers of one turn leave together, and before later deliveries', async () => {
     await start({
       onData: (link) => {
         link.answer(Buffer.from('one '));

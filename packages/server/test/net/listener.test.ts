@@ -49,7 +49,7 @@ describe('listenTcp', () => {
     listener.close();
   });
 
-  test('at a port that was asked for and is taken says which, and what to do', async () => {
+  test('at a configured port that is in use names the port and the remedy', async () => {
     const { port, free } = await takenPort();
     await expect(listen({ port })).rejects.toThrow(
       `stomp: port ${port} on 127.0.0.1 is taken; choose another with --stomp-port, 0 for any, or -1 for none.`,

@@ -20,7 +20,7 @@ test('a text frame ends a connection whose protocol is binary [MQTT-6.0.0-1]', a
   expect(rig.heard[0]!.chunks).toEqual([]);
 });
 
-test('a protocol of text frames is answered in text, and what is no UTF-8 in binary', async () => {
+test('a protocol of text frames gets answers in text, and bytes that are not UTF-8 in binary', async () => {
   rig = await startLinks('websocket', {
     rules: { isTextData: true, answersAs: 'text' },
     onData: (link) => {

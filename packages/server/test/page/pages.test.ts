@@ -12,7 +12,7 @@ const textsFile: string = new URL('../../src/page/public/texts.js', import.meta.
 const { texts } = (await import(textsFile)) as Texts;
 
 describe('the welcome page', () => {
-  it('asks only for what is served beside it', () => {
+  it('requests only files that the server serves', () => {
     const wanted = new Set(
       [...served.values()].flatMap(({ body }) =>
         [...body.toString().matchAll(/(?:src=|href=|from )["']([^"']+)["']/g)].map((match) =>

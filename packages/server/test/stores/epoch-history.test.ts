@@ -21,12 +21,12 @@ describe('EpochHistory', () => {
     ]);
   });
 
-  it('accepts what an epoch covers, and the place at which it began', () => {
+  it('accepts positions within an epoch, and its start', () => {
     expect([judge('first0', 0), judge('first0', 10), judge('second', 20)]).toEqual(Array(3).fill('possible'));
     expect([judge('second', 10), judge('empty0', 10)]).toEqual(['possible', 'possible']);
   });
 
-  it('tells what lies beyond the end of an epoch from what never was', () => {
+  it('distinguishes positions beyond the end of an epoch from unknown ones', () => {
     expect([judge('first0', 11), judge('empty0', 11), judge('second', 21)]).toEqual(Array(3).fill('beyond'));
     expect([judge('second', 9), judge('nobody', 5)]).toEqual(['unknown', 'unknown']);
     expect(history.lastSeqOf('first0', 20)).toBe(10);

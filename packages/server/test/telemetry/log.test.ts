@@ -30,7 +30,7 @@ test('text has a line for people, and the stack below it', () => {
   );
 });
 
-test('text has no control characters of what an error quotes', () => {
+test('text has no control characters from a quoted error', () => {
   const { lines, log } = record({ level: 'info', format: 'text' });
   log.error({ err: new Error('no \u001b[2J, no \r, no \u009b1A') }, 'it happened');
   expect(lines.join('')).toContain('Error: no \\u001b[2J, no \\u000d, no \\u009b1A\n    at ');

@@ -100,7 +100,7 @@ test('every series is there from the start, at zero where nothing happened', asy
   expect(later).toEqual(names);
 });
 
-test('what is published, delivered, refused and missed is counted', async () => {
+test('publishes, deliveries, refusals and gaps are counted', async () => {
   const stream = await fetch(`${url}/channels/a`, { headers: { Accept: 'text/event-stream' } });
   const reader = stream.body!.getReader();
   for (const text of ['one', 'three', 'seven!!']) expect((await publish('a', text)).status).toBe(201);

@@ -311,7 +311,7 @@ test('a paused peer is read again where it stopped', async () => {
   client.destroy();
 });
 
-test('answers of one turn leave together, and before what is sent after them', async () => {
+test('answers of one turn leave together, and before later deliveries', async () => {
   rig = new Rig({
     onText: (peer, text) => {
       peer.sendText(`${text.toString()}1`);

@@ -122,7 +122,7 @@ describe('a key that is not there', () => {
     await expect(verifier.verify(old)).rejects.toThrow(refusal);
   });
 
-  test('what was verified by a key that stayed is remembered over a fetch', async () => {
+  test('tokens verified by an unchanged key stay remembered after a fetch', async () => {
     const verifier = verifierOf([{ jwks: server.url }]);
     const one = await token(ed, 'ed');
     const identity = await verifier.verify(one);

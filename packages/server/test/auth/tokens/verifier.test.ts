@@ -168,7 +168,7 @@ describe('whose', () => {
   });
 });
 
-describe('what was verified is remembered', () => {
+describe('verified tokens are remembered', () => {
   test('the answer is the same identity', async () => {
     const one = await token();
     const first = await verifier.verify(one);
@@ -257,7 +257,7 @@ describe('never', () => {
         }
   });
 
-  test('is anything but a refusal the answer to what is no token', async () => {
+  test('only a refusal answers an invalid token', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 200 }), (text) => isRefused(verifier, text)),
       { numRuns: 300 },

@@ -147,7 +147,7 @@ describe('batch commit', () => {
     expect(commits).toEqual([]);
   });
 
-  it('parts what is more than a megabyte', async () => {
+  it('splits commits of more than a megabyte', async () => {
     commits.length = 0;
     const payload = Buffer.alloc(400 * 1024);
     const first = bench.append('a', 'x');
@@ -156,7 +156,7 @@ describe('batch commit', () => {
     expect(commits).toHaveLength(4);
   });
 
-  it('shows nothing of what is not durable yet', async () => {
+  it('shows no message that is not durable yet', async () => {
     await bench.append('a', 'shown');
     let release: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
@@ -513,7 +513,7 @@ describe('closing', () => {
     await bench.store.sweep(1e12, keepNothing);
   });
 
-  it('waits for what a publisher appends in answer to the last commit, or refuses it', async () => {
+  it('waits for appends that a publisher makes after the last commit, or refuses them', async () => {
     const results: string[] = [];
     const publisher = (async () => {
       for (let at = 0; at < 20; at += 1) {

@@ -89,7 +89,7 @@ describe('gRPC', () => {
     }
   });
 
-  test('allows what the token does, also within what a wildcard spans, live and from the log', async () => {
+  test('allows the rights of the token, also within a wildcard, live and from the log', async () => {
     const token = await tokenOf('ann', { subscribe: ['x/**', '!x/secret/**'], publish: ['x/{sub}'] });
     for (const channel of ['x/open', 'x/secret/a']) await server.publish(channel, channel);
     for (const error of [

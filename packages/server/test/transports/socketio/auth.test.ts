@@ -114,7 +114,7 @@ describe.each(['websocket', 'polling'])('by %s', (transport) => {
     expect(await refused(open(shown))).toBe('unauthorized');
   });
 
-  it('allows what the token does, also within what a wildcard spans, live and from the log', async () => {
+  it('allows the rights of the token, also within a wildcard, live and from the log', async () => {
     const token = await tokenOf('ann', { subscribe: ['**', '!secret/**'], publish: ['own/{sub}/*'] });
     for (const channel of ['open', 'secret/a', 'open']) await server.publish(channel, channel);
     const client = await enter({ token });

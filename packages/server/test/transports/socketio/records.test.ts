@@ -65,7 +65,7 @@ function begin(limits: Most, store = new TestStore()) {
   return { store, sessions, open, save, savePoll, comeBack, pass: (ms: number) => clock.pass(ms) };
 }
 
-it('gives back what was kept, to a client that knows its name', async () => {
+it('gives the stored state to a client that knows its name', async () => {
   const { sessions, open } = begin({ ioSessionsMax: 10 });
   const session = await open();
   const pid = session.key;
@@ -76,7 +76,7 @@ it('gives back what was kept, to a client that knows its name', async () => {
   expect(await sessions.session(pid)).toBeUndefined();
 });
 
-it('removes what is old, and keeps young what is in use', async () => {
+it('removes old rows, and refreshes rows in use', async () => {
   const { store, sessions, save, savePoll, comeBack, pass } = begin({ ioSessionsMax: 10 });
   const [gone, used] = [await save(), await save()];
   const writes = store.writes;

@@ -12,7 +12,7 @@ import { startHub } from '../../core/hub-rig.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-it('leaves the row as it was when it ends before what it follows was written', async () => {
+it('leaves the row unchanged if it ends before its filters were written', async () => {
   const hub = await startHub();
   const rows: string[][] = [];
   const written: (() => void)[] = [];

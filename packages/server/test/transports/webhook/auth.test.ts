@@ -110,7 +110,7 @@ describe('the resource', () => {
     });
   });
 
-  test('registers what the token may read, and calls no receiver before', async () => {
+  test('registers only filters that the token may read, and calls no receiver before', async () => {
     const token = await tokenOf('ann', { subscribe: ['a/**'] });
     const body = { url: receiver.url, filter: '**' };
     expect((await request('POST', '', { token, body })).status).toBe(403);
@@ -157,7 +157,7 @@ describe('the resource', () => {
 });
 
 describe('a webhook', () => {
-  test('is given what its token may read, also within a wildcard, live and from the log', async () => {
+  test('gets the messages that its token may read, also within a wildcard, live and from the log', async () => {
     await publish('open', 'secret/a');
     await register(await tokenOf('ann', { subscribe: ['**', '!secret/**'] }), '**', { since: 'earliest' });
     await publish('secret/b', 'last');

@@ -129,7 +129,7 @@ describe('delivery', () => {
     expect(await api.until(id, ({ lag }) => lag === 0)).toMatchObject({ state: 'active', failures: 0 });
   });
 
-  test('what fails is sent again, the same bytes under the same id, and what is behind it waits', async () => {
+  test('a failed message is sent again, the same bytes under the same id, and later ones wait', async () => {
     const receiver = await receive((_, response, index) => response.writeHead(index < 2 ? 500 : 200).end());
     const api = await serve();
     const { id, secret } = await api.register({ url: receiver.url, filter: 'a' });
