@@ -8,7 +8,7 @@ export interface CaretakerParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly namespaces: Namespaces;
-  /** Forget what nobody used since that time, on the monotonic clock. */
+  /** Each forgets entries that were not used since that time, on the monotonic clock. */
   readonly sweeps: readonly ((sinceMs: number) => void)[];
 }
 

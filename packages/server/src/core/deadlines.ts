@@ -11,7 +11,7 @@ export interface DeadlinesOptions<Owner> {
   readonly clock: Clock;
   /** Called once per start, up to `tickMs` late and never early. It must not throw. */
   readonly onDue: (owner: Owner) => void;
-  /** How finely time is told apart. Default 100 ms. */
+  /** The resolution of time. Default 100 ms. */
   readonly tickMs?: number | undefined;
 }
 
@@ -20,9 +20,9 @@ const tickMsDefault = 100;
 const slotCount = 512;
 
 /**
- * Deadlines of many owners on one timer: a hashed timing wheel (Varghese and Lauck, 1987, scheme 6). Moving a
- * deadline further away, as every packet of a peer does, is one assignment: where it stood, it is looked at and put
- * further on. While there are none, there is no timer.
+ * Deadlines of many owners on one timer: a hashed timing wheel (Varghese and Lauck, 1987, scheme 6). Moving a deadline
+ * further away, as every packet of a peer does, is one assignment: the wheel finds it in its old slot and moves it on.
+ * Without deadlines there is no timer.
  */
 export class Deadlines<Owner> {
   readonly #clock: Clock;
@@ -57,7 +57,7 @@ export class Deadlines<Owner> {
     const nowMs = this.#clock.monotonicMs();
     entry.dueMs = nowMs + delayMs;
     const dueTick = Math.ceil(entry.dueMs / this.#tickMs);
-    // It is found where it stands, in time to be put further on.
+    // The wheel finds it in its slot in time, and moves it on.
     if (entry.tick !== 0 && entry.tick <= dueTick) return;
     if (entry.tick !== 0) this.#slots[entry.tick % slotCount]!.delete(entry);
     else if ((this.#size += 1) === 1) this.#tick = Math.floor(nowMs / this.#tickMs);
@@ -133,7 +133,7 @@ export class Deadlines<Owner> {
 class Entry<Owner> implements Deadline {
   readonly owner: Owner;
   dueMs = 0;
-  /** Where it stands on the wheel; 0: nowhere. */
+  /** Its slot on the wheel; 0: not on the wheel. */
   tick = 0;
   readonly #wheel: Deadlines<Owner>;
 

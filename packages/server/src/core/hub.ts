@@ -24,7 +24,7 @@ export interface HubOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly access: Access;
-  /** Told who has shown a token, for the bounds of connections. */
+  /** Learns which connections have authenticated, for the bounds of connections. */
   readonly admission?: Admission | undefined;
   readonly namespaces: Namespaces;
   readonly limits: Limits;
@@ -82,7 +82,7 @@ export class Hub implements HubFront {
     this.#caretaker.start();
   }
 
-  /** Sessions are the transports' to end, before this. */
+  /** The transports must have ended their sessions before. */
   async stop(): Promise<void> {
     this.dispatcher.stop();
     this.#caretaker.stop();

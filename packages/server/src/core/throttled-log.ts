@@ -3,7 +3,7 @@ import type { Log } from './seams/log.ts';
 
 const everyMs = 10_000;
 
-/** A log for what peers can cause: each text at most once in ten seconds, with how often it would have been said. */
+/** A log for what peers can cause: each text at most once in ten seconds, with the number of times it was suppressed. */
 export class ThrottledLog {
   readonly #clock: Clock;
   readonly #log: Log;
@@ -14,7 +14,7 @@ export class ThrottledLog {
     this.#log = log;
   }
 
-  /** `text` is one of a few that stand in the code. */
+  /** `text` is one of a few constants in the code. */
   info(fields: object, text: string): void {
     const nowMs = this.#clock.monotonicMs();
     const said = this.#said.get(text);

@@ -9,36 +9,36 @@ import type { Health } from './store.ts';
 export interface HubFront {
   /** @throws EverywireError `unauthorized` */
   authenticate(credentials: Credentials): Promise<Identity>;
-  /** Whether an identity that was kept (with a will, a webhook, a session) still holds. @throws EverywireError `unauthorized` */
+  /** Whether a stored identity (of a will, a webhook, a session) is still valid. @throws EverywireError `unauthorized` */
   checkCurrent(identity: Identity): void;
   /**
    * A connection by which a party comes that has shown who it is on another one.
-   * @throws EverywireError `quota_exceeded`: it has as many as it may
+   * @throws EverywireError `quota_exceeded`: the subject has as many connections as it may have
    */
   recognize(connection: string, identity: Identity): void;
   /** @throws EverywireError `forbidden`, for what only an administrator may do; `action` completes "may not …" */
   authorizeAdmin(identity: Identity, action: string): void;
-  /** Admits a party. Everything it does goes through the session; `sink` is where deliveries for it go out. */
+  /** Admits a client. All its operations go through the session, and its deliveries through `sink`. */
   open(identity: Identity, hello: Hello, sink: Sink): Session;
   /**
-   * The place of the group `$share/<group>/<filter>` is kept no longer: it ends with its last member, at once when it has
-   * none. @throws EverywireError `bad_name`
+   * Stops keeping the place of the group `$share/<group>/<filter>`: the group ends with its last member, or at once if
+   * it has no member. @throws EverywireError `bad_name`
    */
   forgetGroup(name: string): void;
-  /** For sessions that outlive their connections: `DurableSessions` is made with this. */
+  /** The services for sessions that outlive their connections, given to `DurableSessions`. */
   readonly durable: DurableServices;
-  /** The durable head: the cursor of somebody who has read everything. */
+  /** The durable head: the cursor of a reader that has read everything. */
   readonly head: Position;
   readonly figures: Readonly<Figures>;
   readonly isDraining: boolean;
   health(): Health;
 }
 
-/** Counters since the start, and what is held now. */
+/** Counters since the start, and current totals. */
 export interface Figures {
   published: number;
   refused: number;
-  /** Publishing and other operations that were refused because they came too fast. */
+  /** Publishes and other operations that exceeded a rate limit. */
   rateLimited: number;
   delivered: number;
   /** Turns of the event loop in which something was delivered. */

@@ -1,4 +1,4 @@
-/** Where the server says what an operator should know. */
+/** The server's log for operators. */
 export interface Log {
   debug(fields: object, text: string): void;
   info(fields: object, text: string): void;

@@ -9,28 +9,32 @@ export interface Hello {
   /** The transport's name, for logs and metrics. */
   readonly transport: string;
   readonly address?: string | undefined;
-  /** What its rates are counted by, where one connection has a session for each request; absent: the session. */
+  /**
+   * The counters of its rates, where one connection has a session for each request. Absent: the session has its own
+   * counters.
+   */
   readonly counted?: Counted | undefined;
 }
 
 export interface RetainedMessages {
-  /** Those that the session may read and that have not expired: there may be none although others follow. */
+  /** Messages that the session may read and that have not expired. May be empty although other messages follow. */
   readonly messages: readonly Message[];
   /** The page has everything up to here; `Infinity`: nothing follows. */
   readonly throughSeq: number;
 }
 
-/** The hub's half of an admitted party. Every method authorises and enforces limits; refusals are `EverywireError`. */
+/** The hub's half of an admitted client. Every method authorises and enforces limits; refusals are `EverywireError`. */
 export interface Session {
-  /** Another one after `refresh`. */
+  /** `refresh` replaces it. */
   readonly identity: Identity;
   /**
-   * Takes a new token in place of the one that the session was opened with. Its claims replace the former ones as a whole:
-   * subscriptions that they do not allow end with a notice, the others go on. The session stays its subject's.
-   * @throws EverywireError `unauthorized`, or `forbidden` for the token of another subject; the former one holds on then
+   * Replaces the token with which the session was opened, and with it all claims. Subscriptions that the new claims do
+   * not allow end with a notice, the others continue. The subject must stay the same.
+   * @throws EverywireError `unauthorized`, or `forbidden` for the token of another subject; then the session keeps its
+   * former token
    */
   refresh(token: string): Promise<void>;
-  /** Resolves once the store has the message as durably as its namespace asks. */
+  /** Resolves once the message is durable in the store. */
   publish(channel: string, draft: PublishDraft, options?: PublishOptions): Promise<Published>;
   /** Publishes in order; each entry gets its own result. With `atomic`, all or none. */
   publishAll(
@@ -38,16 +42,16 @@ export interface Session {
     options?: PublishOptions & { readonly atomic?: boolean },
   ): Promise<readonly PublishResult[]>;
   /**
-   * How long publishing would be refused for its rate; 0: it would not. For protocols in which a publisher cannot be told:
-   * they read from it again then.
+   * How long the rate limit would refuse a publish; 0: not at all. Protocols that cannot report a refusal stop reading
+   * from their client for so long.
    */
   readonly publishWaitMs: number;
-  /** Whether it might publish that now, without doing it: a will is judged when it is handed in. @throws EverywireError */
+  /** Checks a publish without doing it: MQTT judges a will at CONNECT. @throws EverywireError */
   checkPublish(channel: string, draft: PublishDraft): void;
   /**
-   * Begins to follow `filter`, or joins the group `$share/<group>/<filter>`, which goes on where it stood: `from` is for
-   * one that is new, `progress` and `echo` are for none. The sink hears nothing of it before `Subscription.start`; who
-   * does not want it after all cancels it. "From now on" means from this call.
+   * Follows `filter`, or joins the group `$share/<group>/<filter>`. A group continues at its place: `from` counts only
+   * for a new group, `progress` and `echo` are not for groups. The sink receives nothing before `Subscription.start`; a
+   * subscription that is not wanted any more must be cancelled. "From now on" means from this call.
    */
   subscribe(filter: string, options: SubscribeOptions): Promise<Subscription>;
   /** For several filters whose messages are delivered in one order: `SubscribeOptions.order`. */
@@ -65,9 +69,9 @@ export interface Session {
   retained(filter: string, afterSeq?: number): Promise<RetainedMessages>;
   channels(filter: string, after: string | undefined, limit: number): Promise<readonly ListedChannel[]>;
   drop(channel: string): Promise<boolean>;
-  /** The peer takes bytes again: what `deliver` answered false to goes on. */
+  /** The peer takes bytes again: subscriptions continue whose `deliver` returned false. */
   drained(): void;
-  /** A credit has room again: subscriptions that waited for it go on. */
+  /** A credit has room again: subscriptions that waited for it continue. */
   creditAvailable(): void;
   /**
    * The peer has gone. All subscriptions end. A position that must outlive the session is kept by a durable session, which
@@ -78,8 +82,8 @@ export interface Session {
 
 export interface ReadPage extends Page {
   /**
-   * It was cut short, by its number of messages or by its bytes: read on after `through`. A page of the newest ends with
-   * the newest message, and then lacks older ones that its bytes left no room for.
+   * The limit of messages or bytes cut the page: read on after `through`. A page of the newest messages ends with the
+   * newest one, and then lacks older ones that did not fit.
    */
   readonly more: boolean;
   /** Messages in its range are left out because they have expired. */
@@ -93,11 +97,11 @@ export interface ListedChannel extends ChannelInfo {
 
 export interface PublishOptions {
   /**
-   * Written in the same transaction as the messages: the state of a protocol that belongs to them. They are written
-   * when every message is stored, or was before (`duplicate`); if one is refused, none is.
+   * Written in the same transaction as the messages: protocol state that belongs to them. The store writes the records
+   * when every message is stored, now or before (`duplicate`). If one message is refused, no record is written.
    */
   readonly records?: readonly RecordWrite[] | undefined;
-  /** Leases that must still be held; otherwise nothing is published and nothing written, and `StaleWrite` is thrown. */
+  /** Leases that must still be held. Otherwise nothing is published or written, and `StaleWrite` is thrown. */
   readonly fences?: readonly Fence[] | undefined;
 }
 
@@ -111,7 +115,9 @@ export interface PublishDraft {
   readonly key?: string | undefined;
   readonly retain?: boolean | undefined;
   readonly ttlMs?: number | undefined;
-  /** What only the publisher's own protocol can say, as `Draft.native`. At most `limits.messageHeaderBytesMax` bytes. */
+  /**
+   * Properties that only the publisher's protocol has, as `Draft.native`. At most `limits.messageHeaderBytesMax` bytes.
+   */
   readonly native?: Buffer | undefined;
 }
 

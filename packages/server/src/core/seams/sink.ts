@@ -10,15 +10,15 @@ import type { Subscription } from './subscription-api.ts';
  */
 export interface Sink {
   /**
-   * Hands over a batch; it counts as delivered. False: hold all subscriptions of this session until `drained()`.
-   * What a sink keeps unsent must stay within one batch beyond `limits.outboundHeldFromBytes`.
+   * Takes a batch, which counts as delivered. False: hold all subscriptions of this session until `drained()`. A sink
+   * keeps at most one batch beyond `limits.outboundHeldFromBytes` unsent.
    */
   deliver(batch: Batch, subscription: Subscription): boolean;
   notify(notice: Notice): void;
   /**
-   * Ends the peer in its own terms. The session has ended: nothing more is delivered, and it refuses everything. Its
-   * subscriptions are cancelled when this has returned; until then their places can be taken down, and acknowledged to.
-   * Also called when its token has expired or was revoked, then with `unauthorized`.
+   * Ends the connection in the terms of its protocol. The session has ended: it delivers nothing and refuses all
+   * operations. Its subscriptions are cancelled after this returns; until then the sink can read their places and
+   * acknowledge. Also called when its token has expired or was revoked, then with `unauthorized`.
    */
   close(reason: CloseReason): void;
 }
@@ -26,7 +26,7 @@ export interface Sink {
 /** News that is not a message. */
 export type Notice =
   | { readonly kind: 'gap'; readonly subscription: Subscription; readonly gap: Gap }
-  /** The subscription ended by itself: its batches are used up, or its right was withdrawn. */
+  /** The subscription ended by itself: it has delivered all its batches, or the client lost the right. */
   | { readonly kind: 'ended'; readonly subscription: Subscription; readonly error?: EverywireError }
   /**
    * The server drains. Answer what was asked, tell the peer in its protocol to reconnect after that time, and end the

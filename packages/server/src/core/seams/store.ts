@@ -6,9 +6,9 @@ import type { Cluster } from './cluster.ts';
  * Where channels live. One implementation per folder of `stores/`; one contract suite runs on all of them.
  *
  * Duties of every store:
- * - Offsets of a channel are 1, 2, 3 … without holes; seq grows strictly over the whole store, and nobody sees seq n+1
- *   before n is durable or known never to come: one wildcard cursor depends on it.
- * - Nothing that a crash can take back is ever read, listed, counted or fed, where the store is durable.
+ * - Offsets of a channel are 1, 2, 3 … without holes; seq grows strictly over the whole store, and no reader sees seq
+ *   n+1 before n is durable or known never to come: wildcard cursors depend on it.
+ * - A durable store never reads, lists, counts or feeds what a crash can take back.
  * - A position never names two messages. Every opening of the log by a writer begins a new epoch; the store remembers
  *   which seqs each epoch covers, so positions of earlier openings stay valid.
  * - Reads are by position and come in seq order.
@@ -17,18 +17,21 @@ export interface Store {
   readonly traits: StoreTraits;
   /** Makes the store ready, or throws an error that tells an operator what to do. */
   open(feed: Feed): Promise<void>;
-  /** Flushes what was appended and lets go of everything. */
+  /** Flushes appended messages and releases all resources. */
   close(): Promise<void>;
   /**
-   * Appends in the order given. Resolves once everything is durable; the feed has been told by then.
-   * Entry by entry the result is a place or a refusal (`conflict`, `store_full`). With `atomic`, one refusal refuses all.
-   * Rejects with `StaleWrite` when a guard or fence does not hold: nothing of the call was stored.
-   * Rejects with `store_unavailable` when nothing can be said to be stored.
+   * Appends in the order given. Resolves once everything is durable and was passed to the feed. Entry by entry the
+   * result is a place or a refusal (`conflict`, `store_full`). With `atomic`, one refusal refuses all. Rejects with
+   * `StaleWrite` when a guard or fence does not hold: nothing of the call was stored. Rejects with `store_unavailable`
+   * when it is unknown whether anything was stored.
    */
   append(entries: readonly Entry[], options?: AppendOptions): Promise<readonly Appended[]>;
-  /** Messages that match `filter` after `after`, in seq order. Never throws for an odd position: that is a gap in the page. */
+  /**
+   * Messages that match `filter` after `after`, in seq order. An unknown position causes a gap in the page, never an
+   * error.
+   */
   read(filter: Filter, after: Position, limit: PageLimit): Promise<Page>;
-  /** The place such that what is read after it begins as asked. */
+  /** The position after which a read starts as `start` asks. */
   locate(filter: Filter, start: Start): Promise<Position>;
   /**
    * The place after which the newest messages of all filters together come: as many as the limit allows, and at least one
@@ -49,7 +52,7 @@ export interface Store {
   retained(filter: Filter, afterSeq: number, limit: PageLimit): Promise<RetainedPage>;
   /** Deletes a channel's log, its publish ids and its retained message. False when there was none. */
   drop(channel: string): Promise<boolean>;
-  /** Trims by age what `append` has no occasion to trim, and forgets what only time makes old. */
+  /** Trims by age the channels that get no appends, and forgets old publish ids and retained messages. */
   sweep(nowMs: number, retentionOf: (channel: string) => Retention): Promise<void>;
   health(): Health;
   /** For the metrics; cheap enough to ask every few seconds. */
@@ -68,7 +71,7 @@ export interface StoreUsage {
 }
 
 export interface StoreTraits {
-  /** What is acknowledged survives the process. */
+  /** Acknowledged messages survive the end of the process. */
   readonly durable: boolean;
   /** `many`: several processes may have the store open, and each appends. `one`: a second opener is refused. */
   readonly writers: 'one' | 'many';
@@ -91,25 +94,25 @@ export interface Entry {
 
 /**
  * An append with conditions stores nothing when one of them does not hold, with one exception: when every entry is a
- * duplicate, the call answers with the first places and writes no records. It is the repeat of a call that was stored,
- * whose own records may be what a guard now fails on.
+ * duplicate, the call answers with the first places and writes no records. The call repeats one that was stored, and
+ * the records of that one may be the reason why a guard fails now.
  */
 export interface AppendOptions extends WriteConditions {
   readonly atomic?: boolean;
   /**
-   * Written in the same transaction as the messages, unless an entry is refused: then none is. A duplicate is no
-   * refusal, since whoever repeats a publish may have lost the answer that said its records were written too.
+   * Written in the same transaction as the messages, unless an entry is refused: then no record is written. A duplicate
+   * is not a refusal: a publisher that repeats a publish may have missed the answer that its records were written.
    */
   readonly records?: readonly RecordWrite[];
 }
 
-/** What must hold for a write; checked in the transaction of the write, in the order of all writes. */
+/** Conditions of a write, checked in its transaction, in the order of all writes. */
 export interface WriteConditions {
   readonly guards?: readonly Guard[];
   readonly fences?: readonly Fence[];
 }
 
-/** The row must be as its writer believes: of several who read the same row, one changes it. */
+/** The row must be as its writer read it: of several writers that read the same row, one can change it. */
 export interface Guard {
   readonly table: string;
   readonly key: string;
@@ -162,7 +165,7 @@ export interface Gap {
   readonly from?: number | undefined;
   readonly to?: number | undefined;
   readonly reason: GapReason;
-  /** Reading goes on from here. */
+  /** Reading continues from here. */
   readonly next: Position;
 }
 
@@ -172,7 +175,7 @@ export interface ChannelInfo {
   readonly offset: number;
   /** The oldest offset that can still be read; `offset + 1` when none can. */
   readonly firstOffset: number;
-  /** Which life of this channel: another after it was deleted and made again. */
+  /** Identifies this life of the channel: a deleted channel that is created again gets a new epoch. */
   readonly epoch: string;
   /** Payload bytes kept. */
   readonly bytes: number;
@@ -180,18 +183,18 @@ export interface ChannelInfo {
 
 export interface Health {
   readonly ok: boolean;
-  /** What is wrong and what to do, for an operator. */
+  /** The problem and its remedy, for an operator. */
   readonly detail?: string;
 }
 
 /**
- * How a store reports what was appended: the one source of fan-out, for messages of this node and of every other alike.
+ * How a store reports appended messages: the only source of fan-out, for messages of this node and of other nodes.
  * Calls come in seq order. A feed that is `complete` loses nothing.
  */
 export interface Feed {
   /** A run of consecutive messages of one channel, durable by now. Must not be changed. */
   appended(channel: string, messages: readonly Message[]): void;
-  /** Something may have been missed: read again from the positions you hold. */
+  /** The feed may have lost calls: followers read again from their positions. */
   interrupted(): void;
   /** The channel's log is gone. */
   dropped(channel: string): void;

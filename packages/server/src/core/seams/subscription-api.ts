@@ -1,24 +1,24 @@
 import type { From } from '@everywire/protocol';
 import type { Gap } from './store.ts';
 
-/** What several subscriptions of a session may have under way together. The transport counts; the hub asks. */
+/** A bound for the messages in flight of several subscriptions of a session. The transport counts, the hub asks. */
 export interface Credit {
-  /** How many more messages may be handed over now. Asked before each batch. */
+  /** How many more messages the sink takes now. The hub asks before each batch. */
   readonly available: number;
 }
 
 /** Messages that were acknowledged, as cursors: one, or everything of the filter from the first to the last. */
 export type AckedRange = string | readonly [first: string, last: string];
 
-/** Where a subscription stands, for one that is to go on later, maybe in another process. */
+/** The place of a subscription, from which another one can continue later, also in another process. */
 export interface Progress {
-  /** Everything up to here was acknowledged, or needs to be no more. */
+  /** Everything up to here was acknowledged, or needs no acknowledgement any more. */
   readonly cursor: string;
-  /** What above it was acknowledged out of order. Of meaning only with `acknowledge: 'peer'`. */
+  /** Messages above it that were acknowledged out of order. Only with `acknowledge: 'peer'`. */
   readonly acksAboveWatermark: readonly AckedRange[];
   /**
-   * Messages up to here may have been delivered before. Who cannot say that this was stored after the last delivery,
-   * because the process may have been killed, gives the highest seq that can have been: `HubFront.head` when it starts.
+   * Messages up to here may have been delivered before. After a kill the stored value may be older than the last
+   * delivery: then give the highest seq that can have been delivered, `HubFront.head` at the start.
    */
   readonly deliveredWatermark: number;
 }
@@ -26,19 +26,19 @@ export interface Progress {
 export interface SubscribeOptions {
   /** Absent: from now on. */
   readonly from?: From | undefined;
-  /** Goes on where an earlier subscription stood; takes the place of `from`. */
+  /** Continues at the place of an earlier subscription; replaces `from`. */
   readonly progress?: Progress | undefined;
   /** Shared with other subscriptions of the session; holds besides the window. */
   readonly credit?: Credit | undefined;
   /**
-   * Of a group (`$share/<group>/<filter>`): its place is kept when its last member has left, whichever that is, so that
-   * what comes meanwhile waits for the next one; until `HubFront.forgetGroup`. Default false: the group ends with its
-   * last member, unless the server is the one that ends the sessions.
+   * Of a group (`$share/<group>/<filter>`): the group keeps its place after its last member has left, and messages wait
+   * for the next member, until `HubFront.forgetGroup`. Default false: the group ends with its last member, unless the
+   * server drains.
    */
   readonly keepGroup?: boolean | undefined;
-  /** `peer`: what is delivered stays in the window until the peer acks it. Default `delivered`. */
+  /** `peer`: delivered messages stay in the window until the peer acknowledges them. Default `delivered`. */
   readonly acknowledge?: 'delivered' | 'peer' | undefined;
-  /** Messages delivered and not yet acked, at most; more than the limits allow is as many as they do. Only with `acknowledge: 'peer'`. */
+  /** The most messages that are delivered and not acknowledged, within the limits. Only with `acknowledge: 'peer'`. */
   readonly windowMessages?: number | undefined;
   /** End by itself after this many batches: 1 is a long poll. */
   readonly batches?: number | undefined;
@@ -65,15 +65,15 @@ export interface OrderOptions {
 
 /**
  * Several filters of one session as one stream, in the order of the store and each message once. A filter that is not
- * started keeps back what the others bring above its place: subscribe all that begin together, then start them. Batches
+ * started holds back the messages of the others above its place: subscribe all filters first, then start them. Batches
  * come with one of the subscriptions that brought them.
  */
 export interface Order {
-  /** Everything up to here was handed over, of all its filters: the cursor of a peer that has taken it. */
+  /** The sink received everything of all filters up to here: the cursor of a peer that has taken it. */
   readonly cursor: string;
   /** All its filters are at the head, and nothing waits. */
   readonly isLive: boolean;
-  /** What is missing where its filters begin; with several, the next valid cursor is that of the order. */
+  /** Gaps where its filters start. With several filters, the next valid cursor is that of the order. */
   readonly startGaps: readonly Gap[];
 }
 
@@ -84,11 +84,12 @@ export interface Subscription {
   readonly tag: unknown;
   /** Where the subscription begins, as a cursor. */
   readonly startCursor: string;
-  /** What is missing at the place where it begins; empty means exact. Later gaps are notices. */
+  /** Gaps at the place where it starts; empty means exact. Later gaps are notices. */
   readonly startGaps: readonly Gap[];
   /**
-   * From here on the sink is handed what there is: batches, gaps, the end. Call it once the peer has been answered and
-   * what must survive a crash is saved. Of one that ended meanwhile the sink hears why, if its peer did not ask for that.
+   * From now on the sink receives batches, gaps and the end. Call it once the peer has its answer and state that must
+   * survive a crash is saved. If the subscription ended meanwhile without the peer's request, the sink receives the
+   * reason.
    */
   start(): void;
   /** The cursor of a peer that has taken everything delivered so far; the durable head while nothing is on its way. */
@@ -96,24 +97,27 @@ export interface Subscription {
   /** At the head, new messages are pushed. Otherwise it is reading the log, or held. */
   readonly isLive: boolean;
   /**
-   * With `acknowledge: 'peer'`, or in a group: what is delivered up to here is a repetition, or may be one after a crash.
-   * To be looked at in `deliver`, for the messages of that batch.
+   * With `acknowledge: 'peer'`, or in a group: deliveries up to here are repetitions, or may be after a crash. Read it
+   * in `deliver`, for the messages of that batch.
    */
   readonly redeliveredThroughSeq: number;
   /**
-   * The peer has processed that message, and without `only` everything delivered before it. It may be called from within
-   * `deliver`.
+   * The peer has processed that message, and without `only` also everything delivered before it. It may be called from
+   * within `deliver`.
    */
   ack(seq: number, only?: boolean): void;
-  /** What to hand to `SubscribeOptions.progress` later. Of a member of a group: the group keeps its own, this is empty. */
+  /**
+   * For `SubscribeOptions.progress` of a later subscription. Empty for a member of a group: the group keeps its
+   * progress.
+   */
   readonly progress: Progress;
   /**
-   * This message was not processed: it is delivered again, and it alone, in a group to whichever member has room, this
-   * one last. Unknown: ignored.
+   * The peer did not process this message: it alone is delivered again; in a group to any member with room, this one
+   * last. An unknown seq is ignored.
    */
   release(seq: number): void;
   /** Everything unacknowledged is delivered again, from the oldest. */
   rewind(): void;
-  /** Ends it, started or not. What a member of a group has not acknowledged goes to the others. */
+  /** Ends it, started or not. Unacknowledged messages of a group's member go to other members. */
   cancel(): void;
 }

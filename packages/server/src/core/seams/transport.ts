@@ -26,12 +26,15 @@ export interface Endpoint {
   readonly tryIt: string;
 }
 
-/** All that a transport may touch; `L`: the limits it reads, its own among them. */
+/** Everything that a transport may use. `L`: the limits it reads, including its own. */
 export interface Host<L extends Limits = Limits> {
   readonly hub: HubFront;
-  /** Durable rows of protocols that have state of their own. A table belongs to one transport, whose name begins its own. */
+  /**
+   * Durable rows for the state of protocols. A table belongs to one transport, and its name starts with the transport's
+   * name.
+   */
   readonly records: RecordStore;
-  /** Whom listeners ask about every connection; absent: all are welcome. */
+  /** Listeners ask it about every connection. Absent: all are accepted. */
   readonly admission?: Admission | undefined;
   readonly limits: L;
   readonly clock: Clock;
