@@ -10,7 +10,7 @@ import { SessionEntries } from './session-entries.ts';
 import { sweepOldest } from './sweep.ts';
 
 export interface OpenOptions {
-  /** Whose it is. */
+  /** Its owner's identity. */
   readonly identity: Identity;
   /** How long the session is kept once its holder has left; `undefined`: until it is removed. */
   readonly keepMs: number | undefined;
@@ -22,25 +22,27 @@ export interface OpenOptions {
 
 export interface SessionPage<State> {
   readonly sessions: readonly { readonly key: string; readonly row: DurableRow; readonly state: State }[];
-  /** To ask for the next page with; `undefined` when there is none. */
+  /** The `after` of the next page; `undefined` on the last page. */
   readonly next: string | undefined;
 }
 
 /**
- * Sessions that outlive their connections, of one kind. Each has at most one owner, who holds its lease: whoever opens it
- * takes it over, and what the former owner still writes is refused. What is done to one session is done one after the
- * other, so two connections with one client id never meet halfway.
+ * Sessions that outlive their connections, of one kind. Each has at most one owner, which holds its lease. Opening a
+ * session takes it over, and the store refuses later writes of the former owner. Operations on one session run one
+ * after the other, so two connections with one client id never overlap.
  *
  * How a protocol uses it:
- * 1. One `DurableSessions` per kind, made with `hub.durable`, the services that all kinds share. Call `start` before anybody connects, `stop` after all have
- *    gone.
- * 2. `open(key, holder, …)` takes the session over and returns what there was of it (`found`). Restore from that: give
+ * 1. One `DurableSessions` per kind, made with `hub.durable`, the services that all kinds share. Call `start` before
+ *    the first connection, `stop` after the last one.
+ * 2. `open(key, holder, …)` takes the session over and returns its stored state (`found`). Restore from that: give
  *    `found.subscriptions[…].progress` to `session.subscribe`.
- * 3. `save()` before the client is told that its session is kept. It asks the holder for `state()` and `subscriptions()`.
- * 4. `saveSoon()` after each delivery and acknowledgement; costs one entry of a set. A crash costs repetitions.
- * 5. `leave()` when the client is gone, before its subscriptions are cancelled; `remove()` when it gives the session up.
- * 6. `holder.lost` ends the connection: somebody else has the session. During `taken`, call `leave`.
- * A kind whose clients bring their own position needs fewer writes: `adopt()` after a return, `release()` in place of `leave()`.
+ * 3. `save()` before the server tells the client that its session is kept. It asks the holder for `state()` and
+ *    `subscriptions()`.
+ * 4. `saveSoon()` after each delivery and acknowledgement; costs one entry of a set. A crash causes repetitions.
+ * 5. `leave()` when the client is gone, before its subscriptions are cancelled; `remove()` when the client gives the
+ *    session up.
+ * 6. `holder.lost` ends the connection: another owner has the session. During `taken`, call `leave`. A kind whose
+ *    clients bring their own position needs fewer writes: `adopt()` after a return, `release()` in place of `leave()`.
  *
  * A message and rows in one transaction: `save(rows, commit)`, where `commit` publishes with `records` and `fences`; or
  * parts, with `session.partWrite` and `session.fences`.
@@ -82,7 +84,7 @@ export class DurableSessions<State, Window = undefined> {
     };
   }
 
-  /** Sessions that are kept, open or away. Of meaning only where the quota refuses. */
+  /** The number of kept sessions, open or away. Only for kinds whose quota refuses. */
   get stored(): number {
     return this.#entries.quotas.count;
   }
@@ -91,12 +93,15 @@ export class DurableSessions<State, Window = undefined> {
     return this.#entries.find(key)?.open !== undefined;
   }
 
-  /** Who has it open here. */
+  /** The holder that has the session open on this node. */
   holderOf(key: string): DurableHolder | undefined {
     return this.#entries.find(key)?.open?.holder;
   }
 
-  /** Finds what there is. Sessions that a crash left open are away from now on; what they delivered by then is marked. */
+  /**
+   * Finds the stored sessions. Those that a crash left open are away from now on, and their deliveries so far are
+   * marked.
+   */
   async start(): Promise<void> {
     if (this.#kind.quota.policy === 'evict') return;
     for await (const recovered of recoverSessions(this.#kind, this.rows, this.#services)) {
@@ -127,11 +132,11 @@ export class DurableSessions<State, Window = undefined> {
   ): Promise<{ readonly session: DurableSession; readonly found: Found<State, Window> | undefined }> {
     return this.#entries.exclusively(key, async (entry) => {
       const wasCounted = entry.isCounted;
-      // Before anything is awaited: many that come at once would all find room.
+      // Before the first `await`: otherwise many opens at once would all find room.
       if (keeps) this.#count(entry, identity, isFree);
       try {
         await this.#entries.takeFromHolder(entry);
-        // What is not known cannot be there, and what nobody keeps needs no lease yet.
+        // A session that this process does not know has no rows, and one that is not kept needs no lease yet.
         const mayBeThere = wasCounted || this.#mayBeUnknown;
         if (keeps || mayBeThere) await this.#entries.takeLease(entry);
         let loaded = mayBeThere ? await this.#entries.load(entry) : undefined;
@@ -152,7 +157,7 @@ export class DurableSessions<State, Window = undefined> {
     });
   }
 
-  /** Ends a session, whoever has it open, and removes its rows. */
+  /** Ends a session, also one that is open, and removes its rows. */
   async remove(key: string): Promise<void> {
     await this.#entries.exclusively(key, async (entry) => {
       const isKnown = entry.isCounted || entry.unsaved !== undefined || entry.open !== undefined;
@@ -181,7 +186,7 @@ export class DurableSessions<State, Window = undefined> {
     });
   }
 
-  /** Removes what has expired, and of a kind that evicts the oldest of those that are too many. */
+  /** Removes expired sessions, and of a kind that evicts also the oldest ones above the quota. */
   async sweep(): Promise<void> {
     if (this.#kind.quota.policy === 'evict') {
       await sweepOldest(this.#kind, {
@@ -197,7 +202,7 @@ export class DurableSessions<State, Window = undefined> {
     this.expire();
   }
 
-  /** What has expired by now is removed within a moment, and counts no more. */
+  /** Expired sessions are removed within a moment, and no longer count. */
   expire(): void {
     this.#expiry.expire();
   }
@@ -212,7 +217,7 @@ export class DurableSessions<State, Window = undefined> {
     return { sessions, next: page.length < limit ? undefined : page.at(-1)?.key };
   }
 
-  /** Resolves when nothing is being done to any session, and what was left is saved. */
+  /** Resolves when no operation is in progress, and all unsaved rows are saved. */
   async stop(): Promise<void> {
     this.#expiry.stop();
     await this.#entries.idle();
@@ -242,7 +247,7 @@ export class DurableSessions<State, Window = undefined> {
     return true;
   }
 
-  /** Sessions may be in the store of which this process does not know. */
+  /** The store may have sessions that this process does not know. */
   get #mayBeUnknown(): boolean {
     const { quota, unreadable } = this.#kind;
     return this.#services.isShared || quota.policy === 'evict' || unreadable === 'refuse';

@@ -4,18 +4,18 @@ import type { RecordWrite } from '../seams/store.ts';
 import type { Counted } from './quotas.ts';
 import type { Savable, Save } from './saver.ts';
 
-/** What an entry needs of the session that somebody has open. */
+/** What an entry needs of an open session. */
 export interface OpenHalf {
-  /** The rows that move, as they are now; `undefined` before it was saved for the first time. */
+  /** The rows that change, as they are now; `undefined` before the first save. */
   movingRows(): readonly RecordWrite[] | undefined;
-  /** Another owner has it. */
+  /** Another owner has the session. */
   loseTo(why: 'stale'): void;
 }
 
-/** What this process knows of one session: who has it open, or what became of it. */
+/** What this process knows of one session: its holder, or what is left of it. */
 export class Entry<Open extends OpenHalf> implements Savable, Counted {
   readonly key: string;
-  /** Who has it open. */
+  /** The open session; `undefined` while it has no holder. */
   open: Open | undefined;
   lease: Lease | undefined;
   /** It counts against the quotas: it has rows, or is about to. */
@@ -24,17 +24,17 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
   hasRows = false;
   isFree = false;
   isEvicted = false;
-  /** Whose share it counts against. */
+  /** The subject whose quota it counts against. */
   subject: string | undefined;
   /** When its last holder left, by the clock that only grows. */
   awaySinceMs = Number.NEGATIVE_INFINITY;
   /** The last rows of a session that was left or removed, until they are durable. */
   unsaved: readonly RecordWrite[] | undefined;
-  /** What the last holder does at its end. */
+  /** The last work of the holder that left. */
   ending: Promise<void> | undefined;
   /** The newest of the operations on this session, which run one after the other. */
   tail: Promise<unknown> | undefined;
-  /** While nobody has it open, by the clock that only grows. */
+  /** While it has no holder, on the monotonic clock. */
   expiresAtMs = Number.POSITIVE_INFINITY;
   wakesAtMs = Number.POSITIVE_INFINITY;
   deadline: Deadline | undefined;
@@ -50,14 +50,14 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
     return lease === undefined ? [] : [{ name: lease.name, token: lease.token }];
   }
 
-  /** It is due no more. */
+  /** Cancels its deadline. */
   unwatch(): void {
     this.deadline?.cancel();
     this.deadline = undefined;
   }
 
   save(): Save | undefined {
-    // A session that was opened and not saved yet stands for nothing: what its predecessor left still has to be written.
+    // A session that was opened and not saved has no rows: those that its predecessor left still have to be written.
     const records = this.open?.movingRows() ?? this.unsaved;
     return records && { records, fences: this.fences };
   }

@@ -28,7 +28,7 @@ export class Expiry<State, Window> {
     this.#isStopped = true;
   }
 
-  /** What has expired by now is removed within a moment, and counts no more. */
+  /** Expired sessions are removed within a moment, and no longer count. */
   expire(): void {
     const nowMs = this.#entries.services.clock.monotonicMs();
     for (const entry of this.#entries.values()) {

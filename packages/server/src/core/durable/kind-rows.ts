@@ -15,13 +15,13 @@ import {
 
 const pageRows = 1_000;
 
-/** A session as its rows have it. */
+/** A session, read from its rows. */
 export interface Loaded<State, Window> {
   readonly row: DurableRow;
   readonly found: Found<State, Window>;
 }
 
-/** The rows of one kind of session: read, whichever version wrote them, and made. */
+/** Reads the rows of one kind of session, written by this version or an earlier one, and makes them. */
 export class KindRows<State, Window> {
   /** Rows that could not be read since the start. */
   unreadable = 0;
@@ -36,7 +36,7 @@ export class KindRows<State, Window> {
   }
 
   /**
-   * @param openThroughSeq what may have been delivered if nobody left the session
+   * @param openThroughSeq what may have been delivered if its holder did not leave the session
    * @throws EverywireError `internal` where an unreadable row refuses
    */
   async load(key: string, openThroughSeq: number): Promise<Loaded<State, Window> | undefined> {
@@ -93,7 +93,7 @@ export class KindRows<State, Window> {
     return { table: this.#kind.partsTable!, key: `${key}/${part}`, value };
   }
 
-  /** What removes the rows of a session, except its parts. */
+  /** The writes that remove the rows of a session, except its parts. */
   removal(key: string): RecordWrite[] {
     const { table, windowTable } = this.#kind;
     const writes: RecordWrite[] = [{ table, key, value: undefined }];
@@ -107,7 +107,7 @@ export class KindRows<State, Window> {
     return [...this.removal(key), ...[...parts.keys()].map((part) => this.partWrite(key, part, undefined))];
   }
 
-  /** All rows in key order; what is written meanwhile may be among them or not. */
+  /** All rows in key order, with or without those that are written meanwhile. */
   async *pages(rowsPerPage = pageRows): AsyncGenerator<readonly RecordRow[]> {
     for (let after: string | undefined; ;) {
       const rows = await this.#records.list(this.#kind.table, '', after, rowsPerPage);

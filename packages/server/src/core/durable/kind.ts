@@ -5,21 +5,24 @@ import type { DurableRow, WindowRow } from './row.ts';
 import type { Save } from './saver.ts';
 
 /**
- * One kind of durable session: what a protocol, or the core's consumer groups, keeps beyond a connection. All of a kind are
- * in one table, by key; the protocol chooses the keys.
+ * One kind of durable session: state that a protocol, or a consumer group, keeps beyond a connection. All sessions of a
+ * kind are in one table; the protocol chooses the keys.
  */
 export interface DurableKind<State, Window = undefined> {
   /** In the plural, for logs and refusals: "durable subscriptions". */
   readonly what: string;
   readonly table: string;
   /**
-   * A second row per session, for what changes with every acknowledgement: the progress and the holder's `window`. Then
-   * `saveSoon` leaves the first row alone. Absent: one row holds everything.
+   * A second row per session, for the state that changes with every acknowledgement: the progress and the holder's
+   * `window`. Then `saveSoon` leaves the first row alone. Absent: one row holds everything.
    */
   readonly windowTable?: string | undefined;
   /** Further rows of a session, each written by itself, mostly in the transaction of a message: `<key>/<part>`. */
   readonly partsTable?: string | undefined;
-  /** Where clients have no say in it: how long every session is kept while nobody has it open, whatever its row says. */
+  /**
+   * How long every session is kept while it has no holder, regardless of its row. For kinds whose clients cannot choose
+   * it.
+   */
   readonly keepMs?: number | undefined;
   /** How long a session is kept whose row names no time. Absent: until it is removed. */
   readonly keepMsDefault?: number | undefined;
@@ -30,21 +33,24 @@ export interface DurableKind<State, Window = undefined> {
   /** A row that a version before the common format wrote; `undefined`: unreadable. */
   readonly earlier?: ((row: Buffer, key: string) => DurableRow | undefined) | undefined;
   readonly earlierWindow?: ((row: Buffer) => WindowRow | undefined) | undefined;
-  /** `refuse`: nobody opens a session whose row cannot be read. Default: it counts as missing, and is logged. */
+  /** `refuse`: a session whose row cannot be read cannot be opened. Default: it counts as missing, and is logged. */
   readonly unreadable?: 'missing' | 'refuse' | undefined;
   readonly quota: DurableQuota;
   /** Of kinds with long rows: see `SaveLane.bytesPerSave`. */
   readonly bytesPerSave?: number | undefined;
   /** At start, for each session that is there: in how long `due` is to be called; `undefined`: not before it expires. */
   readonly found?: ((stored: Recovered<State>) => number | undefined) | undefined;
-  /** A session that is away has expired, or was to be woken. Absent: what has expired is removed. Rejects: called again later. */
+  /**
+   * A session that is away has expired, or asked to be woken. Absent: expired sessions are removed. If it rejects, it
+   * is called again later.
+   */
   readonly due?: ((parked: ParkedSession<State, Window>) => Promise<void>) | undefined;
 }
 
 /**
- * `refuse`: who has too many gets no more; all sessions are listed at start and counted in memory.
- * `evict`: the oldest of who has too many are removed by `sweep`; only open ones take memory, and keys must begin with the
- * time at which the session began.
+ * `refuse`: a subject at its limit gets no more; all sessions are listed at start and counted in memory. `evict`:
+ * `sweep` removes the oldest sessions above the limit; only open ones take memory, and keys must begin with the time at
+ * which the session began.
  */
 export interface DurableQuota {
   readonly policy: 'refuse' | 'evict';
@@ -54,21 +60,21 @@ export interface DurableQuota {
    */
   readonly makesRoom?: boolean | undefined;
   readonly max: number;
-  /** Undefined where a subject has no share of its own. */
+  /** Undefined where subjects have no separate limit. */
   readonly perSubjectMax: number | undefined;
 }
 
-/** A session that is there when its server starts. */
+/** A session that the server finds when it starts. */
 export interface Recovered<State> {
   readonly key: string;
   /** As it was saved last. */
   readonly row: DurableRow;
   readonly state: State;
-  /** For how long it has been away; 0 where nobody left it. */
+  /** How long it has been away; 0 if its holder did not leave it. */
   readonly agoMs: number;
 }
 
-/** What there was of a session when it was opened. */
+/** The stored state of a session when it was opened. */
 export interface Found<State, Window = undefined> {
   readonly subject: string | undefined;
   readonly rights: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
@@ -80,7 +86,10 @@ export interface Found<State, Window = undefined> {
   readonly parts: ReadonlyMap<string, Buffer>;
 }
 
-/** Who has a session open. What it answers is written; it is asked when that is done, not when something changed. */
+/**
+ * The protocol's half of an open session. Its answers are written to the rows; the saver asks when it writes, not when
+ * the state changes.
+ */
 export interface DurableHolder {
   subscriptions(): readonly SubscriptionProgress[];
   /** Any JSON value. */
@@ -90,10 +99,11 @@ export interface DurableHolder {
   /** Rights to keep in the row; absent: none are. */
   rights?(): Pick<Identity, 'isAdmin' | 'claims'> | undefined;
   /**
-   * The session goes on with somebody else.
-   * - `taken`: somebody opens it here, and waits until this resolves. The holder ends its connection and leaves the session.
+   * Another owner has the session.
+   * - `taken`: another holder opens it on this node, and waits until this resolves. The holder ends its connection and
+   *   leaves the session.
    * - `removed`: the same, for an administrator's command.
-   * - `stale`: another owner has the lease already, and nothing of this one is written any more.
+   * - `stale`: another owner has the lease already, and the store refuses all writes of this one.
    */
   lost(why: 'taken' | 'removed' | 'stale'): undefined | Promise<void>;
 }
@@ -110,12 +120,12 @@ export interface Leaving {
   readonly soon?: boolean | undefined;
 }
 
-/** A session that an owner has open. Everything it writes is refused once another owner has the lease. */
+/** A session that an owner has open. The store refuses its writes once another owner has the lease. */
 export interface DurableSession {
   readonly key: string;
   /** How long it is kept once its holder has left; `undefined`: until it is removed. Written by the next save. */
   keepMs: number | undefined;
-  /** Whose it is; another one after a refresh. */
+  /** Its owner's identity; a refresh replaces it. */
   identity: Identity;
   /** False once it was left, removed or lost. */
   readonly isOpen: boolean;
@@ -125,15 +135,18 @@ export interface DurableSession {
   partWrite(part: string, value: Buffer | undefined): RecordWrite;
   /**
    * Durable when it resolves. The first one makes the session durable, and counts it.
-   * @param rows `row`: without the window row; `window`: that alone. Of meaning only for kinds that have both
+   * @param rows `row`: without the window row; `window`: that alone. Only for kinds that have both
    * @throws EverywireError `quota_exceeded` or `session_taken`, or why the store could not write
    */
   save(rows?: 'all' | 'row' | 'window', commit?: Commit): Promise<void>;
-  /** Within a moment, together with others. Nothing before the first `save`. For what every acknowledgement changes. */
+  /**
+   * Within a moment, together with others. Nothing before the first `save`. For state that every acknowledgement
+   * changes.
+   */
   saveSoon(): void;
   /**
-   * The holder is gone, and the session is kept. The holder is asked once more, at once, so call it before subscriptions are
-   * cancelled. Without a `commit`, what cannot be written is tried again until it is.
+   * The holder is gone, and the session is kept. The holder is asked once more, at once, so call it before
+   * subscriptions are cancelled. Without a `commit`, a failed write is tried again until it succeeds.
    */
   leave(leaving?: Leaving, commit?: Commit): Promise<void>;
   /**
@@ -151,7 +164,7 @@ export interface DurableSession {
   removeSoon(): void;
 }
 
-/** A session that nobody has open, and that has expired or was to be woken. It is this call's alone. */
+/** A session without a holder that has expired or asked to be woken. Only this call has it. */
 export interface ParkedSession<State, Window = undefined> {
   readonly key: string;
   readonly found: Found<State, Window>;

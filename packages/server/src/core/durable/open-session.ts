@@ -10,7 +10,7 @@ import type { DurableRow, Presence } from './row.ts';
 import type { Save, SaveLane, Saver } from './saver.ts';
 import { StaleWrite } from '../cluster/stale-write.ts';
 
-/** What an open session needs of those who keep all of its kind. */
+/** What an open session needs of the collection of its kind. */
 export interface SessionTable<State, Window> {
   readonly kind: DurableKind<State, Window>;
   readonly rows: KindRows<State, Window>;
@@ -25,11 +25,11 @@ export interface SessionTable<State, Window> {
   count(entry: SessionEntry<State, Window>, identity: Identity, isFree: boolean): void;
   uncount(entry: SessionEntry<State, Window>): void;
   takeLease(entry: SessionEntry<State, Window>): Promise<void>;
-  /** Nobody has it open: it is kept so long, and woken before. */
+  /** It has no holder: it is kept for `keepMs`, and woken after `wakeMs`. */
   away(entry: SessionEntry<State, Window>, keepMs: number | undefined, wakeMs: number | undefined): void;
-  /** It was opened and given up before it was saved: it is what it was before. */
+  /** It was opened and left before it was saved: its former deadlines count again. */
   awayAsBefore(entry: SessionEntry<State, Window>): void;
-  /** Nothing of it is being done or written: its lease is free, and the entry may go. */
+  /** No operation or write is left: releases its lease, and forgets an entry that does not count. */
   settle(entry: SessionEntry<State, Window>): void;
 }
 
@@ -43,7 +43,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
   readonly #table: SessionTable<State, Window>;
   readonly #entry: SessionEntry<State, Window>;
   readonly #isFree: boolean;
-  /** Its rows are the holder's, not its predecessor's. */
+  /** The holder has written its rows, or adopted those of its predecessor. */
   #isSaved = false;
 
   constructor(
@@ -93,7 +93,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     if (entry.lease === undefined) await this.#takeLease(wasCounted);
     const save = { records: this.#rows(rows, 'open'), fences: entry.fences };
     if (rows !== 'row') lane.dirty.delete(entry);
-    // Whoever leaves while this is under way leaves a session that is there.
+    // A holder that leaves during this write leaves a session with rows.
     this.#isSaved = true;
     const hadRows = entry.hasRows;
     entry.hasRows = true;
@@ -113,7 +113,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     if (entry.unsaved === before) entry.unsaved = undefined;
   }
 
-  /** It was opened as one that nobody keeps. */
+  /** It was opened as a session that is not kept. */
   async #takeLease(wasCounted: boolean): Promise<void> {
     try {
       await this.#table.takeLease(this.#entry);
@@ -199,7 +199,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
   removeSoon(): void {
     if (!this.isOpen) return;
     const entry = this.#entry;
-    // Nothing of it may be in the store, and nothing is waited for.
+    // It has no rows in the store, and no write is pending.
     if (!this.#isSaved && !entry.isCounted) {
       this.#abandon();
       return;
@@ -219,7 +219,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     );
   }
 
-  /** It ends here as by a crash: what was saved before holds. */
+  /** Ends the session as a crash would: its last saved rows stay. */
   forsake(): void {
     const entry = this.#entry;
     if (entry.open !== this) return;
@@ -242,7 +242,7 @@ export class OpenSession<State, Window> implements DurableSession, OpenHalf {
     else saver.saveSoon(lane, entry);
   }
 
-  /** Whoever opens the session next waits until this is done. */
+  /** The next open of this session waits until this is done. */
   async #end(work: () => Promise<void>): Promise<void> {
     const entry = this.#entry;
     const ending = work();

@@ -9,7 +9,7 @@ export interface SubscriptionProgress {
   readonly progress: Progress;
 }
 
-/** As it stands in a row: id, filter, cursor, acknowledgements above it, highest seq that was delivered. */
+/** Its form in a row: id, filter, cursor, acknowledgements above it, highest seq that was delivered. */
 export type StoredProgress = readonly [
   id: string,
   filter: string,
@@ -31,7 +31,7 @@ export function parseProgress(stored: unknown): SubscriptionProgress | undefined
   return progress && { id, filter, progress };
 }
 
-/** Reads a progress out of a row. `undefined` when it is none. */
+/** Reads a progress out of a row; `undefined` for an invalid one. */
 export function checkProgress(fields: {
   readonly cursor?: unknown;
   readonly acksAboveWatermark?: unknown;
@@ -44,7 +44,7 @@ export function checkProgress(fields: {
   return { cursor, acksAboveWatermark, deliveredWatermark };
 }
 
-/** As version 0.1 stored it, under other names. `undefined` when it is none. */
+/** As version 0.1 stored it, under other names; `undefined` for an invalid one. */
 export function checkEarlierProgress(fields: {
   readonly cursor?: unknown;
   readonly ackedAhead?: unknown;
@@ -54,7 +54,7 @@ export function checkEarlierProgress(fields: {
   return checkProgress({ cursor, acksAboveWatermark: ackedAhead, deliveredWatermark: deliveredThroughSeq });
 }
 
-/** Everything up to `seq` may have been delivered, whatever the row says: it was not written after the last delivery. */
+/** Everything up to `seq` may have been delivered: the row was not written after the last delivery. */
 export function mayBeDelivered(
   subscriptions: readonly SubscriptionProgress[],
   seq: number,

@@ -10,7 +10,7 @@ export interface Counted {
   isFree: boolean;
   /** It is being ended to make room, and its place is another's already. */
   isEvicted: boolean;
-  /** Whose share it counts against. */
+  /** The subject whose quota it counts against. */
   subject: string | undefined;
 }
 
@@ -70,7 +70,7 @@ export class Quotas {
     this.#giveUpPlace(one);
   }
 
-  /** Counts one that is there in any case. */
+  /** Counts one that exists already, without a check. */
   add(one: Counted, subject: string | undefined): void {
     one.isCounted = true;
     one.subject = subject;

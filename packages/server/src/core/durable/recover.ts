@@ -5,8 +5,8 @@ import type { DurableRow } from './row.ts';
 import type { DurableServices } from './services.ts';
 
 /**
- * Finds the sessions of a kind. Those that a crash left open are away from now on, and what they may have delivered by now
- * is marked in their rows, so that later crashes do not widen it. Those of another living node are left as they are, and so
+ * Finds the sessions of a kind. Those that a crash left open are away from now on, and their rows mark what they may
+ * have delivered by now, so that later crashes do not widen it. Sessions of another running node are not changed, nor
  * are those that another node writes meanwhile.
  */
 export async function* recoverSessions<State, Window>(
@@ -50,7 +50,7 @@ export async function* recoverSessions<State, Window>(
   }
 }
 
-/** The row of a session that nobody has left, whose node is gone. */
+/** The new row of a session whose node is gone and whose holder did not leave it. */
 export function leftByCrash(
   row: DurableRow,
   { cluster, clock, headSeq }: Pick<DurableServices, 'cluster' | 'clock' | 'headSeq'>,

@@ -2,8 +2,8 @@ import type { Identity } from '../sessions/access.ts';
 import { parseProgress, storeProgress, type SubscriptionProgress } from './progress.ts';
 
 /**
- * `open`: somebody has the session, or the server was killed while somebody had it, so more may have been delivered than
- * the row says. `drained`: the server sent its client away. `away`: its client left, or its connection broke.
+ * `open`: a holder has the session, or had it when the server was killed, so more may have been delivered than the row
+ * says. `drained`: the server sent its client away. `away`: its client left, or its connection broke.
  */
 export type Presence = 'open' | 'drained' | 'away';
 
@@ -14,21 +14,21 @@ export interface DurableRow {
   readonly presence: Presence;
   /** Since when it has this presence, by the wall clock; while open, when the row was written. */
   readonly sinceMs: number;
-  /** How long it is kept while nobody has it open; `undefined`: until it is removed. */
+  /** How long it is kept while it has no holder; `undefined`: until it is removed. */
   readonly keepMs: number | undefined;
-  /** Whose it is: quotas count by it. */
+  /** The subject of its owner: quotas count by it. */
   readonly subject: string | undefined;
-  /** What its owner might do when the row was written. Rights are asked for again when they are used. */
+  /** The rights of its owner when the row was written. They are checked again when they are used. */
   readonly rights: Pick<Identity, 'isAdmin' | 'claims'> | undefined;
   /** Messages up to here may have been delivered although the progress does not say so: the server was killed. */
   readonly maybeDeliveredThroughSeq: number;
   /** Empty where the kind keeps a window row: then the progress is there. */
   readonly subscriptions: readonly SubscriptionProgress[];
-  /** What only the protocol knows. Any JSON value. */
+  /** State that only the protocol reads. Any JSON value. */
   readonly state: unknown;
 }
 
-/** What of a session changes with every acknowledgement, for kinds that keep it apart from what changes rarely. */
+/** The state that changes with every acknowledgement, for kinds that keep it in a separate row. */
 export interface WindowRow {
   readonly subscriptions: readonly SubscriptionProgress[];
   readonly state: unknown;

@@ -19,7 +19,7 @@ export interface Savable {
   save(): Save | undefined;
   /** `save` is durable. */
   saved(save: Save): void;
-  /** Another owner has the lease: nothing of it is written any more. */
+  /** Another owner has the lease: its rows must not be written any more. */
   stale(): void;
 }
 
@@ -37,8 +37,8 @@ export class SaveLane {
 }
 
 /**
- * Saves what changed within the last moment in one write, for all kinds of sessions together. What could not be written
- * stays unsaved and is tried again. Writes take effect in the order of the calls, as `RecordStore` does it.
+ * Saves recent changes in one write, for all kinds of sessions together. A failed write stays unsaved and is tried
+ * again. Writes take effect in the order of the calls, as `RecordStore` does it.
  */
 export class Saver {
   readonly #records: RecordStore;
@@ -74,7 +74,7 @@ export class Saver {
     if (this.#timer === undefined) this.#wait(saveEveryMs);
   }
 
-  /** Writes all unsaved changes, whatever they wait for. Rejects when that failed; it is tried again. */
+  /** Writes all unsaved changes at once. Rejects when that failed; the changes are tried again. */
   async flush(): Promise<void> {
     // A write in progress may have started before the last change.
     await this.#writing?.catch(() => undefined);
@@ -149,7 +149,7 @@ export class Saver {
     }
   }
 
-  /** A stale fence refuses the whole write. Then each goes by itself, and the stale ones are out. */
+  /** A stale fence refuses the whole write. Then smaller writes find the stale sessions, which are given up. */
   async #writeTogether(saves: readonly Taken[]): Promise<void> {
     try {
       await this.#records.write(

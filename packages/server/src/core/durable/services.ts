@@ -9,14 +9,14 @@ export interface DurableServices {
   readonly records: RecordStore;
   readonly cluster: Cluster;
   /**
-   * Other nodes have the same store: sessions may be there that this node does not know, and may be taken from it. A node
-   * that is alone saves itself asking.
+   * Other nodes use the same store: it may have sessions that this node does not know, and other nodes may take
+   * sessions over. A node that is alone does not have to ask.
    */
   readonly isShared: boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly saver: Saver;
-  /** Nothing above this seq can have been delivered to anybody. */
+  /** No message above this seq can have been delivered. */
   readonly headSeq: () => number;
   /** How many sessions there are of each kind, by what they are: of those with a quota that refuses. */
   readonly counts: Map<string, () => number>;

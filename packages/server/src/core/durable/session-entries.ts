@@ -10,7 +10,7 @@ import type { DurableServices } from './services.ts';
 
 /**
  * The sessions of one kind that this process knows: one operation at a time on each, its lease, its unsaved rows, and
- * whether it counts. An entry goes when nothing is done to its session and nobody counts it.
+ * whether it counts. An entry is forgotten when no operation is left and it does not count.
  */
 export class SessionEntries<State, Window> {
   readonly kind: DurableKind<State, Window>;

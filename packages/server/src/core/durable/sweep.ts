@@ -14,15 +14,15 @@ export interface SweepOptions<State, Window> {
   readonly records: RecordStore;
   readonly clock: Clock;
   readonly isStopped: () => boolean;
-  /** Somebody has it open, or is about to. */
+  /** The session is open, or is being opened. */
   readonly isKnown: (key: string) => boolean;
   /** Writes the row of an open session anew, so that it does not become old. */
   readonly touch: (key: string) => void;
 }
 
 /**
- * Removes rows that nobody has used for long, then the oldest of each subject that has too many, then the oldest of all.
- * Reads a page at a time, so the number of sessions takes no memory.
+ * Removes rows that were not used for long, then the oldest of each subject above its limit, then the oldest of all
+ * above the limit. Reads a page at a time, so the number of sessions takes no memory.
  */
 export async function sweepOldest<State, Window>(
   { quota, table }: DurableKind<State, Window>,
@@ -38,7 +38,7 @@ export async function sweepOldest<State, Window>(
     const keepMs = row?.keepMs ?? Number.POSITIVE_INFINITY;
     const isKnown = options.isKnown(key);
     if (isKnown && ageMs > keepMs / 2) options.touch(key);
-    // One that cannot be read is of no more use than one that is too old.
+    // A row that cannot be read is as useless as one that is too old.
     if (!isKnown && (row === undefined || ageMs > keepMs)) return true;
     kept += 1;
     const subject = row && boundedSubject(row);

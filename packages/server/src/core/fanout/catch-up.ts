@@ -4,7 +4,7 @@ import { PageCache, type CachedPage } from '../log/page-cache.ts';
 import type { Gap, PageLimit, Store } from '../seams/store.ts';
 import type { LogReader, LogSubscription } from './subscription.ts';
 
-/** What the catch-up needs of the hub. */
+/** What the catch-up needs of the dispatcher. */
 export interface CatchUpHost {
   readonly store: Store;
   readonly clock: Clock;
@@ -20,7 +20,7 @@ export interface CatchUpHost {
   retry(run: () => void, cause: unknown): void;
 }
 
-/** A page, and what was missing before it for a reader at just that position. */
+/** A page, and the gaps before it for a reader at exactly that position. */
 interface ReadPage {
   readonly page: CachedPage;
   readonly gaps: readonly Gap[];
@@ -77,7 +77,7 @@ export class CatchUp implements LogReader {
     this.#pages.forgetChannel(channel);
   }
 
-  /** A read of `filter` after `seq` had gaps: pages that were read before it may contain what is gone. */
+  /** A read of `filter` after `seq` had gaps: pages that were read earlier may contain the missing messages. */
   forgetAfter(filter: Filter, seq: number): void {
     this.#pages.forgetAfter(filter, seq);
     for (const [key, read] of this.#running) {
@@ -102,7 +102,7 @@ export class CatchUp implements LogReader {
 
   #run(): void {
     const untilMs = this.#host.clock.monotonicMs() + turnMs;
-    // Who is enqueued while this runs waits for the next turn: live delivery comes between.
+    // Subscriptions enqueued during this run wait for the next turn: live delivery comes between.
     const count = this.#queue.length;
     for (let steps = 0; this.#next < count && this.#reads < readsMax; steps += 1) {
       if (steps % stepsPerLook === stepsPerLook - 1 && this.#host.clock.monotonicMs() >= untilMs) break;
@@ -154,7 +154,7 @@ export class CatchUp implements LogReader {
     );
   }
 
-  /** Gaps are told only with the page they belong to: the next reading may find it in the cache, with nothing gone. */
+  /** Reports gaps only with their page: the next read may find the page in the cache, without a gap. */
   #giveRead(subscription: LogSubscription, { page, gaps }: ReadPage): void {
     const { obstacle } = subscription;
     if (obstacle !== undefined) {

@@ -19,18 +19,18 @@ export interface ChannelFanoutHost {
   broken(subscription: LogSubscription, cause: unknown): void;
   /** Calls `run` after a while: a read failed. */
   retry(run: () => void, cause: unknown): void;
-  /** Nobody holds it any more. */
+  /** The last holder has released it. */
   forget(fanout: ChannelFanout): void;
 }
 
 /**
- * Follows one filter for all its subscriptions. It collects what the feed brings, and once per turn hands it to the live
- * subscriptions as one batch, encoded once. Every live subscription was given everything up to `through`.
+ * Follows one filter for all its subscriptions. It collects the messages of the feed, and once per turn gives them to
+ * the live subscriptions as one batch, encoded once. Every live subscription has received everything up to `through`.
  */
 export class ChannelFanout implements SubscriptionFanout {
   readonly filter: Filter;
   readonly #host: ChannelFanoutHost;
-  /** Holes are subscriptions that left while a batch went round. */
+  /** Holes are subscriptions that left while a batch was delivered. */
   #live: (LogSubscription | undefined)[] = [];
   #holes = 0;
   #pending: Message[] = [];
@@ -41,7 +41,7 @@ export class ChannelFanout implements SubscriptionFanout {
   /** Batches of a flush are still to come. */
   #isFlushing = false;
   #mustReadAgain = false;
-  /** Outdated once a gap was found since it began: its page may hold messages that somebody was told are gone. */
+  /** Outdated once a gap was found since it started: its page may hold messages that a reader was informed are gone. */
   #runningRead: { isOutdated: boolean } | undefined;
   #holders = 0;
   /** Called when nothing more is on its way to the live subscriptions. */
@@ -53,14 +53,14 @@ export class ChannelFanout implements SubscriptionFanout {
     this.#host = host;
     this.ready = host.store.follow(filter).then((position) => {
       this.#through = position;
-      // The feed began before this turn: what it brought is above the position, or was in the log already.
+      // The feed started before this turn: its messages are above the position, or were in the log already.
       this.#pending = this.#pending.filter((message) => message.seq > position.seq);
       if (this.#pending.length === 0) return;
       // No flush could take them until now; and a lossy feed may have lost some between them.
       if (host.store.traits.feed === 'lossy') this.readAgain();
       else host.scheduleFlush(this);
     });
-    // Everyone who begins is told when it fails; they may all have gone before they asked.
+    // Each subscription gets the failure when it awaits `ready`; all of them may be gone before.
     this.ready.catch(() => undefined);
   }
 
@@ -77,7 +77,7 @@ export class ChannelFanout implements SubscriptionFanout {
     if (this.#holders === 0) this.#host.forget(this);
   }
 
-  /** Where a live subscription at `position` stands: at the head of the store, unless something is on its way to it. */
+  /** The place of a live subscription at `position`: the head of the store, unless messages are on their way to it. */
   caughtUpPosition(position: Position): Position {
     // On a lossy feed others' messages may raise the head above one of ours that the feed has lost.
     const head = this.#host.store.traits.feed === 'lossy' ? this.#through! : this.#host.head;
@@ -111,11 +111,11 @@ export class ChannelFanout implements SubscriptionFanout {
     this.#live[subscription.liveIndex] = undefined;
     subscription.liveIndex = -1;
     this.#holes += 1;
-    // Not at once: a batch may be going round.
+    // Not at once: a batch may be in delivery.
     if (this.#holes > 32 && this.#holes > this.#live.length / 2) this.#host.scheduleFlush(this);
   }
 
-  /** What the feed brought. */
+  /** Takes messages from the feed. */
   accept(messages: readonly Message[]): void {
     if (this.#isReading) {
       this.#mustReadAgain = true;
@@ -144,7 +144,7 @@ export class ChannelFanout implements SubscriptionFanout {
     if (this.#isReading) return;
     this.#isReading = true;
     this.#pending = [];
-    // What was pending is gone from here, so nothing goes on from it, also when the read fails.
+    // The pending messages are dropped, so no offset continues from them, also when the read fails.
     this.#nextOffset = undefined;
     void this.#read();
   }
@@ -245,8 +245,8 @@ export class ChannelFanout implements SubscriptionFanout {
   }
 
   /**
-   * A shared store's feed may drop messages before it says so. Offsets have no holes, so a run of one channel that goes
-   * on where the last one ended is complete; of a wildcard's channels nothing of the kind is known, and the log is read.
+   * A shared store's feed may drop messages before it says so. Offsets have no holes, so a run of one channel that
+   * continues at the end of the last one is complete. Nothing is known of a wildcard's channels, so the log is read.
    */
   #provesNothingMissing(news: readonly Message[]): boolean {
     return this.filter.channel !== undefined && news[0]!.offset === this.#nextOffset;
@@ -293,7 +293,10 @@ export class ChannelFanout implements SubscriptionFanout {
     }
   }
 
-  /** The gaps lie after `through`. Who is ahead of it may have been given what is gone by now: it reads on by itself. */
+  /**
+   * The gaps lie after `through`. A subscription ahead of it may have received messages that are gone now: it reads on
+   * by itself.
+   */
   #tellGaps(page: Page): void {
     for (const subscription of this.#live) {
       if (subscription === undefined || subscription.position.seq >= page.through.seq) continue;

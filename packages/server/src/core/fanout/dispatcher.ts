@@ -22,12 +22,12 @@ export interface DispatcherParts {
   broken(subscription: LogSubscription, cause: unknown): void;
 }
 
-/** Before a read that failed is tried again. */
+/** A failed read is tried again after this. */
 const retryReadMs = 250;
 /** Channels whose matching wildcard fan-outs are remembered. */
 const wildcardMatchesMax = 10_000;
 
-/** Brings what the feed of the store reports to the fan-outs that match it, and flushes each of them once per turn. */
+/** Passes the reports of the store's feed to the matching fan-outs, and flushes each of them once per turn. */
 export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
   readonly store: Store;
   readonly catchUp: CatchUp;
@@ -148,8 +148,8 @@ export class Dispatcher implements Feed, ChannelFanoutHost, StartFinder {
   }
 
   /**
-   * A read of `filter` after `seq` had gaps. Whoever is told of them must not be given those messages afterwards, from what
-   * was read before, or began to be.
+   * A read of `filter` after `seq` had gaps. A reader that gets the gap must not get those messages afterwards, from an
+   * earlier page or a read in progress.
    */
   gapFound(filter: Filter, seq: number): void {
     this.catchUp.forgetAfter(filter, seq);

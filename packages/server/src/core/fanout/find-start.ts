@@ -8,7 +8,7 @@ import type { LogSubscription } from './subscription.ts';
 export interface StartFinder {
   readonly store: Store;
   readonly head: Position;
-  /** The first page after a position that a peer gave, and what is missing there. */
+  /** The first page after a position that a peer gave, and the gaps there. */
   firstPage(
     filter: Filter,
     position: Position,
@@ -22,7 +22,7 @@ export interface StartAt {
 }
 
 /**
- * Finds the place where the subscription starts, and what is missing there. The subscription may have ended meanwhile.
+ * Finds the place where the subscription starts, and the gaps there. The subscription may have ended meanwhile.
  * @param isReady resolves when the fan-out follows its filter
  */
 export async function findStart(

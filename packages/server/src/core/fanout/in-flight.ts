@@ -6,9 +6,9 @@ interface Node<T> {
 }
 
 /**
- * What was delivered and is not acknowledged, by seq, in the order of delivery: it differs from the order of seq once
- * something was delivered again. Every step costs what it takes out: a Map alone would pass all it ever had lost at its
- * front each time it is asked for its oldest.
+ * Messages that are delivered and not acknowledged, by seq, in the order of delivery, which differs from the order of
+ * seq after a redelivery. Each step costs as much as it takes out: a Map alone would walk over all deleted entries at
+ * its front to find the oldest.
  */
 export class InFlight<T> {
   readonly #nodes = new Map<number, Node<T>>();

@@ -43,7 +43,7 @@ export class OrderedFilter implements SubscriptionHost, Credit {
     this.#subscription = subscription;
   }
 
-  /** What may not be handed over yet, since another filter may still have an earlier message. */
+  /** Batches that must wait, since another filter may still have an earlier message. */
   get waiting(): readonly Batch[] {
     return this.#waiting;
   }
@@ -103,9 +103,10 @@ export class OrderedFilter implements SubscriptionHost, Credit {
 }
 
 /**
- * Several filters of one session in the order of the store. A peer comes back with the cursor of the last message it saw,
- * so no message may be handed over before every filter has brought what lies below it. With one filter, and where only one
- * has news, the shared batch passes through with its encodings; a message that several filters match is handed over once.
+ * Several filters of one session in the order of the store. A peer comes back with the cursor of the last message it
+ * saw, so no message may be delivered before every filter has brought all messages below it. With one filter, and where
+ * only one has news, the shared batch passes through with its encodings; a message that several filters match is handed
+ * over once.
  *
  * Nothing here waits for time. A message waits until something happens to the filter that is behind: its flush ends, it
  * reads on, it is started, or it ends.
@@ -195,7 +196,7 @@ export class FilterOrder implements Order {
     this.#parts.settleSoon(this);
   }
 
-  /** Hands over what may be. */
+  /** Delivers the messages that need not wait any more. */
   settle(): void {
     this.#isAwake = false;
     while (!this.#host.isHeld) {
@@ -235,14 +236,14 @@ export class FilterOrder implements Order {
     return places.reduce((left, right) => (right.seq < left.seq ? right : left));
   }
 
-  /** What waits up to `safeSeq`, as one batch; `undefined` when all of that has expired. */
+  /** The waiting messages up to `safeSeq`, as one batch; `undefined` when all of them have expired. */
   #take(bringing: readonly OrderedFilter[], safeSeq: number): Batch | undefined {
     const nowMs = this.#parts.nowMs();
     const [only] = bringing;
     const most = this.#options.batchMessagesMax ?? Number.POSITIVE_INFINITY;
     const [first] = only!.waiting;
     if (bringing.length === 1 && first!.lastSeq <= safeSeq && first!.messages.length <= most) {
-      // The common case: one of the filters has news. Its bytes are shared with everybody who follows it.
+      // The common case: one of the filters has news. All followers of that filter share its bytes.
       only!.waiting = only!.waiting.slice(1);
       return first!.unexpired(nowMs);
     }
@@ -270,7 +271,7 @@ export class FilterOrder implements Order {
     for (const filter of this.#filters) filter.subscription!.settle('ended');
   }
 
-  /** Messages from `seq` on wait for that filter: whatever it does next wakes this order. */
+  /** Messages from `seq` on wait for that filter: its next step wakes this order. */
   #waitFor(blocking: OrderedFilter, seq: number): void {
     const { fanout, isLive } = blocking.subscription!;
     // One function for each order: the fan-out calls it once, however often it is asked.

@@ -2,14 +2,14 @@ import type { Position, Filter } from '@everywire/protocol';
 import type { Gap } from '../seams/store.ts';
 
 /**
- * In a wildcard's gap only one channel lacks messages; the others go on from where the reader stood. The next valid
- * cursor is then that place itself, or a reader that kept the gap's cursor would skip them.
+ * In a wildcard's gap only one channel lacks messages; the others continue from the reader's place. So the next valid
+ * cursor is that place: a reader that kept the gap's cursor would skip them.
  */
 export function readableGap(filter: Filter, gap: Gap, position: Position): Gap {
   return filter.channel !== undefined || gap.reason === 'restored' ? gap : { ...gap, next: position };
 }
 
-/** Those of them that a reader may be told of: one who may not read a channel is not told what it held either. */
+/** The gaps that a reader may know of: without the right to a channel, a reader must not learn what the channel held. */
 export function readableGaps(
   filter: Filter,
   gaps: readonly Gap[],

@@ -18,14 +18,14 @@ export type Stage = 'starting' | 'reading' | 'live' | 'held' | 'full' | 'ended';
 /** The result of an offer. `behind`: it took a part, the log has the rest. */
 export type Outcome = 'taken' | 'held' | 'full' | 'behind' | 'ended';
 
-/** Whom a subscription delivers to: a session, a group, or one of several filters in one order. */
+/** The receiver of a subscription: a session, a group, or one of several filters in one order. */
 export interface SubscriptionHost extends Sink {
   /** The peer takes no bytes: none of its subscriptions hands anything over. */
   readonly isHeld: boolean;
   isOwnMessage(id: string): boolean;
   /** The subscription has ended. */
   remove(subscription: Subscription): void;
-  /** Where only some hosts want to know: the position or the stage of a started subscription is another. */
+  /** Optional: the position or the stage of a started subscription has changed. */
   moved?(): void;
 }
 
@@ -183,7 +183,7 @@ export class LogSubscription implements Subscription {
     return this.#window?.redeliveredThroughSeq ?? 0;
   }
 
-  /** Goes on from an earlier progress; before its place is set. */
+  /** Resumes from an earlier progress; before its place is set. */
   restore(progress: Progress): void {
     this.#window?.restore(progress);
   }
@@ -204,7 +204,7 @@ export class LogSubscription implements Subscription {
     else if (this.#stage === 'starting') this.resume();
   }
 
-  /** What kept it from going on may be over: it follows on from its position. */
+  /** Its obstacle may be gone: it continues from its position. */
   resume(): void {
     this.fanout.leave(this);
     if (this.#firstPage === undefined && this.fanout.join(this)) {
@@ -224,7 +224,7 @@ export class LogSubscription implements Subscription {
     return this.host.deliver(batch, this) ? 'taken' : 'held';
   }
 
-  /** An offer was not taken as a whole, and the fan-out has let it go. */
+  /** The subscription did not take the whole offer, and has left the fan-out. */
   settle(outcome: Outcome): void {
     if (this.#stage === 'ended') return;
     switch (outcome) {
@@ -279,7 +279,7 @@ export class LogSubscription implements Subscription {
     if (window === undefined || this.#stage === 'ended') return;
     const wasFull = window.room <= 0;
     window.ack(seq, only);
-    // Where the credit was the obstacle, `creditAvailable` tells, and lets those that share it go on in turns.
+    // Where the credit was the obstacle, `creditAvailable` tells, and resumes those that share it in turns.
     if (wasFull && this.#stage === 'full' && window.room > 0) this.resume();
   }
 
@@ -291,7 +291,7 @@ export class LogSubscription implements Subscription {
     if (this.#stage !== 'ended') this.#goBackTo(this.#window?.rewind(this.#position));
   }
 
-  /** Its right has gone. */
+  /** The client lost the right. */
   withdraw(error: EverywireError): void {
     this.cancel();
     if (this.#isStarted) this.#notifyEnded(error);

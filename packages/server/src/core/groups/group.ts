@@ -10,13 +10,13 @@ import type { Progress, Credit, Subscription } from '../seams/subscription-api.t
 import type { GroupMember, MemberGroup } from './member.ts';
 import { Shares, RoundRobin } from './round-robin.ts';
 
-/** What a group needs of those who keep it. */
+/** What a group needs of the collection of groups. */
 export interface GroupHost {
   readonly clock: Clock;
   readonly reader: LogReader;
   /** Bounds what was acknowledged above something that is not. */
   readonly spanMessagesMax: number;
-  /** Its progress is another than what was saved. */
+  /** Its progress has changed since it was saved. */
   progressed(group: Group): void;
   /** Its last member has left. */
   emptied(group: Group): void;
@@ -24,21 +24,21 @@ export interface GroupHost {
   broken(member: GroupMember, cause: unknown): void;
 }
 
-/** A message that has to be handed out before anything new. */
+/** A message that must be delivered before any new one. */
 interface Waiting {
   readonly message: Message;
-  /** Who had it last, and is given it again only if nobody else has room. */
+  /** The member that had it last: it gets the message again only if no other member has room. */
   readonly last: GroupMember | undefined;
 }
 
 /**
- * A group is one subscription of the log, whose peer is all its members together: its window is what they have not
- * acknowledged, its credit the room they have, and what it is handed it hands on, each message to one member. So it is a
- * cursor like any other; beside it, it keeps only messages that members had and gave back, which their windows bound.
+ * A group is one subscription of the log, whose peer is all its members together: its window holds their unacknowledged
+ * messages, and its credit is the sum of their room. It passes each message that it receives to one member. So it is a
+ * cursor like any other; it keeps only messages that members gave back, which their windows bound.
  */
 export class Group implements SubscriptionHost, MemberGroup, Credit {
   readonly key: string;
-  /** Its own half of the bargain with the log; a member that is held has no room instead. */
+  /** The host of its subscription is never held: a member that is held has no room instead. */
   readonly isHeld = false;
   /** Stays without members, since one of them asked for it. */
   isKept = false;
@@ -101,12 +101,12 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     return this.#subscription.isLive;
   }
 
-  /** First deliveries go in order of seq, so whatever is at or below something that came back may be a repetition. */
+  /** First deliveries go in order of seq, so a message at or below one that came back may be a repetition. */
   get redeliveredThroughSeq(): number {
     return this.#redeliveredThroughSeq;
   }
 
-  /** For new messages: none while one that was given back waits for a member that may have it. */
+  /** Room for new messages: 0 while a message that was given back waits for a member. */
   get available(): number {
     return this.#waiting.length > 0 ? 0 : this.#roundRobin.room();
   }
@@ -117,7 +117,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     this.#members.add(member);
   }
 
-  /** What it had and did not acknowledge goes to the others. */
+  /** Its unacknowledged messages go to the other members. */
   leave(member: GroupMember, unacked: readonly Message[]): void {
     if (!this.#members.delete(member)) return;
     this.#roundRobin.leave(member);
@@ -127,11 +127,11 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     }
     this.fanout.release();
     this.takeBack(unacked, undefined);
-    // Those that only it might have had wait no longer.
+    // Messages that only this member was allowed to have are done.
     this.#serve();
   }
 
-  /** What is in the log and in its record is all there is of it then. */
+  /** From then on the group exists only in the log and in its record. */
   end(): void {
     this.#subscription.cancel();
     this.#waiting = [];
@@ -142,7 +142,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     this.#serve();
   }
 
-  /** A member may have other channels: what waits may now be for it, or for nobody. */
+  /** The rights of a member changed: waiting messages may now be for it, or for no member. */
   rightsChanged(): void {
     this.#serve();
   }
@@ -154,7 +154,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     this.#serve();
   }
 
-  /** Were delivered and are not acknowledged: to whoever has room, `last` only if nobody else has. */
+  /** Messages that were delivered and not acknowledged go to any member with room, to `last` only if no other has room. */
   takeBack(messages: readonly Message[], last: GroupMember | undefined): void {
     if (messages.length === 0) return;
     this.#putBack(messages, last);
@@ -163,7 +163,8 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
   }
 
   deliver(batch: Batch, _subscription: Subscription): boolean {
-    // It is offered what there is room for; where only some may have a message, their room may be too little.
+    // The log offers as many as there is room for; where only some members may have a message, their room may be too
+    // small.
     this.#addWaiting(batch.messages, undefined);
     this.#serve();
     return true;
@@ -178,7 +179,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     }
   }
 
-  /** A fault in here, not in a member: all of them come back to what was saved. */
+  /** A fault of the group, not of a member: all members resume from the saved place. */
   close({ error }: CloseReason): void {
     for (const member of [...this.#members]) this.#host.broken(member, error);
   }
@@ -188,12 +189,12 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
   }
 
   remove(): void {
-    // It was nobody's subscription but this group's.
+    // The subscription belonged to this group alone.
   }
 
-  /** Hands out what waits, as far as there is room; then the log may bring more. */
+  /** Delivers waiting messages while there is room; then the log may bring more. */
   #serve(): void {
-    // What a sink does while it is handed something leads here again: the round under way sees it.
+    // A sink may call this again from within a delivery: the round in progress sees the change.
     if (this.#isServing) return;
     this.#isServing = true;
     try {
@@ -204,7 +205,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     if (this.#subscription.stage === 'full' && this.available > 0) this.#subscription.resume();
   }
 
-  /** One round: each member with room is handed its share at once. False when nobody was handed anything. */
+  /** One round: each member with room gets its share at once. False when no member got a message. */
   #handOut(): boolean {
     if (this.#waiting.length === 0 || this.#roundRobin.isEmpty()) return false;
     const nowMs = this.#host.clock.nowMs();
@@ -243,8 +244,8 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
   }
 
   /**
-   * Whoever gets them may have been given higher ones by now. So they count as repetitions, also those that a member was
-   * to have and could not take: deliveries without that mark are in order.
+   * The members that get them may have received higher ones by now. So they count as repetitions, also those that a
+   * member was to get and could not take: deliveries without that mark are in order.
    */
   #putBack(messages: readonly Message[], last: GroupMember | undefined): void {
     for (const { seq } of messages) this.#redeliveredThroughSeq = Math.max(this.#redeliveredThroughSeq, seq);
@@ -255,7 +256,8 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     const waiting = this.#waiting;
     const [first] = messages;
     if (messages.length === 1 && first !== undefined) {
-      // A peer that hands back one after the other while nobody has room must not have all of them sorted each time.
+      // A peer that gives back one message after the other while no member has room must not cause a sort of all of
+      // them each time.
       waiting.splice(placeOf(first.seq, waiting), 0, { message: first, last });
       return;
     }
@@ -263,7 +265,7 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
     waiting.sort((left, right) => left.message.seq - right.message.seq);
   }
 
-  /** A message that none of its members may have, or whose time is over, is done with. */
+  /** A message that no member may have, or that has expired, is done. */
   #settle({ seq }: Message): void {
     this.#subscription.ack(seq, true);
     this.#host.progressed(this);

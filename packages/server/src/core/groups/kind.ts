@@ -3,7 +3,7 @@ import { checkEarlierProgress } from '../durable/progress.ts';
 import type { DurableRow } from '../durable/row.ts';
 import type { Limits } from '../limits.ts';
 
-/** What the row of a consumer group says beside its position. */
+/** The state of a consumer group beside its position. */
 export interface GroupState {
   /** It stays without members. */
   readonly isKept: boolean;

@@ -7,7 +7,7 @@ import type { MayDeliver } from '../fanout/readable-gap.ts';
 import type { SubscriptionFanout, SubscriptionHost } from '../fanout/subscription.ts';
 import type { Progress, Credit, Subscription } from '../seams/subscription-api.ts';
 
-/** What one member is to be handed at once. */
+/** The messages that one member gets at once. */
 export interface Share {
   readonly messages: Message[];
   bytes: number;
@@ -21,10 +21,10 @@ export interface MemberGroup {
   readonly redeliveredThroughSeq: number;
   /** The member may take its turns. */
   hasRoom(member: GroupMember): void;
-  /** The member may have other channels. */
+  /** The rights of the member changed. */
   rightsChanged(): void;
   acked(messages: readonly Message[], member: GroupMember): void;
-  /** Delivered and not acknowledged: for whoever has room, `last` only if nobody else has. */
+  /** Messages that were delivered and not acknowledged, for any member with room, for `last` only if no other has room. */
   takeBack(messages: readonly Message[], last: GroupMember | undefined): void;
   leave(member: GroupMember, unacked: readonly Message[]): void;
 }
@@ -53,7 +53,7 @@ type MemberStage = 'starting' | 'live' | 'held' | 'full' | 'ended';
 
 const nothing: Progress = { cursor: '', acksAboveWatermark: [], deliveredWatermark: 0 };
 
-/** One subscription in a group: what it has in flight is its own, its place is the group's. */
+/** One subscription in a group: it has separate messages in flight, and the place of the group. */
 export class GroupMember implements Subscription {
   readonly filter: string;
   readonly tag: unknown;
@@ -82,7 +82,7 @@ export class GroupMember implements Subscription {
     this.#batchesLeft = options.batches;
   }
 
-  /** Which channels its peer may be given; undefined: all that match. */
+  /** The channels that its peer may read; undefined: all that match. */
   get mayDeliver(): MayDeliver {
     return this.#mayDeliver;
   }
@@ -122,8 +122,8 @@ export class GroupMember implements Subscription {
   }
 
   /**
-   * How many more it may be given beside what was set aside for it, when so many were for all that share its credit and the
-   * next one has so many bytes.
+   * How many more messages it can get beside its share, when `ofCredit` are set aside for all members with its credit
+   * and the next message has `bytes`.
    */
   roomBeside(
     { messages, bytes: ownBytes }: Share,
@@ -155,7 +155,7 @@ export class GroupMember implements Subscription {
     return mayDeliver === undefined || mayDeliver(message.channel);
   }
 
-  /** Hands them to the peer. What its sink does meanwhile, such as to ack or to leave, has been done when this returns. */
+  /** Delivers them to the peer. The sink may acknowledge or leave before this returns. */
   take(messages: readonly Message[]): void {
     for (const message of messages) {
       this.#inFlight.add(message.seq, message);
@@ -201,14 +201,14 @@ export class GroupMember implements Subscription {
     else this.resume();
   }
 
-  /** Its right has gone. */
+  /** The client lost the right. */
   withdraw(error: EverywireError): void {
     this.cancel();
     if (this.#isStarted) this.#notifyEnded(error);
     else this.#withdrawnFor = error;
   }
 
-  /** Its peer takes bytes again, its credit has room, or it may have other channels. */
+  /** Its peer takes bytes again, its credit has room, or its rights changed. */
   resume(): void {
     if (this.#stage !== 'ended') this.#group.hasRoom(this);
   }

@@ -2,12 +2,12 @@ import { estimateBytes, type Message } from '../log/message.ts';
 import type { Credit } from '../seams/subscription-api.ts';
 import type { GroupMember, Share } from './member.ts';
 
-/** Members whose room is added up at most: what is offered is cut to that, and the log has the rest. */
+/** The most members whose room is added up: the log offers no more at once, and keeps the rest. */
 const addedUpMax = 128;
 
 const nothing: Share = { messages: [], bytes: 0 };
 
-/** What is set aside for members, until it is handed over. */
+/** Messages that are set aside for members until delivery. */
 export class Shares {
   readonly byMember = new Map<GroupMember, Share>();
   readonly #byCredit = new Map<Credit, number>();
@@ -33,7 +33,7 @@ export class Shares {
   }
 }
 
-/** Members that may have room, taking turns. Who turns out to have none waits outside until it says so. */
+/** Members that may have room, in turns. A member without room leaves the turns until it reports room. */
 export class RoundRobin {
   readonly #ready: GroupMember[] = [];
   #next = 0;
@@ -52,7 +52,7 @@ export class RoundRobin {
     if (at >= 0) this.#removeAt(at);
   }
 
-  /** At least this many messages can be placed. None means that every member waits outside, to say when it has room. */
+  /** At least this many messages can be placed. 0 means that no member takes turns; each reports when it has room. */
   room(): number {
     const none = new Shares();
     let sum = 0;
@@ -68,7 +68,7 @@ export class RoundRobin {
     return sum;
   }
 
-  /** Whose turn it is to have this message; `last` only if nobody else has room. */
+  /** The member whose turn it is to get this message; `last` only if no other has room. */
   choose(message: Message, shares: Shares, last: GroupMember | undefined): GroupMember | undefined {
     const bytes = estimateBytes(message);
     let second: number | undefined;

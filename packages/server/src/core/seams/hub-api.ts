@@ -12,7 +12,7 @@ export interface HubFront {
   /** Whether a stored identity (of a will, a webhook, a session) is still valid. @throws EverywireError `unauthorized` */
   checkCurrent(identity: Identity): void;
   /**
-   * A connection by which a party comes that has shown who it is on another one.
+   * The connection belongs to a client that has authenticated on another one.
    * @throws EverywireError `quota_exceeded`: the subject has as many connections as it may have
    */
   recognize(connection: string, identity: Identity): void;

@@ -4,7 +4,7 @@ import type { DurableKind, Leaving } from '../../../src/core/durable/kind.ts';
 import {
   begin,
   makeKind,
-  nobody,
+  anonymous,
   party,
   placeOf,
   settle,
@@ -68,13 +68,13 @@ describe('a durable session', () => {
 
   it('is nothing before its first save, and what it was before when its holder gives up until then', async () => {
     const { store, sessions } = await start();
-    const first = await sessions.open('k', new TestHolder(), { identity: nobody, keepMs: 1_000 });
+    const first = await sessions.open('k', new TestHolder(), { identity: anonymous, keepMs: 1_000 });
     await first.session.leave();
     expect([store.writes, store.tokens.size]).toEqual([0, 0]);
     const { holder } = await begin(sessions, 'k');
     holder.seq = 3;
     await holder.session.leave();
-    const second = await sessions.open('k', new TestHolder(), { identity: nobody, keepMs: 1_000 });
+    const second = await sessions.open('k', new TestHolder(), { identity: anonymous, keepMs: 1_000 });
     second.session.saveSoon();
     await second.session.leave();
     expect(placeOf((await begin(sessions, 'k')).found).seq).toBe(3);
@@ -83,7 +83,7 @@ describe('a durable session', () => {
   it('asks the store nothing for a client that keeps nothing and left nothing, until it is to be kept', async () => {
     const { store, sessions } = await start();
     const holder = new TestHolder();
-    const fleeting = { identity: nobody, keepMs: 0, keeps: false };
+    const fleeting = { identity: anonymous, keepMs: 0, keeps: false };
     const { session } = await sessions.open('k', holder, fleeting);
     holder.session = session;
     expect([store.tokens.size, sessions.stored]).toEqual([0, 0]);
@@ -335,7 +335,7 @@ describe('what cannot be written', () => {
     await holder.session.leave(leaving).catch(() => undefined);
     const away = { code: 'store_unavailable' };
     while (store.failures > 0) await expect(begin(sessions, 'k')).rejects.toMatchObject(away);
-    const peek = await sessions.open('k', new TestHolder(), { identity: nobody, keepMs: 1_000 });
+    const peek = await sessions.open('k', new TestHolder(), { identity: anonymous, keepMs: 1_000 });
     expect(placeOf(peek.found)).toEqual({ seq: 5, deliveredWatermark: 5 });
     await peek.session.leave();
     await clock.pass(3_000);
@@ -446,10 +446,10 @@ describe('quotas', () => {
     const { sessions } = await start({
       kind: { quota: { policy: 'refuse', max: 1, perSubjectMax: undefined } },
     });
-    sessions.checkRoom('k', nobody);
+    sessions.checkRoom('k', anonymous);
     await begin(sessions, 'k');
-    sessions.checkRoom('k', nobody);
-    expect(() => sessions.checkRoom('other', nobody)).toThrow('at most 1 test sessions');
+    sessions.checkRoom('k', anonymous);
+    expect(() => sessions.checkRoom('other', anonymous)).toThrow('at most 1 test sessions');
   });
 });
 
@@ -475,7 +475,7 @@ describe('expiry', () => {
     await holder.session.leave();
     await clock.pass(1);
     sessions.expire();
-    sessions.checkRoom('other', nobody);
+    sessions.checkRoom('other', anonymous);
     const { found } = await begin(sessions, 'k');
     expect(found).toBeUndefined();
   });
@@ -654,7 +654,7 @@ describe('a kind that evicts', () => {
     expect((await listed(sessions)).map(({ key }) => key)).toEqual(['1', '4', '5', '6', '7', '8']);
     await clock.pass(10_001);
     expect(
-      (await sessions.open('4', new TestHolder(), { identity: nobody, keepMs: 1 })).found,
+      (await sessions.open('4', new TestHolder(), { identity: anonymous, keepMs: 1 })).found,
     ).toBeUndefined();
     await sessions.sweep();
     await clock.pass(50);

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { DurableSessions } from '../../../src/core/durable/durable-sessions.ts';
 import {
   makeKind,
-  nobody,
+  anonymous,
   placeOf,
   settle,
   table,
@@ -193,7 +193,7 @@ class World {
   }
 
   async #opened(owner: Owner, key: string, holder: TestHolder) {
-    const opened = await owner.sessions.open(key, holder, { identity: nobody, keepMs: undefined });
+    const opened = await owner.sessions.open(key, holder, { identity: anonymous, keepMs: undefined });
     holder.session = opened.session;
     return opened;
   }

@@ -247,7 +247,7 @@ export function cursorAt(seq: number): string {
   return formatCursor({ epoch: '000001', seq, tag: noTag });
 }
 
-export const nobody: Identity = { subject: undefined, isAdmin: false };
+export const anonymous: Identity = { subject: undefined, isAdmin: false };
 
 /** A bounded subject. */
 export function party(subject: string): Identity {
@@ -258,7 +258,7 @@ export function party(subject: string): Identity {
 export async function begin(
   sessions: DurableSessions<TestState, number>,
   key: string,
-  { identity = nobody, keepMs = 60_000 }: { readonly identity?: Identity; readonly keepMs?: number } = {},
+  { identity = anonymous, keepMs = 60_000 }: { readonly identity?: Identity; readonly keepMs?: number } = {},
 ): Promise<{ holder: TestHolder; found: Found<TestState, number> | undefined }> {
   const holder = new TestHolder();
   const { session, found } = await sessions.open(key, holder, { identity, keepMs });
