@@ -16,7 +16,7 @@ export interface DeadlinesOptions<Owner> {
 }
 
 const tickMsDefault = 100;
-/** With the default tick one round is 51 s; what is due later is looked at once a round. */
+/** With the default tick one round is 51 s; later deadlines are checked once a round. */
 const slotCount = 512;
 
 /**

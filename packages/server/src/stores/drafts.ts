@@ -22,8 +22,8 @@ function ownBytes(bytes: Buffer): Buffer {
 }
 
 /**
- * What makes two publishes with one publish id the same one: payload, event and author, 32 hex digits. Media type,
- * headers and expiry are left out, because the same retry on another transport may spell them differently.
+ * The fingerprint that makes two publishes with one publish id the same: payload, event and author, 32 hex digits.
+ * Media type, headers and expiry are left out, because the same retry on another transport may spell them differently.
  */
 export function fingerprint(draft: Pick<Draft, 'payload' | 'event' | 'from'>): string {
   const { event = '', from = '', payload } = draft;

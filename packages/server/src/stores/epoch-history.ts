@@ -12,8 +12,8 @@ export type Verdict = 'possible' | 'beyond' | 'unknown';
 
 /**
  * The seqs of each epoch of the log. Every opening by a writer starts a new epoch at head + 1, so when an older copy of
- * the data is put back, positions of the lost tail lie beyond the end of their epoch here: the copying need not be
- * noticed.
+ * the data is put back, positions of the lost tail lie beyond the end of their epoch here. Nothing has to detect the
+ * copy.
  */
 export class EpochHistory {
   readonly #starts: readonly EpochStart[];

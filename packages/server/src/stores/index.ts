@@ -11,17 +11,17 @@ export interface StoreOptions {
   readonly random: Random;
   readonly limits: Limits;
   readonly log: Log;
-  /** The process must end: the store's native part is no longer to be trusted, and only a new process is. */
+  /** The process must end: its native part of the store is damaged, and only a new process can be trusted. */
   readonly onFatal?: (error: unknown) => void;
 }
 
 interface Kind {
-  /** Durabilities that can be asked for. One that would change nothing is not among them. */
+  /** The durabilities that the store offers. One that would change nothing is not offered. */
   readonly durabilities: readonly Durability[];
   make(place: string, options: StoreOptions): Promise<Store>;
 }
 
-/** Imported when asked for, so that the memory store needs no native module. */
+/** Imported on demand, so that the memory store needs no native module. */
 const kinds: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   [
     'memory',
@@ -56,7 +56,7 @@ export function findStoreProblem(url: string): string | undefined {
   const colon = url.indexOf(':');
   if (colon >= 0 && kinds.has(url.slice(0, colon))) return undefined;
   const known = [...kinds.keys()].map((name) => `${name}:`).join(', ');
-  // The rest of it may have a password.
+  // The rest of the URL may contain a password.
   const begin = colon < 0 ? url : url.slice(0, colon + 1);
   return `There is no store for "${begin}". A store URL begins with one of: ${known}`;
 }

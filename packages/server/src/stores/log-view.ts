@@ -18,8 +18,8 @@ export interface LogChannel {
 }
 
 /**
- * A store's log, seen by `Reader`, which knows what positions and gaps mean. Nothing in it waits, so that everything one
- * read finds belongs to one state of the log.
+ * A store's log, seen by `Reader`, which knows what positions and gaps mean. None of its methods waits, so one read
+ * sees one state of the log.
  */
 export interface LogView<C extends LogChannel> {
   readonly history: EpochHistory;
@@ -42,12 +42,12 @@ export interface LogView<C extends LogChannel> {
   backwards(channel: C): Iterator<Message>;
   /** The kept message at this place. */
   at(channel: C, seq: number, offset: number): Message | undefined;
-  /** The first kept message published at or after `timeMs`, taking it that times grow. */
+  /** The first kept message published at or after `timeMs`, assuming that times grow. */
   since(channel: C, timeMs: number): Message | undefined;
   /** Where matching channels were trimmed or deleted beyond `seq`, in the order of seq. */
   trimPointsAfter(filter: Filter, seq: number): readonly TrimPoint[];
   /** Whether a matching channel was ever trimmed or deleted. */
   hasTrimPoint(filter: Filter): boolean;
-  /** The newest trim point of one channel, also of one that is no more. */
+  /** The newest trim point of one channel, also of a deleted one. */
   trimPointOf(name: string): TrimPoint | undefined;
 }

@@ -47,7 +47,7 @@ export function firstOf(source: Iterator<Message>): Message | undefined {
   return first.done === true ? undefined : first.value;
 }
 
-/** Lets the first head go down to where it belongs. */
+/** Moves the first head down to its place in the heap. */
 function sink(heap: Head[], step: number): void {
   let at = 0;
   const moving = heap[0]!;

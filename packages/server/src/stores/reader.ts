@@ -7,14 +7,14 @@ import { firstOf, mergeBySeq } from './merge.ts';
 
 /** With more channels than this, walking the rows is cheaper than finding the beginning in each channel. */
 const mergedChannelsMax = 64;
-/** Rows looked at to tell exactly what a channel lost. Beyond, a gap has only its end. */
+/** Rows that are read to find exactly which messages a channel lost. With more rows, a gap has only its end. */
 const exactRangeRowsMax = 65_536;
 
 interface Beginning {
   /** Messages after this seq are read. */
   readonly seq: number;
   readonly gap: Gap | undefined;
-  /** False when all that is left is read anyway, and the one gap says everything. */
+  /** False when everything that is left is read anyway, and one gap covers all. */
   readonly tellsEdges: boolean;
 }
 
@@ -101,7 +101,7 @@ export class Reader<C extends LogChannel> {
     return before ?? this.#view.history.origin;
   }
 
-  /** Where reading after `position` begins, and whether the position can be believed. */
+  /** Where reading after `position` starts, and whether the position is valid. */
   #begin(filter: Filter, position: Position): Beginning {
     const { history, head } = this.#view;
     const channel = filter.channel ?? filter.text;
@@ -166,7 +166,7 @@ export class Reader<C extends LogChannel> {
     for (const trimPoint of trimPoints) {
       const tellsOffsets = trimPoint.earlierSeq <= afterSeq;
       const range = tellsOffsets ? lost?.get(trimPoint.channelNo) : undefined;
-      // What this channel lost lies behind the end of the page, and the next page tells it.
+      // The loss of this channel lies behind the end of the page, and the next page reports it.
       if (tellsOffsets && lost !== undefined && range === undefined) continue;
       gaps.push({
         channel: trimPoint.channel,

@@ -1,7 +1,7 @@
 import { type Filter, matches } from '@everywire/protocol';
 import type { Message } from '../core/log/message.ts';
 
-/** Of a retained message everything but the message. */
+/** A retained message without its content. */
 export interface RetainedEntry {
   readonly channel: string;
   readonly seq: number;
@@ -11,10 +11,7 @@ export interface RetainedEntry {
 /** Entries that were replaced or removed stay in the list until they are more than so many and than those that count. */
 const staleEntriesMax = 64;
 
-/**
- * Which retained messages there are, in seq order, so that a reader takes them page by page and no page looks at the
- * messages of another. It keeps no payload.
- */
+/** The retained messages in seq order, so that a page reads no message of another page. It keeps no payload. */
 export class RetainedIndex {
   readonly #byChannel = new Map<string, RetainedEntry>();
   /** Also entries that do not count any more: those that are not in the map. */
@@ -56,7 +53,7 @@ export class RetainedIndex {
     }
   }
 
-  /** Those whose time is over. */
+  /** The expired entries. */
   expired(nowMs: number): RetainedEntry[] {
     const expired: RetainedEntry[] = [];
     for (const entry of this.#byChannel.values())

@@ -12,7 +12,7 @@ export interface TrimPoint {
   readonly through: Position;
   /** Its offset. */
   readonly offset: number;
-  /** Where lives ended that are not remembered one by one any more; 0 when there are none. No offsets say what they had. */
+  /** Where the lives ended that are no longer remembered one by one, without their offsets; 0 for no such life. */
   readonly earlierSeq: number;
   readonly reason: 'retention' | 'deleted';
 }

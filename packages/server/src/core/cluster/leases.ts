@@ -23,7 +23,7 @@ export class TakenLease {
 
 /**
  * The leases of a store with one process. They are in memory only: they end with the process, and the name of the start
- * is in each token, so no token is ever given out again.
+ * is in each token, so a token is never used again.
  */
 export class Leases {
   readonly #start: string;
@@ -39,12 +39,12 @@ export class Leases {
     return this.#holdings.get(name)?.token;
   }
 
-  /** What one commit changes. It is visible to that commit alone, until `apply`. */
+  /** The changes of one commit. Only that commit sees them until `apply`. */
   begin(): LeaseChanges {
     return new LeaseChanges(this.#holdings, () => `${this.#start}.${(this.#given += 1)}`);
   }
 
-  /** The commit is durable. Tells holders whose lease it gave to somebody else. */
+  /** The commit is durable. Tells the holders that lost their lease to another one. */
   apply({ changes }: LeaseChanges): void {
     for (const [name, taken] of changes) {
       const former = this.#holdings.get(name);

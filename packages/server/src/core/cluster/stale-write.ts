@@ -1,8 +1,8 @@
 import { EverywireError } from '@everywire/protocol';
 
 /**
- * A guard or fence of a write did not hold, so nothing was written. The core tells it by its class and decides again, or
- * stops acting; a client that sees it sees a `conflict`.
+ * A guard or fence of a write did not hold, so nothing was written. The core recognises it by its class, and decides
+ * again or stops acting. Clients see it as `conflict`.
  */
 export class StaleWrite extends EverywireError {
   constructor() {

@@ -96,7 +96,7 @@ export function decodeWindow(bytes: Buffer): Decoded<WindowRow> {
   const fields = parseFields(bytes);
   if (fields.kind !== 'row') return fields;
   const subscriptions = parseSubscriptions(fields.row['follows']);
-  if (subscriptions === undefined) return { kind: 'unreadable', reason: 'a progress is none' };
+  if (subscriptions === undefined) return { kind: 'unreadable', reason: 'a progress is invalid' };
   return { kind: 'row', row: { subscriptions, state: fields.row['state'] } };
 }
 

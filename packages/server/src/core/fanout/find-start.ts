@@ -31,7 +31,8 @@ export async function findStart(
   { cursor, since }: StartAt,
 ): Promise<void> {
   const { filter } = subscription.fanout;
-  // "From now on" is when the peer asked: what it publishes right behind that, before we are ready, is delivered.
+  // "From now on" means the time of the request: messages that the peer publishes right after it, before we are ready,
+  // are delivered.
   const now = finder.head;
   await isReady;
   if (hasEnded(subscription)) return;

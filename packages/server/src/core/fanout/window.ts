@@ -6,7 +6,7 @@ import type { AckedRange, Progress } from '../seams/subscription-api.ts';
 export interface WindowOptions {
   /** Messages delivered and not acknowledged, at most. */
   readonly messagesMax: number;
-  /** Where an earlier subscription stood. */
+  /** The place of an earlier subscription. */
   readonly progress?: Progress | undefined;
 }
 
@@ -31,11 +31,11 @@ interface Entry extends Range {
 const singleEntriesMax = 32;
 
 /**
- * What was delivered and is not acknowledged yet, and the ranges that were acknowledged above it. Only what is in flight
- * counts against the bound: one message without an answer stops nothing behind it. Acknowledged neighbours are one range,
- * so there is at most one range more than there are messages in flight, and a subscription stays a cursor and a window.
- * The acknowledged position passes nothing that this window was not offered since it started, or since it went back: what
- * an earlier one had acknowledged says nothing of what lies between.
+ * The messages that are delivered and not acknowledged, and the acknowledged ranges above them. Only what is in flight
+ * counts against the bound: one message without an answer stops nothing behind it. Acknowledged neighbours are one
+ * range, so there is at most one range more than there are messages in flight, and a subscription stays a cursor and a
+ * window. The acknowledged position passes nothing that this window was not offered since it started, or since it went
+ * back: what an earlier one had acknowledged says nothing of what lies between.
  */
 export class Window {
   readonly #messagesMax: number;
@@ -65,7 +65,7 @@ export class Window {
     if (options.progress !== undefined) this.restore(options.progress);
   }
 
-  /** Goes on where an earlier window stood; before anything is delivered. */
+  /** Continues an earlier window; called before the first delivery. */
   restore(progress: Progress): void {
     this.redeliveredThroughSeq = progress.deliveredWatermark;
     this.#known = progress.acksAboveWatermark
@@ -74,7 +74,7 @@ export class Window {
       .sort((left, right) => left.last.seq - right.last.seq);
   }
 
-  /** Nothing is under way, and nothing was acknowledged out of order. */
+  /** Nothing is in flight, and nothing was acknowledged out of order. */
   get isEmpty(): boolean {
     return this.#length === 0 && this.#firstKnown === this.#known.length;
   }
@@ -105,7 +105,7 @@ export class Window {
     return this.#messagesMax - this.#inFlight.size;
   }
 
-  /** Once it is known where the subscription begins. In another log, what was acknowledged in this one means nothing. */
+  /** The place where the subscription starts is known. Acknowledgements of another log do not count. */
   startAt(start: Position, isOtherLog: boolean): void {
     this.#ackedThrough = start;
     this.#passedSeq = start.seq;
@@ -123,7 +123,7 @@ export class Window {
     return at === this.#known.length || !holds(this.#known[at]!, message);
   }
 
-  /** Delivers `messages`; `before` is where the subscription stood. */
+  /** Delivers `messages`; `before` is the earlier place of the subscription. */
   add(messages: readonly Message[], before: Position): void {
     if (this.isEmpty) this.#ackedThrough = before;
     for (const message of messages) {
@@ -134,8 +134,8 @@ export class Window {
   }
 
   /**
-   * The subscription was offered everything up to `position`. What was to come again and did not has expired or is gone.
-   * Returns where the subscription resumes: nothing in between is wanted, so it need not be read again.
+   * The subscription was offered everything up to `position`. Messages that were to come again and did not have expired
+   * or are gone. Returns where the subscription resumes: nothing in between is wanted, so it need not be read again.
    */
   pass(position: Position): Position {
     this.#reachKnown(position.seq);
@@ -160,8 +160,8 @@ export class Window {
   }
 
   /**
-   * Acknowledges `only` that message, or it and everything delivered before it. For a seq that is not under way, what is
-   * so below it; alone, nothing.
+   * Acknowledges `only` that message, or it and everything delivered before it. For a seq that is not in flight: those
+   * in flight below it, or with `only` nothing.
    */
   ack(seq: number, only: boolean): void {
     if (only) {
@@ -248,7 +248,7 @@ export class Window {
   #advance(): void {
     while (this.#first < this.#entries.length) {
       const entry = this.#entries[this.#first]!;
-      // After it went back, what was acknowledged before has to be reached first, or it would be wanted again.
+      // After it went back, it must first reach the earlier acknowledgements, or those messages would be wanted again.
       if (entry.state !== 'acked' || entry.last.seq > this.#passedSeq) break;
       this.#ackedThrough = entry.last;
       this.#ackedCount -= 1;

@@ -1,7 +1,7 @@
 import type { Position } from '@everywire/protocol';
 import type { Message } from './message.ts';
 
-/** Messages → bytes of one wire. Pure: the same messages give the same bytes, whoever asks. */
+/** Messages → bytes of one wire. Pure: the same messages always give the same bytes. */
 export interface WireFormat {
   /** The key under which a batch remembers the encoding. Everything that changes the bytes is part of it. */
   readonly id: string;
@@ -20,8 +20,8 @@ export interface Encoded {
 }
 
 /**
- * Encodings that a batch remembers. Peers choose parts of some formats, such as an id of their own, and pages are kept
- * for a while: more than this are made anew for each who asks.
+ * The most encodings that a batch remembers. Peers choose parts of some formats, such as an id, and pages are kept for
+ * a while: further encodings are made for each request.
  */
 const encodingsMax = 16;
 
@@ -46,7 +46,7 @@ export function concatenateText(pieces: readonly string[]): Encoded {
 
 /**
  * The unit of delivery: a run of messages in seq order, of one channel or of one filter, that remembers its encodings.
- * A thousand sinks share it; nobody may change it or its bytes.
+ * A thousand sinks share it; it and its bytes must not be changed.
  */
 export class Batch {
   readonly messages: readonly Message[];
@@ -85,7 +85,7 @@ export class Batch {
     return (this.#payloadBytes ??= this.messages.reduce((sum, { payload }) => sum + payload.length, 0));
   }
 
-  /** The messages in `format`, encoded on first use; everyone who asks later is handed the same Buffer, while formats are few. */
+  /** The messages in `format`, encoded on first use; later calls get the same Buffer, while formats are few. */
   as(format: WireFormat): Encoded {
     if (this.#format === format.id) return this.#encoded!;
     const known = this.#others?.get(format.id);
@@ -121,7 +121,7 @@ export class Batch {
     return new Batch(this.messages.slice(0, Math.max(1, count)), { parent: this, from: 0 });
   }
 
-  /** The messages that `keep` accepts; this same batch when that is all, `undefined` when it is none. */
+  /** The messages that `keep` accepts; this same batch for all of them, `undefined` for no message. */
   only(keep: (message: Message) => boolean): Batch | undefined {
     if (this.messages.every(keep)) return this;
     const kept = this.messages.filter(keep);

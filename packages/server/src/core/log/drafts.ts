@@ -6,11 +6,11 @@ import type { PublishDraft } from '../seams/session-api.ts';
 
 export const defaultType = 'application/octet-stream';
 
-// RFC 9110 §8.3.1: type/subtype of token characters, then parameters, which stay as they came.
+// RFC 9110 §8.3.1: type/subtype of token characters, then parameters, which stay unchanged.
 const mediaType =
   /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\/[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*(;[\t\x20-\x7e\u00a0-\uffff]*)?$/;
 const control = /[\u0000-\u001f\u007f-\u009f]/;
-/** Names that only the server may set; what a client sends under them is dropped (T11). */
+/** Names that only the server may set; headers of clients with such names are dropped (T11). */
 const reservedHeader = /^everywire-/i;
 /** Events with which the server itself tells of gaps and ends, on wires where they travel beside messages. */
 const reservedEvent = 'everywire.';
@@ -74,7 +74,7 @@ function checkJson(payload: Buffer): void {
 
 function checkEvent(given: string | undefined, limits: Limits): string | undefined {
   const event = checkText('event', given, limits.eventBytesMax);
-  // Or a publisher could tell an EventSource of a gap that there is not.
+  // Otherwise a publisher could report a false gap to an EventSource.
   if (event?.startsWith(reservedEvent) !== true) return event;
   throw new EverywireError('invalid', `Only the server may use events that begin with ${reservedEvent}.`, {
     pointers: ['/event'],

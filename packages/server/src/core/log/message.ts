@@ -1,6 +1,6 @@
 import { formatCursor, type Position } from '@everywire/protocol';
 
-/** What a publisher hands in, checked, before the store has given it a place. */
+/** A checked message of a publisher, before the store has given it a place. */
 export interface Draft {
   /** ULID, made by the hub. */
   readonly id: string;
@@ -19,13 +19,13 @@ export interface Draft {
   /** Not delivered after this instant. */
   readonly expiresAtMs?: number | undefined;
   /**
-   * What the publisher's own protocol says of the message and no other can carry, such as its QoS: kept with it, never
-   * looked at by the core. The first byte says whose it is (the transport's own `limits.ts`), the rest is that transport's.
+   * Properties that only the publisher's protocol has, such as the QoS: stored with the message, never read by the
+   * core. The first byte says whose it is (the transport's own `limits.ts`), the rest is that transport's.
    */
   readonly native?: Buffer | undefined;
 }
 
-/** Where a message stands, and the check that it is this one. */
+/** The place of a message, and the check that it is this message. */
 export interface Place {
   readonly epoch: string;
   readonly seq: number;

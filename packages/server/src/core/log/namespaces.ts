@@ -2,12 +2,12 @@ import { parseFilter, type Filter, FilterTrie } from '@everywire/protocol';
 import { payloadBytesHardMax, type Limits } from '../limits.ts';
 import type { Retention } from '../seams/store.ts';
 
-/** What holds for the channels of one filter. */
+/** The rules for the channels of one filter. */
 export interface NamespaceRules {
   readonly retention: Retention;
   /** Largest payload; as far as `limits.payloadBytesMax` allows. */
   readonly payloadBytesMax: number;
-  /** Messages that one channel takes a second, from everybody together; twice as many at once. 0: as many as come. */
+  /** Messages per second that one channel takes from all publishers together; twice as many at once. 0: no limit. */
   readonly publishesPerSecondMax: number;
 }
 
@@ -35,7 +35,7 @@ interface Namespace {
   readonly rules: NamespaceRules;
 }
 
-/** @throws EverywireError `bad_name` when an entry's filter is none. */
+/** @throws EverywireError `bad_name` for an invalid filter */
 export function createNamespaces(
   entries: readonly NamespaceEntry[],
   defaults: NamespaceRules,
@@ -73,7 +73,7 @@ function isMoreSpecific(left: Filter, right: Filter): boolean {
 }
 
 function weight(level: string | undefined): number {
-  // A filter that ended matched exactly; the other goes on with `**`.
+  // A filter that ended matched exactly; the other continues with `**`.
   if (level === undefined) return 3;
   return level === '**' ? 0 : level === '*' ? 1 : 2;
 }

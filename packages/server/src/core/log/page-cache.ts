@@ -21,9 +21,9 @@ interface Slot extends CachedPage {
 const encodedShare = 2;
 
 /**
- * Pages that several readers of a filter catch up through. Whoever stands anywhere inside a page is given the rest of
- * it, and stands at its end like everyone else: readers that came back at different places converge, and share one
- * read and one encoding from there on.
+ * Pages that several readers of a filter catch up through. A reader at any place inside a page gets the rest of it, and
+ * is then at its end like all others: readers that came back at different places converge, and share one read and one
+ * encoding from there on.
  */
 export class PageCache {
   readonly #bytesMax: number;
@@ -84,7 +84,7 @@ export class PageCache {
     for (const slot of [...this.#byUse]) if (matches(slot.filter, channel)) this.#remove(slot);
   }
 
-  /** Forgets pages that nobody used since `sinceMs`: readers come in storms, and memory is for the next one. */
+  /** Forgets pages that were not used since `sinceMs`: readers come in storms, and the next storm needs the memory. */
   forgetUnused(sinceMs: number): void {
     for (const slot of this.#byUse) {
       if (slot.usedAtMs >= sinceMs) break;
@@ -110,7 +110,7 @@ export class PageCache {
   }
 }
 
-/** Index of the last slot whose `after` is at or before `seq`, -1 when there is none. */
+/** Index of the last slot whose `after` is at or before `seq`, or -1. */
 function lastAtOrBefore(slots: readonly Slot[], seq: number): number {
   let low = 0;
   let high = slots.length;

@@ -31,12 +31,12 @@ export interface PublisherParts {
   readonly log: Log;
 }
 
-/** Who publishes. */
+/** The publishing session. */
 export interface Author {
   readonly identity: Identity;
   readonly counted: Counted;
   readonly traffic: Traffic;
-  /** Hears the id of each message before it is stored. */
+  /** Gets the id of each message before it is stored. */
   noteOwn(id: string): void;
 }
 
@@ -81,7 +81,7 @@ export class Publisher {
       }
     }
     for (const { draft } of accepted) author.noteOwn(draft.id);
-    // One that is refused here keeps the records from being written, as one that the store refuses does.
+    // A message that is refused here prevents the write of the records, like one that the store refuses.
     const given = accepted.length === entries.length ? options : { ...options, records: undefined };
     const appended = accepted.length === 0 ? [] : await this.#append(author.traffic, accepted, given);
     let next = 0;

@@ -5,14 +5,14 @@ export interface Rate {
 }
 
 /**
- * A bucket of tokens that fills by time. What is taken together is granted or refused together: as long as anything is left
- * the whole is granted, and the debt is paid off first, so that a batch may be larger than the burst.
+ * A bucket of tokens that fills by time. A batch is granted or refused as a whole: with any token left it is granted,
+ * and the debt is filled first, so a batch may be larger than the burst.
  */
 export class Bucket {
   readonly #rate: Rate;
   #level: number;
   #atMs: number;
-  /** Asked for since then, granted or not. */
+  /** Requests since then, granted or not. */
   #asked = 0;
   #askedFromMs: number;
   #askedPerSecondBefore = 0;
@@ -24,7 +24,7 @@ export class Bucket {
     this.#askedFromMs = nowMs;
   }
 
-  /** How fast `take` was asked lately, whether it granted that or not. */
+  /** The recent rate of `take`, granted or not. */
   get observedPerSecond(): number {
     return Math.round(Math.max(this.#askedPerSecondBefore, this.#askedPerSecond()));
   }
@@ -49,7 +49,7 @@ export class Bucket {
     return this.#missingMs();
   }
 
-  /** Nobody would miss it: a new one is as full. */
+  /** It can be forgotten: a new bucket is as full. */
   isFull(nowMs: number): boolean {
     this.#fill(nowMs);
     return this.#level >= this.#rate.burst;

@@ -41,7 +41,7 @@ export class Throttle {
   readonly #subjectPerSecond: number;
   readonly #onRefused: () => void;
 
-  /** @param onRefused is told of each refusal */
+  /** @param onRefused is called for each refusal */
   constructor(limits: Limits, clock: Clock, onRefused: () => void = () => undefined) {
     this.#clock = clock;
     this.#onRefused = onRefused;
@@ -76,7 +76,7 @@ export class Throttle {
     return Math.max(publishes?.waitMs(nowMs) ?? 0, ofSubject);
   }
 
-  /** What one channel takes, whoever publishes. @throws EverywireError `rate_limited` */
+  /** The rate of one channel, for all publishers together. @throws EverywireError `rate_limited` */
   channel(channel: string, perSecond: number): void {
     if (perSecond === 0) return;
     let buckets = this.#byChannel.get(perSecond);

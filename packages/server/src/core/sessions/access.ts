@@ -1,28 +1,31 @@
 import type { Filter } from '@everywire/protocol';
 
-/** Who is asking, and with which claims. */
+/** The caller of an operation, with its claims. */
 export interface Identity {
-  /** The authenticated subject; `undefined` when nobody had to say who they are. */
+  /** The authenticated subject; `undefined` without authentication. */
   readonly subject: string | undefined;
   readonly isAdmin: boolean;
-  /** What its token says; absent where there was none to show. */
+  /** The claims of its token; absent without authentication. */
   readonly claims?: Claims | undefined;
 }
 
 /**
- * Whether what it does and holds is bounded by rates and shares of its own: without authentication nobody can be told from
- * anybody else, and administrators are the operator's own backends.
+ * Whether rates and quotas per subject hold for it. Without authentication the server cannot tell clients apart, and
+ * administrators are the operator's own backends.
  */
 export function isBounded({ claims, isAdmin }: Identity): boolean {
   return claims !== undefined && !isAdmin;
 }
 
-/** What a token granted: plain data, since wills, webhooks and sessions keep it beyond the connection that brought it. */
+/**
+ * The rights that a token granted: plain data, since wills, webhooks and sessions keep it beyond the connection that
+ * brought it.
+ */
 export interface Claims {
   /** Filters as `parseFilter` reads them, `{sub}` replaced; one with `!` in front denies, and denying wins. */
   readonly subscribe: readonly string[];
   readonly publish: readonly string[];
-  /** From then on it is worth nothing, in milliseconds since 1970. */
+  /** It is invalid from then on, in milliseconds since 1970. */
   readonly expiresAtMs: number;
   /** Absent where the token does not say: revoking its subject ends it whenever it was issued. */
   readonly issuedAtMs?: number | undefined;
@@ -30,7 +33,7 @@ export interface Claims {
   readonly tokenId?: string | undefined;
 }
 
-/** What a peer shows at its handshake. */
+/** The credentials that a peer sends at its handshake. */
 export interface Credentials {
   readonly token: string | undefined;
   /** In place of a token: from `POST /tickets`, good for one handshake. */
@@ -39,17 +42,20 @@ export interface Credentials {
   readonly certificate?: string | undefined;
   /** The peer's address, for limits and logs. */
   readonly address: string | undefined;
-  /** Its connection as `net/guard.ts` names it: from now on that is no stranger's. */
+  /** Its connection as `net/guard.ts` names it: from now on it counts as authenticated. */
   readonly connection?: string | undefined;
 }
 
 /**
- * The one place that says who may do what. The hub asks it on every path (live, replay, retained, list, delete),
- * so that no transport can forget to. Refusals are thrown as `unauthorized` or `forbidden`.
+ * The only place that decides about rights. The hub asks it on every path (live, replay, retained, list, delete), so no
+ * transport can forget a check. Refusals are thrown as `unauthorized` or `forbidden`.
  */
 export interface Access {
   authenticate(credentials: Credentials): Promise<Identity>;
-  /** Whether what was granted earlier still holds. @throws EverywireError `unauthorized`: expired, or revoked */
+  /**
+   * Whether rights that were granted earlier are still valid. @throws EverywireError `unauthorized`: expired, or
+   * revoked
+   */
   checkCurrent(identity: Identity): void;
   authorizePublish(identity: Identity, channel: string): void;
   authorizeSubscribe(identity: Identity, filter: Filter): void;
@@ -59,13 +65,13 @@ export interface Access {
    * fan-out hand the shared batch over without looking at each message.
    */
   deliverable(identity: Identity, filter: Filter): ((channel: string) => boolean) | undefined;
-  /** `listener` hears of every revocation from then on, with the means to tell whom it hits. */
+  /** `listener` is called for every revocation from then on, with a function that tells which identities it hits. */
   onRevoked(listener: (isHit: (identity: Identity) => boolean) => void): void;
 }
 
-/** What may be done with tokens beside showing them. Absent while authentication is off. */
+/** Operations on tokens. Absent while authentication is off. */
 export interface Tokens {
-  /** A ticket that stands for `identity` at one handshake, for browsers that cannot set a header there. */
+  /** A ticket in place of `identity` at one handshake, for browsers that cannot set a header there. */
   issueTicket(identity: Identity): Ticket;
   /**
    * Resolves once it is durable and every session that it hits has been ended. A subject's tokens that were issued until now

@@ -32,9 +32,9 @@ class Guest {
 }
 
 /**
- * How many connections there may be: of strangers, by address and in all, and of those who have shown who they are. A crowd
- * of strangers is not turned away at once: beyond what an address may have at a time, they wait to be read from, which costs
- * a socket and no memory for bytes, and get their turn as those before them show their tokens or go.
+ * Bounds the number of connections: unauthenticated ones by address and in all, authenticated ones by subject and in
+ * all. Unauthenticated connections above the bound of their address are not refused at once. The server does not read
+ * from them, which costs a socket and no memory for bytes, until earlier ones authenticate or close.
  */
 export class Admission {
   readonly #limits: Limits;
@@ -80,8 +80,8 @@ export class Admission {
   }
 
   /**
-   * Its peer has shown who it is.
-   * @throws EverywireError `quota_exceeded`: that subject has as many connections as it may
+   * Its peer has authenticated.
+   * @throws EverywireError `quota_exceeded`: that subject has as many connections as it may have have have
    */
   know(key: string, subject: string | undefined): void {
     const guest = this.#guests.get(key);
@@ -154,7 +154,7 @@ export class Admission {
     if (waiting.size === 0) this.#waiting.delete(guest.address);
   }
 
-  /** It is a stranger no more, or gone: the next one of its address has its turn. */
+  /** It has authenticated or is gone: the next connection of its address has its turn. */
   #forgetStranger({ address }: Guest): void {
     this.#strangers -= 1;
     this.#strangersByAddress.remove(address);

@@ -1,4 +1,4 @@
-/** How many there are of each; what there is none of takes no memory. */
+/** Counts by key; a count of 0 takes no memory. */
 export class Counts {
   readonly #counts = new Map<string, number>();
 

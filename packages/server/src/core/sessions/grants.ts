@@ -3,7 +3,7 @@ import type { Access, Identity } from './access.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { Log } from '../seams/log.ts';
 
-/** A session, as far as its right to be here goes. */
+/** A session, as its right to be connected needs it. */
 export interface Holder {
   readonly identity: Identity;
   /** Ends it, and tells its peer why. */
@@ -35,7 +35,7 @@ export class Grants {
     }
     this.#holders.add(holder);
     this.#timer ??= this.#clock.after(checkEveryMs, () => this.#onTime());
-    // Between a handshake and now its token may have been revoked, when nobody watched it yet.
+    // Its token may have been revoked between the handshake and now, when it was not watched yet.
     if (this.#refusalOf(holder) !== undefined) this.#clock.turn(() => this.#checkOne(holder));
   }
 
@@ -64,8 +64,8 @@ export class Grants {
     try {
       holder.expel(refusal);
     } catch (cause) {
-      // A fault of one transport must not keep the others' peers in.
-      this.#log.error({ err: cause }, 'a connection could not be told that its token is over');
+      // A fault of one transport must not keep the peers of others connected.
+      this.#log.error({ err: cause }, 'a connection could not be ended after its token');
     }
   }
 

@@ -2,8 +2,8 @@ import { EverywireError } from '@everywire/protocol';
 import type { Identity } from './access.ts';
 
 /**
- * MQTT and STOMP have a name beside the token. It says nothing that the token does not say, so it may be left out, and may
- * not contradict it: an operator who reads a name in a client's settings can believe it. Without tokens it is not looked at.
+ * MQTT and STOMP have a name beside the token. It may be absent, and must not contradict the token, so an operator can
+ * trust the name in a client's settings. Without authentication it is not checked.
  * @throws EverywireError `unauthorized`
  */
 export function checkLogin({ subject, claims }: Identity, name: string | undefined): void {

@@ -3,7 +3,7 @@ import type { HubFront } from '../seams/hub-api.ts';
 import type { Hello, Session } from '../seams/session-api.ts';
 import type { Sink } from '../seams/sink.ts';
 
-/** For a session that follows nothing, or whose subscriber is not there to hear of anything. */
+/** For a session without subscriptions, or without a reader for its deliveries. */
 export const silentSink: Sink = { deliver: () => true, notify: () => undefined, close: () => undefined };
 
 /** Uses a session for one request. @throws EverywireError for everything that the hub refuses */

@@ -119,7 +119,7 @@ export class Queries {
   ): Promise<{ readonly page: ReadPage; readonly all: readonly Message[] }> {
     const places = await this.#placesOfNewest(filters, limit);
     let page = await this.#pageAfter(identity, filters, places, limit);
-    // What was published since the places were found is newer, and read too.
+    // Messages that were published since the places were found are newer, and are read too.
     for (let rounds = 0; !page.atHead && rounds < newestRoundsMax; rounds += 1) {
       const { through } = page;
       const next = await this.#pageAfter(
@@ -144,7 +144,7 @@ export class Queries {
     return places.some(({ seq }, at) => seq > earliest[at]!.seq);
   }
 
-  /** What comes after a place for each filter, as one run, with messages that have expired. */
+  /** The messages after a place for each filter, as one run, including expired ones. */
   async #pageAfter(
     identity: Identity,
     filters: readonly Filter[],
@@ -160,7 +160,7 @@ export class Queries {
   async #readOne(identity: Identity, filter: Filter, position: Position, limit: PageLimit): Promise<Page> {
     const { store, access, dispatcher } = this.#parts;
     const page = await store.read(filter, position, limit);
-    // A reader that goes on by subscription must not find there what this page calls gone.
+    // A reader that continues by subscription must not find there what this page reports as gone.
     if (page.gaps.length > 0) dispatcher.gapFound(filter, position.seq);
     const mayDeliver = access.deliverable(identity, filter);
     const messages =
@@ -203,7 +203,10 @@ export class Queries {
     return channels.map((info) => ({ ...info, subscribers: dispatcher.subscribersOf(info.channel) }));
   }
 
-  /** As many as are asked for: a short page is taken for the last one, and a name to go on from must be readable. */
+  /**
+   * As many as are asked for: clients take a short page for the last one, and the name of the next page must be
+   * readable.
+   */
   async #readableChannels(
     filter: Filter,
     mayDeliver: (channel: string) => boolean,

@@ -66,12 +66,12 @@ export interface SessionParts {
   readonly queries: Queries;
   readonly figures: Figures;
   authenticate(credentials: Credentials): Promise<Identity>;
-  /** The session has another identity. */
+  /** `refresh` has replaced the identity of the session. */
   refreshed(session: HubSession): void;
   ended(session: HubSession): void;
 }
 
-/** How many of its own messages a session remembers in order to leave them out where echo is off. */
+/** The number of messages that a session remembers as published by itself, to leave them out where echo is off. */
 const ownMessagesMax = 10_000;
 
 const noOrders: readonly FilterOrder[] = [];
@@ -113,7 +113,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     return this.#identity;
   }
 
-  /** What its rates are counted by. */
+  /** The counters of its rates. */
   get counted(): Counted {
     return (this.#ownCounted ??= this.hello.counted ?? {});
   }
@@ -143,7 +143,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     }
   }
 
-  /** The server drains. The session goes on until its transport has answered what was asked, and ends it. */
+  /** The server drains. The session continues until its transport has sent all answers, and ends it. */
   goAway(retryAfterMs: number): void {
     if (this.#ended === undefined) this.#sink.notify({ kind: 'goaway', retryAfterMs });
   }
@@ -241,7 +241,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
   }
 
   async retained(text: string, afterSeq = 0): Promise<RetainedMessages> {
-    // It comes with a subscription, which was counted.
+    // It comes with a subscription, which was counted already.
     const filter = this.#authorize(this.#parseFilter(text));
     return this.#parts.queries.retained(this.#identity, filter, afterSeq);
   }
@@ -323,7 +323,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
 
   #close(why: 'left' | EverywireError): void {
     this.#ended = why;
-    // What one member of a group gives back must not go to another one of this session.
+    // Messages that one member of a group gives back must not go to another member of this session.
     this.#isHeld = true;
   }
 
@@ -368,15 +368,15 @@ export class HubSession implements Session, SubscriptionHost, Author {
   }
 
   /**
-   * A token that is over is worth nothing, also in the second until the sessions that hold it are ended; nor one that was
-   * revoked after its handshake and before its session began, while a body was still on its way.
+   * An expired token is refused, also in the second before its sessions are ended. So is one that was revoked after the
+   * handshake and before the session started, while a body was still arriving.
    */
   #checkOpen(): void {
     if (this.#ended !== undefined) throw endOf(this.#ended);
     this.#checkGrant();
   }
 
-  /** What a peer published before it said goodbye is stored after that; what one publishes that was expelled is not. */
+  /** Publishes before a goodbye are stored also after it; those of an expelled peer are not. */
   #checkGrant(): void {
     if (this.#isExpelled) throw endOf(this.#ended!);
     if (this.#identity.claims !== undefined) this.#parts.access.checkCurrent(this.#identity);
@@ -458,7 +458,7 @@ export class HubSession implements Session, SubscriptionHost, Author {
     }
     if (subscription.stage === 'ended') {
       if (this.#ended !== undefined) throw endOf(this.#ended);
-      // Its right may have been withdrawn meanwhile: that is the reason then.
+      // The client may have lost the right meanwhile: then that is the reason.
       this.#parts.access.authorizeSubscribe(this.#identity, subscription.fanout.filter);
       throw new EverywireError('going_away', 'The connection ended before the subscription started.');
     }

@@ -15,11 +15,11 @@ export interface SessionsParts extends Omit<
   'queries' | 'authenticate' | 'refreshed' | 'ended'
 > {
   readonly random: Random;
-  /** Hears who has shown a token, for the bounds of connections. */
+  /** Learns which connections have authenticated, for the bounds of connections. */
   readonly admission?: Admission | undefined;
 }
 
-/** Admits parties: finds out who they are, and opens their sessions. */
+/** Admits clients: authenticates them, and opens their sessions. */
 export class Sessions {
   readonly #parts: SessionsParts;
   readonly #shared: SessionParts;
@@ -75,7 +75,7 @@ export class Sessions {
     return this.#isDraining;
   }
 
-  /** Tells every peer to reconnect elsewhere, each after another time; also those that are admitted from now on. */
+  /** Tells every peer to reconnect elsewhere, each after another time; also those that are admitted later. */
   beginDrain(): void {
     if (this.#isDraining) return;
     this.#isDraining = true;
@@ -92,7 +92,7 @@ export class Sessions {
       session.goAway(spreadMs(limits.retryAfterMs, random));
     } catch (cause) {
       // A fault of one transport must not keep the others' peers here.
-      log.error({ err: cause }, 'a connection could not be told that the server stops');
+      log.error({ err: cause }, 'a connection could not be asked to leave');
     }
   }
 

@@ -2,12 +2,12 @@ import { EverywireError } from '@everywire/protocol';
 import { isBounded, type Identity } from './access.ts';
 import { Counts } from './counts.ts';
 
-/** Whose share something is to be held against: `undefined` for what no share bounds. */
+/** The subject whose quota counts; `undefined` where no quota holds. */
 export function boundedSubject(identity: Identity): string | undefined {
   return isBounded(identity) ? identity.subject : undefined;
 }
 
-/** What each subject holds of something that all share. Whatever it holds is counted, and bounded where it `isBounded`. */
+/** Counts what each subject holds of a shared resource, and bounds it for subjects that are `isBounded`. */
 export class SubjectQuotas {
   readonly #counts = new Counts();
 

@@ -16,7 +16,7 @@ import type { ChannelState } from './rows.ts';
 /** Records are packed into rows of about this size; a larger record has a separate row. */
 const blockBytesMax = 64 * 1024;
 
-/** What reading a channel meets: a message, or a hole where records are damaged or missing. */
+/** A result of reading a channel: a message, or a hole where records are damaged or missing. */
 export type Found = Message | Damage;
 
 export class Damage {

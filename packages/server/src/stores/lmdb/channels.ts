@@ -18,7 +18,7 @@ export class Channel {
   readonly name: string;
   state: ChannelState;
   oldest: OldestBlock | undefined;
-  /** First seqs of blocks that were trimmed whole by an earlier commit, so that no reader still counts on them. */
+  /** First seqs of blocks that were trimmed whole by an earlier commit, so that no reader needs them any more. */
   doomed: readonly number[] | undefined;
   /** Filters that remember this channel; it stays loaded for them. */
   pins = 0;
@@ -43,7 +43,7 @@ interface Matching {
 const loadedMax = 20_000;
 const filtersMax = 64;
 
-/** Loads channels when they are asked for. Knows only what is committed. */
+/** Loads channels on demand. Knows only committed state. */
 export class Channels {
   readonly history: EpochHistory;
   readonly #database: Database;

@@ -197,8 +197,8 @@ function rangeOptions({ from, to, reverse, limit }: RowRange) {
 }
 
 /**
- * LMDB rejects a commit with an error that says nothing, and the reason with a second promise. Not waiting for that one
- * would end the process with an unhandled rejection.
+ * LMDB rejects a commit with an error without a reason, and gives the reason in a second promise. If nothing awaited
+ * that one, its rejection would end the process.
  */
 async function causeOf(caught: unknown): Promise<unknown> {
   if (!(caught instanceof Error) || !('commitError' in caught)) return caught;

@@ -47,7 +47,7 @@ export function checkFirstPage(folder: string): void {
 export const whatToDo =
   'Restore a backup of the folder, or move the folder away to start with an empty store.';
 
-/** LMDB names what it found by a code alone, which tells an operator nothing. */
+/** LMDB gives a code alone, which does not help an operator. */
 export function explainDamage(caught: unknown, path: string): unknown {
   if (!(caught instanceof Error) || !caught.message.includes('MDB_')) return caught;
   const detail = caught.message.split('\n')[0]!;

@@ -50,7 +50,7 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Two servers may find the same stale lock: the one that moves away what was not stale any more puts it back. */
+/** Two servers may find the same stale lock: the one that moved away a lock that was not stale any more puts it back. */
 function removeStale(path: string, stale: string): void {
   const aside = `${path}.${process.pid}`;
   try {

@@ -167,7 +167,7 @@ export class OpenedLog {
     );
   }
 
-  /** What `batch` says is the log from now on. */
+  /** The log has the state of `batch` from now on. */
   show(batch: CommitBatch): void {
     if (batch.newest !== undefined) this.#head = batch.newest.position;
     this.#nextChannelNo = batch.nextChannelNo;

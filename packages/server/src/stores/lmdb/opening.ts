@@ -39,7 +39,7 @@ export async function openFolder(options: OpeningOptions): Promise<OpenedFolder>
 
 function takeFolder(path: string): () => void {
   try {
-    // Messages are in it as they came, and the secrets of webhooks. A folder that is there already stays as it is.
+    // It contains messages unencrypted, and the secrets of webhooks. A folder that is there already stays as it is.
     mkdirSync(path, { recursive: true, mode: 0o700 });
     return lockFolder(path);
   } catch (caught) {

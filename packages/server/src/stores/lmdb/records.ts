@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import { endOfPrefix, keyOfRecord, recordKey } from './keys.ts';
 import { unseal } from './rows.ts';
 
-/** @throws EverywireError `store_unavailable` when the row is damaged: it must not be taken for one that is not there. */
+/** @throws EverywireError `store_unavailable` when the row is damaged: it must not count as missing. */
 export function getRecord(database: Database, table: string, key: string): Buffer | undefined {
   const rowKey = recordKey(table, key);
   const row = database.get('records', rowKey);

@@ -13,7 +13,7 @@ interface Matching {
 /** Filters whose channels are remembered between reads. */
 const filtersMax = 256;
 
-/** Which channels there are, and which there were. */
+/** The channels, and the tombstones of deleted ones. */
 export class Catalogue {
   readonly #byName = new Map<string, ChannelLog>();
   /** Index = channel number; a hole is a life that has ended. */

@@ -93,7 +93,7 @@ export class ChannelLog {
     this.trim(trim);
   }
 
-  /** Lets the `count` oldest messages go. */
+  /** Removes the `count` oldest messages. */
   trim(count: number): void {
     if (count === 0) return;
     const last = this.at(count - 1)!;
@@ -106,7 +106,7 @@ export class ChannelLog {
       earlierSeq: 0,
       reason: 'retention',
     };
-    // `fill` lets the payloads go now; moving the array on every message would cost more than it frees.
+    // `fill` releases the payloads now; moving the array on every message would cost more than it frees.
     this.#kept.fill(undefined as never, this.#start, this.#start + count);
     this.#start += count;
     if (this.#start > 64 && this.#start > this.#kept.length / 2) {

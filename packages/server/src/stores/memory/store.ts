@@ -43,7 +43,10 @@ export interface MemoryStoreOptions {
   readonly seqsRememberedMax?: number;
 }
 
-/** Keeps everything in this process and nothing beyond it. For development, tests, and data that is worth no disk. */
+/**
+ * Keeps everything in this process and nothing beyond it. For development, tests, and data that need not survive the
+ * process.
+ */
 export function createMemoryStore(options: MemoryStoreOptions): Store {
   return new MemoryStore(options);
 }
@@ -133,7 +136,7 @@ class MemoryStore implements Store {
       if (refusal !== undefined) return entries.map(() => refusal);
       const added: Message[] = [];
       const results = entries.map((entry) => this.#append(entry, added));
-      // Before the feed hears of it, as if both were one transaction.
+      // Before the feed gets it, as if both were one transaction.
       if (options.records !== undefined && !results.some((result) => result instanceof EverywireError))
         this.#rows.apply(options.records);
       tell(feed, added);

@@ -51,7 +51,7 @@ describe('a hub that drains', () => {
     const published = publishText(session, 'demo', 'under way');
     hub.beginDrain();
     expect(goaways(sound)).toHaveLength(1);
-    expect(faults).toEqual(['a connection could not be told that the server stops']);
+    expect(faults).toEqual(['a connection could not be asked to leave']);
     expect((await published).offset).toBe(1);
     await hub.stop();
   });
