@@ -110,8 +110,7 @@ export const coreLimits = {
   },
   windowMessagesDefault: {
     default: 64,
-    about:
-      'Messages that one subscription may have delivered and not acknowledged, by default and at most.',
+    about: 'Messages that one subscription may have delivered and not acknowledged, by default and at most.',
   },
   windowMessagesMax: { default: 10_000 },
   groupMemberBytesMax: {
