@@ -1,7 +1,7 @@
 import { base64OfBytes, bytesOfBase64 } from './base64.ts';
 import { formatCursor, type Position } from './cursor.ts';
 import { asRecord } from './exact-json.ts';
-import { shapeOfType } from './media.ts';
+import { decodeUtf8, shapeOfType } from './media.ts';
 
 /** A message as JSON, on every wire that uses JSON. Empty fields are absent, never null. */
 export interface Envelope {
@@ -118,16 +118,6 @@ export function payloadMember(type: string, payload: Uint8Array): string {
   const text = shape === 'binary' ? undefined : decodeUtf8(payload);
   if (text === undefined) return base64Member(base64OfBytes(payload));
   return shape === 'json' ? jsonMember(text) : textMember(text);
-}
-
-/** The text; `undefined` if the bytes are not UTF-8, since the server never decodes with losses. */
-function decodeUtf8(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    if (error instanceof TypeError) return undefined;
-    throw error;
-  }
 }
 
 /**

@@ -1,9 +1,8 @@
-import { parseDurationMs, payloadMember, timeOfId, writeEnvelope } from '@everywire/protocol';
+import { detectType, parseDurationMs, payloadMember, timeOfId, writeEnvelope } from '@everywire/protocol';
 import {
   clientReader,
   encodePacket,
   isHonestType,
-  typeOfPayload,
   type ClientPacket,
   type Publish,
   type ServerPacket,
@@ -279,7 +278,7 @@ function toMessage({ topic, payload, properties }: Publish, ack: (() => void) | 
   const id = propertyOf(userProperties, 'everywire-id') ?? '';
   // Without a content type, the type that the server derives from the payload too.
   const isType = contentType !== undefined && isHonestType(contentType, payload);
-  const type = isType ? contentType : typeOfPayload(payload);
+  const type = isType ? contentType : detectType(payload);
   const fields = {
     channel: topic,
     offset: Number(offset),

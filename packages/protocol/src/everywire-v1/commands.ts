@@ -1,6 +1,6 @@
 import { isBase64 } from '../base64.ts';
 import { EverywireError } from '../errors.ts';
-import { shapeOfType } from '../media.ts';
+import { shapeOfType, textType } from '../media.ts';
 import { parseDurationMs } from '../since.ts';
 import { JsonFault, parseStrictJson, RawJson, type JsonObject } from '../strict-json.ts';
 
@@ -58,7 +58,9 @@ export function writeCommand(command: Command): string {
   if (members.op !== 'publish') return head + JSON.stringify(members).slice(1);
   const { op, channel, publication } = members;
   const { payload, type, event, headers, key, retain, ttlMs } = publication;
-  const isDefault = type === (payload.kind === 'base64' ? bytesType : jsonType) && payload.kind !== 'text';
+  const isString = payload.kind === 'json' && payload.text.trimStart().startsWith('"');
+  const defaultType = payload.kind === 'base64' ? bytesType : payload.kind === 'json' ? jsonType : textType;
+  const isDefault = type === defaultType && !isString;
   const fields = {
     op,
     channel,
@@ -138,7 +140,7 @@ function readPublication(fields: Fields): Publication {
   };
 }
 
-/** `data` is JSON or, for other types, a string; `base64` is any bytes. */
+/** `data` is JSON, or for other types a string; a string without a type is text. `base64` is any bytes. */
 function readPayload(fields: Fields, type: string | undefined): Pick<Publication, 'payload' | 'type'> {
   const data = fields.raw('data');
   const base64 = fields.optionalText('base64');
@@ -147,6 +149,8 @@ function readPayload(fields: Fields, type: string | undefined): Pick<Publication
   } else if (base64 !== undefined) {
     if (!isBase64(base64)) fields.fail('base64 is not valid (RFC 4648 §4).');
     return { payload: { kind: 'base64', base64 }, type: type ?? bytesType };
+  } else if (type === undefined && data!.startsWith('"')) {
+    return { payload: { kind: 'text', text: JSON.parse(data!) as string }, type: textType };
   } else if (type === undefined || shapeOfType(type) === 'json') {
     return { payload: { kind: 'json', text: data! }, type: type ?? jsonType };
   } else if (data!.startsWith('"')) {

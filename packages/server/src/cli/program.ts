@@ -116,7 +116,7 @@ function addClients(program: Command): void {
     .argument('[data]', 'the payload; - or nothing reads standard input')
     .option(
       '--type <media-type>',
-      'media type (default text/plain, or application/octet-stream for what is no UTF-8)',
+      'media type (default: JSON for an object or an array, text/plain for other text, else application/octet-stream)',
     )
     .option('--json', 'short for --type application/json')
     .option('--event <name>', 'label of the message')

@@ -1,5 +1,5 @@
+import { detectType } from '@everywire/protocol';
 import { Probe } from '@everywire/probes';
-import { isUtf8 } from 'node:buffer';
 import { buffer } from 'node:stream/consumers';
 import { chooseToken } from './credentials.ts';
 import { CommandError } from './exit.ts';
@@ -49,11 +49,11 @@ async function readPayload(data: string | undefined): Promise<Buffer> {
   return buffer(process.stdin);
 }
 
-/** The only guess from the payload is whether it is text. */
+/** As the server detects it, since some protocols need a type. */
 function chooseType(payload: Buffer, { type, json }: PublishOptions): string {
   if (type !== undefined) return type;
   if (json === true) return 'application/json';
-  return isUtf8(payload) ? 'text/plain; charset=utf-8' : 'application/octet-stream';
+  return detectType(payload);
 }
 
 function parseHeader(text: string): readonly [string, string] {

@@ -20,6 +20,7 @@ export function namespacesOf({ limits, namespaces, retention }: Config): Namespa
     ...(given.publishesPerSecondMax === undefined
       ? {}
       : { publishesPerSecondMax: given.publishesPerSecondMax }),
+    ...(given.detectTypes === undefined ? {} : { detectsTypes: given.detectTypes }),
     ...(given.retention === undefined ? {} : { retention: readRetention(given.retention) }),
   }));
   const defaults = { ...defaultRules, retention: readRetention(retention) };

@@ -65,6 +65,12 @@ const namespace = Type.Object(
         description: 'Largest payload on these channels, at most limits.payloadBytesMax.',
       }),
     ),
+    detectTypes: Type.Optional(
+      Type.Boolean({
+        description:
+          'Detect the type of a payload without one: JSON, text or bytes. false: application/octet-stream.',
+      }),
+    ),
     publishesPerSecondMax: Type.Optional(
       Type.Integer({
         minimum: 0,

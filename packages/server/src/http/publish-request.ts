@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { EverywireError, shapeOfType, parseDurationMs, RawJson } from '@everywire/protocol';
+import { EverywireError, shapeOfType, parseDurationMs, RawJson, textType } from '@everywire/protocol';
 import type { PublishDraft, PublishEntry } from '../core/seams/session-api.ts';
 
 const metaPrefix = 'everywire-meta-';
@@ -35,13 +35,29 @@ export function draftOfRequest(
   }
   return {
     payload,
-    type: request.headers['content-type'],
+    ...typeOfField(request.headers['content-type'], payload),
     event: fields.get('everywire-event'),
     headers,
     key: fields.get('idempotency-key'),
     retain: booleanOf(fields.get('everywire-retain')),
     ttlMs: ttlOf(fields.get('everywire-ttl'), '/everywire-ttl', 400),
   };
+}
+
+/** `curl -d` sends this type unless it is told another, so it says nothing where the payload is no form. */
+const formType = /^\s*application\/x-www-form-urlencoded\s*(?:;|$)/i;
+/** Names and values in percent encoding (WHATWG URL §5.2). */
+const formShape = /^[\w.*+%-]+=[\w.*+%-]*(?:&[\w.*+%-]+=[\w.*+%-]*)*$/;
+
+function typeOfField(type: string | undefined, payload: Buffer): Pick<PublishDraft, 'type' | 'untoldType'> {
+  if (type === undefined || !formType.test(type)) return { type };
+  return { untoldType: formShape.test(payload.toString('latin1')) ? type : undefined };
+}
+
+/** A string is text, other JSON is JSON; base64 is bytes. */
+function typeOfData(data: RawJson | undefined): string {
+  if (data === undefined) return 'application/octet-stream';
+  return data.text.startsWith('"') ? textType : 'application/json';
 }
 
 /** One entry of `POST /publish`, in the form of its schema. */
@@ -64,11 +80,11 @@ export function entryOfBody(body: PublishBody, at: number): PublishEntry {
   if ((data === undefined) === (base64 === undefined)) {
     throw invalid('An entry must have either data or base64.', `/${at}`);
   }
-  const type = body.type ?? (data === undefined ? undefined : 'application/json');
+  const type = body.type ?? typeOfData(data);
   return {
     channel: body.channel,
     draft: {
-      payload: data === undefined ? bytesOf(base64!, at) : payloadOf(data, type!),
+      payload: data === undefined ? bytesOf(base64!, at) : payloadOf(data, type),
       type,
       event: body.event,
       headers: body.headers === undefined ? undefined : new Map(Object.entries(body.headers)),

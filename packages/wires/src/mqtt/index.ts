@@ -10,7 +10,7 @@
 export { encodePacket } from './encode.ts';
 export { Fields } from './fields.ts';
 export * from './packets.ts';
-export { isHonestType, typeOfPayload } from './payload-type.ts';
+export { isHonestType } from './payload-type.ts';
 export { noProperties, propertiesBytes, readProperties, writeProperties } from './properties.ts';
 export { PacketReader, clientReader, serverReader, type PacketReaderOptions } from './reader.ts';
 export * from './reason-codes.ts';

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
-import { EverywireError, shapeOfType } from '@everywire/protocol';
+import { detectType, EverywireError, shapeOfType } from '@everywire/protocol';
 import type { Limits } from '../limits.ts';
+import { defaultRules, type NamespaceRules } from './namespaces.ts';
 import type { Draft } from './message.ts';
 import type { PublishDraft } from '../seams/session-api.ts';
 
@@ -30,20 +31,21 @@ export function checkDraft(
   given: PublishDraft,
   stamp: Stamp,
   limits: Limits,
-  namespaceBytesMax = limits.payloadBytesMax,
+  rules: Pick<NamespaceRules, 'payloadBytesMax' | 'detectsTypes'> = defaultRules,
 ): Draft {
-  const payloadBytesMax = Math.min(limits.payloadBytesMax, namespaceBytesMax);
+  const payloadBytesMax = Math.min(limits.payloadBytesMax, rules.payloadBytesMax);
   if (given.payload.length > payloadBytesMax) {
     throw new EverywireError('too_large', `A payload has at most ${payloadBytesMax} bytes here.`);
   }
-  const type = given.type ?? defaultType;
+  const type = given.type ?? untoldTypeOf(given, rules.detectsTypes);
   if (type.length > limits.typeBytesMax || !mediaType.test(type)) {
     throw new EverywireError('invalid', 'type must be a media type such as text/plain.', {
       pointers: ['/type'],
     });
   }
   const isRemoval = given.retain === true && given.payload.length === 0;
-  if (!isRemoval && shapeOfType(type) === 'json') checkJson(given.payload);
+  // A detected type is right.
+  if (!isRemoval && given.type !== undefined && shapeOfType(type) === 'json') checkJson(given.payload);
   return {
     id: stamp.id,
     timeMs: stamp.nowMs,
@@ -57,6 +59,12 @@ export function checkDraft(
     expiresAtMs: given.ttlMs === undefined ? undefined : stamp.nowMs + checkTtl(given.ttlMs),
     native: checkNative(given.native, limits),
   };
+}
+
+function untoldTypeOf({ payload, untoldType }: PublishDraft, detects: boolean): string {
+  if (!detects) return untoldType ?? defaultType;
+  const detected = detectType(payload);
+  return shapeOfType(detected) === 'json' ? detected : (untoldType ?? detected);
 }
 
 function checkJson(payload: Buffer): void {

@@ -9,6 +9,8 @@ export interface NamespaceRules {
   readonly payloadBytesMax: number;
   /** Messages per second that one channel takes from all publishers together; twice as many at once. 0: no limit. */
   readonly publishesPerSecondMax: number;
+  /** A payload whose type the publisher did not tell gets one by its bytes. */
+  readonly detectsTypes: boolean;
 }
 
 export interface NamespaceEntry {
@@ -16,6 +18,7 @@ export interface NamespaceEntry {
   readonly retention?: Partial<Retention>;
   readonly payloadBytesMax?: number;
   readonly publishesPerSecondMax?: number;
+  readonly detectsTypes?: boolean;
 }
 
 export interface Namespaces {
@@ -28,6 +31,7 @@ export const defaultRules: NamespaceRules = {
   retention: { countMax: 10_000, ageMsMax: 7 * 86_400_000, bytesMax: 1024 * 1024 * 1024 },
   payloadBytesMax: payloadBytesHardMax,
   publishesPerSecondMax: 0,
+  detectsTypes: true,
 };
 
 interface Namespace {
@@ -49,6 +53,7 @@ export function createNamespaces(
       retention: { ...defaults.retention, ...entry.retention },
       payloadBytesMax: entry.payloadBytesMax ?? defaults.payloadBytesMax,
       publishesPerSecondMax: entry.publishesPerSecondMax ?? defaults.publishesPerSecondMax,
+      detectsTypes: entry.detectsTypes ?? defaults.detectsTypes,
     };
     trie.add(filter, { filter, rules });
   }

@@ -116,7 +116,7 @@ export class Publisher {
       const stamp = { id: this.#nextId(), nowMs: clock.nowMs(), from: identity.subject };
       const rules = namespaces.rulesOf(channel);
       const { retention } = rules;
-      const draft = checkDraft(given, stamp, limits, rules.payloadBytesMax);
+      const draft = checkDraft(given, stamp, limits, rules);
       if (isCounted) throttle.channel(channel, rules.publishesPerSecondMax);
       return { channel, draft, retention };
     } catch (refusal) {

@@ -108,8 +108,10 @@ export interface PublishOptions {
 /** A message as a peer gives it, unchecked. */
 export interface PublishDraft {
   readonly payload: Buffer;
-  /** Default `application/octet-stream`. */
+  /** Absent: the type is detected, unless the namespace of the channel turns that off. */
   readonly type?: string | undefined;
+  /** Without `type`: the type of what is no JSON; also where nothing is detected. Default: text or bytes; bytes. */
+  readonly untoldType?: string | undefined;
   readonly event?: string | undefined;
   readonly headers?: ReadonlyMap<string, string> | undefined;
   readonly key?: string | undefined;

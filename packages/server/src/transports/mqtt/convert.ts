@@ -1,7 +1,6 @@
 import {
   Fields,
   isHonestType,
-  typeOfPayload,
   type PublishProperties,
   type Publish,
   type Qos,
@@ -41,7 +40,7 @@ const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([mqtt
 /** The draft of a PUBLISH or a will. Except for limits, nothing in it makes the hub refuse what MQTT allows. */
 export function draftOf({ payload, qos, retain, properties }: Publish | Will): PublishDraft {
   if (properties === noProperties) {
-    return { payload, retain, type: typeOfPayload(payload), native: plainNatives[qos] };
+    return { payload, retain, native: plainNatives[qos] };
   }
   const { contentType, userProperties = [], messageExpiryIntervalSeconds } = properties;
   const kept = userProperties.filter(([name]) => !reservedName.test(name));
@@ -52,7 +51,7 @@ export function draftOf({ payload, qos, retain, properties }: Publish | Will): P
   return {
     payload,
     retain,
-    type: isType ? contentType : typeOfPayload(payload),
+    type: isType ? contentType : undefined,
     headers,
     ttlMs: expiryMs === undefined ? undefined : Math.min(Math.max(expiryMs, 1), ttlMsMax),
     native: nativeOf(qos, properties, { kept, isType, areHeaders: headers?.size === kept.length }),

@@ -5,6 +5,7 @@ import {
   JsonFault,
   parseCursor,
   parseStrictJson,
+  textType,
   type JsonValue,
 } from '@everywire/protocol';
 import { placeholderOf } from '@everywire/wires/socketio';
@@ -75,7 +76,7 @@ function readDraft(
   };
 }
 
-/** As in envelopes: `data` is JSON, or a string for a text type; binary data comes as an attachment. */
+/** As in envelopes: `data` is JSON, or a string for a text type or none; binary data comes as an attachment. */
 function readPayload(
   data: string | undefined,
   type: string | undefined,
@@ -91,6 +92,7 @@ function readPayload(
     throw invalid('Binary data must be the whole payload; JSON cannot contain it.');
   }
   const value = parseItem(data, limits);
+  if (type === undefined && typeof value === 'string') return { payload: Buffer.from(value), type: textType };
   if (type === undefined || shapeOfType(type) === 'json') {
     return { payload: Buffer.from(data), type: type ?? 'application/json' };
   }

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import { EverywireError, parseDurationMs } from '@everywire/protocol';
 import { versions, type Frame, type Version, isReserved } from '@everywire/wires/stomp';
 import type { StompLimits } from './limits.ts';
@@ -71,7 +70,6 @@ export type Command =
 
 /** Headers of SEND that are instructions, in addition to the reserved ones. */
 const instructions: ReadonlySet<string> = new Set(['key', 'idempotency-key', 'retain', 'ttl', 'persistent']);
-const utf8Text = 'text/plain; charset=utf-8';
 
 /**
  * Reads a command of a client. `version` is the agreed version: only some versions require some headers.
@@ -151,7 +149,7 @@ function readSend(fields: Fields, headers: ReadonlyMap<string, string>, body: Bu
     draft: {
       // A copy: the message lives long, and the bytes may share memory with a larger chunk.
       payload: Buffer.from(body),
-      type: fields.text('content-type') ?? typeOf(body),
+      type: fields.text('content-type'),
       event: fields.text('event'),
       headers: own.length === 0 ? undefined : new Map(own),
       key: fields.text('key') ?? fields.text('idempotency-key'),
@@ -159,16 +157,6 @@ function readSend(fields: Fields, headers: ReadonlyMap<string, string>, body: Bu
       ttlMs: fields.durationMs('ttl'),
     },
   };
-}
-
-/** Without a `content-type`: text, if the bytes are valid text. */
-function typeOf(body: Buffer): string {
-  if (!isUtf8(body)) return 'application/octet-stream';
-  for (const byte of body) {
-    const isControl = byte < 0x20 ? byte !== 0x09 && byte !== 0x0a && byte !== 0x0d : byte === 0x7f;
-    if (isControl) return 'application/octet-stream';
-  }
-  return utf8Text;
 }
 
 function readSubscribe(fields: Fields, version: Version, limits: StompLimits): Subscribe {

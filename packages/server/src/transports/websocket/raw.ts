@@ -2,7 +2,7 @@ import { EverywireError, gapNotice, type From } from '@everywire/protocol';
 import { closeOf, gapCloseCode, gapReason } from '@everywire/protocol/everywire-v1';
 import type { Batch, WireFormat } from '../../core/log/batch.ts';
 import type { CloseReason, Notice, Sink } from '../../core/seams/sink.ts';
-import type { Session } from '../../core/seams/session-api.ts';
+import type { PublishDraft, Session } from '../../core/seams/session-api.ts';
 import type { Subscription } from '../../core/seams/subscription-api.ts';
 import type { WebSocketPeer } from '../../websocket/peer.ts';
 import { envelopeFormat, gapText, rawFormat, typeOfFrame } from './format.ts';
@@ -60,7 +60,10 @@ export class RawConnection implements Sink {
   }
 
   receive(kind: 'text' | 'binary', payload: Buffer): void {
-    this.#publish(typeOfFrame(kind, this.#type), payload);
+    // A text frame says that it is text; a JSON object or array in it is JSON.
+    const isUntold = kind === 'text' && this.#type === undefined;
+    const type = typeOfFrame(kind, this.#type);
+    this.#publish(isUntold ? { payload, untoldType: type } : { payload, type });
   }
 
   ended(): void {
@@ -103,11 +106,11 @@ export class RawConnection implements Sink {
   }
 
   /** There is no answer to a raw frame, so one that cannot be published ends the connection with the reason. */
-  #publish(type: string, payload: Buffer): void {
+  #publish(draft: PublishDraft): void {
     void this.#pacer?.run(
-      () => this.#session.publish(this.#channel, { payload, type }),
+      () => this.#session.publish(this.#channel, draft),
       (caught) => this.close({ error: refusalOf(caught, this.#host.log, 'a raw WebSocket frame failed') }),
-      payload.length,
+      draft.payload.length,
     );
     // Slows the client down, since its frames have no answers that could carry a refusal.
     this.#pacer?.holdWhile(() => this.#session.publishWaitMs, this.#host.clock);

@@ -23,7 +23,9 @@ describe('draft', () => {
       retain: true,
       expiresAtMs: 61_000,
     });
-    expect(check({}).type).toBe('application/octet-stream');
+    expect(check({}).type).toBe('text/plain; charset=utf-8');
+    expect(check({ payload: Buffer.from([0xff]) }).type).toBe('application/octet-stream');
+    expect(check({ payload: Buffer.from('[1]') }).type).toBe('application/json');
   });
 
   it('holds the payload to the limit, and to JSON when it says so', () => {

@@ -126,7 +126,7 @@ describe('what other transports see', () => {
       stored(publish({ contentType }, { payload: Buffer.from(payload) })).type;
     expect(typeOf('application/json')).toBe('application/json');
     expect(typeOf('text/html; charset=utf-8')).toBe('text/html; charset=utf-8');
-    expect(typeOf('text')).toBe('text/plain; charset=utf-8');
+    expect(typeOf('text')).toBe('application/json');
     expect(typeOf('application/json', 'not json')).toBe('text/plain; charset=utf-8');
     expect(typeOf('application/json', Buffer.from([0xff]))).toBe('application/octet-stream');
   });
