@@ -207,3 +207,29 @@ describe('the rules of httpx-sse', () => {
     server = await startTestServer({});
   });
 });
+
+describe('the Accept header', () => {
+  // A preference that is old, or not understood, is not a refusal.
+  it.each([
+    [
+      'of java.net.HttpURLConnection',
+      'text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2',
+      'application/json',
+    ],
+    ['with a weight that lacks its zero', 'text/html, */*;q=.8', 'application/json'],
+    ['of curl', '*/*', 'application/json'],
+    ['of axios', 'application/json, text/plain, */*', 'application/json'],
+    ['that prefers events, and takes anything', 'text/event-stream, */*', 'text/event-stream'],
+    ['that is nonsense', 'anything', 'application/json'],
+  ])('%s gets %s', async (_of, accept, type) => {
+    await publish('accept', { n: 1 });
+    const answer = new AbortController();
+    const response = await fetch(`${server.url}/channels/accept`, {
+      headers: { Accept: accept },
+      signal: answer.signal,
+    });
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toContain(type);
+    answer.abort();
+  });
+});

@@ -92,7 +92,7 @@ class Followed {
   text = '';
   #look: () => void = () => undefined;
 
-  private constructor(stream: ClientHttp2Stream) {
+  constructor(stream: ClientHttp2Stream) {
     this.stream = stream;
     stream.on('error', () => undefined);
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -234,9 +234,17 @@ describe('endless answers', () => {
     const session = open({}, other.url);
     const sse = await Followed.begin(session, '/channels/a');
     const lines = await Followed.begin(session, '/stream?channel=a&channel=b', 'application/x-ndjson');
+    const posted = session.request({
+      ':path': '/stream',
+      ':method': 'POST',
+      'content-type': 'application/json',
+    });
+    posted.end('{"channels":["a","b"]}');
+    const byBody = new Followed(posted);
+    await byBody.until((text) => text !== '');
     await post(session, '/channels/a', 'hello');
     await sse.until((text) => text.includes('data: hello\n\n'));
-    await lines.until((text) => text.includes('"data":"hello"'));
+    for (const each of [lines, byBody]) await each.until((text) => text.includes('"data":"hello"'));
     const gone = new Promise((resolve) => session.once('close', resolve));
     await other.stop();
     await sse.closed;

@@ -33,6 +33,9 @@ const place = {
   since: Type.Optional(
     Type.String({ description: 'earliest, latest, last-<n>, an RFC 3339 time, or a time ago such as -5m.' }),
   ),
+  lastEventId: Type.Optional(
+    Type.String({ description: 'The same as Last-Event-ID, for clients that cannot set a header.' }),
+  ),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 100 })),
   wait: Type.Optional(
     Type.String({ description: 'Long polling: how long to wait for the first message, such as 30s.' }),
@@ -45,7 +48,7 @@ const format = Type.Optional(
 
 const readHeaders = Type.Object({
   'If-None-Match': Type.Optional(Type.String({ description: 'The ETag of an earlier page.' })),
-  'Last-Event-ID': Type.Optional(Type.String({ description: 'For event streams; wins over after.' })),
+  'Last-Event-ID': Type.Optional(Type.String({ description: 'A cursor; wins over after.' })),
   Prefer: Type.Optional(Type.String({ description: 'wait=30: the same as the parameter (RFC 7240).' })),
 });
 
