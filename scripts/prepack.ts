@@ -11,6 +11,8 @@ if (existsSync(workspaceManifest)) copyFileSync(workspaceManifest, 'package.json
 rmSync('dist', { recursive: true, force: true });
 // Generated code and pages are not built.
 cpSync('src', 'dist', { recursive: true, filter: (path) => !path.endsWith('.ts') || path.endsWith('.d.ts') });
+// The server's page shows them.
+if (existsSync('src/page')) cpSync('../../docs', 'dist/page/docs', { recursive: true });
 execFileSync('tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' });
 copyFileSync('package.json', workspaceManifest);
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import { serveEverywire, type ServedEverywire } from '../support/everywire.ts';
+import { runEverywire, serveEverywire, type ServedEverywire } from '../support/everywire.ts';
 import { describeInChromium, launchChromium } from './chromium.ts';
 
 const transports = ['sse', 'websocket', 'longpoll'] as const;
@@ -94,6 +94,78 @@ describeInChromium('the welcome page in Chromium', () => {
     expect(complaints).toEqual([]);
   });
 
+  it('publishes ten at once as one batch, in order', async () => {
+    const requests: string[] = [];
+    page.on('request', (request) => {
+      if (request.method() === 'POST') requests.push(new URL(request.url()).pathname);
+    });
+    await page.locator('#message').fill('n');
+    await page.locator('#burst').click();
+    await eachShows(Array.from({ length: 10 }, (_, index) => `n ${10 - index}`));
+    expect(requests).toEqual(['/publish']);
+    expect(await page.locator('#receipt').textContent()).toMatch(/^Ten messages accepted, up to number 10/);
+  });
+
+  it('has a tab for each of the eleven ways, with a line to try it and its documentation', async () => {
+    const tabs = page.getByRole('tab');
+    expect(await tabs.count()).toBe(11);
+    const lines = new Set<string>();
+    await tabs.first().focus();
+    for (let index = 0; index < 11; index += 1) {
+      expect(await tabs.nth(index).getAttribute('aria-selected')).toBe('true');
+      const line = await page.locator('#ways .command code').innerText();
+      expect(line).toMatch(/^(curl|npx everywire) /);
+      expect(line).toContain(`page/${channels}`);
+      lines.add(line);
+      const docs = await page.locator('#ways .docs').getAttribute('href');
+      expect([docs, (await fetch(`${server.http}${docs!}`)).status]).toEqual([docs, 200]);
+      await page.keyboard.press('ArrowRight');
+    }
+    expect(lines.size).toBe(11);
+    const grpc = [...lines].find((line) => line.includes('Messaging/Read'))!;
+    const [, body, target] = /-d '(.+)' (\S+)$/.exec(grpc)!;
+    const headers = { 'Content-Type': 'application/json' };
+    expect((await fetch(target!, { method: 'POST', headers, body: body! })).status).toBe(200);
+    expect((await fetch(`${server.http}/docs`)).headers.get('content-type')).toContain('text/html');
+    expect(complaints).toEqual([]);
+  });
+
+  it.each([
+    { width: 390, height: 844 },
+    { width: 1280, height: 800 },
+  ])('shows what is published and what arrives on one screen of $width × $height', async (size) => {
+    await page.setViewportSize(size);
+    await publish('here');
+    await eachShows(['here']);
+    const seen = [page.locator('#message'), page.locator('#receipt'), lane('sse').locator('.messages .text')];
+    for (const place of seen) {
+      const { y, height } = (await place.boundingBox())!;
+      expect(y).toBeGreaterThanOrEqual(0);
+      expect(y + height).toBeLessThanOrEqual(size.height);
+    }
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(size.width);
+  });
+
+  it('says why a lane is refused, and recovers when the channel is one that it may read', async () => {
+    const secret = 'a secret of tests that is long enough to sign';
+    const guarded = await serveEverywire([], { env: { EVERYWIRE_JWT_SECRET: secret } });
+    const args = ['token', '--sub', 'ann', '--subscribe', 'chat/**', '--publish', 'chat/{sub}'];
+    const { stdout } = await runEverywire(args, { env: { EVERYWIRE_JWT_SECRET: secret } }).ended;
+    await page.goto(`${guarded.http}/?channel=demo`);
+    await page.locator('#token').fill(stdout.trim());
+    await page.locator('#token').press('Enter');
+    await eachLane('data-state', 'refused');
+    for (const transport of transports)
+      expect(await lane(transport).locator('.why').innerText()).toMatch(/token does not allow reading/);
+    await page.locator('#channel').fill('chat/ann');
+    await page.locator('#channel').press('Tab');
+    await eachLane('data-state', 'live');
+    await publish('allowed');
+    await eachShows(['allowed']);
+    for (const transport of transports) expect(await lane(transport).locator('.why').isVisible()).toBe(false);
+    await guarded.dispose();
+  });
+
   it('cuts each transport, which then resumes from its cursor', async () => {
     await publish('first');
     await eachShows(['first']);
@@ -163,9 +235,9 @@ describeInChromium('the welcome page in Chromium', () => {
   it('fits a phone, and every control has a name', async () => {
     await page.setViewportSize({ width: 360, height: 740 });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
-    expect(await page.getByRole('button', { name: /\S/ }).count()).toBe(
-      await page.locator('button:visible').count(),
-    );
+    const buttons = await page.getByRole('button', { name: /\S/ }).count();
+    const tabs = await page.getByRole('tab', { name: /\S/ }).count();
+    expect(buttons + tabs).toBe(await page.locator('button:visible').count());
     expect(await page.getByRole('textbox', { name: /\S/ }).count()).toBe(
       await page.locator('input:visible').count(),
     );

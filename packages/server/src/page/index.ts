@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { docPages } from './docs.ts';
 
 /** A document that the HTTP front serves as it is. */
 export interface FixedPage {
@@ -33,16 +34,15 @@ const files: readonly (readonly [path: string, file: string, contentType: string
   ['/page/admission.js', 'admission.js', 'text/javascript; charset=utf-8'],
   ['/page/lane.js', 'lane.js', 'text/javascript; charset=utf-8'],
   ['/page/readers.js', 'readers.js', 'text/javascript; charset=utf-8'],
+  ['/page/ways.js', 'ways.js', 'text/javascript; charset=utf-8'],
   ['/page/texts.js', 'texts.js', 'text/javascript; charset=utf-8'],
   ['/page/icon.svg', 'icon.svg', 'image/svg+xml'],
 ];
 
 /** The welcome page: it publishes, and shows the message arrive over three transports side by side. */
 export function pages(): readonly FixedPage[] {
-  return files.map(([path, file, contentType]) => ({
-    path,
-    contentType,
-    body: readFileSync(new URL(`public/${file}`, import.meta.url)),
-    headers,
-  }));
+  const own = files.map(([path, file, contentType]) => {
+    return { path, contentType, body: readFileSync(new URL(`public/${file}`, import.meta.url)) };
+  });
+  return [...own, ...docPages()].map((page) => ({ ...page, headers }));
 }

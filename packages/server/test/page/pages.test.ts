@@ -14,15 +14,25 @@ const { texts } = (await import(textsFile)) as Texts;
 describe('the welcome page', () => {
   it('requests only files that the server serves', () => {
     const wanted = new Set(
-      [...served.values()].flatMap(({ body }) =>
-        [...body.toString().matchAll(/(?:src=|href=|from )["']([^"']+)["']/g)].map((match) =>
-          match[1]!.replace(/^\.\//, '/page/'),
+      // The pages of the documentation are text, with examples for other programs.
+      [...served.values()]
+        .filter(({ contentType }) => !contentType.startsWith('text/plain'))
+        .flatMap(({ body }) =>
+          [...body.toString().matchAll(/(?:src=|href=|from )["']([^"']+)["']/g)].map((match) =>
+            match[1]!.replace(/^\.\//, '/page/'),
+          ),
         ),
-      ),
     );
     const apiPaths = ['/openapi.json', '/metrics', '/readyz', '/channels'];
     expect([...wanted].filter((path) => !served.has(path)).sort()).toEqual(apiPaths.sort());
     expect([...served.keys()].filter((path) => path !== '/' && !wanted.has(path))).toEqual([]);
+  });
+
+  it('has the documentation, and its list leads to each page', () => {
+    const list = served.get('/docs')!.body.toString();
+    const docs = [...served.keys()].filter((path) => path.startsWith('/docs/'));
+    expect(docs.length).toBeGreaterThan(15);
+    for (const path of docs) expect(list).toContain(`<a href="${path}">`);
   });
 
   it('has no inline script and no inline style, which its content security policy forbids', () => {

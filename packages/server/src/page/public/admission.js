@@ -11,6 +11,14 @@ let tellWanted = () => undefined;
 let admit;
 let admitted = new Promise((resolve) => (admit = resolve));
 
+/** An answer of the server that is a refusal. */
+export class Refused extends Error {}
+
+export async function refusalOf(answer) {
+  const { detail, title } = await answer.json();
+  return new Refused(detail ?? title);
+}
+
 export const hasToken = () => token !== undefined;
 
 /** `listener` learns whether a token is wanted: there is no token, or it is no longer valid. */
@@ -56,9 +64,9 @@ export async function ticketQuery() {
   await waitForAdmission();
   if (token === undefined) return {};
   const answer = await send('/tickets', { method: 'POST' });
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? body.title);
-  return { ticket: body.ticket };
+  if (!answer.ok) throw await refusalOf(answer);
+  const { ticket } = await answer.json();
+  return { ticket };
 }
 
 function open() {

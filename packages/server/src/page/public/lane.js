@@ -20,6 +20,8 @@ export class Lane {
   #lastOffset;
   #latencyMs;
   #openedAtMs;
+  /** The server's reason while it refuses this lane. */
+  #why;
 
   /** `page` says texts, and knows when what was published here was sent. */
   constructor(page, { transport, name, follow }) {
@@ -31,7 +33,7 @@ export class Lane {
     element.dataset.transport = transport;
     this.element = element;
     this.#parts = Object.fromEntries(
-      ['state', 'cut', 'about', 'received', 'latency', 'missing', 'cursor', 'messages', 'command'].map(
+      ['state', 'cut', 'why', 'about', 'received', 'latency', 'missing', 'cursor', 'messages', 'command'].map(
         (part) => [part, element.querySelector(`.${part}`)],
       ),
     );
@@ -44,6 +46,7 @@ export class Lane {
   /** Begins anew on a channel. */
   begin(channel) {
     this.#reader?.stop();
+    this.#reader = undefined;
     this.#channel = channel;
     this.#cursor = undefined;
     this.#received = 0;
@@ -62,7 +65,7 @@ export class Lane {
         this.#openedAtMs = performance.now();
         this.#become('live');
       },
-      lost: () => this.#become('connecting'),
+      lost: (why) => this.#become(why === undefined ? 'connecting' : 'refused', why),
       message: (envelope) => this.#take(envelope),
       gap: (notice) => this.#takeGap(notice),
       moved: (cursor) => {
@@ -92,7 +95,8 @@ export class Lane {
     const isCut = this.#reader === undefined;
     this.element.dataset.state = this.#state;
     this.element.querySelector('h3').textContent = name;
-    parts.state.textContent = page.say(this.#state);
+    parts.state.textContent = page.say(this.#state === 'refused' ? 'refusedState' : this.#state);
+    parts.why.textContent = this.#why ?? '';
     parts.about.textContent = page.say(this.#transport);
     parts.cut.textContent = page.say(isCut ? 'doReconnect' : 'doCut');
     parts.cut.setAttribute('aria-label', page.say(isCut ? 'reconnectOf' : 'cutOf', { name }));
@@ -107,8 +111,11 @@ export class Lane {
     parts.line.show(this.#tryIt());
   }
 
-  #become(state) {
+  #become(state, why) {
+    // While it tries again, the last refusal is still all that is known.
+    if (state === 'connecting' && this.#state === 'refused' && this.#reader !== undefined) return;
     this.#state = state;
+    this.#why = why;
     this.show();
   }
 

@@ -1,6 +1,7 @@
 import { findOut, hasToken, onTokenWanted, send, useToken } from './admission.js';
 import { Lane } from './lane.js';
 import { channelPath, followLongPoll, followSse, followWebSocket } from './readers.js';
+import { Ways } from './ways.js';
 import { rememberedLanguage, rememberLanguage, say } from './texts.js';
 
 /** Carries the name under which this page knows when it sent a message. */
@@ -36,6 +37,8 @@ const lanes = [
   new Lane(page, { transport: 'longpoll', name: 'longpollName', follow: followLongPoll }),
 ];
 
+const ways = new Ways(page, find('#ways'));
+
 /** The beginning of a command line; the token itself is nothing for a shell's history. */
 function curl() {
   return hasToken() ? 'curl -H "Authorization: Bearer $EVERYWIRE_TOKEN"' : 'curl';
@@ -65,10 +68,16 @@ function commandLine(place) {
   };
 }
 
-async function publish(text) {
+/** A new mark, and from when. */
+function noteSent() {
   const mark = crypto.randomUUID?.() ?? `${performance.timeOrigin + performance.now()}`;
   if (sentAtMs.size >= marksMax) sentAtMs.delete(sentAtMs.keys().next().value);
   sentAtMs.set(mark, performance.now());
+  return mark;
+}
+
+async function publish(text) {
+  const mark = noteSent();
   const answer = await send(channelPath(channelInput.value), {
     method: 'POST',
     headers: {
@@ -78,15 +87,32 @@ async function publish(text) {
     },
     body: text,
   });
-  return { isAccepted: answer.ok, ...(await answer.json()) };
+  return [await answer.json()];
+}
+
+/** One request, whose messages are stored in the order that they have in it. */
+async function publishBatch(texts) {
+  const channel = channelInput.value;
+  const messages = texts.map((data) => {
+    const mark = noteSent();
+    const type = 'text/plain; charset=utf-8';
+    return { channel, data, type, key: mark, headers: { [markHeader]: mark } };
+  });
+  const answer = await send('/publish', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(messages),
+  });
+  const body = await answer.json();
+  return Array.isArray(body) ? body : [body];
 }
 
 /** Publishes, and tells how that went. */
 async function publishAll(texts) {
   const beganAtMs = performance.now();
   try {
-    const answers = await Promise.all(texts.map(publish));
-    const refusal = answers.find(({ isAccepted }) => !isAccepted);
+    const answers = await (texts.length === 1 ? publish(texts[0]) : publishBatch(texts));
+    const refusal = answers.find(({ offset }) => offset === undefined);
     if (refusal !== undefined) tell('refused', { why: refusal.detail ?? refusal.title });
     else {
       const offset = Math.max(...answers.map((answer) => answer.offset));
@@ -116,6 +142,7 @@ function show() {
   if (told !== undefined) receipt.textContent = page.say(told.key, told.values);
   publishLine.show(`${curl()} -d hello '${location.origin}${channelPath(channelInput.value)}'`);
   lanes.forEach((lane) => lane.show());
+  ways.show(channelInput.value);
 }
 
 function begin() {

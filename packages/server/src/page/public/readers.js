@@ -1,14 +1,24 @@
-import { send, ticketQuery, waitForAdmission } from './admission.js';
+import { refusalOf, Refused, send, ticketQuery, waitForAdmission } from './admission.js';
 
 /**
  * A reader follows one channel over one transport. It calls `hear.opened()`, `hear.message(envelope)`,
- * `hear.gap(notice)` and `hear.lost()`; `hear.place()` is the cursor to resume from. After a loss it comes back by
- * itself; `stop()` ends it for good.
+ * `hear.gap(notice)` and `hear.lost(why)`; `hear.place()` is the cursor to resume from. After a loss it comes back by
+ * itself; `stop()` ends it for good. `why` is the server's reason for a refusal; without one, the server was not reached.
  */
 
 const comeBackMs = 1_000;
 /** Below the server's bound, and below the minute after which proxies cut. */
 const waitSeconds = 25;
+
+/** EventSource and WebSocket do not say why they failed: a plain request for the same channel does. */
+async function whyRefused(channel) {
+  try {
+    const answer = await send(address(channel, { limit: 1 }), { cache: 'no-store' });
+    return answer.ok || answer.status === 401 ? undefined : (await refusalOf(answer)).message;
+  } catch {
+    return undefined;
+  }
+}
 
 /** Each level is encoded by itself, and `'` as well, so that a shell can quote the address. */
 export function channelPath(channel) {
@@ -32,7 +42,7 @@ export function followSse(channel, hear) {
         hear.lost();
         // It comes back by itself with Last-Event-ID, but gives up for good on an answer such as 503, or 401 for a
         // ticket that was used.
-        if (source.readyState === EventSource.CLOSED) attempts.again();
+        if (source.readyState === EventSource.CLOSED) attempts.failed(channel);
       };
       source.addEventListener('everywire.gap', ({ data }) => hear.gap(JSON.parse(data)));
       for (const name of names) source.addEventListener(name, take);
@@ -72,7 +82,7 @@ export function followWebSocket(channel, hear) {
       };
       socket.onclose = () => {
         hear.lost();
-        attempts.again();
+        attempts.failed(channel);
       };
     };
   });
@@ -110,9 +120,18 @@ class Attempts {
     } catch (error) {
       if (turn !== this.#turn) return;
       console.warn('Connecting failed; trying again:', error);
-      this.#hear.lost();
+      this.#hear.lost(error instanceof Refused ? error.message : undefined);
       this.again();
     }
+  }
+
+  /** The connection did not come about, or broke: says why, where the server does. */
+  async failed(channel) {
+    const turn = this.#turn;
+    const why = await whyRefused(channel);
+    if (turn !== this.#turn) return;
+    if (why !== undefined) this.#hear.lost(why);
+    this.again();
   }
 
   again() {
@@ -148,7 +167,7 @@ async function pollOnAndOn(channel, hear, signal) {
     } catch (error) {
       if (signal.aborted) return;
       console.warn('Long polling failed; trying again:', error);
-      hear.lost();
+      hear.lost(error instanceof Refused ? error.message : undefined);
       wait = {};
       await new Promise((resolve) => setTimeout(resolve, comeBackMs));
     }
@@ -157,7 +176,6 @@ async function pollOnAndOn(channel, hear, signal) {
 
 async function poll(url, signal) {
   const answer = await send(url, { signal, cache: 'no-store', headers: { Accept: 'application/json' } });
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? body.title);
-  return body;
+  if (!answer.ok) throw await refusalOf(answer);
+  return answer.json();
 }
