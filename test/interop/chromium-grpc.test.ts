@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,6 +72,38 @@ const program = `async ({ baseUrl, kind, generated }) => {
   return seen;
 }`;
 
+/** The same by the client of grpc-web, with the messages as bytes: fields 1 and 2 of a request are channel and data. */
+const textProgram = `async (baseUrl) => {
+  const { GrpcWebClientBase, MethodDescriptor, MethodType } = grpcWeb;
+  const client = new GrpcWebClientBase({ format: 'text' });
+  const bytes = (text) => [...new TextEncoder().encode(text)];
+  const field = (number, value) => [number * 8 + 2, value.length, ...value];
+  const method = (name, type) => new MethodDescriptor('/everywire.v1.Messaging/' + name, type, Array, Array,
+    (fields) => Uint8Array.from(fields), (read) => [...read]);
+  const publish = (channel, data) => new Promise((resolve, reject) =>
+    client.rpcCall(baseUrl + '/everywire.v1.Messaging/Publish', [...field(1, bytes(channel)), ...field(2, bytes(data))], {},
+      method('Publish', MethodType.UNARY), (error, answer) => (error ? reject(error) : resolve(answer))));
+  const answer = await publish('text', 'hello');
+  // Field 2 of the answer.
+  const offset = answer[2 + answer[1] + 1];
+  const seen = [];
+  const request = [...field(1, bytes('text')), ...field(3, bytes('earliest'))];
+  await new Promise((resolve, reject) => {
+    const stream = client.serverStreaming(baseUrl + '/everywire.v1.Messaging/Subscribe', request, {},
+      method('Subscribe', MethodType.SERVER_STREAMING));
+    stream.on('error', reject);
+    stream.on('data', (message) => {
+      const text = new TextDecoder().decode(Uint8Array.from(message));
+      const word = ['hello', 'live'].find((one) => text.includes(one));
+      seen.push(message[0] === 10 ? 'subscribed' : 'message ' + word);
+      if (word === 'hello') void publish('text', 'live').catch(reject);
+      if (word === 'live') { stream.cancel(); resolve(); }
+    });
+  });
+  const refused = await publish('$no', 'x').then(() => 0, ({ code }) => code);
+  return { offset, seen, refused };
+}`;
+
 describeInChromium('connect-web in Chromium', () => {
   let browser: Browser;
   let pages: Server;
@@ -94,6 +127,23 @@ describeInChromium('connect-web in Chromium', () => {
     const argument = JSON.stringify({ baseUrl: server.url, kind, generated });
     return tab.evaluate(`(${program})(${argument})`);
   }
+
+  it('the client of grpc-web in text, which is what it uses for streams', async () => {
+    const server = await startTestServer({ allowedOrigins: [origin] });
+    try {
+      const client = await readFile(createRequire(import.meta.url).resolve('grpc-web'), 'utf8');
+      await tab.addScriptTag({
+        content: `{ const module = { exports: {} }, exports = module.exports; ${client}; window.grpcWeb = module.exports; }`,
+      });
+      expect(await tab.evaluate(`(${textProgram})(${JSON.stringify(server.url)})`)).toEqual({
+        offset: 1,
+        seen: ['subscribed', 'message hello', 'message live'],
+        refused: 3,
+      });
+    } finally {
+      await server.stop();
+    }
+  });
 
   it.each(['Connect', 'Connect in JSON', 'gRPC-Web'])(
     '%s, from a page whose origin is listed',

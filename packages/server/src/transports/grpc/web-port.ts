@@ -12,6 +12,7 @@ import { Messaging } from '@everywire/wires/grpc/generated/everywire/v1/messagin
 import type { LibraryCalls } from './library.ts';
 import type { GrpcHost } from './limits.ts';
 import { webRefusal } from './web-refusal.ts';
+import { translateWebText } from './web-text.ts';
 
 /** The parts of the HTTP port that gRPC-Web and Connect need. */
 export interface WebFront {
@@ -70,6 +71,7 @@ export class WebPort {
     }
     // A stream must not outlive its client, and a client leaves by closing its half of the connection.
     if (!isUnary(request)) onHalfClosed(request, () => response.destroy());
+    translateWebText(request, response);
     this.#library.answer(admitted, request, response);
   }
 
