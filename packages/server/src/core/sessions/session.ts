@@ -19,7 +19,6 @@ import { GroupMember } from '../groups/member.ts';
 import { isGroupName, parseGroupName } from '../groups/name.ts';
 import type { Limits } from '../limits.ts';
 import type { Batch } from '../log/batch.ts';
-import type { Message } from '../log/message.ts';
 import type { Author, Publisher } from '../publish/publisher.ts';
 import type { Counted, Throttle } from '../publish/throttle.ts';
 import { trafficOf } from '../figures.ts';

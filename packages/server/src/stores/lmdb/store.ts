@@ -3,7 +3,6 @@ import { Leases } from '../../core/cluster/leases.ts';
 import { createSingleNode } from '../../core/cluster/single-node.ts';
 import { StaleWrite } from '../../core/cluster/stale-write.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Message } from '../../core/log/message.ts';
 import type { Cluster } from '../../core/seams/cluster.ts';
 import type {
   Appended,

@@ -519,7 +519,7 @@ describe('closing', () => {
       for (let at = 0; at < 20; at += 1) {
         await bench.append('a', `${at}`).then(
           () => results.push('stored'),
-          ({ code }: EverywireError) => results.push(code),
+          (caught: unknown) => results.push((caught as EverywireError).code),
         );
       }
     })();
