@@ -45,6 +45,13 @@ export const mosquittoClients: Tool = {
   packages: ['mosquitto-clients'],
 };
 
+/** Mosquitto itself, for its bridge. */
+export const mosquittoBroker: Tool = {
+  name: 'mosquitto',
+  files: ['mosquitto'],
+  packages: ['mosquitto'],
+};
+
 /** The Python that Debian's packages of modules belong to, wherever another one comes first. */
 export const debianPython = '/usr/bin/python3';
 

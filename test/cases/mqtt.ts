@@ -82,7 +82,12 @@ export const cases: readonly MqttCase[] = [
     { what: 'another protocol name', send: rawConnect(4, { name: 'MQTX' }), isFirst, answer: close },
     { what: 'level 3 with the name MQTT', send: rawConnect(4, { level: 3 }), isFirst, answer: connack(0x84) },
     // Level 6 is answered as MQTT 5 does: 8.3.1.
-    { what: 'level 0x84', send: rawConnect(4, { level: 0x84 }), isFirst, answer: connack(0x84) },
+    {
+      what: 'level 0x83 with the name MQTT',
+      send: rawConnect(4, { level: 0x83 }),
+      isFirst,
+      answer: connack(0x84),
+    },
   ]),
   ...rows(7, 3, [
     { what: 'the reserved connect flag', send: rawConnect(4, { flags: 3 }), isFirst, answer: close },
@@ -339,7 +344,7 @@ export const cases: readonly MqttCase[] = [
     },
     {
       what: 'a packet above the maximum size',
-      send: publish5(0x30, topic, undefined, properties(), 'x'.repeat(90_000)),
+      send: publish5(0x30, topic, undefined, properties(), 'x'.repeat(payloadBytesMax + 90_000)),
       answer: disconnect(0x95),
     },
   ]),

@@ -40,8 +40,10 @@ export const coreLimits = {
     about: 'Wildcards in one filter; hostile filters cost the matcher a path for each.',
   },
   subscriptionsMax: {
-    default: 256,
-    about: 'Filters in one `/stream` request or on one connection.',
+    default: 4_096,
+    about:
+      'Filters in one `/stream` request or on one connection; Home Assistant subscribes to each of its ' +
+      'entities.',
   },
   handshakeTimeoutMs: {
     default: 10_000,

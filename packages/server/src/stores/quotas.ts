@@ -1,5 +1,6 @@
 import { EverywireError } from '@everywire/protocol';
 import type { Limits } from '../core/limits.ts';
+import type { Draft } from '../core/log/message.ts';
 import type { Entry } from '../core/seams/store.ts';
 
 /** The limits of a whole store. */
@@ -30,6 +31,16 @@ export function refusalFor(
   for (const channel of retained) if (holdings.hasRetained(channel)) retained.delete(channel);
   const isRoom = retained.size === 0 || holdings.retained + retained.size <= retainedMax;
   return isRoom ? undefined : full(retainedMax, 'retained messages');
+}
+
+/** The draft that the store has room for, perhaps without its `retain`, or the refusal. */
+export function fitting(entry: Entry, holdings: Holdings, quotas: StoreQuotas): Draft | EverywireError {
+  const { draft } = entry;
+  const refusal = refusalFor([entry], holdings, quotas);
+  if (refusal === undefined) return draft;
+  if (draft.retain !== true || draft.retainIfRoom !== true) return refusal;
+  const plain: Draft = { ...draft, retain: false };
+  return refusalFor([{ ...entry, draft: plain }], holdings, quotas) ?? plain;
 }
 
 function full(max: number, what: string): EverywireError {

@@ -35,41 +35,62 @@ const flags = {
 
 /** `headerFlags`: the low half of the first byte; 3.1 does not define them. */
 export function decodeConnect(fields: Fields, headerFlags: number): Connect | MqttFault {
-  const version = readVersion(fields, headerFlags);
-  if (version === undefined) return fields.fault!;
+  const level = readLevel(fields, headerFlags);
+  if (level === undefined) return fields.fault!;
+  const { version, isBridge } = level;
   const packet = readConnect(fields, version);
   const { fault } = fields;
-  if (fault === undefined) return packet;
+  if (fault === undefined) return isBridge ? { ...packet, isBridge } : packet;
   // MQTT 5 §4.13.1 lets the server give the reason. Earlier versions have a code only for the version and the client
   // id.
   const hasAnswer = version === 5 || fault.kind === 'identifier';
   return hasAnswer ? { ...fault, connackVersion: version } : fault;
 }
 
-/** The refusal of an unsupported version has a form that the peer can probably read, as in Mosquitto. */
-function readVersion(fields: Fields, headerFlags: number): Version | undefined {
-  const name = fields.readBinary().toString('latin1');
-  const level = fields.readByte();
-  if (fields.hasFault()) return undefined;
+/** The version of a CONNECT, from the name and the level of the protocol. */
+export interface Level {
+  /** Absent: it is not spoken here. */
+  readonly version: Version | undefined;
+  readonly isBridge: boolean;
+  /** The form of a CONNACK that a client of that level reads: that of MQTT 3.1.1 below 5 [MQTT-3.1.2-2]. */
+  readonly connackVersion: Version;
+}
+
+/** `undefined`: the name is not one of MQTT. */
+export function levelOf(name: string, level: number): Level | undefined {
   const isOld = name === 'MQIsdp';
-  if (name !== 'MQTT' && !isOld) {
+  if (name !== 'MQTT' && !isOld) return undefined;
+  const plain = level & 0x7f;
+  const isBridge = plain !== level;
+  const spoken: Version | undefined = isOld ? (plain === 3 ? 3 : undefined) : plain === 4 ? 4 : undefined;
+  const version = spoken ?? (!isOld && level === 5 ? 5 : undefined);
+  return { version, isBridge: isBridge && version !== undefined, connackVersion: isOld || plain < 5 ? 4 : 5 };
+}
+
+function readLevel(
+  fields: Fields,
+  headerFlags: number,
+): { readonly version: Version; readonly isBridge: boolean } | undefined {
+  const name = fields.readBinary().toString('latin1');
+  const byte = fields.readByte();
+  if (fields.hasFault()) return undefined;
+  const level = levelOf(name, byte);
+  if (level === undefined) {
     fields.refuse('version', rules.name, 'The protocol name is not MQTT.');
-    if (level === 5) answerIn(fields, 5);
+    if (byte === 5) answerIn(fields, 5);
     return undefined;
   }
-  const version = isOld ? (level === 3 ? 3 : undefined) : level === 4 || level === 5 ? level : undefined;
+  const { version, isBridge, connackVersion } = level;
   if (version === undefined) {
     fields.refuse('version', rules.version, 'The protocol version is not supported.');
-    // Mosquitto's bridges set the high bit.
-    const plainLevel = level & 0x7f;
-    answerIn(fields, plainLevel === 3 || plainLevel === 4 || (isOld && plainLevel === 5) ? 4 : 5);
+    answerIn(fields, connackVersion);
     return undefined;
   }
   fields.version = version;
   if (version !== 3 && headerFlags !== 0) {
     fields.refuse('malformed', rules.headerFlags, 'The reserved bits of the header of a CONNECT are not 0.');
   }
-  return version;
+  return { version, isBridge };
 }
 
 function answerIn(fields: Fields, connackVersion: Version): void {

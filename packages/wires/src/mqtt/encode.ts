@@ -208,7 +208,7 @@ function encodeConnect(packet: Connect): Buffer {
   const fixed = textBytes(name) + 4;
   return writeWith('connect', 0, version, fixed, packet.properties, rest, (bytes, at, writeOwn) => {
     let next = writeText(bytes, at, name);
-    bytes[next++] = version;
+    bytes[next++] = version | (packet.isBridge === true ? 0x80 : 0);
     bytes[next++] = connectFlags(packet);
     next = writeText(bytes, writeOwn(bytes.writeUInt16BE(packet.keepAliveSeconds, next)), clientId);
     if (will !== undefined) {

@@ -125,6 +125,11 @@ export interface Connect {
   readonly userName: string | undefined;
   readonly password: Buffer | undefined;
   readonly properties: ConnectProperties;
+  /**
+   * The high bit of its level says that a broker connects, as Mosquitto's bridges do: it wants no message back that it
+   * published, and the retain flag as published.
+   */
+  readonly isBridge?: boolean;
 }
 
 export interface Connack {

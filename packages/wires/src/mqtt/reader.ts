@@ -1,3 +1,4 @@
+import { levelOf, type Level } from './decode-connect.ts';
 import { checkFirstByte, decodePacket, type Sender } from './decode.ts';
 import { fault, rule } from './fault.ts';
 import { Fields } from './fields.ts';
@@ -14,6 +15,7 @@ const publishType = 3;
 const rules = {
   tooLarge: rule('3.1.4-1', '3.1.4-1'),
   varint: rule('1.5.5-1', '§2.2.3'),
+  version: rule('3.1.2-2', '3.1.2-2'),
 };
 
 /** A reader for packets of clients: one CONNECT first, then packets of its version. */
@@ -180,7 +182,7 @@ export class PacketReader<Received extends Packet = Packet> {
         if (byte === 0 && index > 0 && this.#version === 5) return this.#notMinimal();
         const packetBytes = 2 + index + length;
         return packetBytes > this.packetBytesMax && !this.#mayPass(bytes[from]!)
-          ? this.#tooLarge()
+          ? this.#tooLarge(bytes.subarray(at + 1, end))
           : packetBytes;
       }
     }
@@ -200,10 +202,27 @@ export class PacketReader<Received extends Packet = Packet> {
     return isOld && this.#from === 'client' && firstByte >> 4 === publishType;
   }
 
-  #tooLarge(): MqttFault {
-    const detail = `A packet has at most ${this.packetBytesMax} bytes.`;
+  /** The version of the answer is in the first bytes of a CONNECT: until they came, `undefined`. */
+  #tooLarge(beginning: Buffer): MqttFault | undefined {
+    const isConnect = this.#from === 'client' && this.#version === undefined;
+    const level = isConnect ? readConnectLevel(beginning) : 'none';
+    if (level === undefined) return undefined;
+    const detail = `A packet has at most ${this.packetBytesMax} bytes${isConnect ? ' before the connection is accepted' : ''}.`;
     const tooLarge = this.#version === undefined ? rules.tooLarge : largerThanAnnounced;
-    return fault({ kind: 'too_large', rule: tooLarge, version: this.#version, detail });
+    const refusal = fault({ kind: 'too_large', rule: tooLarge, version: this.#version, detail });
+    if (level === 'none') return refusal;
+    const { version, connackVersion } = level;
+    return version === undefined
+      ? {
+          ...fault({
+            kind: 'version',
+            rule: rules.version,
+            version,
+            detail: 'The protocol version is not supported.',
+          }),
+          connackVersion,
+        }
+      : { ...refusal, connackVersion: version };
   }
 
   #decode(bytes: Buffer, from: number, end: number): Packet | MqttFault {
@@ -254,6 +273,19 @@ export class PacketReader<Received extends Packet = Packet> {
     this.#partial = undefined;
     this.#partialBytes = 0;
   }
+}
+
+const longestNameBytes = Buffer.byteLength('MQIsdp');
+
+/** `undefined`: more bytes are needed. `none`: it is not MQTT. */
+function readConnectLevel(bytes: Buffer): Level | 'none' | undefined {
+  if (bytes.length < 2) return undefined;
+  const nameBytes = bytes.readUInt16BE(0);
+  if (nameBytes > longestNameBytes) return 'none';
+  const level = bytes[2 + nameBytes];
+  return level === undefined
+    ? undefined
+    : (levelOf(bytes.toString('latin1', 2, 2 + nameBytes), level) ?? 'none');
 }
 
 const largerThanAnnounced = rule('3.2.2-15', '§2.2.3');

@@ -39,7 +39,7 @@ const unauthenticatedBytesMax = 16_384;
 const rows: readonly Row[] = [
   {
     input: 'a CONNECT that announces 256 MB',
-    bytes: Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]),
+    bytes: Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4, 0x4d, 0x51, 0x54, 0x54, 5]),
     code: 0x95,
     isFirst: true,
   },

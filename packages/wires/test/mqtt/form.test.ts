@@ -376,7 +376,7 @@ const five: Readonly<Record<string, Check>> = {
     }
   },
   '3.1.2-2': () => {
-    for (const level of [0, 2, 6, 255]) {
+    for (const level of [6, 0x85, 255]) {
       const said = first(rawConnect(5, { level }));
       expect(said).toMatchObject({ ...fault('3.1.2-2', 0x84), connackVersion: 5 });
     }
@@ -717,9 +717,24 @@ const older: Readonly<Record<string, Check>> = {
     for (const name of ['mqtt', 'MQT', 'MQTTT', '']) closesConnect({ name }, '3.1.2-1');
   },
   '3.1.2-2': () => {
-    for (const level of [3, 0x83, 0x84]) {
+    // A client of a level below 5 reads the form of MQTT 3.1.1, and so does every client of MQIsdp.
+    for (const level of [0, 2, 3, 0x80, 0x83]) {
       expect(first(rawConnect(4, { level }))).toMatchObject({ kind: 'version', connackVersion: 4 });
     }
+    for (const level of [0, 2, 4, 5, 6, 0x84, 255]) {
+      const said = first(rawConnect(3, { name: 'MQIsdp', level }));
+      expect(said).toMatchObject({ kind: 'version', connackVersion: 4 });
+    }
+    expect(first(rawConnect(4, { level: 0x84 }))).toMatchObject({
+      type: 'connect',
+      version: 4,
+      isBridge: true,
+    });
+    expect(first(rawConnect(3, { level: 0x83 }))).toMatchObject({
+      type: 'connect',
+      version: 3,
+      isBridge: true,
+    });
     const refusal: Packet = { type: 'connack', sessionPresent: false, reasonCode: 0x84, properties: {} };
     expect(encodePacket(refusal, 4)).toEqual(packet(0x20, 0, 1));
   },

@@ -22,12 +22,34 @@ describe('the announced length', () => {
     }
   };
 
-  test('of a CONNECT of 256 MB is refused with its fifth byte, before anything is kept', () => {
+  test.each([
+    { name: 'MQTT', level: 5, kind: 'too_large', connackVersion: 5 },
+    { name: 'MQTT', level: 4, kind: 'too_large', connackVersion: 4 },
+    { name: 'MQTT', level: 0x84, kind: 'too_large', connackVersion: 4 },
+    { name: 'MQIsdp', level: 3, kind: 'too_large', connackVersion: 3 },
+    { name: 'MQIsdp', level: 9, kind: 'version', connackVersion: 4 },
+    { name: 'MQTT', level: 9, kind: 'version', connackVersion: 5 },
+    { name: 'HTTP', level: 5, kind: 'too_large', connackVersion: undefined },
+  ])(
+    'of a CONNECT of 256 MB of $name $level is refused with its level, before anything else is kept',
+    ({ name, level, kind, connackVersion }) => {
+      const reader = serverReader({ packetBytesMax: 16_384 });
+      const first = Buffer.from([0, name.length, ...Buffer.from(name)]);
+      const bytes = Buffer.concat([announced(0x10, 268_435_455).subarray(0, 5), first, Buffer.of(level)]);
+      expect(readAll(reader, bytewise(bytes.subarray(0, -1)))).toEqual([]);
+      expect(reader.pendingBytes).toBe(bytes.length - 1);
+      const [refusal, ...more] = readAll(reader, [Buffer.concat([bytes.subarray(-1), Buffer.alloc(10_000)])]);
+      expect(refusal).toMatchObject({ kind, ...(connackVersion === undefined ? {} : { connackVersion }) });
+      expect(refusal).not.toHaveProperty('connackVersion', connackVersion === undefined ? 5 : 0);
+      expect(more).toEqual([]);
+      expect(reader.pendingBytes).toBe(0);
+    },
+  );
+
+  test('of a CONNECT of 256 MB whose name cannot be one of MQTT is refused at once', () => {
     const reader = serverReader({ packetBytesMax: 16_384 });
-    const bytes = announced(0x10, 268_435_455);
-    expect(readAll(reader, bytewise(bytes.subarray(0, 4)))).toEqual([]);
-    expect(reader.pendingBytes).toBe(4);
-    expect(readAll(reader, [bytes.subarray(4)])).toMatchObject([{ kind: 'too_large', reasonCode: 0x95 }]);
+    const bytes = Buffer.concat([announced(0x10, 268_435_455).subarray(0, 5), Buffer.of(0, 7)]);
+    expect(readAll(reader, [bytes])).toMatchObject([{ kind: 'too_large', reasonCode: 0x95 }]);
     expect(reader.pendingBytes).toBe(0);
   });
 

@@ -56,6 +56,7 @@ export function checkDraft(
     from: stamp.from,
     key: checkText('key', given.key, limits.publishIdBytesMax),
     retain: given.retain,
+    retainIfRoom: given.retainIfRoom,
     expiresAtMs: given.ttlMs === undefined ? undefined : stamp.nowMs + checkTtl(given.ttlMs),
     native: checkNative(given.native, limits),
   };

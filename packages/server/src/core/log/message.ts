@@ -16,6 +16,8 @@ export interface Draft {
   readonly key?: string | undefined;
   /** Keep as the channel's retained message; an empty payload removes the one that is kept. */
   readonly retain?: boolean | undefined;
+  /** Store the message without `retain` where the store has no room for one more retained message. */
+  readonly retainIfRoom?: boolean | undefined;
   /** Not delivered after this instant. */
   readonly expiresAtMs?: number | undefined;
   /**

@@ -116,6 +116,8 @@ export interface PublishDraft {
   readonly headers?: ReadonlyMap<string, string> | undefined;
   readonly key?: string | undefined;
   readonly retain?: boolean | undefined;
+  /** For protocols that cannot tell their client: no room for `retain` is no reason to refuse the message. */
+  readonly retainIfRoom?: boolean | undefined;
   readonly ttlMs?: number | undefined;
   /**
    * Properties that only the publisher's protocol has, as `Draft.native`. At most `limits.messageHeaderBytesMax` bytes.

@@ -17,7 +17,7 @@ import { checkConditions, type ConditionState, doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft } from '../drafts.ts';
 import { endedLivesMax } from '../trim-point.ts';
 import { newEpoch } from '../epoch-history.ts';
-import { refusalFor, type Holdings } from '../quotas.ts';
+import { fitting, refusalFor, type Holdings } from '../quotas.ts';
 import {
   type BatchBase,
   type ChannelDraft,
@@ -237,10 +237,10 @@ export class CommitBatch implements Holdings, ConditionState {
       }
     }
     const isPlain = isLive && draft.retain !== true;
-    const full = isPlain ? undefined : refusalFor([entry], this, this.#base.limits);
-    if (full !== undefined) return full;
+    const stored = isPlain ? draft : fitting(entry, this, this.#base.limits);
+    if (stored instanceof EverywireError) return stored;
     const target = isLive ? known : this.#make(channel, known);
-    const message = this.#add(target, draft, retention);
+    const message = this.#add(target, stored, retention);
     if (mark !== undefined) this.#publishIds.add(target, draft.key!, mark, message);
     return placement(channel, message, message, false);
   }

@@ -26,7 +26,7 @@ import type {
 import { doHold } from '../conditions.ts';
 import { conflict, fingerprint, ownDraft, Tags } from '../drafts.ts';
 import { EpochHistory, newEpoch } from '../epoch-history.ts';
-import { refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
+import { fitting, refusalFor, type Holdings, type StoreQuotas } from '../quotas.ts';
 import { Reader } from '../reader.ts';
 import { RetainedIndex } from '../retained-index.ts';
 import { Catalogue } from './catalogue.ts';
@@ -278,9 +278,9 @@ class MemoryStore implements Store {
     const known = this.#remembered(log, draft);
     if (known !== undefined) return known;
     const isPlain = log !== undefined && draft.retain !== true;
-    const full = isPlain ? undefined : refusalFor([entry], this.#holdings, this.#limits);
-    if (full !== undefined) return full;
-    const message = this.#add(log ?? this.#addChannel(channel), draft, retention);
+    const stored = isPlain ? draft : fitting(entry, this.#holdings, this.#limits);
+    if (stored instanceof EverywireError) return stored;
+    const message = this.#add(log ?? this.#addChannel(channel), stored, retention);
     added.push(message);
     return placement(channel, message, false);
   }

@@ -14,6 +14,8 @@ export interface MqttClient extends Credit {
   readonly version: Version;
   /** Set once the CONNECT was accepted. */
   readonly opened: OpenSession | undefined;
+  /** Another broker: it wants no message back that it published, and the retain flag as published. */
+  readonly isBridge: boolean;
   /** Largest packet that it takes (§3.1.2.11.4). */
   readonly packetBytesMax: number;
   /** A method, not a property, since the value changes during an `await`. */

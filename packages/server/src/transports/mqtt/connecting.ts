@@ -10,8 +10,9 @@ import {
 import type { Random } from '../../core/clock.ts';
 import { messageBytesMax } from '../../core/message-bounds.ts';
 import { isTokenMethod } from './authentication.ts';
-import type { MqttLimits } from './limits.ts';
+import type { MqttHost, MqttLimits } from './limits.ts';
 import { connackReason } from './reasons.ts';
+import { isBridgeState } from './targets.ts';
 import { neverExpires, type OpenRequest } from './open-session.ts';
 
 /** The refusal in a CONNACK. */
@@ -61,7 +62,7 @@ export function sessionOf(
     cleanStart,
     expirySeconds: keptSeconds(askedSeconds, limits),
     // A copy, because the bytes are part of a larger chunk.
-    will: will && { ...will, payload: Buffer.from(will.payload) },
+    will: will && !isBridgeState(will.topic) ? { ...will, payload: Buffer.from(will.payload) } : undefined,
   };
 }
 
@@ -89,9 +90,21 @@ export function offerOf(packet: Connect, clientId: string, limits: MqttLimits): 
   };
 }
 
+/**
+ * The largest CONNECT, decided before its bytes are kept: with a will it is as large as a message. While there are tokens
+ * a stranger may make the server keep 64 KiB at most.
+ */
+export function connectBytesMax({ limits, admission }: MqttHost): number {
+  const messageBytes = messageBytesMax(limits, 'bytes');
+  return admission === undefined ? messageBytes : Math.min(messageBytes, limits.mqttConnectBytesMax);
+}
+
 /** The reason code of a CONNECT that `error` refuses. */
 export function connackReasonFor(version: Version, error: EverywireError): number {
-  const reasonCode = connackReason(error);
+  return sayableReason(version, connackReason(error));
+}
+
+export function sayableReason(version: Version, reasonCode: number): number {
   // Older versions have few return codes; "not authorized" is the one for a refused will.
   const isSayable = version === 5 || connackReturnCode(reasonCode) !== undefined;
   return isSayable ? reasonCode : reasonCodes.notAuthorized;

@@ -14,7 +14,9 @@ import {
   connackReasonFor,
   offerOf,
   refusalOfConnect,
+  connectBytesMax,
   keptSeconds,
+  sayableReason,
   sessionOf,
   serverKeepAliveSeconds,
 } from './connecting.ts';
@@ -39,6 +41,7 @@ import {
   type Version,
 } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
+import { isBridgeState } from './targets.ts';
 import { CommandPacer } from '../parts/command-pacer.ts';
 import { countConnection } from './figures.ts';
 import { refusalOf } from '../parts/refusal.ts';
@@ -56,6 +59,7 @@ export class MqttConnection implements Sink, MqttClient {
   readonly pacer: CommandPacer;
   session!: Session;
   version: Version = 4;
+  isBridge = false;
   opened: OpenSession | undefined;
   /** Largest packet that the client takes (§3.1.2.11.4). */
   packetBytesMax = Number.POSITIVE_INFINITY;
@@ -82,8 +86,8 @@ export class MqttConnection implements Sink, MqttClient {
     this.broker = broker;
     this.link = link;
     this.pacer = new CommandPacer(this, broker.host.limits);
-    const { headerBytesMax, handshakeTimeoutMs } = broker.host.limits;
-    this.#reader = serverReader({ packetBytesMax: headerBytesMax });
+    const { handshakeTimeoutMs } = broker.host.limits;
+    this.#reader = serverReader({ packetBytesMax: connectBytesMax(broker.host) });
     link.deadline(handshakeTimeoutMs);
   }
 
@@ -292,7 +296,7 @@ export class MqttConnection implements Sink, MqttClient {
   #fault(fault: MqttFault): void {
     if (fault.connackVersion !== undefined && this.#stage === 'new') {
       this.version = fault.connackVersion;
-      this.#connack(fault.reasonCode, { detail: fault.detail });
+      this.#connack(sayableReason(this.version, fault.reasonCode), { detail: fault.detail });
     }
     this.refuse(fault.reasonCode, fault.detail);
   }
@@ -371,6 +375,7 @@ export class MqttConnection implements Sink, MqttClient {
     const { hub, random, limits } = broker.host;
     const { version, will, properties } = packet;
     this.version = version;
+    this.isBridge = packet.isBridge === true;
     this.#wantsReasons = properties.requestProblemInformation !== 0;
     this.packetBytesMax = properties.maximumPacketSizeBytes ?? Number.POSITIVE_INFINITY;
     if (hub.isDraining) {
@@ -390,7 +395,8 @@ export class MqttConnection implements Sink, MqttClient {
     checkLogin(identity, packet.userName);
     // From here on, every end of the connection must also end the session of the hub.
     this.session = hub.open(identity, { transport: 'mqtt', address: link.address }, this);
-    if (will !== undefined) this.session.checkPublish(will.topic, draftOf(will));
+    if (will !== undefined && !isBridgeState(will.topic))
+      this.session.checkPublish(will.topic, draftOf(will));
     const wanted = sessionOf(packet, random, limits);
     const { session, isPresent } = await broker.sessions.open({
       connection: this,

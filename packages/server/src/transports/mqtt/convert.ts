@@ -40,7 +40,7 @@ const plainNatives: readonly Buffer[] = [0, 1, 2].map((qos) => Buffer.from([mqtt
 /** The draft of a PUBLISH or a will. Except for limits, nothing in it makes the hub refuse what MQTT allows. */
 export function draftOf({ payload, qos, retain, properties }: Publish | Will): PublishDraft {
   if (properties === noProperties) {
-    return { payload, retain, native: plainNatives[qos] };
+    return { payload, retain, retainIfRoom: retain, native: plainNatives[qos] };
   }
   const { contentType, userProperties = [], messageExpiryIntervalSeconds } = properties;
   const kept = userProperties.filter(([name]) => !reservedName.test(name));
@@ -51,6 +51,7 @@ export function draftOf({ payload, qos, retain, properties }: Publish | Will): P
   return {
     payload,
     retain,
+    retainIfRoom: retain,
     type: isType ? contentType : undefined,
     headers,
     ttlMs: expiryMs === undefined ? undefined : Math.min(Math.max(expiryMs, 1), ttlMsMax),

@@ -14,6 +14,11 @@ export const mqttLimits = {
     about:
       'PUBLISH packets above QoS 0 that a client may have unanswered: the receive maximum, announced and enforced.',
   },
+  mqttConnectBytesMax: {
+    default: 64 * 1024,
+    about:
+      'The largest CONNECT while authentication is on: with its will. While it is off, as large as a message.',
+  },
   mqttUnreleasedMax: {
     default: 4_096,
     about:

@@ -4,7 +4,7 @@ import { EverywireError, toEverywireError } from '@everywire/protocol';
 import type { PublishDraft, Published, PublishEntry, PublishResult } from '../../core/seams/session-api.ts';
 import type { MqttClient } from './client.ts';
 import { disconnectReason, pubackReason, reasonString } from './reasons.ts';
-import { propertyOf } from './targets.ts';
+import { isBridgeState, propertyOf } from './targets.ts';
 import { reasonCodes, type AckProperties, type Publish, type Pubrel } from '@everywire/wires/mqtt';
 import { draftOf } from './convert.ts';
 import { refusalOf } from '../parts/refusal.ts';
@@ -123,6 +123,10 @@ export class Publishing {
       );
       return;
     }
+    if (isBridgeState(topic)) {
+      this.#acknowledge(packet);
+      return;
+    }
     const key = version === 5 ? propertyOf(properties.userProperties, keyProperty) : undefined;
     const given = draftOf(packet);
     const event = version === 5 ? propertyOf(properties.userProperties, eventProperty) : undefined;
@@ -179,6 +183,11 @@ export class Publishing {
       { client: opened!.clientId, topic: packet.topic, bytes },
       'an MQTT message was too large: it was acknowledged and dropped (limits.payloadBytesMax)',
     );
+    this.#acknowledge(packet);
+  }
+
+  /** Answers as if the message were stored. */
+  #acknowledge(packet: Publish): void {
     if (packet.qos === 0) return;
     this.#add({ ...packet, payload: empty }, false).reasonCode = reasonCodes.success;
     if (packet.qos === 1) this.#qos1Pending += 1;

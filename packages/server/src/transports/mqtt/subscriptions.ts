@@ -153,13 +153,13 @@ export class Subscriptions {
     started: MqttSubscription[],
   ): Promise<number> {
     if (!request.isWellFormed) return reasonCodes.topicFilterInvalid;
-    const { broker, opened } = this.#client;
+    const { broker, opened, isBridge } = this.#client;
     const { state } = opened!;
     const target = readTarget(request.filter, properties.userProperties, broker.nowMs());
     const options: SubscriptionOptions = {
       qos: request.qos,
-      noLocal: request.noLocal,
-      retainAsPublished: request.retainAsPublished,
+      noLocal: request.noLocal || (isBridge && !target.isShared),
+      retainAsPublished: request.retainAsPublished || isBridge,
       identifier: properties.subscriptionIdentifiers?.[0],
       withCursor: propertyOf(properties.userProperties, cursorProperty) === 'on',
     };

@@ -15,6 +15,14 @@ export interface Target {
 /** The topic of gap notices for MQTT 3.1 and 3.1.1, which have no properties. */
 export const gapTopic = '$everywire/gap';
 
+/**
+ * Where Mosquitto's bridges say that they are connected, on both brokers, with a will for the end of it. These messages are
+ * acknowledged and reach no reader: only the server publishes below `$SYS`.
+ */
+export function isBridgeState(topic: string): boolean {
+  return topic.startsWith('$SYS/broker/connection/') && topic.endsWith('/state');
+}
+
 const sincePrefix = '$since/';
 const sharePrefix = '$share/';
 

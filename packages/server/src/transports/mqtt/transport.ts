@@ -7,6 +7,7 @@ import {
 } from '../parts/byte-protocol.ts';
 import type { HttpFront } from '../../http/front.ts';
 import { Broker, type BrokerOptions } from './broker.ts';
+import { connectBytesMax } from './connecting.ts';
 import { MqttConnection } from './connection.ts';
 import type { MqttHost } from './limits.ts';
 import { addSessionRoutes } from './routes.ts';
@@ -69,6 +70,7 @@ class MqttTransport implements Transport {
       isSubprotocolRequired: true,
       frames: 'binary',
       messageBytesMax: 2 * messageBytesMax(limits, 'bytes'),
+      untrustedMessageBytesMax: connectBytesMax(host),
       open: (link: MqttConnection['link']) => (hub.isDraining ? undefined : new MqttConnection(broker, link)),
     } as const;
     this.#server = await ByteProtocolServer.serve<MqttConnection>(protocol, host, this.#front, this.#options);

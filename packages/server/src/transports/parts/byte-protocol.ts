@@ -55,6 +55,8 @@ export interface ByteProtocol<Connection> {
   readonly frames: 'text' | 'binary';
   /** Payload of one WebSocket message, which may hold several packets or part of one. */
   readonly messageBytesMax: number;
+  /** The same before the peer is authenticated; absent: as `headerBytesMax`. */
+  readonly untrustedMessageBytesMax?: number;
   /** `undefined` refuses the connection. */
   readonly open: (link: Link<Connection>) => Connection | undefined;
 }
@@ -91,7 +93,16 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
     { allowedOrigins, listen, listenSecurely }: ByteProtocolPlaces,
   ): Promise<ByteProtocolServer<Connection>> {
     const { limits, clock, log, admission } = host;
-    const { name, path, open, subprotocols, isSubprotocolRequired, frames, messageBytesMax } = protocol;
+    const {
+      name,
+      path,
+      open,
+      subprotocols,
+      isSubprotocolRequired,
+      frames,
+      messageBytesMax,
+      untrustedMessageBytesMax,
+    } = protocol;
     const handlers: LinkHandlers<Connection> = {
       onData: ({ context }, bytes) => context.receive(bytes),
       onDrain: ({ context }) => context.drained(),
@@ -112,7 +123,7 @@ export class ByteProtocolServer<Connection extends ByteConnection> {
       isTextData: frames === 'text',
       answersAs: frames,
       messageBytesMax,
-      untrustedMessageBytesMax: limits.headerBytesMax,
+      untrustedMessageBytesMax: untrustedMessageBytesMax ?? limits.headerBytesMax,
     });
     const tcp = await listenTcp<Connection>({ ...shared, ...listen, name, admission });
     const secure =
