@@ -179,7 +179,7 @@ describe('publish and subscribe', () => {
       '300ms',
     ]).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toContain('timed out after 300ms with 0 messages');
+    expect(stderr).toContain('timed out after 0.3 s with 0 messages');
   });
 
   test.each(readers)('%s: Ctrl-C is exit code 130', async (scheme) => {
@@ -241,7 +241,7 @@ describe('usage', () => {
     [['subscribe', 'http://localhost/a', '--count', '0'], 'at least 1'],
     [['subscribe', 'http://localhost/a', '--timeout', 'soon'], '--timeout is a length of time'],
     [['subscribe', 'http://localhost/a', '--since', 'yesterday'], 'since must be earliest'],
-    [['subscribe', 'http://localhost/a', '--since', '-5m', '--after', 'x'], 'give one'],
+    [['subscribe', 'http://localhost/a', '--since', '-5m', '--after', 'x'], 'Give either --after or --since'],
     [['publish', 'http://localhost/a', 'x', '--header', 'novalue'], 'name=value'],
     [['publish'], "missing required argument 'url'"],
     [['serve', '--prot', '1'], '(Did you mean --port?)'],
@@ -341,7 +341,7 @@ describe('one judge', () => {
     {
       what: 'a target of webhooks that is not a host',
       env: { EVERYWIRE_WEBHOOKS__ALLOW_TARGETS: 'a b' },
-      words: 'a b is no host',
+      words: 'a b is not a host',
     },
     {
       what: 'a certificate that is not there',
