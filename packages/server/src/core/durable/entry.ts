@@ -68,7 +68,10 @@ export class Entry<Open extends OpenHalf> implements Savable, Counted {
     this.#onSaved(this);
   }
 
-  stale(): void {
+  /** @param save what was refused; absent: the lease is lost */
+  stale(save?: Save): void {
+    // It was made before the session was opened anew here, under another lease.
+    if (save !== undefined && this.lease !== undefined && save.fences[0]?.token !== this.lease.token) return;
     this.unsaved = undefined;
     this.open?.loseTo('stale');
     this.#onSaved(this);

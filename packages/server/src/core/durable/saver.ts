@@ -19,8 +19,8 @@ export interface Savable {
   save(): Save | undefined;
   /** `save` is durable. */
   saved(save: Save): void;
-  /** Another owner has the lease: its rows must not be written any more. */
-  stale(): void;
+  /** Another owner has the lease that `save` was made under: its rows must not be written any more. */
+  stale(save: Save): void;
 }
 
 /** The unsaved changes of one kind of session. */
@@ -165,7 +165,7 @@ export class Saver {
         await this.#writeTogether(saves.slice(middle));
         return;
       }
-      saves[0]!.one.stale();
+      saves[0]!.one.stale(saves[0]!.save);
       return;
     }
     for (const { one, save } of saves) one.saved(save);

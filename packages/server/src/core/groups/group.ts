@@ -234,8 +234,16 @@ export class Group implements SubscriptionHost, MemberGroup, Credit {
       this.#putBack(messages, undefined);
       return;
     }
+    // Its credit may be shared with other groups, which were served while a sink before it acted.
+    const room = Math.max(0, member.credit?.available ?? messages.length);
+    const fitting = messages.length <= room ? messages : messages.slice(0, room);
+    if (fitting.length < messages.length) this.#putBack(messages.slice(room), undefined);
+    if (fitting.length === 0) {
+      this.#roundRobin.park(member);
+      return;
+    }
     try {
-      member.take(messages);
+      member.take(fitting);
     } catch (cause) {
       this.#host.broken(member, cause);
     }

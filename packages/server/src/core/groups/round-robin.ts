@@ -52,6 +52,12 @@ export class RoundRobin {
     if (at >= 0) this.#removeAt(at);
   }
 
+  /** It has no room, and waits until it says that it has. */
+  park(member: GroupMember): void {
+    this.leave(member);
+    member.pauseTurns();
+  }
+
   /** At least this many messages can be placed. 0 means that no member takes turns; each reports when it has room. */
   room(): number {
     const none = new Shares();

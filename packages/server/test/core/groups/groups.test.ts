@@ -147,6 +147,32 @@ describe('a group', () => {
     ]);
   });
 
+  it('does not exceed a credit that others took from while a round was handed out', async () => {
+    const hub = await startHub();
+    const sink = new RecordingSink();
+    const session = await openSession(hub, sink);
+    const credit = { available: 2 };
+    const leftAfterEach: number[] = [];
+    sink.onDeliver = (batch) => {
+      credit.available -= batch.messages.length;
+      // As another group that shares the credit does when the first delivery lets it.
+      if (leftAfterEach.length === 0) credit.available -= 1;
+      leftAfterEach.push(credit.available);
+    };
+    const options = { acknowledge: 'peer', credit, from: earliest } as const;
+    const publisher = await openSession(hub);
+    await Promise.all(['1', '2'].map((text) => publishText(publisher, 'jobs', text)));
+    const members = [await session.subscribe(jobs, options), await session.subscribe(jobs, options)];
+    for (const member of members) member.start();
+    await settle();
+    expect(leftAfterEach).toEqual([0]);
+    credit.available = 1;
+    session.creditAvailable();
+    await settle();
+    expect(leftAfterEach).toEqual([0, 0]);
+    await hub.stop();
+  });
+
   it('keeps two members of one session to their common credit', async () => {
     const hub = await startHub();
     const sink = new RecordingSink();
