@@ -32,7 +32,7 @@ async function stored(channel: string): Promise<Stored> {
 
 async function post(path: string, body: string | Uint8Array<ArrayBuffer>, type?: string): Promise<void> {
   const headers: Record<string, string> = type === undefined ? {} : { 'Content-Type': type };
-  // A string would bring a type of its own.
+  // `fetch` would add a type for a string.
   const bytesOfBody = typeof body === 'string' ? new TextEncoder().encode(body) : body;
   expect((await fetch(`${server.url}${path}`, { method: 'POST', headers, body: bytesOfBody })).ok).toBe(true);
 }

@@ -5,7 +5,7 @@ const json = 'application/json';
 const text = 'text/plain; charset=utf-8';
 const bytes = 'application/octet-stream';
 
-describe('the type of a payload for which none was told', () => {
+describe('the type of a payload without a declared type', () => {
   it.each([
     ['{"t":21.5}', json],
     [' \r\n[1, 2]\n', json],

@@ -44,7 +44,7 @@ export function draftOfRequest(
   };
 }
 
-/** `curl -d` sends this type unless it is told another, so it says nothing where the payload is no form. */
+/** `curl -d` sends this type by default, so it means nothing if the payload is not a form. */
 const formType = /^\s*application\/x-www-form-urlencoded\s*(?:;|$)/i;
 /** Names and values in percent encoding (WHATWG URL §5.2). */
 const formShape = /^[\w.*+%-]+=[\w.*+%-]*(?:&[\w.*+%-]+=[\w.*+%-]*)*$/;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './clients.ts';
 import { RawClient } from '../../../../../test/clients/mqtt/raw-client.ts';
 
-/** No room for another retained message is no reason to lose the message: an MQTT client cannot be told half a refusal. */
+/** If the limit of retained messages is reached, the message itself is still stored: MQTT has no answer for half a refusal. */
 
 const most = 2;
 let server: TestServer;
