@@ -177,7 +177,7 @@ describe('the simulation of acknowledgement goes red when', () => {
         function (this: GroupMember, share, others) {
           if (this.credit !== undefined) forgetful.add(this);
           if (!forgetful.has(this) || this.host.isHeld) return roomBeside.call(this, share, others);
-          // Nor by who hands them over.
+          // Nor by their sender.
           Object.defineProperty(this, 'credit', { configurable: true, value: undefined });
           return 3 - share.messages.length;
         },

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Entry } from '../../../src/core/durable/entry.ts';
 import type { Lease } from '../../../src/core/seams/cluster.ts';
 
-it('a write that was made under a former lease does not end whoever has the session now', () => {
+it('a write under a former lease does not end the present holder of the session', () => {
   const name = 'sessions/a';
   const lost: string[] = [];
   const entry = new Entry('a', () => undefined);
