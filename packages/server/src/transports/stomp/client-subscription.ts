@@ -26,6 +26,8 @@ export class ClientSubscription {
   isShared = false;
   /** For a durable subscription with `ack: auto`: messages up to here may have gone to an earlier connection. */
   againThroughSeq = 0;
+  /** The highest seq that was delivered. */
+  highestSeq = 0;
   /** Delivered and neither ACKed nor NACKed, in the order of delivery: seq → tag. */
   #unsettled: Map<number, string> | undefined;
 
@@ -48,7 +50,8 @@ export class ClientSubscription {
     if (this.gaps.length < gapsMax) this.gaps.push(gap);
   }
 
-  noteDelivered({ messages }: Batch): void {
+  noteDelivered({ messages, lastSeq }: Batch): void {
+    if (lastSeq > this.highestSeq) this.highestSeq = lastSeq;
     if (this.mode === 'auto') return;
     this.#unsettled ??= new Map();
     for (const { seq, tag } of messages) {
@@ -62,6 +65,11 @@ export class ClientSubscription {
     const place = parseCursor(cursor);
     if (place === undefined || this.#unsettled?.get(place.seq) !== place.tag) return undefined;
     return place.seq;
+  }
+
+  /** Whether nothing is left to settle of that message: it needs no ACK, or had one. */
+  isSettled(seq: number): boolean {
+    return seq <= this.highestSeq && this.#unsettled?.has(seq) !== true;
   }
 
   /** Settles a message by ACK or NACK; in mode `client` also all earlier ones. */

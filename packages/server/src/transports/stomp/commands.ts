@@ -171,10 +171,17 @@ function readSubscribe(fields: Fields, version: Version, limits: StompLimits): S
   if (ack !== 'auto' && ack !== 'client' && ack !== 'client-individual') {
     throw new EverywireError('invalid', 'ack must be auto, client or client-individual.');
   }
+  const destination = fields.required('destination');
+  if (otherWildcard.test(destination)) {
+    throw new EverywireError(
+      'bad_name',
+      'Levels are separated by a slash; * stands for one level, and ** (or #) for all that follow: /topic/a/*/b, /topic/a/**.',
+    );
+  }
   return {
     op: 'subscribe',
     id,
-    destination: fields.required('destination'),
+    destination,
     ack,
     after: fields.text('after'),
     since: fields.text('since'),
@@ -183,6 +190,9 @@ function readSubscribe(fields: Fields, version: Version, limits: StompLimits): S
     autoDelete: fields.flag('auto-delete') ?? false,
   };
 }
+
+/** Those of ActiveMQ and RabbitMQ, with dots between levels: they would match nothing here, without a word. */
+const otherWildcard = /(?:^|[./])>$|\.[*#](?:[./]|$)|(?:^|\/)[*#]\./;
 
 function readUnsubscribe(fields: Fields, version: Version): Unsubscribe {
   const destination = fields.text('destination');
@@ -206,6 +216,16 @@ function readAcknowledge(op: 'ack' | 'nack', fields: Fields, version: Version): 
     isRequeued: fields.flag('requeue') ?? true,
   };
 }
+
+const messageWindows = [
+  'prefetch-count',
+  'activemq.prefetchSize',
+  'prefetch',
+  'prefetch-size',
+  'x-prefetch-count',
+];
+/** Those of Artemis. */
+const byteWindows = ['consumer-window-size', 'consumerWindowSize'];
 
 /** Reads headers of a frame, and makes the errors for missing or invalid ones. */
 class Fields {
@@ -259,12 +279,19 @@ class Fields {
     throw new EverywireError('invalid', `${name} must be seconds, or a length of time such as 5m.`);
   }
 
-  /** RabbitMQ's `prefetch-count` or ActiveMQ's `activemq.prefetchSize`; 0 and larger values mean the maximum. */
+  /** RabbitMQ's `prefetch-count`, or what it is called elsewhere; 0 and larger values mean the maximum. */
   windowMessages({ stompWindowMessagesDefault, stompWindowMessagesMax }: StompLimits): number {
-    const value = this.text('prefetch-count') ?? this.text('activemq.prefetchSize');
-    if (value === undefined) return stompWindowMessagesDefault;
-    if (!/^\d{1,9}$/.test(value))
-      throw new EverywireError('invalid', 'prefetch-count must be a whole number.');
+    const inBytes = byteWindows.find((name) => this.text(name) !== undefined);
+    if (inBytes !== undefined) {
+      throw new EverywireError(
+        'unsupported',
+        `${inBytes} counts bytes; use prefetch-count, which counts messages.`,
+      );
+    }
+    const name = messageWindows.find((one) => this.text(one) !== undefined);
+    if (name === undefined) return stompWindowMessagesDefault;
+    const value = this.text(name)!;
+    if (!/^\d{1,9}$/.test(value)) throw new EverywireError('invalid', `${name} must be a whole number.`);
     return Number(value) === 0 ? stompWindowMessagesMax : Math.min(Number(value), stompWindowMessagesMax);
   }
 

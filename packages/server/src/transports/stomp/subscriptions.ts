@@ -1,4 +1,4 @@
-import { EverywireError, parseFrom } from '@everywire/protocol';
+import { EverywireError, parseCursor, parseFrom } from '@everywire/protocol';
 import type { Headers, Version } from '@everywire/wires/stomp';
 import type { Batch } from '../../core/log/batch.ts';
 import type { Session } from '../../core/seams/session-api.ts';
@@ -37,10 +37,15 @@ export interface SubscriptionsOptions {
   readonly onTakenOver: () => void;
 }
 
+/** Ended subscriptions whose late ACKs are still known. */
+const endedMax = 64;
+
 /** The subscriptions of one connection, from SUBSCRIBE to UNSUBSCRIBE. */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
   /** The list is replaced, not changed: most connections have one subscription, and a Map costs four times as much. */
+  /** How far the subscriptions were that the client has ended, by key. */
+  #ended: Map<string, number> | undefined;
   #all: readonly ClientSubscription[] = [];
   #hasEnded = false;
 
@@ -188,6 +193,10 @@ export class Subscriptions {
     this.#all = this.#all.filter((other) => other !== followed);
     this.#release(followed);
     followed.subscription?.cancel();
+    this.#ended ??= new Map();
+    this.#ended.delete(followed.key);
+    this.#ended.set(followed.key, followed.highestSeq);
+    if (this.#ended.size > endedMax) this.#ended.delete(this.#ended.keys().next().value!);
   }
 
   /** Gives back its formats and its durable subscription. Call it before the subscription ends. */
@@ -200,7 +209,9 @@ export class Subscriptions {
 
   /** Finds the message, and returns the function that acknowledges it. @throws EverywireError `not_found` */
   acknowledge(command: Acknowledge): () => void {
-    const { followed, seq } = this.#findMessage(command);
+    const found = this.#findMessage(command);
+    if (found === undefined) return () => undefined;
+    const { followed, seq } = found;
     const how = command.op === 'nack' && command.isRequeued ? 'release' : 'ack';
     return () => {
       followed.settle(seq, how);
@@ -208,7 +219,12 @@ export class Subscriptions {
     };
   }
 
-  #findMessage({ id, subscription, messageId }: Acknowledge): { followed: ClientSubscription; seq: number } {
+  /** `undefined`: nothing is left to do, as after UNSUBSCRIBE, which may cross an ACK. @throws EverywireError `not_found` */
+  #findMessage({
+    id,
+    subscription,
+    messageId,
+  }: Acknowledge): { followed: ClientSubscription; seq: number } | undefined {
     const parsed = id === undefined ? undefined : parseAckId(id);
     const cursor = parsed?.cursor ?? messageId ?? '';
     const key = parsed?.id ?? subscription;
@@ -216,7 +232,16 @@ export class Subscriptions {
       const seq = key === undefined || followed.key === key ? followed.seqOf(cursor) : undefined;
       if (seq !== undefined) return { followed, seq };
     }
+    if (this.#isLate(key, parseCursor(cursor)?.seq)) return undefined;
     throw unknownMessage();
+  }
+
+  #isLate(key: string | undefined, seq: number | undefined): boolean {
+    if (seq === undefined) return false;
+    const isOf = (one: string): boolean => key === undefined || one === key;
+    if (this.#all.some((followed) => isOf(followed.key) && followed.isSettled(seq))) return true;
+    for (const [one, highestSeq] of this.#ended ?? []) if (isOf(one) && seq <= highestSeq) return true;
+    return false;
   }
 
   deliver(batch: Batch, { tag, redeliveredThroughSeq }: Subscription): boolean {

@@ -441,14 +441,67 @@ describe('acknowledgement', () => {
     expect([next.headers['subscription'], next.body.toString()]).toEqual(['a', '2']);
   });
 
-  it('of a message that was acknowledged, or is another’s, is refused', async () => {
+  it('of a message that needs none any more is ignored: twice, after UNSUBSCRIBE, or in mode auto', async () => {
     const destination = fresh();
     await publish(destination, '1');
-    for (const change of ['twice', 'other subscription', 'other message', 'no cursor'] as const) {
+    for (const ack of ['auto', 'client', 'client-individual'] as const) {
+      for (const command of ['ACK', 'NACK']) {
+        for (const version of ['1.1', '1.2'] as const) {
+          const client = await subscribed(version, { destination, ack, since: 'earliest' });
+          const { headers } = await client.next();
+          const id =
+            version === '1.2'
+              ? { id: headers['ack'] ?? `${headers['message-id']!}/s` }
+              : { subscription: 's', 'message-id': headers['message-id']! };
+          await client.ask('ACK', id);
+          expect((await client.ask(command, id)).command).toBe('RECEIPT');
+          await client.ask('UNSUBSCRIBE', { id: 's' });
+          expect((await client.ask(command, id)).command).toBe('RECEIPT');
+          client.cut();
+        }
+      }
+    }
+  });
+
+  it.each(['/topic/PRICE.STOCK.>', '/topic/>', '/topic/a.*.b', '/topic/a.#', '/exchange/amq.topic/*.a'])(
+    'SUBSCRIBE to %s, a wildcard of another broker, is refused in words that help',
+    async (destination) => {
+      const client = await connected();
+      const { headers, body } = await client.ask('SUBSCRIBE', { id: 's', destination });
+      expect(headers['message']).toBe('bad_name');
+      expect(body.toString()).toContain('/topic/a/**');
+    },
+  );
+
+  it('takes the windows of other brokers that count messages, and refuses those that count bytes', async () => {
+    for (const name of ['prefetch-count', 'activemq.prefetchSize', 'prefetch', 'x-prefetch-count']) {
+      const destination = fresh();
+      const client = await connected();
+      await client.ask('SUBSCRIBE', { id: 's', destination, ack: 'client-individual', [name]: '1' });
+      await publish(destination, '1', '2');
+      const first = await client.next();
+      expect((await client.ask('BEGIN', { transaction: 't' })).command).toBe('RECEIPT');
+      await client.ask('ACK', { id: first.headers['ack']! });
+      expect((await client.next()).body.toString()).toBe('2');
+      client.cut();
+    }
+    const client = await connected();
+    const { headers, body } = await client.ask('SUBSCRIBE', {
+      id: 's',
+      destination: fresh(),
+      'consumer-window-size': '1',
+    });
+    expect(headers['message']).toBe('unsupported');
+    expect(body.toString()).toContain('prefetch-count');
+  });
+
+  it('of a message of another subscription, or of none, is refused', async () => {
+    const destination = fresh();
+    await publish(destination, '1');
+    for (const change of ['other subscription', 'other message', 'no cursor'] as const) {
       const client = await subscribed('1.1', { destination, ack: 'client', since: 'earliest' });
       const { headers } = await client.next();
       const id = { subscription: 's', 'message-id': headers['message-id']! };
-      if (change === 'twice') await client.ask('ACK', id);
       if (change === 'other subscription') id.subscription = 't';
       if (change === 'other message')
         id['message-id'] = id['message-id'].replace(/.$/, (last) => (last === '0' ? '1' : '0'));
