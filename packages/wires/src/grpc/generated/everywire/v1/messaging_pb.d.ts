@@ -26,7 +26,7 @@ export declare type PublishRequest = Message$1<"everywire.v1.PublishRequest"> & 
   data: Uint8Array;
 
   /**
-   * Media type. Default application/octet-stream.
+   * Media type. If empty, the server detects JSON, text or bytes.
    *
    * @generated from field: string type = 3;
    */
