@@ -76,7 +76,7 @@ describe.each(ways)('socket.io-client by $name', ({ transports }) => {
     expect(page.messages).toMatchObject([
       { data: { text: 'hi' }, event: 'greeting', headers: { lang: 'ko' }, type: 'application/json' },
       { base64: 'AQID', type: 'application/octet-stream' },
-      { data: 'a string', type: 'application/json' },
+      { data: 'a string', type: 'text/plain; charset=utf-8' },
       { data: 'text', type: 'text/plain' },
     ]);
   });
