@@ -124,10 +124,10 @@ function explainEnd(error: unknown, target: UrlTarget, wasOpen: boolean): string
 
 function timedOut(count: number, options: SubscribeOptions): CommandError {
   const wanted = options.count === undefined ? '' : ` of ${options.count}`;
-  return new CommandError(
-    'failed',
-    `timed out after ${(parseDurationMs(options.timeout ?? '') ?? 0) / 1_000} s with ${count}${wanted} messages.`,
-  );
+  const { timeout = '' } = options;
+  // A bare number is seconds.
+  const length = /^[\d.]+$/.test(timeout) ? `${timeout} s` : timeout;
+  return new CommandError('failed', `timed out after ${length} with ${count}${wanted} messages.`);
 }
 
 /** The payload alone: text and JSON with a line break behind it, other bytes as they are. */
