@@ -101,7 +101,9 @@ describe('the simulation of acknowledgement goes red when', () => {
       'pass',
       (pass) =>
         function (this: Window, position) {
-          return pass.call(this, { ...position, seq: position.seq + 2 });
+          const resumesAt = pass.call(this, { ...position, seq: position.seq + 2 });
+          // What lies beyond the head would be read again and again.
+          return resumesAt.seq > position.seq ? position : resumesAt;
         },
     );
     expect(found).toBeDefined();
@@ -144,12 +146,15 @@ describe('the simulation of acknowledgement goes red when', () => {
   });
 
   it('a member gives back its unacknowledged messages', async () => {
+    let rewinds = 0;
     const found = await withMethod(
       GroupMember.prototype,
       'ack',
       (ack) =>
         function (this: GroupMember, seq, only) {
-          this.rewind();
+          // For ever, a group would hand the same messages back and forth.
+          rewinds += 1;
+          if (rewinds <= 1_000) this.rewind();
           ack.call(this, seq, only);
         },
     );
