@@ -31,7 +31,9 @@ let token: string;
 let good: GoodClient;
 
 beforeAll(async () => {
-  server = await serveEverywire([], { env: { EVERYWIRE_JWT_SECRET: testSecret } });
+  // A body without an end passes this limit in time.
+  const env = { EVERYWIRE_JWT_SECRET: testSecret, EVERYWIRE_LIMITS__PAYLOAD_BYTES_MAX: '65536' };
+  server = await serveEverywire([], { env });
   token = await mint(testSecret, { subscribe: ['**'], publish: ['**'] });
   good = new GoodClient(server, token);
   good.start();
