@@ -179,7 +179,7 @@ describe('publish and subscribe', () => {
       '300ms',
     ]).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toContain('timed out after 0.3 s with 0 messages');
+    expect(stderr).toContain('timed out after 300ms with 0 messages');
   });
 
   test.each(readers)('%s: Ctrl-C is exit code 130', async (scheme) => {
