@@ -175,7 +175,7 @@ function readSubscribe(fields: Fields, version: Version, limits: StompLimits): S
   if (otherWildcard.test(destination)) {
     throw new EverywireError(
       'bad_name',
-      'Levels are separated by a slash; * stands for one level, and ** (or #) for all that follow: /topic/a/*/b, /topic/a/**.',
+      'Levels are separated by a slash; * matches one level, and ** (or #) all that follow: /topic/a/*/b, /topic/a/**.',
     );
   }
   return {
