@@ -470,7 +470,7 @@ export const cases: readonly StompCase[] = [
       what: 'a transaction over its bytes',
       send:
         frame('BEGIN\ntransaction:t') +
-        frame('SEND\ndestination:/topic/case\ntransaction:t', 'x'.repeat(60_000)).repeat(18),
+        frame('SEND\ndestination:/topic/case\ntransaction:t', 'x'.repeat(60_000)).repeat(72),
       code: 'quota_exceeded',
     },
     {
