@@ -1,5 +1,4 @@
 import { EverywireError, type Position, matches, type Filter, type Start } from '@everywire/protocol';
-import type { Message } from '../../packages/server/src/core/log/message.ts';
 import type { Cluster } from '../../packages/server/src/core/seams/cluster.ts';
 import type {
   Appended,

@@ -33,7 +33,7 @@ export class Delivery implements RetainedDelivery {
   /** The messages whose PUBREC came since the last `settle`. */
   #released: InFlight[] | undefined;
   #hasProgressed = false;
-  #whenDrained: PromiseWithResolvers<void> | undefined;
+  #whenDrained: PromiseWithResolvers<undefined> | undefined;
 
   constructor(client: MqttClient) {
     this.#client = client;
@@ -82,19 +82,19 @@ export class Delivery implements RetainedDelivery {
 
   close(): void {
     this.#isClosed = true;
-    this.#whenDrained?.resolve();
+    this.#whenDrained?.resolve(undefined);
   }
 
   drained(): void {
     this.#isFull = false;
-    this.#whenDrained?.resolve();
+    this.#whenDrained?.resolve(undefined);
     this.continueDelivery();
   }
 
   /** Resolves when the link takes bytes again, or has ended. */
   async #drained(): Promise<void> {
     if (!this.#isFull || this.#isClosed) return;
-    this.#whenDrained = Promise.withResolvers<void>();
+    this.#whenDrained = Promise.withResolvers<undefined>();
     await this.#whenDrained.promise;
     this.#whenDrained = undefined;
   }

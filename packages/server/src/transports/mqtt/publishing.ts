@@ -82,7 +82,7 @@ export class Publishing {
   /** Takes a PUBLISH; an invalid one ends the connection. */
   receive(packet: Publish): void {
     const client = this.#client;
-    const { version, session, opened, broker } = client;
+    const { version, opened, broker } = client;
     const { qos, packetId, payload, properties, oversizeBytes } = packet;
     broker.figures.publishReceived += 1;
     broker.figures.publishBytesReceived += payload.length;
