@@ -76,6 +76,8 @@ async function open(
   const client = mqtt.connect(url, {
     protocolVersion: version === '5' ? 5 : 4,
     reconnectPeriod: 0,
+    // The library throws for a password that is too long, and still connects: then nothing listens for its errors.
+    manualConnect: true,
     ...(server.token === undefined ? {} : { username: '', password: server.token }),
     ...(clientId === undefined ? {} : { clientId, clean: false }),
     ...(version !== '5'
@@ -122,6 +124,7 @@ async function open(
     if (isPaused || acksByHand) release = done;
     else done();
   };
+  client.connect();
   try {
     const connack = await packets.next();
     const reasonCode = version === '5' ? (connack.reasonCode ?? 0) : (connack.returnCode ?? 0);

@@ -257,6 +257,10 @@ function stompDriver(link: Link): TransportDriver {
     connect: (server) => connectPublisher(server, link),
     publish: publishOver((server) => connectPublisher(server, link)),
     refusedPublisher: 'is closed',
+    publishedTooFast: {
+      reason: 'a refusal would end the connection: the server reads more slowly',
+      is: 'is delayed',
+    },
     goodbyeOfToken: /^unauthorized$/,
   };
 }

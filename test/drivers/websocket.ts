@@ -144,6 +144,10 @@ export const rawWebSocketDriver: TransportDriver = {
   readOthers: hearsItself,
   connect: connectRaw,
   publish: publishOver(connectRaw),
+  publishedTooFast: {
+    reason: 'a refusal would end the connection: the server reads more slowly',
+    is: 'is delayed',
+  },
   untoldByPublishers: {
     reason: 'a frame is a payload and nothing else, and its answer is that it comes back',
     fields: ['cursor', 'offset', 'type', 'headers'],

@@ -27,7 +27,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     const reader = await driver.read(server, 'last/*', { since: 'last-4' });
     const texts: string[] = [];
     while (texts.length < 4) texts.push((await reader.next()).payload.toString());
-    await reader.close();
+    reader.close();
     expect(texts).toEqual(['a3', 'b2', 'c1', 'a4']);
   });
 });

@@ -44,9 +44,9 @@ describe('the largest payload in its longest form', () => {
     for (const [name, message] of payloads) {
       await from.publish!(server, channel, message);
       await Promise.all(
-        readers.map(async ([reader, { next }]) => {
-          const { payload } = await next();
-          expect(hashOf(payload), `${name}, read by ${reader}`).toBe(hashOf(message.payload));
+        readers.map(async ([readerName, reader]) => {
+          const { payload } = await reader.next();
+          expect(hashOf(payload), `${name}, read by ${readerName}`).toBe(hashOf(message.payload));
         }),
       );
     }

@@ -130,9 +130,7 @@ describe('a publisher cannot choose its `from`', () => {
     const { topic, properties } = await mqtt.next();
     expect(topic).toBe(cell.base);
     const told = properties!.userProperties as Record<string, string | string[]>;
-    // What was published by MQTT is delivered by MQTT as it was.
-    if (driver.transport === 'mqtt') expect(told).not.toHaveProperty('everywire-from');
-    else expect(told).toMatchObject({ 'everywire-from': cell.subject('ann') });
+    expect(told).toMatchObject({ 'everywire-from': cell.subject('ann') });
     const spoofed = (all: object): string[] =>
       Object.entries(all).flatMap(([name, value]) => (String(value).includes('spoofed') ? [name] : []));
     expect(spoofed(told).filter((name) => /^(everywire-.*|cursor|offset)$/i.test(name))).toEqual([]);

@@ -119,8 +119,10 @@ test.each([
   ['a boolean and an integer', { ...base, sampled: true, count: 42, text: '42', data: 1 }],
 ])('leaves unchanged, structured: %s', (_name, event) => {
   const written = JSON.parse(cloudEventJson(through(structuredType, JSON.stringify(event)))) as object;
-  const { everywirecursor, everywireoffset, ...rest } = written as Record<string, unknown>;
-  expect(rest).toEqual(event);
+  // The delivery adds its own two attributes.
+  const ours = ['everywirecursor', 'everywireoffset'];
+  const rest = Object.entries(written).filter(([name]) => !ours.includes(name));
+  expect(Object.fromEntries(rest)).toEqual(event);
 });
 
 test('an empty body in binary mode is an event without data', () => {

@@ -412,7 +412,7 @@ export class Endpoint implements Sink {
         if (life !== this.#life) break;
         const isSkipped = parked.offset > message.offset;
         if (attempt.kind === 'failed' && !isSkipped) {
-          if (!this.#isStopping) await this.#failed(message, attempt, parked);
+          if (!this.#mustStop()) await this.#failed(message, attempt, parked);
           break;
         }
         parked.cursor = message.cursor;
@@ -423,7 +423,7 @@ export class Endpoint implements Sink {
         const hasCaughtUp = message.seq >= parked.throughSeq;
         if (hasCaughtUp) this.#parked.remove(parked.channel);
         await this.#succeeded();
-        if (hasCaughtUp || life !== this.#life || this.#isStopping) break;
+        if (hasCaughtUp || life !== this.#life || this.#mustStop()) break;
         parked.isDue = this.#retryTimer !== undefined;
         if (parked.isDue) break;
       }
@@ -576,6 +576,11 @@ export class Endpoint implements Sink {
   #noteGap(lastGap: object): void {
     this.#hasGap = true;
     this.row = { ...this.row, lastGap };
+  }
+
+  /** A method, since the compiler cannot see that this changes while an attempt is awaited. */
+  #mustStop(): boolean {
+    return this.#isStopping;
   }
 
   /** Resolves when the row is durable, also after a long failure of the store: the next message must not leave before. */

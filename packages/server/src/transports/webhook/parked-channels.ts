@@ -47,7 +47,18 @@ export class ParkedChannels {
   }
 
   get rows(): readonly ParkedRow[] {
-    return [...this.#all.values()].map(({ isDue, timer, ...row }) => row);
+    return [...this.#all.values()].map(
+      ({ channel, cursor, offset, throughSeq, failures, lastError, nextAttemptMs, messageMs }) => ({
+        channel,
+        cursor,
+        offset,
+        throughSeq,
+        failures,
+        lastError,
+        nextAttemptMs,
+        messageMs,
+      }),
+    );
   }
 
   /** The channels whose retry is due now. */
