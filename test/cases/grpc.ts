@@ -3,6 +3,8 @@ import {
   PublishRequestSchema,
   SubscribeRequestSchema,
 } from '@everywire/wires/grpc/generated/everywire/v1/messaging_pb.js';
+import { defaultLimits } from '../../packages/server/src/config/limits.ts';
+import { messageBytesMax } from '../../packages/server/src/core/message-bounds.ts';
 import { encodeFields, type Field } from '../clients/grpc/hpack.ts';
 import {
   callHead,
@@ -180,7 +182,11 @@ export const cases: readonly GrpcCase[] = [
     },
   ]),
   ...rows(4, [
-    { what: 'one byte over the limit, announced', send: withBody(announced(98_305)), expect: status(8) },
+    {
+      what: 'one byte over the limit, announced',
+      send: withBody(announced(messageBytesMax(defaultLimits, 'bytes') + 1)),
+      expect: status(8),
+    },
   ]),
   ...rows(5, [
     { what: 'length 0xFFFFFFFF', send: withBody(announced(0xffff_ffff)), expect: status(8) },

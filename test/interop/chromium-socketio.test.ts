@@ -99,7 +99,7 @@ describeInChromium("Chromium's socket.io-client", () => {
           ['greeting', { text: '안녕' }, 'application/json'],
           ['message', [0, 255, 30], 'application/octet-stream'],
           ['message', [1, 2], 'image/png'],
-          ['message', 'last', 'application/json'],
+          ['message', 'last', 'text/plain; charset=utf-8'],
         ],
         ok: [true, true, true, true, 'invalid'],
       });

@@ -148,11 +148,18 @@ describe('as many as are allowed, one more, and one again after one was given up
   });
 
   it('MQTT sessions', async () => {
-    expect(await fill((at) => mqtt(`m${at}`, 3_600))).toEqual([...Array<number>(most).fill(0), 0x97]);
-    expect(await mqtt('m0', 0, true)).toBe(0);
+    const clients = async (): Promise<readonly string[]> => {
+      const answer = await ask('GET', '/admin/mqtt-sessions', undefined, admin);
+      const { sessions } = (await answer.json()) as { readonly sessions: readonly { client: string }[] };
+      return sessions.map(({ client }) => client).sort();
+    };
+    // The session that is away for longest makes room.
+    expect(await fill((at) => mqtt(`m${at}`, 3_600))).toEqual(Array<number>(most + 1).fill(0));
+    await expect.poll(clients).toEqual(['m1', 'm2', 'm3', 'm4', 'm5']);
+    expect(await mqtt('m1', 0, true)).toBe(0);
     expect(await mqtt('m9', 3_600)).toBe(0);
-    for (let at = 1; at < most; at += 1) await mqtt(`m${at}`, 0, true);
-    await mqtt('m9', 0, true);
+    await expect.poll(clients).toEqual(['m2', 'm3', 'm4', 'm5', 'm9']);
+    for (const id of await clients()) await mqtt(id, 0, true);
   });
 
   it('STOMP transactions of a connection', async () => {
